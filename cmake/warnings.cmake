@@ -1,0 +1,15 @@
+# Warnings are errors in our own code; every target links linegate_options.
+add_library(linegate_options INTERFACE)
+target_compile_options(linegate_options INTERFACE
+  -Wall -Wextra -Wshadow -Wconversion -Wno-sign-conversion -Wnon-virtual-dtor -Wold-style-cast
+  -Wimplicit-fallthrough -Werror)
+target_include_directories(linegate_options INTERFACE ${PROJECT_SOURCE_DIR})
+
+if(LINEGATE_SANITIZE)
+  add_compile_options(-fsanitize=${LINEGATE_SANITIZE} -fno-sanitize-recover=all -fno-omit-frame-pointer)
+  add_link_options(-fsanitize=${LINEGATE_SANITIZE})
+endif()
+if(LINEGATE_COVERAGE)
+  add_compile_options(--coverage)
+  add_link_options(--coverage)
+endif()
