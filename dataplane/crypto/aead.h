@@ -25,11 +25,11 @@ inline constexpr std::size_t kAeadReadAfter = 64;
 
 // One packet. Owner: the caller; the engine only borrows it for the call.
 struct AeadOp {
-  std::uint8_t* data;        // payload, sealed or opened in place; the tag is at data + length
-  const std::uint8_t* key;   // kAeadKeySize bytes
-  std::uint64_t counter;     // WireGuard's message counter
-  std::uint32_t length;      // payload bytes without the tag, 0..kAeadMaxPayload
-  std::uint32_t authentic;   // written by open(): 1 = tag verified, 0 = forged; untouched by seal()
+  std::uint8_t* data;       // payload, sealed or opened in place; the tag is at data + length
+  const std::uint8_t* key;  // kAeadKeySize bytes
+  std::uint64_t counter;    // WireGuard's message counter
+  std::uint32_t length;     // payload bytes without the tag, 0..kAeadMaxPayload
+  std::uint32_t authentic;  // written by open(): 1 = tag verified, 0 = forged; untouched by seal()
 };
 
 // Worker-private working memory (one-time keys, keystream, lane lists). Not thread-safe: one per worker.
@@ -49,7 +49,7 @@ struct AeadEngine {
 
   // Verifies every tag, decrypts in place and sets ops[i].authentic; returns how many are authentic.
   // The payload of a forged packet is unspecified afterwards: the caller must drop it.
-  [[nodiscard]] std::size_t (*open)(AeadScratch& scratch, std::span<AeadOp> ops) noexcept;
+  std::size_t (*open)(AeadScratch& scratch, std::span<AeadOp> ops) noexcept;
 };
 
 // The best variant this CPU and OS support, or the one named in the environment variable

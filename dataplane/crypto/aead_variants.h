@@ -1,0 +1,34 @@
+// The variants and how one is chosen. Only aead_dispatch.cpp and tests include this; everyone else asks
+// aead_engine().
+#pragma once
+
+#include <cstdint>
+
+#include "dataplane/crypto/aead.h"
+
+namespace wg::crypto {
+
+extern const AeadEngine kAeadPortable;
+extern const AeadEngine kAeadAvx2;
+extern const AeadEngine kAeadAvx512;
+
+// What decides which variants can run: the processor's feature words and the register state the operating
+// system saves (Intel SDM volume 2, CPUID; volume 1, 13.3 and 14.3).
+struct CpuFeatureWords {
+  std::uint32_t max_leaf;   // CPUID.0:EAX
+  std::uint32_t leaf1_ecx;  // CPUID.1:ECX, OSXSAVE and AVX
+  std::uint32_t leaf7_ebx;  // CPUID.7.0:EBX, AVX2 and AVX512F/DQ/IFMA/BW/VL
+  std::uint32_t leaf7_ecx;  // CPUID.7.0:ECX, AVX512_VBMI2
+  std::uint64_t xcr0;       // XGETBV 0, or 0 without OSXSAVE
+};
+
+CpuFeatureWords read_cpu_feature_words() noexcept;
+
+bool can_run_avx2(const CpuFeatureWords& words) noexcept;
+bool can_run_avx512(const CpuFeatureWords& words) noexcept;
+
+// The fastest variant the words allow; `forced` (a name, or nullptr) overrides the choice. Throws
+// std::runtime_error when `forced` names no variant or one the words rule out.
+const AeadEngine& choose_aead_engine(const CpuFeatureWords& words, const char* forced);
+
+}  // namespace wg::crypto
