@@ -1,0 +1,27 @@
+#include "dataplane/packet/address.h"
+
+#include <arpa/inet.h>
+
+namespace wg::dataplane {
+
+std::string to_string(const IpAddress& address) {
+  char text[INET6_ADDRSTRLEN] = "";
+  inet_ntop(address.v6 ? AF_INET6 : AF_INET, address.bytes.data(), text, sizeof text);
+  return text;
+}
+
+std::string to_string(const Endpoint& endpoint) {
+  const std::string host = to_string(endpoint.address);
+  const std::string port = std::to_string(endpoint.port);
+  return endpoint.address.v6 ? "[" + host + "]:" + port : host + ":" + port;
+}
+
+bool parse_ip_address(const std::string& text, IpAddress* out) {
+  std::array<std::uint8_t, 16> bytes{};
+  const bool v6 = text.find(':') != std::string::npos;
+  if (inet_pton(v6 ? AF_INET6 : AF_INET, text.c_str(), bytes.data()) != 1) return false;
+  *out = v6 ? IpAddress::from_v6(bytes.data()) : IpAddress::from_v4(bytes.data());
+  return true;
+}
+
+}  // namespace wg::dataplane

@@ -1,0 +1,52 @@
+// IP addresses, endpoints and prefixes as the dataplane sees them. Plain values, network byte order inside.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <cstring>
+#include <string>
+
+namespace wg::dataplane {
+
+// IPv4 uses the first 4 bytes; the rest stays zero, so that equality is a compare of all 16.
+struct IpAddress {
+  std::array<std::uint8_t, 16> bytes{};
+  bool v6 = false;
+
+  friend bool operator==(const IpAddress&, const IpAddress&) = default;
+  [[nodiscard]] std::uint32_t v4_host_order() const {
+    return std::uint32_t{bytes[0]} << 24 | std::uint32_t{bytes[1]} << 16 | std::uint32_t{bytes[2]} << 8 |
+           bytes[3];
+  }
+  [[nodiscard]] bool is_zero() const { return bytes == std::array<std::uint8_t, 16>{}; }
+  static IpAddress from_v4(const void* network_order) {
+    IpAddress a;
+    std::memcpy(a.bytes.data(), network_order, 4);
+    return a;
+  }
+  static IpAddress from_v6(const void* network_order) {
+    IpAddress a;
+    std::memcpy(a.bytes.data(), network_order, 16);
+    a.v6 = true;
+    return a;
+  }
+};
+
+// An outer UDP address. `scope` is the kernel's interface index for IPv6 link-local addresses, else 0.
+struct Endpoint {
+  IpAddress address;
+  std::uint16_t port = 0;  // host byte order
+  std::uint32_t scope = 0;
+
+  friend bool operator==(const Endpoint&, const Endpoint&) = default;
+  [[nodiscard]] bool known() const { return port != 0; }
+};
+
+// "192.0.2.1", "2001:db8::1"; endpoints as wg prints them: "192.0.2.1:51820", "[2001:db8::1]:51820".
+std::string to_string(const IpAddress& address);
+std::string to_string(const Endpoint& endpoint);
+
+// Parses a literal address; false leaves *out untouched.
+[[nodiscard]] bool parse_ip_address(const std::string& text, IpAddress* out);
+
+}  // namespace wg::dataplane

@@ -1,0 +1,28 @@
+// The way to a peer's endpoint: outer headers prebuilt by the control thread from the kernel's route and
+// neighbour tables. Immutable after publication; replaced whole and retired through quiescence.
+#pragma once
+
+#include <array>
+#include <cstdint>
+
+#include "dataplane/packet/address.h"
+
+namespace wg::dataplane {
+
+inline constexpr std::uint16_t kKernelPath = 0xffff;
+
+struct alignas(64) Path {
+  // Ethernet [VLAN] IP UDP, complete but for IP length, id, ECN and checksums; right-sized by header_length.
+  std::array<std::uint8_t, 66> header{};
+  std::uint8_t header_length = 0;  // 0 when port == kKernelPath
+  std::uint8_t l3_offset = 0;      // 14 or 18
+  bool v6 = false;
+  // Port to transmit on, or kKernelPath: no resolved neighbour or no DPDK port that way, so sealed
+  // datagrams leave through the kernel's UDP socket.
+  std::uint16_t port = kKernelPath;
+  std::uint16_t mtu = 1500;  // of the outer link, IP bytes
+  Endpoint remote;
+  Endpoint local;  // address the peer last addressed (sticky source); zero: kernel's choice
+};
+
+}  // namespace wg::dataplane

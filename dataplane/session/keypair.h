@@ -1,0 +1,48 @@
+// A session's two transport keys (WireGuard paper section 5.4.5) and their live state.
+//
+// Life: the control thread derives it, publishes it (KeypairTable for receiving, Peer::current for
+// sending), retires it, and frees it after every worker has passed a quiescent state. It lives in the
+// secret arena (locked, undumpable, wiped on free).
+#pragma once
+
+#include <array>
+#include <atomic>
+#include <cstdint>
+
+#include "dataplane/session/limits.h"
+#include "dataplane/session/replay_window.h"
+
+namespace wg::dataplane {
+
+struct Peer;
+
+struct alignas(64) Keypair {
+  // Receiving line. Constant after publication.
+  std::array<std::uint8_t, 32> receiving_key{};
+  Peer* peer = nullptr;
+  BootTime birthdate = 0;             // when the session was derived
+  std::uint32_t local_index = 0;      // receiver_index in messages to us
+  std::uint32_t remote_index = 0;     // receiver_index in messages to the peer
+  std::uint32_t peer_generation = 0;  // PeerRef of `peer`
+  bool i_am_initiator = false;
+  // False until the first authenticated data on a responder's session: it must not send before
+  // (paper section 5.4.6). Writers: worker (false -> true); reader: control.
+  std::atomic<bool> confirmed{false};
+
+  // Sending line.
+  alignas(64) std::array<std::uint8_t, 32> sending_key{};
+  // Next counter to use. Writers: any worker, by one fetch_add per run of packets, so that a
+  // (key, counter) pair can never repeat; reader: control.
+  std::atomic<std::uint64_t> sending_counter{0};
+  // False after the interface's private key changed: receiving stays (protocol C4-10). Writer: control.
+  std::atomic<bool> sending_valid{true};
+
+  // Writers: workers under the window's own lock.
+  alignas(64) ReplayWindow replay;
+
+  [[nodiscard]] bool expired(BootTime now) const noexcept {
+    return now - birthdate >= nanoseconds(REJECT_AFTER_TIME);
+  }
+};
+
+}  // namespace wg::dataplane

@@ -1,0 +1,75 @@
+// receiver_index -> Keypair. Lock-free for workers; the control thread is the only writer.
+//
+// An index is random and unique (protocol C4-7): control draws 32 random bits and redraws when the index
+// is taken or its bucket (one cache line, four entries, chosen by the low bits) is full, so a lookup
+// touches one line and no chain can grow. Doubling the buckets never overflows one: each splits in two.
+// A handshake in flight reserves its index with a null keypair; the session takes the same index over.
+#pragma once
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <memory>
+
+#include "dataplane/session/keypair.h"
+
+namespace wg::dataplane {
+
+class KeypairTable {
+ public:
+  static constexpr std::size_t kEntries = 4;
+
+  // `buckets` is rounded up to a power of two. `defer` runs a deleter after all workers are quiescent.
+  KeypairTable(std::size_t buckets, std::function<void(std::function<void()>)> defer);
+  ~KeypairTable();
+  KeypairTable(const KeypairTable&) = delete;
+  KeypairTable& operator=(const KeypairTable&) = delete;
+
+  // ---- workers
+  [[nodiscard]] Keypair* find(std::uint32_t index) const noexcept {
+    const Buckets* b = buckets_.load(std::memory_order_acquire);
+    const Bucket& bucket = b->array[index & b->mask];
+    for (std::size_t i = 0; i < kEntries; ++i) {
+      if (bucket.index[i].load(std::memory_order_acquire) == index) {
+        return bucket.keypair[i].load(std::memory_order_acquire);
+      }
+    }
+    return nullptr;
+  }
+  void prefetch(std::uint32_t index) const noexcept {
+    const Buckets* b = buckets_.load(std::memory_order_acquire);
+    __builtin_prefetch(&b->array[index & b->mask]);
+  }
+
+  // ---- control
+  // Reserves a fresh index drawn from `random32`; grows when the load passes one half.
+  [[nodiscard]] std::uint32_t reserve(const std::function<std::uint32_t()>& random32);
+  // The keypair answers to `index` from now on; the index must be reserved.
+  void publish(std::uint32_t index, Keypair* keypair);
+  // Frees the index. The keypair itself must be retired by the caller. Unknown indices are ignored.
+  void remove(std::uint32_t index) noexcept;
+  [[nodiscard]] bool reserved(std::uint32_t index) const noexcept;
+  [[nodiscard]] std::size_t size() const noexcept { return size_; }
+  [[nodiscard]] std::size_t memory_bytes() const noexcept;
+
+ private:
+  struct alignas(64) Bucket {
+    std::atomic<std::uint32_t> index[kEntries];  // 0: empty; index 0 is never handed out
+    std::atomic<Keypair*> keypair[kEntries];
+  };
+  struct Buckets {
+    explicit Buckets(std::size_t n) : mask(n - 1), array(new Bucket[n]{}) {}
+    std::size_t mask;
+    std::unique_ptr<Bucket[]> array;
+  };
+
+  static int free_entry(const Bucket& bucket) noexcept;
+  void grow();
+
+  std::atomic<Buckets*> buckets_;
+  std::size_t size_ = 0;
+  std::function<void(std::function<void()>)> defer_;
+};
+
+}  // namespace wg::dataplane

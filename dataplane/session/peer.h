@@ -1,0 +1,91 @@
+// What the workers know of a peer. Slots of one table, addresses never move.
+//
+// Each field states its writers (W) and readers (R). Timestamps are BootTime stored relaxed: the control
+// thread's timers look at them lazily, so no timer operation happens per packet.
+#pragma once
+
+#include <array>
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+
+#include "dataplane/packet/path.h"
+#include "dataplane/session/limits.h"
+
+namespace wg::dataplane {
+
+struct Keypair;
+
+inline constexpr std::uint32_t kNoPeer = 0xffffffff;
+
+// Names a peer across threads and time: a message about a peer that has gone meanwhile finds another
+// generation and is ignored.
+struct PeerRef {
+  std::uint32_t slot = kNoPeer;
+  std::uint32_t generation = 0;
+  friend bool operator==(const PeerRef&, const PeerRef&) = default;
+};
+
+// Requests a worker has raised and control has not answered yet: each is posted once.
+enum PeerRequest : std::uint32_t {
+  kRequestHandshake = 1u << 0,  // no usable session, or rekey due on send
+  kRequestKeyFresh = 1u << 1,   // initiator's key passed 165 s on receive (protocol C3-6)
+};
+
+struct alignas(64) Peer {
+  // ---- W: control. R: workers.
+  std::atomic<Keypair*> current{nullptr};  // the session to send with; null: stage and ask
+  std::atomic<const Path*> path{nullptr};  // prebuilt outer headers; null: no endpoint
+  std::uint32_t slot = kNoPeer;            // constant while published
+  std::atomic<std::uint32_t> generation{0};
+  std::uint16_t interface_id = 0;     // constant while published
+  std::atomic<std::uint16_t> mtu{0};  // inner bytes; 0: the interface's
+  // ---- W: workers set bits, control clears them.
+  std::atomic<std::uint32_t> requested{0};
+
+  // ---- W: workers (relaxed). R: control.
+  alignas(64) std::atomic<BootTime> last_received{0};  // any authenticated packet
+  std::atomic<BootTime> last_sent{0};  // any authenticated packet, handshakes included (W: control too)
+  std::atomic<BootTime> last_data_received{0};
+  std::atomic<BootTime> last_data_sent{0};
+  // First data packet received since we last sent anything: due for a passive keepalive 10 s later.
+  std::atomic<BootTime> unanswered_received{0};
+  // First data packet sent since we last received anything: due for a new handshake 15 s later.
+  std::atomic<BootTime> unanswered_sent{0};
+
+  // ---- W: workers and control (handshake bytes), fetch_add. R: control.
+  alignas(64) std::atomic<std::uint64_t> rx_bytes{0};
+  std::atomic<std::uint64_t> rx_packets{0};
+  std::atomic<std::uint64_t> tx_bytes{0};
+  std::atomic<std::uint64_t> tx_packets{0};
+  std::atomic<std::uint32_t> drop_disallowed_source{0};
+  std::atomic<std::uint32_t> drop_replayed{0};
+  std::atomic<std::uint32_t> drop_bad_tag{0};
+  std::atomic<std::uint32_t> drop_malformed_inner{0};
+  std::atomic<std::uint32_t> drop_oversized{0};
+  std::atomic<std::uint32_t> drop_no_endpoint{0};
+
+  [[nodiscard]] PeerRef ref() const noexcept { return {slot, generation.load(std::memory_order_relaxed)}; }
+
+  // An authenticated packet of `length` plaintext bytes arrived / left (protocol C3-7, C3-8).
+  void note_received(BootTime now, bool data) noexcept {
+    last_received.store(now, std::memory_order_relaxed);
+    if (!data) return;
+    last_data_received.store(now, std::memory_order_relaxed);
+    if (unanswered_received.load(std::memory_order_relaxed) <= last_sent.load(std::memory_order_relaxed)) {
+      unanswered_received.store(now, std::memory_order_relaxed);
+    }
+  }
+  void note_sent(BootTime now, bool data) noexcept {
+    if (data) {
+      last_data_sent.store(now, std::memory_order_relaxed);
+      if (unanswered_sent.load(std::memory_order_relaxed) <= last_received.load(std::memory_order_relaxed)) {
+        unanswered_sent.store(now, std::memory_order_relaxed);
+      }
+    }
+    last_sent.store(now, std::memory_order_relaxed);
+  }
+};
+static_assert(sizeof(Peer) == 192);
+
+}  // namespace wg::dataplane

@@ -1,0 +1,83 @@
+// The replay window: RFC 6479's bitmap of 8192 bits in 64-bit blocks, of which 8128 are usable.
+//
+// The counter of a message is recorded only after the message authenticated (protocol order of checks);
+// checking before would let anyone move the window. check_and_set() serialises through a short spin lock:
+// a peer's packets normally arrive on one queue, so it is uncontended.
+#pragma once
+
+#include <array>
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+
+#include "dataplane/session/limits.h"
+
+namespace wg::dataplane {
+
+class ReplayWindow {
+ public:
+  static constexpr std::uint64_t kBits = 8192;
+  static constexpr std::uint64_t kWindow = kBits - 64;
+
+  // True exactly once for each counter that is new and not too old. Any number of workers may call.
+  [[nodiscard]] bool check_and_set(std::uint64_t counter) noexcept {
+    const Guard guard(lock_);
+    return check_and_set_locked(counter);
+  }
+
+  // One lock for a run of packets of one keypair; accepted[i] tells counters[i]'s verdict.
+  void check_and_set(const std::uint64_t* counters, bool* accepted, std::size_t n) noexcept {
+    const Guard guard(lock_);
+    for (std::size_t i = 0; i < n; ++i) accepted[i] = check_and_set_locked(counters[i]);
+  }
+
+  // Highest accepted counter + 1; 0 when nothing was accepted. For statistics.
+  [[nodiscard]] std::uint64_t top() const noexcept { return top_.load(std::memory_order_relaxed); }
+
+ private:
+  class Guard {
+   public:
+    explicit Guard(std::atomic_flag& flag) noexcept : flag_(flag) {
+      while (flag_.test_and_set(std::memory_order_acquire)) {
+        while (flag_.test(std::memory_order_relaxed)) __builtin_ia32_pause();
+      }
+    }
+    ~Guard() { flag_.clear(std::memory_order_release); }
+    Guard(const Guard&) = delete;
+    Guard& operator=(const Guard&) = delete;
+
+   private:
+    std::atomic_flag& flag_;
+  };
+
+  static constexpr std::uint64_t kBlockBits = 64;
+  static constexpr std::uint64_t kBlocks = kBits / kBlockBits;
+
+  // The message counter starts at 0; the window counts from 1 so that 0 means "nothing seen" (protocol C4-6).
+  bool check_and_set_locked(std::uint64_t message_counter) noexcept {
+    const std::uint64_t top = top_.load(std::memory_order_relaxed);
+    if (message_counter >= REJECT_AFTER_MESSAGES || top > REJECT_AFTER_MESSAGES) return false;
+    const std::uint64_t counter = message_counter + 1;
+    if (counter + kWindow < top) return false;
+    const std::uint64_t block = counter / kBlockBits;
+    if (counter > top) advance(top / kBlockBits, block, counter);
+    std::uint64_t& bits = blocks_[block % kBlocks];
+    const std::uint64_t bit = std::uint64_t{1} << (counter % kBlockBits);
+    if (bits & bit) return false;
+    bits |= bit;
+    return true;
+  }
+
+  void advance(std::uint64_t top_block, std::uint64_t new_block, std::uint64_t counter) noexcept {
+    std::uint64_t steps = new_block - top_block;
+    if (steps > kBlocks) steps = kBlocks;
+    for (std::uint64_t i = 1; i <= steps; ++i) blocks_[(top_block + i) % kBlocks] = 0;
+    top_.store(counter, std::memory_order_relaxed);
+  }
+
+  std::atomic_flag lock_ = ATOMIC_FLAG_INIT;
+  std::atomic<std::uint64_t> top_{0};
+  std::array<std::uint64_t, kBlocks> blocks_{};
+};
+
+}  // namespace wg::dataplane

@@ -1,0 +1,61 @@
+// Quiescent-state-based reclamation (QSBR): readers never wait, the writer waits for all of them.
+//
+// Each worker reports once per loop that it holds no reference obtained earlier, and goes offline before
+// it sleeps. The control thread retires an object together with its deleter; collect() frees what every
+// online worker has passed. Written with std::atomic, so that ThreadSanitizer sees every edge.
+#pragma once
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <deque>
+#include <functional>
+#include <memory>
+
+namespace wg::dataplane {
+
+class Quiescence {
+ public:
+  explicit Quiescence(std::size_t workers);
+
+  // ---- worker `id`
+  // At the top of each loop.
+  void report(std::size_t id) noexcept {
+    slots_[id].seen.store(epoch_.load(std::memory_order_acquire), std::memory_order_release);
+  }
+  // Around a sleep: an offline worker holds nothing and is not waited for.
+  void offline(std::size_t id) noexcept { slots_[id].seen.store(kOffline, std::memory_order_release); }
+  // seq_cst: pairs with the writer's exchange in retire(), so a worker coming online sees what was
+  // unpublished before.
+  void online(std::size_t id) noexcept {
+    slots_[id].seen.store(epoch_.load(std::memory_order_seq_cst), std::memory_order_seq_cst);
+    epoch_.load(std::memory_order_seq_cst);
+  }
+
+  // ---- control thread
+  // `free` runs in a later collect(), after all workers have reported. Unpublish before retiring.
+  void retire(std::function<void()> free);
+  // Frees what is safe; returns how many retired objects are still waiting.
+  std::size_t collect();
+  // True when every worker has reported since this call's ticket was drawn.
+  std::uint64_t ticket() { return epoch_.fetch_add(1, std::memory_order_seq_cst) + 1; }
+  [[nodiscard]] bool passed(std::uint64_t ticket) const noexcept;
+  [[nodiscard]] std::size_t workers() const noexcept { return workers_; }
+
+ private:
+  static constexpr std::uint64_t kOffline = ~std::uint64_t{0};
+  struct alignas(64) Slot {
+    std::atomic<std::uint64_t> seen{kOffline};
+  };
+  struct Retired {
+    std::uint64_t ticket;
+    std::function<void()> free;
+  };
+
+  std::size_t workers_;
+  std::unique_ptr<Slot[]> slots_;
+  alignas(64) std::atomic<std::uint64_t> epoch_{1};
+  std::deque<Retired> retired_;
+};
+
+}  // namespace wg::dataplane
