@@ -1,0 +1,79 @@
+// The loop of the control thread: file descriptors, timeouts, and work posted from other threads, over one
+// epoll(7).
+//
+// Everything but post() and stop() belongs to the thread that runs the loop. Callbacks may add and remove
+// anything, themselves included; a removed descriptor's callback is not called any more, even when its event
+// is already at hand. Callbacks must not throw. Descriptors stay the caller's.
+#pragma once
+
+#include <atomic>
+#include <chrono>
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <unordered_map>
+#include <vector>
+
+namespace wg::control {
+
+class EventLoop {
+ public:
+  using Clock = std::chrono::steady_clock;
+  using FdCallback = std::function<void(std::uint32_t events)>;  ///< EPOLLIN, EPOLLOUT, EPOLLHUP, …
+  using Callback = std::function<void()>;
+  using TimerId = std::uint64_t;  ///< never 0, never reused
+
+  /// Throws std::system_error when epoll or eventfd cannot be had.
+  EventLoop();
+  ~EventLoop();
+  EventLoop(const EventLoop&) = delete;
+  EventLoop& operator=(const EventLoop&) = delete;
+
+  /// False with errno set when epoll refuses (e.g. a regular file).
+  bool add(int fd, std::uint32_t events, FdCallback callback);
+  bool modify(int fd, std::uint32_t events);
+  void remove(int fd);
+
+  TimerId after(Clock::duration delay, Callback callback);
+  TimerId every(Clock::duration period, Callback callback);
+  void cancel(TimerId id);
+
+  /// From any thread: runs `callback` on the loop's thread.
+  void post(Callback callback);
+  /// From any thread or a signal handler: run() returns after the current round.
+  void stop();
+  bool stopped() const { return stopped_.load(std::memory_order_acquire); }
+
+  void run();
+  /// One round: waits at most `wait`, for the next timer or descriptor, and calls what is due.
+  void run_once(Clock::duration wait);
+
+ private:
+  struct Watch {
+    FdCallback callback;
+  };
+  struct Timer {
+    Callback callback;
+    Clock::duration period;  // zero: once
+    Clock::time_point due;
+  };
+
+  TimerId arm(Clock::duration delay, Clock::duration period, Callback callback);
+  int wait_milliseconds(Clock::duration wait) const;
+  void run_timers();
+  void run_posted();
+
+  int epoll_fd_ = -1;
+  int wake_fd_ = -1;
+  std::unordered_map<int, std::shared_ptr<Watch>> watches_;
+  std::unordered_map<TimerId, Timer> timers_;
+  std::multimap<Clock::time_point, TimerId> due_;
+  TimerId next_timer_ = 1;
+  std::atomic<bool> stopped_{false};
+  std::mutex posted_mutex_;
+  std::vector<Callback> posted_;
+};
+
+}  // namespace wg::control

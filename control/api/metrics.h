@@ -1,0 +1,61 @@
+// The Prometheus endpoint. docs/metrics.md lists the metrics.
+//
+// prometheus-cpp's exposer answers on its own threads. A scrape asks the control thread for a snapshot (an
+// eventfd through EventLoop::post) and waits for it at most `wait`; the control thread copies the state into
+// an immutable snapshot and hands it over under a mutex it only try-locks (it retries shortly after rather
+// than wait). A snapshot younger than `max_age` is served again, so scrape storms cost nothing.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "control/api/event_loop.h"
+#include "control/api/operations.h"
+
+namespace prometheus {
+struct MetricFamily;
+}
+
+namespace wg::control {
+
+struct MetricsSnapshot {
+  GatewayStatus gateway;
+  std::vector<InterfaceStatus> interfaces;
+  std::vector<PeerStatus> peers;  ///< empty when aggregate-only
+  std::vector<PortStatus> ports;
+  std::vector<WorkerStatus> workers;
+  std::vector<DropStatus> drops;
+};
+
+/// Control thread: copies the state.
+MetricsSnapshot take_metrics_snapshot(Operations& operations, bool per_peer);
+
+/// The metric families of a snapshot; pure.
+std::vector<prometheus::MetricFamily> metric_families(const MetricsSnapshot& snapshot);
+
+struct MetricsOptions {
+  std::string listen;    ///< "127.0.0.1:9586"
+  bool per_peer = true;  ///< false: aggregates only
+  std::chrono::milliseconds max_age{1000};
+  std::chrono::milliseconds wait{2000};
+};
+
+class MetricsServer {
+ public:
+  /// Throws std::runtime_error when the address cannot be bound. Made and destroyed on the control thread.
+  MetricsServer(EventLoop& loop, Operations& operations, MetricsOptions options);
+  ~MetricsServer();
+  MetricsServer(const MetricsServer&) = delete;
+  MetricsServer& operator=(const MetricsServer&) = delete;
+
+  std::uint16_t port() const;  ///< the real one when port 0 was asked for
+
+ private:
+  struct State;
+  std::shared_ptr<State> state_;
+};
+
+}  // namespace wg::control

@@ -1,0 +1,94 @@
+// What the control sockets may ask of the daemon.
+//
+// Contract: every method is called on the control thread and never blocks. What needs a disk or much time
+// (reload, diff, save) takes a `done` that is called exactly once on the control thread, at once or later;
+// the caller may have lost interest meanwhile, `done` copes with that. Nothing throws. Interface and peer
+// names come from outside unchecked; the implementation answers kNotFound or kInvalid.
+#pragma once
+
+#include <functional>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "config/types.h"
+#include "control/api/status.h"
+#include "control/api/wg_protocol.h"
+
+namespace wg::control {
+
+enum class Failure : std::uint8_t {
+  kNone,
+  kNotFound,  ///< no such interface or peer
+  kExists,
+  kInvalid,  ///< the request makes no sense; the message says why
+  kBusy,     ///< another change is being applied; try again
+  kFailed,   ///< the system refused; the message says what
+};
+
+struct Outcome {
+  Failure failure = Failure::kNone;
+  std::string message;  ///< one sentence for people; empty on success
+  bool ok() const { return failure == Failure::kNone; }
+};
+
+/// The answer to reload, diff and save.
+struct PlanOutcome {
+  bool ok = false;
+  bool applied = false;              ///< false for a dry run, a diff, or a refused file
+  std::vector<std::string> plan;     ///< the change in words, one line per action; empty: nothing to do
+  std::vector<std::string> errors;   ///< file:line:column: … when not ok
+  std::vector<std::string> restart;  ///< differences that need a restart, in words
+  std::chrono::microseconds took{0};
+};
+using PlanDone = std::function<void(PlanOutcome)>;
+
+struct PeerFilter {
+  std::string interface;  ///< empty: all
+  std::string text;  ///< empty: all; else part of the name or of the base64 key, or an allowed-IP address
+  bool active_only = false;
+};
+
+class Operations {
+ public:
+  virtual ~Operations() = default;
+
+  // ---- looking
+  virtual GatewayStatus status() = 0;
+  virtual std::vector<InterfaceStatus> interfaces() = 0;
+  virtual std::vector<PortStatus> ports() = 0;
+  virtual std::vector<WorkerStatus> workers() = 0;
+  /// Every reason of the list, in its order, zeros included.
+  virtual std::vector<DropStatus> drops() = 0;
+  /// Calls `visit` for each peer that passes the filter's `interface` and `active_only`, in any order; the
+  /// caller looks at `text`.
+  virtual void visit_peers(const PeerFilter& filter, const std::function<void(PeerStatus&&)>& visit) = 0;
+  /// O(1). `peer` is a name, or a key in base64 or hex. An empty `interface` means any.
+  virtual std::optional<PeerStatus> find_peer(std::string_view interface, std::string_view peer) = 0;
+  virtual std::optional<PeerFacts> explain_peer(std::string_view interface, std::string_view peer) = 0;
+  /// The interface as configured at this moment (runtime changes included), secrets included; for export.
+  virtual std::optional<config::Interface> interface_config(std::string_view interface) = 0;
+
+  // ---- wg(8)
+  virtual std::optional<WgDevice> wg_get(std::string_view interface) = 0;
+  /// All or nothing. 0, or a positive errno: EADDRINUSE (the listen port is taken), ENODEV, EINVAL, EIO, ….
+  virtual int apply_wg_set(std::string_view interface, WgSet&& set) = 0;
+
+  // ---- changing
+  virtual void reload(bool dry_run, PlanDone done) = 0;
+  /// What is running against what the file says: the drift, in words.
+  virtual void diff(PlanDone done) = 0;
+  /// Writes runtime changes back to the file.
+  virtual void save(PlanDone done) = 0;
+  virtual Outcome interface_create(const std::string& name, const config::Interface& value) = 0;
+  virtual Outcome interface_up(const std::string& name) = 0;
+  virtual Outcome interface_down(const std::string& name) = 0;
+  virtual Outcome interface_delete(const std::string& name) = 0;
+  /// An empty `interface` sets the level of the whole gateway.
+  virtual Outcome set_log_level(const std::string& interface, config::LogLevel level) = 0;
+  /// Ends the daemon after the answer has been sent.
+  virtual void stop() = 0;
+};
+
+}  // namespace wg::control

@@ -1,0 +1,246 @@
+// What the gateway tells about itself: plain values the daemon fills and the APIs render.
+//
+// Units: bytes and packets are totals since the object came to be (they survive a reload); wall times
+// are system_clock, nullopt means never; shares are 0..1; latencies are microseconds. Nothing here is
+// secret except WgDevice (its SecretKeys wipe themselves): the status structs only say whether a key is
+// set, so that whatever is made of them may go to the read-only socket.
+// Ownership: values; whoever asked owns the copy.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "config/address.h"
+#include "config/key.h"
+
+namespace wg::control {
+
+using WallTime = std::chrono::system_clock::time_point;
+
+struct GatewayStatus {
+  std::string version;       ///< of Linegate
+  std::string dpdk_version;  ///< rte_version()
+  std::string aead;          ///< variant in use: portable, avx2, avx512
+  std::int64_t pid = 0;
+  WallTime started;
+  std::string config_path;
+  std::uint64_t config_generation = 0;  ///< applied changes of configuration, from any side
+  std::optional<WallTime> last_reload;
+  std::string last_reload_result;  ///< empty: never tried; "applied", or the first error
+  std::vector<std::string>
+      warnings;  ///< what an operator should know now (clock behind, drift, no hugepages)
+  std::vector<std::string> interfaces;
+  std::uint64_t peers = 0;
+  std::uint64_t peers_active = 0;  ///< with a session younger than REJECT_AFTER_TIME
+  bool hugepages = false;
+};
+
+struct InterfaceStatus {
+  std::string name;
+  std::string public_key;  ///< base64; empty without a private key
+  std::uint16_t listen_port = 0;
+  std::uint32_t fwmark = 0;
+  bool up = false;            ///< administrative
+  std::uint32_t ifindex = 0;  ///< of the TUN netdev; 0: it is gone
+  std::uint16_t mtu = 0;
+  bool under_load = false;
+  std::string log_level;
+  std::vector<std::string> addresses;
+  std::uint64_t peers = 0;
+  std::uint64_t peers_active = 0;
+  std::uint64_t rx_bytes = 0;
+  std::uint64_t tx_bytes = 0;
+  std::uint64_t rx_packets = 0;
+  std::uint64_t tx_packets = 0;
+  /// Handshakes by outcome, e.g. {"completed_as_initiator", 12}, {"bad_mac1", 3}.
+  std::vector<std::pair<std::string, std::uint64_t>> handshakes;
+};
+
+struct NamedCount {
+  std::string name;
+  std::uint64_t count = 0;
+};
+
+struct DropStatus {
+  std::string name;                       ///< the identifier in the list of reasons
+  std::string text;                       ///< its sentence
+  std::uint64_t count = 0;                ///< over all workers and the control thread
+  std::vector<std::uint64_t> per_worker;  ///< parallel to the worker list
+};
+
+struct PeerStatus {
+  std::string interface;
+  std::string name;  ///< may be empty: then people see the public key
+  config::Key public_key;
+  bool has_preshared_key = false;
+  std::optional<config::Endpoint> endpoint;  ///< where packets go now (roaming included)
+  std::string configured_endpoint;           ///< as written (may be a host name); empty: none
+  std::vector<config::Prefix> allowed_ips;
+  std::optional<WallTime> last_handshake;
+  std::optional<std::chrono::seconds> session_age;  ///< of the current keypair; nullopt: no session
+  std::optional<WallTime> last_received;            ///< any authenticated packet
+  std::uint64_t rx_bytes = 0;
+  std::uint64_t tx_bytes = 0;
+  std::uint64_t rx_packets = 0;
+  std::uint64_t tx_packets = 0;
+  std::uint64_t lost_estimate = 0;       ///< gaps in received counters that never filled
+  std::uint64_t reordered_estimate = 0;  ///< packets that filled a gap late
+  std::vector<NamedCount> drops;         ///< only those that are not zero
+  std::uint16_t keepalive_seconds = 0;   ///< 0: off
+  std::uint16_t mtu = 0;
+  std::uint32_t staged_packets = 0;
+
+  /// A usable session, in the sense of `--active`, the metrics and `show`.
+  bool active() const { return session_age.has_value(); }
+};
+
+struct PortStatus {
+  std::string name;
+  std::string device;  ///< PCI address or vdev string
+  std::string driver;
+  std::string mac;
+  bool link_up = false;
+  std::uint32_t speed_mbps = 0;  ///< 0: unknown
+  std::uint16_t mtu = 0;
+  std::uint16_t rx_queues = 0;
+  std::uint16_t tx_queues = 0;
+  std::string netdev;  ///< the kernel's view: TAP or the port's own
+  std::uint64_t rx_packets = 0;
+  std::uint64_t rx_bytes = 0;
+  std::uint64_t tx_packets = 0;
+  std::uint64_t tx_bytes = 0;
+  std::uint64_t rx_missed = 0;  ///< dropped by the device for want of buffers or speed
+  std::uint64_t rx_errors = 0;
+  std::uint64_t tx_errors = 0;
+};
+
+struct StageCycles {
+  std::string stage;  ///< as worker.cpp names it
+  double cycles_per_packet = 0;
+};
+
+struct QueueDepth {
+  std::string queue;  ///< e.g. "handshake", "staged", "punt"
+  std::uint64_t depth = 0;
+  std::uint64_t capacity = 0;
+};
+
+struct Latency {
+  double p50_us = 0;
+  double p90_us = 0;
+  double p99_us = 0;
+  double p999_us = 0;
+};
+
+struct WorkerStatus {
+  unsigned index = 0;
+  unsigned lcore = 0;
+  unsigned socket = 0;     ///< NUMA
+  double busy_share = 0;   ///< of the last second
+  double sleep_share = 0;  ///< of the last second, asleep between polls
+  std::uint64_t loops = 0;
+  std::uint64_t packets = 0;
+  double packets_per_burst = 0;
+  std::vector<StageCycles> stages;
+  std::vector<QueueDepth> queues;
+  std::optional<Latency> latency;  ///< burst in to burst out; nullopt: not measured
+};
+
+// ---------------------------------------------------------------- explain
+
+/// What can happen to a peer, kept in a small ring per peer.
+enum class PeerEventKind : std::uint8_t {
+  kInitiationSent,
+  kInitiationReceived,
+  kResponseSent,
+  kResponseReceived,
+  kSessionConfirmed,
+  kBadMac1,
+  kUnknownKey,
+  kStaleTimestamp,  ///< `by`: how much older than the newest accepted one
+  kInitiationFlood,
+  kCookieSent,
+  kCookieReceived,
+  kRateLimited,
+  kBadResponse,
+  kLowOrderKey,
+  kGaveUp,
+  kNoEndpoint,
+  kNameUnresolved,  ///< `detail`: the name and the resolver's words
+  kNextHopUnresolved,
+  kDisallowedSource,  ///< `source`: inner source, `owner`: the peer it belongs to (may be empty)
+  kBadTag,
+  kReplayed,
+  kRoamed,
+  kExpired,
+  kInterfaceDown,
+  kClockSteppedBack,  ///< `by`
+};
+
+struct PeerEvent {
+  WallTime at;
+  PeerEventKind kind = PeerEventKind::kInitiationSent;
+  std::uint32_t count = 1;  ///< equal events in a row are one entry; `at` is the last one's
+  std::string from;         ///< outer address with port; empty: none
+  std::string source;       ///< inner address; empty: none
+  std::string owner;        ///< label of another peer; empty: nobody
+  std::chrono::milliseconds by{0};
+  std::string detail;  ///< free words
+};
+
+/// Everything `explain` needs: facts, no verdict. explain.h draws the conclusion.
+struct PeerFacts {
+  PeerStatus peer;
+  bool interface_up = true;
+  bool interface_has_private_key = true;
+  std::uint16_t listen_port = 0;
+  bool clock_synchronised = true;
+  bool next_hop_resolved = true;        ///< of the current endpoint; true when there is no endpoint
+  std::string next_hop;                 ///< "10.0.0.1 via wan0", empty: no route
+  std::vector<PeerEvent> events;        ///< oldest first: this peer's ring
+  std::vector<PeerEvent> unattributed;  ///< the interface's ring: messages no peer could be named for
+};
+
+// ---------------------------------------------------------------- wg(8)
+
+struct WgPeer {
+  config::Key public_key;
+  config::SecretKey preshared_key;           ///< zero: none
+  std::optional<config::Endpoint> endpoint;  ///< always an address
+  std::optional<WallTime> last_handshake;
+  std::uint64_t tx_bytes = 0;
+  std::uint64_t rx_bytes = 0;
+  std::uint16_t keepalive_seconds = 0;
+  std::vector<config::Prefix> allowed_ips;
+};
+
+/// A consistent copy of one interface, secrets included, as `get=1` tells it.
+struct WgDevice {
+  std::optional<config::SecretKey> private_key;
+  std::uint16_t listen_port = 0;
+  std::uint32_t fwmark = 0;
+  std::vector<WgPeer> peers;
+};
+
+// ---------------------------------------------------------------- events
+
+/// One entry of the event stream. `kind` is one of: peer_up, peer_roamed, peer_rekeyed, peer_idle,
+/// peer_added, peer_removed, config_applied, config_refused, interface_up, interface_down,
+/// interface_created, interface_deleted.
+struct GatewayEvent {
+  WallTime at;
+  std::string kind;
+  std::string interface;   ///< empty: the gateway
+  std::string peer;        ///< label; empty: none
+  std::string public_key;  ///< base64; empty: none
+  std::string endpoint;    ///< empty: none
+  std::string detail;
+  std::uint64_t rx_bytes = 0;  ///< of the peer at that moment, for audit
+  std::uint64_t tx_bytes = 0;
+};
+
+}  // namespace wg::control

@@ -1,0 +1,147 @@
+// The cross-platform WireGuard control protocol (what wg(8) speaks to a userspace implementation), pure:
+// bytes to values and values to bytes, no sockets.
+//
+// Source: the protocol as wireguard-go speaks it, with one difference: a set is parsed whole before any of
+// it is applied, so a bad line changes nothing. Errors are positive errno values here and negative on
+// the wire of a set. Secrets live in SecretKey only; the reader wipes every line it has buffered.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "config/address.h"
+#include "config/key.h"
+#include "config/types.h"
+#include "control/api/status.h"
+
+namespace wg::control {
+
+inline constexpr std::size_t kWgLineMax = 4096;                  // bytes without the newline
+inline constexpr std::size_t kWgSetMax = std::size_t{64} << 20;  // bytes of one set; 100 000 peers are 50 MB
+
+struct AllowedIpChange {
+  enum class Verb : std::uint8_t {
+    kAdd,     ///< takes the prefix from whichever peer holds it
+    kRemove,  ///< `-IP/LEN`: only if this peer holds it
+    kClear,   ///< replace_allowed_ips=true, at this place of the order; `prefix` unused
+  };
+  Verb verb = Verb::kAdd;
+  config::Prefix prefix;
+};
+
+/// One peer section. Absent fields are unchanged. The order of sections and of allowed_ips matters.
+struct WgPeerSet {
+  config::Key public_key;
+  bool update_only = false;                        ///< an unknown key is not created
+  bool remove = false;                             ///< everything else is then empty
+  std::optional<config::SecretKey> preshared_key;  ///< zero clears
+  std::optional<config::Endpoint> endpoint;        ///< always an address
+  std::optional<std::uint16_t> keepalive_seconds;  ///< 0: off
+  std::vector<AllowedIpChange> allowed_ips;
+};
+
+struct WgSet {
+  std::optional<config::SecretKey> private_key;  ///< as sent (not clamped); zero removes
+  std::optional<std::uint16_t> listen_port;      ///< 0: any free port
+  std::optional<std::uint32_t> fwmark;           ///< 0: off
+  bool replace_peers = false;
+  std::vector<WgPeerSet> peers;
+};
+
+/// What the value of the configuration cannot say about a set.
+struct WgEffects {
+  /// Removed and added again in this set: lose session, counters and endpoint. (replace_peers alone does not
+  /// do that: an unchanged peer of a setconf keeps its session.)
+  std::vector<config::Key> reborn;
+  /// Peers of the result whose endpoint the set named: it overrides what roaming has learnt.
+  std::vector<config::Key> endpoint_named;
+};
+
+/// Applies a set to an interface as a value, section by section with the semantics of the protocol: own key
+/// as a peer ignored, a new private key removes the peer with its public key, an allowed IP moves from its
+/// holder. Peers the set does not name keep everything, names included. A private key is stored clamped.
+WgEffects apply(const WgSet& set, config::Interface& interface);
+
+/// RFC 7748 section 5: what an X25519 private key means, and what get shows.
+config::SecretKey clamped(const config::SecretKey& key);
+
+/// Reads one set line by line: feed each line (without newline) until the blank one.
+class WgSetReader {
+ public:
+  /// 0, or a positive errno: EINVAL bad key or value, EPROTO no `=`. After an error the reader is done for.
+  int line(std::string_view line);
+  WgSet take() { return std::move(set_); }
+
+ private:
+  int device_line(std::string_view key, std::string_view value);
+  int peer_line(std::string_view key, std::string_view value);
+  int start_peer(std::string_view value);
+
+  WgSet set_;
+  bool in_peer_ = false;
+  bool removed_ = false;  // keys after remove=true are checked and ignored
+};
+
+/// The requests in a stream of bytes, in any fragmentation.
+class WgRequestReader {
+ public:
+  enum class Kind : std::uint8_t {
+    kNeedMore,
+    kGet,      ///< answer the state
+    kSet,      ///< apply take_set()
+    kRefused,  ///< answer errno=-error() and go on
+    kFatal,    ///< answer errno=-error() and close
+    kClose,    ///< close without an answer
+  };
+
+  ~WgRequestReader();
+  WgRequestReader() = default;
+  WgRequestReader(const WgRequestReader&) = delete;
+  WgRequestReader& operator=(const WgRequestReader&) = delete;
+
+  /// Consumes bytes from the front of `bytes` up to the end of one request or of the input.
+  Kind feed(std::string_view& bytes);
+  /// The peer has closed its sending side: a set in progress ends here (and is applied).
+  Kind finish();
+
+  int error() const { return error_; }
+  WgSet take_set();
+
+ private:
+  enum class State : std::uint8_t { kOperation, kGetEnd, kSet, kDiscard, kClosed };
+
+  Kind line(std::string_view line);
+  Kind operation(std::string_view line);
+  Kind set_line(std::string_view line);
+  Kind fail(Kind kind, int error, State next);
+  void wipe_partial();
+
+  State state_ = State::kOperation;
+  std::string partial_;  // an unfinished line, wiped when used
+  std::size_t set_bytes_ = 0;
+  WgSetReader set_;
+  int error_ = 0;
+};
+
+/// Renders a get piece by piece, so that 100 000 peers never stand in memory as text.
+class WgGetWriter {
+ public:
+  explicit WgGetWriter(WgDevice device);
+  /// Appends at least one peer until `out` holds `target` bytes; false when everything, with `errno=0`, has
+  /// been written.
+  bool write(std::string& out, std::size_t target);
+
+ private:
+  WgDevice device_;
+  std::size_t next_peer_ = 0;
+  bool header_written_ = false;
+};
+
+/// `errno=N\n\n`, N as it goes on the wire.
+std::string errno_answer(int wire_value);
+
+}  // namespace wg::control
