@@ -1,0 +1,175 @@
+// The Internet checksum, RFC 1071. Sums are kept in native memory order in 64 bits: RFC 1071 2 (B) makes the
+// byte order irrelevant until the result is stored, which Be16::from_native does. Add in any order, any
+// number of pieces; every piece but the last must have an even length.
+#pragma once
+
+#include <cstdint>
+#include <cstring>
+
+#include "dataplane/packet/headers.h"
+
+namespace wg::dataplane {
+
+// At most 2^31 bytes may be summed into one ChecksumSum before it is folded.
+using ChecksumSum = std::uint64_t;
+
+namespace checksum_detail {
+
+// Two lanes of 64 bits, any address. 32-bit halves are added so that no carry can be lost.
+typedef std::uint64_t Lanes __attribute__((vector_size(16)));
+
+template <typename Word>
+Word load(const std::uint8_t* p) {
+  Word w;
+  std::memcpy(&w, p, sizeof w);
+  return w;
+}
+
+inline void add_lanes(Lanes* low, Lanes* high, Lanes v) {
+  *low += v & 0xffffffffU;
+  *high += v >> 32;
+}
+
+inline ChecksumSum add_tail(ChecksumSum sum, const std::uint8_t* data, std::size_t size) {
+  for (; size >= 4; size -= 4, data += 4) sum += load<std::uint32_t>(data);
+  if (size >= 2) {
+    sum += load<std::uint16_t>(data);
+    data += 2;
+    size -= 2;
+  }
+  if (size != 0) {
+    const std::array<std::uint8_t, 2> padded{*data, 0};
+    sum += std::bit_cast<std::uint16_t>(padded);
+  }
+  return sum;
+}
+
+}  // namespace checksum_detail
+
+[[nodiscard]] constexpr std::uint16_t checksum_fold(ChecksumSum sum) {
+  sum = (sum & 0xffffffffU) + (sum >> 32);
+  sum = (sum & 0xffffffffU) + (sum >> 32);
+  sum = (sum & 0xffff) + (sum >> 16);
+  sum = (sum & 0xffff) + (sum >> 16);
+  sum = (sum & 0xffff) + (sum >> 16);
+  return static_cast<std::uint16_t>(sum);
+}
+
+[[nodiscard]] inline ChecksumSum checksum_add(ChecksumSum sum, const std::uint8_t* data, std::size_t size) {
+  using namespace checksum_detail;
+  Lanes low_a{}, high_a{}, low_b{}, high_b{};
+  for (; size >= 32; size -= 32, data += 32) {
+    add_lanes(&low_a, &high_a, load<Lanes>(data));
+    add_lanes(&low_b, &high_b, load<Lanes>(data + 16));
+  }
+  low_a += low_b + high_a + high_b;
+  // The vector part is below 2^59 (each lane adds 32-bit words); fold a caller's sum out of the way first.
+  return add_tail(checksum_fold(sum) + low_a[0] + low_a[1], data, size);
+}
+
+[[nodiscard]] inline ChecksumSum checksum_add(ChecksumSum sum, Bytes bytes) {
+  return checksum_add(sum, bytes.data(), bytes.size());
+}
+
+// Copies and sums in one pass; the ranges must not overlap.
+[[nodiscard]] inline ChecksumSum checksum_copy(ChecksumSum sum, std::uint8_t* to, const std::uint8_t* from,
+                                               std::size_t size) {
+  using namespace checksum_detail;
+  Lanes low_a{}, high_a{}, low_b{}, high_b{};
+  for (; size >= 32; size -= 32, from += 32, to += 32) {
+    const Lanes a = load<Lanes>(from), b = load<Lanes>(from + 16);
+    std::memcpy(to, &a, sizeof a);
+    std::memcpy(to + 16, &b, sizeof b);
+    add_lanes(&low_a, &high_a, a);
+    add_lanes(&low_b, &high_b, b);
+  }
+  low_a += low_b + high_a + high_b;
+  if (size != 0) std::memcpy(to, from, size);
+  return add_tail(checksum_fold(sum) + low_a[0] + low_a[1], from, size);
+}
+
+// The checksum field for a sum over the data with that field zero.
+[[nodiscard]] constexpr Be16 checksum_finish(ChecksumSum sum) {
+  return Be16::from_native(static_cast<std::uint16_t>(~checksum_fold(sum)));
+}
+
+// RFC 768: UDP sends a computed zero as all ones, because zero means "none".
+[[nodiscard]] constexpr Be16 checksum_finish_udp(ChecksumSum sum) {
+  const std::uint16_t native = static_cast<std::uint16_t>(~checksum_fold(sum));
+  return Be16::from_native(native == 0 ? std::uint16_t{0xffff} : native);
+}
+
+// True when the sum over the data including its checksum field says it is intact.
+[[nodiscard]] constexpr bool checksum_valid(ChecksumSum sum) {
+  return checksum_fold(sum) == 0xffff;
+}
+
+// Pseudo headers (RFC 9293 3.1, RFC 8200 8.1); `length` of the transport header and data, in bytes.
+// The addresses are 4 or 16 bytes at any address.
+[[nodiscard]] inline ChecksumSum pseudo_header_v4(const std::uint8_t* source, const std::uint8_t* destination,
+                                                  std::uint8_t protocol, std::uint32_t length) {
+  using checksum_detail::load;
+  ChecksumSum sum = load<std::uint32_t>(source);
+  sum += load<std::uint32_t>(destination);
+  return sum + Be16{protocol}.native() + Be32{length}.native();
+}
+
+[[nodiscard]] inline ChecksumSum pseudo_header_v6(const std::uint8_t* source, const std::uint8_t* destination,
+                                                  std::uint8_t protocol, std::uint32_t length) {
+  ChecksumSum sum = checksum_detail::add_tail(0, source, 16);
+  sum = checksum_detail::add_tail(sum, destination, 16);
+  return sum + Be16{protocol}.native() + Be32{length}.native();
+}
+
+[[nodiscard]] inline ChecksumSum pseudo_header(const Ipv4Header& ip, std::uint8_t protocol,
+                                               std::uint32_t length) {
+  return pseudo_header_v4(ip.source.data(), ip.destination.data(), protocol, length);
+}
+
+[[nodiscard]] inline ChecksumSum pseudo_header(const Ipv6Header& ip, std::uint8_t protocol,
+                                               std::uint32_t length) {
+  return pseudo_header_v6(ip.source.data(), ip.destination.data(), protocol, length);
+}
+
+// IPv4 header checksum; the header's own length (options included) has been checked by parse_ipv4.
+[[nodiscard]] inline bool ipv4_checksum_valid(const Ipv4Header& ip) {
+  return checksum_valid(checksum_detail::add_tail(0, bytes_of(ip), ip.header_length()));
+}
+
+inline void ipv4_checksum_fill(Ipv4Header* ip) {
+  ip->checksum = Be16{0};
+  ip->checksum = checksum_finish(checksum_detail::add_tail(0, bytes_of(*ip), ip->header_length()));
+}
+
+// RFC 1624, equation 3: HC' = ~(~HC + ~m + m'), for one 16-bit word that changes from `before` to `after`.
+[[nodiscard]] constexpr Be16 checksum_update(Be16 checksum, Be16 before, Be16 after) {
+  const ChecksumSum sum = ChecksumSum{static_cast<std::uint16_t>(~checksum.native())} +
+                          static_cast<std::uint16_t>(~before.native()) + after.native();
+  return checksum_finish(sum);
+}
+
+// The same for a run of words, such as an address. `size` is even.
+[[nodiscard]] inline Be16 checksum_update(Be16 checksum, const std::uint8_t* before,
+                                          const std::uint8_t* after, std::size_t size) {
+  const std::uint16_t removed = checksum_fold(checksum_detail::add_tail(0, before, size));
+  const ChecksumSum sum = ChecksumSum{static_cast<std::uint16_t>(~checksum.native())} +
+                          static_cast<std::uint16_t>(~removed) + checksum_detail::add_tail(0, after, size);
+  return checksum_finish(sum);
+}
+
+// Forwarding changes of an IPv4 header, checksum kept right.
+inline void ipv4_decrement_ttl(Ipv4Header* ip) {
+  const auto word = [&] { return Be16{static_cast<std::uint16_t>(ip->ttl << 8 | ip->protocol)}; };
+  const Be16 before = word();
+  --ip->ttl;
+  ip->checksum = checksum_update(ip->checksum, before, word());
+}
+
+inline void ipv4_set_tos(Ipv4Header* ip, std::uint8_t tos) {
+  const auto word = [&] { return Be16{static_cast<std::uint16_t>(ip->version_ihl << 8 | ip->tos)}; };
+  const Be16 before = word();
+  ip->tos = tos;
+  ip->checksum = checksum_update(ip->checksum, before, word());
+}
+
+}  // namespace wg::dataplane
