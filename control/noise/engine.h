@@ -1,0 +1,172 @@
+// The protocol of one WireGuard interface: handshakes, key slots, timers, cookies. No threads, no sockets,
+// no clock of its own: everything arrives as a parameter and leaves through Host, so that a simulation can
+// run any number of engines. All calls are made on the control thread.
+//
+// Shared with the workers: dataplane::Peer (the caller's slots; the engine publishes Peer::current and
+// clears Peer::requested) and the KeypairTable (shared by all interfaces of the process).
+// Sources: WireGuard paper sections 5.4 and 6; docs/protocol.md.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "control/noise/outcome.h"
+#include "control/noise/peer_events.h"
+#include "control/noise/types.h"
+#include "dataplane/session/keypair_table.h"
+#include "dataplane/session/peer.h"
+
+namespace wg::noise {
+
+// What the engine needs done. Implemented by the daemon and by the simulation; called synchronously from
+// within Engine's methods, so an implementation must not call back into the engine.
+class Host {
+ public:
+  virtual ~Host() = default;
+  // `from`: our address the peer last wrote to (sticky source); its address is zero for the kernel's choice.
+  // `tos`: 0x88 (AF41) for initiation and response, 0 for cookie replies (protocol C5-9).
+  virtual void send_handshake(const Endpoint& to, const Endpoint& from, std::span<const std::uint8_t> message,
+                              std::uint8_t tos) = 0;
+  // Seals an empty packet on Peer::current, calls note_sent(now, false), counts its 32 bytes.
+  virtual void send_keepalive(dataplane::Peer& peer) = 0;
+  // A session exists: send what waits. True when anything waited: no keepalive is needed as confirmation.
+  virtual bool release_staged(dataplane::Peer& peer) = 0;
+  virtual void drop_staged(dataplane::Peer& peer) = 0;
+  [[nodiscard]] virtual bool has_staged(const dataplane::Peer& peer) = 0;
+  // Build and publish Peer::path; unpublish when !remote.known(). `local` zero: any source.
+  virtual void endpoint_changed(dataplane::Peer& peer, const Endpoint& remote, const Endpoint& local) = 0;
+  // Runs `free` after every worker has passed a quiescent state.
+  virtual void retire(std::function<void()> free) = 0;
+  // For logs and the event stream. `peer` is null for events of the interface (clock).
+  virtual void event(const dataplane::Peer* peer, const PeerEvent& event) = 0;
+};
+
+inline constexpr std::uint8_t kHandshakeTos = 0x88;
+
+struct EngineOptions {
+  std::size_t queue_capacity = 4096;        // handshake messages waiting (protocol C2-6)
+  std::size_t under_load_at = 4096 / 8;     // queue length that means "under load" (C2-2)
+  bool allow_big_future_timestamps = true;  // false: refuse initiations stamped > 1 day ahead of us
+};
+
+enum class AddPeer : std::uint8_t { kAdded, kDuplicate, kOwnKey };
+
+struct PeerStatus {
+  PublicKey public_key{};
+  Endpoint remote;                         // !known(): none
+  Endpoint local;                          // sticky source; zero address: none
+  std::uint64_t last_handshake_wall = 0;   // nanoseconds since 1970; 0: never
+  std::uint16_t persistent_keepalive = 0;  // seconds; 0: off
+  bool has_preshared_key = false;
+  bool handshake_in_flight = false;
+  std::uint32_t attempts = 0;           // initiations sent in the current exchange
+  bool has_session = false;             // a current keypair younger than REJECT_AFTER_TIME
+  bool session_unconfirmed = false;     // a next keypair waits for its first data
+  bool i_am_initiator = false;          // of the current session
+  std::uint64_t session_age = 0;        // nanoseconds
+  bool has_cookie = false;              // a fresh cookie from the peer
+  std::optional<Outcome> last_refusal;  // why its last refused message was refused
+  BootTime last_refusal_at = 0;
+};
+
+// A refused message that names no peer, for `explain` of an interface.
+struct Refusal {
+  Outcome outcome{};
+  BootTime at = 0;
+  Endpoint remote;
+  PublicKey claimed{};  // the sender's static key when it was decrypted (kUnknownPeer), else zero
+};
+
+class Engine {
+ public:
+  Engine(Host& host, dataplane::KeypairTable& keypairs, Random& random, EngineOptions options = {});
+  ~Engine();  // retires every keypair through Host; Host must outlive the engine
+  Engine(const Engine&) = delete;
+  Engine& operator=(const Engine&) = delete;
+
+  // ---- configuration. Setting what is already set does nothing.
+  // Clamps. nullopt or all zero removes the key. A peer whose key equals the new public key is removed
+  // from the engine and returned: the caller must drop its allowed IPs and its slot (protocol C4-10).
+  dataplane::Peer* set_private_key(const std::optional<Key>& key, const Now& now);
+  [[nodiscard]] bool has_private_key() const;
+  [[nodiscard]] Key private_key() const;  // clamped; zero: none. The caller wipes its copy.
+  [[nodiscard]] PublicKey public_key() const;
+
+  // down() wipes sessions and handshakes and drops staged packets; timestamps and endpoints stay (C5-13).
+  void up(const Now& now);
+  void down(const Now& now);
+  [[nodiscard]] bool is_up() const;
+
+  // `peer` stays the caller's and must live until remove_peer(); its slot, generation and interface_id are
+  // set before the call. After remove_peer() the caller may bump the generation and reuse the slot once
+  // retired objects are collected.
+  AddPeer add_peer(dataplane::Peer& peer, const PublicKey& key, const Now& now);
+  void remove_peer(dataplane::Peer& peer);
+  [[nodiscard]] dataplane::Peer* find_peer(const PublicKey& key) const;
+  [[nodiscard]] std::size_t peer_count() const;
+
+  void set_preshared_key(dataplane::Peer& peer, const PresharedKey& key, const Now& now);
+  [[nodiscard]] PresharedKey preshared_key(const dataplane::Peer& peer) const;
+  void set_endpoint(dataplane::Peer& peer, const Endpoint& remote, const Now& now);
+  void set_keepalive(dataplane::Peer& peer, std::uint16_t seconds, const Now& now);  // 0: off
+  // Listen port, fwmark or a local address changed: forget sticky sources, keep sessions (C5-14).
+  void clear_sources();
+  void clear_source(dataplane::Peer& peer);
+
+  // ---- input
+  // Checks, answers and counts one handshake message (types 1 to 3) at once.
+  Outcome on_handshake(std::span<const std::uint8_t> message, const Endpoint& remote, const Endpoint& local,
+                       const Now& now);
+  // The same through the bounded queue whose length decides "under load". Length and mac1 are checked
+  // before queueing, so junk neither fills the queue nor causes cookies. Full: the newest is dropped.
+  Outcome queue_handshake(std::span<const std::uint8_t> message, const Endpoint& remote,
+                          const Endpoint& local, const Now& now);
+  std::size_t process_queued(std::size_t budget, const Now& now);  // returns how many were processed
+  [[nodiscard]] std::size_t queued() const;
+  [[nodiscard]] bool under_load(const Now& now) const;
+
+  // From the workers' mailboxes. A stale reference is ignored.
+  void on_need_handshake(PeerRef peer, const Now& now);          // kRequestHandshake was raised
+  void on_key_fresh(PeerRef peer, const Now& now);               // kRequestKeyFresh was raised
+  void on_confirmed(std::uint32_t local_index, const Now& now);  // first data on a responder's session
+  void on_roamed(PeerRef peer, const Endpoint& remote, const Endpoint& local, const Now& now);
+
+  // For the operator: handshake now, as if data waited; forget the peer's latest timestamp.
+  void initiate(dataplane::Peer& peer, const Now& now);
+  void reset_timestamp(dataplane::Peer& peer);
+
+  // ---- time
+  // Runs what is due. Call when next_deadline() is reached, or more often.
+  void advance(const Now& now);
+  // BootTime at which advance() should be called next; 0: no timer is armed. May be early, never late.
+  [[nodiscard]] BootTime next_deadline() const;
+
+  // ---- status
+  [[nodiscard]] PeerStatus peer_status(const dataplane::Peer& peer, const Now& now) const;
+  [[nodiscard]] std::vector<PeerEvent> peer_events(const dataplane::Peer& peer) const;  // oldest first
+  [[nodiscard]] std::vector<Refusal> recent_refusals() const;                           // oldest first
+  [[nodiscard]] std::uint64_t count(Outcome outcome) const;
+  [[nodiscard]] std::size_t memory_bytes() const;  // everything the engine allocated, keypairs included
+  // Messages that must never be sent for I4/I5 checks: sent handshake messages by type (1..3).
+  [[nodiscard]] std::uint64_t sent(unsigned message_type) const;
+
+  // ---- restart safety (protocol C6-1, C6-3)
+  // The TAI64N floor and every peer's latest timestamp, checksummed. The daemon stores it (temp + rename).
+  [[nodiscard]] std::vector<std::uint8_t> export_timestamps() const;
+  // Call after the peers were added. Only ever raises; false and no change when `bytes` is not ours.
+  [[nodiscard]] bool import_timestamps(std::span<const std::uint8_t> bytes);
+  // True when export_timestamps() would differ in a way worth writing: call it every few seconds.
+  [[nodiscard]] bool timestamps_changed() const;
+
+ private:
+  struct State;
+  std::unique_ptr<State> s_;
+};
+
+}  // namespace wg::noise

@@ -1,0 +1,52 @@
+// Plain types of the protocol engine: keys, time and randomness, all given from outside.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <span>
+
+#include "dataplane/packet/address.h"
+#include "dataplane/session/limits.h"
+#include "dataplane/session/peer.h"
+
+namespace wg::noise {
+
+using dataplane::Endpoint;
+using dataplane::IpAddress;
+using dataplane::PeerRef;
+
+inline constexpr std::size_t kKeySize = 32;
+
+using Key = std::array<std::uint8_t, kKeySize>;
+using PublicKey = Key;
+using PresharedKey = Key;  // all zero: none
+using Hash = std::array<std::uint8_t, 32>;
+
+// The two clocks of protocol C3-13. Ages use `boot`; only TAI64N and last-handshake use `wall`.
+struct Now {
+  BootTime boot = 0;       // CLOCK_BOOTTIME, nanoseconds, never 0
+  std::uint64_t wall = 0;  // CLOCK_REALTIME, nanoseconds since 1970
+};
+
+// Source of randomness. The system's in the daemon, a seeded one in tests and simulation.
+class Random {
+ public:
+  virtual ~Random() = default;
+  virtual void fill(std::span<std::uint8_t> out) = 0;
+
+  std::uint32_t u32() {
+    std::array<std::uint8_t, 4> b{};
+    fill(b);
+    return std::uint32_t{b[0]} | std::uint32_t{b[1]} << 8 | std::uint32_t{b[2]} << 16 |
+           std::uint32_t{b[3]} << 24;
+  }
+};
+
+// libsodium's generator. Safe to construct before anything else: it initialises the library.
+class SystemRandom final : public Random {
+ public:
+  SystemRandom();
+  void fill(std::span<std::uint8_t> out) override;
+};
+
+}  // namespace wg::noise
