@@ -1,0 +1,239 @@
+// Reads the root of the file, `dpdk` and `ports`.
+#include <algorithm>
+
+#include "config/reader.h"
+
+namespace wg::config {
+namespace {
+
+using namespace std::chrono_literals;
+
+constexpr unsigned kMaxLcore = 127;  // RTE_MAX_LCORE of the distribution's DPDK is 128
+constexpr std::string_view kWorkersAllowed =
+    "a number of workers (1 to 127) or a list of lcores such as [1, 2]";
+constexpr std::string_view kDeviceAllowed =
+    "a PCI address such as 0000:03:00.0, a DPDK virtual device such as net_af_packet0,iface=eth1, or tap";
+
+void read_lcores(const Value& value, Workers& workers) {
+  std::vector<unsigned> lcores;
+  for (const Value& element : value.elements(kWorkersAllowed)) {
+    const auto lcore = read_number(element, 0, kMaxLcore, "an lcore from 0 to 127");
+    if (!lcore) continue;
+    if (std::find(lcores.begin(), lcores.end(), *lcore) != lcores.end())
+      element.complain("lcore " + std::to_string(*lcore) + " is named twice; allowed: once");
+    else
+      lcores.push_back(static_cast<unsigned>(*lcore));
+  }
+  if (value.node().children == 0)
+    value.complain("is an empty list; allowed: " + std::string(kWorkersAllowed));
+  workers = {static_cast<unsigned>(lcores.size()), lcores};
+}
+
+void read_workers(const Value& value, Dpdk& dpdk) {
+  dpdk.where.workers = value.at();
+  if (value.is_sequence()) return read_lcores(value, dpdk.workers);
+  if (const auto count = read_number(value, 1, kMaxLcore, kWorkersAllowed))
+    dpdk.workers = {static_cast<unsigned>(*count), {}};
+}
+
+void read_memory(const Value& value, Dpdk& dpdk) {
+  constexpr std::string_view kAllowed = "64M to 1024G with a unit K, M or G, such as 1024M";
+  dpdk.where.memory = value.at();
+  const auto text = value.scalar(kAllowed);
+  if (!text) return;
+  const auto size = parse_size(*text);
+  if (!size)
+    value.refuse(*text, parse_number(*text) ? "has no unit" : "is not a size", kAllowed);
+  else if (*size < Size{64ULL << 20} || *size > Size{1024ULL << 30})
+    value.refuse(*text, "is out of range", kAllowed);
+  else
+    dpdk.memory = *size;
+}
+
+void read_max_sleep(const Value& value, Dpdk& dpdk) {
+  constexpr std::string_view kAllowed = "0us to 100ms with a unit us, ms or s, such as 500us";
+  dpdk.where.idle_max_sleep = value.at();
+  const auto text = value.scalar(kAllowed);
+  if (!text) return;
+  const auto duration = parse_duration(*text);
+  if (!duration)
+    value.refuse(*text, parse_number(*text) ? "has no unit" : "is not a duration", kAllowed);
+  else if (*duration > 100ms || *duration % 1us != 0ns)
+    value.refuse(*text, "is out of range", kAllowed);
+  else
+    dpdk.idle.max_sleep = std::chrono::duration_cast<std::chrono::microseconds>(*duration);
+}
+
+void read_eal(const Value& value, Dpdk& dpdk) {
+  constexpr std::string_view kAllowed = "a list of EAL arguments such as [\"--log-level=lib.eal:debug\"]";
+  dpdk.where.eal = value.at();
+  for (const Value& element : value.elements(kAllowed)) {
+    std::string argument;
+    if (read_string(element, "one EAL argument", argument)) dpdk.eal.push_back(std::move(argument));
+  }
+}
+
+void read_idle(const Value& value, Dpdk& dpdk) {
+  static constexpr Field<Dpdk> kFields[] = {
+      {"mode",
+       [](const Value& v, Dpdk& d) {
+         d.where.idle_mode = v.at();
+         read_choice<IdleMode>(v, {{"adaptive", IdleMode::kAdaptive}, {"spin", IdleMode::kSpin}},
+                               d.idle.mode);
+       }},
+      {"max_sleep", read_max_sleep},
+  };
+  read_fields(value, kFields, "a map with mode and max_sleep", dpdk);
+}
+
+void read_dpdk(const Value& value, Dpdk& dpdk) {
+  static constexpr Field<Dpdk> kFields[] = {
+      {"workers", read_workers},
+      {"memory", read_memory},
+      {"hugepages",
+       [](const Value& v, Dpdk& d) {
+         d.where.hugepages = v.at();
+         read_choice<Hugepages>(
+             v, {{"auto", Hugepages::kAuto}, {"require", Hugepages::kRequire}, {"off", Hugepages::kOff}},
+             d.hugepages);
+       }},
+      {"eal", read_eal},
+      {"idle", read_idle},
+  };
+  dpdk.where.self = value.at();
+  if (!value.is_null()) read_fields(value, kFields, "a map with workers, memory, hugepages, eal, idle", dpdk);
+}
+
+void read_device(const Value& value, Port& port) {
+  port.where.device = value.at();
+  const auto text = value.scalar(kDeviceAllowed);
+  if (!text) return;
+  if (auto device = parse_device(*text))
+    port.device = std::move(*device);
+  else
+    value.refuse(*text, "is not a device", kDeviceAllowed);
+}
+
+void read_one_gateway(const Value& value, Port& port) {
+  constexpr std::string_view kAllowed = "an IPv4 or IPv6 address, or a list of one of each";
+  const auto text = value.scalar(kAllowed);
+  if (!text) return;
+  const auto address = parse_address(*text);
+  if (!address || !is_unicast(*address))
+    return value.refuse(*text, "is not the address of a gateway", kAllowed);
+  const auto same = [&](const Address& other) { return other.family == address->family; };
+  if (std::any_of(port.gateways.begin(), port.gateways.end(), same))
+    return value.refuse(*text, "is a second gateway of its family", kAllowed);
+  port.gateways.push_back(*address);
+  port.where.gateways.push_back(value.at());
+}
+
+void read_gateways(const Value& value, Port& port) {
+  if (!value.is_sequence()) return read_one_gateway(value, port);
+  for (const Value& element : value.elements({})) read_one_gateway(element, port);
+}
+
+void read_queues(const Value& value, Port& port) {
+  constexpr std::string_view kAllowed = "auto or 1 to 128";
+  port.where.queues = value.at();
+  if (value.node().text == "auto") return port.queues.reset();
+  if (const auto count = read_number(value, 1, 128, kAllowed)) port.queues = static_cast<unsigned>(*count);
+}
+
+void read_port_mtu(const Value& value, Port& port) {
+  port.where.mtu = value.at();
+  if (const auto mtu = read_number(value, 576, 9600, "576 to 9600"))
+    port.mtu = static_cast<std::uint16_t>(*mtu);
+}
+
+void read_vlan(const Value& value, Port& port) {
+  port.where.vlan = value.at();
+  if (const auto vlan = read_number(value, 1, 4094, "1 to 4094"))
+    port.vlan = static_cast<std::uint16_t>(*vlan);
+}
+
+void read_mac(const Value& value, Port& port) {
+  constexpr std::string_view kAllowed = "a unicast MAC address such as 02:00:00:00:00:01";
+  port.where.mac = value.at();
+  const auto text = value.scalar(kAllowed);
+  if (!text) return;
+  const auto mac = parse_mac_address(*text);
+  if (!mac || (mac->bytes[0] & 1) != 0 || *mac == MacAddress{})
+    value.refuse(*text, "is not a unicast MAC address", kAllowed);
+  else
+    port.mac = mac;
+}
+
+void read_port(const Value& value, Port& port) {
+  static constexpr Field<Port> kFields[] = {
+      {"device", read_device, true},
+      {"addresses", [](const Value& v, Port& p) { read_addresses(v, p.addresses, p.where.addresses); }},
+      {"gateway", read_gateways},
+      {"queues", read_queues},
+      {"mtu", read_port_mtu},
+      {"vlan", read_vlan},
+      {"mac", read_mac},
+      {"forwarding",
+       [](const Value& v, Port& p) {
+         p.where.forwarding = v.at();
+         read_forwarding(v, p.forwarding);
+       }},
+  };
+  read_fields(value, kFields, "a map with at least device", port);
+}
+
+void read_ports(const Value& value, Gateway& gateway) {
+  for (const auto& [name, entry] : named_entries(value, "a map from port name to its keys")) {
+    Port& port = gateway.ports[std::string(name)];
+    port.where.self = entry.at();
+    read_port(entry, port);
+  }
+}
+
+void read_interfaces(const Value& value, Gateway& gateway) {
+  for (const auto& [name, entry] : named_entries(value, "a map from interface name to its keys")) {
+    Interface& interface = gateway.interfaces[std::string(name)];
+    interface.where.self = entry.at();
+    read_interface(entry, interface);
+  }
+}
+
+}  // namespace
+
+void read_addresses(const Value& value, std::vector<InterfaceAddress>& out, std::vector<Position>& where) {
+  constexpr std::string_view kAllowed = "a list of address/length such as [192.0.2.1/24, \"2001:db8::1/64\"]";
+  for (const Value& element : value.elements(kAllowed)) {
+    const auto text = element.scalar("address/length");
+    if (!text) continue;
+    const auto address = parse_interface_address(*text);
+    if (!address) {
+      element.refuse(*text,
+                     text->find('/') == std::string_view::npos ? "has no prefix length" : "is not an address",
+                     "address/length such as 192.0.2.1/24 or 2001:db8::1/64");
+    } else if (!is_unicast(address->address)) {
+      element.refuse(*text, "is not the address of a host", "a unicast address");
+    } else if (std::find(out.begin(), out.end(), *address) != out.end()) {
+      element.refuse(*text, "is given twice", "once");
+    } else {
+      out.push_back(*address);
+      where.push_back(element.at());
+    }
+  }
+}
+
+bool read_forwarding(const Value& value, Forwarding& out) {
+  return read_choice<Forwarding>(
+      value, {{"short_cut", Forwarding::kShortCut}, {"kernel", Forwarding::kKernel}}, out);
+}
+
+void read_gateway(const Value& root, Gateway& gateway) {
+  static constexpr Field<Gateway> kFields[] = {
+      {"dpdk", [](const Value& v, Gateway& g) { read_dpdk(v, g.dpdk); }},
+      {"ports", read_ports},
+      {"interfaces", read_interfaces},
+      {"control", [](const Value& v, Gateway& g) { read_control(v, g.control); }},
+  };
+  read_fields(root, kFields, "a map with dpdk, ports, interfaces, control", gateway);
+}
+
+}  // namespace wg::config

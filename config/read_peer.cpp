@@ -1,0 +1,128 @@
+// Reads the peers of an interface.
+#include <algorithm>
+
+#include "config/reader.h"
+
+namespace wg::config {
+namespace {
+
+constexpr std::size_t kMaxPeerName = 64;
+
+void read_name(const Value& value, Peer& peer) {
+  constexpr std::string_view kAllowed = "1 to 64 printable characters";
+  peer.where.name = value.at();
+  std::string name;
+  if (!read_string(value, kAllowed, name)) return;
+  const auto control = [](char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7f; };
+  if (name.size() > kMaxPeerName || std::any_of(name.begin(), name.end(), control))
+    value.refuse(name, "is not a name", kAllowed);
+  else
+    peer.name = std::move(name);
+}
+
+void read_public_key(const Value& value, Peer& peer) {
+  constexpr std::string_view kAllowed = "32 bytes as 44 characters of base64 or 64 hexadecimal digits";
+  peer.where.public_key = value.at();
+  const auto text = value.scalar(kAllowed);
+  if (!text) return;
+  const auto key = parse_key(*text);
+  if (!key || key->is_zero())
+    value.refuse(*text, key ? "is the all-zero key, which nobody has" : "is not a key", kAllowed);
+  else
+    peer.public_key = *key;
+}
+
+void read_peer_endpoint(const Value& value, Peer& peer) {
+  constexpr std::string_view kAllowed = "name:port, 192.0.2.1:51820 or [2001:db8::1]:51820";
+  peer.where.endpoint = value.at();
+  const auto text = value.scalar(kAllowed);
+  if (!text) return;
+  auto [endpoint, fault] = parse_endpoint(*text);
+  if (!endpoint)
+    value.refuse(*text, fault, kAllowed);
+  else if (endpoint->address() != nullptr && !is_unicast(*endpoint->address()))
+    value.refuse(*text, "is not the address of one host", kAllowed);
+  else
+    peer.endpoint = std::move(endpoint);
+}
+
+void read_allowed_ip(const Value& value, Peer& peer) {
+  constexpr std::string_view kAllowed = "address/length such as 10.0.0.2/32 or fd00::/64";
+  const auto text = value.scalar(kAllowed);
+  if (!text) return;
+  const auto prefix = parse_prefix(*text);
+  if (!prefix)
+    return value.refuse(
+        *text, text->find('/') == std::string_view::npos ? "has no prefix length" : "is not a prefix",
+        kAllowed);
+  // Host bits that would be masked away are a slip more often than a habit; wg(8) masks in silence.
+  const auto exact = parse_interface_address(*text);
+  if (exact->address != prefix->address)
+    return value.refuse(*text, "has bits beyond its length", to_string(*prefix));
+  peer.allowed_ips.push_back(*prefix);
+  peer.where.allowed_ips.push_back(value.at());
+}
+
+void read_allowed_ips(const Value& value, Peer& peer) {
+  constexpr std::string_view kAllowed = "a list of prefixes such as [10.0.0.2/32, \"fd00::2/128\"]";
+  peer.where.allowed_ips_key = value.at();
+  for (const Value& element : value.elements(kAllowed)) read_allowed_ip(element, peer);
+}
+
+void read_keepalive(const Value& value, Peer& peer) {
+  constexpr std::string_view kAllowed = "off, or 1 to 65535 seconds such as 25 or 25s";
+  peer.where.persistent_keepalive = value.at();
+  const auto text = value.scalar(kAllowed);
+  if (!text) return;
+  if (*text == "off") return void(peer.persistent_keepalive = std::chrono::seconds(0));
+  auto digits = *text;
+  if (digits.ends_with('s')) digits.remove_suffix(1);
+  const auto seconds = parse_number(digits);
+  if (!seconds || *seconds > 65535)
+    value.refuse(*text, seconds ? "is out of range" : "is not a number of seconds", kAllowed);
+  else
+    peer.persistent_keepalive = std::chrono::seconds(*seconds);
+}
+
+void read_peer(const Value& value, Peer& peer) {
+  static constexpr Field<Peer> kFields[] = {
+      {"name", read_name},
+      {"public_key", read_public_key, true},
+      {"preshared_key",
+       [](const Value& v, Peer& p) {
+         p.where.preshared_key = v.at();
+         read_secret(v, p.preshared_key);
+       }},
+      {"preshared_key_file",
+       [](const Value& v, Peer& p) {
+         if (p.preshared_key) v.complain("is given beside preshared_key; allowed: one of the two");
+         p.where.preshared_key = v.at();
+         read_secret_file(v, p.preshared_key, p.preshared_key_file);
+       }},
+      {"endpoint", read_peer_endpoint},
+      {"allowed_ips", read_allowed_ips},
+      {"persistent_keepalive", read_keepalive},
+      {"mtu",
+       [](const Value& v, Peer& p) {
+         p.where.mtu = v.at();
+         read_mtu(v, p.mtu);
+       }},
+      {"enabled",
+       [](const Value& v, Peer& p) {
+         p.where.enabled = v.at();
+         read_flag(v, p.enabled);
+       }},
+  };
+  peer.where.self = value.at();
+  read_fields(value, kFields, "a map with at least public_key", peer);
+}
+
+}  // namespace
+
+void read_peers(const Value& value, std::vector<Peer>& peers) {
+  const auto elements = value.elements("a list of peers");
+  peers.reserve(peers.size() + elements.size());
+  for (const Value& element : elements) read_peer(element, peers.emplace_back());
+}
+
+}  // namespace wg::config

@@ -1,0 +1,168 @@
+// Reads typed values out of a YAML tree and collects complaints instead of stopping at the first.
+//
+// A Value is a node together with the path that leads to it. Each read function either sets its
+// target and returns true, or complains (once, with position, path, what is wrong and what is
+// allowed) and leaves the target as it was. The schema of a map is a constexpr table of Field, one
+// line per key, in the file that reads that struct.
+#pragma once
+
+#include <cstdint>
+#include <initializer_list>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "config/parse.h"
+#include "config/scalars.h"
+#include "config/yaml_tree.h"
+
+namespace wg::config {
+
+/// What all files of one parse share.
+struct ReadContext {
+  Gateway& gateway;
+  Problems& problems;
+  const ParseOptions& options;
+  std::size_t bytes_read = 0;
+};
+
+/// One file being read.
+struct Source {
+  ReadContext& context;
+  const YamlTree& tree;
+  std::uint32_t file;  ///< index into Gateway::sources
+  const std::string& filename() const { return context.gateway.sources.files[file]; }
+};
+
+/// A chain on the stack; text is made of it only for a complaint.
+struct Path {
+  const Path* parent = nullptr;
+  std::string_view key;     ///< of a map entry
+  std::int64_t index = -1;  ///< of a sequence element
+};
+std::string to_string(const Path& path);
+
+class Value {
+ public:
+  Value(const Source& source, const Node& node, Path path)
+      : source_(&source), node_(&node), resolved_(&source.tree.target(node)), path_(path) {}
+
+  const Source& source() const { return *source_; }
+  const Node& node() const { return *resolved_; }
+  const Path& path() const { return path_; }
+  bool is_null() const { return resolved_->kind == NodeKind::kNull; }
+  bool is_sequence() const { return resolved_->kind == NodeKind::kSequence; }
+  Position at() const { return {source_->file, node_->line, node_->column}; }
+
+  void complain(std::string message) const;
+  /// `'text' is …; allowed: …`
+  void refuse(std::string_view text, std::string_view fault, std::string_view allowed) const;
+  /// For a value of the wrong shape: `is a list; allowed: …`.
+  void refuse_kind(std::string_view allowed) const;
+  /// The text of a scalar; complains about anything else.
+  std::optional<std::string_view> scalar(std::string_view allowed) const;
+  /// The elements of a sequence (none for an absent value); complains about anything else.
+  std::vector<Value> elements(std::string_view allowed) const;
+
+ private:
+  const Source* source_;
+  const Node* node_;
+  const Node* resolved_;
+  Path path_;
+};
+
+/// One key of a map and what reads it.
+template <class Target>
+struct Field {
+  std::string_view name;
+  void (*read)(const Value& value, Target& target);
+  bool required = false;
+};
+
+/// Walks the entries of a map: known keys are dispatched, unknown and doubled ones complained about,
+/// missing required ones named. Independent of the target's type so that it is compiled once.
+class MapWalk {
+ public:
+  MapWalk(const Value& map, std::span<const std::string_view> names);
+  /// The next known key's index in `names`, or nullopt at the end.
+  std::optional<std::size_t> next();
+  Value value() const { return {map_.source(), *value_, {&map_.path(), key_->text}}; }
+  bool saw(std::size_t index) const { return first_line_[index] != 0; }
+
+ private:
+  bool advance();
+  void complain_unknown() const;
+  Value key_value() const { return {map_.source(), *key_, {&map_.path(), key_->text}}; }
+
+  const Value& map_;
+  std::span<const std::string_view> names_;
+  std::vector<std::uint32_t> first_line_;  ///< by name; 0: not seen
+  const Node* key_ = nullptr;
+  const Node* value_ = nullptr;
+  const Node* upcoming_ = nullptr;
+};
+
+template <class Target, std::size_t kCount>
+bool read_fields(const Value& map, const Field<Target> (&table)[kCount], std::string_view what,
+                 Target& target) {
+  std::string_view names[kCount];
+  for (std::size_t i = 0; i < kCount; ++i) names[i] = table[i].name;
+  if (map.node().kind != NodeKind::kMap) {
+    map.refuse_kind(what);
+    return false;
+  }
+  MapWalk walk(map, names);
+  while (const auto index = walk.next()) table[*index].read(walk.value(), target);
+  for (std::size_t i = 0; i < kCount; ++i)
+    if (table[i].required && !walk.saw(i))
+      map.complain("the required key '" + std::string(names[i]) + "' is missing");
+  return true;
+}
+
+/// Entries of a map whose keys are names the operator chose (ports, interfaces).
+struct NamedValue {
+  std::string_view name;
+  Value value;
+};
+std::vector<NamedValue> named_entries(const Value& map, std::string_view what);
+
+// Scalars. `out` keeps its value when the text is refused.
+bool read_flag(const Value& value, bool& out);
+bool read_string(const Value& value, std::string_view allowed, std::string& out);
+std::optional<std::uint64_t> read_number(const Value& value, std::uint64_t least, std::uint64_t most,
+                                         std::string_view allowed);
+
+template <class Enum>
+bool read_choice(const Value& value, std::initializer_list<std::pair<std::string_view, Enum>> choices,
+                 Enum& out) {
+  std::vector<std::string_view> names;
+  for (const auto& choice : choices) names.push_back(choice.first);
+  const auto allowed = join(names, ", ");
+  const auto text = value.scalar(allowed);
+  if (!text) return false;
+  for (const auto& [name, meaning] : choices) {
+    if (name != *text) continue;
+    out = meaning;
+    return true;
+  }
+  value.refuse(*text, "is not known here", allowed);
+  return false;
+}
+
+// The parts of the configuration, each in the file named after it.
+void read_gateway(const Value& root, Gateway& gateway);         // read_gateway.cpp
+void read_control(const Value& value, Control& control);        // read_control.cpp
+void read_interface(const Value& value, Interface& interface);  // read_interface.cpp
+void read_peers(const Value& value, std::vector<Peer>& peers);  // read_peer.cpp
+void read_addresses(const Value& value, std::vector<InterfaceAddress>& out, std::vector<Position>& where);
+void read_mtu(const Value& value, std::optional<std::uint16_t>& out);
+bool read_forwarding(const Value& value, Forwarding& out);
+bool read_log_level(const Value& value, LogLevel& out);
+/// An inline secret key, or one in a file that nobody else can read. read_key.cpp
+void read_secret(const Value& value, std::optional<SecretKey>& out);
+void read_secret_file(const Value& value, std::optional<SecretKey>& out, std::string& path);
+
+}  // namespace wg::config

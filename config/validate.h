@@ -1,0 +1,14 @@
+// Errors that no single value shows: two values that cannot both be. parse_file() calls this itself;
+// call it for a Gateway that was made or changed in memory before applying it.
+#pragma once
+
+#include "config/types.h"
+
+namespace wg::config {
+
+/// Checks: names used by both a port and an interface; doubled listen ports; doubled devices; within
+/// one interface: doubled public keys and peer names, one prefix on two peers, the interface's own
+/// key as a peer; own addresses twice; lcores, groups and sizes that exclude each other.
+Problems validate(const Gateway& gateway);
+
+}  // namespace wg::config

@@ -1,0 +1,73 @@
+// A YAML document as a light tree with positions, built from yaml-cpp's events.
+//
+// yaml-cpp's own Node tree costs several times the parse itself and loses nothing we need: here every
+// node is 40 bytes in one vector, scalars lie in an arena that is wiped at the end (the text may hold
+// secrets). Children of a map alternate key, value. Aliases are resolved by target(); what they expand
+// to is bounded, so that a few lines of nested aliases cannot cost memory or time.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "config/problem.h"
+
+namespace wg::config {
+
+enum class NodeKind : std::uint8_t { kNull, kScalar, kSequence, kMap, kAlias };
+
+struct Node {
+  static constexpr std::uint32_t kNone = 0xffffffff;
+
+  NodeKind kind = NodeKind::kNull;
+  bool flow = false;            ///< written with braces or brackets
+  bool plain = false;           ///< a scalar without quotes
+  std::uint32_t line = 0;       ///< from 1
+  std::uint32_t column = 0;     ///< from 1, in bytes
+  std::uint32_t first = kNone;  ///< first child; for an alias, the node it stands for
+  std::uint32_t next = kNone;   ///< next sibling
+  std::uint32_t children = 0;   ///< number of child nodes (twice the entries of a map)
+  std::string_view text;        ///< of a scalar, in the tree's arena
+};
+
+class YamlTree {
+ public:
+  /// At most this many nodes after all aliases are written out.
+  static constexpr std::uint64_t kMaxExpandedNodes = 8'000'000;
+
+  /// Reads one document. Problems carry positions but no file (Position::file = `file`,
+  /// Problem::file = `filename`). With any problem the tree is empty.
+  static YamlTree read(std::string_view text, std::uint32_t file, const std::string& filename,
+                       Problems& problems);
+
+  YamlTree() = default;
+  YamlTree(YamlTree&&) noexcept = default;
+  YamlTree& operator=(YamlTree&&) noexcept = default;
+  ~YamlTree();
+
+  bool empty() const { return nodes_.empty(); }
+  const Node& root() const { return nodes_.front(); }
+  const Node& at(std::uint32_t index) const { return nodes_[index]; }
+  /// The node itself, or what the alias stands for.
+  const Node& target(const Node& node) const;
+  /// nullptr after the last one.
+  const Node* first_child(const Node& node) const;
+  const Node* next_sibling(const Node& node) const;
+
+ private:
+  friend class TreeBuilder;
+  struct Chunk {
+    std::unique_ptr<char[]> bytes;
+    std::size_t size = 0;
+  };
+
+  std::string_view keep(std::string_view text);
+
+  std::vector<Node> nodes_;
+  std::vector<Chunk> chunks_;
+  std::size_t used_ = 0;  ///< of the last chunk
+};
+
+}  // namespace wg::config
