@@ -1,0 +1,149 @@
+// Super-packets: up to 64 KB of one TCP or UDP flow under one header, as a TUN or TAP with virtio-net headers
+// hands out and takes in. Splitter turns one into the packets a wire carries; Coalescer finds runs of packets
+// that may travel as one. Pure functions of bytes: no DPDK, no file descriptor, no allocation, no exception.
+// Rules: the kernel's generic receive and segmentation offload (RFC 9293, RFC 3168 6.1.2, RFC 6864, RFC 768);
+// whoever splits what Coalescer joined gets the same bytes back (one exception: see Coalescer).
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <span>
+
+#include "dataplane/packet/headers.h"
+
+namespace wg::dataplane {
+
+// What a packet begins with: an IP header (TUN) or an Ethernet header (TAP).
+enum class Framing : std::uint8_t { kIp, kEthernet };
+
+inline constexpr std::size_t kSuperPacketMax = 65535;  // bytes of IP packet
+
+// struct virtio_net_hdr of the kernel (its own header does not compile as C++), virtio 1.2 section 5.1.6;
+// a TUN has it in native byte order.
+struct VnetHeader {
+  static constexpr std::uint8_t kNeedsChecksum = 1;
+  static constexpr std::uint8_t kNone = 0, kTcp4 = 1, kTcp6 = 4, kUdp = 5, kEcn = 0x80;
+
+  std::uint8_t flags = 0;
+  std::uint8_t gso_type = kNone;
+  std::uint16_t header_length = 0;
+  std::uint16_t gso_size = 0;  // payload of every segment but the last
+  std::uint16_t checksum_start = 0;
+  std::uint16_t checksum_offset = 0;  // of the field, from checksum_start
+};
+static_assert(sizeof(VnetHeader) == 10);
+
+// Finishes a checksum the kernel left to the device: the field holds the folded pseudo header already.
+// False: the vnet header points outside the packet, which is untouched then.
+[[nodiscard]] bool complete_checksum(const VnetHeader& vnet, MutableBytes packet);
+
+// Cuts one super-packet into segments, front to back, at the caller's pace.
+class Splitter {
+ public:
+  // The super-packet must stay in place until pending() is false. False: not a super-packet that can be
+  // split (malformed, unknown kind); nothing is pending then.
+  [[nodiscard]] bool load(const VnetHeader& vnet, Bytes packet, Framing framing);
+
+  [[nodiscard]] bool pending() const { return offset_ < payload_size_; }
+  // Bytes of the next segment; every further one is as long or shorter.
+  [[nodiscard]] std::size_t next_size() const;
+  // Writes the next segment, headers and checksums complete, and returns next_size(). Only while pending().
+  std::size_t next(std::uint8_t* to);
+  // Forgets the rest.
+  void drop_rest() { offset_ = payload_size_; }
+
+ private:
+  [[nodiscard]] bool find_headers(const VnetHeader& vnet, Framing framing);
+  void write_ip_header(std::uint8_t* to, std::size_t payload) const;
+  void write_tcp_header(TcpHeader* tcp, bool last) const;
+
+  Bytes packet_;
+  std::size_t l3_offset_ = 0;
+  std::size_t l4_offset_ = 0;
+  std::size_t header_size_ = 0;  // everything in front of the payload
+  std::size_t payload_size_ = 0;
+  std::size_t segment_size_ = 0;  // payload bytes of all segments but the last
+  std::size_t offset_ = 0;        // payload bytes already handed out
+  std::uint16_t index_ = 0;       // segments already handed out
+  std::uint64_t pseudo_ = 0;      // checksum of the pseudo header without its length
+  bool v6_ = false;
+  bool udp_ = false;
+};
+
+// Which packets of one burst may be written as one, keeping the order within each flow. Packets that cannot
+// be understood (fragments, options, extension headers, other protocols) stay alone and keep their place
+// towards every flow. A packet is only joined when its checksums are right, so a damaged packet arrives
+// damaged. IPv4 identifications of joined packets increment or, as RFC 6864 4.1 makes them meaningless with
+// DF set, may all be equal: only these come back numbered when split again.
+class Coalescer {
+ public:
+  static constexpr std::size_t kMaxPackets = 128;
+  static constexpr std::size_t kMaxFlows = 8;      // open at a time; a ninth closes the oldest
+  static constexpr std::size_t kMaxSegments = 64;  // the kernel's bound for UDP (UDP_MAX_SEGMENTS)
+  static constexpr std::uint16_t kEnd = 0xffff;
+
+  struct Group {
+    std::uint16_t first = 0;     // index of the packet whose headers stand for all
+    std::uint16_t last = 0;      // follow next() from first to here
+    std::uint16_t segments = 1;  // packets in the group; 1: write it as it is
+    std::uint16_t header_size = 0;
+    std::uint16_t l3_offset = 0;
+    std::uint16_t l4_offset = 0;
+    std::uint16_t segment_size = 0;  // payload of every packet but the last
+    std::uint16_t ip_size = 0;       // bytes of IP packet in all
+    std::uint32_t next_sequence = 0;
+    std::uint8_t final_flags = 0;  // PSH and FIN of the last packet
+    std::uint8_t id_step = kStepUnknown;
+    bool v6 = false;
+    bool udp = false;
+    bool verified = false;  // the first packet's checksums are right
+    bool open = false;
+  };
+
+  Coalescer(Framing framing, bool join_tcp, bool join_udp)
+      : framing_(framing), join_tcp_(join_tcp), join_udp_(join_udp) {}
+
+  // Groups in writing order; valid until the next plan(). At most kMaxPackets packets. An empty span stands
+  // for a packet that must be left alone.
+  [[nodiscard]] std::span<const Group> plan(std::span<const MutableBytes> packets);
+  // The packet after `index` in its group, or kEnd.
+  [[nodiscard]] std::uint16_t next(std::uint16_t index) const { return next_[index]; }
+  // Payload of a joined packet: what follows the first one in a super-packet.
+  [[nodiscard]] Bytes payload_of(const Group& group, std::uint16_t index) const {
+    return packets_[index].subspan(group.header_size);
+  }
+  // Makes the first packet's headers speak for the whole group and returns the vnet header to write in front.
+  // Once per group; a group of one is left as it is.
+  VnetHeader seal(const Group& group) const;
+
+ private:
+  static constexpr std::uint8_t kStepUnknown = 2;
+  struct Candidate;
+
+  [[nodiscard]] bool parse(MutableBytes packet, Candidate* out) const;
+  [[nodiscard]] bool parse_transport(Candidate* out, std::uint8_t protocol, Bytes segment) const;
+  [[nodiscard]] bool can_join(const Group& group, const Candidate& candidate) const;
+  [[nodiscard]] bool join(Group* group, const Candidate& candidate, std::uint16_t index);
+  [[nodiscard]] Group* find_flow(const Candidate& candidate);
+  void remember_flow(const Candidate& candidate, std::uint16_t group);
+  void close_all();
+
+  struct Flow {
+    std::uint64_t signature;  // ports, protocol and version
+    std::uint16_t group;
+  };
+
+  Framing framing_;
+  bool join_tcp_;
+  bool join_udp_;
+  std::span<const MutableBytes> packets_;
+  std::array<Group, kMaxPackets> groups_;
+  std::array<std::uint16_t, kMaxPackets> next_{};
+  std::array<Flow, kMaxFlows> flows_{};
+  std::size_t group_count_ = 0;
+  std::size_t flow_count_ = 0;   // flows remembered, at most kMaxFlows
+  std::size_t oldest_flow_ = 0;  // slot that a ninth flow takes
+};
+
+}  // namespace wg::dataplane

@@ -1,0 +1,298 @@
+#include "dataplane/io/tun.h"
+
+#include <fcntl.h>
+#include <linux/if_tun.h>
+#include <net/if.h>
+#include <net/if_arp.h>
+#include <sys/ioctl.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <cstring>
+#include <utility>
+
+namespace wg::dataplane {
+namespace {
+
+// Linux 6.2; older headers lack them.
+constexpr unsigned kTunUso4 = 0x20, kTunUso6 = 0x40;
+constexpr unsigned kTunTso = TUN_F_CSUM | TUN_F_TSO4 | TUN_F_TSO6 | TUN_F_TSO_ECN;
+
+// A super-packet with Ethernet and VLAN headers, rounded up generously.
+constexpr std::size_t kSuperBufferSize = 65536 + 512;
+constexpr std::size_t kMaxMbufSegments = 64;
+
+class FileDescriptor {
+ public:
+  explicit FileDescriptor(int fd) : fd_(fd) {}
+  ~FileDescriptor() {
+    if (fd_ >= 0) ::close(fd_);
+  }
+  FileDescriptor(FileDescriptor&& other) noexcept : fd_(other.release()) {}
+  FileDescriptor(const FileDescriptor&) = delete;
+  FileDescriptor& operator=(const FileDescriptor&) = delete;
+  [[nodiscard]] int get() const { return fd_; }
+  int release() { return std::exchange(fd_, -1); }
+
+ private:
+  int fd_;
+};
+
+[[noreturn]] void fail(const std::string& name, const std::string& reason) {
+  throw TunError("interface " + name + ": " + reason);
+}
+
+std::string error_text(int error) {
+  return std::string(": ") + std::strerror(error);
+}
+
+FileDescriptor open_clone_device(const std::string& name) {
+  FileDescriptor fd(::open("/dev/net/tun", O_RDWR | O_NONBLOCK | O_CLOEXEC));
+  if (fd.get() >= 0) return fd;
+  const int error = errno;
+  if (error == ENOENT || error == ENODEV || error == ENXIO) {
+    fail(name, "there is no /dev/net/tun (load the kernel module tun)");
+  }
+  if (error == EACCES || error == EPERM) fail(name, "no permission to open /dev/net/tun");
+  fail(name, "cannot open /dev/net/tun" + error_text(error));
+}
+
+ifreq request_for(const std::string& name) {
+  ifreq request{};
+  if (name.empty() || name.size() >= IFNAMSIZ) {
+    fail(name, "the name must have 1 to " + std::to_string(IFNAMSIZ - 1) + " characters");
+  }
+  std::memcpy(request.ifr_name, name.data(), name.size());
+  return request;
+}
+
+// Attaches fd as one queue and returns the interface's name. Only the first queue may create.
+std::string attach_queue(int fd, const std::string& name, int flags) {
+  ifreq request = request_for(name);
+  request.ifr_flags = static_cast<short>(flags);
+  if (::ioctl(fd, TUNSETIFF, &request) == 0) return request.ifr_name;
+  const int error = errno;
+  if (error == EPERM) fail(name, "no permission to create it (CAP_NET_ADMIN is needed)");
+  if (error == EBUSY || ::if_nametoindex(name.c_str()) != 0) {
+    fail(name, "the name is taken by another interface");
+  }
+  fail(name, "cannot create it" + error_text(error));
+}
+
+TunOffloads set_offloads(int fd, bool vnet) {
+  if (!vnet) return {};
+  const auto accepted = [fd](unsigned offloads) { return ::ioctl(fd, TUNSETOFFLOAD, offloads) == 0; };
+  if (accepted(kTunTso | kTunUso4 | kTunUso6)) return {true, true, true};
+  if (accepted(kTunTso)) return {true, true, false};
+  return {true, false, false};
+}
+
+}  // namespace
+
+// --- start-up
+
+KernelInterface::KernelInterface(const TunOptions& options, Framing framing) : name_(options.name) {
+  if (options.queues == 0) fail(name_, "needs at least one queue");
+  const int kind = (framing == Framing::kIp ? IFF_TUN : IFF_TAP) | IFF_NO_PI |
+                   (options.vnet ? IFF_VNET_HDR : 0) | (options.queues > 1 ? IFF_MULTI_QUEUE : 0);
+  for (std::size_t i = 0; i < options.queues; ++i) {
+    FileDescriptor fd = open_clone_device(name_);
+    name_ = attach_queue(fd.get(), name_, i == 0 ? kind | IFF_TUN_EXCL : kind);
+    if (i == 0) offloads_ = set_offloads(fd.get(), options.vnet);
+    queues_.push_back(std::make_unique<TunQueue>(fd.get(), framing, offloads_));
+    fd.release();
+  }
+  ifindex_ = ::if_nametoindex(name_.c_str());
+  if (ifindex_ == 0) fail(name_, "disappeared while it was being created");
+}
+
+TapDevice::TapDevice(const TunOptions& options, const MacAddress& mac)
+    : KernelInterface(options, Framing::kEthernet) {
+  ifreq request = request_for(name());
+  request.ifr_hwaddr.sa_family = ARPHRD_ETHER;
+  std::memcpy(request.ifr_hwaddr.sa_data, mac.data(), mac.size());
+  if (::ioctl(queue(0).fd(), SIOCSIFHWADDR, &request) != 0) {
+    fail(name(), "cannot set its MAC address" + error_text(errno));
+  }
+}
+
+TunQueue::TunQueue(int fd, Framing framing, TunOffloads offloads)
+    : fd_(fd),
+      offloads_(offloads),
+      framing_(framing),
+      coalescer_(framing, offloads.tcp, offloads.udp),
+      super_packet_(std::make_unique<std::uint8_t[]>(kSuperBufferSize)) {}
+
+TunQueue::~TunQueue() {
+  ::close(fd_);
+}
+
+// --- kernel to us
+
+std::size_t TunQueue::read_burst(rte_mempool* pool, rte_mbuf** out, std::size_t n, TunCounters& counters) {
+  std::size_t count = read_pending_segments(pool, out, n, counters);
+  for (std::size_t calls = 0; calls < n && count < n && !splitter_.pending(); ++calls) {
+    rte_mbuf* mbuf = rte_pktmbuf_alloc(pool);
+    if (mbuf == nullptr) {
+      ++counters.read_no_mbuf;
+      break;
+    }
+    const ReadOutcome outcome = read_one(mbuf, counters);
+    if (outcome == ReadOutcome::kPacket) {
+      out[count++] = mbuf;
+      continue;
+    }
+    rte_pktmbuf_free(mbuf);
+    if (outcome == ReadOutcome::kStop) break;
+    if (outcome == ReadOutcome::kSuperPacket) {
+      count += read_pending_segments(pool, out + count, n - count, counters);
+    }
+  }
+  counters.read_packets += count;
+  return count;
+}
+
+// One read. A packet lands in the mbuf; only what exceeds its room goes to the buffer, behind a gap as large
+// as that room, so that a super-packet is whole after copying its front.
+TunQueue::ReadOutcome TunQueue::read_one(rte_mbuf* mbuf, TunCounters& counters) {
+  VnetHeader vnet{};
+  const std::size_t room = rte_pktmbuf_tailroom(mbuf);
+  const std::size_t front = std::min(room, kSuperBufferSize);
+  const std::array<iovec, 3> pieces{iovec{&vnet, sizeof vnet}, iovec{rte_pktmbuf_mtod(mbuf, void*), room},
+                                    iovec{super_packet_.get() + front, kSuperBufferSize - front}};
+  const int skip = offloads_.vnet ? 0 : 1;
+  const ssize_t got = ::readv(fd_, pieces.data() + skip, static_cast<int>(pieces.size()) - skip);
+  if (got < 0) {
+    if (errno != EAGAIN && errno != EINTR) ++counters.read_errors;
+    return ReadOutcome::kStop;
+  }
+  const std::size_t prefix = offloads_.vnet ? sizeof vnet : 0;
+  const auto total = static_cast<std::size_t>(got);
+  if (total <= prefix) {
+    ++counters.read_malformed;
+    return ReadOutcome::kDropped;
+  }
+  const std::size_t size = total - prefix;
+  return vnet.gso_type == VnetHeader::kNone ? accept_packet(vnet, mbuf, size, counters)
+                                            : accept_super_packet(vnet, mbuf, size, counters);
+}
+
+TunQueue::ReadOutcome TunQueue::accept_packet(const VnetHeader& vnet, rte_mbuf* mbuf, std::size_t size,
+                                              TunCounters& counters) {
+  if (size > rte_pktmbuf_tailroom(mbuf)) {
+    ++counters.read_too_long;
+    return ReadOutcome::kDropped;
+  }
+  const MutableBytes packet{rte_pktmbuf_mtod(mbuf, std::uint8_t*), size};
+  if ((vnet.flags & VnetHeader::kNeedsChecksum) != 0 && !complete_checksum(vnet, packet)) {
+    ++counters.read_malformed;
+    return ReadOutcome::kDropped;
+  }
+  mbuf->data_len = static_cast<std::uint16_t>(size);
+  mbuf->pkt_len = static_cast<std::uint32_t>(size);
+  counters.read_bytes += size;
+  return ReadOutcome::kPacket;
+}
+
+TunQueue::ReadOutcome TunQueue::accept_super_packet(const VnetHeader& vnet, rte_mbuf* mbuf, std::size_t size,
+                                                    TunCounters& counters) {
+  const std::size_t room = rte_pktmbuf_tailroom(mbuf);
+  std::memcpy(super_packet_.get(), rte_pktmbuf_mtod(mbuf, std::uint8_t*), std::min(room, size));
+  if (size > kSuperBufferSize || !splitter_.load(vnet, Bytes{super_packet_.get(), size}, framing_)) {
+    ++counters.read_malformed;
+    return ReadOutcome::kDropped;
+  }
+  if (splitter_.next_size() > room) {
+    splitter_.drop_rest();
+    ++counters.read_too_long;
+    return ReadOutcome::kDropped;
+  }
+  ++counters.read_super_packets;
+  return ReadOutcome::kSuperPacket;
+}
+
+std::size_t TunQueue::read_pending_segments(rte_mempool* pool, rte_mbuf** out, std::size_t n,
+                                            TunCounters& counters) {
+  std::size_t count = 0;
+  while (count < n && splitter_.pending()) {
+    rte_mbuf* mbuf = rte_pktmbuf_alloc(pool);
+    if (mbuf == nullptr) {
+      ++counters.read_no_mbuf;
+      break;
+    }
+    if (splitter_.next_size() > rte_pktmbuf_tailroom(mbuf)) {
+      rte_pktmbuf_free(mbuf);
+      splitter_.drop_rest();
+      ++counters.read_too_long;
+      break;
+    }
+    const std::size_t size = splitter_.next(rte_pktmbuf_mtod(mbuf, std::uint8_t*));
+    mbuf->data_len = static_cast<std::uint16_t>(size);
+    mbuf->pkt_len = static_cast<std::uint32_t>(size);
+    counters.read_bytes += size;
+    out[count++] = mbuf;
+  }
+  return count;
+}
+
+// --- us to kernel
+
+std::size_t TunQueue::write_burst(rte_mbuf** in, std::size_t n, TunCounters& counters) {
+  std::size_t accepted = 0;
+  for (std::size_t done = 0; done < n; done += Coalescer::kMaxPackets) {
+    accepted += write_chunk(in + done, std::min(n - done, Coalescer::kMaxPackets), counters);
+  }
+  counters.write_packets += accepted;
+  rte_pktmbuf_free_bulk(in, static_cast<unsigned>(n));
+  return accepted;
+}
+
+std::size_t TunQueue::write_chunk(rte_mbuf** in, std::size_t n, TunCounters& counters) {
+  std::array<MutableBytes, Coalescer::kMaxPackets> packets;
+  for (std::size_t i = 0; i < n; ++i) {
+    // Scattered packets and those somebody else refers to are written as they are.
+    const bool own = in[i]->nb_segs == 1 && rte_mbuf_refcnt_read(in[i]) == 1 && RTE_MBUF_DIRECT(in[i]);
+    packets[i] = own ? MutableBytes{rte_pktmbuf_mtod(in[i], std::uint8_t*), in[i]->data_len} : MutableBytes{};
+  }
+  std::size_t accepted = 0;
+  for (const Coalescer::Group& group : coalescer_.plan({packets.data(), n})) {
+    accepted += write_group(in, group, counters);
+  }
+  return accepted;
+}
+
+// One write of one packet or super-packet; returns the packets it stood for, or 0 when dropped.
+std::size_t TunQueue::write_group(rte_mbuf** in, const Coalescer::Group& group, TunCounters& counters) {
+  std::array<iovec, 1 + std::max(kMaxMbufSegments, Coalescer::kMaxSegments)> pieces;
+  VnetHeader vnet = coalescer_.seal(group);
+  int count = 0;
+  std::size_t bytes = 0;
+  if (offloads_.vnet) pieces[count++] = {&vnet, sizeof vnet};
+  if (in[group.first]->nb_segs > kMaxMbufSegments) {
+    ++counters.write_errors;
+    return 0;
+  }
+  for (rte_mbuf* m = in [group.first]; m != nullptr; m = m->next) {
+    pieces[count++] = {rte_pktmbuf_mtod(m, void*), m->data_len};
+    bytes += m->data_len;
+  }
+  for (std::uint16_t i = coalescer_.next(group.first); i != Coalescer::kEnd; i = coalescer_.next(i)) {
+    pieces[count++] = {rte_pktmbuf_mtod_offset(in[i], void*, group.header_size),
+                       static_cast<std::size_t>(in[i]->data_len - group.header_size)};
+    bytes += in[i]->data_len;
+  }
+  ++counters.write_calls;
+  if (::writev(fd_, pieces.data(), count) < 0) {
+    const bool full = errno == EAGAIN || errno == ENOBUFS || errno == EINTR;
+    (full ? counters.write_full : counters.write_errors) += group.segments;
+    return 0;
+  }
+  counters.write_bytes += bytes;
+  counters.write_super_packets += group.segments > 1;
+  return group.segments;
+}
+
+}  // namespace wg::dataplane
