@@ -1,0 +1,332 @@
+#include "dataplane/lpm/table.h"
+
+#include <algorithm>
+#include <cstdlib>
+#include <new>
+#include <stdexcept>
+
+namespace wg::lpm {
+namespace {
+
+constexpr unsigned kRootBits = 16;
+// A root of 2^16 slots pays from a few hundred prefixes on; far apart so that it does not come and go.
+constexpr std::size_t kGrowAbove = 512;
+constexpr std::size_t kShrinkBelow = 128;
+constexpr std::size_t kLine = 64;
+
+std::size_t rounded(std::size_t bytes) noexcept {
+  return (bytes + kLine - 1) & ~(kLine - 1);
+}
+
+void free_node(void* node, std::size_t) {
+  std::free(node);
+}
+
+template <typename Bits>
+std::uint32_t short_key(Bits bits, unsigned length) noexcept {
+  return std::uint32_t{window16(bits, 0)} << 8 | length;
+}
+
+template <typename Bits>
+Bits short_bits(std::uint32_t key) noexcept {
+  return static_cast<Bits>(key >> 8) << (kWidth<Bits> - 16);
+}
+
+}  // namespace
+
+template <typename Bits>
+Table<Bits>::Table(Reclaimer& reclaimer) : reclaimer_(reclaimer) {
+  root_.store(new_root(0), std::memory_order_release);
+  fresh_.clear();
+}
+
+template <typename Bits>
+Table<Bits>::~Table() {
+  try {
+    discard_root(root_.load(std::memory_order_relaxed));
+    commit();
+  } catch (const std::bad_alloc&) {
+    replaced_.clear();  // better lost than freed under a reader
+  }
+}
+
+template <typename Bits>
+std::size_t Table<Bits>::memory_bytes() const noexcept {
+  constexpr std::size_t kMapNode = 64;
+  return sizeof *this + bytes_ + short_.size() * kMapNode + cover_.size();
+}
+
+// ---- Memory of one update
+
+template <typename Bits>
+void* Table<Bits>::allocate(std::size_t bytes) {
+  fresh_.reserve(fresh_.size() + 1);
+  void* memory = std::aligned_alloc(kLine, rounded(bytes));
+  if (memory == nullptr) throw std::bad_alloc();
+  fresh_.push_back({memory, rounded(bytes)});
+  bytes_ += rounded(bytes);
+  return memory;
+}
+
+template <typename Bits>
+void Table<Bits>::discard(const void* node, std::size_t bytes) {
+  replaced_.push_back({const_cast<void*>(node), rounded(bytes)});
+}
+
+template <typename Bits>
+void Table<Bits>::commit() {
+  for (const Node& node : replaced_) {
+    bytes_ -= node.bytes;
+    reclaimer_.retire(node.memory, free_node, node.bytes);
+  }
+  replaced_.clear();
+  fresh_.clear();
+}
+
+template <typename Bits>
+void Table<Bits>::abandon() noexcept {
+  for (const Node& node : fresh_) {
+    bytes_ -= node.bytes;
+    std::free(node.memory);
+  }
+  replaced_.clear();
+  fresh_.clear();
+}
+
+template <typename Bits>
+Root* Table<Bits>::new_root(unsigned bits) {
+  const std::size_t slots = std::size_t{1} << bits;
+  auto* root = static_cast<Root*>(allocate(sizeof(Root) + sizeof(Word) * (slots - 1)));
+  root->bits = bits;
+  for (std::size_t slot = 0; slot < slots; ++slot)
+    new (&root->slots[slot]) std::atomic<Word>(leaf_word(kNoMatch));
+  return root;
+}
+
+template <typename Bits>
+void Table<Bits>::publish(std::atomic<Word>& slot, Word word) {
+  slot.store(word, std::memory_order_release);
+  commit();
+}
+
+// ---- Prefixes that end in the root
+
+template <typename Bits>
+std::size_t Table<Bits>::slot_of(Bits bits) const noexcept {
+  return root_.load(std::memory_order_relaxed)->bits == 0 ? 0 : window16(bits, 0);
+}
+
+template <typename Bits>
+void Table<Bits>::set_default(Value value) {
+  const std::uint64_t changes = default_.load(std::memory_order_relaxed) >> 32;
+  default_.store((changes + 1) << 32 | value, std::memory_order_release);
+}
+
+// Gives `value` to the slots under the prefix whose cover is at most / exactly `replaced_length` long.
+template <typename Bits>
+void Table<Bits>::cover_slots(Bits bits, unsigned length, unsigned replaced_length, unsigned new_length,
+                              Value value) {
+  Root* root = root_.load(std::memory_order_relaxed);
+  const std::size_t first = slot_of(bits);
+  const std::size_t count = std::size_t{1} << (root->bits - length);
+  for (std::size_t slot = first; slot < first + count; ++slot) {
+    if (cover_[slot] > replaced_length) continue;
+    cover_[slot] = static_cast<std::uint8_t>(new_length);
+    const Word word = root->slots[slot].load(std::memory_order_relaxed);
+    if (is_leaf(word)) {
+      root->slots[slot].store(leaf_word(value), std::memory_order_release);
+    } else {
+      fallback_of(reinterpret_cast<const Unit*>(word & ~Word{2})).store(value, std::memory_order_release);
+    }
+  }
+}
+
+template <typename Bits>
+bool Table<Bits>::insert_short(Bits bits, unsigned length, Value value) {
+  const bool added = short_.insert_or_assign(short_key(bits, length), value).second;
+  cover_slots(bits, length, length, length, value);
+  return added;
+}
+
+template <typename Bits>
+bool Table<Bits>::remove_short(Bits bits, unsigned length) {
+  if (short_.erase(short_key(bits, length)) == 0) return false;
+  unsigned shorter = length - 1;
+  Value value = kNoMatch;
+  for (; shorter > 0; --shorter) {
+    const auto found = short_.find(short_key(static_cast<Bits>(bits & mask_of<Bits>(shorter)), shorter));
+    if (found != short_.end()) {
+      value = found->second;
+      break;
+    }
+  }
+  cover_slots(bits, length, length, shorter, value);
+  return true;
+}
+
+// ---- The public operations
+
+template <typename Bits>
+bool Table<Bits>::insert(Bits bits, unsigned length, Value value) {
+  if (length > kWidth<Bits> || value > kMaxValue)
+    throw std::invalid_argument("lpm: length or value out of range");
+  bits &= mask_of<Bits>(length);
+  Root* root = root_.load(std::memory_order_relaxed);
+  bool added = false;
+  if (length == 0) {
+    added = static_cast<Value>(default_.load(std::memory_order_relaxed)) == kNoMatch;
+    set_default(value);
+  } else if (length <= root->bits) {
+    added = insert_short(bits, length, value);
+  } else {
+    added = adding_ = !find_exact(bits, length);
+    auto& slot = root->slots[slot_of(bits)];
+    try {
+      const Word old = slot.load(std::memory_order_relaxed);
+      const Word word = insert_below(old, root->bits, {bits, value, static_cast<std::uint8_t>(length)});
+      publish(slot, word);
+    } catch (const std::bad_alloc&) {
+      abandon();
+      throw;
+    }
+  }
+  size_ += added ? 1 : 0;
+  if (size_ > kGrowAbove && root->bits == 0) resize_root(kRootBits);
+  return added;
+}
+
+template <typename Bits>
+bool Table<Bits>::remove(Bits bits, unsigned length) {
+  if (length > kWidth<Bits>) return false;
+  bits &= mask_of<Bits>(length);
+  Root* root = root_.load(std::memory_order_relaxed);
+  if (!find_exact(bits, length)) return false;
+  if (length == 0) {
+    set_default(kNoMatch);
+  } else if (length <= root->bits) {
+    remove_short(bits, length);
+  } else {
+    auto& slot = root->slots[slot_of(bits)];
+    try {
+      const Word old = slot.load(std::memory_order_relaxed);
+      const Word word = remove_below(old, root->bits, {bits, 0, static_cast<std::uint8_t>(length)});
+      publish(slot, word);
+    } catch (const std::bad_alloc&) {
+      abandon();
+      throw;
+    }
+  }
+  --size_;
+  if (size_ < kShrinkBelow && root->bits != 0) resize_root(0);
+  return true;
+}
+
+template <typename Bits>
+std::optional<Value> Table<Bits>::find_exact(Bits bits, unsigned length) const {
+  if (length > kWidth<Bits>) return std::nullopt;
+  bits &= mask_of<Bits>(length);
+  const Root* root = root_.load(std::memory_order_relaxed);
+  if (length == 0) {
+    const auto value = static_cast<Value>(default_.load(std::memory_order_relaxed));
+    return value == kNoMatch ? std::nullopt : std::optional(value);
+  }
+  if (length <= root->bits) {
+    const auto found = short_.find(short_key(bits, length));
+    return found == short_.end() ? std::nullopt : std::optional(found->second);
+  }
+  Word word = root->slots[slot_of(bits)].load(std::memory_order_relaxed);
+  while (!is_leaf(word) && is_branch(word)) {
+    const auto* branch = branch_of<Bits>(word);
+    if (length <= branch->position + 8U) {
+      for (unsigned i = 0; i < branch->locals; ++i) {
+        const auto& local = branch->local()[i];
+        if (local.bits == bits && local.length == length) return local.value;
+      }
+      return std::nullopt;
+    }
+    word = branch->slots[window16(bits, branch->position) >> 8];
+  }
+  if (is_leaf(word)) return std::nullopt;
+  std::vector<Prefix<Bits>> all;
+  append_prefixes(block_of(word), all);
+  for (const auto& prefix : all) {
+    if (prefix.bits == bits && prefix.length == length) return prefix.value;
+  }
+  return std::nullopt;
+}
+
+template <typename Bits>
+std::vector<Prefix<Bits>> Table<Bits>::prefixes() const {
+  std::vector<Prefix<Bits>> all;
+  const auto value = static_cast<Value>(default_.load(std::memory_order_relaxed));
+  if (value != kNoMatch) all.push_back({Bits{0}, value, 0});
+  for (const auto& [key, short_value] : short_) {
+    all.push_back({short_bits<Bits>(key), short_value, static_cast<std::uint8_t>(key & 0xff)});
+  }
+  const Root* root = root_.load(std::memory_order_relaxed);
+  for (std::size_t slot = 0; slot < std::size_t{1} << root->bits; ++slot) {
+    collect(root->slots[slot].load(std::memory_order_relaxed), all);
+  }
+  std::sort(all.begin(), all.end());
+  return all;
+}
+
+// Both roots hold the same prefixes; a reader that still stands in the old one is answered as well.
+// The other root is only a better one: without memory for it the table stays as it is.
+template <typename Bits>
+void Table<Bits>::resize_root(unsigned bits) {
+  try {
+    const auto all = prefixes();
+    Root* old = root_.load(std::memory_order_relaxed);
+    Root* root = new_root(bits);
+    std::map<std::uint32_t, Value> short_prefixes;
+    std::vector<std::uint8_t> cover(bits == 0 ? 0 : std::size_t{1} << bits);
+    fill_root(*root, all, short_prefixes, cover);
+    discard_root(old);
+    root_.store(root, std::memory_order_release);
+    short_.swap(short_prefixes);
+    cover_.swap(cover);
+    commit();
+  } catch (const std::bad_alloc&) {
+    abandon();
+  }
+}
+
+template <typename Bits>
+void Table<Bits>::fill_root(Root& root, Prefixes<Bits> sorted, std::map<std::uint32_t, Value>& short_prefixes,
+                            std::vector<std::uint8_t>& cover) {
+  const auto slot_in = [&root](Bits bits) -> std::size_t { return root.bits == 0 ? 0 : window16(bits, 0); };
+  for (std::size_t i = 0; i < sorted.size();) {
+    const Prefix<Bits>& prefix = sorted[i];
+    const std::size_t first = slot_in(prefix.bits);
+    std::size_t end = i + 1;
+    if (prefix.length > root.bits) {
+      while (end < sorted.size() && slot_in(sorted[end].bits) == first) ++end;
+      const Value fallback = leaf_value(root.slots[first].load(std::memory_order_relaxed));
+      root.slots[first].store(build(sorted.subspan(i, end - i), root.bits, fallback),
+                              std::memory_order_relaxed);
+    } else if (prefix.length > 0) {
+      short_prefixes.emplace(short_key(prefix.bits, prefix.length), prefix.value);
+      const std::size_t count = std::size_t{1} << (root.bits - prefix.length);
+      std::fill_n(cover.begin() + static_cast<std::ptrdiff_t>(first), count, prefix.length);
+      for (std::size_t slot = first; slot < first + count; ++slot) {
+        root.slots[slot].store(leaf_word(prefix.value), std::memory_order_relaxed);
+      }
+    }
+    i = end;
+  }
+}
+
+template <typename Bits>
+void Table<Bits>::discard_root(Root* root) {
+  const std::size_t slots = std::size_t{1} << root->bits;
+  for (std::size_t slot = 0; slot < slots; ++slot) {
+    discard_subtree(root->slots[slot].load(std::memory_order_relaxed));
+  }
+  discard(root, sizeof(Root) + sizeof(Word) * (slots - 1));
+}
+
+template class Table<std::uint32_t>;
+template class Table<Uint128>;
+
+}  // namespace wg::lpm

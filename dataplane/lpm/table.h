@@ -1,0 +1,94 @@
+// The writer: a persistent trie below a small directly indexed root. An update builds new nodes beside the
+// old ones up to the root slot, stores that slot, and only then retires what it replaced.
+#pragma once
+
+#include <map>
+#include <optional>
+#include <vector>
+
+#include "dataplane/lpm/block.h"
+
+namespace wg::lpm {
+
+template <typename Bits>
+class Table {
+ public:
+  explicit Table(Reclaimer& reclaimer);
+  ~Table();
+  Table(const Table&) = delete;
+  Table& operator=(const Table&) = delete;
+
+  bool insert(Bits bits, unsigned length, Value value);
+  bool remove(Bits bits, unsigned length);
+  [[nodiscard]] std::optional<Value> find_exact(Bits bits, unsigned length) const;
+  // All prefixes, sorted.
+  [[nodiscard]] std::vector<Prefix<Bits>> prefixes() const;
+  [[nodiscard]] std::size_t size() const noexcept { return size_; }
+  [[nodiscard]] std::size_t memory_bytes() const noexcept;
+
+  // What readers start from.
+  [[nodiscard]] const Root* root() const noexcept { return root_.load(std::memory_order_acquire); }
+  // The /0, with a count of its changes in the upper half: a reader that missed everywhere else checks that
+  // the /0 did not change meanwhile.
+  [[nodiscard]] std::uint64_t default_word() const noexcept {
+    return default_.load(std::memory_order_acquire);
+  }
+
+ private:
+  // Nodes made and replaced by the update under way.
+  struct Node {
+    void* memory;
+    std::size_t bytes;
+  };
+
+  void set_default(Value value);
+  bool insert_short(Bits bits, unsigned length, Value value);
+  bool remove_short(Bits bits, unsigned length);
+  void cover_slots(Bits bits, unsigned length, unsigned replaced_length, unsigned new_length, Value value);
+  [[nodiscard]] std::size_t slot_of(Bits bits) const noexcept;
+  void resize_root(unsigned bits);
+  void fill_root(Root& root, Prefixes<Bits> sorted, std::map<std::uint32_t, Value>& short_prefixes,
+                 std::vector<std::uint8_t>& cover);
+  void discard_root(Root* root);
+
+  // Each returns the word to put in place of `word`; `floor` is the number of bits decided above it.
+  Word insert_below(Word word, unsigned floor, const Prefix<Bits>& prefix);
+  Word insert_in_block(Word word, unsigned floor, const Prefix<Bits>& prefix);
+  Word insert_in_branch(Word word, const Prefix<Bits>& prefix);
+  Word insert_above(Word word, const Prefix<Bits>& prefix);
+  Word remove_below(Word word, unsigned floor, const Prefix<Bits>& prefix);
+  Word remove_in_branch(Word word, unsigned floor, const Prefix<Bits>& prefix);
+  Word shrink_branch(Branch<Bits>* branch, unsigned floor);
+
+  Word build(Prefixes<Bits> sorted, unsigned floor, Value fallback);
+  Word make_block(Prefixes<Bits> sorted, unsigned floor, Value fallback);
+  Word make_branch(Prefixes<Bits> sorted, unsigned floor, Value fallback);
+  Branch<Bits>* new_branch(std::size_t locals);
+  Branch<Bits>* copy_branch(const Branch<Bits>* from, std::size_t locals);
+  void cover_branch_slots(Branch<Bits>* branch, unsigned first, unsigned count);
+  Word with_fallback(Word word, Value fallback);
+  void collect(Word word, std::vector<Prefix<Bits>>& out) const;
+  void discard_subtree(Word word);
+
+  void* allocate(std::size_t bytes);
+  void discard(const void* node, std::size_t bytes);
+  Root* new_root(unsigned bits);
+  void publish(std::atomic<Word>& slot, Word word);
+  void commit();
+  void abandon() noexcept;
+
+  Reclaimer& reclaimer_;
+  std::atomic<Root*> root_{nullptr};
+  std::atomic<std::uint64_t> default_{kNoMatch};
+  std::map<std::uint32_t, Value> short_;  // 1..root bits long: first 16 bits << 8 | length
+  std::vector<std::uint8_t> cover_;       // length of the prefix in short_ each root slot falls back to
+  std::size_t size_ = 0;
+  bool adding_ = false;  // the insert under way brings a new prefix
+  std::size_t bytes_ = 0;
+  BlockBuilder<Bits> builder_;
+  std::vector<Prefix<Bits>> scratch_;
+  std::vector<Node> fresh_;
+  std::vector<Node> replaced_;
+};
+
+}  // namespace wg::lpm

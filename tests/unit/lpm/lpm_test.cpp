@@ -1,0 +1,211 @@
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <map>
+#include <new>
+
+#include "tests/unit/lpm/oracle.h"
+
+namespace wg::lpm::test {
+namespace {
+
+template <typename Family>
+class LpmTest : public testing::Test {};
+using Families = testing::Types<Family4, Family6>;
+TYPED_TEST_SUITE(LpmTest, Families);
+
+// The first and the last address of a prefix and one bit beyond each: where ranges begin and end.
+template <typename Family>
+void add_edges(const Entry<Family>& entry, std::vector<typename Family::Address>& keys) {
+  auto last = entry.bits;
+  for (unsigned i = entry.length; i < Family::kWidth; ++i) Family::set_bit(last, i, true);
+  keys.push_back(entry.bits);
+  keys.push_back(last);
+  if (entry.length == 0) return;
+  for (auto beyond : {entry.bits, last}) {
+    Family::set_bit(beyond, entry.length - 1, !Family::bit(beyond, entry.length - 1));
+    keys.push_back(beyond);
+  }
+}
+
+template <typename Family>
+void expect_same_answers(const typename Family::Table& table, const Oracle<Family>& oracle,
+                         std::vector<typename Family::Address> keys) {
+  for (std::size_t at = 0; at < keys.size(); at += kMaxBurst) {
+    const std::size_t n = std::min(kMaxBurst, keys.size() - at);
+    const std::vector<typename Family::Address> burst(keys.begin() + static_cast<long>(at),
+                                                      keys.begin() + static_cast<long>(at + n));
+    std::vector<Value> out(n, 12345);
+    Family::lookup_burst(table, burst, out.data());
+    for (std::size_t i = 0; i < n; ++i) {
+      ASSERT_EQ(out[i], oracle.lookup(burst[i])) << "key " << at + i;
+      ASSERT_EQ(out[i], table.lookup(burst[i])) << "key " << at + i;
+    }
+  }
+}
+
+template <typename Family>
+void expect_same_prefixes(const typename Family::Table& table, const Oracle<Family>& oracle) {
+  ASSERT_EQ(table.size(), oracle.entries().size());
+  std::size_t visited = 0;
+  auto& expected = const_cast<Oracle<Family>&>(oracle);
+  table.for_each([&](const auto& prefix, unsigned length, Value value) {
+    ++visited;
+    const Entry<Family>* entry = expected.find(prefix, length);
+    ASSERT_NE(entry, nullptr);
+    ASSERT_EQ(entry->value, value);
+  });
+  ASSERT_EQ(visited, oracle.entries().size());
+}
+
+template <typename Family>
+std::vector<typename Family::Address> interesting_keys(Random& random, const Oracle<Family>& oracle,
+                                                       std::size_t limit) {
+  std::vector<typename Family::Address> keys;
+  for (const auto& entry : oracle.entries()) add_edges<Family>(entry, keys);
+  std::shuffle(keys.begin(), keys.end(), random);
+  if (keys.size() > limit) keys.resize(limit);
+  for (std::size_t i = 0; i < limit / 4; ++i) {
+    const bool near = !oracle.entries().empty() && i % 4 != 0;
+    keys.push_back(near ? neighbour<Family>(random, oracle.entries()[random() % oracle.entries().size()].bits)
+                        : random_address<Family>(random));
+  }
+  return keys;
+}
+
+// How the prefixes of a run lie: `crowd` prefixes around few centres, with lengths from `shortest` on.
+struct Shape {
+  std::size_t prefixes;
+  std::size_t centres;
+  unsigned shortest;
+};
+
+template <typename Family>
+void churn(std::uint64_t seed, const Shape& shape, std::size_t steps) {
+  Random random(seed);
+  typename Family::Table table;
+  Oracle<Family> oracle;
+  const std::size_t empty = table.memory_bytes();
+  std::vector<typename Family::Address> centres;
+  for (std::size_t i = 0; i < shape.centres; ++i) centres.push_back(random_address<Family>(random));
+  for (std::size_t step = 0; step < steps; ++step) {
+    const auto& centre = centres[random() % centres.size()];
+    auto prefix = neighbour<Family>(random, centre);
+    auto length = shape.shortest + static_cast<unsigned>(random() % (Family::kWidth + 1 - shape.shortest));
+    const bool known = !oracle.entries().empty() && random() % 3 == 0;
+    if (known) {
+      const auto& entry = oracle.entries()[random() % oracle.entries().size()];
+      prefix = entry.bits;
+      length = entry.length;
+    }
+    const bool removing = oracle.entries().size() >= shape.prefixes ? random() % 8 != 0 : random() % 8 == 0;
+    if (removing && !oracle.entries().empty()) {
+      const auto entry = oracle.entries()[random() % oracle.entries().size()];
+      ASSERT_TRUE(table.remove(entry.bits, entry.length));
+      ASSERT_TRUE(oracle.remove(entry.bits, entry.length));
+      ASSERT_FALSE(table.remove(entry.bits, entry.length));
+      ASSERT_EQ(table.find_exact(entry.bits, entry.length), std::nullopt);
+    } else {
+      const auto value = static_cast<Value>(random() % 5 == 0 ? kMaxValue : random() % 16);
+      ASSERT_EQ(table.insert(prefix, length, value), oracle.insert(prefix, length, value));
+      ASSERT_EQ(table.find_exact(prefix, length), value);
+    }
+    if (step % (steps / 8) == 0) {
+      ASSERT_NO_FATAL_FAILURE(
+          expect_same_answers<Family>(table, oracle, interesting_keys(random, oracle, 400)));
+    }
+  }
+  ASSERT_NO_FATAL_FAILURE(expect_same_prefixes<Family>(table, oracle));
+  ASSERT_NO_FATAL_FAILURE(expect_same_answers<Family>(table, oracle, interesting_keys(random, oracle, 1000)));
+
+  // A fresh build of the same prefixes answers alike.
+  typename Family::Table fresh;
+  for (const auto& entry : oracle.entries()) fresh.insert(entry.bits, entry.length, entry.value);
+  for (const auto& key : interesting_keys(random, oracle, 1000))
+    ASSERT_EQ(fresh.lookup(key), table.lookup(key));
+
+  for (const auto& entry : oracle.entries()) ASSERT_TRUE(table.remove(entry.bits, entry.length));
+  EXPECT_EQ(table.size(), 0U);
+  EXPECT_EQ(table.memory_bytes(), empty);
+}
+
+TYPED_TEST(LpmTest, ChurnFewPrefixes) {
+  for (std::uint64_t seed = 0; seed < 60; ++seed) {
+    ASSERT_NO_FATAL_FAILURE((churn<TypeParam>(seed, {20, 1 + seed % 3, 0}, 400))) << "seed " << seed;
+  }
+}
+
+TYPED_TEST(LpmTest, ChurnOneBranchAndBack) {
+  for (std::uint64_t seed = 0; seed < 12; ++seed) {
+    ASSERT_NO_FATAL_FAILURE((churn<TypeParam>(seed, {150, 2, TypeParam::kWidth / 2}, 1500)))
+        << "seed " << seed;
+  }
+}
+
+TYPED_TEST(LpmTest, ChurnAcrossTheRootsGrowth) {
+  for (std::uint64_t seed = 0; seed < 4; ++seed) {
+    ASSERT_NO_FATAL_FAILURE((churn<TypeParam>(seed, {900, 1 + 5 * seed, 0}, 5000))) << "seed " << seed;
+  }
+}
+
+TYPED_TEST(LpmTest, EmptyTableMatchesNothing) {
+  typename TypeParam::Table table;
+  EXPECT_EQ(table.lookup(typename TypeParam::Address{}), kNoMatch);
+  EXPECT_EQ(table.size(), 0U);
+  EXPECT_FALSE(table.remove({}, 0));
+}
+
+TYPED_TEST(LpmTest, EveryLengthOfOneAddress) {
+  Random random(1);
+  const auto address = random_address<TypeParam>(random);
+  typename TypeParam::Table table;
+  Oracle<TypeParam> oracle;
+  for (unsigned length = 0; length <= TypeParam::kWidth; ++length) {
+    EXPECT_TRUE(table.insert(address, length, length));
+    oracle.insert(address, length, length);
+  }
+  ASSERT_NO_FATAL_FAILURE(
+      expect_same_answers<TypeParam>(table, oracle, interesting_keys(random, oracle, 2000)));
+  for (unsigned length = TypeParam::kWidth;; --length) {
+    EXPECT_EQ(table.lookup(address), length);
+    EXPECT_TRUE(table.remove(address, length));
+    if (length == 0) break;
+  }
+  EXPECT_EQ(table.lookup(address), kNoMatch);
+}
+
+TYPED_TEST(LpmTest, RefusesWhatIsOutOfRange) {
+  typename TypeParam::Table table;
+  EXPECT_THROW(table.insert({}, TypeParam::kWidth + 1, 1), std::invalid_argument);
+  EXPECT_THROW(table.insert({}, 8, kMaxValue + 1), std::invalid_argument);
+  EXPECT_FALSE(table.remove({}, TypeParam::kWidth + 1));
+  EXPECT_EQ(table.find_exact({}, TypeParam::kWidth + 1), std::nullopt);
+  EXPECT_EQ(table.size(), 0U);
+}
+
+TYPED_TEST(LpmTest, ThreePrefixesCostLittle) {
+  Random random(3);
+  typename TypeParam::Table table;
+  for (unsigned i = 0; i < 3; ++i) table.insert(random_address<TypeParam>(random), TypeParam::kWidth - i, i);
+  EXPECT_LE(table.memory_bytes(), 2048U);
+}
+
+TYPED_TEST(LpmTest, BurstOfEverySize) {
+  Random random(4);
+  typename TypeParam::Table table;
+  std::vector<typename TypeParam::Address> keys;
+  for (Value i = 0; i < kMaxBurst; ++i) {
+    keys.push_back(random_address<TypeParam>(random));
+    if (i % 3 != 0) table.insert(keys.back(), TypeParam::kWidth - i % 7, i);
+  }
+  for (std::size_t n = 0; n <= kMaxBurst; ++n) {
+    const std::vector<typename TypeParam::Address> burst(keys.begin(), keys.begin() + static_cast<long>(n));
+    std::vector<Value> out(n + 1, 77);
+    TypeParam::lookup_burst(table, burst, out.data());
+    for (std::size_t i = 0; i < n; ++i) ASSERT_EQ(out[i], i % 3 != 0 ? i : kNoMatch) << n;
+    ASSERT_EQ(out[n], 77U) << "wrote beyond the burst";
+  }
+}
+
+}  // namespace
+}  // namespace wg::lpm::test
