@@ -1,0 +1,116 @@
+// Synchronous rtnetlink requests: what linegate asks the kernel to change. Every call waits for the
+// kernel's acknowledgement (microseconds). Errors carry a sentence: "adding 10.0.0.1/24 to wg0: File
+// exists". Acts in the network namespace the object was created in.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "control/kernel/netlink_socket.h"
+#include "control/kernel/types.h"
+
+namespace wg::control {
+
+// Routes made by linegate carry this protocol number, so that `ip route show proto 87` lists them and a
+// restart after a crash finds and removes them.
+inline constexpr std::uint8_t kRouteProtocol = 87;
+
+struct AddressOptions {
+  bool nodad = true;              // IPv6: usable at once, no duplicate address detection
+  bool noprefixroute = false;     // no connected route for the prefix
+  std::optional<IpAddress> peer;  // point-to-point remote address
+};
+
+// One nexthop of a route. Without a gateway the destination is on the link.
+struct NextHopSpec {
+  std::uint32_t ifindex = 0;
+  std::optional<IpAddress> gateway;  // may be IPv6 for an IPv4 route
+};
+
+struct RouteSpec {
+  IpPrefix prefix;                    // host bits are cleared
+  std::uint8_t type = RTN_UNICAST;    // RTN_UNICAST | RTN_BLACKHOLE | RTN_UNREACHABLE | RTN_PROHIBIT
+  std::vector<NextHopSpec> nexthops;  // one, or several for multipath; none for blackhole and the like
+  std::optional<IpAddress> source;    // preferred source
+  std::uint32_t table = RT_TABLE_MAIN;
+  std::uint32_t metric = 0;  // 0: the kernel's default (0 for IPv4, 1024 for IPv6)
+  std::uint32_t mtu = 0;     // 0: none
+  std::uint8_t protocol = kRouteProtocol;
+
+  static RouteSpec via_device(const IpPrefix& prefix, std::uint32_t ifindex);
+  static RouteSpec via_gateway(const IpPrefix& prefix, const IpAddress& gateway, std::uint32_t ifindex);
+};
+
+enum class RouteVerb : std::uint8_t { kAdd, kReplace, kRemove };
+
+struct BatchOutcome {
+  std::size_t done = 0;
+  std::size_t failed = 0;
+  KernelResult first_failure;  // ok() when failed == 0
+};
+
+struct LinkSummary {
+  std::uint32_t ifindex = 0;
+  std::string name;
+  std::uint32_t mtu = 0;
+  bool up = false;
+  MacAddress mac{};
+};
+
+class NetlinkConfigure {
+ public:
+  // Throws std::system_error when there is no netlink.
+  NetlinkConfigure() = default;
+
+  // ---- links
+  [[nodiscard]] std::optional<LinkSummary> find_link(const std::string& name);
+  [[nodiscard]] std::optional<LinkSummary> find_link(std::uint32_t ifindex);
+  [[nodiscard]] std::optional<std::uint32_t> ifindex(const std::string& name);
+  KernelResult set_up(std::uint32_t ifindex, bool up);
+  KernelResult set_mtu(std::uint32_t ifindex, std::uint32_t mtu);
+  KernelResult set_mac(std::uint32_t ifindex, const MacAddress& mac);
+  KernelResult set_noarp(std::uint32_t ifindex, bool noarp);
+  KernelResult set_promiscuous(std::uint32_t ifindex, bool promiscuous);
+  KernelResult rename_link(std::uint32_t ifindex, const std::string& name);
+  KernelResult delete_link(std::uint32_t ifindex);
+
+  // ---- addresses. Adding one that is there is EEXIST, removing one that is not is EADDRNOTAVAIL.
+  KernelResult add_address(std::uint32_t ifindex, const IpPrefix& address,
+                           const AddressOptions& options = {});
+  KernelResult remove_address(std::uint32_t ifindex, const IpPrefix& address);
+  [[nodiscard]] std::vector<IpPrefix> addresses(std::uint32_t ifindex);
+
+  // ---- routes. Replace adds or overwrites the one with the same prefix, table and metric.
+  KernelResult change_route(RouteVerb verb, const RouteSpec& route);
+  KernelResult add_route(const RouteSpec& route) { return change_route(RouteVerb::kAdd, route); }
+  KernelResult replace_route(const RouteSpec& route) { return change_route(RouteVerb::kReplace, route); }
+  KernelResult remove_route(const RouteSpec& route) { return change_route(RouteVerb::kRemove, route); }
+  // Many at once; goes on after a refusal.
+  BatchOutcome change_routes(RouteVerb verb, std::span<const RouteSpec> routes);
+  // Removes the routes of `protocol` out of `ifindex` (0: of any interface), in every table.
+  BatchOutcome remove_routes_of(std::uint8_t protocol, std::uint32_t ifindex = 0);
+
+  // ---- neighbours
+  // Makes the kernel resolve `address` on the link (ARP or neighbour discovery), as if it had a packet
+  // for it; the answer comes as a neighbour event. EINVAL etc. when the link cannot resolve.
+  KernelResult request_neighbour(std::uint32_t ifindex, const IpAddress& address);
+  // A permanent entry (point-to-point peers, tests).
+  KernelResult set_neighbour(std::uint32_t ifindex, const IpAddress& address, const MacAddress& mac);
+  KernelResult remove_neighbour(std::uint32_t ifindex, const IpAddress& address);
+
+ private:
+  KernelResult change_flags(std::uint32_t ifindex, unsigned mask, unsigned value, const char* what);
+  KernelResult change_link(std::uint32_t ifindex, NetlinkMessage& message, const std::string& what);
+  // Name for sentences: "wg0", or "interface 7" when it is gone.
+  std::string name_of(std::uint32_t ifindex);
+  std::string describe(RouteVerb verb, const RouteSpec& route);
+  std::optional<LinkSummary> query_link(NetlinkMessage& message);
+
+  NetlinkSocket socket_;
+};
+
+}  // namespace wg::control

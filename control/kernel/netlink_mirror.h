@@ -1,0 +1,201 @@
+// A live copy of what Linux routes by: links, addresses, routes of every table, rules, neighbours, nexthop
+// objects. Followed over rtnetlink; the control thread polls fd() and calls process().
+//
+// What the kernel does without telling (IPv4 routes vanish with their link or preferred source, nexthop
+// objects with their link) is repeated here by the kernel's own rules. When the kernel's notifications
+// overflow (ENOBUFS) everything is dumped afresh and Resynced is reported.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <optional>
+#include <set>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "control/kernel/netlink_parse.h"
+#include "control/kernel/netlink_socket.h"
+#include "control/kernel/route_table.h"
+
+namespace wg::control {
+
+struct LinkChanged {
+  std::uint32_t ifindex;
+};
+struct AddressChanged {
+  std::uint32_t ifindex;
+  IpAddress address;
+};
+// Some route of `prefix` in `table` came, went or changes its outcome (a nexthop's link went down).
+struct RouteChanged {
+  std::uint32_t table;
+  IpPrefix prefix;
+};
+struct NeighbourChanged {
+  std::uint32_t ifindex;
+  IpAddress address;
+};
+struct RulesChanged {};
+// Everything may have changed: publish from scratch. Changes reported before it may be forgotten.
+struct Resynced {};
+using Change =
+    std::variant<LinkChanged, AddressChanged, RouteChanged, NeighbourChanged, RulesChanged, Resynced>;
+
+enum class NeighbourState : std::uint8_t {
+  kNotNeeded,   // the link resolves nothing (TUN, loopback), or the packet goes nowhere
+  kUsable,      // `mac` is good
+  kUnresolved,  // ask: NetlinkConfigure::request_neighbour
+  kFailed,      // asked, nobody answered
+};
+
+// What Linux would do with a packet to an address.
+struct Resolved {
+  std::uint8_t type = RTN_UNSPEC;  // RTN_UNSPEC: no route; RTN_UNICAST, RTN_LOCAL, RTN_BLACKHOLE, ...
+  std::uint32_t table = 0;
+  IpPrefix prefix;                   // the matching route's
+  std::uint32_t ifindex = 0;         // its link; for RTN_LOCAL the link that owns the address
+  std::optional<IpAddress> gateway;  // nullopt: on-link
+  IpAddress source;                  // what the kernel would choose; zero when there is none
+  std::uint32_t mtu = 0;             // the route's metric or the link's MTU, whichever is smaller
+  NeighbourState neighbour = NeighbourState::kNotNeeded;
+  MacAddress mac{};  // when neighbour == kUsable
+
+  // The neighbour's address on the link.
+  [[nodiscard]] const IpAddress& next_hop(const IpAddress& destination) const {
+    return gateway ? *gateway : destination;
+  }
+};
+
+struct ResolveKey {
+  std::uint32_t fwmark = 0;
+  std::uint32_t vrf = 0;  // ifindex of the VRF device; 0: none
+};
+
+struct MirrorOptions {
+  std::size_t receive_buffer = 16u << 20;   // bytes; past it the kernel drops and a resync follows
+  std::size_t messages_per_process = 8192;  // bound of one process() call; epoll brings the rest
+};
+
+class NetlinkMirror {
+ public:
+  // Opens the sockets and takes the first full dump. Throws std::system_error.
+  explicit NetlinkMirror(const MirrorOptions& options = {});
+
+  [[nodiscard]] int fd() const;  // readable: call process()
+  // Applies what has arrived, at most messages_per_process messages. True when there are changes to
+  // take. After an overflow the fresh dump is taken here (about 1 us per route).
+  bool process();
+  // Changes since the last call, in order, repeats of the same one in a row left out.
+  [[nodiscard]] std::vector<Change> take_changes();
+  // Dumps everything afresh and reports Resynced.
+  void resync();
+
+  // ---- what is there
+  [[nodiscard]] const std::map<std::uint32_t, Link>& links() const { return links_; }
+  [[nodiscard]] const Link* link(std::uint32_t ifindex) const;
+  [[nodiscard]] const Link* link(const std::string& name) const;
+  // In the kernel's order of preference for source addresses.
+  [[nodiscard]] const std::vector<LocalAddress>& addresses(std::uint32_t ifindex) const;
+  [[nodiscard]] bool is_local(const IpAddress& address) const;
+  [[nodiscard]] const RouteTable& routes() const { return routes_; }
+  [[nodiscard]] const Neighbour* neighbour(std::uint32_t ifindex, const IpAddress& address) const;
+  [[nodiscard]] const std::vector<RoutingRule>& rules(bool v6) const { return rules_[v6 ? 1 : 0]; }
+  // True when the rules are the kernel's defaults (local, main, default, VRFs): then local + main, or a
+  // VRF's table, tell the whole truth and may be published as one table.
+  [[nodiscard]] bool rules_are_default(bool v6) const;
+  // True when no rule looks at what resolve() is not told (source, interface, ports, user).
+  [[nodiscard]] bool rules_are_evaluated(bool v6) const;
+  [[nodiscard]] std::uint32_t table_of_vrf(std::uint32_t vrf_ifindex) const;  // 0: no such VRF
+  [[nodiscard]] std::uint32_t vrf_of_link(std::uint32_t ifindex) const;       // 0: none
+
+  // ---- what it means
+  // The route that wins for exactly this prefix (lowest metric with a usable nexthop), and its nexthop
+  // (multipath: the first usable): what a longest-prefix table should hold. type RTN_UNSPEC: nothing.
+  // `source` is left zero and `neighbour` is that of the gateway (on-link: kUnresolved, ask per host).
+  [[nodiscard]] Resolved best(std::uint32_t table, const IpPrefix& prefix) const;
+  // What happens to a packet for `destination`, by rules, longest match and nexthops.
+  [[nodiscard]] Resolved resolve(const IpAddress& destination, const ResolveKey& key = {}) const;
+  // Neighbour state and MAC address for a host on a link.
+  [[nodiscard]] NeighbourState neighbour_state(std::uint32_t ifindex, const IpAddress& address,
+                                               MacAddress* mac) const;
+  // Calls visit(address, neighbour) for each entry of the link.
+  void for_each_neighbour(std::uint32_t ifindex, const std::function<void(const Neighbour&)>& visit) const;
+
+  // The kernel's own answer (RTM_GETROUTE), a system call: the oracle. Errors become types: EINVAL
+  // RTN_BLACKHOLE, EACCES RTN_PROHIBIT, EHOSTUNREACH RTN_UNREACHABLE, ENETUNREACH RTN_UNSPEC. For
+  // RTN_LOCAL the kernel names the loopback interface. prefix, table and neighbour are not filled.
+  [[nodiscard]] Resolved kernel_route(const IpAddress& destination, std::uint32_t fwmark = 0);
+
+  [[nodiscard]] std::uint64_t resyncs() const {
+    return resyncs_;
+  }  // after overflows; the first dump not counted
+
+ private:
+  struct AddressLess {
+    bool operator()(const IpAddress& a, const IpAddress& b) const { return compare(a, b) < 0; }
+  };
+  using Neighbours = std::map<IpAddress, Neighbour, AddressLess>;
+
+  void open_monitor(std::size_t receive_buffer);
+  void load();
+  void dump_all();
+  void dump(std::uint16_t type, std::size_t extra_size);
+  bool drain(std::size_t limit);
+  void discard_pending();
+  void note(Change change);
+
+  // What a message says, by type; each records its changes.
+  void apply(const nlmsghdr* message);
+  void apply_link(const nlmsghdr* message);
+  void apply_address(const nlmsghdr* message);
+  void apply_route(const nlmsghdr* message);
+  void apply_neighbour(const nlmsghdr* message);
+  void apply_rule(const nlmsghdr* message);
+  void apply_nexthop(const nlmsghdr* message);
+
+  // What the kernel does without a message.
+  void link_went_down(std::uint32_t ifindex, bool unregistered);
+  void link_came_up(std::uint32_t ifindex);
+  void address_went(const LocalAddress& address);
+  void drop_nexthops_of_link(std::uint32_t ifindex);
+  void remove_nexthop(std::uint32_t id);
+  void note_routes_via(std::uint32_t ifindex);
+  [[nodiscard]] RouteTable::ChangeSink route_sink();
+
+  [[nodiscard]] bool usable(const NextHop& hop) const;
+  [[nodiscard]] std::optional<NextHop> first_usable(const Forwarding& forwarding) const;
+  [[nodiscard]] std::optional<NextHop> first_usable_object(std::uint32_t id) const;
+  [[nodiscard]] bool accepts(const Route& route) const;
+  [[nodiscard]] bool object_is_blackhole(std::uint32_t id) const;
+  [[nodiscard]] Resolved describe(std::uint32_t table, const IpPrefix& prefix, const Route& route) const;
+  [[nodiscard]] Resolved look_up(std::uint32_t table, const IpAddress& destination) const;
+  [[nodiscard]] std::optional<Resolved> follow(const RoutingRule& rule, const IpAddress& destination,
+                                               const ResolveKey& key) const;
+  [[nodiscard]] IpAddress choose_source(const Resolved& to, const IpAddress& destination) const;
+  [[nodiscard]] IpAddress choose_source_v4(const Resolved& to, const IpAddress& destination) const;
+  [[nodiscard]] IpAddress choose_source_v6(const Resolved& to, const IpAddress& destination) const;
+
+  struct Closer {
+    void operator()(mnl_socket* socket) const { mnl_socket_close(socket); }
+  };
+
+  MirrorOptions options_;
+  std::unique_ptr<mnl_socket, Closer> monitor_;
+  NetlinkSocket requests_;
+  std::vector<char> buffer_;
+  bool loading_ = false;
+  bool stale_ = false;  // lost or ambiguous notifications: resync before trusting
+  std::uint64_t resyncs_ = 0;
+
+  std::map<std::uint32_t, Link> links_;
+  std::map<std::uint32_t, std::vector<LocalAddress>> addresses_;
+  std::map<std::uint32_t, Neighbours> neighbours_;
+  std::map<std::uint32_t, NexthopObject> nexthops_;
+  std::array<std::vector<RoutingRule>, 2> rules_;  // IPv4, IPv6; by priority
+  RouteTable routes_;
+  std::vector<Change> changes_;
+};
+
+}  // namespace wg::control

@@ -1,0 +1,288 @@
+#include "control/kernel/netlink_parse.h"
+
+#include <libmnl/libmnl.h>
+#include <linux/fib_rules.h>
+#include <linux/if_addr.h>
+#include <linux/if_link.h>
+#include <linux/neighbour.h>
+#include <linux/nexthop.h>
+#include <net/if.h>
+
+#include <array>
+#include <cstring>
+
+#include "control/kernel/netlink_socket.h"
+
+namespace wg::control {
+namespace {
+
+#ifndef IFF_LOWER_UP
+constexpr unsigned IFF_LOWER_UP = 0x10000;
+#endif
+
+// The attributes of one message or nest by type; unknown types are left out, of repeats the last one counts.
+template <std::size_t Max>
+class Attributes {
+ public:
+  void collect(const nlattr* attribute) {
+    const unsigned type = mnl_attr_get_type(attribute);
+    if (type <= Max) at_[type] = attribute;
+  }
+  static Attributes of_message(const nlmsghdr* message, std::size_t header) {
+    Attributes result;
+    for_each_attribute(message, header, [&](const nlattr* attribute) { result.collect(attribute); });
+    return result;
+  }
+  static Attributes of_bytes(const void* bytes, std::size_t size) {
+    Attributes result;
+    for_each_attribute(bytes, size, [&](const nlattr* attribute) { result.collect(attribute); });
+    return result;
+  }
+  static Attributes of_nest(const nlattr* nest) {
+    return of_bytes(mnl_attr_get_payload(nest), mnl_attr_get_payload_len(nest));
+  }
+  [[nodiscard]] const nlattr* get(unsigned type) const { return at_[type]; }
+  template <class T>
+  [[nodiscard]] std::optional<T> value(unsigned type) const {
+    if (!at_[type] || mnl_attr_get_payload_len(at_[type]) < sizeof(T)) return std::nullopt;
+    T result;
+    std::memcpy(&result, mnl_attr_get_payload(at_[type]), sizeof(T));
+    return result;
+  }
+  [[nodiscard]] std::uint32_t u32(unsigned type) const { return value<std::uint32_t>(type).value_or(0); }
+  [[nodiscard]] std::string text(unsigned type) const {
+    if (!at_[type]) return {};
+    const auto* chars = static_cast<const char*>(mnl_attr_get_payload(at_[type]));
+    return {chars, strnlen(chars, mnl_attr_get_payload_len(at_[type]))};
+  }
+  [[nodiscard]] std::optional<IpAddress> address(unsigned type) const {
+    if (!at_[type]) return std::nullopt;
+    switch (mnl_attr_get_payload_len(at_[type])) {
+      case 4:
+        return IpAddress::from_v4(mnl_attr_get_payload(at_[type]));
+      case 16:
+        return IpAddress::from_v6(mnl_attr_get_payload(at_[type]));
+      default:
+        return std::nullopt;
+    }
+  }
+  [[nodiscard]] std::optional<MacAddress> mac(unsigned type) const {
+    if (!at_[type] || mnl_attr_get_payload_len(at_[type]) != sizeof(MacAddress)) return std::nullopt;
+    return value<MacAddress>(type);
+  }
+
+ private:
+  std::array<const nlattr*, Max + 1> at_{};
+};
+
+template <class Header>
+const Header* header_of(const nlmsghdr* message) {
+  if (mnl_nlmsg_get_payload_len(message) < sizeof(Header)) return nullptr;
+  return static_cast<const Header*>(mnl_nlmsg_get_payload(message));
+}
+
+bool is_ip(unsigned family) {
+  return family == AF_INET || family == AF_INET6;
+}
+
+// A prefix attribute, absent for length 0.
+bool read_prefix(const std::optional<IpAddress>& address, unsigned family, unsigned length, IpPrefix* out) {
+  IpAddress value;
+  value.v6 = family == AF_INET6;
+  if (address) value = *address;
+  if (value.v6 != (family == AF_INET6) || length > address_bits(value)) return false;
+  *out = {value, static_cast<std::uint8_t>(length)};
+  return true;
+}
+
+void read_link_kind(const nlattr* info, Link* link) {
+  const auto nest = Attributes<IFLA_INFO_MAX>::of_nest(info);
+  link->kind = nest.text(IFLA_INFO_KIND);
+  if (!nest.get(IFLA_INFO_DATA)) return;
+  if (link->kind == "vlan") {
+    link->vlan_id = Attributes<IFLA_VLAN_MAX>::of_nest(nest.get(IFLA_INFO_DATA))
+                        .template value<std::uint16_t>(IFLA_VLAN_ID);
+  } else if (link->kind == "vrf") {
+    link->vrf_table = Attributes<IFLA_VRF_MAX>::of_nest(nest.get(IFLA_INFO_DATA)).u32(IFLA_VRF_TABLE);
+  }
+}
+
+// RTA_GATEWAY of the route's own family, or RTA_VIA with one of the other.
+std::optional<IpAddress> read_gateway(const Attributes<RTA_MAX>& attributes) {
+  if (attributes.get(RTA_GATEWAY)) return attributes.address(RTA_GATEWAY);
+  const nlattr* via = attributes.get(RTA_VIA);
+  if (!via) return std::nullopt;
+  const std::size_t size = mnl_attr_get_payload_len(via);
+  const auto* bytes = static_cast<const std::uint8_t*>(mnl_attr_get_payload(via));
+  std::uint16_t family = 0;
+  if (size < sizeof family) return std::nullopt;
+  std::memcpy(&family, bytes, sizeof family);
+  if (family == AF_INET6 && size == sizeof family + 16) return IpAddress::from_v6(bytes + sizeof family);
+  if (family == AF_INET && size == sizeof family + 4) return IpAddress::from_v4(bytes + sizeof family);
+  return std::nullopt;
+}
+
+void read_multipath(const nlattr* nest, Forwarding* out) {
+  std::size_t left = mnl_attr_get_payload_len(nest);
+  const auto* at = static_cast<const std::uint8_t*>(mnl_attr_get_payload(nest));
+  while (left >= sizeof(rtnexthop)) {
+    rtnexthop hop;
+    std::memcpy(&hop, at, sizeof hop);
+    if (hop.rtnh_len < sizeof hop || hop.rtnh_len > left) return;
+    const auto attributes = Attributes<RTA_MAX>::of_bytes(at + sizeof hop, hop.rtnh_len - sizeof hop);
+    out->nexthops.push_back({static_cast<std::uint32_t>(hop.rtnh_ifindex), read_gateway(attributes)});
+    const std::size_t step = MNL_ALIGN(hop.rtnh_len);
+    if (step >= left) return;
+    at += step;
+    left -= step;
+  }
+}
+
+void read_forwarding(const Attributes<RTA_MAX>& attributes, Forwarding* out) {
+  if (const nlattr* multipath = attributes.get(RTA_MULTIPATH)) {
+    read_multipath(multipath, out);
+  } else if (attributes.get(RTA_OIF)) {
+    out->nexthops.push_back({attributes.u32(RTA_OIF), read_gateway(attributes)});
+  }
+  out->nexthop_id = attributes.u32(RTA_NH_ID);
+  out->source = attributes.address(RTA_PREFSRC);
+  if (const nlattr* metrics = attributes.get(RTA_METRICS)) {
+    out->mtu = Attributes<RTAX_MAX>::of_nest(metrics).u32(RTAX_MTU);
+  }
+}
+
+}  // namespace
+
+bool LocalAddress::usable() const {
+  const bool tentative = (flags & IFA_F_TENTATIVE) != 0 && (flags & IFA_F_OPTIMISTIC) == 0;
+  return !tentative && (flags & IFA_F_DADFAILED) == 0;
+}
+
+bool Neighbour::usable() const {
+  constexpr unsigned kUsable = NUD_REACHABLE | NUD_STALE | NUD_DELAY | NUD_PROBE | NUD_PERMANENT | NUD_NOARP;
+  return (state & kUsable) != 0 && mac.has_value();
+}
+
+std::optional<Link> parse_link(const nlmsghdr* message) {
+  const auto* header = header_of<ifinfomsg>(message);
+  if (!header || header->ifi_family != AF_UNSPEC) return std::nullopt;
+  const auto attributes = Attributes<IFLA_MAX>::of_message(message, sizeof *header);
+  Link link;
+  link.ifindex = static_cast<std::uint32_t>(header->ifi_index);
+  link.name = attributes.text(IFLA_IFNAME);
+  link.mtu = attributes.u32(IFLA_MTU);
+  link.hardware = header->ifi_type;
+  link.up = (header->ifi_flags & IFF_UP) != 0;
+  link.carrier = (header->ifi_flags & IFF_LOWER_UP) != 0;
+  link.noarp = (header->ifi_flags & (IFF_NOARP | IFF_LOOPBACK)) != 0;
+  link.loopback = (header->ifi_flags & IFF_LOOPBACK) != 0;
+  link.mac = attributes.mac(IFLA_ADDRESS);
+  if (!attributes.get(IFLA_LINK_NETNSID)) link.parent = attributes.u32(IFLA_LINK);
+  link.master = attributes.u32(IFLA_MASTER);
+  if (const nlattr* info = attributes.get(IFLA_LINKINFO)) read_link_kind(info, &link);
+  return link;
+}
+
+std::optional<LocalAddress> parse_address(const nlmsghdr* message) {
+  const auto* header = header_of<ifaddrmsg>(message);
+  if (!header || !is_ip(header->ifa_family)) return std::nullopt;
+  const auto attributes = Attributes<IFA_MAX>::of_message(message, sizeof *header);
+  const auto local = attributes.address(IFA_LOCAL);
+  const auto remote = attributes.address(IFA_ADDRESS);
+  LocalAddress address;
+  if (!read_prefix(local ? local : remote, header->ifa_family, header->ifa_prefixlen, &address.prefix)) {
+    return std::nullopt;
+  }
+  if (!local && !remote) return std::nullopt;
+  address.ifindex = header->ifa_index;
+  if (local && remote && *local != *remote) address.peer = remote;
+  address.scope = header->ifa_scope;
+  address.flags = attributes.value<std::uint32_t>(IFA_FLAGS).value_or(header->ifa_flags);
+  return address;
+}
+
+std::optional<ParsedRoute> parse_route(const nlmsghdr* message) {
+  const auto* header = header_of<rtmsg>(message);
+  if (!header || !is_ip(header->rtm_family)) return std::nullopt;
+  const auto attributes = Attributes<RTA_MAX>::of_message(message, sizeof *header);
+  ParsedRoute route;
+  if (!read_prefix(attributes.address(RTA_DST), header->rtm_family, header->rtm_dst_len, &route.prefix)) {
+    return std::nullopt;
+  }
+  route.table = attributes.value<std::uint32_t>(RTA_TABLE).value_or(header->rtm_table);
+  route.metric = attributes.u32(RTA_PRIORITY);
+  route.tos = header->rtm_tos;
+  route.cloned = (header->rtm_flags & RTM_F_CLONED) != 0;
+  route.from_source = header->rtm_src_len != 0;
+  route.forwarding.type = header->rtm_type;
+  route.forwarding.scope = header->rtm_scope;
+  route.forwarding.protocol = header->rtm_protocol;
+  read_forwarding(attributes, &route.forwarding);
+  return route;
+}
+
+std::optional<Neighbour> parse_neighbour(const nlmsghdr* message) {
+  const auto* header = header_of<ndmsg>(message);
+  if (!header || !is_ip(header->ndm_family)) return std::nullopt;
+  const auto attributes = Attributes<NDA_MAX>::of_message(message, sizeof *header);
+  const auto address = attributes.address(NDA_DST);
+  if (!address || address->v6 != (header->ndm_family == AF_INET6)) return std::nullopt;
+  return Neighbour{static_cast<std::uint32_t>(header->ndm_ifindex), *address, attributes.mac(NDA_LLADDR),
+                   header->ndm_state, header->ndm_flags};
+}
+
+std::optional<NexthopObject> parse_nexthop(const nlmsghdr* message) {
+  const auto* header = header_of<nhmsg>(message);
+  if (!header) return std::nullopt;
+  const auto attributes = Attributes<NHA_MAX>::of_message(message, sizeof *header);
+  NexthopObject object;
+  object.id = attributes.u32(NHA_ID);
+  object.blackhole = attributes.get(NHA_BLACKHOLE) != nullptr;
+  if (const nlattr* group = attributes.get(NHA_GROUP)) {
+    const std::size_t count = mnl_attr_get_payload_len(group) / sizeof(nexthop_grp);
+    for (std::size_t i = 0; i < count; ++i) {
+      nexthop_grp member;
+      std::memcpy(&member, static_cast<const char*>(mnl_attr_get_payload(group)) + i * sizeof member,
+                  sizeof member);
+      object.members.push_back(member.id);
+    }
+  } else if (attributes.get(NHA_OIF) && !object.blackhole) {
+    object.hop = NextHop{attributes.u32(NHA_OIF), attributes.address(NHA_GATEWAY)};
+  }
+  if (object.id == 0) return std::nullopt;
+  return object;
+}
+
+std::optional<RoutingRule> parse_rule(const nlmsghdr* message) {
+  const auto* header = header_of<fib_rule_hdr>(message);
+  if (!header || !is_ip(header->family)) return std::nullopt;
+  // 64: room for selectors newer than our headers; any we do not know makes the rule unevaluated.
+  const auto attributes = Attributes<64>::of_message(message, sizeof *header);
+  RoutingRule rule;
+  if (!read_prefix(attributes.address(FRA_DST), header->family, header->dst_len, &rule.destination)) {
+    return std::nullopt;
+  }
+  rule.v6 = header->family == AF_INET6;
+  rule.priority = attributes.u32(FRA_PRIORITY);
+  rule.action = header->action;
+  rule.table = attributes.value<std::uint32_t>(FRA_TABLE).value_or(header->table);
+  rule.fwmark = attributes.u32(FRA_FWMARK);
+  rule.fwmask = attributes.u32(FRA_FWMASK);
+  rule.invert = (header->flags & FIB_RULE_INVERT) != 0;
+  rule.l3mdev = attributes.value<std::uint8_t>(FRA_L3MDEV).value_or(0) != 0;
+  rule.goto_priority = attributes.u32(FRA_GOTO);
+  if (const auto length = attributes.value<std::int32_t>(FRA_SUPPRESS_PREFIXLEN))
+    rule.suppress_prefix_length = *length;
+  const auto group = attributes.value<std::int32_t>(FRA_SUPPRESS_IFGROUP);
+  rule.selects_more = header->src_len != 0 || header->tos != 0 || (group && *group != -1);
+  for (const unsigned type : {FRA_IIFNAME, FRA_OIFNAME, FRA_TUN_ID, FRA_UID_RANGE, FRA_IP_PROTO,
+                              FRA_SPORT_RANGE, FRA_DPORT_RANGE}) {
+    const auto value = attributes.get(type);
+    rule.selects_more |=
+        value != nullptr && (type != FRA_TUN_ID || attributes.value<std::uint64_t>(type).value_or(0) != 0);
+  }
+  for (unsigned type = FRA_MAX + 1; type <= 64; ++type) rule.selects_more |= attributes.get(type) != nullptr;
+  return rule;
+}
+
+}  // namespace wg::control

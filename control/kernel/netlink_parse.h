@@ -1,0 +1,121 @@
+// rtnetlink messages into plain values. Pure functions over bytes that the kernel wrote; every attribute's
+// length is checked, a message that is not what it says gives nullopt.
+#pragma once
+
+#include <linux/rtnetlink.h>
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "control/kernel/types.h"
+
+namespace wg::control {
+
+struct Link {
+  std::uint32_t ifindex = 0;
+  std::string name;
+  std::string kind;  // "tun", "veth", "vlan", "vrf", ...; empty for hardware and loopback
+  std::uint32_t mtu = 0;
+  std::uint16_t hardware = 0;  // ARPHRD_*
+  bool up = false;             // administratively
+  bool carrier = false;
+  bool noarp = false;  // no neighbour resolution: TUN, loopback, point-to-point
+  bool loopback = false;
+  std::optional<MacAddress> mac;
+  std::uint32_t parent = 0;              // IFLA_LINK, when in the same namespace
+  std::optional<std::uint16_t> vlan_id;  // kind == "vlan": tag on `parent`
+  std::uint32_t master = 0;              // bridge, bond or VRF that it belongs to
+  std::uint32_t vrf_table = 0;           // kind == "vrf": its routing table
+
+  friend bool operator==(const Link&, const Link&) = default;
+};
+
+struct LocalAddress {
+  std::uint32_t ifindex = 0;
+  IpPrefix prefix;                // host bits kept
+  std::optional<IpAddress> peer;  // point-to-point
+  std::uint8_t scope = 0;         // RT_SCOPE_*
+  std::uint32_t flags = 0;        // IFA_F_*
+
+  [[nodiscard]] bool usable() const;  // not tentative, not failed
+  friend bool operator==(const LocalAddress&, const LocalAddress&) = default;
+};
+
+struct NextHop {
+  std::uint32_t ifindex = 0;
+  std::optional<IpAddress> gateway;  // nullopt: on-link
+
+  friend bool operator==(const NextHop&, const NextHop&) = default;
+};
+
+// Everything of a route that many routes share (a BGP table has a million prefixes and a handful of these).
+struct Forwarding {
+  std::vector<NextHop> nexthops;
+  std::uint32_t nexthop_id = 0;     // RTA_NH_ID; 0 = none
+  std::optional<IpAddress> source;  // preferred source
+  std::uint32_t mtu = 0;            // RTAX_MTU; 0 = none
+  std::uint8_t type = RTN_UNICAST;  // RTN_UNICAST | RTN_LOCAL | RTN_BROADCAST | RTN_BLACKHOLE | ...
+  std::uint8_t scope = 0;
+  std::uint8_t protocol = 0;
+
+  friend bool operator==(const Forwarding&, const Forwarding&) = default;
+};
+
+struct ParsedRoute {
+  std::uint32_t table = 0;
+  IpPrefix prefix;
+  std::uint32_t metric = 0;
+  std::uint8_t tos = 0;
+  bool cloned = false;       // a cache entry, not a route
+  bool from_source = false;  // IPv6 source-specific (RTA_SRC)
+  Forwarding forwarding;
+};
+
+struct Neighbour {
+  std::uint32_t ifindex = 0;
+  IpAddress address;
+  std::optional<MacAddress> mac;
+  std::uint16_t state = 0;  // NUD_*
+  std::uint8_t flags = 0;   // NTF_*
+
+  // A frame may be sent to `mac` now.
+  [[nodiscard]] bool usable() const;
+};
+
+struct NexthopObject {
+  std::uint32_t id = 0;
+  std::optional<NextHop> hop;  // nullopt for a blackhole or a group
+  bool blackhole = false;
+  std::vector<std::uint32_t> members;  // a group
+
+  friend bool operator==(const NexthopObject&, const NexthopObject&) = default;
+};
+
+// One `ip rule`.
+struct RoutingRule {
+  bool v6 = false;
+  std::uint32_t priority = 0;
+  std::uint8_t action = 0;  // FR_ACT_*
+  std::uint32_t table = 0;
+  std::uint32_t fwmark = 0;
+  std::uint32_t fwmask = 0;  // 0: the mark is not looked at
+  IpPrefix destination;      // length 0: any
+  bool invert = false;
+  bool l3mdev = false;  // the table of the packet's VRF
+  std::uint32_t goto_priority = 0;
+  std::int32_t suppress_prefix_length = -1;  // forget a match of at most this length
+  bool selects_more = false;  // also looks at source, interface, TOS, ports, user: not evaluated here
+
+  friend bool operator==(const RoutingRule&, const RoutingRule&) = default;
+};
+
+[[nodiscard]] std::optional<Link> parse_link(const nlmsghdr* message);
+[[nodiscard]] std::optional<LocalAddress> parse_address(const nlmsghdr* message);
+[[nodiscard]] std::optional<ParsedRoute> parse_route(const nlmsghdr* message);
+[[nodiscard]] std::optional<Neighbour> parse_neighbour(const nlmsghdr* message);
+[[nodiscard]] std::optional<NexthopObject> parse_nexthop(const nlmsghdr* message);
+[[nodiscard]] std::optional<RoutingRule> parse_rule(const nlmsghdr* message);
+
+}  // namespace wg::control

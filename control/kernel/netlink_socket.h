@@ -1,0 +1,121 @@
+// One rtnetlink socket: requests with acknowledgement, dumps and batches, over libmnl. A socket stays in the
+// network namespace it was opened in. Not thread-safe; used by the control thread.
+#pragma once
+
+#include <libmnl/libmnl.h>
+#include <linux/rtnetlink.h>
+
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "control/kernel/types.h"
+
+namespace wg::control {
+
+// A netlink message under construction in its own buffer. Attributes beyond the capacity abort the
+// program: every message built here has a known upper bound.
+class NetlinkMessage {
+ public:
+  NetlinkMessage(std::uint16_t type, std::uint16_t flags);
+
+  nlmsghdr* header() { return reinterpret_cast<nlmsghdr*>(buffer_.data()); }
+  [[nodiscard]] std::size_t size() const {
+    return reinterpret_cast<const nlmsghdr*>(buffer_.data())->nlmsg_len;
+  }
+  // Zeroed extra header (ifinfomsg, rtmsg, ...) right after the netlink header.
+  template <class T>
+  T* extra() {
+    return static_cast<T*>(mnl_nlmsg_put_extra_header(header(), sizeof(T)));
+  }
+  void put(std::uint16_t type, const void* value, std::size_t size);
+  void put_u8(std::uint16_t type, std::uint8_t value) { put(type, &value, sizeof value); }
+  void put_u32(std::uint16_t type, std::uint32_t value) { put(type, &value, sizeof value); }
+  void put_address(std::uint16_t type, const IpAddress& address) {
+    put(type, address.bytes.data(), address.v6 ? 16 : 4);
+  }
+  void put_string(std::uint16_t type, const std::string& value) {
+    put(type, value.c_str(), value.size() + 1);
+  }
+  nlattr* begin_nested(std::uint16_t type);
+  void end_nested(nlattr* nest) { mnl_attr_nest_end(header(), nest); }
+  // For a multipath route: room for one rtnexthop inside the open nest.
+  rtnexthop* append_rtnexthop();
+  void close_rtnexthop(rtnexthop* hop);
+
+ private:
+  static constexpr std::size_t kCapacity = 2048;
+  void reserve(std::size_t bytes) const;
+  alignas(NLMSG_ALIGNTO) std::array<char, kCapacity> buffer_{};
+};
+
+// Calls visit(attribute) for each whole attribute in the bytes; a cut-off one ends the walk.
+template <class Visit>
+void for_each_attribute(const void* bytes, std::size_t size, Visit visit) {
+  const auto* at = static_cast<const char*>(bytes);
+  while (size >= sizeof(nlattr)) {
+    const auto* attribute = reinterpret_cast<const nlattr*>(at);
+    if (attribute->nla_len < sizeof(nlattr) || attribute->nla_len > size) return;
+    visit(attribute);
+    const std::size_t step = MNL_ALIGN(std::size_t{attribute->nla_len});
+    if (step >= size) return;
+    at += step;
+    size -= step;
+  }
+}
+// The attributes of a message after its extra header of `header` bytes.
+template <class Visit>
+void for_each_attribute(const nlmsghdr* message, std::size_t header, Visit visit) {
+  const std::size_t offset = MNL_ALIGN(header);
+  const std::size_t payload = mnl_nlmsg_get_payload_len(message);
+  if (payload <= offset) return;
+  for_each_attribute(
+      static_cast<const void*>(static_cast<const char*>(mnl_nlmsg_get_payload(message)) + offset),
+      payload - offset, visit);
+}
+
+using MessageVisitor = std::function<void(const nlmsghdr*)>;
+
+class NetlinkSocket {
+ public:
+  // Throws std::system_error when the kernel gives no socket.
+  NetlinkSocket();
+
+  // Sends one request and waits for its acknowledgement. `reply` (optional) sees messages that come
+  // before it. error = errno, text = the kernel's own words.
+  KernelResult request(NetlinkMessage& message, const MessageVisitor& reply = {});
+  // Sends one request whose answer is a single message instead of an acknowledgement.
+  KernelResult query(NetlinkMessage& message, const MessageVisitor& reply);
+  // Walks a whole dump. EINTR as error: the tables changed meanwhile and the dump may have holes.
+  KernelResult dump(NetlinkMessage& message, const MessageVisitor& visit);
+
+  // Sends many requests, as many per system call as fit, and counts their acknowledgements.
+  // `failed(index, errno, words)` is called for each refused one.
+  using BatchFailure = std::function<void(std::size_t index, int error, const std::string& words)>;
+  KernelResult batch(std::size_t count, const std::function<NetlinkMessage(std::size_t)>& build,
+                     const BatchFailure& failed);
+
+ private:
+  struct Closer {
+    void operator()(mnl_socket* socket) const { mnl_socket_close(socket); }
+  };
+  KernelResult send(NetlinkMessage& message);
+  enum class Until { kAck, kFirstReply, kDumpEnd };
+  KernelResult receive(std::uint32_t sequence, Until until, const MessageVisitor& visit);
+  KernelResult send_chunk(const std::vector<char>& chunk);
+  KernelResult count_acks(std::uint32_t first_sequence, std::size_t count, std::size_t base,
+                          const BatchFailure& failed);
+
+  std::unique_ptr<mnl_socket, Closer> socket_;
+  std::uint32_t sequence_ = 0;
+  std::vector<char> buffer_;
+};
+
+// The errno and words of an NLMSG_ERROR message; error 0 is an acknowledgement.
+[[nodiscard]] KernelResult parse_acknowledgement(const nlmsghdr* message);
+
+}  // namespace wg::control

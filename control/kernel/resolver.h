@@ -1,0 +1,63 @@
+// Endpoints given by name, resolved off the control thread. One helper thread calls getaddrinfo; results
+// come back through an eventfd. No call here waits for the network, the destructor included: a helper that
+// hangs in getaddrinfo is left behind and touches nothing of ours any more.
+#pragma once
+
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "control/kernel/types.h"
+
+namespace wg::control {
+
+struct ResolverOptions {
+  std::size_t max_names = 65536;                // watched names; more are refused
+  std::chrono::milliseconds retry_first{1000};  // after a failure, doubled each time
+  std::chrono::milliseconds retry_most{60000};
+  std::chrono::milliseconds stop_patience{200};  // how long the destructor waits for the helper
+  // Replaces getaddrinfo in tests. Runs in the helper thread.
+  struct Answer {
+    std::vector<IpAddress> addresses;  // in order of preference
+    std::string error;                 // non-empty: failed
+  };
+  std::function<Answer(const std::string& host)> look_up;
+};
+
+struct ResolvedName {
+  std::uint64_t key = 0;  // as given to watch()
+  std::string host;
+  std::vector<Endpoint> endpoints;  // in order of preference; empty when error is set
+  std::string error;                // "Name or service not known"
+  unsigned failures = 0;            // in a row
+};
+
+class Resolver {
+ public:
+  explicit Resolver(ResolverOptions options = {});
+  ~Resolver();
+  Resolver(const Resolver&) = delete;
+  Resolver& operator=(const Resolver&) = delete;
+
+  [[nodiscard]] int fd() const;  // readable: take_results()
+  // Resolves now, retries with back-off while it fails, and again every `refresh` (0: only once). A key
+  // watched before is replaced. False when max_names are watched.
+  bool watch(std::uint64_t key, const std::string& host, std::uint16_t port,
+             std::chrono::milliseconds refresh = std::chrono::milliseconds{0});
+  // On demand (handshakes remain unanswered); at most once per retry_first for each key, earlier
+  // demands are served when that time has passed.
+  void resolve_again(std::uint64_t key);
+  void forget(std::uint64_t key);
+  // Never waits. Results of forgotten or replaced keys are not given.
+  [[nodiscard]] std::vector<ResolvedName> take_results();
+
+ private:
+  struct Shared;
+  std::shared_ptr<Shared> shared_;
+};
+
+}  // namespace wg::control

@@ -1,0 +1,68 @@
+#include "control/kernel/sysctl.h"
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <cerrno>
+
+namespace wg::control {
+namespace {
+
+std::string family_path(const std::string& link, bool v6, const char* leaf) {
+  return std::string("net/") + (v6 ? "ipv6" : "ipv4") + "/conf/" + link + "/" + leaf;
+}
+
+KernelResult write_link_sysctl(const std::string& link, bool v6, const char* leaf, int value) {
+  const std::string path = family_path(link, v6, leaf);
+  // An interface name is one path component.
+  if (link.empty() || link == "." || link == ".." || link.find('/') != std::string::npos) {
+    return KernelResult::failed(EINVAL, "writing " + path);
+  }
+  return write_sysctl(path, std::to_string(value));
+}
+
+}  // namespace
+
+KernelResult write_sysctl(const std::string& path, std::string_view value) {
+  const std::string what = "writing " + std::string(value) + " to /proc/sys/" + path;
+  const int fd = ::open(("/proc/sys/" + path).c_str(), O_WRONLY | O_CLOEXEC);
+  if (fd < 0) return KernelResult::failed(errno, what);
+  const ssize_t written = ::write(fd, value.data(), value.size());
+  const int error = written < 0 ? errno : 0;
+  ::close(fd);
+  return error == 0 ? KernelResult::done() : KernelResult::failed(error, what);
+}
+
+std::optional<std::string> read_sysctl(const std::string& path) {
+  const int fd = ::open(("/proc/sys/" + path).c_str(), O_RDONLY | O_CLOEXEC);
+  if (fd < 0) return std::nullopt;
+  char text[256];
+  const ssize_t got = ::read(fd, text, sizeof text);
+  ::close(fd);
+  if (got < 0) return std::nullopt;
+  std::string value(text, static_cast<std::size_t>(got));
+  while (!value.empty() && value.back() == '\n') value.pop_back();
+  return value;
+}
+
+KernelResult set_ipv6_disabled(const std::string& link, bool disabled) {
+  return write_link_sysctl(link, true, "disable_ipv6", disabled);
+}
+
+KernelResult set_forwarding(const std::string& link, bool v6, bool on) {
+  return write_link_sysctl(link, v6, "forwarding", on);
+}
+
+KernelResult set_rp_filter(const std::string& link, int mode) {
+  return write_link_sysctl(link, false, "rp_filter", mode);
+}
+
+KernelResult set_accept_dad(const std::string& link, int mode) {
+  return write_link_sysctl(link, true, "accept_dad", mode);
+}
+
+KernelResult set_addr_gen_mode(const std::string& link, int mode) {
+  return write_link_sysctl(link, true, "addr_gen_mode", mode);
+}
+
+}  // namespace wg::control

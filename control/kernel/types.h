@@ -1,0 +1,61 @@
+// Values shared by the kernel-facing code: prefixes, MAC addresses and the outcome of a kernel request.
+#pragma once
+
+#include <array>
+#include <compare>
+#include <cstdint>
+#include <string>
+
+#include "dataplane/packet/address.h"
+
+namespace wg::control {
+
+using dataplane::Endpoint;
+using dataplane::IpAddress;
+
+using MacAddress = std::array<std::uint8_t, 6>;
+
+// Order: IPv4 before IPv6, then numeric. Free functions, since IpAddress belongs to the dataplane.
+[[nodiscard]] std::strong_ordering compare(const IpAddress& a, const IpAddress& b);
+// The first `length` bits of `address`, the rest zero.
+[[nodiscard]] IpAddress masked(const IpAddress& address, unsigned length);
+[[nodiscard]] inline unsigned address_bits(const IpAddress& address) {
+  return address.v6 ? 128 : 32;
+}
+[[nodiscard]] inline bool is_link_local(const IpAddress& a) {
+  return a.v6 ? a.bytes[0] == 0xfe && (a.bytes[1] & 0xc0) == 0x80 : a.bytes[0] == 169 && a.bytes[1] == 254;
+}
+
+// As an interface address ("10.0.0.1/24") host bits are kept; as a route they are expected to be zero.
+struct IpPrefix {
+  IpAddress address;
+  std::uint8_t length = 0;  // bits, at most address_bits(address)
+
+  [[nodiscard]] bool contains(const IpAddress& a) const {
+    return a.v6 == address.v6 && masked(a, length) == masked(address, length);
+  }
+  [[nodiscard]] IpPrefix network() const { return {masked(address, length), length}; }
+  friend bool operator==(const IpPrefix&, const IpPrefix&) = default;
+  friend std::strong_ordering operator<=>(const IpPrefix& a, const IpPrefix& b) {
+    const auto by_address = compare(a.address, b.address);
+    return by_address != 0 ? by_address : a.length <=> b.length;
+  }
+};
+
+[[nodiscard]] std::string to_string(const IpPrefix& prefix);                 // "10.0.0.0/8"
+[[nodiscard]] std::string to_string(const MacAddress& mac);                  // "02:00:5e:10:00:01"
+[[nodiscard]] bool parse_ip_prefix(const std::string& text, IpPrefix* out);  // without "/n": a host prefix
+
+// What became of a request to the kernel: errno and a sentence for the operator.
+struct [[nodiscard]] KernelResult {
+  int error = 0;     // errno; 0 = done
+  std::string text;  // "adding 10.0.0.1/24 to wg0: File exists"; empty when done
+
+  [[nodiscard]] bool ok() const { return error == 0; }
+  explicit operator bool() const { return ok(); }
+  static KernelResult done() { return {}; }
+  // `what` is the attempted action; `detail` the kernel's own words (extended acknowledgement), if any.
+  static KernelResult failed(int error, const std::string& what, const std::string& detail = {});
+};
+
+}  // namespace wg::control

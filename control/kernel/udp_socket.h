@@ -1,0 +1,103 @@
+// The kernel's sockets on a WireGuard listen port, one per family. Handshakes leave through them, and what
+// the workers do not short-cut arrives here. Non-blocking; owned by the control thread.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <span>
+#include <vector>
+
+#include "control/kernel/types.h"
+
+namespace wg::control {
+
+struct UdpSocketOptions {
+  std::uint16_t port = 0;  // 0: a free one, the same for both families
+  std::uint32_t fwmark = 0;
+  int receive_buffer = 4 << 20;  // bytes
+  int send_buffer = 4 << 20;
+};
+
+// The local side of a datagram: sent from here when it is an address of this machine (sticky source).
+struct LocalSource {
+  IpAddress address;          // zero: the kernel chooses
+  std::uint32_t ifindex = 0;  // used for IPv6 link-local only
+
+  friend bool operator==(const LocalSource&, const LocalSource&) = default;
+};
+
+struct Datagram {
+  Endpoint to;
+  LocalSource from;
+  std::uint8_t tos = 0;  // DSCP and ECN; TTL from the route, DF clear
+  std::span<const std::uint8_t> bytes;
+};
+
+enum class SendOutcome : std::uint8_t {
+  kSent,
+  kSentFromElsewhere,  // the sticky source is no address of this machine any more: forget it
+  kBusy,               // send buffer full: dropped
+  kNoSocket,           // no socket of this family
+  kFailed,             // errno in `error`: no route, unreachable, denied by a firewall
+};
+
+struct SendResult {
+  SendOutcome outcome = SendOutcome::kSent;
+  int error = 0;
+  [[nodiscard]] bool sent() const {
+    return outcome == SendOutcome::kSent || outcome == SendOutcome::kSentFromElsewhere;
+  }
+};
+
+// `local` has the port filled in; `ifindex` is the link it came in by. `bytes` die with the call.
+using DatagramVisitor = std::function<void(std::span<const std::uint8_t> bytes, const Endpoint& remote,
+                                           const Endpoint& local, std::uint32_t ifindex)>;
+
+class UdpSocket {
+ public:
+  UdpSocket();
+  ~UdpSocket();
+  UdpSocket(UdpSocket&&) noexcept;
+  UdpSocket& operator=(UdpSocket&&) noexcept;
+
+  // Binds both families (IPv6 may be missing from the kernel). On failure nothing stays open:
+  // "UDP port 51820 (IPv4): Address already in use".
+  KernelResult open(const UdpSocketOptions& options);
+  void close();
+  [[nodiscard]] bool is_open() const;
+  [[nodiscard]] std::uint16_t port() const { return port_; }
+  // For epoll; -1 when there is no such socket.
+  [[nodiscard]] int fd(bool v6) const;
+
+  KernelResult set_fwmark(std::uint32_t fwmark);
+  // Datagrams that came in by these links are dropped in the kernel, because workers deliver them
+  // already. An empty list takes the filter away. At most kMaxFilteredLinks.
+  KernelResult drop_from_links(std::span<const std::uint32_t> ifindexes);
+  static constexpr std::size_t kMaxFilteredLinks = 2000;
+
+  // Receives at most `limit` datagrams of one family; returns how many. ICMP errors do not surface.
+  std::size_t receive(bool v6, std::size_t limit, const DatagramVisitor& visit);
+
+  SendResult send(const Datagram& datagram);
+  // Many at once, in order; `results` has a place for each datagram. Returns how many were sent.
+  std::size_t send_batch(std::span<const Datagram> datagrams, std::span<SendResult> results);
+
+  [[nodiscard]] std::uint64_t truncated() const { return truncated_; }  // datagrams too long for the buffer
+
+ private:
+  struct Buffers;
+  struct Fd;
+  KernelResult open_once(const UdpSocketOptions& options);
+  KernelResult open_family(bool v6, std::uint16_t port, const UdpSocketOptions& options);
+  std::size_t send_run(int fd, std::span<const Datagram> run, std::span<SendResult> results);
+  SendResult send_without_source(int fd, const Datagram& datagram);
+
+  int fds_[2] = {-1, -1};  // IPv4, IPv6
+  std::uint16_t port_ = 0;
+  std::unique_ptr<Buffers> buffers_;
+  std::uint64_t truncated_ = 0;
+};
+
+}  // namespace wg::control

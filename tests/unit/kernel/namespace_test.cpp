@@ -1,0 +1,45 @@
+#include "tests/unit/kernel/namespace_test.h"
+
+#include <net/if.h>
+#include <sched.h>
+
+#include <cerrno>
+#include <cstdlib>
+#include <cstring>
+
+namespace wg::control {
+
+void NamespaceTest::SetUp() {
+  if (unshare(CLONE_NEWNET) != 0) {
+    GTEST_SKIP() << "needs root for a network namespace: " << std::strerror(errno);
+  }
+  shell("ip link set lo up");
+}
+
+void shell(const std::string& command) {
+  ASSERT_EQ(std::system(command.c_str()), 0) << command;
+}
+
+bool shell_works(const std::string& command) {
+  return std::system(("(" + command + ") >/dev/null 2>&1").c_str()) == 0;
+}
+
+IpAddress ip(const std::string& text) {
+  IpAddress address;
+  EXPECT_TRUE(dataplane::parse_ip_address(text, &address)) << text;
+  return address;
+}
+
+IpPrefix net(const std::string& text) {
+  IpPrefix prefix;
+  EXPECT_TRUE(parse_ip_prefix(text, &prefix)) << text;
+  return prefix;
+}
+
+std::uint32_t ifindex_of(const std::string& name) {
+  const std::uint32_t index = if_nametoindex(name.c_str());
+  EXPECT_NE(index, 0u) << name;
+  return index;
+}
+
+}  // namespace wg::control
