@@ -16,8 +16,8 @@ constexpr bool has(std::uint64_t word, std::uint64_t bits) {
   return (word & bits) == bits;
 }
 
-constexpr std::uint32_t kOsxsaveAndAvx = (1u << 27) | (1u << 28);
-constexpr std::uint32_t kAvx2 = 1u << 5;
+constexpr std::uint32_t kOsxsaveAvxPopcnt = (1u << 27) | (1u << 28) | (1u << 23);
+constexpr std::uint32_t kAvx2Bmi1Bmi2 = (1u << 5) | (1u << 3) | (1u << 8);
 constexpr std::uint32_t kAvx512FDqIfmaBwVl = (1u << 16) | (1u << 17) | (1u << 21) | (1u << 30) | (1u << 31);
 constexpr std::uint32_t kAvx512Vbmi2 = 1u << 6;
 constexpr std::uint64_t kXmmYmmState = 0x06;     // XCR0.SSE, XCR0.AVX
@@ -42,6 +42,7 @@ bool always(const CpuFeatureWords&) noexcept {
 
 constexpr std::array kCandidates = {
     Candidate{&kAeadPortable, always},
+    Candidate{&kAeadAvx512, can_run_avx512},
 };
 
 struct Runnable {
@@ -80,8 +81,8 @@ CpuFeatureWords read_cpu_feature_words() noexcept {
 }
 
 bool can_run_avx2(const CpuFeatureWords& words) noexcept {
-  return words.max_leaf >= 7 && has(words.leaf1_ecx, kOsxsaveAndAvx) && has(words.xcr0, kXmmYmmState) &&
-         has(words.leaf7_ebx, kAvx2);
+  return words.max_leaf >= 7 && has(words.leaf1_ecx, kOsxsaveAvxPopcnt) && has(words.xcr0, kXmmYmmState) &&
+         has(words.leaf7_ebx, kAvx2Bmi1Bmi2);
 }
 
 bool can_run_avx512(const CpuFeatureWords& words) noexcept {

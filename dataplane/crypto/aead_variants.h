@@ -16,8 +16,8 @@ extern const AeadEngine kAeadAvx512;
 // system saves (Intel SDM volume 2, CPUID; volume 1, 13.3 and 14.3).
 struct CpuFeatureWords {
   std::uint32_t max_leaf;   // CPUID.0:EAX
-  std::uint32_t leaf1_ecx;  // CPUID.1:ECX, OSXSAVE and AVX
-  std::uint32_t leaf7_ebx;  // CPUID.7.0:EBX, AVX2 and AVX512F/DQ/IFMA/BW/VL
+  std::uint32_t leaf1_ecx;  // CPUID.1:ECX, OSXSAVE, AVX and POPCNT
+  std::uint32_t leaf7_ebx;  // CPUID.7.0:EBX, BMI1/2, AVX2 and AVX512F/DQ/IFMA/BW/VL
   std::uint32_t leaf7_ecx;  // CPUID.7.0:ECX, AVX512_VBMI2
   std::uint64_t xcr0;       // XGETBV 0, or 0 without OSXSAVE
 };

@@ -1,0 +1,470 @@
+// The AVX-512 + IFMA52 variant of the burst AEAD: start reading here.
+//
+// A burst is cut into batches of up to 32 packets, sorted by length (aead_batch.h). What happens to a batch:
+//
+//     packets            A (2 blocks)   B (5)   C (39)   D (1) ...             any lengths, any keys
+//
+//     one-time keys      | A0 B0 C0 D0 . . . . . . . . . . . . |               block 0 of 16 packets: a group
+//     whole KiBs         | C1 C2 C3 C4 C5 ...             C16 |
+//                        | C17 C18 ...                    C32 |                16 blocks of one packet: a
+//                        group
+//     remainders         | A1 A2 B1 B2 B3 B4 B5 C33 ... C39 D1 . |             densely packed: a group
+//                            |
+//                            |  two groups at a time, 32 registers             chacha20_avx512.h
+//                            v
+//     keystream          XORed into the payloads, block 0 kept as Poly1305 keys
+//
+//     tags               lane = packet, eight packets to a vector              poly1305_lanes_avx512.h
+//                        lane = block, for packets alone or uneven             poly1305_message_avx512.h
+//                        general registers, for a short packet alone           poly1305_scalar.h
+//
+// seal() does this in that order. open() needs the tags before the payload changes: block-zero groups first,
+// then the tags, then the rest. Bursts of up to eight packets whose keystream fits 32 blocks would leave most
+// lanes idle; they take one pass for everything (small_batch below) in rows of four blocks
+// (chacha20_rows_avx512.h).
+//
+// What stays behind. The scratch is private to a worker and wiped at the end of every call as far as it held
+// secrets: session keys (state rows), keystream and one-time keys. Registers and spill slots on the stack may
+// still hold one-time Poly1305 values and keystream of the last packets; they are useless for any other
+// packet, whose counter differs, and the next burst overwrites them. Session keys are never spilled: they
+// pass from the key table to the state rows in registers, and the rounds are assembly without stack.
+//
+// Compiled with AVX-512 flags: no function template or inline function of the standard library may be
+// instantiated here with external linkage, or the linker could give the AVX-512 copy to the whole program.
+#include <immintrin.h>
+
+#include "dataplane/crypto/aead_batch.h"
+#include "dataplane/crypto/aead_scratch.h"
+#include "dataplane/crypto/aead_variants.h"
+#include "dataplane/crypto/chacha20_avx512.h"
+#include "dataplane/crypto/chacha20_rows_avx512.h"
+#include "dataplane/crypto/poly1305_lanes_avx512.h"
+#include "dataplane/crypto/poly1305_message_avx512.h"
+
+namespace wg::crypto::avx512 {
+namespace {
+
+constexpr int kSmallBatch = 8;    // packets
+constexpr int kSmallBlocks = 32;  // blocks of keystream, the one-time keys included
+
+struct Work {
+  Batch batch;
+  ChachaWork chacha;
+  LaneGroup<1> short_groups[4];
+  LaneGroup<2> middle_groups[2];
+  LaneGroup<4> long_groups[4];
+  TagColumns tags;
+  alignas(64) std::uint8_t keystream[kSmallBlocks][kBlock];  // small batches
+  int first_block[kSmallBatch];  // small batches: packet -> its block 0 in keystream; the kept blocks follow
+};
+
+// ---- The batch
+
+// Position of every packet in order of length, equal lengths in order of arrival: each packet is compared
+// with all others, 32 at a time.
+void sort_by_length(const AeadOp* ops, int count, std::uint8_t* order) {
+  alignas(64) std::uint32_t sort_key[kBatchSize];
+  store(sort_key, all32(0xffffffff));
+  store(sort_key + 16, all32(0xffffffff));
+  for (int i = 0; i < count; ++i) sort_key[i] = ops[i].length << 8 | static_cast<std::uint32_t>(i);
+  const Vec low = load(sort_key);
+  const Vec high = load(sort_key + 16);
+  for (int i = 0; i < count; ++i) {
+    const Vec own = all32(sort_key[i]);
+    const int smaller = __builtin_popcount(_mm512_cmplt_epu32_mask(low, own)) +
+                        __builtin_popcount(_mm512_cmplt_epu32_mask(high, own));
+    order[smaller] = static_cast<std::uint8_t>(i);
+  }
+}
+
+void set_order(const AeadOp* ops, int count, std::uint8_t* order) {
+  std::uint32_t differences = 0;
+  for (int i = 1; i < count; ++i) differences |= ops[i].length ^ ops[0].length;
+  if (differences != 0) return sort_by_length(ops, count, order);
+  for (int i = 0; i < count; ++i) order[i] = static_cast<std::uint8_t>(i);
+}
+
+WG_INLINE void set_packet(Batch& batch, int position, const AeadOp& op) {
+  batch.data[position] = op.data;
+  batch.length[position] = op.length;
+  batch.length32[position] = op.length;
+  batch.counter_low[position] = static_cast<std::uint32_t>(op.counter);
+  batch.counter_high[position] = static_cast<std::uint32_t>(op.counter >> 32);
+  batch.key[position] = op.key;
+}
+
+// Fills the batch and repeats the last packet up to a whole number of groups of `multiple` lanes.
+void fill_batch(Batch& batch, const AeadOp* ops, int count, int multiple) {
+  batch.count = count;
+  set_order(ops, count, batch.order);
+  for (int i = 0; i < count; ++i) set_packet(batch, i, ops[batch.order[i]]);
+  const AeadOp& last = ops[batch.order[count - 1]];
+  for (int i = count; i % multiple != 0; ++i) set_packet(batch, i, last);
+}
+
+// ---- ChaCha20: the groups of a batch
+
+void append_group(GroupList& groups, Group::Kind kind, int packet, int first) {
+  groups.group[groups.size++] = {kind, static_cast<std::uint8_t>(packet), static_cast<std::uint16_t>(first)};
+}
+
+void plan_block_zero(ChachaWork& work, int count) {
+  const __m128i pattern = _mm_load_si128(reinterpret_cast<const __m128i*>(kBlockZeroPacket));
+  LaneList& lanes = work.lanes;
+  for (int i = 0; i < count; i += kLanes) {
+    _mm_storeu_si128(reinterpret_cast<__m128i*>(lanes.packet + i),
+                     _mm_add_epi8(pattern, _mm_set1_epi8(static_cast<char>(i))));
+    _mm256_storeu_si256(reinterpret_cast<__m256i*>(lanes.block + i), _mm256_setzero_si256());
+    append_group(work.groups, Group::kBlockZero, i, i);
+    lanes.size = i + kLanes;
+  }
+}
+
+// Appends `count` < 16 consecutive blocks of a packet; always writes 16 entries.
+WG_INLINE void append_lanes(LaneList& lanes, int packet, int first_block, int count) {
+  const __m256i step = _mm256_setr_epi16(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
+  _mm_storeu_si128(reinterpret_cast<__m128i*>(lanes.packet + lanes.size),
+                   _mm_set1_epi8(static_cast<char>(packet)));
+  _mm256_storeu_si256(reinterpret_cast<__m256i*>(lanes.block + lanes.size),
+                      _mm256_add_epi16(_mm256_set1_epi16(static_cast<short>(first_block)), step));
+  lanes.size += count;
+}
+
+// Entries past the end of the list name packet 0: a valid key to compute with, and no byte to write.
+WG_INLINE void pad_lanes(LaneList& lanes) {
+  _mm_storeu_si128(reinterpret_cast<__m128i*>(lanes.packet + lanes.size), _mm_setzero_si128());
+}
+
+void plan_payload(ChachaWork& work, const Batch& batch) {
+  LaneList& lanes = work.lanes;
+  const int first_lane = lanes.size;
+  for (int packet = 0; packet < batch.count; ++packet) {
+    const int blocks = chacha_blocks(batch.length[packet]);
+    int block = 0;
+    for (; block + kLanes <= blocks; block += kLanes)
+      append_group(work.groups, Group::kFull, packet, 1 + block);
+    append_lanes(lanes, packet, 1 + block, blocks - block);
+  }
+  pad_lanes(lanes);
+  for (int i = first_lane; i < lanes.size; i += kLanes) append_group(work.groups, Group::kMixed, 0, i);
+}
+
+// ---- Poly1305: which kernel for which packets
+
+constexpr int kScalarBlocks = 16;      // a packet alone: up to here in general registers
+constexpr int kMessageFixedCost = 70;  // in blocks: what setting up the powers costs
+
+OneTimeKey one_time_key(const OneTimeKeys* keys, int position) {
+  const OneTimeKeys& k = keys[position / kPolyLanes];
+  const int lane = position % kPolyLanes;
+  return {k.r_low[lane], k.r_high[lane], k.pad_low[lane], k.pad_high[lane]};
+}
+
+void tag_alone(const Batch& batch, int position, const OneTimeKey& key, TagColumns& tags) {
+  const std::uint64_t length = batch.length[position];
+  const Tag128 tag = poly_blocks(length) <= kScalarBlocks
+                         ? ScalarPoly1305(key).tag(batch.data[position], length)
+                         : tag_of_message(batch.data[position], length, key);
+  tags.low[position] = tag.low;
+  tags.high[position] = tag.high;
+}
+
+// Eight lanes cost eight times their longest packet; a packet alone costs its blocks and the powers.
+bool better_alone(const Batch& batch, int first, int count) {
+  int sum = 0;
+  for (int i = first; i < first + count; ++i) sum += poly_blocks(batch.length[i]);
+  const int longest = poly_blocks(batch.length[first + count - 1]);
+  return longest > kPolyLanes && sum + kMessageFixedCost * count < kPolyLanes * longest;
+}
+
+// One call of a lane kernel, for the packets from `first` on; returns how many it covered.
+int tag_groups(Work& work, int first) {
+  const Batch& batch = work.batch;
+  const OneTimeKeys* keys = work.chacha.keys + first / kPolyLanes;
+  const int left = batch.count - first;
+  const auto longest = [&](int count) { return poly_blocks(batch.length[first + count - 1]); };
+
+  if (left > 24 && longest(32) <= 8)
+    return tag_short_packets<1, 4>(batch, first, keys, work.short_groups, work.tags), 32;
+  if (left > 8 && longest(16) <= 8)
+    return tag_short_packets<1, 2>(batch, first, keys, work.short_groups, work.tags), 16;
+  if (left > 8 && longest(16) <= 16)
+    return tag_short_packets<2, 2>(batch, first, keys, work.middle_groups, work.tags), 16;
+  if (left > 24) return tag_long_packets<4>(batch, first, keys, work.long_groups, work.tags), 32;
+  if (left > 16) return tag_long_packets<3>(batch, first, keys, work.long_groups, work.tags), 24;
+  if (left > 8) return tag_long_packets<2>(batch, first, keys, work.long_groups, work.tags), 16;
+  if (longest(8) <= 4) return tag_short_packets<1, 1>(batch, first, keys, work.short_groups, work.tags), 8;
+  return tag_long_packets<1>(batch, first, keys, work.long_groups, work.tags), 8;
+}
+
+void compute_tags(Work& work) {
+  const Batch& batch = work.batch;
+  for (int first = 0; first < batch.count;) {
+    const int count = batch.count - first < kPolyLanes ? batch.count - first : kPolyLanes;
+    if (!better_alone(batch, first, count)) {
+      first += tag_groups(work, first);
+      continue;
+    }
+    for (int i = first; i < first + count; ++i)
+      tag_alone(batch, i, one_time_key(work.chacha.keys, i), work.tags);
+    first += count;
+  }
+}
+
+// ---- Tags at the end of the payloads
+
+void write_tags(const Batch& batch, const TagColumns& tags) {
+  for (int i = 0; i < batch.count; ++i) {
+    std::uint8_t* tag = batch.data[i] + batch.length[i];
+    __builtin_memcpy(tag, &tags.low[i], 8);
+    __builtin_memcpy(tag + 8, &tags.high[i], 8);
+  }
+}
+
+// No branch on a tag: the outcome is data until the caller looks at it.
+std::size_t check_tags(const Batch& batch, const TagColumns& tags, AeadOp* ops) {
+  std::size_t authentic = 0;
+  for (int i = 0; i < batch.count; ++i) {
+    std::uint64_t tag[2];
+    __builtin_memcpy(tag, batch.data[i] + batch.length[i], sizeof tag);
+    const std::uint64_t difference = (tag[0] ^ tags.low[i]) | (tag[1] ^ tags.high[i]);
+    const std::uint32_t equal = difference == 0;
+    ops[batch.order[i]].authentic = equal;
+    authentic += equal;
+  }
+  return authentic;
+}
+
+// ---- Wiping
+
+// Stores the compiler may not drop as dead.
+WG_INLINE void wipe(void* memory, std::size_t size) {
+  auto* p = static_cast<std::uint8_t*>(memory);
+  const Vec zero = _mm512_setzero_si512();
+  for (std::size_t i = 0; i < size; i += 64) _mm512_store_si512(p + i, zero);
+  asm volatile("" : : "r"(memory) : "memory");
+}
+
+void wipe_keystream(ChachaWork& work) {
+  for (GroupPair& pair : work.state) {
+    for (Rows& rows : pair.group) wipe(rows.row[4], sizeof rows.row[0] * 8);
+  }
+  wipe(work.keystream, sizeof work.keystream);
+}
+
+void wipe_one_time_keys(Work& work) {
+  wipe(work.chacha.keys, sizeof work.chacha.keys);
+}
+
+// ---- A batch
+
+void seal_batch(Work& work, AeadOp* ops, int count) {
+  fill_batch(work.batch, ops, count, kLanes);
+  work.chacha.groups.size = 0;
+  plan_block_zero(work.chacha, count);
+  plan_payload(work.chacha, work.batch);
+  run_groups(work.chacha, work.batch, 0, work.chacha.groups.size);
+  wipe_keystream(work.chacha);
+  compute_tags(work);
+  write_tags(work.batch, work.tags);
+  wipe_one_time_keys(work);
+}
+
+std::size_t open_batch(Work& work, AeadOp* ops, int count) {
+  fill_batch(work.batch, ops, count, kLanes);
+  work.chacha.groups.size = 0;
+  plan_block_zero(work.chacha, count);
+  const int block_zero_groups = work.chacha.groups.size;
+  run_groups(work.chacha, work.batch, 0, block_zero_groups);
+  compute_tags(work);
+  const std::size_t authentic = check_tags(work.batch, work.tags, ops);
+  plan_payload(work.chacha, work.batch);
+  run_groups(work.chacha, work.batch, block_zero_groups, work.chacha.groups.size);
+  wipe_keystream(work.chacha);
+  wipe_one_time_keys(work);
+  return authentic;
+}
+
+// ---- A small batch: block 0 and the remainder of every packet in one pass, kept as keystream until it is
+// used
+
+// Blocks of the payload in the one pass; whole groups of 16 before them are left to run_groups when not all
+// fit.
+int kept_blocks(std::uint64_t length, bool keep_all) {
+  const int blocks = chacha_blocks(length);
+  return keep_all ? blocks : blocks % kLanes;
+}
+
+struct SmallPlan {
+  bool fits;
+  bool keep_all;
+};
+
+SmallPlan plan_small(const AeadOp* ops, int count) {
+  int every = count, remainders = count;
+  for (int i = 0; i < count; ++i) {
+    every += kept_blocks(ops[i].length, true);
+    remainders += kept_blocks(ops[i].length, false);
+  }
+  return {remainders <= kSmallBlocks || every <= kSmallBlocks, every <= kSmallBlocks};
+}
+
+void list_small(Work& work, bool keep_all) {
+  LaneList& lanes = work.chacha.lanes;
+  lanes.size = 0;
+  work.chacha.groups.size = 0;
+  for (int packet = 0; packet < work.batch.count; ++packet) {
+    const int blocks = chacha_blocks(work.batch.length[packet]);
+    const int kept = kept_blocks(work.batch.length[packet], keep_all);
+    work.first_block[packet] = lanes.size;
+    append_lanes(lanes, packet, 0, 1);
+    for (int i = 0; i < kept; i += kLanes) {
+      append_lanes(lanes, packet, 1 + blocks - kept + i, kept - i < kLanes ? kept - i : kLanes);
+    }
+    for (int block = 0; block < blocks - kept; block += kLanes) {
+      append_group(work.chacha.groups, Group::kFull, packet, 1 + block);
+    }
+  }
+  pad_lanes(lanes);
+}
+
+void small_keystream_by_groups(Work& work) {
+  GroupPair& state = work.chacha.state[0];
+  for (int g = 0; g < 2; ++g) build_listed(state.group[g], work.batch, work.chacha.lanes, kLanes * g);
+  rounds_of_two_groups(&state, &work.chacha.keystream[0]);
+  for (int g = 0; g < 2; ++g) {
+    Vec blocks[kLanes];
+    load_blocks_of(work.chacha.keystream[0].group[g], blocks);
+    for (int i = 0; i < kLanes; ++i) store(work.keystream[kLanes * g + i], blocks[i]);
+  }
+}
+
+void small_keystream(Work& work) {
+  std::uint8_t* blocks = work.keystream[0];
+  const Batch& batch = work.batch;
+  const LaneList& lanes = work.chacha.lanes;
+  switch ((lanes.size + kBlocksPerSet - 1) / kBlocksPerSet) {
+    case 1:
+      return listed_keystream<1>(batch, lanes, blocks);
+    case 2:
+      return listed_keystream<2>(batch, lanes, blocks);
+    case 3:
+      return listed_keystream<3>(batch, lanes, blocks);
+    case 4:
+      return listed_keystream<4>(batch, lanes, blocks);
+    default:
+      return small_keystream_by_groups(work);
+  }
+}
+
+OneTimeKey small_one_time_key(const Work& work, int packet) {
+  OneTimeKey key;
+  __builtin_memcpy(&key, work.keystream[work.first_block[packet]], sizeof key);
+  return key;
+}
+
+void small_tags(Work& work) {
+  for (int i = 0; i < work.batch.count; ++i) {
+    tag_alone(work.batch, i, small_one_time_key(work, i), work.tags);
+  }
+}
+
+void small_xor(Work& work, bool keep_all) {
+  for (int packet = 0; packet < work.batch.count; ++packet) {
+    std::uint64_t left = work.batch.length[packet];
+    std::uint8_t* data = work.batch.data[packet];
+    const std::uint8_t* keystream = work.keystream[work.first_block[packet] + 1];
+    const int kept = kept_blocks(left, keep_all);
+    if (kept == 0) continue;
+    const auto before = static_cast<std::uint64_t>(chacha_blocks(left) - kept) * kBlock;
+    data += before;
+    left -= before;
+    for (; left >= kBlock; left -= kBlock, data += kBlock, keystream += kBlock)
+      xor_block(data, load(keystream));
+    if (left != 0) xor_part(data, load(keystream), _bzhi_u64(~0ull, static_cast<unsigned>(left)));
+  }
+}
+
+void wipe_small(Work& work) {
+  const int used = (work.chacha.lanes.size + kBlocksPerSet - 1) / kBlocksPerSet * kBlocksPerSet;
+  wipe(work.keystream, static_cast<std::size_t>(used) * kBlock);
+  if (used > 16 || work.chacha.groups.size != 0) wipe_keystream(work.chacha);
+}
+
+void seal_small(Work& work, AeadOp* ops, int count, bool keep_all) {
+  fill_batch(work.batch, ops, count, 1);
+  list_small(work, keep_all);
+  small_keystream(work);
+  run_groups(work.chacha, work.batch, 0, work.chacha.groups.size);
+  small_xor(work, keep_all);
+  small_tags(work);
+  write_tags(work.batch, work.tags);
+  wipe_small(work);
+}
+
+std::size_t open_small(Work& work, AeadOp* ops, int count, bool keep_all) {
+  fill_batch(work.batch, ops, count, 1);
+  list_small(work, keep_all);
+  small_keystream(work);
+  small_tags(work);
+  const std::size_t authentic = check_tags(work.batch, work.tags, ops);
+  small_xor(work, keep_all);
+  run_groups(work.chacha, work.batch, 0, work.chacha.groups.size);
+  wipe_small(work);
+  return authentic;
+}
+
+// ---- A burst
+
+std::size_t open_part(Work& work, AeadOp* ops, int count) {
+  if (count <= kSmallBatch) {
+    const SmallPlan plan = plan_small(ops, count);
+    if (plan.fits) return open_small(work, ops, count, plan.keep_all);
+  }
+  return open_batch(work, ops, count);
+}
+
+void seal_part(Work& work, AeadOp* ops, int count) {
+  if (count <= kSmallBatch) {
+    const SmallPlan plan = plan_small(ops, count);
+    if (plan.fits) return seal_small(work, ops, count, plan.keep_all);
+  }
+  seal_batch(work, ops, count);
+}
+
+Work& begin(AeadScratch& scratch) {
+  Work& work = scratch.as<Work>();
+  for (GroupPair& pair : work.chacha.state) set_constant_rows(pair);
+  return work;
+}
+
+void seal(AeadScratch& scratch, std::span<AeadOp> ops) noexcept {
+  Work& work = begin(scratch);
+  AeadOp* op = ops.data();
+  for (std::size_t left = ops.size(); left > 0;) {
+    const std::size_t count = left < kBatchSize ? left : kBatchSize;
+    seal_part(work, op, static_cast<int>(count));
+    op += count;
+    left -= count;
+  }
+}
+
+std::size_t open(AeadScratch& scratch, std::span<AeadOp> ops) noexcept {
+  Work& work = begin(scratch);
+  AeadOp* op = ops.data();
+  std::size_t authentic = 0;
+  for (std::size_t left = ops.size(); left > 0;) {
+    const std::size_t count = left < kBatchSize ? left : kBatchSize;
+    authentic += open_part(work, op, static_cast<int>(count));
+    op += count;
+    left -= count;
+  }
+  return authentic;
+}
+
+}  // namespace
+}  // namespace wg::crypto::avx512
+
+namespace wg::crypto {
+const AeadEngine kAeadAvx512 = {"avx512", avx512::seal, avx512::open};
+}  // namespace wg::crypto
