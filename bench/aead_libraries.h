@@ -1,0 +1,32 @@
+// The libraries the burst AEAD is measured against, behind one interface: in place, empty AAD, WireGuard's
+// nonce, tag written behind the payload or checked there. Everything a caller must do per packet is inside.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "dataplane/crypto/aead.h"
+
+namespace wg::bench {
+
+class AeadLibrary {
+ public:
+  virtual ~AeadLibrary() = default;
+  virtual const char* name() const = 0;
+  // What a caller sets up once per session: contexts for the keys of these operations.
+  virtual void prepare(std::span<crypto::AeadOp> ops) = 0;
+  virtual void seal(std::span<crypto::AeadOp> ops) = 0;
+  virtual std::size_t open(std::span<crypto::AeadOp> ops) = 0;
+};
+
+// An engine of ours, as a library like the others.
+std::unique_ptr<AeadLibrary> make_ours(const crypto::AeadEngine& engine);
+
+// ipsec-mb (job and burst API, when the build found it), OpenSSL EVP, libsodium. With avx2_only, ipsec-mb is
+// initialised for AVX2; OpenSSL takes its limit from OPENSSL_ia32cap, which the caller has set.
+std::vector<std::unique_ptr<AeadLibrary>> make_libraries(bool avx2_only);
+
+}  // namespace wg::bench
