@@ -12,17 +12,20 @@ namespace wg::dataplane {
 inline constexpr std::uint16_t kKernelPath = 0xffff;
 
 struct alignas(64) Path {
-  // Ethernet [VLAN] IP UDP, complete but for IP length, id, ECN and checksums; right-sized by header_length.
-  std::array<std::uint8_t, 66> header{};
-  std::uint8_t header_length = 0;  // 0 when port == kKernelPath
-  std::uint8_t l3_offset = 0;      // 14 or 18
-  bool v6 = false;
+  // First line: all that receiving looks at.
+  Endpoint remote;
+  Endpoint local;  // address the peer last addressed (sticky source); zero: kernel's choice
   // Port to transmit on, or kKernelPath: no resolved neighbour or no DPDK port that way, so sealed
   // datagrams leave through the kernel's UDP socket.
   std::uint16_t port = kKernelPath;
-  std::uint16_t mtu = 1500;  // of the outer link, IP bytes
-  Endpoint remote;
-  Endpoint local;  // address the peer last addressed (sticky source); zero: kernel's choice
+  std::uint16_t mtu = 1500;        // of the outer link, IP bytes
+  std::uint8_t header_length = 0;  // 0 when port == kKernelPath
+  std::uint8_t l3_offset = 0;      // 14 or 18
+  // Second line: Ethernet [VLAN] IP UDP, complete but for lengths, id, ECN and checksums. The IPv4 header
+  // checksum field holds the checksum as if length, id and ECN were zero.
+  alignas(64) std::array<std::uint8_t, 66> header{};
+
+  [[nodiscard]] bool v6() const { return remote.address.v6; }
 };
 
 }  // namespace wg::dataplane

@@ -1,0 +1,159 @@
+// First look at a frame: transport data and handshakes for a listen port, packets to route, the rest for
+// Linux.
+#include <rte_mbuf.h>
+
+#include "dataplane/io/port.h"
+#include "dataplane/packet/checksum.h"
+#include "dataplane/worker.h"
+
+namespace wg::dataplane {
+
+namespace {
+
+Bytes frame_of(const rte_mbuf* packet) {
+  return {rte_pktmbuf_mtod(packet, const std::uint8_t*), packet->data_len};
+}
+
+bool ipv4_checksum_good(const rte_mbuf* packet, const Ipv4Header& ip) {
+  const std::uint64_t flags = packet->ol_flags & RTE_MBUF_F_RX_IP_CKSUM_MASK;
+  if (flags == RTE_MBUF_F_RX_IP_CKSUM_GOOD) return true;
+  if (flags == RTE_MBUF_F_RX_IP_CKSUM_BAD) return false;
+  return ipv4_checksum_valid(ip);
+}
+
+}  // namespace
+
+void Worker::classify(const PortView& port, std::uint16_t index, rte_mbuf** packets, std::uint16_t n) {
+  constexpr std::uint16_t kAhead = 4;
+  for (std::uint16_t i = 0; i < n && i < kAhead; ++i) __builtin_prefetch(rte_pktmbuf_mtod(packets[i], void*));
+  for (std::uint16_t i = 0; i < n; ++i) {
+    if (i + kAhead < n) __builtin_prefetch(rte_pktmbuf_mtod(packets[i + kAhead], void*));
+    classify_one(port, index, packets[i]);
+  }
+}
+
+void Worker::classify_one(const PortView& port, std::uint16_t index, rte_mbuf* packet) {
+  // One segment is the rule; a chain that fits into its first buffer is made one, any other is refused.
+  if (packet->nb_segs != 1 && rte_pktmbuf_linearize(packet) != 0) return drop(packet, DropReason::segmented);
+  EthernetView frame;
+  const Parse result = parse_ethernet(frame_of(packet), &frame);
+  if (result == Parse::kTruncated) return drop(packet, DropReason::truncated_frame);
+  if (result != Parse::kOk) return punt_to_tap(index, packet);
+  if (frame.header->destination != port.mac) {
+    const bool group = (frame.header->destination[0] & 1) != 0;
+    return group ? punt_to_tap(index, packet) : drop(packet, DropReason::other_host);
+  }
+  if (frame.type == ether_type::kIpv4) return classify_v4(port, index, packet, frame);
+  if (frame.type == ether_type::kIpv6) return classify_v6(port, index, packet, frame);
+  punt_to_tap(index, packet);
+}
+
+void Worker::classify_v4(const PortView& port, std::uint16_t index, rte_mbuf* packet,
+                         const EthernetView& frame) {
+  Ipv4View ip;
+  if (parse_ipv4(frame.payload, &ip) != Parse::kOk) return drop(packet, DropReason::truncated_frame);
+  if (!ipv4_checksum_good(packet, *ip.header)) return drop(packet, DropReason::bad_outer_checksum);
+  // Options and fragments are Linux's: its stack reassembles, and its socket hands datagrams back to us.
+  if (ip.has_options() || ip.header->is_fragment()) return punt_to_tap(index, packet);
+  if (!is_local_v4(ip.header->destination.data())) {
+    return want_route(port, index, packet, frame.l3_offset(), ip.total_length, false);
+  }
+  if (ip.header->protocol == ip_protocol::kUdp &&
+      take_message(packet, frame.payload.data(), false, ip.header->tos, ip.payload)) {
+    return;
+  }
+  punt_to_tap(index, packet);
+}
+
+void Worker::classify_v6(const PortView& port, std::uint16_t index, rte_mbuf* packet,
+                         const EthernetView& frame) {
+  Ipv6View ip;
+  const Parse result = parse_ipv6(frame.payload, &ip);
+  if (result == Parse::kJumbogram) return punt_to_tap(index, packet);
+  if (result != Parse::kOk) return drop(packet, DropReason::truncated_frame);
+  if (ip.has_extension()) return punt_to_tap(index, packet);
+  if (!view_->local_addresses.contains_v6(ip.header->destination.data())) {
+    return want_route(port, index, packet, frame.l3_offset(), ip.total_length, true);
+  }
+  if (ip.header->next_header == ip_protocol::kUdp &&
+      take_message(packet, frame.payload.data(), true, ip.header->traffic_class(), ip.payload)) {
+    return;
+  }
+  punt_to_tap(index, packet);
+}
+
+bool Worker::is_local_v4(const std::uint8_t* address) noexcept {
+  if (last_local_view_ == view_ && std::memcmp(last_local_v4_.data(), address, 4) == 0) return true;
+  if (!view_->local_addresses.contains_v4(address)) return false;
+  last_local_view_ = view_;
+  std::memcpy(last_local_v4_.data(), address, 4);
+  return true;
+}
+
+// A datagram for one of our listen ports is ours whatever it holds; true when the packet has been taken.
+bool Worker::take_message(rte_mbuf* packet, const std::uint8_t* l3, bool v6, std::uint8_t tos,
+                          Bytes ip_payload) {
+  UdpView udp;
+  if (parse_udp(ip_payload, &udp) != Parse::kOk) return false;
+  const std::uint16_t interface_id = (*view_->listen_ports)[udp.header->destination_port.value()];
+  if (interface_id == kNone16) return false;
+  if (!view_->interfaces[interface_id].up) return drop(packet, DropReason::interface_down), true;
+  switch (classify_message(udp.payload)) {
+    case MessageClass::kTransportData: {
+      const std::size_t i = data_.n++;
+      data_.packet[i] = packet;
+      data_.l3[i] = l3;
+      data_.message[i] = rte_pktmbuf_mtod(packet, std::uint8_t*) +
+                         (udp.payload.data() - rte_pktmbuf_mtod(packet, const std::uint8_t*));
+      data_.message_length[i] = static_cast<std::uint32_t>(udp.payload.size());
+      data_.interface_id[i] = interface_id;
+      data_.outer_tos[i] = tos;
+      return true;
+    }
+    case MessageClass::kBadType:
+      return drop(packet, DropReason::bad_message_type), true;
+    case MessageClass::kBadLength:
+      return drop(packet, DropReason::bad_message_length), true;
+    default:
+      return post_handshake(packet, l3, v6, *udp.header, udp.payload, interface_id), true;
+  }
+}
+
+// Nothing is hashed here: beyond the budget of a loop handshakes are shed, so that a flood costs data
+// nothing.
+void Worker::post_handshake(rte_mbuf* packet, const std::uint8_t* l3, bool v6, const UdpHeader& udp,
+                            Bytes message, std::uint16_t interface_id) {
+  if (handshakes_left_ == 0) return drop(packet, DropReason::handshake_budget);
+  --handshakes_left_;
+  HandshakeMessage out;
+  std::memcpy(out.bytes.data(), message.data(), message.size());
+  out.length = static_cast<std::uint16_t>(message.size());
+  out.interface_id = interface_id;
+  if (v6) {
+    out.remote.address = IpAddress::from_v6(header_at<Ipv6Header>(l3)->source.data());
+    out.local.address = IpAddress::from_v6(header_at<Ipv6Header>(l3)->destination.data());
+  } else {
+    out.remote.address = IpAddress::from_v4(header_at<Ipv4Header>(l3)->source.data());
+    out.local.address = IpAddress::from_v4(header_at<Ipv4Header>(l3)->destination.data());
+  }
+  out.remote.port = udp.source_port.value();
+  out.local.port = udp.destination_port.value();
+  if (!mailboxes_.handshakes.post(out)) return drop(packet, DropReason::handshake_mailbox_full);
+  counters_.handshakes_posted.add(1);
+  posted_ = true;
+  rte_pktmbuf_free(packet);
+}
+
+void Worker::want_route(const PortView& port, std::uint16_t index, rte_mbuf* packet, std::size_t l3_offset,
+                        std::size_t length, bool v6) {
+  if (!port.short_cut) return punt_to_tap(index, packet);
+  const std::size_t i = inner_.n++;
+  inner_.packet[i] = packet;
+  inner_.l3_offset[i] = static_cast<std::uint16_t>(l3_offset);
+  inner_.length[i] = static_cast<std::uint16_t>(length);
+  inner_.from[i] = From::port;
+  inner_.origin[i] = index;
+  inner_.v6[i] = v6;
+}
+
+}  // namespace wg::dataplane

@@ -1,0 +1,75 @@
+// Every drop has a name, one list, one counter. The list gives the enum, the text and the counter's index.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+namespace wg::dataplane {
+
+// X(name, what it means)
+#define LINEGATE_DROP_REASONS(X)                                                             \
+  /* outer frame */                                                                          \
+  X(truncated_frame, "frame shorter than its headers say")                                   \
+  X(other_host, "frame addressed to another MAC address")                                    \
+  X(bad_outer_checksum, "outer IPv4 header or UDP checksum is wrong")                        \
+  X(segmented, "chained buffer that does not fit into one")                                  \
+  /* WireGuard message, protocol order of checks */                                          \
+  X(bad_message_type, "message type is not 1 to 4, or reserved bytes are set")               \
+  X(bad_message_length, "message length is not the exact one of its type")                   \
+  X(interface_down, "the interface listening on this port is administratively down")         \
+  X(handshake_budget, "more handshake messages in one loop than the worker's budget")        \
+  X(handshake_mailbox_full, "the control thread's handshake mailbox is full")                \
+  X(unknown_index, "no session has this receiver index")                                     \
+  X(wrong_port, "the session belongs to another interface's listen port")                    \
+  X(expired_key, "the session is older than REJECT_AFTER_TIME")                              \
+  X(counter_limit, "the counter is at REJECT_AFTER_MESSAGES")                                \
+  X(bad_tag, "the Poly1305 tag does not verify")                                             \
+  X(replayed, "the counter was seen before or is older than the window")                     \
+  /* inner packet after decryption */                                                        \
+  X(inner_malformed, "decrypted packet has a wrong version, header or length")               \
+  X(disallowed_source, "inner source belongs to no allowed IP of the sending peer")          \
+  X(ecn_invalid, "outer congestion mark on an inner packet that cannot carry it (RFC 6040)") \
+  /* routing */                                                                              \
+  X(no_peer, "no peer's allowed IPs contain the destination")                                \
+  X(no_endpoint, "the peer has no known endpoint")                                           \
+  X(hairpin_off, "peer to peer forwarding is switched off on this interface")                \
+  X(ttl_exceeded, "TTL or hop limit reached zero in forwarding")                             \
+  X(too_big, "packet larger than the path's MTU")                                            \
+  X(blackhole, "the kernel's route is blackhole, unreachable or prohibit")                   \
+  X(multicast, "multicast or broadcast inside a tunnel")                                     \
+  X(routing_loop, "the outer route of a sealed packet leads into the tunnel")                \
+  X(bad_address, "source or destination no router forwards (RFC 1812 5.3.7)")                \
+  /* resources */                                                                            \
+  X(staging_full, "the control thread's staging mailbox is full")                            \
+  X(kernel_path_full, "the mailbox to the kernel's UDP socket is full")                      \
+  X(no_mbuf, "the packet buffer pool is empty")                                              \
+  X(no_headroom, "no room for the outer headers or the tag in the buffer")                   \
+  X(tx_full, "the port's transmit queue is full")                                            \
+  X(port_down, "the outgoing port is gone or down")                                          \
+  X(punt_budget, "more exception-path packets in one loop than the budget")                  \
+  X(punt_full, "the kernel's TUN or TAP queue is full")                                      \
+  X(punt_off, "the port has no exception path")                                              \
+  X(overload, "the worker is overloaded and sheds early")
+
+enum class DropReason : std::uint8_t {
+#define LINEGATE_ENUM(name, text) name,
+  LINEGATE_DROP_REASONS(LINEGATE_ENUM)
+#undef LINEGATE_ENUM
+      count_
+};
+
+inline constexpr std::size_t kDropReasons = static_cast<std::size_t>(DropReason::count_);
+
+inline constexpr const char* kDropNames[kDropReasons] = {
+#define LINEGATE_NAME(name, text) #name,
+    LINEGATE_DROP_REASONS(LINEGATE_NAME)
+#undef LINEGATE_NAME
+};
+
+inline constexpr const char* kDropTexts[kDropReasons] = {
+#define LINEGATE_TEXT(name, text) text,
+    LINEGATE_DROP_REASONS(LINEGATE_TEXT)
+#undef LINEGATE_TEXT
+};
+
+}  // namespace wg::dataplane

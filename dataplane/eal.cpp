@@ -1,0 +1,154 @@
+#include "dataplane/eal.h"
+
+#include <rte_eal.h>
+#include <rte_errno.h>
+#include <rte_lcore.h>
+#include <rte_log.h>
+#include <rte_mbuf.h>
+#include <rte_mempool.h>
+#include <sched.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstdio>
+#include <fstream>
+#include <sstream>
+#include <stdexcept>
+
+namespace wg::dataplane {
+
+namespace {
+
+std::size_t free_hugepages_mb() {
+  std::ifstream pages("/sys/kernel/mm/hugepages/hugepages-2048kB/free_hugepages");
+  std::size_t n = 0;
+  pages >> n;
+  return n * 2;
+}
+
+// lcore 0 is the control thread on any CPU, lcores 1..n the workers, each pinned; several lcores may share a
+// CPU.
+std::string lcore_map(const EalOptions& options, const std::vector<unsigned>& cpus) {
+  std::ostringstream map;
+  map << "0@(";
+  for (std::size_t i = 0; i < cpus.size(); ++i) map << (i ? "," : "") << cpus[i];
+  map << ")";
+  for (std::size_t i = 0; i < options.worker_cores.size(); ++i)
+    map << "," << i + 1 << "@" << options.worker_cores[i];
+  return map.str();
+}
+
+void check_cores(const EalOptions& options, const std::vector<unsigned>& cpus) {
+  for (const unsigned core : options.worker_cores) {
+    if (std::find(cpus.begin(), cpus.end(), core) != cpus.end()) continue;
+    std::ostringstream text;
+    text << "dpdk.workers: CPU " << core << " is not available to this process; available are";
+    for (const unsigned cpu : cpus) text << " " << cpu;
+    throw std::runtime_error(text.str());
+  }
+}
+
+void check_bound(const std::string& pci) {
+  const std::string device = "/sys/bus/pci/devices/" + pci;
+  if (access(device.c_str(), F_OK) != 0)
+    throw std::runtime_error("port device " + pci + ": no such PCI device");
+  char driver[256] = {};
+  const ssize_t n = readlink((device + "/driver").c_str(), driver, sizeof driver - 1);
+  const std::string bound = n > 0 ? std::string(driver).substr(std::string(driver).rfind('/') + 1) : "none";
+  // Bifurcated drivers (mlx4/5) keep their kernel driver; everything else needs a user-space one.
+  if (bound == "vfio-pci" || bound == "uio_pci_generic" || bound == "igb_uio" || bound.rfind("mlx", 0) == 0)
+    return;
+  throw std::runtime_error("port device " + pci + " is bound to driver '" + bound +
+                           "'; bind it to vfio-pci first: scripts/bind-port.sh " + pci);
+}
+
+std::vector<std::string> eal_arguments(const EalOptions& options, EalFacts& facts) {
+  const std::vector<unsigned> cpus = usable_cpus();
+  check_cores(options, cpus);
+  std::vector<std::string> arguments{"linegate", "--lcores",       lcore_map(options, cpus), "--main-lcore",
+                                     "0",        "--iova-mode=va", "--file-prefix=linegate"};
+  const std::size_t huge = free_hugepages_mb();
+  facts.hugepages = options.hugepages != Hugepages::off && huge >= options.memory_mb;
+  if (options.hugepages == Hugepages::require && !facts.hugepages) {
+    throw std::runtime_error("dpdk.hugepages is 'require' but only " + std::to_string(huge) +
+                             " MB of 2 MB pages are free, " + std::to_string(options.memory_mb) +
+                             " MB are wanted; run scripts/setup-hugepages.sh " +
+                             std::to_string(options.memory_mb));
+  }
+  if (facts.hugepages) {
+    arguments.insert(arguments.end(), {"--in-memory", "--single-file-segments"});
+  } else {
+    arguments.insert(arguments.end(), {"--no-huge", "--no-shconf"});
+    if (options.hugepages == Hugepages::automatic) {
+      facts.warnings.push_back(
+          "only " + std::to_string(huge) + " MB of 2 MB hugepages are free (" +
+          std::to_string(options.memory_mb) +
+          " MB wanted): using ordinary memory, which costs speed; scripts/setup-hugepages.sh reserves them");
+    }
+  }
+  arguments.insert(arguments.end(), {"-m", std::to_string(options.memory_mb)});
+  if (options.pci_allow.empty()) arguments.push_back("--no-pci");
+  for (const std::string& pci : options.pci_allow) {
+    check_bound(pci);
+    arguments.insert(arguments.end(), {"-a", pci});
+  }
+  if (!options.verbose) arguments.push_back("--log-level=lib.*:error");
+  arguments.insert(arguments.end(), options.extra_arguments.begin(), options.extra_arguments.end());
+  return arguments;
+}
+
+}  // namespace
+
+std::vector<unsigned> usable_cpus() {
+  cpu_set_t set;
+  CPU_ZERO(&set);
+  sched_getaffinity(0, sizeof set, &set);
+  std::vector<unsigned> cpus;
+  for (unsigned i = 0; i < CPU_SETSIZE; ++i) {
+    if (CPU_ISSET(i, &set)) cpus.push_back(i);
+  }
+  return cpus;
+}
+
+EalFacts start_eal(const EalOptions& options) {
+  EalFacts facts;
+  std::vector<std::string> arguments = eal_arguments(options, facts);
+  std::vector<char*> argv;
+  for (std::string& argument : arguments) argv.push_back(argument.data());
+  if (!options.verbose) rte_log_set_global_level(RTE_LOG_ERR);
+  if (rte_eal_init(static_cast<int>(argv.size()), argv.data()) < 0) {
+    std::ostringstream text;
+    text << "DPDK's EAL did not start: " << rte_strerror(rte_errno) << " (arguments:";
+    for (const std::string& argument : arguments) text << " " << argument;
+    text << ")";
+    throw std::runtime_error(text.str());
+  }
+  unsigned lcore;
+  RTE_LCORE_FOREACH_WORKER(lcore) {
+    facts.worker_lcores.push_back(lcore);
+  }
+  return facts;
+}
+
+rte_mempool* create_packet_pool(const std::string& name, unsigned buffers, unsigned data_bytes) {
+  unsigned room = RTE_PKTMBUF_HEADROOM + data_bytes;
+  room = (room + 63) / 64 * 64;
+  // Stride = object header + mbuf + room, rounded to cache lines by DPDK.
+  const auto stride = [](unsigned bytes) {
+    rte_mempool_objsz size;
+    return rte_mempool_calc_obj_size(static_cast<std::uint32_t>(sizeof(rte_mbuf) + bytes), 0, &size);
+  };
+  while (stride(room) % 4096 == 0) room += 64;
+  if (room > UINT16_MAX)
+    throw std::runtime_error("packet buffers of " + std::to_string(room) + " bytes are too large");
+  rte_mempool* pool = rte_pktmbuf_pool_create(name.c_str(), buffers, 256, 0, static_cast<std::uint16_t>(room),
+                                              static_cast<int>(rte_socket_id()));
+  if (pool == nullptr) {
+    throw std::runtime_error("packet pool of " + std::to_string(buffers) + " buffers of " +
+                             std::to_string(room) + " bytes: " + rte_strerror(rte_errno) +
+                             "; raise dpdk.memory");
+  }
+  return pool;
+}
+
+}  // namespace wg::dataplane

@@ -1,0 +1,40 @@
+// Starting DPDK's environment (EAL): hugepages or ordinary memory, which lcores poll, which devices exist.
+#pragma once
+
+#include <cstddef>
+#include <string>
+#include <vector>
+
+struct rte_mempool;
+
+namespace wg::dataplane {
+
+enum class Hugepages { automatic, require, off };
+
+struct EalOptions {
+  std::vector<unsigned> worker_cores;  // CPU each worker runs on; the control thread takes the others
+  std::size_t memory_mb = 512;
+  Hugepages hugepages = Hugepages::automatic;
+  std::vector<std::string> pci_allow;  // PCI addresses of the ports; empty: no PCI scan at all
+  std::vector<std::string> extra_arguments;
+  bool verbose = false;  // DPDK's own log lines on stderr
+};
+
+struct EalFacts {
+  bool hugepages = false;
+  std::vector<std::string> warnings;    // e.g. no hugepages, ordinary memory used instead
+  std::vector<unsigned> worker_lcores;  // lcore ids to launch workers on
+};
+
+// Once per process. Throws std::runtime_error saying what is missing and how to get it: no hugepages with
+// `require`, fewer cores than asked for, a device not bound to vfio-pci, EAL's own error.
+EalFacts start_eal(const EalOptions& options);
+
+// CPUs this process may run on.
+std::vector<unsigned> usable_cpus();
+
+// The packet buffer pool. Element stride is never a multiple of 4096 (cache-set conflicts cost 20 %).
+// Throws when memory does not suffice, naming how much was asked for.
+rte_mempool* create_packet_pool(const std::string& name, unsigned buffers, unsigned data_bytes);
+
+}  // namespace wg::dataplane

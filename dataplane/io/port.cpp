@@ -1,0 +1,237 @@
+#include "dataplane/io/port.h"
+
+#include <rte_bus_vdev.h>
+#include <rte_dev.h>
+#include <rte_errno.h>
+#include <rte_ethdev.h>
+#include <rte_mbuf.h>
+#include <rte_ring.h>
+
+#include <algorithm>
+#include <stdexcept>
+
+#include "dataplane/io/tun.h"
+
+namespace wg::dataplane {
+
+namespace {
+
+constexpr unsigned kHandOverSize = 1024;
+constexpr std::uint16_t kHandOverBurst = 64;
+
+[[noreturn]] void fail(const PortOptions& options, const std::string& what, int error) {
+  throw std::runtime_error("port " + options.name + " (" + options.device + "): " + what + ": " +
+                           rte_strerror(error < 0 ? -error : error));
+}
+
+// "net_af_packet0,iface=eth1" -> "net_af_packet0"
+std::string device_name(const std::string& device) {
+  return device.substr(0, device.find(','));
+}
+
+void drop_all(rte_mbuf** packets, std::uint16_t n, DropReason reason, WorkerCounters& counters) noexcept {
+  if (n == 0) return;
+  rte_pktmbuf_free_bulk(packets, n);
+  counters.drop(reason, n);
+}
+
+}  // namespace
+
+std::array<std::uint8_t, 6> stable_mac(const std::string& name) {
+  std::uint64_t hash = 0xcbf29ce484222325u;  // FNV-1a
+  for (const char c : name) hash = (hash ^ static_cast<std::uint8_t>(c)) * 0x100000001b3u;
+  std::array<std::uint8_t, 6> mac;
+  for (std::size_t i = 0; i < mac.size(); ++i) mac[i] = static_cast<std::uint8_t>(hash >> (8 * i));
+  mac[0] = static_cast<std::uint8_t>((mac[0] | 0x02) & 0xfe);  // locally administered, unicast
+  return mac;
+}
+
+Port::Port(const PortOptions& options, rte_mempool* pool) : options_(options), pool_(pool) {
+  attach();
+  configure(pool);
+  learn_facts();
+  create_hand_over();
+}
+
+Port::Port(const PortOptions& options, rte_mempool* pool, std::unique_ptr<TapDevice> tap)
+    : options_(options), pool_(pool), tap_(std::move(tap)) {
+  facts_.rx_queues = facts_.tx_queues = static_cast<std::uint16_t>(tap_->queue_count());
+  facts_.mtu = options.mtu != 0 ? options.mtu : std::uint16_t{1500};
+  facts_.mac = stable_mac(options.name);
+  facts_.driver = "tap (held by linegate)";
+  tap_counters_.resize(tap_->queue_count());
+  create_hand_over();
+}
+
+Port::Port(const PortOptions& options, std::uint16_t ethdev) : options_(options), ethdev_(ethdev) {
+  rte_eth_dev_info info;
+  if (const int error = rte_eth_dev_info_get(ethdev_, &info); error != 0)
+    fail(options_, "device information", error);
+  facts_.rx_queues = info.nb_rx_queues;
+  facts_.tx_queues = info.nb_tx_queues;
+  learn_facts();
+  create_hand_over();
+}
+
+Port::~Port() {
+  for (rte_ring* ring : hand_over_) {
+    void* packet;
+    while (rte_ring_dequeue(ring, &packet) == 0) rte_pktmbuf_free(static_cast<rte_mbuf*>(packet));
+    rte_ring_free(ring);
+  }
+  if (!owns_ethdev_) return;
+  rte_eth_dev_stop(ethdev_);
+  rte_eth_dev_close(ethdev_);
+  if (plugged_) rte_vdev_uninit(device_name(options_.device).c_str());
+}
+
+void Port::attach() {
+  const std::string name = device_name(options_.device);
+  if (rte_eth_dev_get_port_by_name(name.c_str(), &ethdev_) == 0) {
+    owns_ethdev_ = true;
+    return;
+  }
+  if (const int error = rte_dev_probe(options_.device.c_str()); error != 0) {
+    fail(options_, "DPDK could not open the device (unknown device name, missing driver or bad arguments)",
+         error);
+  }
+  if (rte_eth_dev_get_port_by_name(name.c_str(), &ethdev_) != 0) {
+    throw std::runtime_error("port " + options_.name + " (" + options_.device +
+                             "): the device is not an Ethernet port, or its kernel driver still holds it");
+  }
+  owns_ethdev_ = true;
+  plugged_ = name.rfind("net_", 0) == 0 || name.rfind("eth_", 0) == 0;
+}
+
+void Port::configure(rte_mempool* pool) {
+  rte_eth_dev_info info;
+  if (const int error = rte_eth_dev_info_get(ethdev_, &info); error != 0)
+    fail(options_, "device information", error);
+  const std::uint16_t wanted = options_.queues != 0 ? options_.queues : options_.workers;
+  facts_.rx_queues = std::min({wanted, info.max_rx_queues, options_.workers});
+  facts_.tx_queues = std::min({wanted, info.max_tx_queues, options_.workers});
+
+  rte_eth_conf conf{};
+  if (facts_.rx_queues > 1) {
+    conf.rxmode.mq_mode = RTE_ETH_MQ_RX_RSS;
+    conf.rx_adv_conf.rss_conf.rss_hf =
+        (RTE_ETH_RSS_IP | RTE_ETH_RSS_UDP | RTE_ETH_RSS_TCP) & info.flow_type_rss_offloads;
+    if (conf.rx_adv_conf.rss_conf.rss_hf == 0) conf.rxmode.mq_mode = RTE_ETH_MQ_RX_NONE;
+  }
+  conf.txmode.offloads =
+      info.tx_offload_capa & (RTE_ETH_TX_OFFLOAD_IPV4_CKSUM | RTE_ETH_TX_OFFLOAD_UDP_CKSUM);
+  if (options_.mtu != 0)
+    conf.rxmode.mtu =
+        std::clamp<std::uint32_t>(options_.mtu, info.min_mtu, std::max(info.max_mtu, info.min_mtu));
+  if (const int error = rte_eth_dev_configure(ethdev_, facts_.rx_queues, facts_.tx_queues, &conf);
+      error != 0) {
+    fail(options_, "configuring " + std::to_string(facts_.rx_queues) + " queues", error);
+  }
+  std::uint16_t rx_descriptors = options_.descriptors, tx_descriptors = options_.descriptors;
+  rte_eth_dev_adjust_nb_rx_tx_desc(ethdev_, &rx_descriptors, &tx_descriptors);
+  const int socket = std::max(0, rte_eth_dev_socket_id(ethdev_));
+  for (std::uint16_t q = 0; q < facts_.rx_queues; ++q) {
+    const int error =
+        rte_eth_rx_queue_setup(ethdev_, q, rx_descriptors, static_cast<unsigned>(socket), nullptr, pool);
+    if (error != 0) fail(options_, "receive queue " + std::to_string(q), error);
+  }
+  for (std::uint16_t q = 0; q < facts_.tx_queues; ++q) {
+    const int error =
+        rte_eth_tx_queue_setup(ethdev_, q, tx_descriptors, static_cast<unsigned>(socket), nullptr);
+    if (error != 0) fail(options_, "transmit queue " + std::to_string(q), error);
+  }
+  if (const int error = rte_eth_dev_start(ethdev_); error != 0) fail(options_, "start", error);
+  // Our exception TAP has the port's MAC or its own; a VF may refuse promiscuous mode, then the port's MAC is
+  // used.
+  if (options_.promiscuous) rte_eth_promiscuous_enable(ethdev_);
+  rte_eth_allmulticast_enable(ethdev_);
+}
+
+void Port::learn_facts() {
+  rte_eth_dev_info info;
+  if (const int error = rte_eth_dev_info_get(ethdev_, &info); error != 0)
+    fail(options_, "device information", error);
+  facts_.driver = info.driver_name != nullptr ? info.driver_name : "unknown";
+  facts_.multi_segment = (info.tx_offload_capa & RTE_ETH_TX_OFFLOAD_MULTI_SEGS) != 0;
+  facts_.rss = facts_.rx_queues > 1 && info.flow_type_rss_offloads != 0;
+  rte_ether_addr mac{};
+  rte_eth_macaddr_get(ethdev_, &mac);
+  std::copy_n(mac.addr_bytes, 6, facts_.mac.begin());
+  std::uint16_t mtu = 1500;
+  rte_eth_dev_get_mtu(ethdev_, &mtu);
+  facts_.mtu = mtu;
+}
+
+void Port::create_hand_over() {
+  if (facts_.tx_queues == 0 || facts_.tx_queues >= options_.workers) return;
+  for (std::uint16_t q = 0; q < facts_.tx_queues; ++q) {
+    const std::string name = "ho_" + options_.name + "_" + std::to_string(q);
+    rte_ring* ring =
+        rte_ring_create(name.c_str(), kHandOverSize, static_cast<int>(rte_socket_id()), RING_F_SC_DEQ);
+    if (ring == nullptr) fail(options_, "hand-over ring", rte_errno);
+    hand_over_.push_back(ring);
+  }
+}
+
+std::uint16_t Port::receive(std::uint16_t w, rte_mbuf** packets, std::uint16_t n) noexcept {
+  if (tap_) return static_cast<std::uint16_t>(tap_->queue(w).read_burst(pool_, packets, n, tap_counters_[w]));
+  return rte_eth_rx_burst(ethdev_, w, packets, n);
+}
+
+void Port::transmit_ethdev(std::uint16_t queue, rte_mbuf** packets, std::uint16_t n,
+                           WorkerCounters& counters) noexcept {
+  const std::uint16_t sent = rte_eth_tx_burst(ethdev_, queue, packets, n);
+  counters.tx_packets.add(sent);
+  // Dropping beats waiting: a full queue means the wire is the bottleneck, and newer packets are worth as
+  // much.
+  if (sent < n) drop_all(packets + sent, static_cast<std::uint16_t>(n - sent), DropReason::tx_full, counters);
+}
+
+void Port::transmit(std::uint16_t w, rte_mbuf** packets, std::uint16_t n, WorkerCounters& counters) noexcept {
+  if (n == 0) return;
+  if (tap_) {
+    const std::size_t written = tap_->queue(w).write_burst(packets, n, tap_counters_[w]);
+    counters.tx_packets.add(written);
+    if (written < n) counters.drop(DropReason::tx_full, n - written);
+    return;
+  }
+  if (has_tx(w)) return transmit_ethdev(w, packets, n, counters);
+  if (hand_over_.empty()) return drop_all(packets, n, DropReason::port_down, counters);
+  rte_ring* ring = hand_over_[w % hand_over_.size()];
+  const unsigned queued =
+      rte_ring_mp_enqueue_burst(ring, reinterpret_cast<void* const*>(packets), n, nullptr);
+  if (queued < n)
+    drop_all(packets + queued, static_cast<std::uint16_t>(n - queued), DropReason::tx_full, counters);
+}
+
+void Port::transmit_handed_over(std::uint16_t w, WorkerCounters& counters) noexcept {
+  if (w >= hand_over_.size()) return;
+  rte_mbuf* packets[kHandOverBurst];
+  const unsigned n =
+      rte_ring_sc_dequeue_burst(hand_over_[w], reinterpret_cast<void**>(packets), kHandOverBurst, nullptr);
+  if (n != 0) transmit_ethdev(w, packets, static_cast<std::uint16_t>(n), counters);
+}
+
+PortStatistics Port::statistics() const noexcept {
+  PortStatistics out{};
+  if (tap_) return out;
+  rte_eth_stats stats;
+  if (rte_eth_stats_get(ethdev_, &stats) != 0) return out;
+  return {stats.ipackets,  stats.ibytes,   stats.imissed, stats.ierrors,
+          stats.rx_nombuf, stats.opackets, stats.obytes,  stats.oerrors};
+}
+
+bool Port::link_up() const noexcept {
+  if (tap_) return true;
+  rte_eth_link link{};
+  return rte_eth_link_get_nowait(ethdev_, &link) == 0 && link.link_status == RTE_ETH_LINK_UP;
+}
+
+std::string Port::kernel_netdev() const {
+  const std::size_t at = options_.device.find("iface=");
+  if (at == std::string::npos) return {};
+  const std::size_t end = options_.device.find(',', at);
+  return options_.device.substr(at + 6, end == std::string::npos ? end : end - at - 6);
+}
+
+}  // namespace wg::dataplane

@@ -1,0 +1,99 @@
+// A port: any DPDK ethdev (PCI function or vdev), or a TAP that we hold ourselves (`device: tap`).
+//
+// Queue w belongs to worker w. A port with fewer queues than workers gives its queues to the first workers;
+// a packet another worker sends goes through that queue owner's hand-over ring, so a queue has one writer.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "dataplane/counters.h"
+#include "dataplane/io/tun.h"
+#include "dataplane/messages.h"
+
+struct rte_mempool;
+struct rte_ring;
+
+namespace wg::dataplane {
+
+struct PortOptions {
+  std::string name;           // as configured, at most 15 characters
+  std::string device;         // "0000:03:02.0", "net_af_packet0,iface=eth1", ...
+  std::uint16_t workers = 1;  // queues wanted: one per worker
+  std::uint16_t queues = 0;   // 0: as many as workers and the device allow
+  std::uint16_t mtu = 0;      // 0: leave the device's
+  std::uint16_t descriptors = 1024;
+  bool promiscuous = false;
+};
+
+struct PortFacts {
+  std::uint16_t rx_queues = 0, tx_queues = 0, mtu = 0;
+  std::array<std::uint8_t, 6> mac{};
+  std::string driver;
+  bool tx_ipv4_checksum = false, tx_udp_checksum = false, rss = false, multi_segment = false,
+       rx_interrupts = false;
+};
+
+struct PortStatistics {
+  std::uint64_t rx_packets, rx_bytes, rx_missed, rx_errors, rx_no_buffer, tx_packets, tx_bytes, tx_errors;
+};
+
+// A locally administered MAC address derived from a name: the same after every restart.
+std::array<std::uint8_t, 6> stable_mac(const std::string& name);
+
+class Port {
+ public:
+  // Finds or hot-plugs the device, configures and starts it. Throws std::runtime_error with DPDK's reason.
+  // `pool` outlives the port.
+  Port(const PortOptions& options, rte_mempool* pool);
+  // A TAP of ours as the wire: read and write bursts go through its queues. Takes ownership.
+  Port(const PortOptions& options, rte_mempool* pool, std::unique_ptr<TapDevice> tap);
+  // An existing, configured ethdev (tests and benches: rings in memory). Not closed on destruction.
+  Port(const PortOptions& options, std::uint16_t ethdev);
+  ~Port();
+  Port(const Port&) = delete;
+  Port& operator=(const Port&) = delete;
+
+  // ---- worker `w` only
+  [[nodiscard]] bool has_rx(std::uint16_t w) const noexcept { return w < facts_.rx_queues; }
+  [[nodiscard]] bool has_tx(std::uint16_t w) const noexcept { return w < facts_.tx_queues; }
+  std::uint16_t receive(std::uint16_t w, rte_mbuf** packets, std::uint16_t n) noexcept;
+  // Takes all `n` packets: what the queue does not accept is freed and counted as tx_full.
+  void transmit(std::uint16_t w, rte_mbuf** packets, std::uint16_t n, WorkerCounters& counters) noexcept;
+  // Sends what other workers handed over; the owner of a shared queue calls it once per loop.
+  void transmit_handed_over(std::uint16_t w, WorkerCounters& counters) noexcept;
+
+  // ---- control
+  [[nodiscard]] const std::string& name() const noexcept { return options_.name; }
+  [[nodiscard]] const std::string& device() const noexcept { return options_.device; }
+  [[nodiscard]] const PortFacts& facts() const noexcept { return facts_; }
+  [[nodiscard]] PortStatistics statistics() const noexcept;
+  [[nodiscard]] bool link_up() const noexcept;
+  // The kernel netdev underneath an af_packet, af_xdp or net_tap port; empty for others.
+  [[nodiscard]] std::string kernel_netdev() const;
+  // Linux's own counterpart of this port when the port itself is a TAP of ours; else null.
+  [[nodiscard]] TapDevice* tap() const noexcept { return tap_.get(); }
+
+ private:
+  void attach();
+  void configure(rte_mempool* pool);
+  void learn_facts();
+  void create_hand_over();
+  void transmit_ethdev(std::uint16_t queue, rte_mbuf** packets, std::uint16_t n,
+                       WorkerCounters& counters) noexcept;
+
+  PortOptions options_;
+  PortFacts facts_;
+  std::uint16_t ethdev_ = 0;
+  rte_mempool* pool_ = nullptr;
+  bool owns_ethdev_ = false;
+  bool plugged_ = false;  // we hot-plugged it and unplug it again
+  std::unique_ptr<TapDevice> tap_;
+  std::vector<TunCounters> tap_counters_;  // per queue
+  std::vector<rte_ring*> hand_over_;       // per tx queue; empty when every worker has its own
+};
+
+}  // namespace wg::dataplane

@@ -1,0 +1,65 @@
+// What workers and the control thread say to each other through mailboxes.
+#pragma once
+
+#include <array>
+#include <cstdint>
+
+#include "dataplane/packet/address.h"
+#include "dataplane/session/peer.h"
+
+struct rte_mbuf;
+
+namespace wg::dataplane {
+
+// Largest handshake message: an initiation (protocol C1-1).
+inline constexpr std::size_t kMaxHandshakeMessage = 148;
+
+// worker -> control: a handshake message of right type and exact length, nothing else checked.
+struct HandshakeMessage {
+  std::array<std::uint8_t, kMaxHandshakeMessage> bytes;
+  std::uint16_t length;
+  std::uint16_t interface_id;
+  Endpoint remote;
+  Endpoint local;
+};
+
+enum class EventType : std::uint8_t {
+  need_handshake,   // peer: no usable session, or rekey due on send
+  key_fresh,        // peer: initiator's key is older than 165 s and data arrived
+  confirmed,        // keypair_index: first authenticated packet of a responder's session
+  roamed,           // peer, remote, local: an authenticated packet came from elsewhere
+  stage,            // peer, packet: inner IP packet without a session; ownership passes
+  kernel_send,      // peer, packet: sealed message for the kernel's UDP socket; ownership passes
+  source_mismatch,  // peer, remote.address: offending inner source; owner: whose it is or kNoPeer
+};
+
+// worker -> control.
+struct Event {
+  EventType type;
+  std::uint8_t tos = 0;  // kernel_send: outer traffic class
+  std::uint16_t interface_id = 0;
+  PeerRef peer;
+  std::uint32_t keypair_index = 0;
+  std::uint32_t owner = kNoPeer;
+  rte_mbuf* packet = nullptr;
+  Endpoint remote;
+  Endpoint local;
+};
+
+enum class CommandType : std::uint8_t {
+  send_inner,     // peer, packet: inner IP packet (was staged); seal and send
+  keepalive,      // peer: seal and send an empty packet
+  receive_outer,  // packet: an outer frame that reached the kernel's socket instead of a port
+};
+
+// control -> worker. Ownership of the packet passes.
+struct Command {
+  CommandType type;
+  std::uint16_t interface_id = 0;
+  PeerRef peer;
+  rte_mbuf* packet = nullptr;
+  Endpoint remote;
+  Endpoint local;
+};
+
+}  // namespace wg::dataplane

@@ -1,0 +1,27 @@
+// Where a routed packet goes: the value behind the route mirror's longest-prefix match.
+#pragma once
+
+#include <array>
+#include <cstdint>
+
+namespace wg::dataplane {
+
+enum class HopKind : std::uint8_t {
+  kernel,     // Linux decides: unresolved neighbour, no DPDK port that way, local delivery
+  port,       // rewrite L2 and transmit
+  interface,  // a WireGuard interface: cryptokey routing decides
+  drop,       // blackhole, unreachable, prohibit
+};
+
+// Immutable inside a snapshot.
+struct NextHop {
+  HopKind kind = HopKind::kernel;
+  std::uint8_t header_length = 0;         // 14, or 18 with a VLAN tag
+  std::uint16_t port = 0;                 // index into Snapshot::ports
+  std::uint16_t interface_id = 0;         // index into Snapshot::interfaces
+  std::uint16_t mtu = 1500;               // IP bytes, of the link or the route
+  std::array<std::uint8_t, 18> header{};  // Ethernet [VLAN]; the EtherType is set per packet
+};
+static_assert(sizeof(NextHop) <= 32);
+
+}  // namespace wg::dataplane

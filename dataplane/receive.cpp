@@ -1,0 +1,291 @@
+// Outer to inner: sessions, the burst open, and the protocol's order of checks behind it. A packet that fails
+// the inner checks has still roamed the endpoint, confirmed the session and fed the timers; a replayed one
+// has done none of it; a bad tag has touched nothing.
+#include <rte_mbuf.h>
+
+#include "dataplane/packet/checksum.h"
+#include "dataplane/worker.h"
+
+namespace wg::dataplane {
+
+namespace {
+
+constexpr BootTime kKeyFreshAfter = nanoseconds(REJECT_AFTER_TIME - KEEPALIVE_TIMEOUT - REKEY_TIMEOUT);
+constexpr std::uint8_t kEcnMask = 3, kEcnCe = 3;
+
+const TransportDataHeader& header_of(const std::uint8_t* message) {
+  return *header_at<TransportDataHeader>(message);
+}
+
+// Do the outer addresses equal those the peer is known by? Reads the first line of the path only.
+bool same_addresses(const Path& path, const std::uint8_t* l3, const UdpHeader& udp) {
+  if (udp.source_port.value() != path.remote.port) return false;
+  if (path.remote.address.v6) {
+    const auto* ip = header_at<Ipv6Header>(l3);
+    return ip->version() == 6 && std::memcmp(ip->source.data(), path.remote.address.bytes.data(), 16) == 0 &&
+           std::memcmp(ip->destination.data(), path.local.address.bytes.data(), 16) == 0;
+  }
+  const auto* ip = header_at<Ipv4Header>(l3);
+  return ip->version() == 4 && std::memcmp(ip->source.data(), path.remote.address.bytes.data(), 4) == 0 &&
+         std::memcmp(ip->destination.data(), path.local.address.bytes.data(), 4) == 0;
+}
+
+// The tag says nothing of the addresses, so before an endpoint moves the datagram's own checksum must hold.
+bool outer_checksum_good(const rte_mbuf* packet, const std::uint8_t* l3, const UdpHeader& udp) {
+  const std::uint64_t flags = packet->ol_flags & RTE_MBUF_F_RX_L4_CKSUM_MASK;
+  if (flags == RTE_MBUF_F_RX_L4_CKSUM_GOOD) return true;
+  const bool v6 = l3[0] >> 4 == 6;
+  if (udp.checksum.value() == 0) return !v6;
+  const std::uint16_t length = udp.length.value();
+  const ChecksumSum pseudo = v6 ? pseudo_header(*header_at<Ipv6Header>(l3), ip_protocol::kUdp, length)
+                                : pseudo_header(*header_at<Ipv4Header>(l3), ip_protocol::kUdp, length);
+  return checksum_valid(checksum_add(pseudo, reinterpret_cast<const std::uint8_t*>(&udp), length));
+}
+
+const UdpHeader& udp_of(const std::uint8_t* message) {
+  return *header_at<UdpHeader>(message - kUdpHeaderSize);
+}
+
+}  // namespace
+
+// receiver index -> keypair, in four passes so that each pass finds what the one before prefetched.
+void Worker::find_sessions() {
+  for (std::size_t i = 0; i < data_.n; ++i)
+    view_->keypairs->prefetch(header_of(data_.message[i]).receiver.value());
+  for (std::size_t i = 0; i < data_.n; ++i) {
+    data_.keypair[i] = view_->keypairs->find(header_of(data_.message[i]).receiver.value());
+    if (data_.keypair[i] != nullptr) __builtin_prefetch(data_.keypair[i]);
+  }
+  for (std::size_t i = 0; i < data_.n; ++i) {
+    const Keypair* keypair = data_.keypair[i];
+    if (keypair == nullptr) continue;
+    keypair->replay.prefetch(header_of(data_.message[i]).counter.value());
+    __builtin_prefetch(keypair->peer);
+    __builtin_prefetch(&keypair->peer->last_received);
+    __builtin_prefetch(&keypair->peer->rx_bytes);
+  }
+  std::size_t kept = 0;
+  for (std::size_t i = 0; i < data_.n; ++i) {
+    if (!session_usable(i)) continue;
+    data_.packet[kept] = data_.packet[i];
+    data_.l3[kept] = data_.l3[i];
+    data_.message[kept] = data_.message[i];
+    data_.message_length[kept] = data_.message_length[i];
+    data_.interface_id[kept] = data_.interface_id[i];
+    data_.outer_tos[kept] = data_.outer_tos[i];
+    data_.keypair[kept] = data_.keypair[i];
+    __builtin_prefetch(data_.keypair[i]->peer->path.load(std::memory_order_acquire));
+    ++kept;
+  }
+  data_.n = kept;
+}
+
+bool Worker::session_usable(std::size_t i) {
+  const Keypair* keypair = data_.keypair[i];
+  const TransportDataHeader& header = header_of(data_.message[i]);
+  // The table's entry may have been reused between its two loads: the keypair's own index decides.
+  if (keypair == nullptr || keypair->local_index != header.receiver.value()) {
+    return drop(data_.packet[i], DropReason::unknown_index), false;
+  }
+  if (keypair->peer->interface_id != data_.interface_id[i])
+    return drop(data_.packet[i], DropReason::wrong_port), false;
+  if (keypair->expired(now_)) return drop(data_.packet[i], DropReason::expired_key), false;
+  if (header.counter.value() >= REJECT_AFTER_MESSAGES)
+    return drop(data_.packet[i], DropReason::counter_limit), false;
+  return true;
+}
+
+void Worker::open_burst() {
+  if (data_.n == 0) return;
+  std::size_t kept = 0;
+  for (std::size_t i = 0; i < data_.n; ++i) {
+    const Path* path = data_.keypair[i]->peer->path.load(std::memory_order_acquire);
+    const UdpHeader& udp = udp_of(data_.message[i]);
+    const bool moved = path == nullptr || !same_addresses(*path, data_.l3[i], udp);
+    if (moved && !outer_checksum_good(data_.packet[i], data_.l3[i], udp)) {
+      drop(data_.packet[i], DropReason::bad_outer_checksum);
+      continue;
+    }
+    data_.packet[kept] = data_.packet[i];
+    data_.l3[kept] = data_.l3[i];
+    data_.message[kept] = data_.message[i];
+    data_.message_length[kept] = data_.message_length[i];
+    data_.interface_id[kept] = data_.interface_id[i];
+    data_.outer_tos[kept] = data_.outer_tos[i];
+    data_.keypair[kept] = data_.keypair[i];
+    data_.moved[kept] = moved;
+    data_.op[kept] = {data_.message[i] + kTransportDataHeaderSize, data_.keypair[i]->receiving_key.data(),
+                      header_of(data_.message[i]).counter.value(),
+                      data_.message_length[i] - static_cast<std::uint32_t>(kKeepaliveSize), 0};
+    ++kept;
+  }
+  data_.n = kept;
+  if (kept != 0) static_cast<void>(engine_.open(*scratch_, std::span(data_.op.data(), kept)));
+}
+
+void Worker::accept_burst() {
+  plain_.n = 0;
+  for (std::size_t i = 0; i < data_.n; ++i) {
+    if (accept_one(i)) check_inner(i);
+  }
+  data_.n = 0;
+}
+
+// Tag, replay window, then all that an authenticated packet means. True when there is an inner packet.
+bool Worker::accept_one(std::size_t i) {
+  Keypair& keypair = *data_.keypair[i];
+  Peer& peer = *keypair.peer;
+  rte_mbuf* packet = data_.packet[i];
+  if (data_.op[i].authentic == 0) {
+    peer.drop_bad_tag.fetch_add(1, std::memory_order_relaxed);
+    return drop(packet, DropReason::bad_tag), false;
+  }
+  if (!keypair.replay.check_and_set(data_.op[i].counter)) {
+    peer.drop_replayed.fetch_add(1, std::memory_order_relaxed);
+    return drop(packet, DropReason::replayed), false;
+  }
+  const bool data = data_.op[i].length != 0;
+  note_authenticated(i, peer, data);
+  counters_.opened_packets.add(1);
+  counters_.opened_bytes.add(data_.op[i].length);
+  if (data) return true;
+  // A packet with length 0 is a keepalive packet.
+  counters_.keepalives_received.add(1);
+  peer.rx_bytes.fetch_add(data_.message_length[i], std::memory_order_relaxed);
+  peer.rx_packets.fetch_add(1, std::memory_order_relaxed);
+  rte_pktmbuf_free(packet);
+  return false;
+}
+
+// Endpoint, confirmation of a responder's session, key freshness, timers: in the protocol's order.
+void Worker::note_authenticated(std::size_t i, Peer& peer, bool data) {
+  Keypair& keypair = *data_.keypair[i];
+  if (data_.moved[i]) {
+    Event event{};
+    event.type = EventType::roamed;
+    event.peer = {peer.slot, keypair.peer_generation};
+    event.interface_id = peer.interface_id;
+    const UdpHeader& udp = udp_of(data_.message[i]);
+    if (data_.l3[i][0] >> 4 == 6) {
+      event.remote.address = IpAddress::from_v6(header_at<Ipv6Header>(data_.l3[i])->source.data());
+      event.local.address = IpAddress::from_v6(header_at<Ipv6Header>(data_.l3[i])->destination.data());
+    } else {
+      event.remote.address = IpAddress::from_v4(header_at<Ipv4Header>(data_.l3[i])->source.data());
+      event.local.address = IpAddress::from_v4(header_at<Ipv4Header>(data_.l3[i])->destination.data());
+    }
+    event.remote.port = udp.source_port.value();
+    event.local.port = udp.destination_port.value();
+    post(event);  // lost when the mailbox is full: the next packet from there posts it again
+  }
+  if (!keypair.confirmed.load(std::memory_order_relaxed)) {
+    Event event{};
+    event.type = EventType::confirmed;
+    event.peer = {peer.slot, keypair.peer_generation};
+    event.interface_id = peer.interface_id;
+    event.keypair_index = keypair.local_index;
+    if (post(event)) keypair.confirmed.store(true, std::memory_order_relaxed);
+  }
+  if (keypair.i_am_initiator && now_ - keypair.birthdate >= kKeyFreshAfter &&
+      peer.current.load(std::memory_order_relaxed) == &keypair) {
+    request_handshake(peer, kRequestKeyFresh, EventType::key_fresh);
+  }
+  peer.note_received(now_, data);
+}
+
+// Inner version, header and length; trims the padding; merges a congestion mark (RFC 6040 section 4.2).
+void Worker::check_inner(std::size_t i) {
+  rte_mbuf* packet = data_.packet[i];
+  Peer& peer = *data_.keypair[i]->peer;
+  rte_pktmbuf_adj(packet,
+                  static_cast<std::uint16_t>(data_.op[i].data - rte_pktmbuf_mtod(packet, std::uint8_t*)));
+  IpView ip;
+  if (parse_ip({data_.op[i].data, data_.op[i].length}, &ip) != Parse::kOk) {
+    peer.drop_malformed_inner.fetch_add(1, std::memory_order_relaxed);
+    return drop(packet, DropReason::inner_malformed);
+  }
+  packet->data_len = static_cast<std::uint16_t>(ip.total_length);
+  packet->pkt_len = static_cast<std::uint32_t>(ip.total_length);
+  packet->ol_flags = 0;
+  if ((data_.outer_tos[i] & kEcnMask) == kEcnCe) {
+    if ((ip.tos & kEcnMask) == 0) return drop(packet, DropReason::ecn_invalid);
+    const auto marked = static_cast<std::uint8_t>(ip.tos | kEcnCe);
+    if (ip.v6) {
+      header_at<Ipv6Header>(data_.op[i].data)->set_traffic_class(marked);
+    } else {
+      ipv4_set_tos(header_at<Ipv4Header>(data_.op[i].data), marked);
+    }
+  }
+  const std::size_t k = plain_.n++;
+  plain_.packet[k] = packet;
+  plain_.peer[k] = &peer;
+  plain_.interface_id[k] = data_.interface_id[i];
+  plain_.source[k] = ip.source;
+  plain_.v6[k] = ip.v6;
+  plain_.message_length[k] = data_.message_length[i];
+}
+
+// Cryptokey routing, inbound: the longest prefix that holds the inner source must be this very peer's.
+void Worker::check_sources() {
+  for (std::size_t i = 0; i < plain_.n;) {
+    // A burst nearly always comes from one interface; each further one is a pass of its own.
+    const std::uint16_t interface_id = plain_.interface_id[i];
+    std::size_t end = i + 1;
+    while (end < plain_.n && plain_.interface_id[end] == interface_id) ++end;
+    check_sources_of(interface_id, i, end);
+    i = end;
+  }
+  plain_.n = 0;
+}
+
+void Worker::check_sources_of(std::uint16_t interface_id, std::size_t begin, std::size_t end) {
+  const InterfaceView& interface = view_->interfaces[interface_id];
+  std::array<std::uint32_t, kBurst> keys4;
+  std::array<const std::uint8_t*, kBurst> keys6;
+  std::array<lpm::Value, kBurst> owner4, owner6;
+  std::size_t n4 = 0, n6 = 0;
+  for (std::size_t i = begin; i < end; ++i) {
+    if (plain_.v6[i]) {
+      keys6[n6++] = plain_.source[i];
+    } else {
+      keys4[n4++] = header_at<Be32>(plain_.source[i])->value();
+    }
+  }
+  if (n4 != 0) interface.allowed4->lookup_burst(keys4.data(), owner4.data(), n4);
+  if (n6 != 0) interface.allowed6->lookup_burst(keys6.data(), owner6.data(), n6);
+  n4 = n6 = 0;
+  for (std::size_t i = begin; i < end; ++i) {
+    const lpm::Value owner = plain_.v6[i] ? owner6[n6++] : owner4[n4++];
+    Peer& peer = *plain_.peer[i];
+    if (owner != peer.slot) {
+      drop_disallowed(i, owner);
+      continue;
+    }
+    peer.rx_bytes.fetch_add(plain_.message_length[i], std::memory_order_relaxed);
+    peer.rx_packets.fetch_add(1, std::memory_order_relaxed);
+    const std::size_t k = inner_.n++;
+    inner_.packet[k] = plain_.packet[i];
+    inner_.l3_offset[k] = 0;
+    inner_.length[k] = plain_.packet[i]->data_len;
+    inner_.from[k] = From::tunnel;
+    inner_.origin[k] = interface_id;
+    inner_.v6[k] = plain_.v6[i];
+  }
+}
+
+void Worker::drop_disallowed(std::size_t i, lpm::Value owner) {
+  Peer& peer = *plain_.peer[i];
+  peer.drop_disallowed_source.fetch_add(1, std::memory_order_relaxed);
+  if (!mismatch_posted_) {
+    Event event{};
+    event.type = EventType::source_mismatch;
+    event.peer = peer.ref();
+    event.interface_id = plain_.interface_id[i];
+    event.owner = owner;
+    event.remote.address =
+        plain_.v6[i] ? IpAddress::from_v6(plain_.source[i]) : IpAddress::from_v4(plain_.source[i]);
+    mismatch_posted_ = post(event);
+  }
+  drop(plain_.packet[i], DropReason::disallowed_source);
+}
+
+}  // namespace wg::dataplane

@@ -1,0 +1,211 @@
+// Where an inner packet goes: out of a port, into a WireGuard interface, or to Linux. RFC 1812 5.2, 5.3.
+#include <rte_mbuf.h>
+
+#include <algorithm>
+
+#include "dataplane/io/port.h"
+#include "dataplane/packet/checksum.h"
+#include "dataplane/worker.h"
+
+namespace wg::dataplane {
+
+namespace {
+
+constexpr NextHop kKernelHop{};
+constexpr std::uint8_t kTcpOptionEnd = 0, kTcpOptionNop = 1, kTcpOptionMss = 2;
+
+bool is_group_or_odd_v4(const Ipv4Header& ip) {
+  const std::uint8_t d = ip.destination[0], s = ip.source[0];
+  return d >= 224 || d == 127 || d == 0 || s >= 224 || s == 127 || s == 0;
+}
+
+bool is_group_or_odd_v6(const Ipv6Header& ip) {
+  // Multicast, unspecified, loopback or link-local: never forwarded (RFC 4291 2.5.2, 2.5.3, 2.5.6, 2.7).
+  const auto odd = [](const Ipv6Bytes& a) {
+    if (a[0] == 0xff || (a[0] == 0xfe && (a[1] & 0xc0) == 0x80)) return true;
+    return std::all_of(a.begin(), a.end() - 1, [](std::uint8_t b) { return b == 0; }) && a[15] <= 1;
+  };
+  return odd(ip.source) || odd(ip.destination);
+}
+
+std::uint8_t* l3_of(rte_mbuf* packet, std::size_t offset) {
+  return rte_pktmbuf_mtod_offset(packet, std::uint8_t*, offset);
+}
+
+}  // namespace
+
+Worker::SendOrigin Worker::origin_of(std::size_t i) const {
+  return {inner_.from[i], inner_.origin[i], inner_.origin[i], inner_.l3_offset[i]};
+}
+
+void Worker::route_burst() {
+  std::array<const NextHop*, kBurst> hop;
+  look_up_routes(hop.data());
+  for (std::size_t i = 0; i < inner_.n; ++i) forward(i, *hop[i]);
+  inner_.n = 0;
+}
+
+void Worker::look_up_routes(const NextHop** hop) {
+  std::array<std::uint32_t, kBurst> keys4;
+  std::array<const std::uint8_t*, kBurst> keys6;
+  std::array<lpm::Value, kBurst> value4, value6;
+  std::size_t n4 = 0, n6 = 0;
+  for (std::size_t i = 0; i < inner_.n; ++i) {
+    const std::uint8_t* l3 = l3_of(inner_.packet[i], inner_.l3_offset[i]);
+    if (inner_.v6[i]) {
+      keys6[n6++] = header_at<Ipv6Header>(l3)->destination.data();
+    } else {
+      keys4[n4++] = header_at<Be32>(header_at<Ipv4Header>(l3)->destination.data())->value();
+    }
+  }
+  if (n4 != 0) view_->routes4->lookup_burst(keys4.data(), value4.data(), n4);
+  if (n6 != 0) view_->routes6->lookup_burst(keys6.data(), value6.data(), n6);
+  n4 = n6 = 0;
+  for (std::size_t i = 0; i < inner_.n; ++i) {
+    const lpm::Value value = inner_.v6[i] ? value6[n6++] : value4[n4++];
+    hop[i] = value < view_->next_hops.size() ? &view_->next_hops[value] : &kKernelHop;
+  }
+}
+
+void Worker::forward(std::size_t i, const NextHop& hop) {
+  const std::uint8_t* l3 = l3_of(inner_.packet[i], inner_.l3_offset[i]);
+  const bool odd = inner_.v6[i] ? is_group_or_odd_v6(*header_at<Ipv6Header>(l3))
+                                : is_group_or_odd_v4(*header_at<Ipv4Header>(l3));
+  const bool from_tunnel = inner_.from[i] == From::tunnel;
+  // IPv4 options want a router that reads them, and `forwarding: kernel` wants Linux to see everything.
+  if (odd || (!inner_.v6[i] && header_at<Ipv4Header>(l3)->header_length() != kIpv4HeaderSize) ||
+      (from_tunnel && !view_->interfaces[inner_.origin[i]].short_cut)) {
+    return to_kernel(i);
+  }
+  switch (hop.kind) {
+    case HopKind::interface:
+      return forward_to_interface(i, hop);
+    case HopKind::port:
+      // Between two ports Linux routes: we are the short cut to and from tunnels only.
+      return from_tunnel ? forward_to_port(i, hop) : to_kernel(i);
+    case HopKind::drop: {
+      send_icmp(IcmpError::no_route, inner_.packet[i], inner_.l3_offset[i], origin_of(i), 0);
+      return drop(inner_.packet[i], DropReason::blackhole);
+    }
+    case HopKind::kernel:
+      return to_kernel(i);
+  }
+}
+
+void Worker::forward_to_port(std::size_t i, const NextHop& hop) {
+  if (!forwardable(i, hop.mtu)) return;
+  rte_mbuf* packet = inner_.packet[i];
+  std::uint8_t* l3 = rte_pktmbuf_mtod(packet, std::uint8_t*);
+  decrement_ttl(l3, inner_.v6[i]);
+  const InterfaceView& interface = view_->interfaces[inner_.origin[i]];
+  if (interface.mss_clamp != 0) clamp_mss(l3, inner_.length[i], inner_.v6[i], interface.mss_clamp);
+  char* ethernet = rte_pktmbuf_prepend(packet, hop.header_length);
+  if (ethernet == nullptr) return drop(packet, DropReason::no_headroom);
+  std::memcpy(ethernet, hop.header.data(), hop.header_length);
+  *header_at<Be16>(reinterpret_cast<std::uint8_t*>(ethernet) + hop.header_length - 2) =
+      Be16{inner_.v6[i] ? ether_type::kIpv6 : ether_type::kIpv4};
+  counters_.short_cut_to_port.add(1);
+  transmit(hop.port, packet);
+}
+
+void Worker::forward_to_interface(std::size_t i, const NextHop& hop) {
+  const InterfaceView& interface = view_->interfaces[hop.interface_id];
+  const bool from_tunnel = inner_.from[i] == From::tunnel;
+  if (!interface.up || !interface.short_cut) return to_kernel(i);
+  if (from_tunnel && inner_.origin[i] == hop.interface_id && !interface.hairpin) {
+    return drop(inner_.packet[i], DropReason::hairpin_off);
+  }
+  if (!forwardable(i, interface.mtu)) return;
+  rte_mbuf* packet = inner_.packet[i];
+  rte_pktmbuf_adj(packet, inner_.l3_offset[i]);
+  rte_pktmbuf_trim(packet,
+                   static_cast<std::uint16_t>(packet->data_len - inner_.length[i]));  // Ethernet padding
+  std::uint8_t* l3 = rte_pktmbuf_mtod(packet, std::uint8_t*);
+  decrement_ttl(l3, inner_.v6[i]);
+  if (interface.mss_clamp != 0) clamp_mss(l3, inner_.length[i], inner_.v6[i], interface.mss_clamp);
+  (from_tunnel ? counters_.hairpin : counters_.short_cut_from_port).add(1);
+  queue_send(packet, {inner_.from[i], inner_.origin[i], hop.interface_id, inner_.l3_offset[i]});
+}
+
+// TTL and MTU. Too big and fragmentable goes to Linux, whose stack fragments; not fragmentable is answered.
+bool Worker::forwardable(std::size_t i, std::uint16_t mtu) {
+  rte_mbuf* packet = inner_.packet[i];
+  const std::uint8_t* l3 = l3_of(packet, inner_.l3_offset[i]);
+  const std::uint8_t ttl =
+      inner_.v6[i] ? header_at<Ipv6Header>(l3)->hop_limit : header_at<Ipv4Header>(l3)->ttl;
+  if (ttl <= 1) {
+    send_icmp(IcmpError::ttl_exceeded, packet, inner_.l3_offset[i], origin_of(i), 0);
+    return drop(packet, DropReason::ttl_exceeded), false;
+  }
+  if (inner_.length[i] <= mtu) return true;
+  if (!inner_.v6[i] && !header_at<Ipv4Header>(l3)->dont_fragment()) return to_kernel(i), false;
+  send_icmp(IcmpError::too_big, packet, inner_.l3_offset[i], origin_of(i), mtu);
+  return drop(packet, DropReason::too_big), false;
+}
+
+void Worker::decrement_ttl(std::uint8_t* l3, bool v6) {
+  if (v6) {
+    --header_at<Ipv6Header>(l3)->hop_limit;
+  } else {
+    ipv4_decrement_ttl(header_at<Ipv4Header>(l3));
+  }
+}
+
+// Lowers the MSS option of a SYN (RFC 9293 3.7.1) so that segments fit the tunnel without path MTU discovery.
+void Worker::clamp_mss(std::uint8_t* l3, std::size_t length, bool v6, std::uint16_t mss) {
+  const std::size_t ip_length = v6 ? kIpv6HeaderSize : kIpv4HeaderSize;
+  const std::uint8_t protocol =
+      v6 ? header_at<Ipv6Header>(l3)->next_header : header_at<Ipv4Header>(l3)->protocol;
+  if (protocol != ip_protocol::kTcp || (!v6 && header_at<Ipv4Header>(l3)->fragment_offset() != 0)) return;
+  TcpView tcp;
+  if (parse_tcp({l3 + ip_length, length - ip_length}, &tcp) != Parse::kOk ||
+      (tcp.header->flags & TcpHeader::kSyn) == 0)
+    return;
+  const auto limit = static_cast<std::uint16_t>(v6 ? mss - 20 : mss);
+  auto* header = header_at<TcpHeader>(l3 + ip_length);
+  std::uint8_t* option = l3 + ip_length + kTcpHeaderSize;
+  const std::uint8_t* end = l3 + ip_length + tcp.header_length;
+  while (option < end && *option != kTcpOptionEnd) {
+    if (*option == kTcpOptionNop) {
+      ++option;
+      continue;
+    }
+    if (end - option < 2 || option[1] < 2 || option[1] > end - option) return;
+    if (*option == kTcpOptionMss && option[1] == 4) {
+      auto* value = header_at<Be16>(option + 2);
+      if (value->value() <= limit) return;
+      // An option at an odd offset straddles two checksum words: its bytes count swapped there.
+      const bool odd = ((option + 2 - (l3 + ip_length)) & 1) != 0;
+      const auto word = [odd](std::uint16_t v) {
+        return Be16{odd ? static_cast<std::uint16_t>(v << 8 | v >> 8) : v};
+      };
+      header->checksum = checksum_update(header->checksum, word(value->value()), word(limit));
+      *value = Be16{limit};
+      return;
+    }
+    option += option[1];
+  }
+}
+
+void Worker::to_kernel(std::size_t i) {
+  if (inner_.from[i] == From::port) return punt_to_tap(inner_.origin[i], inner_.packet[i]);
+  punt_to_tun(inner_.origin[i], inner_.packet[i]);
+}
+
+void Worker::punt_to_tap(std::uint16_t port_index, rte_mbuf* packet) {
+  if (view_->ports[port_index].tap == nullptr) return drop(packet, DropReason::punt_off);
+  OutQueue& out = tap_out_[port_index];
+  if (punts_left_ == 0 || out.n == kBurst) return drop(packet, DropReason::punt_budget);
+  --punts_left_;
+  out.packet[out.n++] = packet;
+}
+
+void Worker::punt_to_tun(std::uint16_t interface_id, rte_mbuf* packet) {
+  if (view_->interfaces[interface_id].tun == nullptr) return drop(packet, DropReason::punt_off);
+  OutQueue& out = tun_out_[interface_id];
+  if (punts_left_ == 0 || out.n == kBurst) return drop(packet, DropReason::punt_budget);
+  --punts_left_;
+  out.packet[out.n++] = packet;
+}
+
+}  // namespace wg::dataplane

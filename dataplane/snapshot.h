@@ -1,0 +1,87 @@
+// What the workers see of the world: immutable once published, replaced whole, retired through quiescence.
+//
+// Tables that would be too large to copy per change (longest-prefix matches, keypair table, peer table)
+// are referenced: they have lock-free readers and one writer, the control thread.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+#include "dataplane/lpm/lpm.h"
+#include "dataplane/next_hop.h"
+#include "dataplane/packet/address.h"
+#include "dataplane/session/keypair_table.h"
+#include "dataplane/session/peer_table.h"
+
+namespace wg::dataplane {
+
+class Port;
+class TunDevice;
+class TapDevice;
+
+inline constexpr std::uint16_t kNone16 = 0xffff;
+
+struct InterfaceView {
+  std::uint16_t id = kNone16;
+  bool present = false;  // slots of deleted interfaces stay empty until reused
+  bool up = false;
+  bool short_cut = true;  // false: every inner packet takes the kernel's way (forwarding: kernel)
+  bool hairpin = true;    // peer to peer inside this interface
+  bool copy_dscp = false;
+  std::uint16_t mtu = 1420;     // inner bytes
+  std::uint16_t mss_clamp = 0;  // largest TCP MSS for IPv4 (IPv6: 20 less), 0: off
+  std::uint16_t listen_port = 0;
+  const lpm::Lpm4* allowed4 = nullptr;
+  const lpm::Lpm6* allowed6 = nullptr;
+  IpAddress icmp_source4;  // zero: none known, no ICMP error is generated
+  IpAddress icmp_source6;
+  TunDevice* tun = nullptr;  // one queue per worker
+};
+
+struct PortView {
+  Port* port = nullptr;      // null: slot of a removed port
+  TapDevice* tap = nullptr;  // null: no exception path
+  bool short_cut = true;     // false: only transport data is taken from this port
+  std::array<std::uint8_t, 6> mac{};
+  std::uint16_t mtu = 1500;
+  bool udp_checksum_offload = false;
+  IpAddress icmp_source4;
+  IpAddress icmp_source6;
+};
+
+// The box's own addresses: open addressing, at most half full.
+class LocalAddresses {
+ public:
+  LocalAddresses() : slots_(8) {}
+  explicit LocalAddresses(const std::vector<IpAddress>& addresses);
+  [[nodiscard]] bool contains_v4(const std::uint8_t* network_order) const noexcept;
+  [[nodiscard]] bool contains_v6(const std::uint8_t* network_order) const noexcept;
+
+ private:
+  struct Slot {
+    IpAddress address;
+    bool used = false;
+  };
+  [[nodiscard]] bool contains(const IpAddress& address) const noexcept;
+  std::vector<Slot> slots_;
+};
+
+// UDP destination port -> interface id, kNone16 where nobody listens. Shared between snapshots.
+using ListenPorts = std::array<std::uint16_t, 65536>;
+
+struct Snapshot {
+  std::uint64_t generation = 0;
+  std::shared_ptr<const ListenPorts> listen_ports;
+  LocalAddresses local_addresses;
+  std::vector<InterfaceView> interfaces;
+  std::vector<PortView> ports;
+  std::vector<NextHop> next_hops;
+  const lpm::Lpm4* routes4 = nullptr;  // value: index into next_hops; no match: the kernel decides
+  const lpm::Lpm6* routes6 = nullptr;
+  const KeypairTable* keypairs = nullptr;
+  const PeerTable* peers = nullptr;
+};
+
+}  // namespace wg::dataplane

@@ -1,0 +1,306 @@
+// A packet's whole life, in order.
+//
+//   receive:  port -> classify -> sessions -> open -> replay -> inner checks -> source check -> route -> out
+//   send:     port -> classify -> route -> cryptokey routing -> counter, headers -> seal -> out
+//
+// Everything the fast path does not own (handshakes, ARP, fragments, local delivery, unresolved next hops)
+// leaves through a mailbox to control or a TUN/TAP queue to Linux.
+#include "dataplane/worker.h"
+
+#include <poll.h>
+#include <rte_cycles.h>
+#include <rte_mbuf.h>
+#include <sys/eventfd.h>
+#include <sys/prctl.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <stdexcept>
+
+#include "dataplane/io/port.h"
+#include "dataplane/io/tun.h"
+
+namespace wg::dataplane {
+
+namespace {
+constexpr std::size_t kMaxPorts = 64;
+constexpr std::size_t kMaxInterfaces = 256;
+constexpr std::size_t kCommandBurst = 32;
+// A read() of an empty TUN costs as much as several packets of crypto: look every so many busy loops.
+constexpr std::uint32_t kExceptionPollInterval = 8;
+constexpr std::uint32_t kFirstSleepNs = 20'000;
+}  // namespace
+
+BootTime boot_now() noexcept {
+  timespec t;
+  clock_gettime(CLOCK_BOOTTIME, &t);
+  return static_cast<BootTime>(t.tv_sec) * 1'000'000'000u + static_cast<BootTime>(t.tv_nsec);
+}
+
+Doorbell::Doorbell() : fd_(eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC)) {
+  if (fd_ < 0) throw std::runtime_error("eventfd: out of file descriptors");
+}
+
+Doorbell::~Doorbell() {
+  close(fd_);
+}
+
+void Doorbell::ring() noexcept {
+  if (!sleeping_.load(std::memory_order_seq_cst) || !sleeping_.exchange(false, std::memory_order_seq_cst))
+    return;
+  const std::uint64_t one = 1;
+  [[maybe_unused]] const ssize_t written = write(fd_, &one, sizeof one);
+}
+
+void Doorbell::awake() noexcept {
+  sleeping_.store(false, std::memory_order_seq_cst);
+  std::uint64_t count;
+  [[maybe_unused]] const ssize_t drained = read(fd_, &count, sizeof count);
+}
+
+Worker::Worker(const WorkerOptions& options, const crypto::AeadEngine& engine, rte_mempool* pool,
+               Quiescence& quiescence, const std::atomic<const Snapshot*>& snapshot,
+               Doorbell& control_doorbell)
+    : options_(options),
+      engine_(engine),
+      scratch_(crypto::make_aead_scratch()),
+      pool_(pool),
+      quiescence_(quiescence),
+      published_(snapshot),
+      control_doorbell_(control_doorbell),
+      port_out_(kMaxPorts),
+      tap_out_(kMaxPorts),
+      tun_out_(kMaxInterfaces) {}
+
+Worker::~Worker() = default;
+
+void Worker::run() {
+  prctl(PR_SET_TIMERSLACK, 1000);  // short sleeps are meant to be short
+  quiescence_.online(options_.id);
+  while (!stopping_.load(std::memory_order_acquire)) sleep_if_idle(run_once(boot_now()));
+  quiescence_.offline(options_.id);
+}
+
+bool Worker::run_once(BootTime now) {
+  const std::uint64_t started = rte_rdtsc();
+  quiescence_.report(options_.id);
+  heartbeat_.store(heartbeat_.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
+  view_ = published_.load(std::memory_order_acquire);
+  if (view_ == nullptr) return false;
+  now_ = now;
+  handshakes_left_ = options_.handshake_budget;
+  punts_left_ = options_.punt_budget;
+  mismatch_posted_ = false;
+  ++loop_;
+
+  bool worked = drain_commands();
+  for (std::uint16_t index = 0; index < view_->ports.size(); ++index) worked |= poll_port(index);
+  if (!worked || loop_ % kExceptionPollInterval == 0) worked |= poll_exception_queues();
+
+  if (posted_) {
+    posted_ = false;
+    control_doorbell_.ring();
+  }
+  counters_.loops.add(1);
+  const std::uint64_t cycles = rte_rdtsc() - started;
+  (worked ? counters_.busy_cycles : counters_.idle_cycles).add(cycles);
+  if (worked) counters_.busy_loops.add(1);
+  return worked;
+}
+
+// One burst of one port, run to completion.
+bool Worker::poll_port(std::uint16_t index) {
+  const PortView& port = view_->ports[index];
+  if (port.port == nullptr) return false;
+  port.port->transmit_handed_over(options_.id, counters_);
+  if (!port.port->has_rx(options_.id)) return false;
+
+  std::uint64_t at = rte_rdtsc();
+  const std::uint64_t polled = at;
+  rte_mbuf* packets[kPollBurst];
+  const std::uint16_t n = port.port->receive(options_.id, packets, kPollBurst);
+  if (n == 0) return false;
+  counters_.rx_packets.add(n);
+  count_stage(Stage::receive_port, &at, n);
+
+  classify(port, index, packets, n);
+  count_stage(Stage::classify, &at, n);
+  if (data_.n != 0) {
+    const std::size_t messages = data_.n;
+    find_sessions();
+    count_stage(Stage::sessions, &at, messages);
+    open_burst();
+    count_stage(Stage::open, &at, messages);
+    accept_burst();
+    count_stage(Stage::replay, &at, messages);
+    check_sources();
+    count_stage(Stage::inner, &at, messages);
+  }
+  if (inner_.n != 0) {
+    const std::size_t routed = inner_.n;
+    route_burst();
+    count_stage(Stage::route, &at, routed);
+  }
+  if (send_.n != 0) send_burst();
+  send_icmp_answers();
+  flush();
+  const std::uint64_t ns = (rte_rdtsc() - polled) * 1'000'000'000u / rte_get_tsc_hz();
+  counters_.latency.add(ns, n);
+  return true;
+}
+
+// What Linux sends: inner packets from the TUNs, frames from the TAPs.
+bool Worker::poll_exception_queues() {
+  std::uint64_t at = rte_rdtsc();
+  std::size_t taken = 0;
+  for (std::uint16_t id = 0; id < view_->interfaces.size(); ++id) {
+    const InterfaceView& interface = view_->interfaces[id];
+    if (interface.tun == nullptr || !interface.up || options_.id >= interface.tun->queue_count()) continue;
+    rte_mbuf* packets[kPollBurst];
+    const std::size_t n =
+        interface.tun->queue(options_.id).read_burst(pool_, packets, kPollBurst, tun_counters_);
+    if (n == 0) continue;
+    counters_.from_tun.add(n);
+    taken += n;
+    for (std::size_t i = 0; i < n; ++i) queue_send(packets[i], {From::kernel, id, id, 0});
+    send_burst();
+  }
+  for (std::uint16_t index = 0; index < view_->ports.size(); ++index) {
+    const PortView& port = view_->ports[index];
+    if (port.tap == nullptr || port.port == nullptr || options_.id >= port.tap->queue_count()) continue;
+    rte_mbuf* packets[kPollBurst];
+    const std::size_t n = port.tap->queue(options_.id).read_burst(pool_, packets, kPollBurst, tun_counters_);
+    counters_.from_tap.add(n);
+    taken += n;
+    for (std::size_t i = 0; i < n; ++i) transmit(index, packets[i]);
+  }
+  if (taken == 0) return false;
+  count_stage(Stage::exception_in, &at, taken);
+  flush();
+  return true;
+}
+
+// Control's commands: staged packets that have a session now, keepalives, datagrams the kernel's socket got.
+bool Worker::drain_commands() {
+  if (mailboxes_.commands.empty()) return false;
+  // All of them, so that a quiescent state means no command names a peer retired before it.
+  for (std::size_t left = mailboxes_.commands.capacity(); left != 0; left -= std::min(left, kCommandBurst)) {
+    const std::size_t n = mailboxes_.commands.drain(kCommandBurst, [this](const Command& command) {
+      Peer* peer = view_->peers->find(command.peer);
+      if (peer == nullptr) {
+        if (command.packet != nullptr) rte_pktmbuf_free(command.packet);
+        return;
+      }
+      rte_mbuf* packet = command.type == CommandType::keepalive ? rte_pktmbuf_alloc(pool_) : command.packet;
+      if (packet == nullptr) return counters_.drop(DropReason::no_mbuf);
+      queue_send(packet, {From::kernel, peer->interface_id, peer->interface_id, 0}, peer);
+    });
+    if (n == 0) break;
+    send_burst();
+  }
+  flush();
+  return true;
+}
+
+// Hands everything this burst produced to ports, TAPs and TUNs.
+void Worker::flush() {
+  std::uint64_t at = rte_rdtsc();
+  std::size_t sent = 0, punted = 0;
+  for (std::size_t index = 0; index < view_->ports.size(); ++index) {
+    OutQueue& out = port_out_[index];
+    if (out.n != 0) {
+      sent += out.n;
+      view_->ports[index].port->transmit(options_.id, out.packet.data(), static_cast<std::uint16_t>(out.n),
+                                         counters_);
+      out.n = 0;
+    }
+    OutQueue& tap = tap_out_[index];
+    if (tap.n != 0) {
+      punted += tap.n;
+      const std::size_t written =
+          view_->ports[index].tap->queue(options_.id).write_burst(tap.packet.data(), tap.n, tun_counters_);
+      counters_.to_tap.add(written);
+      counters_.drop(DropReason::punt_full, tap.n - written);
+      tap.n = 0;
+    }
+  }
+  if (sent != 0) count_stage(Stage::transmit, &at, sent);
+  for (std::size_t id = 0; id < view_->interfaces.size(); ++id) {
+    OutQueue& tun = tun_out_[id];
+    if (tun.n == 0) continue;
+    punted += tun.n;
+    const std::size_t written =
+        view_->interfaces[id].tun->queue(options_.id).write_burst(tun.packet.data(), tun.n, tun_counters_);
+    counters_.to_tun.add(written);
+    counters_.drop(DropReason::punt_full, tun.n - written);
+    tun.n = 0;
+  }
+  if (punted != 0) count_stage(Stage::exception_out, &at, punted);
+}
+
+// Spins, then sleeps longer and longer up to the bound; a TUN, a TAP or control's doorbell wakes it at once.
+void Worker::sleep_if_idle(bool worked) {
+  if (worked || !options_.adaptive_idle) {
+    idle_since_ = 0;
+    if (!worked) __builtin_ia32_pause();
+    return;
+  }
+  if (idle_since_ == 0) {
+    idle_since_ = now_;
+    sleep_ns_ = kFirstSleepNs;
+  }
+  if (now_ - idle_since_ < options_.spin_ns) return __builtin_ia32_pause();
+
+  std::array<pollfd, 1 + kMaxPorts> fds;
+  nfds_t n = 0;
+  fds[n++] = {doorbell_.fd(), POLLIN, 0};
+  if (view_ != nullptr) {
+    for (const InterfaceView& interface : view_->interfaces) {
+      if (interface.tun == nullptr || !interface.up || options_.id >= interface.tun->queue_count() ||
+          n == fds.size())
+        continue;
+      fds[n++] = {interface.tun->queue(options_.id).fd(), POLLIN, 0};
+    }
+    for (const PortView& port : view_->ports) {
+      if (port.tap == nullptr || options_.id >= port.tap->queue_count() || n == fds.size()) continue;
+      fds[n++] = {port.tap->queue(options_.id).fd(), POLLIN, 0};
+    }
+  }
+  doorbell_.prepare_sleep();
+  // A command posted before prepare_sleep() rang nobody: look once more before sleeping.
+  if (mailboxes_.commands.empty() && !stopping_.load(std::memory_order_seq_cst)) {
+    view_ = nullptr;
+    quiescence_.offline(options_.id);
+    const timespec limit{0, static_cast<long>(sleep_ns_)};
+    ppoll(fds.data(), n, &limit, nullptr);
+    quiescence_.online(options_.id);
+    counters_.sleeps.add(1);
+  }
+  doorbell_.awake();
+  sleep_ns_ = std::min(sleep_ns_ * 2, options_.max_sleep_ns);
+}
+
+void Worker::drop(rte_mbuf* packet, DropReason reason) noexcept {
+  counters_.drop(reason);
+  rte_pktmbuf_free(packet);
+}
+
+bool Worker::post(const Event& event) noexcept {
+  if (!mailboxes_.events.post(event)) {
+    counters_.events_lost.add(1);
+    return false;
+  }
+  counters_.events_posted.add(1);
+  posted_ = true;
+  return true;
+}
+
+void Worker::count_stage(Stage stage, std::uint64_t* since, std::size_t packets) noexcept {
+  const std::uint64_t now = rte_rdtsc();
+  counters_.stage_cycles[static_cast<std::size_t>(stage)].add(now - *since);
+  counters_.stage_packets[static_cast<std::size_t>(stage)].add(packets);
+  *since = now;
+}
+
+}  // namespace wg::dataplane

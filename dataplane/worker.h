@@ -1,0 +1,280 @@
+// A worker: one polling lcore that owns its queue of every port and TUN, and runs packets to completion.
+//
+// worker.cpp names every stage in order; classify, receive, send, route and icmp hold the stages' bodies.
+// Stages work on bursts as structures of arrays (below), with the fields' validity in comments. Nothing here
+// waits, allocates, throws or logs.
+#pragma once
+
+#include <array>
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+#include "dataplane/counters.h"
+#include "dataplane/crypto/aead.h"
+#include "dataplane/io/tun.h"
+#include "dataplane/messages.h"
+#include "dataplane/packet/headers.h"
+#include "dataplane/session/keypair.h"
+#include "dataplane/snapshot.h"
+#include "dataplane/thread/mailbox.h"
+#include "dataplane/thread/quiescence.h"
+
+struct rte_mbuf;
+struct rte_mempool;
+
+namespace wg::dataplane {
+
+inline constexpr std::size_t kPollBurst = 32;
+// A poll's packets plus what they caused (ICMP errors, staged packets) always fit.
+inline constexpr std::size_t kBurst = 64;
+
+struct WorkerOptions {
+  std::uint16_t id = 0;
+  bool adaptive_idle = true;
+  std::uint32_t spin_ns = 50'000;        // busy polling before the first sleep
+  std::uint32_t max_sleep_ns = 500'000;  // bound on the latency an idle worker adds
+  std::uint32_t handshake_budget = 16;   // handshake messages posted per loop, the rest is shed unhashed
+  std::uint32_t punt_budget = 64;        // packets given to TUN and TAP queues per loop
+  std::uint32_t icmp_per_second = 1000;
+};
+
+// Worker <-> control, one of each per worker.
+struct WorkerMailboxes {
+  Mailbox<HandshakeMessage> handshakes{1024};
+  Mailbox<Event> events{4096};
+  Mailbox<Command> commands{1024};
+};
+
+// How a sleeper is woken: an eventfd written only while the other side says it sleeps.
+class Doorbell {
+ public:
+  Doorbell();
+  ~Doorbell();
+  Doorbell(const Doorbell&) = delete;
+  Doorbell& operator=(const Doorbell&) = delete;
+  [[nodiscard]] int fd() const noexcept { return fd_; }
+  void prepare_sleep() noexcept { sleeping_.store(true, std::memory_order_seq_cst); }
+  void awake() noexcept;
+  void ring() noexcept;  // one system call at most, none while the other side is awake
+
+ private:
+  int fd_;
+  std::atomic<bool> sleeping_{false};
+};
+
+class Worker {
+ public:
+  // `engine`: the AEAD variant, chosen once. `pool`: packets this worker makes. All references outlive it.
+  Worker(const WorkerOptions& options, const crypto::AeadEngine& engine, rte_mempool* pool,
+         Quiescence& quiescence, const std::atomic<const Snapshot*>& snapshot, Doorbell& control_doorbell);
+  ~Worker();
+
+  // ---- the lcore
+  // Polls until stop().
+  void run();
+  // One loop; true when there was work. `now`: BootTime, one reading per loop.
+  bool run_once(BootTime now);
+
+  // ---- any thread
+  void stop() noexcept {
+    stopping_.store(true, std::memory_order_release);
+    doorbell_.ring();
+  }
+  [[nodiscard]] const WorkerCounters& counters() const noexcept { return counters_; }
+  [[nodiscard]] std::uint64_t heartbeat() const noexcept {
+    return heartbeat_.load(std::memory_order_relaxed);
+  }
+  [[nodiscard]] WorkerMailboxes& mailboxes() noexcept { return mailboxes_; }
+  [[nodiscard]] Doorbell& doorbell() noexcept { return doorbell_; }
+  [[nodiscard]] std::uint16_t id() const noexcept { return options_.id; }
+
+ private:
+  // Where an inner packet came from; decides TTL, ICMP and the way to the kernel.
+  enum class From : std::uint8_t { tunnel, port, kernel };
+  struct SendOrigin {
+    From from;
+    std::uint16_t id;            // interface id, or port index for From::port
+    std::uint16_t interface_id;  // the WireGuard interface that sends
+    std::uint16_t l2_length;     // From::port: bytes of the Ethernet header still in front of the packet
+  };
+
+  // Transport data of one poll. Letters: C after classify, S after sessions, O after open.
+  struct DataBurst {
+    std::size_t n = 0;
+    std::array<rte_mbuf*, kBurst> packet;              // C: starts at Ethernet; O: starts at the plaintext
+    std::array<const std::uint8_t*, kBurst> l3;        // C: outer IP header
+    std::array<std::uint8_t*, kBurst> message;         // C: WireGuard header
+    std::array<std::uint32_t, kBurst> message_length;  // C: with header and tag
+    std::array<std::uint16_t, kBurst> interface_id;    // C
+    std::array<std::uint8_t, kBurst> outer_tos;        // C
+    std::array<Keypair*, kBurst> keypair;              // S
+    std::array<bool, kBurst> moved;                    // S: outer addresses differ from the peer's path
+    std::array<crypto::AeadOp, kBurst> op;             // S; authentic: O
+  };
+
+  // Decrypted packets between open and the source check.
+  struct PlainBurst {
+    std::size_t n = 0;
+    std::array<rte_mbuf*, kBurst> packet;  // starts at the inner IP header, trimmed
+    std::array<Peer*, kBurst> peer;
+    std::array<std::uint16_t, kBurst> interface_id;
+    std::array<const std::uint8_t*, kBurst> source;
+    std::array<bool, kBurst> v6;
+    std::array<std::uint32_t, kBurst> message_length;  // on the wire, for the peer's byte counter
+  };
+
+  // IP packets that want a route.
+  struct InnerBurst {
+    std::size_t n = 0;
+    std::array<rte_mbuf*, kBurst> packet;
+    std::array<std::uint16_t, kBurst> l3_offset;  // 0 from the tunnel, 14 or 18 from a port
+    std::array<std::uint16_t, kBurst> length;     // IP bytes
+    std::array<From, kBurst> from;
+    std::array<std::uint16_t, kBurst> origin;  // interface id or port index, by `from`
+    std::array<bool, kBurst> v6;
+  };
+
+  // IP packets that a WireGuard interface will send.
+  struct SendBurst {
+    std::size_t n = 0;
+    std::array<rte_mbuf*, kBurst> packet;  // starts at the inner IP header; null: refused
+    std::array<SendOrigin, kBurst> origin;
+    std::array<Peer*, kBurst> peer;  // after cryptokey routing (or given: staged, keepalive)
+    std::array<Keypair*, kBurst> keypair;
+    std::array<const Path*, kBurst> path;
+    std::array<std::uint64_t, kBurst> counter;
+    std::array<std::uint8_t, kBurst> tos;
+    std::array<crypto::AeadOp, kBurst> op;
+  };
+
+  struct IcmpAnswers {
+    std::size_t n = 0;
+    std::array<rte_mbuf*, kBurst> packet;
+    std::array<SendOrigin, kBurst> origin;
+  };
+
+  struct OutQueue {
+    std::size_t n = 0;
+    std::array<rte_mbuf*, kBurst> packet;
+  };
+
+  // ---- worker.cpp: the journey
+  bool poll_port(std::uint16_t index);
+  bool poll_exception_queues();
+  bool drain_commands();
+  void flush();
+  void sleep_if_idle(bool worked);
+
+  // ---- classify.cpp
+  void classify(const PortView& port, std::uint16_t index, rte_mbuf** packets, std::uint16_t n);
+  void classify_one(const PortView& port, std::uint16_t index, rte_mbuf* packet);
+  void classify_v4(const PortView& port, std::uint16_t index, rte_mbuf* packet, const EthernetView& frame);
+  void classify_v6(const PortView& port, std::uint16_t index, rte_mbuf* packet, const EthernetView& frame);
+  bool take_message(rte_mbuf* packet, const std::uint8_t* l3, bool v6, std::uint8_t tos, Bytes ip_payload);
+  void post_handshake(rte_mbuf* packet, const std::uint8_t* l3, bool v6, const UdpHeader& udp, Bytes message,
+                      std::uint16_t interface_id);
+  void want_route(const PortView& port, std::uint16_t index, rte_mbuf* packet, std::size_t l3_offset,
+                  std::size_t length, bool v6);
+  [[nodiscard]] bool is_local_v4(const std::uint8_t* address) noexcept;
+
+  // ---- receive.cpp
+  void find_sessions();
+  bool session_usable(std::size_t i);
+  void open_burst();
+  void accept_burst();
+  bool accept_one(std::size_t i);
+  void note_authenticated(std::size_t i, Peer& peer, bool data);
+  void check_inner(std::size_t i);
+  void check_sources();
+  void check_sources_of(std::uint16_t interface_id, std::size_t begin, std::size_t end);
+  void drop_disallowed(std::size_t i, lpm::Value owner);
+
+  // ---- route.cpp
+  void route_burst();
+  [[nodiscard]] SendOrigin origin_of(std::size_t i) const;
+  void look_up_routes(const NextHop** hop);
+  void forward(std::size_t i, const NextHop& hop);
+  void forward_to_port(std::size_t i, const NextHop& hop);
+  void forward_to_interface(std::size_t i, const NextHop& hop);
+  bool forwardable(std::size_t i, std::uint16_t mtu);
+  void decrement_ttl(std::uint8_t* l3, bool v6);
+  void clamp_mss(std::uint8_t* l3, std::size_t length, bool v6, std::uint16_t mss);
+  void to_kernel(std::size_t i);
+  void punt_to_tap(std::uint16_t port_index, rte_mbuf* packet);
+  void punt_to_tun(std::uint16_t interface_id, rte_mbuf* packet);
+
+  // ---- send.cpp
+  void queue_send(rte_mbuf* packet, const SendOrigin& origin, Peer* peer = nullptr);
+  void send_burst();
+  void choose_peers();
+  void choose_peers_of(std::uint16_t interface_id, std::size_t begin, std::size_t end);
+  bool ready_to_send(std::size_t i);
+  void stage(std::size_t i);
+  void reserve_counters();
+  void refuse(std::size_t i, DropReason reason);
+  bool encapsulate(std::size_t i, std::size_t k);
+  void seal_and_transmit();
+  void send_through_kernel(std::size_t i);
+  void finish_outer(std::size_t i);
+  void request_handshake(Peer& peer, PeerRequest request, EventType type);
+  void transmit(std::uint16_t port, rte_mbuf* packet);
+
+  // ---- icmp.cpp
+  enum class IcmpError : std::uint8_t { no_route, ttl_exceeded, too_big };
+  // Answers the packet's source with an ICMP error and frees nothing: the caller still drops the packet.
+  void send_icmp(IcmpError error, rte_mbuf* packet, std::size_t l3_offset, const SendOrigin& origin,
+                 std::uint16_t mtu);
+  void send_icmp_answers();
+  bool icmp_allowed();
+
+  // ---- shared
+  void drop(rte_mbuf* packet, DropReason reason) noexcept;
+  bool post(const Event& event) noexcept;
+  void count_stage(Stage stage, std::uint64_t* since, std::size_t packets) noexcept;
+
+  WorkerOptions options_;
+  const crypto::AeadEngine& engine_;
+  crypto::AeadScratchPtr scratch_;
+  rte_mempool* pool_;
+  Quiescence& quiescence_;
+  const std::atomic<const Snapshot*>& published_;
+  Doorbell& control_doorbell_;
+  WorkerMailboxes mailboxes_;
+  Doorbell doorbell_;
+
+  const Snapshot* view_ = nullptr;     // of this loop
+  BootTime now_ = 0;                   // of this loop
+  std::uint32_t handshakes_left_ = 0;  // of this loop
+  std::uint32_t punts_left_ = 0;       // of this loop
+  bool posted_ = false;                // something waits for control
+  bool mismatch_posted_ = false;       // one source_mismatch event per loop is enough
+  std::uint32_t loop_ = 0;
+  std::uint16_t ipv4_id_ = 0;
+  std::uint64_t icmp_tokens_ = 0;
+  BootTime icmp_refilled_ = 0;
+  std::array<std::uint8_t, 4> last_local_v4_{};  // hit cache of local_addresses, valid for last_local_view_
+  const Snapshot* last_local_view_ = nullptr;
+
+  DataBurst data_;
+  PlainBurst plain_;
+  InnerBurst inner_;
+  SendBurst send_;
+  IcmpAnswers icmp_answers_;
+  bool sending_answers_ = false;
+  TunCounters tun_counters_;
+  std::vector<OutQueue> port_out_, tap_out_,
+      tun_out_;  // by port index and interface id, sized by control's limits
+
+  BootTime idle_since_ = 0;
+  std::uint32_t sleep_ns_ = 0;
+  std::atomic<bool> stopping_{false};
+  std::atomic<std::uint64_t> heartbeat_{0};
+  WorkerCounters counters_;
+};
+
+// CLOCK_BOOTTIME in nanoseconds.
+BootTime boot_now() noexcept;
+
+}  // namespace wg::dataplane
