@@ -1,0 +1,370 @@
+#include "config/diff.h"
+
+#include <algorithm>
+#include <iterator>
+#include <utility>
+
+#include "config/describe_values.h"
+
+namespace wg::config {
+namespace {
+
+template <class T>
+std::vector<T> sorted(std::vector<T> values) {
+  std::sort(values.begin(), values.end());
+  return values;
+}
+
+/// In `a` and not in `b`.
+template <class T>
+std::vector<T> minus(const std::vector<T>& a, const std::vector<T>& b) {
+  std::vector<T> out;
+  const auto left = sorted(a);
+  const auto right = sorted(b);
+  std::set_difference(left.begin(), left.end(), right.begin(), right.end(), std::back_inserter(out));
+  return out;
+}
+
+template <class T>
+bool same_set(const std::vector<T>& a, const std::vector<T>& b) {
+  return a == b || (a.size() == b.size() && sorted(a) == sorted(b));
+}
+
+using Actions = std::vector<Action>;
+
+// ---------------------------------------------------------------- dpdk and control
+
+void notice_restart(Actions& out, std::string key, std::string from, std::string to) {
+  if (from != to) out.emplace_back(NeedsRestart{std::move(key), std::move(from), std::move(to)});
+}
+
+void diff_restart(Actions& out, const Gateway& running, const Gateway& next) {
+  const auto words = [](auto value) { return std::string(to_string(value)); };
+  notice_restart(out, "dpdk.workers", words_of(running.dpdk.workers), words_of(next.dpdk.workers));
+  notice_restart(out, "dpdk.memory", words(running.dpdk.memory), words(next.dpdk.memory));
+  notice_restart(out, "dpdk.hugepages", words(running.dpdk.hugepages), words(next.dpdk.hugepages));
+  notice_restart(out, "dpdk.eal", words_of(running.dpdk.eal), words_of(next.dpdk.eal));
+  notice_restart(out, "control.user", running.control.user, next.control.user);
+}
+
+void diff_control(Actions& out, const Gateway& running, const Gateway& next) {
+  const Control& old = running.control;
+  const Control& now = next.control;
+  if (running.dpdk.idle != next.dpdk.idle) out.emplace_back(SetIdle{next.dpdk.idle});
+  if (old.log != now.log) out.emplace_back(SetLog{now.log});
+  if (old.metrics != now.metrics || old.metrics_per_peer != now.metrics_per_peer)
+    out.emplace_back(SetMetrics{now.metrics, now.metrics_per_peer});
+  if (old.socket != now.socket || old.admin_group != now.admin_group || old.read_group != now.read_group)
+    out.emplace_back(SetControlSocket{now.socket, now.admin_group, now.read_group});
+  if (old.state_directory != now.state_directory) out.emplace_back(SetStateDirectory{now.state_directory});
+  if (old.reload_on_change != now.reload_on_change) out.emplace_back(SetReloadOnChange{now.reload_on_change});
+}
+
+// ---------------------------------------------------------------- addresses
+
+/// Adds before removes, so that the device is not bare in between; but an address that only changes
+/// its length is removed first, because Linux refuses to have an IPv6 address twice.
+template <class Add, class Remove>
+void diff_addresses(Actions& out, const std::string& name, const std::vector<InterfaceAddress>& running,
+                    const std::vector<InterfaceAddress>& next) {
+  const auto gained = minus(next, running);
+  const auto lost = minus(running, next);
+  const auto returns = [&](const InterfaceAddress& address) {
+    return std::any_of(gained.begin(), gained.end(),
+                       [&](const InterfaceAddress& other) { return other.address == address.address; });
+  };
+  for (const auto& address : lost)
+    if (returns(address)) out.emplace_back(Remove{name, address});
+  for (const auto& address : gained) out.emplace_back(Add{name, address});
+  for (const auto& address : lost)
+    if (!returns(address)) out.emplace_back(Remove{name, address});
+}
+
+// ---------------------------------------------------------------- ports
+
+bool same_hardware(const Port& a, const Port& b) {
+  return a.device == b.device && a.queues == b.queues && a.vlan == b.vlan && a.mac == b.mac;
+}
+
+void remove_ports(Actions& out, const Gateway& running, const Gateway& next) {
+  for (const auto& [name, port] : running.ports) {
+    const auto kept = next.ports.find(name);
+    if (kept == next.ports.end() || !same_hardware(port, kept->second)) out.emplace_back(RemovePort{name});
+  }
+}
+
+void diff_port(Actions& out, const std::string& name, const Port& old, const Port& now) {
+  if (old.mtu != now.mtu) out.emplace_back(SetPortMtu{name, now.mtu});
+  diff_addresses<AddPortAddress, RemovePortAddress>(out, name, old.addresses, now.addresses);
+  if (!same_set(old.gateways, now.gateways)) out.emplace_back(SetPortGateways{name, now.gateways});
+  if (old.forwarding != now.forwarding) out.emplace_back(SetPortForwarding{name, now.forwarding});
+}
+
+void add_ports(Actions& out, const Gateway& running, const Gateway& next) {
+  for (const auto& [name, port] : next.ports) {
+    const auto old = running.ports.find(name);
+    if (old == running.ports.end() || !same_hardware(old->second, port))
+      out.emplace_back(AddPort{name, port});
+    else
+      diff_port(out, name, old->second, port);
+  }
+}
+
+// ---------------------------------------------------------------- listen ports
+
+struct PortChange {
+  std::string interface;
+  std::uint16_t now;
+  std::uint16_t wanted;
+};
+
+/// Interfaces may hand listen ports to each other. A port is bound only when nobody holds it any more;
+/// where they pass ports round in a ring, one of them goes to any free port first.
+void diff_listen_ports(Actions& out, const Gateway& running, const Gateway& next) {
+  std::vector<PortChange> open;
+  for (const auto& [name, interface] : next.interfaces) {
+    const auto old = running.interfaces.find(name);
+    if (old != running.interfaces.end() && old->second.listen_port != interface.listen_port)
+      open.push_back({name, old->second.listen_port, interface.listen_port});
+  }
+  const auto bindable = [&](const PortChange& change) {
+    return std::none_of(open.begin(), open.end(), [&](const PortChange& other) {
+      return &other != &change && other.now != 0 && other.now == change.wanted;
+    });
+  };
+  while (!open.empty()) {
+    const auto ready = std::find_if(open.begin(), open.end(), bindable);
+    if (ready == open.end()) {
+      const auto holder =
+          std::find_if(open.begin(), open.end(), [](const PortChange& change) { return change.now != 0; });
+      out.emplace_back(SetListenPort{holder->interface, 0});
+      holder->now = 0;
+      continue;
+    }
+    out.emplace_back(SetListenPort{ready->interface, ready->wanted});
+    open.erase(ready);
+  }
+}
+
+// ---------------------------------------------------------------- peers
+
+struct Holding {
+  Prefix prefix;
+  const Peer* peer;
+};
+
+bool by_prefix(const Holding& a, const Holding& b) {
+  return a.prefix < b.prefix;
+}
+
+/// Enabled peers in the order of their keys.
+std::vector<const Peer*> running_peers(const std::vector<Peer>& peers) {
+  std::vector<const Peer*> out;
+  out.reserve(peers.size());
+  for (const Peer& peer : peers)
+    if (peer.enabled) out.push_back(&peer);
+  std::sort(out.begin(), out.end(),
+            [](const Peer* a, const Peer* b) { return a->public_key < b->public_key; });
+  return out;
+}
+
+/// The peers of one interface, before and after. Only peers that change are looked at closely.
+class PeersDiff {
+ public:
+  PeersDiff(std::string interface, const std::vector<Peer>& running, const std::vector<Peer>& next)
+      : interface_(std::move(interface)) {
+    match(running_peers(running), running_peers(next));
+    std::sort(lost_.begin(), lost_.end(), by_prefix);
+    std::sort(gained_.begin(), gained_.end(), by_prefix);
+  }
+
+  void emit_gains(Actions& out) {
+    for (const Peer* peer : added_) emit_added(out, *peer);
+    for (const auto& [old, now] : changed_) emit_changes(out, *old, *now);
+    for (const Holding& gain : gained_) {
+      if (const Peer* from = loser_of(gain.prefix))
+        out.emplace_back(MoveAllowedIp{ref(*from), ref(*gain.peer), gain.prefix});
+      else if (!is_added(*gain.peer))
+        out.emplace_back(AddAllowedIp{ref(*gain.peer), gain.prefix});
+    }
+  }
+
+  void emit_losses(Actions& out) {
+    for (const Holding& loss : lost_)
+      if (!is_removed(*loss.peer) && !is_gained(loss.prefix))
+        out.emplace_back(RemoveAllowedIp{ref(*loss.peer), loss.prefix});
+    for (const Peer* peer : removed_) out.emplace_back(RemovePeer{ref(*peer)});
+  }
+
+ private:
+  void match(const std::vector<const Peer*>& running, const std::vector<const Peer*>& next) {
+    auto old = running.begin();
+    auto now = next.begin();
+    while (old != running.end() || now != next.end()) {
+      if (now == next.end() || (old != running.end() && (*old)->public_key < (*now)->public_key)) {
+        removed_.push_back(*old);
+        hold(lost_, **old, (*old)->allowed_ips);
+        ++old;
+      } else if (old == running.end() || (*now)->public_key < (*old)->public_key) {
+        added_.push_back(*now);
+        hold(gained_, **now, (*now)->allowed_ips);
+        ++now;
+      } else {
+        match_one(**old++, **now++);
+      }
+    }
+  }
+
+  void match_one(const Peer& old, const Peer& now) {
+    changed_.emplace_back(&old, &now);
+    if (old.allowed_ips == now.allowed_ips) return;
+    hold(lost_, old, minus(old.allowed_ips, now.allowed_ips));
+    hold(gained_, now, minus(now.allowed_ips, old.allowed_ips));
+  }
+
+  static void hold(std::vector<Holding>& list, const Peer& peer, const std::vector<Prefix>& prefixes) {
+    for (const Prefix& prefix : prefixes) list.push_back({prefix, &peer});
+  }
+
+  void emit_added(Actions& out, const Peer& peer) {
+    AddPeer action{ref(peer), peer};
+    std::erase_if(action.value.allowed_ips,
+                  [&](const Prefix& prefix) { return loser_of(prefix) != nullptr; });
+    action.value.where.allowed_ips.clear();
+    out.emplace_back(std::move(action));
+  }
+
+  void emit_changes(Actions& out, const Peer& old, const Peer& now) {
+    if (old.name != now.name) out.emplace_back(SetPeerName{ref(old), now.name});
+    if (old.preshared_key != now.preshared_key)
+      out.emplace_back(SetPresharedKey{ref(now), now.preshared_key});
+    if (old.endpoint != now.endpoint) out.emplace_back(SetPeerEndpoint{ref(now), now.endpoint});
+    if (old.persistent_keepalive != now.persistent_keepalive)
+      out.emplace_back(SetKeepalive{ref(now), now.persistent_keepalive});
+    if (old.mtu != now.mtu) out.emplace_back(SetPeerMtu{ref(now), now.mtu});
+  }
+
+  static const Peer* find(const std::vector<Holding>& list, const Prefix& prefix) {
+    const auto found = std::lower_bound(list.begin(), list.end(), Holding{prefix, nullptr}, by_prefix);
+    return found != list.end() && found->prefix == prefix ? found->peer : nullptr;
+  }
+  const Peer* loser_of(const Prefix& prefix) const { return find(lost_, prefix); }
+  bool is_gained(const Prefix& prefix) const { return find(gained_, prefix) != nullptr; }
+
+  /// `added_` and `removed_` are in the order of keys, as they were matched.
+  static bool in_order(const std::vector<const Peer*>& list, const Peer& peer) {
+    return std::binary_search(list.begin(), list.end(), &peer,
+                              [](const Peer* a, const Peer* b) { return a->public_key < b->public_key; });
+  }
+  bool is_added(const Peer& peer) const { return in_order(added_, peer); }
+  bool is_removed(const Peer& peer) const { return in_order(removed_, peer); }
+
+  PeerRef ref(const Peer& peer) const { return {interface_, peer.public_key, label_of(peer)}; }
+
+  std::string interface_;
+  std::vector<const Peer*> added_, removed_;
+  std::vector<std::pair<const Peer*, const Peer*>> changed_;  ///< in both; perhaps without a change
+  std::vector<Holding> lost_, gained_;
+};
+
+// ---------------------------------------------------------------- interfaces
+
+void diff_interface(Actions& out, const std::string& name, const Interface& old, const Interface& now) {
+  if (old.enabled && !now.enabled) out.emplace_back(SetInterfaceEnabled{name, false});
+  if (old.private_key != now.private_key) out.emplace_back(SetInterfaceKey{name, now.private_key});
+  if (old.fwmark != now.fwmark) out.emplace_back(SetFwmark{name, now.fwmark});
+  if (old.mtu != now.mtu) out.emplace_back(SetInterfaceMtu{name, now.mtu});
+  diff_addresses<AddInterfaceAddress, RemoveInterfaceAddress>(out, name, old.addresses, now.addresses);
+  if (old.routes != now.routes || old.table != now.table)
+    out.emplace_back(SetRoutes{name, now.routes, now.table});
+  if (old.forwarding != now.forwarding) out.emplace_back(SetInterfaceForwarding{name, now.forwarding});
+  if (old.hairpin != now.hairpin) out.emplace_back(SetHairpin{name, now.hairpin});
+  if (old.dscp != now.dscp) out.emplace_back(SetDscp{name, now.dscp});
+  if (old.mss_clamp != now.mss_clamp) out.emplace_back(SetMssClamp{name, now.mss_clamp});
+  if (old.log_level != now.log_level) out.emplace_back(SetInterfaceLogLevel{name, now.log_level});
+}
+
+void remove_interfaces(Actions& out, const Gateway& running, const Gateway& next) {
+  for (const auto& [name, interface] : running.interfaces)
+    if (!next.interfaces.contains(name))
+      out.emplace_back(RemoveInterface{name, running_peers(interface.peers).size()});
+}
+
+/// An interface is created without peers: they follow as actions of their own, so that a failure can
+/// name the peer.
+Interface without_peers(const Interface& interface) {
+  Interface bare = interface;
+  bare.peers.clear();
+  return bare;
+}
+
+void diff_interfaces(Actions& out, const Gateway& running, const Gateway& next) {
+  std::vector<PeersDiff> losses;
+  const std::vector<Peer> none;
+  for (const auto& [name, interface] : next.interfaces) {
+    const auto old = running.interfaces.find(name);
+    const bool fresh = old == running.interfaces.end();
+    if (fresh)
+      out.emplace_back(AddInterface{name, without_peers(interface)});
+    else
+      diff_interface(out, name, old->second, interface);
+    PeersDiff& peers = losses.emplace_back(name, fresh ? none : old->second.peers, interface.peers);
+    peers.emit_gains(out);
+  }
+  for (PeersDiff& peers : losses) peers.emit_losses(out);
+  for (const auto& [name, interface] : next.interfaces) {
+    const auto old = running.interfaces.find(name);
+    if (old != running.interfaces.end() && !old->second.enabled && interface.enabled)
+      out.emplace_back(SetInterfaceEnabled{name, true});
+  }
+}
+
+void reduce_to_runtime(Interface& interface) {
+  interface.private_key_file.clear();
+  interface.peer_files.clear();
+  interface.addresses = sorted(std::move(interface.addresses));
+  std::erase_if(interface.peers, [](const Peer& peer) { return !peer.enabled; });
+  for (Peer& peer : interface.peers) {
+    peer.preshared_key_file.clear();
+    peer.where = {};
+    peer.allowed_ips = sorted(std::move(peer.allowed_ips));
+  }
+  std::sort(interface.peers.begin(), interface.peers.end(),
+            [](const Peer& a, const Peer& b) { return a.public_key < b.public_key; });
+  interface.where = {};
+}
+
+}  // namespace
+
+bool Plan::needs_restart() const {
+  return std::any_of(actions.begin(), actions.end(),
+                     [](const Action& action) { return std::holds_alternative<NeedsRestart>(action); });
+}
+
+Plan diff(const Gateway& running, const Gateway& next) {
+  Plan plan;
+  diff_restart(plan.actions, running, next);
+  diff_control(plan.actions, running, next);
+  remove_interfaces(plan.actions, running, next);
+  remove_ports(plan.actions, running, next);
+  add_ports(plan.actions, running, next);
+  diff_listen_ports(plan.actions, running, next);
+  diff_interfaces(plan.actions, running, next);
+  return plan;
+}
+
+Gateway runtime_view(const Gateway& gateway) {
+  Gateway view = gateway;
+  view.sources = {};
+  view.dpdk.where = {};
+  view.control.where = {};
+  for (auto& [name, port] : view.ports) {
+    port.addresses = sorted(std::move(port.addresses));
+    port.gateways = sorted(std::move(port.gateways));
+    port.where = {};
+  }
+  for (auto& [name, interface] : view.interfaces) reduce_to_runtime(interface);
+  return view;
+}
+
+}  // namespace wg::config

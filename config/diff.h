@@ -1,0 +1,220 @@
+// What must be done to turn one configuration into another: a pure function from two values to an
+// ordered list of typed actions. Applying is the control thread's part.
+//
+// Both values must have passed validate(). Compared is what runs (see runtime_view): a peer that is
+// not enabled counts as absent, orders of lists and places of keys in files do not matter. What did
+// not change gives no action, so sessions, counters and learned endpoints of the others survive.
+//
+// Order: notices of what needs a restart; control; removed interfaces and ports (their names, devices
+// and listen ports are free afterwards); ports; listen ports; then in every interface what it gains
+// (new peers, moved and added prefixes), and only then in every interface what it loses. So a prefix
+// that moves is one MoveAllowedIp between two peers that both exist, and no prefix is ever without
+// an owner in between; an interface is switched off first and switched on last.
+#pragma once
+
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "config/types.h"
+
+namespace wg::config {
+
+/// Which peer an action is about; the label (name or key) is for words only.
+struct PeerRef {
+  std::string interface;
+  Key key;
+  std::string label;
+  bool operator==(const PeerRef&) const = default;
+};
+
+/// A change that the running process cannot make; the old value stays in force.
+struct NeedsRestart {
+  std::string key;   ///< e.g. dpdk.workers
+  std::string from;  ///< in words
+  std::string to;
+};
+
+// Control.
+struct SetIdle {
+  Idle idle;
+};
+struct SetLog {
+  Log log;
+};
+struct SetMetrics {
+  std::optional<MetricsListen> listen;
+  bool per_peer;
+};
+struct SetControlSocket {
+  std::string path, admin_group, read_group;
+};
+struct SetStateDirectory {
+  std::string path;
+};
+struct SetReloadOnChange {
+  bool on;
+};
+
+// Ports. A change of device, queues, vlan or mac is a RemovePort and an AddPort.
+struct AddPort {
+  std::string port;
+  Port value;
+};
+struct RemovePort {
+  std::string port;
+};
+struct AddPortAddress {
+  std::string port;
+  InterfaceAddress address;
+};
+struct RemovePortAddress {
+  std::string port;
+  InterfaceAddress address;
+};
+struct SetPortGateways {
+  std::string port;
+  std::vector<Address> gateways;
+};
+struct SetPortMtu {
+  std::string port;
+  std::uint16_t mtu;
+};
+struct SetPortForwarding {
+  std::string port;
+  Forwarding forwarding;
+};
+
+// Interfaces.
+struct AddInterface {
+  std::string interface;
+  Interface value;
+};  ///< `value.peers` is empty: AddPeer follows
+struct RemoveInterface {
+  std::string interface;
+  std::size_t peers;
+};  ///< with all its peers
+struct SetInterfaceEnabled {
+  std::string interface;
+  bool enabled;
+};
+/// Leaves the peers alone; a peer that has this key has a RemovePeer of its own.
+struct SetInterfaceKey {
+  std::string interface;
+  std::optional<SecretKey> key;
+};
+struct SetListenPort {
+  std::string interface;
+  std::uint16_t port;
+};
+struct SetFwmark {
+  std::string interface;
+  std::uint32_t fwmark;
+};
+struct AddInterfaceAddress {
+  std::string interface;
+  InterfaceAddress address;
+};
+struct RemoveInterfaceAddress {
+  std::string interface;
+  InterfaceAddress address;
+};
+struct SetInterfaceMtu {
+  std::string interface;
+  std::optional<std::uint16_t> mtu;
+};
+struct SetRoutes {
+  std::string interface;
+  Routes routes;
+  std::optional<std::uint32_t> table;
+};
+struct SetInterfaceForwarding {
+  std::string interface;
+  Forwarding forwarding;
+};
+struct SetHairpin {
+  std::string interface;
+  bool hairpin;
+};
+struct SetDscp {
+  std::string interface;
+  Dscp dscp;
+};
+struct SetMssClamp {
+  std::string interface;
+  MssClamp clamp;
+};
+struct SetInterfaceLogLevel {
+  std::string interface;
+  std::optional<LogLevel> level;
+};
+
+// Peers.
+struct AddPeer {
+  PeerRef peer;
+  Peer value;
+};  ///< `value.allowed_ips` without those that a MoveAllowedIp brings
+struct RemovePeer {
+  PeerRef peer;
+};  ///< holds no prefix any more that another peer gets
+struct SetPeerName {
+  PeerRef peer;
+  std::string name;
+};
+struct SetPeerEndpoint {
+  PeerRef peer;
+  std::optional<Endpoint> endpoint;
+};
+struct SetPresharedKey {
+  PeerRef peer;
+  std::optional<SecretKey> key;
+};
+struct SetKeepalive {
+  PeerRef peer;
+  std::chrono::seconds interval;
+};
+struct SetPeerMtu {
+  PeerRef peer;
+  std::optional<std::uint16_t> mtu;
+};
+struct AddAllowedIp {
+  PeerRef peer;
+  Prefix prefix;
+};
+struct MoveAllowedIp {
+  PeerRef from;
+  PeerRef to;
+  Prefix prefix;
+};
+struct RemoveAllowedIp {
+  PeerRef peer;
+  Prefix prefix;
+};
+
+using Action =
+    std::variant<NeedsRestart, SetIdle, SetLog, SetMetrics, SetControlSocket, SetStateDirectory,
+                 SetReloadOnChange, AddPort, RemovePort, AddPortAddress, RemovePortAddress, SetPortGateways,
+                 SetPortMtu, SetPortForwarding, AddInterface, RemoveInterface, SetInterfaceEnabled,
+                 SetInterfaceKey, SetListenPort, SetFwmark, AddInterfaceAddress, RemoveInterfaceAddress,
+                 SetInterfaceMtu, SetRoutes, SetInterfaceForwarding, SetHairpin, SetDscp, SetMssClamp,
+                 SetInterfaceLogLevel, AddPeer, RemovePeer, SetPeerName, SetPeerEndpoint, SetPresharedKey,
+                 SetKeepalive, SetPeerMtu, AddAllowedIp, MoveAllowedIp, RemoveAllowedIp>;
+
+struct Plan {
+  std::vector<Action> actions;
+  bool empty() const { return actions.empty(); }
+  bool needs_restart() const;
+};
+
+Plan diff(const Gateway& running, const Gateway& next);
+
+/// One action in words, e.g. "wg0: peer alice: takes 10.0.0.0/24 from bob". Never a secret.
+std::string describe(const Action& action);
+/// The plan, one line per action; "nothing to change" when it is empty.
+std::string describe(const Plan& plan);
+
+/// What of a configuration runs: peers that are not enabled, file paths and positions are left out,
+/// lists whose order means nothing are sorted. Two values with equal views have an empty diff.
+Gateway runtime_view(const Gateway& gateway);
+
+}  // namespace wg::config
