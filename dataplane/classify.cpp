@@ -119,6 +119,17 @@ bool Worker::take_message(rte_mbuf* packet, const std::uint8_t* l3, bool v6, std
   }
 }
 
+// Transport data that reached the kernel's socket (a link without a port, or reassembled by Linux): control
+// has put the addresses into headers in front of it, so it joins the others here.
+void Worker::take_socket_datagram(rte_mbuf* packet) {
+  EthernetView frame;
+  IpView ip;
+  if (parse_ethernet(frame_of(packet), &frame) != Parse::kOk || parse_ip(frame.payload, &ip) != Parse::kOk ||
+      data_.n == kBurst || !take_message(packet, frame.payload.data(), ip.v6, ip.tos, ip.payload)) {
+    drop(packet, DropReason::truncated_frame);
+  }
+}
+
 // Nothing is hashed here: beyond the budget of a loop handshakes are shed, so that a flood costs data
 // nothing.
 void Worker::post_handshake(rte_mbuf* packet, const std::uint8_t* l3, bool v6, const UdpHeader& udp,

@@ -150,6 +150,7 @@ bool Worker::ready_to_send(std::size_t i) {
     if (length == 0) return drop(send_.packet[i], DropReason::no_endpoint), false;
     return refuse(i, DropReason::no_endpoint), false;
   }
+  if (send_.path[i]->port == kLoopPath) return drop(send_.packet[i], DropReason::routing_loop), false;
   const std::uint16_t peer_mtu = peer.mtu.load(std::memory_order_relaxed);
   if (peer_mtu != 0 && length > peer_mtu) {
     peer.drop_oversized.fetch_add(1, std::memory_order_relaxed);

@@ -126,6 +126,14 @@ bool Worker::poll_port(std::uint16_t index) {
 
   classify(port, index, packets, n);
   count_stage(Stage::classify, &at, n);
+  run_to_completion(at);
+  const std::uint64_t ns = (rte_rdtsc() - polled) * 1'000'000'000u / rte_get_tsc_hz();
+  counters_.latency.add(ns, n);
+  return true;
+}
+
+// From sessions to the outgoing queues: everything classified so far.
+void Worker::run_to_completion(std::uint64_t at) {
   if (data_.n != 0) {
     const std::size_t messages = data_.n;
     find_sessions();
@@ -145,9 +153,6 @@ bool Worker::poll_port(std::uint16_t index) {
   if (send_.n != 0) send_burst();
   send_icmp_answers();
   flush();
-  const std::uint64_t ns = (rte_rdtsc() - polled) * 1'000'000'000u / rte_get_tsc_hz();
-  counters_.latency.add(ns, n);
-  return true;
 }
 
 // What Linux sends: inner packets from the TUNs, frames from the TAPs.
@@ -187,6 +192,7 @@ bool Worker::drain_commands() {
   // All of them, so that a quiescent state means no command names a peer retired before it.
   for (std::size_t left = mailboxes_.commands.capacity(); left != 0; left -= std::min(left, kCommandBurst)) {
     const std::size_t n = mailboxes_.commands.drain(kCommandBurst, [this](const Command& command) {
+      if (command.type == CommandType::receive_outer) return take_socket_datagram(command.packet);
       Peer* peer = view_->peers->find(command.peer);
       if (peer == nullptr) {
         if (command.packet != nullptr) rte_pktmbuf_free(command.packet);
@@ -198,8 +204,8 @@ bool Worker::drain_commands() {
     });
     if (n == 0) break;
     send_burst();
+    run_to_completion(rte_rdtsc());
   }
-  flush();
   return true;
 }
 

@@ -162,6 +162,7 @@ class Worker {
 
   // ---- worker.cpp: the journey
   bool poll_port(std::uint16_t index);
+  void run_to_completion(std::uint64_t at);
   bool poll_exception_queues();
   bool drain_commands();
   void flush();
@@ -173,6 +174,7 @@ class Worker {
   void classify_v4(const PortView& port, std::uint16_t index, rte_mbuf* packet, const EthernetView& frame);
   void classify_v6(const PortView& port, std::uint16_t index, rte_mbuf* packet, const EthernetView& frame);
   bool take_message(rte_mbuf* packet, const std::uint8_t* l3, bool v6, std::uint8_t tos, Bytes ip_payload);
+  void take_socket_datagram(rte_mbuf* packet);
   void post_handshake(rte_mbuf* packet, const std::uint8_t* l3, bool v6, const UdpHeader& udp, Bytes message,
                       std::uint16_t interface_id);
   void want_route(const PortView& port, std::uint16_t index, rte_mbuf* packet, std::size_t l3_offset,
