@@ -22,8 +22,8 @@ struct ResolverOptions {
   std::chrono::milliseconds stop_patience{200};  // how long the destructor waits for the helper
   // Replaces getaddrinfo in tests. Runs in the helper thread.
   struct Answer {
-    std::vector<IpAddress> addresses;  // in order of preference
-    std::string error;                 // non-empty: failed
+    std::vector<Endpoint> endpoints;  // in order of preference; the port is filled in later
+    std::string error;                // non-empty: failed
   };
   std::function<Answer(const std::string& host)> look_up;
 };

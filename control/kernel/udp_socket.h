@@ -51,9 +51,19 @@ struct SendResult {
   }
 };
 
-// `local` has the port filled in; `ifindex` is the link it came in by. `bytes` die with the call.
-using DatagramVisitor = std::function<void(std::span<const std::uint8_t> bytes, const Endpoint& remote,
-                                           const Endpoint& local, std::uint32_t ifindex)>;
+// What recvmmsg gave; `bytes` die with the visit.
+struct ReceivedDatagram {
+  std::span<const std::uint8_t> bytes;
+  Endpoint remote;
+  Endpoint local;             // our address and port that it was sent to: the sticky source to answer from
+  std::uint32_t ifindex = 0;  // the link it came in by
+  std::uint8_t tos = 0;       // its DSCP and ECN
+
+  [[nodiscard]] LocalSource source() const { return {local.address, ifindex}; }
+};
+
+// May close or reopen the socket: no further datagram is visited then.
+using DatagramVisitor = std::function<void(const ReceivedDatagram&)>;
 
 class UdpSocket {
  public:
@@ -75,7 +85,7 @@ class UdpSocket {
   // Datagrams that came in by these links are dropped in the kernel, because workers deliver them
   // already. An empty list takes the filter away. At most kMaxFilteredLinks.
   KernelResult drop_from_links(std::span<const std::uint32_t> ifindexes);
-  static constexpr std::size_t kMaxFilteredLinks = 2000;
+  static constexpr std::size_t kMaxFilteredLinks = 500;
 
   // Receives at most `limit` datagrams of one family; returns how many. ICMP errors do not surface.
   std::size_t receive(bool v6, std::size_t limit, const DatagramVisitor& visit);
@@ -84,20 +94,17 @@ class UdpSocket {
   // Many at once, in order; `results` has a place for each datagram. Returns how many were sent.
   std::size_t send_batch(std::span<const Datagram> datagrams, std::span<SendResult> results);
 
-  [[nodiscard]] std::uint64_t truncated() const { return truncated_; }  // datagrams too long for the buffer
-
  private:
   struct Buffers;
-  struct Fd;
-  KernelResult open_once(const UdpSocketOptions& options);
+  KernelResult bind_both(const UdpSocketOptions& options);
   KernelResult open_family(bool v6, std::uint16_t port, const UdpSocketOptions& options);
+  KernelResult attach_filter(int fd) const;
   std::size_t send_run(int fd, std::span<const Datagram> run, std::span<SendResult> results);
-  SendResult send_without_source(int fd, const Datagram& datagram);
 
   int fds_[2] = {-1, -1};  // IPv4, IPv6
   std::uint16_t port_ = 0;
+  std::vector<std::uint32_t> filtered_links_;  // also for sockets opened later
   std::unique_ptr<Buffers> buffers_;
-  std::uint64_t truncated_ = 0;
 };
 
 }  // namespace wg::control
