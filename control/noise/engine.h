@@ -153,7 +153,7 @@ class Engine {
   [[nodiscard]] std::vector<Refusal> recent_refusals() const;                           // oldest first
   [[nodiscard]] std::uint64_t count(Outcome outcome) const;
   [[nodiscard]] std::size_t memory_bytes() const;  // everything the engine allocated, keypairs included
-  // Messages that must never be sent for I4/I5 checks: sent handshake messages by type (1..3).
+  // Handshake messages sent, by type (1..3).
   [[nodiscard]] std::uint64_t sent(unsigned message_type) const;
 
   // ---- restart safety (protocol C6-1, C6-3)

@@ -24,6 +24,7 @@ namespace wg::noise {
   X(kUnknownPeer, "initiation from a public key that is not configured")              \
   X(kLowOrderKey, "low-order key: shared secret is zero")                             \
   X(kTimestampNotNewer, "timestamp not newer: replay, or the peer's clock went back") \
+  X(kTimestampAhead, "timestamp more than a day ahead of our clock")                  \
   X(kInitiationFlood, "peer sends more than 50 initiations/s")                        \
   X(kUnknownIndex, "answers no handshake of ours")                                    \
   X(kBadResponse, "response does not authenticate: wrong preshared key, or forged")   \

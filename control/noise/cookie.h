@@ -1,0 +1,61 @@
+// mac1, mac2 and cookies (WireGuard paper section 5.4.4 and 5.4.7).
+//
+// CookieChecker is the receiving side: one per interface. CookieJar is the sending side: one per peer.
+#pragma once
+
+#include <optional>
+
+#include "control/noise/messages.h"
+
+namespace wg::noise {
+
+using namespace std::chrono_literals;
+
+inline constexpr BootTime COOKIE_SECRET_MAX_AGE = nanoseconds(120s);
+// A sender stops using a cookie this much before the receiver's secret could have changed.
+inline constexpr BootTime COOKIE_SECRET_LATENCY = nanoseconds(5s);
+
+// HASH(label || public key) for "mac1----" and "cookie--".
+Key mac1_key_of(const PublicKey& public_key);
+Key cookie_key_of(const PublicKey& public_key);
+
+class CookieChecker {
+ public:
+  explicit CookieChecker(Random& random) : random_(random) {}
+
+  void set_public_key(const PublicKey& public_key);
+  [[nodiscard]] bool mac1_valid(Bytes message) const noexcept;
+  [[nodiscard]] bool mac2_valid(Bytes message, const Endpoint& source, BootTime now);
+  // The answer to `message`, whose mac1 is valid, for its sender at `source`.
+  CookieReplyMessage create_reply(Bytes message, const Endpoint& source, BootTime now);
+
+ private:
+  Mac make_cookie(const Endpoint& source, BootTime now);
+
+  Random& random_;
+  Key mac1_key_{};
+  Key cookie_key_{};
+  Secret secret_;
+  BootTime secret_birthdate_ = 0;  // 0: none drawn yet
+};
+
+class CookieJar {
+ public:
+  void set_public_key(const PublicKey& public_key);
+  // Fills the last 32 bytes of `message`: mac2 only while a fresh cookie is held.
+  void add_macs(std::span<std::uint8_t> message, BootTime now);
+  // Accepts one reply to the last mac1 sent. nullopt on success, else the reason.
+  enum class Refusal : std::uint8_t { kUnexpected, kUnauthentic };
+  [[nodiscard]] std::optional<Refusal> consume_reply(const CookieReplyMessage& reply, BootTime now);
+  [[nodiscard]] bool has_cookie(BootTime now) const noexcept;
+
+ private:
+  Key mac1_key_{};
+  Key cookie_key_{};
+  Mac cookie_{};
+  Mac last_mac1_{};
+  BootTime cookie_birthdate_ = 0;  // 0: none
+  bool have_sent_mac1_ = false;
+};
+
+}  // namespace wg::noise

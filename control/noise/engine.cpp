@@ -1,0 +1,286 @@
+// Configuration of an interface and its peers.
+#include "control/noise/engine.h"
+
+#include "control/noise/engine_state.h"
+#include "dataplane/crypto/constant_time.h"
+
+namespace wg::noise {
+
+Engine::State::State(Host& h, dataplane::KeypairTable& k, Random& r, EngineOptions o)
+    : host(h),
+      keypairs(k),
+      random(r),
+      options(o),
+      checker(r),
+      limiter(r),
+      queue(o.queue_capacity),
+      cookied_queue(o.queue_capacity / 4) {}
+
+Engine::Engine(Host& host, dataplane::KeypairTable& keypairs, Random& random, EngineOptions options)
+    : s_(std::make_unique<State>(host, keypairs, random, options)) {}
+
+Engine::~Engine() {
+  for (auto& p : s_->peers) {
+    if (p) s_->remove(*p);
+  }
+  s_->arenas->identities.destroy(s_->identity);
+}
+
+// ---- looking up
+
+PeerState* Engine::State::find(const Peer& peer) const {
+  if (peer.slot >= id_of_slot.size() || id_of_slot[peer.slot] >= peers.size()) return nullptr;
+  PeerState* const p = peers[id_of_slot[peer.slot]].get();
+  return p != nullptr && p->peer == &peer ? p : nullptr;
+}
+
+PeerState* Engine::State::find(PeerRef ref) const {
+  if (ref.slot >= id_of_slot.size() || id_of_slot[ref.slot] >= peers.size()) return nullptr;
+  PeerState* const p = peers[id_of_slot[ref.slot]].get();
+  return p != nullptr && p->peer->ref() == ref ? p : nullptr;
+}
+
+PeerState* Engine::State::find(const PublicKey& key) const {
+  const auto found = id_of_key.find(key);
+  return found == id_of_key.end() ? nullptr : peers[found->second].get();
+}
+
+void Engine::State::note(PeerState& p, PeerEventKind kind, BootTime now, std::int64_t detail,
+                         const Endpoint& remote) {
+  const PeerEvent event{now, detail, remote, kind, 1};
+  p.events.push(event);
+  host.event(p.peer, event);
+}
+
+// ---- private key
+
+namespace {
+
+bool same_key(const Identity* identity, const Key& clamped) {
+  return identity != nullptr &&
+         crypto::equal(identity->static_key.private_key.bytes.data(), clamped.data(), kKeySize);
+}
+
+}  // namespace
+
+Peer* Engine::set_private_key(const std::optional<Key>& key, const Now& now) {
+  State& s = *s_;
+  const bool removes = !key || is_zero(*key);
+  Secret wanted;
+  if (!removes) {
+    wanted.bytes = *key;
+    clamp(wanted.bytes);
+  }
+  if (removes ? s.identity == nullptr : same_key(s.identity, wanted.bytes)) return nullptr;
+
+  s.arenas->identities.destroy(std::exchange(s.identity, nullptr));
+  Peer* own = nullptr;
+  if (!removes) {
+    s.identity = s.arenas->identities.create(make_identity(wanted.bytes));
+    s.checker.set_public_key(s.identity->static_key.public_key);
+    if (PeerState* const same = s.find(s.identity->static_key.public_key)) {
+      own = same->peer;
+      s.remove(*same);
+    }
+  }
+  s.adopt_private_key(now);
+  return own;
+}
+
+// Protocol C4-10: nothing sealed by a session of the old identity leaves; what arrives is still opened.
+void Engine::State::adopt_private_key(const Now& now) {
+  queue.clear();
+  cookied_queue.clear();
+  for (auto& entry : peers) {
+    if (!entry) continue;
+    PeerState& p = *entry;
+    forget_handshake(p);
+    p.retransmit_at = 0;
+    p.last_sent_handshake = 0;
+    p.static_static = StaticStatic::kUnknown;
+    for (Keypair* const keypair : {p.current, p.next}) {
+      if (keypair != nullptr) keypair->sending_valid.store(false, std::memory_order_release);
+    }
+    p.peer->requested.store(0, std::memory_order_relaxed);
+    note(p, PeerEventKind::kPrivateKeyChanged, now.boot);
+    if (identity != nullptr && up && host.has_staged(*p.peer)) send_initiation(p, false, now);
+    arm(p, now.boot);
+  }
+}
+
+bool Engine::has_private_key() const {
+  return s_->identity != nullptr;
+}
+Key Engine::private_key() const {
+  return has_private_key() ? s_->identity->static_key.private_key.bytes : Key{};
+}
+PublicKey Engine::public_key() const {
+  return has_private_key() ? s_->identity->static_key.public_key : Key{};
+}
+
+// ---- up and down
+
+void Engine::up(const Now& now) {
+  State& s = *s_;
+  if (s.up) return;
+  s.up = true;
+  for (auto& entry : s.peers) {
+    if (!entry) continue;
+    PeerState& p = *entry;
+    p.peer->requested.store(0, std::memory_order_relaxed);
+    if (p.persistent_keepalive != 0) {
+      p.persistent_base = now.boot;
+      s.keepalive_or_handshake(p, now);
+    } else if (s.host.has_staged(*p.peer)) {
+      s.send_initiation(p, false, now);
+    }
+    s.arm(p, now.boot);
+  }
+}
+
+void Engine::down(const Now&) {
+  State& s = *s_;
+  if (!s.up) return;
+  s.up = false;
+  s.queue.clear();
+  s.cookied_queue.clear();
+  for (auto& entry : s.peers) {
+    if (!entry) continue;
+    PeerState& p = *entry;
+    s.host.drop_staged(*p.peer);
+    s.stop_timers(p);
+    s.wipe_session(p);
+    p.last_sent_handshake = 0;
+  }
+}
+
+bool Engine::is_up() const {
+  return s_->up;
+}
+
+// ---- peers
+
+AddPeer Engine::add_peer(Peer& peer, const PublicKey& key, const Now& now) {
+  State& s = *s_;
+  if (s.identity != nullptr && s.identity->static_key.public_key == key) return AddPeer::kOwnKey;
+  if (s.find(key) != nullptr) return AddPeer::kDuplicate;
+
+  std::uint32_t id = static_cast<std::uint32_t>(s.peers.size());
+  if (s.free_ids.empty()) {
+    s.peers.emplace_back();
+  } else {
+    id = s.free_ids.back();
+    s.free_ids.pop_back();
+  }
+  s.peers[id] = std::make_unique<PeerState>(peer, key);
+  PeerState& p = *s.peers[id];
+  p.id = id;
+  p.secrets = s.arenas->peer_secrets.create();
+  p.jitter = s.draw_jitter();
+  s.id_of_key.emplace(key, id);
+  if (peer.slot >= s.id_of_slot.size()) s.id_of_slot.resize(peer.slot + 1, dataplane::kNoPeer);
+  s.id_of_slot[peer.slot] = id;
+  s.wheel.reserve_id(id);
+  peer.requested.store(0, std::memory_order_relaxed);
+  s.arm(p, now.boot);
+  return AddPeer::kAdded;
+}
+
+void Engine::remove_peer(Peer& peer) {
+  if (PeerState* const p = s_->find(peer)) s_->remove(*p);
+}
+
+// Unpublish everything first; the keypairs are freed once no worker can hold them (protocol C4-8).
+void Engine::State::remove(PeerState& p) {
+  const std::uint32_t id = p.id;
+  wheel.cancel(id);
+  wipe_session(p);
+  host.drop_staged(*p.peer);
+  host.endpoint_changed(*p.peer, {}, {});
+  p.peer->requested.store(0, std::memory_order_relaxed);
+  arenas->peer_secrets.destroy(p.secrets);
+  id_of_key.erase(p.public_key);
+  id_of_slot[p.peer->slot] = dataplane::kNoPeer;
+  timestamps_dirty = true;
+  peers[id].reset();
+  free_ids.push_back(id);
+}
+
+Peer* Engine::find_peer(const PublicKey& key) const {
+  PeerState* const p = s_->find(key);
+  return p == nullptr ? nullptr : p->peer;
+}
+
+std::size_t Engine::peer_count() const {
+  return s_->id_of_key.size();
+}
+
+void Engine::set_preshared_key(Peer& peer, const PresharedKey& key, const Now& now) {
+  PeerState* const p = s_->find(peer);
+  if (p == nullptr || p->secrets->preshared_key.bytes == key) return;
+  p->secrets->preshared_key.bytes = key;
+  s_->note(*p, PeerEventKind::kPresharedKeyChanged, now.boot);
+}
+
+PresharedKey Engine::preshared_key(const Peer& peer) const {
+  const PeerState* const p = s_->find(peer);
+  return p == nullptr ? PresharedKey{} : p->secrets->preshared_key.bytes;
+}
+
+void Engine::set_keepalive(Peer& peer, std::uint16_t seconds, const Now& now) {
+  PeerState* const p = s_->find(peer);
+  if (p == nullptr || p->persistent_keepalive == seconds) return;
+  const bool switched_on = p->persistent_keepalive == 0;
+  p->persistent_keepalive = seconds;
+  p->persistent_base = now.boot;
+  if (switched_on && s_->up) s_->keepalive_or_handshake(*p, now);
+  s_->arm(*p, now.boot);
+}
+
+// ---- endpoints
+
+void Engine::set_endpoint(Peer& peer, const Endpoint& remote, const Now& now) {
+  PeerState* const p = s_->find(peer);
+  if (p == nullptr || p->remote == remote) return;
+  s_->set_endpoint(*p, remote, {});
+  s_->note(*p, PeerEventKind::kEndpointSet, now.boot, 0, remote);
+  if (s_->up && s_->host.has_staged(peer) && !State::usable(p->current, now.boot)) {
+    s_->send_initiation(*p, false, now);
+    s_->arm(*p, now.boot);
+  }
+}
+
+void Engine::State::set_endpoint(PeerState& p, const Endpoint& remote, const Endpoint& local) {
+  p.remote = remote;
+  p.local = local;
+  host.endpoint_changed(*p.peer, remote, local);
+}
+
+// An authenticated packet came from `remote` to `local` (protocol C5-5, C5-6).
+void Engine::State::roam(PeerState& p, const Endpoint& remote, const Endpoint& local, BootTime now) {
+  const bool moved = p.remote != remote;
+  if (!moved && p.local == local) return;
+  set_endpoint(p, remote, local);
+  if (moved) note(p, PeerEventKind::kRoamed, now, 0, remote);
+}
+
+void Engine::State::clear_source(PeerState& p) {
+  if (p.local == Endpoint{}) return;
+  set_endpoint(p, p.remote, {});
+}
+
+void Engine::clear_sources() {
+  for (auto& p : s_->peers) {
+    if (p) s_->clear_source(*p);
+  }
+}
+
+void Engine::clear_source(Peer& peer) {
+  if (PeerState* const p = s_->find(peer)) s_->clear_source(*p);
+}
+
+void Engine::on_roamed(PeerRef ref, const Endpoint& remote, const Endpoint& local, const Now& now) {
+  if (PeerState* const p = s_->find(ref)) s_->roam(*p, remote, local, now.boot);
+}
+
+}  // namespace wg::noise

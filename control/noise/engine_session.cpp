@@ -1,0 +1,235 @@
+// Handshakes we start, and the life of sessions: the three key slots of protocol C4-1.
+#include "control/noise/engine.h"
+#include "control/noise/engine_state.h"
+
+namespace wg::noise {
+
+// ---- initiating
+
+// The static-static secret costs an X25519, so it is computed when a peer first needs it: adding a million
+// peers stays cheap.
+const PeerSecrets& Engine::State::ready_secrets(PeerState& p) {
+  if (p.static_static == StaticStatic::kUnknown) {
+    p.secrets->static_static_ok =
+        dh(&p.secrets->static_static, identity->static_key.private_key.bytes, p.public_key);
+    p.static_static = StaticStatic::kKnown;
+  }
+  return *p.secrets;
+}
+
+// False: an event says why not.
+bool Engine::State::may_initiate(PeerState& p, BootTime now) {
+  PeerEventKind reason = PeerEventKind::kNoEndpoint;
+  if (identity == nullptr) {
+    reason = PeerEventKind::kNoPrivateKey;
+  } else if (!ready_secrets(p).static_static_ok) {
+    reason = PeerEventKind::kLowOrderKey;
+  } else if (p.remote.known()) {
+    return true;
+  }
+  note(p, reason, now);
+  return false;
+}
+
+// True when an initiation left. At most one per REKEY_TIMEOUT, whoever asks (protocol C3-3).
+bool Engine::State::send_initiation(PeerState& p, bool is_retry, const Now& now) {
+  if (!up) return false;
+  if (!is_retry) p.attempts = 0;
+  if (p.last_sent_handshake != 0 && elapsed(now.boot, p.last_sent_handshake) < nanoseconds(REKEY_TIMEOUT)) {
+    p.retry_initiates = true;
+    p.retry_at = p.last_sent_handshake + nanoseconds(REKEY_TIMEOUT);
+    return false;
+  }
+  if (!may_initiate(p, now.boot)) {
+    p.retry_initiates = false;
+    p.retry_at = now.boot + nanoseconds(1s);
+    return false;
+  }
+  forget_handshake(p);
+  p.last_sent_handshake = now.boot;
+  p.last_sent_timestamp = tai_after(now.wall, floor, p.last_sent_timestamp);
+  const std::int64_t behind = tai_difference(p.last_sent_timestamp, tai64n_whitened(now.wall));
+  if (behind > static_cast<std::int64_t>(nanoseconds(1s))) {
+    note(p, PeerEventKind::kClockBehind, now.boot, behind);
+  }
+  greatest_sent = std::max(greatest_sent, p.last_sent_timestamp);
+  timestamps_dirty = true;
+
+  const std::uint32_t index = keypairs.reserve([this] { return random.u32(); });
+  p.handshake = arenas->handshakes.create();
+  InitiationMessage message;
+  if (create_initiation(*identity, p.keys(), p.last_sent_timestamp, index, random, p.handshake, &message) !=
+      Verdict::kOk) {
+    keypairs.remove(index);
+    arenas->handshakes.destroy(std::exchange(p.handshake, nullptr));
+    return false;
+  }
+  id_of_handshake.emplace(index, p.id);
+  send(p, kInitiation, {reinterpret_cast<std::uint8_t*>(&message), sizeof message}, now.boot);
+  note(p, PeerEventKind::kInitiationSent, now.boot, p.attempts + 1, p.remote);
+  p.retry_at = 0;
+  p.retransmit_at = now.boot + nanoseconds(REKEY_TIMEOUT) + draw_jitter();
+  return true;
+}
+
+// Timers and byte counters move whether or not the socket takes the message.
+void Engine::State::send(PeerState& p, MessageType type, std::span<std::uint8_t> message, BootTime now) {
+  p.jar.add_macs(message, now);
+  ++sent_messages[type];
+  p.peer->note_sent(now, false);
+  p.peer->tx_bytes.fetch_add(message.size(), std::memory_order_relaxed);
+  p.peer->tx_packets.fetch_add(1, std::memory_order_relaxed);
+  host.send_handshake(p.remote, p.local, message, kHandshakeTos);
+}
+
+void Engine::State::forget_handshake(PeerState& p) {
+  if (p.handshake == nullptr) return;
+  id_of_handshake.erase(p.handshake->local_index);
+  keypairs.remove(p.handshake->local_index);
+  arenas->handshakes.destroy(std::exchange(p.handshake, nullptr));
+}
+
+// ---- requests of the workers
+
+void Engine::on_need_handshake(PeerRef ref, const Now& now) {
+  PeerState* const p = s_->find(ref);
+  if (p == nullptr) return;
+  if (State::usable(p->current, now.boot) && !State::rekey_due(*p->current, now.boot)) {
+    // The session came up while the request was under way.
+    p->peer->requested.fetch_and(~dataplane::kRequestHandshake, std::memory_order_relaxed);
+    if (s_->host.has_staged(*p->peer)) s_->host.release_staged(*p->peer);
+    return;
+  }
+  s_->send_initiation(*p, false, now);
+  if (!s_->up) p->peer->requested.fetch_and(~dataplane::kRequestHandshake, std::memory_order_relaxed);
+  s_->arm(*p, now.boot);
+}
+
+// Protocol C3-6: once per session. The request bit stays set until the next session.
+void Engine::on_key_fresh(PeerRef ref, const Now& now) {
+  PeerState* const p = s_->find(ref);
+  if (p == nullptr || p->sent_lastminute_handshake || p->current == nullptr) return;
+  if (!p->current->i_am_initiator || elapsed(now.boot, p->current->birthdate) < kKeyFreshAfter) {
+    p->peer->requested.fetch_and(~dataplane::kRequestKeyFresh, std::memory_order_relaxed);
+    return;
+  }
+  p->sent_lastminute_handshake = true;
+  s_->send_initiation(*p, false, now);
+  s_->arm(*p, now.boot);
+}
+
+void Engine::on_confirmed(std::uint32_t local_index, const Now& now) {
+  const Keypair* const keypair = s_->keypairs.find(local_index);
+  if (keypair == nullptr) return;
+  PeerState* const p = s_->find(*keypair->peer);
+  if (p == nullptr || p->next != keypair) return;
+  s_->confirm(*p, now);
+}
+
+void Engine::initiate(Peer& peer, const Now& now) {
+  PeerState* const p = s_->find(peer);
+  if (p == nullptr) return;
+  s_->send_initiation(*p, false, now);
+  s_->arm(*p, now.boot);
+}
+
+// ---- key slots
+
+bool Engine::State::usable(const Keypair* keypair, BootTime now) {
+  return keypair != nullptr && elapsed(now, keypair->birthdate) < nanoseconds(REJECT_AFTER_TIME) &&
+         keypair->sending_valid.load(std::memory_order_relaxed) &&
+         keypair->sending_counter.load(std::memory_order_relaxed) < REJECT_AFTER_MESSAGES;
+}
+
+// Protocol C3-5: by time the initiator alone, by messages either.
+bool Engine::State::rekey_due(const Keypair& keypair, BootTime now) {
+  return keypair.sending_counter.load(std::memory_order_relaxed) > REKEY_AFTER_MESSAGES ||
+         (keypair.i_am_initiator && elapsed(now, keypair.birthdate) >= nanoseconds(REKEY_AFTER_TIME));
+}
+
+Keypair* Engine::State::make_keypair(PeerState& p, const SessionKeys& keys, std::uint32_t local_index,
+                                     bool initiator, BootTime now) {
+  Keypair* const keypair = arenas->keypairs.create();
+  keypair->receiving_key = keys.receiving.bytes;
+  keypair->sending_key = keys.sending.bytes;
+  keypair->peer = p.peer;
+  keypair->peer_generation = p.peer->ref().generation;
+  keypair->birthdate = now;
+  keypair->local_index = local_index;
+  keypair->remote_index = keys.remote_index;
+  keypair->i_am_initiator = initiator;
+  keypair->confirmed.store(initiator, std::memory_order_relaxed);
+  return keypair;
+}
+
+// The response proves that the responder has the keys, so they may be used at once.
+void Engine::State::install_as_initiator(PeerState& p, Keypair* keypair) {
+  keypairs.publish(keypair->local_index, keypair);
+  if (p.next != nullptr) {
+    // A session we answered was pending: the peer may have begun to use it.
+    retire(std::exchange(p.previous, std::exchange(p.next, nullptr)));
+    Keypair* const dropped = p.current;
+    set_current(p, keypair);
+    retire(dropped);
+  } else {
+    Keypair* const dropped = std::exchange(p.previous, p.current);
+    set_current(p, keypair);
+    retire(dropped);
+  }
+}
+
+// Receiving only, until the first data on it confirms it; we go on sending with `current` (protocol C4-2).
+void Engine::State::install_as_responder(PeerState& p, Keypair* keypair) {
+  retire(std::exchange(p.next, keypair));
+  retire(std::exchange(p.previous, nullptr));
+  keypairs.publish(keypair->local_index, keypair);
+}
+
+void Engine::State::confirm(PeerState& p, const Now& now) {
+  Keypair* const dropped = std::exchange(p.previous, p.current);
+  set_current(p, std::exchange(p.next, nullptr));
+  retire(dropped);
+  forget_handshake(p);  // ours in flight is no longer wanted
+  handshake_complete(p, now);
+  host.release_staged(*p.peer);
+  arm(p, now.boot);
+}
+
+void Engine::State::set_current(PeerState& p, Keypair* keypair) {
+  p.current = keypair;
+  p.peer->current.store(keypair, std::memory_order_release);
+}
+
+// Unpublished here; freed, and thereby wiped, when no worker can hold it any more.
+void Engine::State::retire(Keypair* keypair) {
+  if (keypair == nullptr) return;
+  keypairs.remove(keypair->local_index);
+  host.retire([arena = arenas, keypair] { arena->keypairs.destroy(keypair); });
+}
+
+void Engine::State::session_derived(PeerState& p, BootTime now) {
+  p.zero_keys_at = now + kZeroKeysAfter;
+}
+
+void Engine::State::handshake_complete(PeerState& p, const Now& now) {
+  const bool first = p.last_handshake_wall == 0 || p.previous == nullptr;
+  p.retransmit_at = 0;
+  p.retry_at = 0;
+  p.attempts = 0;
+  p.sent_lastminute_handshake = false;
+  p.last_handshake_wall = now.wall;
+  p.peer->requested.store(0, std::memory_order_relaxed);
+  note(p, first ? PeerEventKind::kSessionUp : PeerEventKind::kRekeyed, now.boot,
+       p.current->i_am_initiator ? 1 : 0, p.remote);
+}
+
+void Engine::State::wipe_session(PeerState& p) {
+  forget_handshake(p);
+  Keypair* const current = p.current;
+  set_current(p, nullptr);
+  retire(std::exchange(p.previous, nullptr));
+  retire(current);
+  retire(std::exchange(p.next, nullptr));
+}
+
+}  // namespace wg::noise

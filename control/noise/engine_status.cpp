@@ -1,0 +1,131 @@
+// What the engine tells about itself, and what it keeps over a restart.
+#include "control/noise/engine.h"
+#include "control/noise/engine_state.h"
+
+namespace wg::noise {
+
+// ---- status
+
+PeerStatus Engine::peer_status(const Peer& peer, const Now& now) const {
+  PeerStatus status;
+  const PeerState* const p = s_->find(peer);
+  if (p == nullptr) return status;
+  status.public_key = p->public_key;
+  status.remote = p->remote;
+  status.local = p->local;
+  status.last_handshake_wall = p->last_handshake_wall;
+  status.persistent_keepalive = p->persistent_keepalive;
+  status.has_preshared_key = !is_zero(p->secrets->preshared_key.bytes);
+  status.handshake_in_flight = p->retransmit_at != 0;
+  status.attempts = status.handshake_in_flight ? p->attempts + 1u : 0;
+  status.session_unconfirmed = p->next != nullptr;
+  if (p->current != nullptr) {
+    status.session_age = elapsed(now.boot, p->current->birthdate);
+    status.has_session = status.session_age < nanoseconds(REJECT_AFTER_TIME);
+    status.i_am_initiator = p->current->i_am_initiator;
+  }
+  status.has_cookie = p->jar.has_cookie(now.boot);
+  if (p->has_refusal) status.last_refusal = p->last_refusal;
+  status.last_refusal_at = p->last_refusal_at;
+  return status;
+}
+
+std::vector<PeerEvent> Engine::peer_events(const Peer& peer) const {
+  const PeerState* const p = s_->find(peer);
+  return p == nullptr ? std::vector<PeerEvent>{} : p->events.list();
+}
+
+std::vector<Refusal> Engine::recent_refusals() const {
+  return {s_->refusals.begin(), s_->refusals.end()};
+}
+
+std::uint64_t Engine::count(Outcome outcome) const {
+  return s_->counts[static_cast<std::size_t>(outcome)];
+}
+std::uint64_t Engine::sent(unsigned message_type) const {
+  return message_type < s_->sent_messages.size() ? s_->sent_messages[message_type] : 0;
+}
+
+std::size_t Engine::memory_bytes() const {
+  const State& s = *s_;
+  constexpr std::size_t kMapNode = 2 * sizeof(void*);  // next pointer and allocator header
+  return sizeof(State) + s.peers.capacity() * sizeof(void*) + s.id_of_key.size() * (sizeof(PeerState) + 16) +
+         s.id_of_key.size() * (sizeof(PublicKey) + 16 + kMapNode) +
+         s.id_of_key.bucket_count() * sizeof(void*) + s.id_of_handshake.size() * (8 + 8 + kMapNode) +
+         s.id_of_handshake.bucket_count() * sizeof(void*) + s.id_of_slot.capacity() * 4 +
+         s.free_ids.capacity() * 4 + s.wheel.memory_bytes() + s.limiter.memory_bytes() +
+         s.queue.memory_bytes() + s.cookied_queue.memory_bytes() + s.arenas->keypairs.memory_bytes() +
+         s.arenas->handshakes.memory_bytes() + s.arenas->peer_secrets.memory_bytes() +
+         s.arenas->identities.memory_bytes();
+}
+
+// ---- restart safety
+
+namespace {
+
+constexpr std::array<std::uint8_t, 8> kMagic{'L', 'G', 'T', 'A', 'I', '6', '4', 1};
+constexpr std::size_t kRecord = kKeySize + sizeof(Tai64n);
+constexpr std::size_t kFixed = kMagic.size() + sizeof(Tai64n);
+
+template <std::size_t n>
+void append(std::vector<std::uint8_t>& out, const std::array<std::uint8_t, n>& bytes) {
+  const std::size_t at = out.size();
+  out.resize(at + n);
+  std::memcpy(out.data() + at, bytes.data(), n);
+}
+template <std::size_t n>
+std::array<std::uint8_t, n> take(Bytes& in) {
+  std::array<std::uint8_t, n> bytes;
+  std::memcpy(bytes.data(), in.data(), n);
+  in = in.subspan(n);
+  return bytes;
+}
+
+}  // namespace
+
+// magic and version | floor | (public key | latest timestamp)* | BLAKE2s of all before.
+std::vector<std::uint8_t> Engine::export_timestamps() const {
+  const State& s = *s_;
+  std::vector<std::uint8_t> out;
+  out.reserve(kFixed + s.id_of_key.size() * kRecord + sizeof(Hash));
+  append(out, kMagic);
+  append(out, std::max(s.floor, s.greatest_sent));
+  for (const auto& p : s.peers) {
+    if (!p || p->latest_timestamp == Tai64n{}) continue;
+    append(out, p->public_key);
+    append(out, p->latest_timestamp);
+  }
+  append(out, hash(out));
+  s.timestamps_dirty = false;
+  return out;
+}
+
+bool Engine::import_timestamps(Bytes bytes) {
+  if (bytes.size() < kFixed + sizeof(Hash) || (bytes.size() - kFixed - sizeof(Hash)) % kRecord != 0) {
+    return false;
+  }
+  Bytes checksum = bytes.last(sizeof(Hash));
+  Bytes rest = bytes.first(bytes.size() - sizeof(Hash));
+  if (hash(rest) != take<sizeof(Hash)>(checksum) || take<8>(rest) != kMagic) return false;
+  State& s = *s_;
+  s.floor = std::max(s.floor, take<sizeof(Tai64n)>(rest));
+  while (!rest.empty()) {
+    const auto key = take<kKeySize>(rest);
+    const auto stamp = take<sizeof(Tai64n)>(rest);
+    if (PeerState* const p = s.find(key)) p->latest_timestamp = std::max(p->latest_timestamp, stamp);
+  }
+  return true;
+}
+
+bool Engine::timestamps_changed() const {
+  return s_->timestamps_dirty;
+}
+
+void Engine::reset_timestamp(Peer& peer) {
+  PeerState* const p = s_->find(peer);
+  if (p == nullptr) return;
+  p->latest_timestamp = {};
+  s_->timestamps_dirty = true;
+}
+
+}  // namespace wg::noise

@@ -1,0 +1,205 @@
+// The timers of protocol C.3. They are lazy: workers store timestamps in dataplane::Peer and the engine looks
+// at them when the peer's one wheel entry falls due.
+//
+//   retransmit            5 s + jitter after each initiation; gives up after 20
+//   passive keepalive     10 s after the first data received since we last sent anything
+//   new handshake         15 s + jitter after the first data sent since we last received anything
+//   zero keys             540 s after the last session was derived
+//   persistent keepalive  its interval after the last packet either way
+#include <algorithm>
+
+#include "control/noise/engine.h"
+#include "control/noise/engine_state.h"
+
+namespace wg::noise {
+
+namespace {
+
+BootTime load(const std::atomic<BootTime>& timestamp) {
+  return timestamp.load(std::memory_order_relaxed);
+}
+
+// Data came and nothing was sent since.
+bool unanswered(const PeerState& p) {
+  return load(p.peer->unanswered_received) > load(p.peer->last_sent);
+}
+
+// The second keepalive of C3-7 is still wanted: nothing was sent after the first.
+bool another_wanted(const PeerState& p) {
+  return p.another_keepalive_at != 0 &&
+         load(p.peer->last_sent) + nanoseconds(KEEPALIVE_TIMEOUT) <= p.another_keepalive_at;
+}
+
+// 0: nothing is due.
+BootTime passive_keepalive_due(const PeerState& p) {
+  if (another_wanted(p)) return p.another_keepalive_at;
+  return unanswered(p) ? load(p.peer->unanswered_received) + nanoseconds(KEEPALIVE_TIMEOUT) : 0;
+}
+
+BootTime new_handshake_due(const PeerState& p) {
+  const BootTime since = load(p.peer->unanswered_sent);
+  if (since == 0 || load(p.peer->last_received) >= since) return 0;
+  return since + kNewHandshakeAfter + p.jitter;
+}
+
+BootTime persistent_keepalive_due(const PeerState& p) {
+  if (p.persistent_keepalive == 0) return 0;
+  const BootTime last = std::max({load(p.peer->last_sent), load(p.peer->last_received), p.persistent_base});
+  return last + nanoseconds(std::chrono::seconds(p.persistent_keepalive));
+}
+
+bool due(BootTime deadline, BootTime now) {
+  return deadline != 0 && deadline <= now;
+}
+
+}  // namespace
+
+std::uint32_t Engine::State::draw_jitter() {
+  return static_cast<std::uint32_t>(std::uint64_t{random.u32()} * kMaxJitter >> 32);
+}
+
+// ---- time
+
+void Engine::advance(const Now& now) {
+  State& s = *s_;
+  s.look_at_clock(now);
+  if (s.limiter.sources() > 0) s.limiter.sweep(now.boot);
+  s.wheel.advance(now.boot, [&](std::uint32_t id) { s.fire(*s.peers[id], now); });
+}
+
+BootTime Engine::next_deadline() const {
+  const BootTime wheel = s_->wheel.next_deadline();
+  if (s_->limiter.sources() == 0) return wheel;
+  const BootTime sweep = s_->limiter.next_sweep();
+  return wheel == 0 ? sweep : std::min(wheel, sweep);
+}
+
+// Boottime and wall clock run side by side unless somebody steps the latter.
+void Engine::State::look_at_clock(const Now& now) {
+  const auto offset = static_cast<std::int64_t>(now.wall - now.boot);
+  const std::int64_t jump = offset - clock_offset;
+  constexpr auto kWorthTelling = static_cast<std::int64_t>(nanoseconds(10s));
+  if (clock_seen && jump < kWorthTelling && jump > -kWorthTelling) return;
+  if (clock_seen) host.event(nullptr, {now.boot, jump, {}, PeerEventKind::kClockJumped, 1});
+  clock_offset = offset;
+  clock_seen = true;
+}
+
+// ---- a peer's entry fell due
+
+void Engine::State::fire(PeerState& p, const Now& now) {
+  if (!up) return;
+  if (due(p.zero_keys_at, now.boot)) {
+    p.zero_keys_at = 0;
+    wipe_session(p);
+    note(p, PeerEventKind::kExpired, now.boot);
+  }
+  if (due(p.retransmit_at, now.boot)) retransmit(p, now);
+  if (due(p.retry_at, now.boot)) retry(p, now);
+  if (due(passive_keepalive_due(p), now.boot)) passive_keepalive(p, now);
+  if (due(new_handshake_due(p), now.boot)) new_handshake(p, now);
+  if (due(persistent_keepalive_due(p), now.boot)) persistent_keepalive(p, now);
+  arm(p, now.boot);
+}
+
+// Protocol C3-2.
+void Engine::State::retransmit(PeerState& p, const Now& now) {
+  p.retransmit_at = 0;
+  p.peer->requested.fetch_and(~dataplane::kRequestHandshake, std::memory_order_relaxed);
+  if (p.attempts > kMaxRetries) {
+    note(p, PeerEventKind::kGaveUp, now.boot, p.attempts + 1, p.remote);
+    p.attempts = 0;
+    host.drop_staged(*p.peer);
+    p.another_keepalive_at = 0;
+    p.peer->unanswered_received.store(0, std::memory_order_relaxed);
+    if (p.zero_keys_at == 0) p.zero_keys_at = now.boot + kZeroKeysAfter;
+    return;
+  }
+  ++p.attempts;
+  clear_source(p);  // the address we used may have gone (protocol C3-4)
+  send_initiation(p, true, now);
+}
+
+// A request that was refused: let the workers ask again, and initiate if the reason was REKEY_TIMEOUT and
+// the need is still there.
+void Engine::State::retry(PeerState& p, const Now& now) {
+  p.retry_at = 0;
+  p.peer->requested.fetch_and(~dataplane::kRequestHandshake, std::memory_order_relaxed);
+  if (!p.retry_initiates || p.retransmit_at != 0) return;
+  const bool wanted = !usable(p.current, now.boot) ? host.has_staged(*p.peer) || p.attempts > 0
+                                                   : rekey_due(*p.current, now.boot);
+  if (wanted) send_initiation(p, true, now);
+}
+
+// Protocol C3-7. Data that came while this keepalive was due wants another one 10 s from now.
+void Engine::State::passive_keepalive(PeerState& p, const Now& now) {
+  const bool need_another = another_wanted(p)
+                                ? unanswered(p)
+                                : load(p.peer->last_data_received) > load(p.peer->unanswered_received);
+  p.peer->unanswered_received.store(0, std::memory_order_relaxed);
+  keepalive_or_handshake(p, now);
+  p.another_keepalive_at = need_another ? now.boot + nanoseconds(KEEPALIVE_TIMEOUT) : 0;
+}
+
+void Engine::State::new_handshake(PeerState& p, const Now& now) {
+  p.peer->unanswered_sent.store(0, std::memory_order_relaxed);  // the next data sent arms it again
+  p.jitter = draw_jitter();
+  note(p, PeerEventKind::kUnresponsive, now.boot, 0, p.remote);
+  clear_source(p);
+  send_initiation(p, false, now);
+}
+
+void Engine::State::persistent_keepalive(PeerState& p, const Now& now) {
+  p.persistent_base = now.boot;
+  keepalive_or_handshake(p, now);
+}
+
+void Engine::State::keepalive_or_handshake(PeerState& p, const Now& now) {
+  if (usable(p.current, now.boot)) {
+    host.send_keepalive(*p.peer);
+    if (!rekey_due(*p.current, now.boot)) return;
+  }
+  send_initiation(p, false, now);
+}
+
+void Engine::State::stop_timers(PeerState& p) {
+  p.retransmit_at = p.retry_at = p.zero_keys_at = p.another_keepalive_at = 0;
+  p.attempts = 0;
+  p.sent_lastminute_handshake = false;
+  p.peer->unanswered_received.store(0, std::memory_order_relaxed);
+  p.peer->unanswered_sent.store(0, std::memory_order_relaxed);
+  p.peer->requested.store(0, std::memory_order_relaxed);
+  wheel.cancel(p.id);
+}
+
+// ---- arming
+
+// Earliest moment at which the peer needs a look; 0: none.
+BootTime Engine::State::next_due(const PeerState& p, BootTime now) const {
+  BootTime earliest = 0;
+  const auto consider = [&earliest](BootTime deadline) {
+    if (deadline != 0 && (earliest == 0 || deadline < earliest)) earliest = deadline;
+  };
+  consider(p.retransmit_at);
+  consider(p.retry_at);
+  consider(p.zero_keys_at);
+  consider(passive_keepalive_due(p));
+  consider(new_handshake_due(p));
+  consider(persistent_keepalive_due(p));
+  // Workers may note packets of a live session at any time.
+  const bool live = p.current != nullptr &&
+                    elapsed(now, p.current->birthdate) < nanoseconds(REJECT_AFTER_TIME) + kWatchInterval;
+  if (live) consider(now + kWatchInterval);
+  return earliest;
+}
+
+// A later deadline leaves the entry where it is: it fires early once and is armed again.
+void Engine::State::arm(PeerState& p, BootTime now) {
+  if (!up) return;
+  const BootTime deadline = next_due(p, now);
+  if (deadline == 0) return;
+  const BootTime scheduled = wheel.deadline(p.id);
+  if (scheduled == 0 || deadline < scheduled) wheel.schedule(p.id, deadline);
+}
+
+}  // namespace wg::noise

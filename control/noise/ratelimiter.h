@@ -1,0 +1,56 @@
+// Token bucket per source: 20 handshakes per second with a burst of 5, keyed by IPv4 address or IPv6 /64
+// (protocol C2-5). Bounded: 65 536 sources; full refuses new ones. Entries idle for a second are swept.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <unordered_map>
+
+#include "control/noise/types.h"
+
+namespace wg::noise {
+
+class RateLimiter {
+ public:
+  static constexpr std::uint64_t kPerSecond = 20;
+  static constexpr std::uint64_t kBurst = 5;
+  static constexpr std::size_t kMaxSources = 65536;
+
+  explicit RateLimiter(Random& random);
+
+  // Takes one token of the source's bucket. False: empty, or no room for another source.
+  [[nodiscard]] bool allow(const IpAddress& source, BootTime now);
+  // Drops idle sources; runs at most once per second, so it may be called at any rate.
+  void sweep(BootTime now);
+  [[nodiscard]] BootTime next_sweep() const noexcept { return last_sweep_ + kIdle; }
+  [[nodiscard]] std::size_t sources() const noexcept { return buckets_.size(); }
+  [[nodiscard]] std::size_t memory_bytes() const noexcept;
+
+ private:
+  static constexpr BootTime kIdle = 1'000'000'000;
+  static constexpr std::uint64_t kTokenNs = 1'000'000'000 / kPerSecond;
+  static constexpr std::uint64_t kMaxNs = kTokenNs * kBurst;
+
+  struct SourceKey {
+    std::uint64_t prefix = 0;
+    bool v6 = false;
+    friend bool operator==(const SourceKey&, const SourceKey&) = default;
+  };
+  // Keyed hash: sources are the attacker's choice.
+  struct SourceHash {
+    std::array<std::uint8_t, 16> seed;
+    std::size_t operator()(const SourceKey& key) const noexcept;
+  };
+  struct Bucket {
+    BootTime last = 0;
+    std::uint64_t tokens_ns = 0;
+  };
+
+  static SourceKey key_of(const IpAddress& source);
+  static SourceHash seeded(Random& random);
+
+  std::unordered_map<SourceKey, Bucket, SourceHash> buckets_;
+  BootTime last_sweep_ = 0;
+};
+
+}  // namespace wg::noise

@@ -1,0 +1,118 @@
+// Memory for secrets: locked into RAM, left out of core dumps, zero in a forked child, wiped on free.
+//
+// A slab allocator of one type, for private keys, handshakes in flight and sessions. Not thread-safe: only
+// the control thread allocates and frees (workers merely read what was published).
+#pragma once
+
+#include <sys/mman.h>
+
+#include <cstddef>
+#include <memory>
+#include <new>
+#include <utility>
+#include <vector>
+
+#include "control/noise/primitives.h"
+
+namespace wg::noise {
+
+// Owns anonymous pages with the protections above. Locking may fail under RLIMIT_MEMLOCK: the pages are
+// then used unlocked and locked() tells so, because refusing to run would not protect anyone.
+class SecretPages {
+ public:
+  explicit SecretPages(std::size_t size) : size_(size) {
+    void* const m = mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (m == MAP_FAILED) throw std::bad_alloc();
+    memory_ = m;
+    locked_ = mlock(memory_, size_) == 0;
+    madvise(memory_, size_, MADV_DONTDUMP);
+    madvise(memory_, size_, MADV_WIPEONFORK);
+  }
+  SecretPages(SecretPages&& other) noexcept
+      : memory_(std::exchange(other.memory_, nullptr)), size_(other.size_), locked_(other.locked_) {}
+  SecretPages(const SecretPages&) = delete;
+  SecretPages& operator=(const SecretPages&) = delete;
+  ~SecretPages() {
+    if (memory_ == nullptr) return;
+    wipe(memory_, size_);
+    munmap(memory_, size_);
+  }
+
+  [[nodiscard]] std::byte* data() const noexcept { return static_cast<std::byte*>(memory_); }
+  [[nodiscard]] std::size_t size() const noexcept { return size_; }
+  [[nodiscard]] bool locked() const noexcept { return locked_; }
+
+ private:
+  void* memory_ = nullptr;
+  std::size_t size_;
+  bool locked_ = false;
+};
+
+template <typename T>
+class SecretArena {
+ public:
+  SecretArena() = default;
+  SecretArena(const SecretArena&) = delete;
+  SecretArena& operator=(const SecretArena&) = delete;
+
+  template <typename... Arguments>
+  [[nodiscard]] T* create(Arguments&&... arguments) {
+    if (free_.empty()) add_slab();
+    std::byte* const place = free_.back();
+    T* const object = new (place) T(std::forward<Arguments>(arguments)...);
+    free_.pop_back();
+    ++live_;
+    return object;
+  }
+
+  void destroy(T* object) noexcept {
+    if (object == nullptr) return;
+    object->~T();
+    wipe(static_cast<void*>(object), sizeof(T));
+    free_.push_back(reinterpret_cast<std::byte*>(object));  // capacity reserved in add_slab()
+    --live_;
+  }
+
+  [[nodiscard]] std::size_t live() const noexcept { return live_; }
+  [[nodiscard]] std::size_t memory_bytes() const noexcept {
+    return slabs_.size() * kSlabBytes + free_.capacity() * sizeof(std::byte*);
+  }
+  [[nodiscard]] bool locked() const noexcept {
+    for (const auto& slab : slabs_) {
+      if (!slab.locked()) return false;
+    }
+    return true;
+  }
+
+ private:
+  static constexpr std::size_t kStride = (sizeof(T) + alignof(T) - 1) / alignof(T) * alignof(T);
+  static constexpr std::size_t kSlabBytes = 64 * 1024;
+  static constexpr std::size_t kPerSlab = kSlabBytes / kStride;
+  static_assert(kPerSlab > 0 && alignof(T) <= 4096);
+
+  void add_slab() {
+    slabs_.emplace_back(kSlabBytes);
+    free_.reserve(slabs_.size() * kPerSlab);
+    for (std::size_t i = kPerSlab; i-- > 0;) free_.push_back(slabs_.back().data() + i * kStride);
+  }
+
+  std::vector<SecretPages> slabs_;
+  std::vector<std::byte*> free_;
+  std::size_t live_ = 0;
+};
+
+// Owning pointer into an arena that outlives it.
+template <typename T>
+struct SecretDeleter {
+  SecretArena<T>* arena = nullptr;
+  void operator()(T* object) const noexcept { arena->destroy(object); }
+};
+template <typename T>
+using SecretPtr = std::unique_ptr<T, SecretDeleter<T>>;
+
+template <typename T>
+SecretPtr<T> make_secret(SecretArena<T>& arena) {
+  return SecretPtr<T>(arena.create(), SecretDeleter<T>{&arena});
+}
+
+}  // namespace wg::noise

@@ -1,0 +1,84 @@
+// One timer per peer for a million peers: a hierarchical timing wheel of 7 levels of 64 slots.
+//
+// A tick is 2^20 ns (about 1 ms). An entry sits on the level of the highest base-64 digit in which its tick
+// differs from the current one, so every entry of a level lies ahead within the same digit above and no slot
+// ever wraps. Insert, cancel and find-next are O(1); an entry moves down at most 6 times before it fires.
+// Laziness is the caller's: a timer pushed to later is left where it is and looked at when it fires.
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <vector>
+
+#include "dataplane/session/limits.h"
+
+namespace wg::noise {
+
+class TimingWheel {
+ public:
+  static constexpr unsigned kTickShift = 20;
+  static constexpr BootTime kTick = BootTime{1} << kTickShift;
+
+  TimingWheel();
+
+  // Ids are dense, chosen by the caller.
+  void reserve_id(std::uint32_t id);
+  // Replaces an earlier schedule of `id`. Never fires before `deadline`, at most one tick after it.
+  void schedule(std::uint32_t id, BootTime deadline);
+  void cancel(std::uint32_t id);
+  // Deadline of `id` rounded up to a tick; 0: not scheduled.
+  [[nodiscard]] BootTime deadline(std::uint32_t id) const;
+
+  // Calls fire(id) for everything due, in tick order; an entry is unscheduled before its call. A deadline
+  // set from within that is already past fires in the next advance().
+  template <typename Fire>
+  void advance(BootTime now, Fire&& fire) {
+    const std::uint64_t target = now >> kTickShift;
+    for (std::uint64_t tick = next_tick(); tick != 0 && tick <= target; tick = next_tick()) {
+      const unsigned slot = slot_at(tick);
+      current_ = tick;
+      while (heads_[slot] != kNone) {
+        const std::uint32_t id = heads_[slot];
+        const std::uint64_t due = nodes_[id].tick;
+        unlink(id);
+        if (due <= current_) {
+          fire(id);
+        } else {
+          link(id, due);
+        }
+      }
+    }
+    if (target > current_) current_ = target;
+  }
+
+  // Earliest moment at which advance() has something to do (possibly only moving entries down); 0: never.
+  [[nodiscard]] BootTime next_deadline() const { return next_tick() << kTickShift; }
+  [[nodiscard]] std::size_t memory_bytes() const { return nodes_.capacity() * sizeof(Node); }
+
+ private:
+  static constexpr unsigned kLevels = 7;
+  static constexpr unsigned kDigitBits = 6;
+  static constexpr unsigned kSlots = 1u << kDigitBits;
+  static constexpr std::uint32_t kNone = 0xffffffff;
+  static constexpr std::uint64_t kMaxTick = (std::uint64_t{1} << (kLevels * kDigitBits)) - 1;
+
+  struct Node {
+    std::uint64_t tick = 0;  // 0: not scheduled
+    std::uint32_t next = kNone;
+    std::uint32_t previous = kNone;
+    std::uint32_t slot = 0;
+  };
+
+  [[nodiscard]] std::uint64_t next_tick() const;  // 0: the wheel is empty
+  [[nodiscard]] unsigned slot_at(std::uint64_t tick) const;
+  void link(std::uint32_t id, std::uint64_t tick);
+  void unlink(std::uint32_t id);
+
+  std::vector<Node> nodes_;
+  std::array<std::uint32_t, kLevels * kSlots> heads_;
+  std::array<std::uint64_t, kLevels> occupied_{};  // bit d: slot d of the level is not empty
+  std::uint64_t current_ = 0;
+};
+
+}  // namespace wg::noise
