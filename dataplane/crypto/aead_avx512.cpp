@@ -50,9 +50,6 @@ constexpr int kSmallBlocks = 32;  // blocks of keystream, the one-time keys incl
 struct Work {
   Batch batch;
   ChachaWork chacha;
-  LaneGroup<1> short_groups[4];
-  LaneGroup<2> middle_groups[2];
-  LaneGroup<4> long_groups[4];
   TagColumns tags;
   alignas(64) std::uint8_t keystream[kSmallBlocks][kBlock];  // small batches
   int first_block[kSmallBatch];  // small batches: packet -> its block 0 in keystream; the kept blocks follow
@@ -82,15 +79,6 @@ void set_order(const AeadOp* ops, int count, std::uint8_t* order) {
   for (int i = 1; i < count; ++i) differences |= ops[i].length ^ ops[0].length;
   if (differences != 0) return sort_by_length(ops, count, order);
   for (int i = 0; i < count; ++i) order[i] = static_cast<std::uint8_t>(i);
-}
-
-WG_INLINE void set_packet(Batch& batch, int position, const AeadOp& op) {
-  batch.data[position] = op.data;
-  batch.length[position] = op.length;
-  batch.length32[position] = op.length;
-  batch.counter_low[position] = static_cast<std::uint32_t>(op.counter);
-  batch.counter_high[position] = static_cast<std::uint32_t>(op.counter >> 32);
-  batch.key[position] = op.key;
 }
 
 // Fills the batch and repeats the last packet up to a whole number of groups of `multiple` lanes.
@@ -163,7 +151,7 @@ OneTimeKey one_time_key(const OneTimeKeys* keys, int position) {
 void tag_alone(const Batch& batch, int position, const OneTimeKey& key, TagColumns& tags) {
   const std::uint64_t length = batch.length[position];
   const Tag128 tag = poly_blocks(length) <= kScalarBlocks
-                         ? ScalarPoly1305(key).tag(batch.data[position], length)
+                         ? scalar_poly1305::tag(batch.data[position], length, key)
                          : tag_of_message(batch.data[position], length, key);
   tags.low[position] = tag.low;
   tags.high[position] = tag.high;
@@ -184,17 +172,14 @@ int tag_groups(Work& work, int first) {
   const int left = batch.count - first;
   const auto longest = [&](int count) { return poly_blocks(batch.length[first + count - 1]); };
 
-  if (left > 24 && longest(32) <= 8)
-    return tag_short_packets<1, 4>(batch, first, keys, work.short_groups, work.tags), 32;
-  if (left > 8 && longest(16) <= 8)
-    return tag_short_packets<1, 2>(batch, first, keys, work.short_groups, work.tags), 16;
-  if (left > 8 && longest(16) <= 16)
-    return tag_short_packets<2, 2>(batch, first, keys, work.middle_groups, work.tags), 16;
-  if (left > 24) return tag_long_packets<4>(batch, first, keys, work.long_groups, work.tags), 32;
-  if (left > 16) return tag_long_packets<3>(batch, first, keys, work.long_groups, work.tags), 24;
-  if (left > 8) return tag_long_packets<2>(batch, first, keys, work.long_groups, work.tags), 16;
-  if (longest(8) <= 4) return tag_short_packets<1, 1>(batch, first, keys, work.short_groups, work.tags), 8;
-  return tag_long_packets<1>(batch, first, keys, work.long_groups, work.tags), 8;
+  if (left > 24 && longest(32) <= 8) return tag_short_packets<1, 4>(batch, first, keys, work.tags), 32;
+  if (left > 8 && longest(16) <= 8) return tag_short_packets<1, 2>(batch, first, keys, work.tags), 16;
+  if (left > 8 && longest(16) <= 16) return tag_short_packets<2, 2>(batch, first, keys, work.tags), 16;
+  if (left > 24) return tag_long_packets<4>(batch, first, keys, work.tags), 32;
+  if (left > 16) return tag_long_packets<3>(batch, first, keys, work.tags), 24;
+  if (left > 8) return tag_long_packets<2>(batch, first, keys, work.tags), 16;
+  if (longest(8) <= 4) return tag_short_packets<1, 1>(batch, first, keys, work.tags), 8;
+  return tag_long_packets<1>(batch, first, keys, work.tags), 8;
 }
 
 void compute_tags(Work& work) {
@@ -209,30 +194,6 @@ void compute_tags(Work& work) {
       tag_alone(batch, i, one_time_key(work.chacha.keys, i), work.tags);
     first += count;
   }
-}
-
-// ---- Tags at the end of the payloads
-
-void write_tags(const Batch& batch, const TagColumns& tags) {
-  for (int i = 0; i < batch.count; ++i) {
-    std::uint8_t* tag = batch.data[i] + batch.length[i];
-    __builtin_memcpy(tag, &tags.low[i], 8);
-    __builtin_memcpy(tag + 8, &tags.high[i], 8);
-  }
-}
-
-// No branch on a tag: the outcome is data until the caller looks at it.
-std::size_t check_tags(const Batch& batch, const TagColumns& tags, AeadOp* ops) {
-  std::size_t authentic = 0;
-  for (int i = 0; i < batch.count; ++i) {
-    std::uint64_t tag[2];
-    __builtin_memcpy(tag, batch.data[i] + batch.length[i], sizeof tag);
-    const std::uint64_t difference = (tag[0] ^ tags.low[i]) | (tag[1] ^ tags.high[i]);
-    const std::uint32_t equal = difference == 0;
-    ops[batch.order[i]].authentic = equal;
-    authentic += equal;
-  }
-  return authentic;
 }
 
 // ---- Wiping

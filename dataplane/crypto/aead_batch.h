@@ -23,14 +23,55 @@ struct Batch {
   int count;
 };
 
+// The vector variants are compiled with different flags, so a function both include must never exist out of
+// line: the linker would keep one copy for the whole program. Hence always_inline for everything in the
+// shared headers.
+#define WG_INLINE [[gnu::always_inline]] inline
+
 // Blocks Poly1305 sees: the payload padded to 16 bytes, and the length block (RFC 8439 section 2.8).
-inline int poly_blocks(std::uint64_t length) {
+WG_INLINE int poly_blocks(std::uint64_t length) {
   return static_cast<int>((length + 15) / 16 + 1);
 }
 
 // Blocks of keystream the payload needs.
-inline int chacha_blocks(std::uint64_t length) {
+WG_INLINE int chacha_blocks(std::uint64_t length) {
   return static_cast<int>((length + 63) / 64);
+}
+
+WG_INLINE void set_packet(Batch& batch, int position, const AeadOp& op) {
+  batch.data[position] = op.data;
+  batch.length[position] = op.length;
+  batch.length32[position] = op.length;
+  batch.counter_low[position] = static_cast<std::uint32_t>(op.counter);
+  batch.counter_high[position] = static_cast<std::uint32_t>(op.counter >> 32);
+  batch.key[position] = op.key;
+}
+
+struct TagColumns {
+  alignas(64) std::uint64_t low[kBatchSize];
+  alignas(64) std::uint64_t high[kBatchSize];
+};
+
+WG_INLINE void write_tags(const Batch& batch, const TagColumns& tags) {
+  for (int i = 0; i < batch.count; ++i) {
+    std::uint8_t* tag = batch.data[i] + batch.length[i];
+    __builtin_memcpy(tag, &tags.low[i], 8);
+    __builtin_memcpy(tag + 8, &tags.high[i], 8);
+  }
+}
+
+// No branch on a tag: the outcome is data until the caller looks at it.
+WG_INLINE std::size_t check_tags(const Batch& batch, const TagColumns& tags, AeadOp* ops) {
+  std::size_t authentic = 0;
+  for (int i = 0; i < batch.count; ++i) {
+    std::uint64_t tag[2];
+    __builtin_memcpy(tag, batch.data[i] + batch.length[i], sizeof tag);
+    const std::uint64_t difference = (tag[0] ^ tags.low[i]) | (tag[1] ^ tags.high[i]);
+    const std::uint32_t equal = difference == 0;
+    ops[batch.order[i]].authentic = equal;
+    authentic += equal;
+  }
+  return authentic;
 }
 
 }  // namespace wg::crypto

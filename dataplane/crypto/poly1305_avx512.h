@@ -7,11 +7,11 @@
 
 #include <cstdint>
 
+#include "dataplane/crypto/aead_batch.h"
+
 namespace wg::crypto::avx512 {
 
 using Vec = __m512i;
-
-#define WG_INLINE [[gnu::always_inline]] inline
 
 WG_INLINE Vec load(const void* address) {
   return _mm512_loadu_si512(address);

@@ -31,11 +31,6 @@ struct alignas(64) OneTimeKeys {
   std::uint64_t pad_high[kPolyLanes];
 };
 
-struct TagColumns {
-  alignas(64) std::uint64_t low[kBatchSize];
-  alignas(64) std::uint64_t high[kBatchSize];
-};
-
 // 4 blocks of 8 packets: block b is (word[2b], word[2b+1]) as low and high 64 bits of each lane.
 struct Chunk {
   Vec word[8];
@@ -292,7 +287,8 @@ WG_INLINE void put_tags(const LaneGroup<Step>& g, int first, TagColumns& tags) {
 // carries.
 template <int Step, int Groups>
 [[gnu::noinline]] void tag_short_packets(const Batch& batch, int first, const OneTimeKeys* keys,
-                                         LaneGroup<Step>* g, TagColumns& tags) {
+                                         TagColumns& tags) {
+  LaneGroup<Step> g[Groups];
   const std::uint64_t longest = batch.length[first + kPolyLanes * Groups - 1];
   const int chunks = chunks_of(longest);
   // Blocks no lane has: the first chunk of the longest packet need not be whole.
@@ -312,7 +308,8 @@ template <int Step, int Groups>
 // Long packets: edges are batched over the groups, the loop between them runs group by group.
 template <int Groups>
 [[gnu::noinline]] void tag_long_packets(const Batch& batch, int first, const OneTimeKeys* keys,
-                                        LaneGroup<4>* g, TagColumns& tags) {
+                                        TagColumns& tags) {
+  LaneGroup<4> g[Groups];
   int chunks[Groups], next[Groups];
   for (int i = 0; i < Groups; ++i) {
     const int position = first + kPolyLanes * i;
