@@ -102,6 +102,7 @@ struct TunOptions {
 // first, and disappears with this object.
 class KernelInterface {
  public:
+  virtual ~KernelInterface() = default;
   KernelInterface(const KernelInterface&) = delete;
   KernelInterface& operator=(const KernelInterface&) = delete;
 
@@ -113,7 +114,6 @@ class KernelInterface {
 
  protected:
   KernelInterface(const TunOptions& options, Framing framing);
-  ~KernelInterface() = default;
 
  private:
   std::string name_;
