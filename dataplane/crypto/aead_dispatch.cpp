@@ -42,6 +42,7 @@ bool always(const CpuFeatureWords&) noexcept {
 
 constexpr std::array kCandidates = {
     Candidate{&kAeadPortable, always},
+    Candidate{&kAeadAvx2, can_run_avx2},
     Candidate{&kAeadAvx512, can_run_avx512},
 };
 

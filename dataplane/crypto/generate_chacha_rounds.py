@@ -1,20 +1,32 @@
 #!/usr/bin/env python3
-"""Writes the ChaCha20 rounds of the AVX-512 variant as inline assembly, in a C++ header.
+"""Writes the ChaCha20 rounds of the vector variants as inline assembly, in a C++ header each.
 
-Compilers spill when 32 vector registers are live, and a spill costs more than the round it is in, so
-the rounds are generated: one register per state word and group, and no register for anything else.
+Compilers spill when all vector registers are live, and a spill costs more than the round it is in, so the rounds
+are generated. One register holds one state word of every lane of a group (chacha20_avx512.h, chacha20_avx2.h).
 
-    zmm0  .. zmm15   state words 0..15 of the first group  (16 lanes of 32 bits each)
+AVX-512: 32 registers, 16 lanes of 32 bits each, two groups at once and no register for anything else.
+
+    zmm0  .. zmm15   state words 0..15 of the first group
     zmm16 .. zmm31   state words 0..15 of the second group
 
-A quarter round (RFC 8439 section 2.1) is a chain of 12 instructions, each waiting for the one before.
-The four quarter rounds of a round are independent, so their instructions are issued step by step side
-by side; the two groups are woven together in runs of STEPS_PER_RUN steps. That gives eight chains to a
-processor that needs eight: four vector instructions per cycle at a latency of two (Zen 5), or two per
-cycle at a latency of one to two (Zen 4).
+A quarter round (RFC 8439 section 2.1) is a chain of 12 instructions, each waiting for the one before. The four
+quarter rounds of a round are independent, so their instructions are issued step by step side by side; the two
+groups are woven together in runs of STEPS_PER_RUN steps. That gives eight chains to a processor that needs eight:
+four vector instructions per cycle at a latency of two (Zen 5), or two per cycle at one to two (Zen 4).
 
-Usage: generate_chacha_rounds.py > chacha20_rounds_avx512.h
+AVX2: 16 registers, 8 lanes, one group. A rotation needs a temporary, so two of the words 8..11 are always out in
+memory (in the keystream's place), and a round is two halves of two quarter rounds:
+
+    ymm0 .. ymm7     state words 0..7        ymm12, ymm13   words 8, 9 or 10, 11
+    ymm8 .. ymm11    state words 12..15      ymm14, ymm15   temporaries
+
+    columns    0, 1 with words 8, 9     | swap |  2, 3 with words 10, 11
+    diagonals  0, 1 with words 10, 11   | swap |  2, 3 with words 8, 9      and the next columns find 8, 9 in place
+
+Usage: generate_chacha_rounds.py avx2|avx512 > chacha20_rounds_<variant>.h
 """
+
+import sys
 
 COLUMNS = [(0, 4, 8, 12), (1, 5, 9, 13), (2, 6, 10, 14), (3, 7, 11, 15)]
 DIAGONALS = [(0, 5, 10, 15), (1, 6, 11, 12), (2, 7, 8, 13), (3, 4, 9, 14)]
@@ -54,7 +66,7 @@ def double_round(groups):
     return instructions
 
 
-def emit_function(name, groups):
+def emit_avx512(name, groups):
     rows = 16 * groups
     load = [f"vmovdqa64 {64 * i}(%[state]), %%zmm{i}" for i in range(rows)]
     add = [f"vpaddd {64 * i}(%[state]), %%zmm{i}, %%zmm{i}" for i in range(rows)]
@@ -65,23 +77,123 @@ def emit_function(name, groups):
     print("[[gnu::always_inline]] inline void", f"{name}(const void* state, void* keystream) {{")
     print("  int double_rounds = 10;")
     print("  asm volatile(")
-    for line in load + [".p2align 6", "1:"] + double_round(groups):
-        print(f'      "{line}\\n\\t"')
-    for line in ["dec %[double_rounds]", "jnz 1b"] + add + store:
-        print(f'      "{line}\\n\\t"')
+    emit_lines(load + LOOP_START + double_round(groups) + LOOP_END + add + store)
     print('      : [double_rounds] "+r"(double_rounds)')
     print('      : [state] "r"(state), [keystream] "r"(keystream)')
     print(f'      : "memory", "cc", {clobbered});')
     print("}\n")
 
 
+# ---- AVX2
+
+TEMPORARY = 14
+
+
+def avx2_register(word):
+    if word < 8:
+        return f"%%ymm{word}"
+    if word < 12:
+        return f"%%ymm{12 + word % 2}"
+    return f"%%ymm{word - 4}"
+
+
+def rotate_avx2(word, index, distance):
+    """The steps that rotate a word; by 16 and 8 bytes move, otherwise two shifts meet."""
+    register, temporary = avx2_register(word), f"%%ymm{TEMPORARY + index}"
+    if distance in (16, 8):
+        return [f"vpshufb %[rotate{distance}], {register}, {register}"]
+    return [
+        f"vpslld ${distance}, {register}, {temporary}",
+        f"vpsrld ${32 - distance}, {register}, {register}",
+        f"vpor {temporary}, {register}, {register}",
+    ]
+
+
+def half_round_avx2(quarters):
+    """Two quarter rounds, step by step side by side."""
+    chains = []
+    for index, q in enumerate(quarters):
+        chain = []
+        for total, addend, target, distance in QUARTER_ROUND:
+            total, addend, target = (avx2_register(q[i]) for i in (total, addend, target))
+            chain.append(f"vpaddd {addend}, {total}, {total}")
+            chain.append(f"vpxor {total}, {target}, {target}")
+            chain += rotate_avx2(q[QUARTER_ROUND_TARGET[distance]], index, distance)
+        chains.append(chain)
+    return [instruction for step in zip(*chains) for instruction in step]
+
+
+QUARTER_ROUND_TARGET = {distance: target for _, _, target, distance in QUARTER_ROUND}
+
+
+def swap_avx2(out, back):
+    return [f"vmovdqa {avx2_register(w)}, {32 * w}(%[keystream])" for w in out] + [
+        f"vmovdqa {32 * w}(%[keystream]), {avx2_register(w)}" for w in back
+    ]
+
+
+def emit_avx2(name):
+    resident = [w for w in range(16) if w not in (10, 11)]
+    load = [f"vmovdqa {32 * w}(%[state]), {avx2_register(w)}" for w in resident]
+    # Words 10 and 11 start in memory, copied through a temporary.
+    for w in (10, 11):
+        load += [f"vmovdqa {32 * w}(%[state]), %%ymm14", f"vmovdqa %%ymm14, {32 * w}(%[keystream])"]
+    rounds = (
+        half_round_avx2(COLUMNS[:2])
+        + swap_avx2((8, 9), (10, 11))
+        + half_round_avx2(COLUMNS[2:])
+        + half_round_avx2(DIAGONALS[:2])
+        + swap_avx2((10, 11), (8, 9))
+        + half_round_avx2(DIAGONALS[2:])
+    )
+    finish = []
+    for w in resident:
+        finish.append(f"vpaddd {32 * w}(%[state]), {avx2_register(w)}, {avx2_register(w)}")
+        finish.append(f"vmovdqa {avx2_register(w)}, {32 * w}(%[keystream])")
+    for w in (10, 11):
+        finish.append(f"vmovdqa {32 * w}(%[keystream]), %%ymm14")
+        finish.append(f"vpaddd {32 * w}(%[state]), %%ymm14, %%ymm14")
+        finish.append(f"vmovdqa %%ymm14, {32 * w}(%[keystream])")
+    clobbered = ", ".join(f'"xmm{i}"' for i in range(16))
+
+    print("// keystream = state + 20 rounds of state, for 16 rows of 32 bytes.")
+    print("[[gnu::always_inline]] inline void", f"{name}(const void* state, void* keystream) {{")
+    for distance in (16, 8):
+        lane = [4 * (i // 4) + (i % 4 - distance // 8) % 4 for i in range(16)]
+        print(f"  alignas(32) static constexpr unsigned char kRotate{distance}[32] = {{{str(lane + lane)[1:-1]}}};")
+    print("  int double_rounds = 10;")
+    print("  asm volatile(")
+    emit_lines(load + LOOP_START + rounds + LOOP_END + finish)
+    print('      : [double_rounds] "+r"(double_rounds)')
+    print('      : [state] "r"(state), [keystream] "r"(keystream), [rotate16] "m"(kRotate16), [rotate8] "m"(kRotate8)')
+    print(f'      : "memory", "cc", {clobbered});')
+    print("}\n")
+
+
+# ---- The headers
+
+LOOP_START = [".p2align 6", "1:"]
+LOOP_END = ["dec %[double_rounds]", "jnz 1b"]
+
+
+def emit_lines(lines):
+    for line in lines:
+        print(f'      "{line}\\n\\t"')
+
+
 def main():
+    variant = sys.argv[1] if len(sys.argv) == 2 else ""
+    if variant not in ("avx2", "avx512"):
+        sys.exit("usage: generate_chacha_rounds.py avx2|avx512")
     print("// Generated by dataplane/crypto/generate_chacha_rounds.py; do not edit.")
     print("#pragma once\n")
-    print("namespace wg::crypto::avx512 {\n")
-    emit_function("rounds_of_one_group", 1)
-    emit_function("rounds_of_two_groups", 2)
-    print("}  // namespace wg::crypto::avx512")
+    print(f"namespace wg::crypto::{variant} {{\n")
+    if variant == "avx512":
+        emit_avx512("rounds_of_one_group", 1)
+        emit_avx512("rounds_of_two_groups", 2)
+    else:
+        emit_avx2("rounds_of_one_group")
+    print(f"}}  // namespace wg::crypto::{variant}")
 
 
 if __name__ == "__main__":
