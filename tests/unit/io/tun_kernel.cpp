@@ -180,16 +180,27 @@ class Kernel : public ::testing::TestWithParam<Case> {
     ::setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof patience);
     return fd;
   }
+  // A fresh IPv6 address becomes usable a little later.
+  template <typename Call>
+  static void insist(Call call) {
+    const auto deadline = std::chrono::steady_clock::now() + 5s;
+    int result = call();
+    while (result != 0 && errno == EADDRNOTAVAIL && std::chrono::steady_clock::now() < deadline) {
+      std::this_thread::sleep_for(5ms);
+      result = call();
+    }
+    EXPECT_EQ(result, 0) << std::strerror(errno);
+  }
   static int bound_socket(int type, std::uint8_t host) {
     const int fd = open_socket(type);
     const auto [address, size] = address_of(host, 5201);
-    EXPECT_EQ(::bind(fd, reinterpret_cast<const sockaddr*>(&address), size), 0) << std::strerror(errno);
+    insist([&, &at = address, n = size] { return ::bind(fd, reinterpret_cast<const sockaddr*>(&at), n); });
     return fd;
   }
   static int connected_socket(int type, std::uint8_t host) {
     const int fd = open_socket(type);
     const auto [address, size] = address_of(host, 5201);
-    EXPECT_EQ(::connect(fd, reinterpret_cast<const sockaddr*>(&address), size), 0) << std::strerror(errno);
+    insist([&, &at = address, n = size] { return ::connect(fd, reinterpret_cast<const sockaddr*>(&at), n); });
     return fd;
   }
 
