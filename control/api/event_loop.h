@@ -10,10 +10,11 @@
 #include <chrono>
 #include <cstdint>
 #include <functional>
-#include <map>
 #include <memory>
 #include <mutex>
+#include <set>
 #include <unordered_map>
+#include <utility>
 #include <vector>
 
 namespace wg::control {
@@ -51,9 +52,6 @@ class EventLoop {
   void run_once(Clock::duration wait);
 
  private:
-  struct Watch {
-    FdCallback callback;
-  };
   struct Timer {
     Callback callback;
     Clock::duration period;  // zero: once
@@ -64,12 +62,17 @@ class EventLoop {
   int wait_milliseconds(Clock::duration wait) const;
   void run_timers();
   void run_posted();
+  void wake();
 
   int epoll_fd_ = -1;
   int wake_fd_ = -1;
-  std::unordered_map<int, std::shared_ptr<Watch>> watches_;
+  // Events carry a watch id, never reused, because a descriptor number may be closed and reused within a
+  // round.
+  std::unordered_map<int, std::uint64_t> watch_of_fd_;
+  std::unordered_map<std::uint64_t, std::shared_ptr<FdCallback>> watches_;
+  std::uint64_t next_watch_ = 1;
   std::unordered_map<TimerId, Timer> timers_;
-  std::multimap<Clock::time_point, TimerId> due_;
+  std::set<std::pair<Clock::time_point, TimerId>> due_;
   TimerId next_timer_ = 1;
   std::atomic<bool> stopped_{false};
   std::mutex posted_mutex_;

@@ -7,6 +7,11 @@
 
 #include "control/api/status.h"
 
+namespace wg::noise {
+struct PeerEvent;
+struct Refusal;
+}  // namespace wg::noise
+
 namespace wg::control {
 
 struct Explanation {
@@ -20,6 +25,10 @@ struct Explanation {
 /// `now` makes ages; it must not be earlier than the events.
 Explanation explain(const PeerFacts& facts, WallTime now);
 std::string to_text(const Explanation& explanation);
+
+/// The engine's events as ours; `at` is the wall time of theirs.
+PeerEvent event_of(const noise::PeerEvent& event, WallTime at);
+PeerEvent event_of(const noise::Refusal& refusal, WallTime at);
 
 std::string_view name_of(PeerEventKind kind);  ///< stale_timestamp, …: stable, in JSON and docs
 std::string describe(const PeerEvent& event);  ///< one sentence without the time

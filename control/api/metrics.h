@@ -1,9 +1,10 @@
 // The Prometheus endpoint. docs/metrics.md lists the metrics.
 //
-// prometheus-cpp's exposer answers on its own threads. A scrape asks the control thread for a snapshot (an
-// eventfd through EventLoop::post) and waits for it at most `wait`; the control thread copies the state into
-// an immutable snapshot and hands it over under a mutex it only try-locks (it retries shortly after rather
-// than wait). A snapshot younger than `max_age` is served again, so scrape storms cost nothing.
+// prometheus-cpp's exposer answers on its own threads. A scrape asks the control thread for a snapshot
+// (through EventLoop::post) and waits for it at most `wait`; the control thread copies the state into an
+// immutable snapshot and hands it over under a mutex it only try-locks (it tries again a millisecond later
+// rather than wait). A snapshot younger than `max_age` is served again, so scrape storms cost the control
+// thread nothing.
 #pragma once
 
 #include <chrono>
@@ -16,8 +17,9 @@
 #include "control/api/operations.h"
 
 namespace prometheus {
+class Exposer;
 struct MetricFamily;
-}
+}  // namespace prometheus
 
 namespace wg::control {
 
@@ -54,8 +56,9 @@ class MetricsServer {
   std::uint16_t port() const;  ///< the real one when port 0 was asked for
 
  private:
-  struct State;
-  std::shared_ptr<State> state_;
+  class Scrapes;
+  std::shared_ptr<Scrapes> scrapes_;
+  std::unique_ptr<prometheus::Exposer> exposer_;
 };
 
 }  // namespace wg::control

@@ -1,33 +1,30 @@
 // The control sockets: newline-delimited JSON, requests and answers, and a stream of events.
 // docs/control-socket.md is the specification.
 //
-// Two sockets give two roles: control.sock (mode 0660, admin group) may do everything, read.sock (mode
-// 0660, read group) may look but neither change anything nor see a secret. Lives on the control thread's
-// EventLoop; never waits for a client; requests are bounded, large answers are rendered as the client takes
-// them, and a subscriber that does not keep up loses events (it is told how many), never delays anyone.
+// Two sockets give two roles: control.sock (mode 0660, admin group) may do everything, read.sock (mode 0660,
+// read group) may look but neither change anything nor see a secret. Lives on the control thread's
+// EventLoop and never waits for a client: requests are bounded, large answers are rendered as the client
+// takes them, and a subscriber that does not keep up loses events (it is told how many) and delays no one.
 #pragma once
 
-#include <chrono>
+#include <sys/types.h>
+
 #include <cstddef>
-#include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
-#include <unordered_map>
 
 #include "control/api/event_loop.h"
 #include "control/api/operations.h"
+#include "control/api/stream.h"
+#include "control/api/unix_socket.h"
 
 namespace wg::control {
 
 inline constexpr int kRpcVersion = 1;
-
-struct RpcLimits {
-  std::size_t clients = 64;
-  std::size_t request_bytes = std::size_t{1} << 20;
-  std::size_t event_backlog_bytes = std::size_t{1} << 18;
-  std::chrono::milliseconds idle_timeout{10000};  ///< within a request or an answer
-  std::size_t chunk = 64 * 1024;
-};
+inline constexpr std::size_t kRpcRequestMax = std::size_t{1} << 20;       // bytes of one line
+inline constexpr std::size_t kRpcEventBacklogMax = std::size_t{1} << 18;  // bytes waiting for one subscriber
+inline constexpr unsigned kRpcInFlightMax = 16;                           // unanswered requests of one client
 
 struct RpcSockets {
   std::string admin_path;   ///< control.sock
@@ -39,24 +36,39 @@ struct RpcSockets {
 /// read.sock beside control.sock.
 std::string read_socket_beside(const std::string& admin_path);
 
+enum class RpcRole : std::uint8_t { kRead, kAdmin };
+
+/// Who asked for a change, by SO_PEERCRED: for the log.
+struct RpcCaller {
+  pid_t pid = 0;
+  uid_t uid = 0;
+  gid_t gid = 0;
+};
+
 class RpcServer {
  public:
-  enum class Role : std::uint8_t { kRead, kAdmin };
-
   /// Throws std::system_error when a socket cannot be made (another instance answers on it, unknown group).
-  RpcServer(EventLoop& loop, Operations& operations, const RpcSockets& sockets, RpcLimits limits = {});
+  RpcServer(EventLoop& loop, Operations& operations, const RpcSockets& sockets, StreamLimits limits = {});
   ~RpcServer();
   RpcServer(const RpcServer&) = delete;
   RpcServer& operator=(const RpcServer&) = delete;
 
   /// Sends an event to every subscriber.
   void publish(const GatewayEvent& event);
-  std::size_t clients() const;
-  void adopt(int fd, Role role);
+  std::size_t clients() const { return admins_.size() + readers_.size(); }
+  /// Serves a connected non-blocking stream socket (takes ownership).
+  void adopt(int fd, RpcRole role);
+
+  /// Called before a method that changes something is carried out.
+  std::function<void(const RpcCaller& caller, const std::string& method)> on_change;
 
  private:
-  struct Shared;  // outlived by answers that are still on their way
-  std::shared_ptr<Shared> shared_;
+  class Client;
+
+  EventLoop& loop_;
+  Operations& operations_;
+  StreamSet admins_, readers_;  // apart, so that readers cannot crowd out the administrator
+  std::unique_ptr<UnixListener> admin_listener_, read_listener_;
 };
 
 }  // namespace wg::control

@@ -152,44 +152,65 @@ struct WorkerStatus {
 
 // ---------------------------------------------------------------- explain
 
-/// What can happen to a peer, kept in a small ring per peer.
+/// What can happen to a peer: X(kind, stable name for JSON, words). The engine's events and refusals are
+/// translated by event_of() of explain.h; the daemon adds those of DNS, neighbours and the data path.
+#define WG_CONTROL_PEER_EVENTS(X)                                                                    \
+  X(kInitiationSent, "initiation_sent", "handshake initiation sent")                                 \
+  X(kInitiationReceived, "initiation_received", "handshake initiation received")                     \
+  X(kResponseSent, "response_sent", "handshake response sent")                                       \
+  X(kResponseReceived, "response_received", "handshake response received")                           \
+  X(kSessionUp, "session_up", "session established")                                                 \
+  X(kRekeyed, "rekeyed", "session renewed")                                                          \
+  X(kCookieSent, "cookie_sent", "we were under load and sent a cookie instead of an answer")         \
+  X(kCookieReceived, "cookie_received", "the peer is under load and sent a cookie")                  \
+  X(kCookieRefused, "cookie_refused", "cookie reply refused")                                        \
+  X(kResponseRefused, "response_refused", "handshake response refused")                              \
+  X(kTimestampNotNewer, "timestamp_not_newer", "initiation refused: its timestamp is not newer")     \
+  X(kTimestampAhead, "timestamp_ahead", "the peer's clock is far ahead of ours")                     \
+  X(kInitiationFlood, "initiation_flood", "initiations refused: more than 50 per second")            \
+  X(kRateLimited, "rate_limited", "handshake refused under load: source exceeds 20 per second")      \
+  X(kQueueFull, "queue_full", "handshake dropped: our queue was full")                               \
+  X(kBadMac1, "bad_mac1", "handshake with a wrong mac1: its sender has another public key for us")   \
+  X(kBadInitiation, "bad_initiation", "initiation does not authenticate")                            \
+  X(kUnknownKey, "unknown_key", "initiation with a public key that is not configured")               \
+  X(kBadHandshake, "bad_handshake", "handshake message refused")                                     \
+  X(kLowOrderKey, "low_order_key", "the public key has low order: no handshake is possible")         \
+  X(kNoPrivateKey, "no_private_key", "no handshake: the interface has no private key")               \
+  X(kNoEndpoint, "no_endpoint", "no handshake: the endpoint is unknown")                             \
+  X(kNameUnresolved, "name_unresolved", "the endpoint's name does not resolve")                      \
+  X(kNextHopUnresolved, "next_hop_unresolved", "the next hop towards the endpoint does not resolve") \
+  X(kUnresponsive, "unresponsive", "no answer to our data for 15 s")                                 \
+  X(kGaveUp, "gave_up", "handshake given up")                                                        \
+  X(kExpired, "expired", "keys wiped, 540 s after the last session began")                           \
+  X(kRoamed, "roamed", "the endpoint moved with an authenticated packet")                            \
+  X(kEndpointSet, "endpoint_set", "endpoint configured")                                             \
+  X(kPrivateKeyChanged, "private_key_changed", "the interface's private key changed")                \
+  X(kPresharedKeyChanged, "preshared_key_changed", "the preshared key changed")                      \
+  X(kRemoved, "removed", "peer removed")                                                             \
+  X(kInterfaceDown, "interface_down", "the interface is down")                                       \
+  X(kDisallowedSource, "disallowed_source", "packet refused: its inner source is not allowed")       \
+  X(kBadTag, "bad_tag", "data packet does not authenticate")                                         \
+  X(kReplayed, "replayed", "data packet refused: its counter was seen before or is too old")         \
+  X(kClockJumped, "clock_jumped", "our wall clock jumped")                                           \
+  X(kClockBehind, "clock_behind", "our wall clock is behind timestamps we have already sent")
+
 enum class PeerEventKind : std::uint8_t {
-  kInitiationSent,
-  kInitiationReceived,
-  kResponseSent,
-  kResponseReceived,
-  kSessionConfirmed,
-  kBadMac1,
-  kUnknownKey,
-  kStaleTimestamp,  ///< `by`: how much older than the newest accepted one
-  kInitiationFlood,
-  kCookieSent,
-  kCookieReceived,
-  kRateLimited,
-  kBadResponse,
-  kLowOrderKey,
-  kGaveUp,
-  kNoEndpoint,
-  kNameUnresolved,  ///< `detail`: the name and the resolver's words
-  kNextHopUnresolved,
-  kDisallowedSource,  ///< `source`: inner source, `owner`: the peer it belongs to (may be empty)
-  kBadTag,
-  kReplayed,
-  kRoamed,
-  kExpired,
-  kInterfaceDown,
-  kClockSteppedBack,  ///< `by`
+#define X(kind, name, words) kind,
+  WG_CONTROL_PEER_EVENTS(X)
+#undef X
 };
 
 struct PeerEvent {
-  WallTime at;
+  WallTime at;  ///< of the last repetition
   PeerEventKind kind = PeerEventKind::kInitiationSent;
-  std::uint32_t count = 1;  ///< equal events in a row are one entry; `at` is the last one's
-  std::string from;         ///< outer address with port; empty: none
-  std::string source;       ///< inner address; empty: none
-  std::string owner;        ///< label of another peer; empty: nobody
-  std::chrono::milliseconds by{0};
-  std::string detail;  ///< free words
+  std::uint32_t count = 1;         ///< equal events in a row are one entry
+  std::string from;                ///< outer address with port, where from or to; empty: none
+  std::string source;              ///< inner source address (kDisallowedSource)
+  std::string owner;               ///< label of the peer that source belongs to; empty: nobody
+  std::string claimed_key;         ///< base64, kUnknownKey: the key that was presented
+  std::chrono::nanoseconds by{0};  ///< by how much a check failed (timestamps, clock)
+  std::uint64_t number = 0;        ///< attempts (kInitiationSent, kGaveUp)
+  std::string detail;              ///< further words, e.g. why a response was refused
 };
 
 /// Everything `explain` needs: facts, no verdict. explain.h draws the conclusion.

@@ -109,6 +109,7 @@ class WgRequestReader {
   Kind finish();
 
   int error() const { return error_; }
+  bool mid_request() const { return state_ != State::kOperation || !partial_.empty(); }
   WgSet take_set();
 
  private:
@@ -131,13 +132,16 @@ class WgRequestReader {
 class WgGetWriter {
  public:
   explicit WgGetWriter(WgDevice device);
-  /// Appends at least one peer until `out` holds `target` bytes; false when everything, with `errno=0`, has
-  /// been written.
+  /// Appends until `out` holds `target` bytes (and at most kOvershoot more); false when everything, `errno=0`
+  /// included, has been written.
+  static constexpr std::size_t kOvershoot = 1024;
   bool write(std::string& out, std::size_t target);
 
  private:
   WgDevice device_;
   std::size_t next_peer_ = 0;
+  std::size_t next_prefix_ = 0;  // of that peer
+  bool peer_begun_ = false;
   bool header_written_ = false;
 };
 

@@ -1,0 +1,242 @@
+#include "control/api/explain.h"
+
+#include <algorithm>
+#include <array>
+#include <optional>
+
+#include "control/api/format.h"
+
+namespace wg::control {
+namespace {
+
+using Kind = PeerEventKind;
+
+// What keeps a peer from being up, the most decisive first: what can never work, then what was refused with
+// a named check, then what is missing on the way, then silence.
+struct Cause {
+  Kind kind;
+  std::string_view advice;
+};
+constexpr std::array<Cause, 24> kCauses{{
+    {Kind::kInterfaceDown, "bring it up: linegate interface up NAME"},
+    {Kind::kNoPrivateKey, "give the interface a private key"},
+    {Kind::kLowOrderKey, "the configured public key is not a real one: ask the peer for its key"},
+    {Kind::kUnknownKey, "if that address is this peer's, its key has changed: configure the key it presents"},
+    {Kind::kBadMac1, "the peer has a wrong public key for us: compare it with `linegate show interfaces`"},
+    {Kind::kResponseRefused,
+     "compare the preshared keys of both sides; they must be equal, or absent on both"},
+    {Kind::kBadInitiation, "the initiation is damaged or forged: look for a second device with the same key"},
+    {Kind::kTimestampNotNewer,
+     "the peer's clock went back (or one key is used by two devices): set its clock, then bring it up again"},
+    {Kind::kTimestampAhead,
+     "set the peer's clock: when it is put right, its initiations will be refused as old"},
+    {Kind::kClockBehind, "set our clock (NTP): peers refuse our initiations until it has caught up"},
+    {Kind::kInitiationFlood, "the peer starts handshakes in a loop: look for two devices with the same key"},
+    {Kind::kRateLimited, "too many handshakes from one address while we are under load: look for a flood"},
+    {Kind::kQueueFull, "we are flooded with handshakes: see `linegate show drops`"},
+    {Kind::kCookieSent, "we are under load; the peer retries with the cookie within 5 s by itself"},
+    {Kind::kCookieRefused, "cookie replies do not match what we sent: somebody else may be answering"},
+    {Kind::kNameUnresolved, "check the name and the resolver of this machine"},
+    {Kind::kNoEndpoint,
+     "we do not know where the peer is: configure its endpoint, or let it start (persistent keepalive "
+     "there)"},
+    {Kind::kNextHopUnresolved, "the gateway or neighbour does not answer ARP or ND: check link and route"},
+    {Kind::kCookieReceived, "the peer is under load; we retry with the cookie by ourselves"},
+    {Kind::kBadHandshake, "a handshake message was refused: see its reason above"},
+    {Kind::kGaveUp,
+     "nothing answers there: wrong address or port, a firewall, the peer is off, or it does not know our "
+     "key"},
+    {Kind::kUnresponsive, "packets leave but nothing comes back: check the path from the peer to us"},
+    {Kind::kInitiationSent,
+     "no answer yet: wrong address or port, a firewall, the peer is off, or it does not know our key"},
+    {Kind::kExpired, "the session ended for want of traffic; the next packet starts a new one"},
+}};
+
+// Trouble of a peer whose session stands.
+constexpr std::array<Cause, 4> kDataTroubles{{
+    {Kind::kDisallowedSource, "add the prefix to this peer's allowed_ips, or stop the peer from sending it"},
+    {Kind::kBadTag, "damage on the way, or forged packets"},
+    {Kind::kReplayed, "packets are duplicated or very late on the way, or somebody replays them"},
+    {Kind::kUnresponsive, "packets leave but nothing comes back: check the path from the peer to us"},
+}};
+
+std::string host_of(const std::string& endpoint) {
+  return endpoint.substr(0, endpoint.rfind(':'));
+}
+
+// A message that named no peer speaks about this one when it came from where this one is, or was.
+bool concerns(const PeerEvent& event, const PeerFacts& facts) {
+  if (event.from.empty()) return false;
+  const auto same = [&](const std::string& known) {
+    return !known.empty() && host_of(known) == host_of(event.from);
+  };
+  if (facts.peer.endpoint && same(config::to_string(*facts.peer.endpoint))) return true;
+  if (same(facts.peer.configured_endpoint)) return true;
+  return std::any_of(facts.events.begin(), facts.events.end(),
+                     [&](const PeerEvent& seen) { return same(seen.from); });
+}
+
+// A peer without any endpoint could be anywhere: then every nameless message may be its.
+bool could_concern(const PeerEvent& event, const PeerFacts& facts) {
+  const bool unseen = !facts.peer.endpoint && facts.peer.configured_endpoint.empty();
+  const bool nameless = event.kind == Kind::kUnknownKey || event.kind == Kind::kBadMac1;
+  return concerns(event, facts) || (unseen && nameless);
+}
+
+std::vector<PeerEvent> relevant(const PeerFacts& facts) {
+  std::vector<PeerEvent> events = facts.events;
+  for (const auto& event : facts.unattributed)
+    if (could_concern(event, facts)) events.push_back(event);
+  std::stable_sort(events.begin(), events.end(),
+                   [](const PeerEvent& a, const PeerEvent& b) { return a.at < b.at; });
+  return events;
+}
+
+std::string label(const PeerStatus& peer) {
+  return peer.name.empty() ? config::to_string(peer.public_key) : peer.name;
+}
+
+std::optional<WallTime> last_success(const std::vector<PeerEvent>& events, const PeerFacts& facts) {
+  auto last = facts.peer.last_handshake;
+  for (const auto& event : events)
+    if (event.kind == Kind::kSessionUp || event.kind == Kind::kRekeyed)
+      last = std::max(last, std::optional(event.at));
+  return last;
+}
+
+PeerEvent made_up(Kind kind, WallTime at) {
+  PeerEvent event;
+  event.kind = kind;
+  event.at = at;
+  return event;
+}
+
+// States that are true now, whether or not an event was recorded for them.
+std::vector<PeerEvent> standing_facts(const PeerFacts& facts, WallTime now) {
+  std::vector<PeerEvent> events;
+  if (!facts.interface_up) events.push_back(made_up(Kind::kInterfaceDown, now));
+  if (!facts.interface_has_private_key) events.push_back(made_up(Kind::kNoPrivateKey, now));
+  if (facts.peer.endpoint && !facts.next_hop_resolved) {
+    events.push_back(made_up(Kind::kNextHopUnresolved, now));
+    events.back().detail = facts.next_hop.empty() ? "no route" : facts.next_hop;
+  }
+  const bool named = !facts.peer.configured_endpoint.empty();
+  if (!facts.peer.endpoint) events.push_back(made_up(named ? Kind::kNameUnresolved : Kind::kNoEndpoint, now));
+  return events;
+}
+
+std::string with_time(const PeerEvent& event, WallTime now) {
+  return describe(event) + ", " + format_ago(event.at, now);
+}
+
+template <std::size_t N>
+void collect(const std::array<Cause, N>& causes, const std::vector<PeerEvent>& events,
+             const std::optional<WallTime>& since, WallTime now, Explanation& out) {
+  for (const auto& cause : causes) {
+    const auto newest = std::find_if(events.rbegin(), events.rend(), [&](const PeerEvent& event) {
+      return event.kind == cause.kind && (!since || event.at > *since);
+    });
+    if (newest == events.rend()) continue;
+    const bool standing = newest->at == now && newest->from.empty();
+    out.reasons.push_back(standing ? describe(*newest) : with_time(*newest, now));
+    out.advice.emplace_back(cause.advice);
+  }
+}
+
+void conclude_up(const PeerFacts& facts, WallTime now, Explanation& out) {
+  const PeerStatus& peer = facts.peer;
+  out.verdict = label(peer) + " is up: session " + format_duration(*peer.session_age) +
+                " old, last packet received " + format_ago(peer.last_received, now) + ".";
+  if (!out.reasons.empty()) out.verdict += " But not everything passes:";
+}
+
+void conclude_down(const PeerFacts& facts, Explanation& out) {
+  const std::string name = label(facts.peer);
+  if (out.reasons.empty()) {
+    out.verdict =
+        name + " has no session, and neither side has tried: WireGuard is silent until there is traffic.";
+    out.advice.emplace_back(
+        "send something to one of its allowed IPs, or set persistent_keepalive on the side behind NAT");
+    return;
+  }
+  out.verdict = name + " is not up: " + out.reasons.front() + ".";
+}
+
+}  // namespace
+
+std::string_view name_of(PeerEventKind kind) {
+  switch (kind) {
+#define X(kind, name, words) \
+  case PeerEventKind::kind:  \
+    return name;
+    WG_CONTROL_PEER_EVENTS(X)
+#undef X
+  }
+  return "unknown";
+}
+
+std::string describe(const PeerEvent& event) {
+  std::string text;
+  switch (event.kind) {
+#define X(kind, name, words) \
+  case PeerEventKind::kind:  \
+    text = words;            \
+    break;
+    WG_CONTROL_PEER_EVENTS(X)
+#undef X
+  }
+  if (event.by.count() != 0) text += " by " + format_duration(event.by);
+  if (!event.detail.empty()) text += ": " + event.detail;
+  if (!event.claimed_key.empty()) text += " (" + event.claimed_key + ")";
+  if (!event.source.empty()) {
+    text += " (source " + event.source;
+    text += event.owner.empty() ? ", in nobody's allowed_ips)" : ", which belongs to " + event.owner + ")";
+  }
+  if (event.number != 0) text += " (attempt " + std::to_string(event.number) + ")";
+  const bool outgoing = event.kind == Kind::kInitiationSent || event.kind == Kind::kResponseSent ||
+                        event.kind == Kind::kCookieSent || event.kind == Kind::kGaveUp ||
+                        event.kind == Kind::kRoamed || event.kind == Kind::kEndpointSet;
+  if (!event.from.empty()) text += (outgoing ? " to " : " from ") + event.from;
+  if (event.count > 1) text += ", " + std::to_string(event.count) + " times";
+  return text;
+}
+
+Explanation explain(const PeerFacts& facts, WallTime now) {
+  Explanation out;
+  auto events = relevant(facts);
+  for (const auto& event : events) out.history.push_back(format_time(event.at) + "  " + describe(event));
+  out.up = facts.interface_up && facts.peer.active();
+  if (out.up) {
+    collect(kDataTroubles, events, facts.peer.last_handshake, now, out);
+    conclude_up(facts, now, out);
+    return out;
+  }
+  const auto since = last_success(events, facts);
+  for (auto& event : standing_facts(facts, now)) {
+    // The recorded event of the same kind says more (the name, the neighbour).
+    const auto same = [&](const PeerEvent& seen) {
+      return seen.kind == event.kind && (!since || seen.at > *since);
+    };
+    if (std::none_of(events.begin(), events.end(), same)) events.push_back(std::move(event));
+  }
+  collect(kCauses, events, since, now, out);
+  if (!facts.clock_synchronised)
+    out.advice.emplace_back("our clock is not synchronised; a clock that goes back makes peers refuse us");
+  conclude_down(facts, out);
+  return out;
+}
+
+std::string to_text(const Explanation& explanation) {
+  std::string text = explanation.verdict + "\n";
+  const auto section = [&](std::string_view title, const std::vector<std::string>& lines) {
+    if (lines.empty()) return;
+    text.append("\n").append(title).append(":\n");
+    for (const auto& line : lines) text.append("  ").append(line).append("\n");
+  };
+  section("reasons, the most decisive first", explanation.reasons);
+  section("what to do", explanation.advice);
+  section("what happened", explanation.history);
+  return text;
+}
+
+}  // namespace wg::control

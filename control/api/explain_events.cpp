@@ -1,0 +1,116 @@
+// event_of(): what the protocol engine has recorded, as the events explain() understands.
+#include <algorithm>
+
+#include "control/api/explain.h"
+#include "control/noise/engine.h"
+
+namespace wg::control {
+namespace {
+
+using Theirs = noise::PeerEventKind;
+using Kind = PeerEventKind;
+
+Kind kind_of(Theirs kind) {
+  switch (kind) {
+#define SAME(name)   \
+  case Theirs::name: \
+    return Kind::name;
+    SAME(kInitiationSent)
+    SAME(kInitiationReceived)
+    SAME(kResponseSent)
+    SAME(kResponseReceived)
+    SAME(kSessionUp)
+    SAME(kRekeyed)
+    SAME(kCookieReceived)
+    SAME(kCookieRefused)
+    SAME(kResponseRefused)
+    SAME(kTimestampNotNewer)
+    SAME(kTimestampAhead)
+    SAME(kInitiationFlood)
+    SAME(kLowOrderKey)
+    SAME(kNoPrivateKey)
+    SAME(kNoEndpoint)
+    SAME(kUnresponsive)
+    SAME(kGaveUp)
+    SAME(kExpired)
+    SAME(kRoamed)
+    SAME(kEndpointSet)
+    SAME(kPrivateKeyChanged)
+    SAME(kPresharedKeyChanged)
+    SAME(kRemoved)
+    SAME(kClockJumped)
+    SAME(kClockBehind)
+#undef SAME
+  }
+  return Kind::kBadHandshake;
+}
+
+Kind kind_of(noise::Outcome outcome) {
+  using noise::Outcome;
+  switch (outcome) {
+    case Outcome::kBadMac1:
+      return Kind::kBadMac1;
+    case Outcome::kUnknownPeer:
+      return Kind::kUnknownKey;
+    case Outcome::kBadInitiation:
+      return Kind::kBadInitiation;
+    case Outcome::kBadResponse:
+      return Kind::kResponseRefused;
+    case Outcome::kRateLimited:
+      return Kind::kRateLimited;
+    case Outcome::kCookieReplySent:
+      return Kind::kCookieSent;
+    case Outcome::kQueueFull:
+      return Kind::kQueueFull;
+    case Outcome::kLowOrderKey:
+      return Kind::kLowOrderKey;
+    case Outcome::kTimestampNotNewer:
+      return Kind::kTimestampNotNewer;
+    case Outcome::kInitiationFlood:
+      return Kind::kInitiationFlood;
+    case Outcome::kNoPrivateKey:
+      return Kind::kNoPrivateKey;
+    case Outcome::kInterfaceDown:
+      return Kind::kInterfaceDown;
+    default:
+      return Kind::kBadHandshake;
+  }
+}
+
+bool detail_is_time(Theirs kind) {
+  return kind == Theirs::kTimestampNotNewer || kind == Theirs::kTimestampAhead ||
+         kind == Theirs::kClockJumped || kind == Theirs::kClockBehind;
+}
+
+std::string remote_of(const dataplane::Endpoint& remote) {
+  return remote.known() ? dataplane::to_string(remote) : std::string{};
+}
+
+}  // namespace
+
+PeerEvent event_of(const noise::PeerEvent& event, WallTime at) {
+  PeerEvent result;
+  result.at = at;
+  result.kind = kind_of(event.kind);
+  result.count = std::max<std::uint32_t>(1, event.count);
+  result.from = remote_of(event.remote);
+  if (detail_is_time(event.kind)) result.by = std::chrono::nanoseconds{event.detail};
+  if (event.kind == Theirs::kInitiationSent || event.kind == Theirs::kGaveUp)
+    result.number = static_cast<std::uint64_t>(event.detail);
+  if (event.kind == Theirs::kResponseRefused || event.kind == Theirs::kCookieRefused)
+    result.detail = noise::to_string(static_cast<noise::Outcome>(event.detail));
+  return result;
+}
+
+PeerEvent event_of(const noise::Refusal& refusal, WallTime at) {
+  PeerEvent result;
+  result.at = at;
+  result.kind = kind_of(refusal.outcome);
+  result.from = remote_of(refusal.remote);
+  if (result.kind == Kind::kBadHandshake) result.detail = noise::to_string(refusal.outcome);
+  if (refusal.claimed != noise::PublicKey{})
+    result.claimed_key = config::to_string(config::Key{refusal.claimed});
+  return result;
+}
+
+}  // namespace wg::control

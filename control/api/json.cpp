@@ -1,0 +1,185 @@
+#include "control/api/json.h"
+
+namespace wg::control {
+namespace {
+
+// Seconds since 1970 with milliseconds; null: never.
+Json time_of(const std::optional<WallTime>& at) {
+  using namespace std::chrono;
+  if (!at) return nullptr;
+  return static_cast<double>(duration_cast<milliseconds>(at->time_since_epoch()).count()) / 1000;
+}
+
+Json text_or_null(const std::string& text) {
+  return text.empty() ? Json(nullptr) : Json(text);
+}
+
+Json counts_of(const std::vector<NamedCount>& counts) {
+  Json object = Json::object();
+  for (const auto& [name, count] : counts) object[name] = count;
+  return object;
+}
+
+}  // namespace
+
+std::string dump(const Json& json) {
+  return json.dump(-1, ' ', false, Json::error_handler_t::replace);
+}
+
+Json to_json(const GatewayStatus& status) {
+  return {{"version", status.version},
+          {"dpdk_version", status.dpdk_version},
+          {"aead", status.aead},
+          {"pid", status.pid},
+          {"started", time_of(status.started)},
+          {"config_path", status.config_path},
+          {"config_generation", status.config_generation},
+          {"last_reload", time_of(status.last_reload)},
+          {"last_reload_result", text_or_null(status.last_reload_result)},
+          {"warnings", status.warnings},
+          {"interfaces", status.interfaces},
+          {"peers", status.peers},
+          {"peers_active", status.peers_active},
+          {"hugepages", status.hugepages}};
+}
+
+Json to_json(const InterfaceStatus& status) {
+  Json handshakes = Json::object();
+  for (const auto& [outcome, count] : status.handshakes) handshakes[outcome] = count;
+  return {{"name", status.name},
+          {"public_key", text_or_null(status.public_key)},
+          {"listen_port", status.listen_port},
+          {"fwmark", status.fwmark},
+          {"up", status.up},
+          {"ifindex", status.ifindex},
+          {"mtu", status.mtu},
+          {"under_load", status.under_load},
+          {"log_level", status.log_level},
+          {"addresses", status.addresses},
+          {"peers", status.peers},
+          {"peers_active", status.peers_active},
+          {"rx_bytes", status.rx_bytes},
+          {"tx_bytes", status.tx_bytes},
+          {"rx_packets", status.rx_packets},
+          {"tx_packets", status.tx_packets},
+          {"handshakes", std::move(handshakes)}};
+}
+
+Json to_json(const PeerStatus& status) {
+  Json prefixes = Json::array();
+  for (const auto& prefix : status.allowed_ips) prefixes.push_back(config::to_string(prefix));
+  const auto endpoint = status.endpoint ? config::to_string(*status.endpoint) : std::string{};
+  return {{"interface", status.interface},
+          {"name", status.name},
+          {"public_key", config::to_string(status.public_key)},
+          {"has_preshared_key", status.has_preshared_key},
+          {"endpoint", text_or_null(endpoint)},
+          {"configured_endpoint", text_or_null(status.configured_endpoint)},
+          {"allowed_ips", std::move(prefixes)},
+          {"active", status.active()},
+          {"last_handshake", time_of(status.last_handshake)},
+          {"session_age", status.session_age ? Json(status.session_age->count()) : Json(nullptr)},
+          {"last_received", time_of(status.last_received)},
+          {"rx_bytes", status.rx_bytes},
+          {"tx_bytes", status.tx_bytes},
+          {"rx_packets", status.rx_packets},
+          {"tx_packets", status.tx_packets},
+          {"lost_estimate", status.lost_estimate},
+          {"reordered_estimate", status.reordered_estimate},
+          {"drops", counts_of(status.drops)},
+          {"persistent_keepalive", status.keepalive_seconds},
+          {"mtu", status.mtu},
+          {"staged_packets", status.staged_packets}};
+}
+
+Json to_json(const PortStatus& status) {
+  return {{"name", status.name},
+          {"device", status.device},
+          {"driver", status.driver},
+          {"mac", status.mac},
+          {"link_up", status.link_up},
+          {"speed_mbps", status.speed_mbps},
+          {"mtu", status.mtu},
+          {"rx_queues", status.rx_queues},
+          {"tx_queues", status.tx_queues},
+          {"netdev", text_or_null(status.netdev)},
+          {"rx_packets", status.rx_packets},
+          {"rx_bytes", status.rx_bytes},
+          {"tx_packets", status.tx_packets},
+          {"tx_bytes", status.tx_bytes},
+          {"rx_missed", status.rx_missed},
+          {"rx_errors", status.rx_errors},
+          {"tx_errors", status.tx_errors}};
+}
+
+Json to_json(const WorkerStatus& status) {
+  Json stages = Json::object();
+  for (const auto& stage : status.stages) stages[stage.stage] = stage.cycles_per_packet;
+  Json queues = Json::object();
+  for (const auto& queue : status.queues)
+    queues[queue.queue] = {{"depth", queue.depth}, {"capacity", queue.capacity}};
+  Json latency = nullptr;
+  if (status.latency)
+    latency = {{"p50_us", status.latency->p50_us},
+               {"p90_us", status.latency->p90_us},
+               {"p99_us", status.latency->p99_us},
+               {"p999_us", status.latency->p999_us}};
+  return {{"index", status.index},
+          {"lcore", status.lcore},
+          {"socket", status.socket},
+          {"busy_share", status.busy_share},
+          {"sleep_share", status.sleep_share},
+          {"loops", status.loops},
+          {"packets", status.packets},
+          {"packets_per_burst", status.packets_per_burst},
+          {"cycles_per_packet", std::move(stages)},
+          {"queues", std::move(queues)},
+          {"latency", std::move(latency)}};
+}
+
+Json to_json(const DropStatus& status) {
+  return {{"name", status.name},
+          {"text", status.text},
+          {"count", status.count},
+          {"per_worker", status.per_worker}};
+}
+
+Json to_json(const PlanOutcome& outcome) {
+  return {{"ok", outcome.ok},           {"applied", outcome.applied},
+          {"plan", outcome.plan},       {"errors", outcome.errors},
+          {"restart", outcome.restart}, {"took_ms", static_cast<double>(outcome.took.count()) / 1000}};
+}
+
+Json to_json(const PeerEvent& event) {
+  return {{"at", time_of(event.at)},
+          {"kind", name_of(event.kind)},
+          {"words", describe(event)},
+          {"count", event.count},
+          {"from", text_or_null(event.from)},
+          {"source", text_or_null(event.source)},
+          {"owner", text_or_null(event.owner)},
+          {"claimed_key", text_or_null(event.claimed_key)},
+          {"by_ms", static_cast<double>(event.by.count()) / 1e6}};
+}
+
+Json to_json(const Explanation& explanation) {
+  return {{"up", explanation.up},
+          {"verdict", explanation.verdict},
+          {"reasons", explanation.reasons},
+          {"advice", explanation.advice},
+          {"history", explanation.history}};
+}
+
+Json to_json(const GatewayEvent& event) {
+  return {{"at", time_of(event.at)},
+          {"kind", event.kind},
+          {"interface", text_or_null(event.interface)},
+          {"peer", text_or_null(event.peer)},
+          {"public_key", text_or_null(event.public_key)},
+          {"endpoint", text_or_null(event.endpoint)},
+          {"detail", text_or_null(event.detail)},
+          {"rx_bytes", event.rx_bytes},
+          {"tx_bytes", event.tx_bytes}};
+}
+
+}  // namespace wg::control

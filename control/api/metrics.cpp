@@ -1,0 +1,121 @@
+#include "control/api/metrics.h"
+
+#include <prometheus/collectable.h>
+#include <prometheus/exposer.h>
+#include <prometheus/metric_family.h>
+
+#include <condition_variable>
+#include <mutex>
+#include <stdexcept>
+
+namespace wg::control {
+MetricsSnapshot take_metrics_snapshot(Operations& operations, bool per_peer) {
+  MetricsSnapshot snapshot;
+  snapshot.gateway = operations.status();
+  snapshot.interfaces = operations.interfaces();
+  snapshot.ports = operations.ports();
+  snapshot.workers = operations.workers();
+  snapshot.drops = operations.drops();
+  if (!per_peer) return snapshot;
+  snapshot.peers.reserve(snapshot.gateway.peers);
+  operations.visit_peers({}, [&](PeerStatus&& peer) {
+    peer.allowed_ips = {};  // not a metric, and most of the memory
+    snapshot.peers.push_back(std::move(peer));
+  });
+  return snapshot;
+}
+
+class MetricsServer::Scrapes final : public prometheus::Collectable,
+                                     public std::enable_shared_from_this<Scrapes> {
+ public:
+  Scrapes(EventLoop& loop, Operations& operations, const MetricsOptions& options)
+      : loop_(loop), operations_(operations), options_(options) {}
+
+  // The exposer's threads.
+  std::vector<prometheus::MetricFamily> Collect() const override {
+    const auto snapshot =
+        const_cast<Scrapes*>(this)->current();  // asking for a fresh one changes nothing seen
+    return snapshot ? metric_families(*snapshot) : std::vector<prometheus::MetricFamily>{};
+  }
+
+  // Control thread.
+  void end() {
+    const std::lock_guard lock(mutex_);
+    ended_ = true;
+    arrived_.notify_all();
+  }
+
+ private:
+  using Snapshot = std::shared_ptr<const MetricsSnapshot>;
+
+  bool fresh() const { return snapshot_ && EventLoop::Clock::now() - taken_ < options_.max_age; }
+
+  Snapshot current() {
+    std::unique_lock lock(mutex_);
+    if (!fresh() && !ended_) {
+      if (!asked_) {
+        asked_ = true;
+        loop_.post([self = weak_from_this()] {
+          if (const auto scrapes = self.lock()) scrapes->refresh();
+        });
+      }
+      const auto seen = handed_over_;
+      arrived_.wait_for(lock, options_.wait, [&] { return handed_over_ != seen || ended_; });
+    }
+    return snapshot_;
+  }
+
+  // Control thread.
+  void refresh() {
+    hand_over(std::make_shared<MetricsSnapshot>(take_metrics_snapshot(operations_, options_.per_peer)));
+  }
+
+  void hand_over(Snapshot snapshot) {
+    std::unique_lock lock(mutex_, std::try_to_lock);
+    if (!lock.owns_lock()) {
+      loop_.after(std::chrono::milliseconds{1}, [self = weak_from_this(), snapshot] {
+        if (const auto scrapes = self.lock()) scrapes->hand_over(snapshot);
+      });
+      return;
+    }
+    snapshot_.swap(snapshot);
+    taken_ = EventLoop::Clock::now();
+    asked_ = false;
+    ++handed_over_;
+    lock.unlock();
+    arrived_.notify_all();
+  }
+
+  EventLoop& loop_;
+  Operations& operations_;
+  const MetricsOptions options_;
+  std::mutex mutex_;  // guards what follows
+  std::condition_variable arrived_;
+  Snapshot snapshot_;
+  EventLoop::Clock::time_point taken_;
+  std::uint64_t handed_over_ = 0;
+  bool asked_ = false;
+  bool ended_ = false;
+};
+
+MetricsServer::MetricsServer(EventLoop& loop, Operations& operations, MetricsOptions options)
+    : scrapes_(std::make_shared<Scrapes>(loop, operations, options)) {
+  try {
+    exposer_ = std::make_unique<prometheus::Exposer>(options.listen, 1);
+  } catch (const std::exception& error) {
+    throw std::runtime_error("metrics: cannot listen on " + options.listen + ": " + error.what());
+  }
+  exposer_->RegisterCollectable(scrapes_);
+}
+
+MetricsServer::~MetricsServer() {
+  scrapes_->end();
+  exposer_.reset();  // joins its threads
+}
+
+std::uint16_t MetricsServer::port() const {
+  const auto ports = exposer_->GetListeningPorts();
+  return ports.empty() ? std::uint16_t{0} : static_cast<std::uint16_t>(ports.front());
+}
+
+}  // namespace wg::control

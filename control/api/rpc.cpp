@@ -1,0 +1,223 @@
+#include "control/api/rpc.h"
+
+#include <sys/socket.h>
+
+#include <algorithm>
+#include <filesystem>
+
+#include "control/api/json.h"
+#include "control/api/rpc_methods.h"
+
+namespace wg::control {
+namespace {
+
+constexpr std::size_t kChunk = 64 * 1024;
+
+// As text += piece, but the outgrown copy is wiped: requests may carry a private key.
+void append_secret(std::string& text, std::string_view piece) {
+  if (text.size() + piece.size() > text.capacity()) {
+    std::string larger;
+    larger.reserve(std::max(2 * text.capacity(), text.size() + piece.size()));
+    larger = text;
+    config::wipe(text);
+    text = std::move(larger);
+  }
+  text += piece;
+}
+
+RpcCaller caller_of(int fd) {
+  ucred credentials{};
+  socklen_t size = sizeof credentials;
+  if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &credentials, &size) != 0) return {};
+  return {credentials.pid, credentials.uid, credentials.gid};
+}
+
+}  // namespace
+
+std::string read_socket_beside(const std::string& admin_path) {
+  return std::filesystem::path(admin_path).replace_filename("read.sock").string();
+}
+
+class RpcServer::Client final : public Stream {
+ public:
+  Client(RpcServer& server, int fd, RpcRole role)
+      : Stream(server.loop_, fd, kChunk), server_(server), role_(role), caller_(caller_of(fd)) {}
+  ~Client() override { wipe_line(); }
+
+  void publish(const GatewayEvent& event, const std::string& line) {
+    if (!subscribed_ || (!only_interface_.empty() && event.interface != only_interface_)) return;
+    if (queued_bytes() + line.size() > kRpcEventBacklogMax) {
+      ++lost_events_;
+      return;
+    }
+    if (lost_events_ != 0) send(dump({{"event", {{"kind", "events_lost"}, {"count", lost_events_}}}}) + "\n");
+    lost_events_ = 0;
+    send(line);
+  }
+
+  bool evictable() const override { return idle() && !subscribed_ && in_flight_ == 0; }
+
+ private:
+  void on_bytes(std::string_view& bytes) override;
+  bool on_end() override {
+    ended_ = true;
+    return in_flight_ == 0;
+  }
+  bool mid_request() const override { return !line_.empty(); }
+
+  void request(std::string_view line);
+  void dispatch(Json& request);
+  void call(const RpcMethod& method, Json& params, const Json& id);
+  void subscribe(bool on, const Json& params, const Json& id);
+  RpcAnswer answer_to(const Json& id);
+  void answered();
+  void send_json(const Json& json) { send(dump(json) + "\n"); }
+  void send_error(const Json& id, std::string_view code, const std::string& message) {
+    send_json({{"id", id}, {"error", {{"code", code}, {"message", message}}}});
+  }
+  void wipe_line() {
+    config::wipe(line_);
+    line_.clear();
+  }
+
+  RpcServer& server_;
+  const RpcRole role_;
+  const RpcCaller caller_;
+  std::string line_;  // an unfinished request
+  bool subscribed_ = false;
+  bool ended_ = false;
+  std::string only_interface_;  // of the subscription; empty: all
+  std::uint64_t lost_events_ = 0;
+  unsigned in_flight_ = 0;
+};
+
+void RpcServer::Client::on_bytes(std::string_view& bytes) {
+  const auto newline = bytes.find('\n');
+  const auto piece = bytes.substr(0, newline);
+  if (line_.size() + piece.size() > kRpcRequestMax) {
+    bytes = {};
+    send_error(nullptr, "too_large", "a request has at most 1 MiB");
+    return close_after_output();
+  }
+  append_secret(line_, piece);
+  bytes.remove_prefix(newline == std::string_view::npos ? bytes.size() : newline + 1);
+  if (newline == std::string_view::npos) return;
+  request(line_);
+  wipe_line();
+}
+
+void RpcServer::Client::request(std::string_view line) {
+  if (line.find_first_not_of(" \t\r") == std::string_view::npos) return;
+  Json request = Json::parse(line, nullptr, false);
+  if (request.is_discarded()) return send_error(nullptr, "bad_json", "the line is not JSON");
+  dispatch(request);
+}
+
+void RpcServer::Client::dispatch(Json& request) {
+  const Json none;
+  const auto member = [&](const char* name) -> const Json& {
+    const auto found = request.is_object() ? request.find(name) : request.end();
+    return found == request.end() ? none : *found;
+  };
+  const Json id = member("id");
+  if (!id.is_null() && !id.is_number() && !id.is_string())
+    return send_error(nullptr, "bad_request", "id is a number or a string");
+  if (!member("version").is_null() && member("version") != kRpcVersion)
+    return send_error(id, "unsupported_version", "this is version " + std::to_string(kRpcVersion));
+  if (!member("method").is_string()) return send_error(id, "bad_request", "method is missing");
+  if (!member("params").is_null() && !member("params").is_object())
+    return send_error(id, "bad_request", "params is an object");
+  const auto name = member("method").get<std::string>();
+  Json params = Json::object();
+  if (!member("params").is_null()) params = std::move(request["params"]);
+  if (name == "subscribe" || name == "unsubscribe") return subscribe(name == "subscribe", params, id);
+  const RpcMethod* method = find_rpc_method(name);
+  if (method == nullptr) return send_error(id, "unknown_method", "no method " + name);
+  if (method->role == RpcRole::kAdmin && role_ != RpcRole::kAdmin)
+    return send_error(id, "forbidden", name + " needs the control socket; this is the read-only one");
+  if (in_flight_ >= kRpcInFlightMax) return send_error(id, "busy", "too many unanswered requests");
+  call(*method, params, id);
+}
+
+void RpcServer::Client::call(const RpcMethod& method, Json& params, const Json& id) {
+  if (method.changes && server_.on_change) server_.on_change(caller_, std::string(method.name));
+  const auto answer = answer_to(id);
+  try {
+    method.call(server_.operations_, params, answer);
+  } catch (const Json::exception& error) {
+    answer.error("bad_params", error.what());
+  }
+}
+
+void RpcServer::Client::subscribe(bool on, const Json& params, const Json& id) {
+  const auto interface = params.find("interface");
+  const bool one = interface != params.end() && !interface->is_null();
+  if (one && !interface->is_string()) return send_error(id, "bad_params", "interface is a name");
+  subscribed_ = on;
+  only_interface_ = one ? interface->get<std::string>() : std::string{};
+  send_json({{"id", id}, {"result", {{"subscribed", on}}}});
+}
+
+RpcAnswer RpcServer::Client::answer_to(const Json& id) {
+  ++in_flight_;
+  const std::weak_ptr<Client> self = std::static_pointer_cast<Client>(shared_from_this());
+  const auto once = std::make_shared<bool>(false);
+  const auto client = [self, once]() -> std::shared_ptr<Client> {
+    if (std::exchange(*once, true)) return nullptr;
+    auto live = self.lock();
+    return live && !live->closed() ? live : nullptr;
+  };
+  RpcAnswer answer;
+  answer.result = [client, id](Json result) {
+    if (const auto to = client()) to->send_json({{"id", id}, {"result", std::move(result)}}), to->answered();
+  };
+  answer.error = [client, id](std::string_view code, const std::string& message) {
+    if (const auto to = client()) to->send_error(id, code, message), to->answered();
+  };
+  answer.stream = [client, id](Stream::Source source) {
+    const auto to = client();
+    if (!to) return;
+    to->send("{\"id\":" + dump(id) + ",\"result\":");
+    to->send_from(std::move(source));
+    to->send("}\n");
+    to->answered();
+  };
+  return answer;
+}
+
+void RpcServer::Client::answered() {
+  --in_flight_;
+  if (ended_ && in_flight_ == 0) close_after_output();
+}
+
+// ---------------------------------------------------------------- the server
+
+RpcServer::RpcServer(EventLoop& loop, Operations& operations, const RpcSockets& sockets, StreamLimits limits)
+    : loop_(loop), operations_(operations), admins_(loop, limits), readers_(loop, limits) {
+  const auto serve = [this](const std::string& path, const std::string& group, RpcRole role) {
+    auto listener = std::make_unique<UnixListener>(path, 0660, group);
+    listener->serve(loop_, [this, role](int fd) { adopt(fd, role); });
+    return listener;
+  };
+  if (!sockets.admin_path.empty())
+    admin_listener_ = serve(sockets.admin_path, sockets.admin_group, RpcRole::kAdmin);
+  if (!sockets.read_path.empty())
+    read_listener_ = serve(sockets.read_path, sockets.read_group, RpcRole::kRead);
+}
+
+RpcServer::~RpcServer() = default;
+
+void RpcServer::adopt(int fd, RpcRole role) {
+  auto& set = role == RpcRole::kAdmin ? admins_ : readers_;
+  set.admit(std::make_shared<Client>(*this, fd, role));
+}
+
+void RpcServer::publish(const GatewayEvent& event) {
+  const std::string line = dump({{"event", to_json(event)}}) + "\n";
+  std::vector<std::shared_ptr<Stream>> receivers;  // a failing send removes its stream from the set
+  for (const auto* set : {&admins_, &readers_})
+    for (const auto& [key, stream] : set->all()) receivers.push_back(stream);
+  for (const auto& stream : receivers) static_cast<Client&>(*stream).publish(event, line);
+}
+
+}  // namespace wg::control

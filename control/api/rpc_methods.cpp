@@ -1,0 +1,222 @@
+#include "control/api/rpc_methods.h"
+
+#include <array>
+#include <memory>
+
+#include "config/parse.h"
+#include "control/api/explain.h"
+#include "control/api/peer_list.h"
+
+namespace wg::control {
+namespace {
+
+// A wrong type throws Json::type_error, which the caller turns into bad_params.
+template <typename Value>
+Value param(const Json& params, const char* name, Value otherwise) {
+  const auto found = params.find(name);
+  return found == params.end() || found->is_null() ? otherwise : found->get<Value>();
+}
+
+std::string text(const Json& params, const char* name) {
+  return param<std::string>(params, name, {});
+}
+
+void bad_params(const RpcAnswer& answer, const std::string& message) {
+  answer.error("bad_params", message);
+}
+
+void answer_outcome(const Outcome& outcome, const RpcAnswer& answer) {
+  switch (outcome.failure) {
+    case Failure::kNone:
+      return answer.result(Json::object());
+    case Failure::kNotFound:
+      return answer.error("not_found", outcome.message);
+    case Failure::kExists:
+      return answer.error("exists", outcome.message);
+    case Failure::kInvalid:
+      return answer.error("invalid", outcome.message);
+    case Failure::kBusy:
+      return answer.error("busy", outcome.message);
+    case Failure::kFailed:
+      return answer.error("failed", outcome.message);
+  }
+}
+
+// ---------------------------------------------------------------- looking
+
+void show_gateway(Operations& operations, Json&, const RpcAnswer& answer) {
+  answer.result(to_json(operations.status()));
+}
+void show_interfaces(Operations& operations, Json&, const RpcAnswer& answer) {
+  answer.result({{"interfaces", to_json(operations.interfaces())}});
+}
+void show_ports(Operations& operations, Json&, const RpcAnswer& answer) {
+  answer.result({{"ports", to_json(operations.ports())}});
+}
+void show_workers(Operations& operations, Json&, const RpcAnswer& answer) {
+  answer.result({{"workers", to_json(operations.workers())}});
+}
+void show_drops(Operations& operations, Json&, const RpcAnswer& answer) {
+  answer.result({{"drops", to_json(operations.drops())}});
+}
+
+// {"total":N,"peers":[…]} without ever holding it as a whole.
+class PeerListWriter {
+ public:
+  explicit PeerListWriter(PeerList list) : list_(std::move(list)) {}
+
+  bool write(std::string& out, std::size_t target) {
+    if (next_ == 0) out += "{\"total\":" + std::to_string(list_.total) + ",\"peers\":[";
+    while (next_ < list_.peers.size()) {
+      if (out.size() >= target) return true;
+      if (next_ != 0) out += ',';
+      out += dump(to_json(list_.peers[next_++]));
+    }
+    out += "]}";
+    return false;
+  }
+
+ private:
+  PeerList list_;
+  std::size_t next_ = 0;
+};
+
+void show_peers(Operations& operations, Json& params, const RpcAnswer& answer) {
+  PeerQuery query;
+  query.filter.interface = text(params, "interface");
+  query.filter.text = text(params, "peer");
+  query.filter.active_only = param(params, "active", false);
+  query.limit = param<std::size_t>(params, "limit", 0);
+  const auto order = parse_peer_order(param<std::string>(params, "sort", "name"));
+  if (!order) return bad_params(answer, "sort is one of name, handshake, rx, tx, transfer, drops");
+  query.order = *order;
+  const auto writer = std::make_shared<PeerListWriter>(list_peers(operations, query));
+  answer.stream([writer](std::string& out, std::size_t target) { return writer->write(out, target); });
+}
+
+void no_such_peer(const Json& params, const RpcAnswer& answer) {
+  const auto interface = text(params, "interface");
+  const auto where = interface.empty() ? std::string{} : " on interface " + interface;
+  answer.error("not_found", "no peer " + text(params, "peer") + where);
+}
+
+void show_peer(Operations& operations, Json& params, const RpcAnswer& answer) {
+  const auto peer = operations.find_peer(text(params, "interface"), text(params, "peer"));
+  if (!peer) return no_such_peer(params, answer);
+  answer.result(to_json(*peer));
+}
+
+void explain_peer(Operations& operations, Json& params, const RpcAnswer& answer) {
+  const auto facts = operations.explain_peer(text(params, "interface"), text(params, "peer"));
+  if (!facts) return no_such_peer(params, answer);
+  const auto explanation = explain(*facts, std::chrono::system_clock::now());
+  Json result = to_json(explanation);
+  result["peer"] = to_json(facts->peer);
+  result["events"] = to_json(facts->events);
+  result["unattributed"] = to_json(facts->unattributed);
+  answer.result(std::move(result));
+}
+
+// ---------------------------------------------------------------- changing
+
+PlanDone plan_answer(const RpcAnswer& answer) {
+  return [answer](const PlanOutcome& outcome) { answer.result(to_json(outcome)); };
+}
+
+void reload(Operations& operations, Json& params, const RpcAnswer& answer) {
+  operations.reload(param(params, "dry_run", false), plan_answer(answer));
+}
+void diff(Operations& operations, Json&, const RpcAnswer& answer) {
+  operations.diff(plan_answer(answer));
+}
+void save(Operations& operations, Json&, const RpcAnswer& answer) {
+  operations.save(plan_answer(answer));
+}
+
+// The text of a secret goes no further than this.
+std::optional<config::SecretKey> take_secret(Json& params, const char* name) {
+  const auto found = params.find(name);
+  if (found == params.end()) return std::nullopt;
+  auto& words = found->get_ref<std::string&>();
+  auto key = config::parse_secret_key(words);
+  config::wipe(words);
+  return key;
+}
+
+void interface_create(Operations& operations, Json& params, const RpcAnswer& answer) {
+  const auto name = text(params, "name");
+  if (!config::is_interface_name(name)) return bad_params(answer, "name: 1 to 15 of [a-zA-Z0-9_=+.-]");
+  config::Interface interface;
+  interface.private_key = take_secret(params, "private_key");
+  if (params.contains("private_key") && !interface.private_key)
+    return bad_params(answer, "private_key is not 32 bytes in base64 or hex");
+  const auto port = param<std::uint64_t>(params, "listen_port", 0);
+  const auto mtu = param<std::uint64_t>(params, "mtu", 0);
+  if (port > 65535 || mtu > 65535) return bad_params(answer, "listen_port and mtu are at most 65535");
+  interface.listen_port = static_cast<std::uint16_t>(port);
+  if (mtu != 0) interface.mtu = static_cast<std::uint16_t>(mtu);
+  interface.enabled = param(params, "up", true);
+  for (const auto& word : param<std::vector<std::string>>(params, "addresses", {})) {
+    const auto address = config::parse_interface_address(word);
+    if (!address) return bad_params(answer, "addresses: " + word + " is not ADDRESS/LENGTH");
+    interface.addresses.push_back(*address);
+  }
+  answer_outcome(operations.interface_create(name, interface), answer);
+}
+
+void interface_up(Operations& operations, Json& params, const RpcAnswer& answer) {
+  answer_outcome(operations.interface_up(text(params, "name")), answer);
+}
+void interface_down(Operations& operations, Json& params, const RpcAnswer& answer) {
+  answer_outcome(operations.interface_down(text(params, "name")), answer);
+}
+void interface_delete(Operations& operations, Json& params, const RpcAnswer& answer) {
+  answer_outcome(operations.interface_delete(text(params, "name")), answer);
+}
+
+void log_level(Operations& operations, Json& params, const RpcAnswer& answer) {
+  using config::LogLevel;
+  const auto wanted = text(params, "level");
+  for (const auto level : {LogLevel::kOff, LogLevel::kError, LogLevel::kWarn, LogLevel::kInfo,
+                           LogLevel::kDebug, LogLevel::kTrace})
+    if (config::to_string(level) == wanted)
+      return answer_outcome(operations.set_log_level(text(params, "interface"), level), answer);
+  bad_params(answer, "level is one of off, error, warn, info, debug, trace");
+}
+
+void stop(Operations& operations, Json&, const RpcAnswer& answer) {
+  answer.result(Json::object());
+  operations.stop();
+}
+
+constexpr auto kRead = RpcRole::kRead;
+constexpr auto kAdmin = RpcRole::kAdmin;
+constexpr std::array<RpcMethod, 17> kMethods{{
+    {"show.gateway", kRead, false, show_gateway},
+    {"show.interfaces", kRead, false, show_interfaces},
+    {"show.peers", kRead, false, show_peers},
+    {"show.peer", kRead, false, show_peer},
+    {"show.ports", kRead, false, show_ports},
+    {"show.workers", kRead, false, show_workers},
+    {"show.drops", kRead, false, show_drops},
+    {"explain.peer", kRead, false, explain_peer},
+    {"diff", kAdmin, false, diff},
+    {"reload", kAdmin, true, reload},
+    {"save", kAdmin, true, save},
+    {"interface.create", kAdmin, true, interface_create},
+    {"interface.up", kAdmin, true, interface_up},
+    {"interface.down", kAdmin, true, interface_down},
+    {"interface.delete", kAdmin, true, interface_delete},
+    {"log.level", kAdmin, true, log_level},
+    {"stop", kAdmin, true, stop},
+}};
+
+}  // namespace
+
+const RpcMethod* find_rpc_method(std::string_view name) {
+  for (const auto& method : kMethods)
+    if (method.name == name) return &method;
+  return nullptr;
+}
+
+}  // namespace wg::control

@@ -1,0 +1,206 @@
+#include "control/api/stream.h"
+
+#include <sodium.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <vector>
+
+namespace wg::control {
+namespace {
+
+// Slack above the chunk, so that a source that overshoots does not make out_ move and leave a copy behind.
+constexpr std::size_t kSlack = 4096;
+constexpr int kChunksPerTurn = 4;
+
+void wipe(std::string& text) {
+  sodium_memzero(text.data(), text.size());
+  text.clear();
+}
+
+}  // namespace
+
+Stream::Stream(EventLoop& loop, int fd, std::size_t chunk) : loop_(loop), fd_(fd), chunk_(chunk) {}
+
+Stream::~Stream() {
+  on_closed = nullptr;
+  close();
+}
+
+bool Stream::start() {
+  const std::weak_ptr<Stream> self = weak_from_this();
+  watched_ = EPOLLIN;
+  return loop_.add(fd_, watched_, [self](std::uint32_t events) {
+    if (const auto stream = self.lock()) stream->on_events(events);
+  });
+}
+
+void Stream::close() {
+  if (fd_ < 0) return;
+  loop_.remove(fd_);
+  ::close(fd_);
+  fd_ = -1;
+  drop_output();
+  wipe(held_);
+  if (on_closed) on_closed();
+}
+
+void Stream::drop_output() {
+  wipe(out_);
+  sent_ = 0;
+  for (auto& item : queue_)
+    if (auto* text = std::get_if<std::string>(&item)) wipe(*text);
+  queue_.clear();
+  queued_bytes_ = 0;
+}
+
+void Stream::send(std::string text) {
+  if (closed()) return;
+  queued_bytes_ += text.size();
+  queue_.emplace_back(std::move(text));
+  flush();
+}
+
+void Stream::send_from(Source source) {
+  if (closed()) return;
+  queue_.emplace_back(std::move(source));
+  flush();
+}
+
+void Stream::close_after_output() {
+  ending_ = true;
+  flush();
+}
+
+void Stream::on_events(std::uint32_t events) {
+  if ((events & EPOLLERR) != 0) return close();
+  if ((events & EPOLLOUT) != 0) flush();
+  if (!closed() && (events & (EPOLLIN | EPOLLHUP)) != 0) {
+    // A hang-up while we only wait to write means that nobody will read it.
+    (watched_ & EPOLLIN) != 0 ? receive() : close();
+  }
+}
+
+void Stream::receive() {
+  std::vector<char> buffer(chunk_);
+  const auto got = recv(fd_, buffer.data(), buffer.size(), 0);
+  if (got < 0 && (errno == EAGAIN || errno == EINTR)) return;
+  if (got < 0) return close();
+  last_progress_ = Clock::now();
+  if (got == 0) {
+    ended_ = true;
+    return on_end() ? close_after_output() : watch();
+  }
+  deliver({buffer.data(), static_cast<std::size_t>(got)});
+  sodium_memzero(buffer.data(), static_cast<std::size_t>(got));
+}
+
+void Stream::deliver(std::string_view bytes) {
+  delivering_ = true;
+  while (!bytes.empty() && !closed() && !ending_ && !output_pending()) on_bytes(bytes);
+  delivering_ = false;
+  if (closed()) return;
+  if (!ending_) held_.append(bytes);
+  watch();
+}
+
+bool Stream::refill() {
+  wipe(out_);
+  sent_ = 0;
+  if (queue_.empty()) return false;
+  if (auto* text = std::get_if<std::string>(&queue_.front())) {
+    queued_bytes_ -= text->size();
+    out_ = std::move(*text);
+    queue_.pop_front();
+    return true;
+  }
+  out_.reserve(chunk_ + kSlack);
+  const Source source = std::get<Source>(queue_.front());
+  if (!source(out_, chunk_)) queue_.pop_front();
+  return true;
+}
+
+void Stream::flush() {
+  if (closed() || flushing_) return;
+  flushing_ = true;
+  bool blocked = false;
+  for (int turn = 0; turn < kChunksPerTurn && !blocked;) {
+    if (sent_ == out_.size() && !refill()) break;
+    const auto sent = ::send(fd_, out_.data() + sent_, out_.size() - sent_, MSG_NOSIGNAL | MSG_DONTWAIT);
+    if (sent < 0 && errno != EAGAIN && errno != EINTR) {
+      flushing_ = false;
+      return close();
+    }
+    blocked = sent < 0;
+    if (sent > 0) {
+      sent_ += static_cast<std::size_t>(sent);
+      last_progress_ = Clock::now();
+    }
+    if (sent_ == out_.size()) ++turn;
+  }
+  flushing_ = false;
+  if (!output_pending() && ending_) return close();
+  if (!output_pending() && !held_.empty() && !delivering_) {
+    std::string held = std::move(held_);
+    held_.clear();
+    deliver(held);
+    wipe(held);
+    return;
+  }
+  watch();
+}
+
+void Stream::watch() {
+  if (closed() || delivering_) return;
+  const std::uint32_t input = ended_ ? 0U : std::uint32_t{EPOLLIN};
+  const std::uint32_t wanted = output_pending() ? std::uint32_t{EPOLLOUT} : input;
+  if (wanted == watched_) return;
+  watched_ = wanted;
+  loop_.modify(fd_, wanted);
+}
+
+// ---------------------------------------------------------------- the set
+
+StreamSet::~StreamSet() {
+  loop_.cancel(sweeper_);
+  for (auto& [key, stream] : streams_) {
+    stream->on_closed = nullptr;
+    stream->close();
+  }
+}
+
+bool StreamSet::admit(std::shared_ptr<Stream> stream) {
+  if (streams_.size() >= limits_.streams && !make_room()) return false;
+  Stream* key = stream.get();
+  if (!stream->start()) return false;
+  stream->on_closed = [this, key] { streams_.erase(key); };
+  streams_.emplace(key, std::move(stream));
+  if (sweeper_ == 0) sweeper_ = loop_.every(limits_.idle_timeout / 4, [this] { sweep(); });
+  return true;
+}
+
+bool StreamSet::make_room() {
+  std::shared_ptr<Stream> oldest;
+  for (const auto& [key, stream] : streams_)
+    if (stream->evictable() && (!oldest || stream->last_progress() < oldest->last_progress()))
+      oldest = stream;
+  if (oldest) oldest->close();
+  return oldest != nullptr;
+}
+
+void StreamSet::sweep() {
+  const auto limit = Stream::Clock::now() - limits_.idle_timeout;
+  std::vector<std::shared_ptr<Stream>> hanging;
+  for (const auto& [key, stream] : streams_)
+    if (!stream->idle() && stream->last_progress() < limit) hanging.push_back(stream);
+  for (const auto& stream : hanging) stream->close();
+  if (streams_.empty()) {
+    loop_.cancel(sweeper_);
+    sweeper_ = 0;
+  }
+}
+
+}  // namespace wg::control

@@ -1,0 +1,117 @@
+// One end of a stream socket on the EventLoop, and a bounded set of them. What wg_socket and rpc share.
+//
+// Nothing waits: input is delivered as it comes and not while output is pending (back-pressure, so a peer
+// that does not read cannot make us buffer), output comes from strings or from sources that render as
+// the other end takes. All buffers are wiped after use, since keys pass through them.
+// Everything belongs to the loop's thread.
+#pragma once
+
+#include <chrono>
+#include <cstddef>
+#include <deque>
+#include <functional>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <variant>
+
+#include "control/api/event_loop.h"
+
+namespace wg::control {
+
+class Stream : public std::enable_shared_from_this<Stream> {
+ public:
+  using Clock = EventLoop::Clock;
+  /// Appends to `out` until it holds about `target` bytes; false when that was all.
+  using Source = std::function<bool(std::string& out, std::size_t target)>;
+
+  /// Takes ownership of a non-blocking descriptor. Must be owned by a shared_ptr, then start()ed.
+  Stream(EventLoop& loop, int fd, std::size_t chunk);
+  virtual ~Stream();
+  Stream(const Stream&) = delete;
+  Stream& operator=(const Stream&) = delete;
+
+  bool start();
+  /// At once; what is still to be sent is lost.
+  void close();
+  bool closed() const { return fd_ < 0; }
+  bool output_pending() const { return !queue_.empty() || sent_ < out_.size(); }
+  std::size_t queued_bytes() const { return queued_bytes_ + out_.size() - sent_; }
+  /// Neither a request begun nor an answer on its way.
+  bool idle() const { return !output_pending() && !mid_request(); }
+  /// May be closed to make room for another.
+  virtual bool evictable() const { return idle(); }
+  Clock::time_point last_progress() const { return last_progress_; }
+
+  std::function<void()> on_closed;
+
+ protected:
+  /// Takes bytes from the front of `bytes`; called again with what is left unless output is pending.
+  virtual void on_bytes(std::string_view& bytes) = 0;
+  /// The other end has sent all it will send. True: close once the output has gone; false: the owner calls
+  /// close_after_output() when it has given its last answer.
+  virtual bool on_end() { return true; }
+  virtual bool mid_request() const = 0;
+
+  void send(std::string text);
+  void send_from(Source source);
+  void close_after_output();
+
+ private:
+  using Item = std::variant<std::string, Source>;
+
+  void on_events(std::uint32_t events);
+  void receive();
+  void deliver(std::string_view bytes);
+  void flush();
+  bool refill();
+  void drop_output();
+  void watch();
+
+  EventLoop& loop_;
+  int fd_;
+  std::size_t chunk_;
+  std::string held_;  // input that arrived before the output had gone
+  std::string out_;
+  std::size_t sent_ = 0;  // of out_
+  std::deque<Item> queue_;
+  std::size_t queued_bytes_ = 0;  // strings of queue_
+  bool ended_ = false;            // the other end has
+  bool ending_ = false;           // close when the output has gone
+  bool delivering_ = false;
+  bool flushing_ = false;
+  std::uint32_t watched_ = 0;
+  Clock::time_point last_progress_ = Clock::now();
+};
+
+struct StreamLimits {
+  std::size_t streams = 64;
+  std::chrono::milliseconds idle_timeout{10000};  ///< without progress within a request or an answer
+};
+
+/// Keeps streams alive, counts them, and closes those that hang. When full, the stream that has been idle
+/// longest makes room; when none is evictable, the newcomer is refused.
+class StreamSet {
+ public:
+  StreamSet(EventLoop& loop, StreamLimits limits) : loop_(loop), limits_(limits) {}
+  ~StreamSet();
+  StreamSet(const StreamSet&) = delete;
+  StreamSet& operator=(const StreamSet&) = delete;
+
+  /// Starts it; false when it was refused (and closed).
+  bool admit(std::shared_ptr<Stream> stream);
+  std::size_t size() const { return streams_.size(); }
+  const auto& all() const { return streams_; }
+
+ private:
+  bool make_room();
+  void sweep();
+
+  EventLoop& loop_;
+  StreamLimits limits_;
+  EventLoop::TimerId sweeper_ = 0;
+  std::unordered_map<Stream*, std::shared_ptr<Stream>> streams_;
+};
+
+}  // namespace wg::control

@@ -1,0 +1,205 @@
+// apply(): a set of the wg protocol upon an interface as a value.
+#include <algorithm>
+#include <map>
+#include <unordered_map>
+#include <unordered_set>
+
+#include "control/api/wg_protocol.h"
+
+namespace wg::control {
+namespace {
+
+using config::Interface;
+using config::Key;
+using config::Peer;
+using config::Prefix;
+using Verb = AllowedIpChange::Verb;
+
+struct PrefixHash {
+  std::size_t operator()(const Prefix& prefix) const noexcept {
+    std::size_t hash = 0xcbf29ce484222325ULL ^ prefix.length;
+    for (const auto byte : prefix.address.bytes) hash = (hash ^ byte) * 0x100000001b3ULL;
+    return hash;
+  }
+};
+
+// Peers keep their slot while a set runs; the gone ones are swept at the end. A peer that is gone and comes
+// back within the set takes its old slot, and with it its name and its place in the file.
+class Application {
+ public:
+  explicit Application(Interface& interface) : interface_(interface), gone_(interface.peers.size(), false) {
+    for (std::size_t i = 0; i < interface.peers.size(); ++i) {
+      slots_.emplace(interface.peers[i].public_key, i);
+      gone_[i] = !interface.peers[i].enabled;
+    }
+    disabled_ = gone_;
+  }
+
+  WgEffects run(const WgSet& set) {
+    if (set.private_key) private_key(*set.private_key);
+    if (set.listen_port) interface_.listen_port = *set.listen_port;
+    if (set.fwmark) interface_.fwmark = *set.fwmark;
+    if (interface_.private_key) own_key_ = config::public_key_of(*interface_.private_key);
+    if (set.private_key && own_key_) remove(*own_key_);
+    if (set.replace_peers) std::fill(gone_.begin(), gone_.end(), true);
+    for (const auto& section : set.peers) peer(section);
+    return finish();
+  }
+
+ private:
+  void private_key(const config::SecretKey& key) {
+    const bool none = key.is_zero();
+    const bool same = none ? !interface_.private_key
+                           : interface_.private_key && clamped(*interface_.private_key) == clamped(key);
+    if (same) return;  // keeps private_key_file
+    interface_.private_key_file.clear();
+    interface_.private_key.reset();
+    if (!none) interface_.private_key = clamped(key);
+  }
+
+  std::optional<std::size_t> find(const Key& key) const {
+    const auto found = slots_.find(key);
+    if (found == slots_.end() || gone_[found->second]) return std::nullopt;
+    return found->second;
+  }
+
+  void remove(const Key& key) {
+    const auto slot = find(key);
+    if (!slot) return;
+    gone_[*slot] = true;
+    release_prefixes(*slot);
+    removed_.insert(key);
+  }
+
+  std::size_t create(const Key& key) {
+    const auto [entry, fresh] = slots_.emplace(key, interface_.peers.size());
+    if (fresh) {
+      interface_.peers.emplace_back().public_key = key;
+      gone_.push_back(false);
+      disabled_.push_back(false);
+      return entry->second;
+    }
+    Peer& peer = interface_.peers[entry->second];
+    before_.emplace(entry->second, std::move(peer.preshared_key));
+    peer.preshared_key.reset();
+    peer.endpoint.reset();
+    peer.allowed_ips.clear();
+    peer.persistent_keepalive = {};
+    peer.enabled = true;
+    gone_[entry->second] = false;
+    if (removed_.contains(key)) reborn_.insert(key);
+    return entry->second;
+  }
+
+  void peer(const WgPeerSet& section) {
+    if (section.public_key == own_key_) return;
+    if (section.remove) return remove(section.public_key);
+    auto slot = find(section.public_key);
+    if (!slot && section.update_only) return;
+    if (!slot) slot = create(section.public_key);
+    Peer& peer = interface_.peers[*slot];
+    if (section.preshared_key) preshared_key(peer, *section.preshared_key, before_.contains(*slot));
+    if (section.endpoint) {
+      peer.endpoint = section.endpoint;
+      endpoint_named_.insert(section.public_key);
+    }
+    if (section.keepalive_seconds)
+      peer.persistent_keepalive = std::chrono::seconds{*section.keepalive_seconds};
+    for (const auto& change : section.allowed_ips) allowed_ip(*slot, change);
+  }
+
+  static void preshared_key(Peer& peer, const config::SecretKey& key, bool revived) {
+    const auto wanted = key.is_zero() ? std::nullopt : std::optional(key);
+    if (!revived && peer.preshared_key != wanted) peer.preshared_key_file.clear();
+    peer.preshared_key = wanted;
+  }
+
+  // Losers only get marked and are filtered once at the end: moving 100 000 prefixes stays linear.
+  void allowed_ip(std::size_t slot, const AllowedIpChange& change) {
+    index_prefixes();
+    auto& own = interface_.peers[slot].allowed_ips;
+    if (change.verb == Verb::kClear) {
+      for (const auto& prefix : own)
+        if (holds(slot, prefix)) holder_.erase(prefix);
+      own.clear();
+      return;
+    }
+    if (change.verb == Verb::kRemove) {
+      if (!holds(slot, change.prefix)) return;
+      holder_.erase(change.prefix);
+      lost_some_.insert(slot);
+      return;
+    }
+    if (holds(slot, change.prefix)) return;
+    if (const auto held = holder_.find(change.prefix); held != holder_.end()) lost_some_.insert(held->second);
+    holder_[change.prefix] = slot;
+    own.push_back(change.prefix);
+  }
+
+  bool holds(std::size_t slot, const Prefix& prefix) const {
+    const auto held = holder_.find(prefix);
+    return held != holder_.end() && held->second == slot;
+  }
+
+  void filter_losers() {
+    for (const std::size_t slot : lost_some_) {
+      std::unordered_set<Prefix, PrefixHash> seen;  // lost and won back: listed twice
+      std::erase_if(interface_.peers[slot].allowed_ips, [&](const Prefix& prefix) {
+        return !holds(slot, prefix) || !seen.insert(prefix).second;
+      });
+    }
+  }
+
+  void release_prefixes(std::size_t slot) {
+    for (const auto& prefix : interface_.peers[slot].allowed_ips)
+      if (holds(slot, prefix)) holder_.erase(prefix);
+  }
+
+  void index_prefixes() {
+    if (indexed_) return;
+    indexed_ = true;
+    for (std::size_t i = 0; i < interface_.peers.size(); ++i)
+      if (!gone_[i])
+        for (const auto& prefix : interface_.peers[i].allowed_ips) holder_[prefix] = i;
+  }
+
+  WgEffects finish() {
+    filter_losers();
+    for (const auto& [slot, preshared_key] : before_)
+      if (interface_.peers[slot].preshared_key != preshared_key)
+        interface_.peers[slot].preshared_key_file.clear();
+    WgEffects effects;
+    std::size_t kept = 0;
+    for (std::size_t i = 0; i < interface_.peers.size(); ++i) {
+      Peer& peer = interface_.peers[i];
+      // A peer the file disables is as if absent: the set neither saw nor removed it.
+      if (gone_[i] && !(disabled_[i] && !peer.enabled)) continue;
+      if (reborn_.contains(peer.public_key)) effects.reborn.push_back(peer.public_key);
+      if (endpoint_named_.contains(peer.public_key)) effects.endpoint_named.push_back(peer.public_key);
+      if (kept != i) interface_.peers[kept] = std::move(peer);
+      ++kept;
+    }
+    interface_.peers.resize(kept);
+    return effects;
+  }
+
+  Interface& interface_;
+  std::optional<Key> own_key_;
+  std::unordered_map<Key, std::size_t> slots_;
+  std::vector<bool> gone_;
+  std::vector<bool> disabled_;  // was disabled when the set began
+  std::unordered_map<Prefix, std::size_t, PrefixHash> holder_;
+  bool indexed_ = false;
+  std::unordered_set<std::size_t> lost_some_;
+  std::unordered_map<std::size_t, std::optional<config::SecretKey>>
+      before_;  // preshared keys of revived slots
+  std::unordered_set<Key> removed_, reborn_, endpoint_named_;
+};
+
+}  // namespace
+
+WgEffects apply(const WgSet& set, Interface& interface) {
+  return Application(interface).run(set);
+}
+
+}  // namespace wg::control

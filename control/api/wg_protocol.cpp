@@ -1,0 +1,292 @@
+#include "control/api/wg_protocol.h"
+
+#include <sodium.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <charconv>
+#include <limits>
+
+namespace wg::control {
+namespace {
+
+constexpr std::size_t kHexKey = 2 * config::kKeyBytes;
+
+// Decimal digits alone: no sign, no space, no 0x; leading zeros are allowed.
+template <typename Number>
+std::optional<Number> decimal(std::string_view text) {
+  Number value = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value, 10);
+  const bool digits = !text.empty() && text.front() >= '0' && text.front() <= '9';
+  if (!digits || error != std::errc{} || end != text.data() + text.size()) return std::nullopt;
+  return value;
+}
+
+std::optional<config::SecretKey> hex_secret(std::string_view text) {
+  if (text.size() != kHexKey) return std::nullopt;  // base64 is for people, not for this protocol
+  return config::parse_secret_key(text);
+}
+
+std::optional<config::Key> hex_key(std::string_view text) {
+  if (text.size() != kHexKey) return std::nullopt;
+  return config::parse_key(text);
+}
+
+// IP:port, [IP6]:port or [IP6%zone]:port; unlike a configuration's endpoint never a name, and port 0 passes.
+std::optional<config::Endpoint> literal_endpoint(std::string_view text) {
+  const auto colon = text.rfind(':');
+  if (colon == std::string_view::npos) return std::nullopt;
+  const auto port = decimal<std::uint16_t>(text.substr(colon + 1));
+  auto host = text.substr(0, colon);
+  const bool bracketed = host.size() > 2 && host.front() == '[' && host.back() == ']';
+  config::Endpoint endpoint;
+  if (bracketed) host = host.substr(1, host.size() - 2);
+  if (const auto percent = host.find('%'); bracketed && percent != std::string_view::npos) {
+    endpoint.zone = std::string(host.substr(percent + 1));
+    if (!config::is_interface_name(endpoint.zone)) return std::nullopt;
+    host = host.substr(0, percent);
+  }
+  const auto address = config::parse_address(host);
+  if (!port || !address || address->is_v4() == bracketed) return std::nullopt;
+  endpoint.host = *address;
+  endpoint.port = *port;
+  return endpoint;
+}
+
+void append_hex(std::string& out, std::span<const std::uint8_t> bytes) {
+  char text[kHexKey + 1];
+  sodium_bin2hex(text, sizeof text, bytes.data(), bytes.size());
+  out.append(text, 2 * bytes.size());
+  sodium_memzero(text, sizeof text);
+}
+
+void append_number(std::string& out, std::string_view key, std::uint64_t value) {
+  char digits[20];
+  const auto end = std::to_chars(digits, digits + sizeof digits, value).ptr;
+  out.append(key).append(digits, end).push_back('\n');
+}
+
+void append_handshake(std::string& out, const std::optional<WallTime>& at) {
+  using namespace std::chrono;
+  const auto since = at ? duration_cast<nanoseconds>(at->time_since_epoch()) : 0ns;
+  append_number(out, "last_handshake_time_sec=", static_cast<std::uint64_t>(since / 1s));
+  append_number(out, "last_handshake_time_nsec=", static_cast<std::uint64_t>((since % 1s).count()));
+}
+
+void append_header(std::string& out, const WgDevice& device) {
+  if (device.private_key && !device.private_key->is_zero()) {
+    out += "private_key=";
+    append_hex(out, clamped(*device.private_key).bytes());
+    out += '\n';
+  }
+  if (device.listen_port != 0) append_number(out, "listen_port=", device.listen_port);
+  if (device.fwmark != 0) append_number(out, "fwmark=", device.fwmark);
+}
+
+// The order is wireguard-go's; tools that read line by line rely on public_key coming first.
+void append_peer(std::string& out, const WgPeer& peer) {
+  out += "public_key=";
+  append_hex(out, peer.public_key.bytes);
+  out += "\npreshared_key=";
+  append_hex(out, peer.preshared_key.bytes());
+  out += "\nprotocol_version=1\n";
+  if (peer.endpoint) out.append("endpoint=").append(config::to_string(*peer.endpoint)).push_back('\n');
+  append_handshake(out, peer.last_handshake);
+  append_number(out, "tx_bytes=", peer.tx_bytes);
+  append_number(out, "rx_bytes=", peer.rx_bytes);
+  append_number(out, "persistent_keepalive_interval=", peer.keepalive_seconds);
+}
+
+}  // namespace
+
+config::SecretKey clamped(const config::SecretKey& key) {
+  std::array<std::uint8_t, config::kKeyBytes> bytes;
+  std::copy(key.bytes().begin(), key.bytes().end(), bytes.begin());
+  bytes[0] &= 248;
+  bytes[31] = static_cast<std::uint8_t>((bytes[31] & 127) | 64);
+  config::SecretKey result{bytes};
+  sodium_memzero(bytes.data(), bytes.size());
+  return result;
+}
+
+// ---------------------------------------------------------------- one set
+
+int WgSetReader::line(std::string_view line) {
+  const auto equals = line.find('=');
+  if (equals == std::string_view::npos) return EPROTO;
+  const auto key = line.substr(0, equals);
+  const auto value = line.substr(equals + 1);
+  if (key == "public_key") return start_peer(value);
+  return in_peer_ ? peer_line(key, value) : device_line(key, value);
+}
+
+int WgSetReader::start_peer(std::string_view value) {
+  const auto key = hex_key(value);
+  if (!key) return EINVAL;
+  in_peer_ = true;
+  removed_ = false;
+  set_.peers.emplace_back().public_key = *key;
+  return 0;
+}
+
+int WgSetReader::device_line(std::string_view key, std::string_view value) {
+  if (key == "private_key") return (set_.private_key = hex_secret(value)) ? 0 : EINVAL;
+  if (key == "listen_port") return (set_.listen_port = decimal<std::uint16_t>(value)) ? 0 : EINVAL;
+  if (key == "fwmark") return (set_.fwmark = decimal<std::uint32_t>(value)) ? 0 : EINVAL;
+  if (key != "replace_peers" || value != "true") return EINVAL;
+  set_.replace_peers = true;
+  return 0;
+}
+
+int WgSetReader::peer_line(std::string_view key, std::string_view value) {
+  WgPeerSet ignored;  // keys after remove=true must still be right
+  WgPeerSet& peer = removed_ ? ignored : set_.peers.back();
+  if (key == "preshared_key") return (peer.preshared_key = hex_secret(value)) ? 0 : EINVAL;
+  if (key == "endpoint") return (peer.endpoint = literal_endpoint(value)) ? 0 : EINVAL;
+  if (key == "persistent_keepalive_interval")
+    return (peer.keepalive_seconds = decimal<std::uint16_t>(value)) ? 0 : EINVAL;
+  if (key == "allowed_ip") {
+    const bool remove = value.starts_with('-');
+    const auto prefix = config::parse_prefix(remove ? value.substr(1) : value);
+    if (!prefix) return EINVAL;
+    peer.allowed_ips.push_back(
+        {remove ? AllowedIpChange::Verb::kRemove : AllowedIpChange::Verb::kAdd, *prefix});
+    return 0;
+  }
+  if (key == "protocol_version") return value == "1" ? 0 : EINVAL;
+  if (value != "true") return EINVAL;
+  if (key == "update_only") {
+    peer.update_only = true;
+  } else if (key == "replace_allowed_ips") {
+    peer.allowed_ips.push_back({AllowedIpChange::Verb::kClear, {}});
+  } else if (key == "remove") {
+    const auto public_key = peer.public_key;
+    peer = WgPeerSet{};
+    peer.public_key = public_key;
+    peer.remove = removed_ = true;
+  } else {
+    return EINVAL;
+  }
+  return 0;
+}
+
+// ---------------------------------------------------------------- the stream
+
+WgRequestReader::~WgRequestReader() {
+  wipe_partial();
+}
+
+WgSet WgRequestReader::take_set() {
+  WgSet taken = set_.take();
+  set_ = WgSetReader{};
+  return taken;
+}
+
+void WgRequestReader::wipe_partial() {
+  config::wipe(partial_);
+  partial_.clear();
+}
+
+WgRequestReader::Kind WgRequestReader::fail(Kind kind, int error, State next) {
+  error_ = error;
+  state_ = next;
+  set_ = WgSetReader{};
+  return kind;
+}
+
+WgRequestReader::Kind WgRequestReader::operation(std::string_view line) {
+  set_bytes_ = 0;
+  if (line == "get=1") {
+    state_ = State::kGetEnd;
+  } else if (line == "set=1") {
+    state_ = State::kSet;
+  } else {
+    return fail(Kind::kClose, 0, State::kClosed);
+  }
+  return Kind::kNeedMore;
+}
+
+WgRequestReader::Kind WgRequestReader::set_line(std::string_view line) {
+  if (line.empty()) {
+    state_ = State::kOperation;
+    return Kind::kSet;
+  }
+  set_bytes_ += line.size() + 1;
+  if (set_bytes_ > kWgSetMax) return fail(Kind::kFatal, EIO, State::kClosed);
+  const int error = set_.line(line);
+  return error == 0 ? Kind::kNeedMore : fail(Kind::kRefused, error, State::kDiscard);
+}
+
+WgRequestReader::Kind WgRequestReader::line(std::string_view line) {
+  switch (state_) {
+    case State::kOperation:
+      return operation(line);
+    case State::kGetEnd:
+      if (!line.empty()) return fail(Kind::kFatal, EINVAL, State::kClosed);
+      state_ = State::kOperation;
+      return Kind::kGet;
+    case State::kSet:
+      return set_line(line);
+    case State::kDiscard:
+      if (line.empty()) state_ = State::kOperation;
+      return Kind::kNeedMore;
+    case State::kClosed:
+      break;
+  }
+  return Kind::kClose;
+}
+
+WgRequestReader::Kind WgRequestReader::feed(std::string_view& bytes) {
+  while (!bytes.empty()) {
+    if (state_ == State::kClosed) return Kind::kClose;
+    const auto newline = bytes.find('\n');
+    const auto piece = bytes.substr(0, newline);
+    if (partial_.size() + piece.size() > kWgLineMax)
+      return fail(state_ == State::kSet ? Kind::kFatal : Kind::kClose, EIO, State::kClosed);
+    bytes.remove_prefix(newline == std::string_view::npos ? bytes.size() : newline + 1);
+    if (newline == std::string_view::npos || !partial_.empty()) {
+      partial_.reserve(kWgLineMax);  // never moves afterwards, so no copy of a key stays behind
+      partial_ += piece;
+    }
+    if (newline == std::string_view::npos) return Kind::kNeedMore;
+    const Kind kind = line(partial_.empty() ? piece : std::string_view(partial_));
+    if (!partial_.empty()) wipe_partial();
+    if (kind != Kind::kNeedMore) return kind;
+  }
+  return Kind::kNeedMore;
+}
+
+WgRequestReader::Kind WgRequestReader::finish() {
+  if (state_ != State::kSet) return Kind::kClose;
+  const Kind last = partial_.empty() ? Kind::kNeedMore : set_line(partial_);
+  wipe_partial();
+  state_ = State::kClosed;
+  return last == Kind::kNeedMore ? Kind::kSet : last;
+}
+
+// ---------------------------------------------------------------- answers
+
+WgGetWriter::WgGetWriter(WgDevice device) : device_(std::move(device)) {}
+
+bool WgGetWriter::write(std::string& out, std::size_t target) {
+  if (!header_written_) append_header(out, device_);
+  header_written_ = true;
+  for (; next_peer_ < device_.peers.size(); ++next_peer_, next_prefix_ = 0, peer_begun_ = false) {
+    const WgPeer& peer = device_.peers[next_peer_];
+    if (!peer_begun_) append_peer(out, peer);
+    peer_begun_ = true;
+    while (next_prefix_ < peer.allowed_ips.size()) {
+      if (out.size() >= target) return true;
+      out.append("allowed_ip=").append(config::to_string(peer.allowed_ips[next_prefix_++])).push_back('\n');
+    }
+    if (out.size() >= target) return ++next_peer_, next_prefix_ = 0, peer_begun_ = false, true;
+  }
+  out += errno_answer(0);
+  return false;
+}
+
+std::string errno_answer(int wire_value) {
+  return "errno=" + std::to_string(wire_value) + "\n\n";
+}
+
+}  // namespace wg::control

@@ -1,0 +1,72 @@
+#include "control/api/wg_socket.h"
+
+#include <cerrno>
+
+namespace wg::control {
+namespace {
+
+constexpr std::size_t kChunk = 64 * 1024;
+
+class WgClient final : public Stream {
+ public:
+  WgClient(EventLoop& loop, Operations& operations, const std::string& interface, int fd)
+      : Stream(loop, fd, kChunk), operations_(operations), interface_(interface) {}
+
+ private:
+  void on_bytes(std::string_view& bytes) override { act(reader_.feed(bytes)); }
+
+  bool on_end() override {
+    act(reader_.finish());
+    return true;
+  }
+
+  bool mid_request() const override { return reader_.mid_request(); }
+
+  void act(WgRequestReader::Kind kind) {
+    using Kind = WgRequestReader::Kind;
+    switch (kind) {
+      case Kind::kNeedMore:
+        return;
+      case Kind::kGet:
+        return get();
+      case Kind::kSet:
+        return send(errno_answer(-operations_.apply_wg_set(interface_, reader_.take_set())));
+      case Kind::kRefused:
+        return send(errno_answer(-reader_.error()));
+      case Kind::kFatal:
+        send(errno_answer(-reader_.error()));
+        return close_after_output();
+      case Kind::kClose:
+        return close_after_output();
+    }
+  }
+
+  void get() {
+    auto device = operations_.wg_get(interface_);
+    if (!device) return send(errno_answer(ENODEV));  // wg takes only digits in the answer to a get
+    const auto writer = std::make_shared<WgGetWriter>(std::move(*device));
+    send_from([writer](std::string& out, std::size_t target) { return writer->write(out, target); });
+  }
+
+  Operations& operations_;
+  const std::string& interface_;
+  WgRequestReader reader_;
+};
+
+}  // namespace
+
+WgSocket::WgSocket(EventLoop& loop, Operations& operations, std::string interface,
+                   const std::string& directory, StreamLimits limits)
+    : loop_(loop),
+      operations_(operations),
+      interface_(std::move(interface)),
+      listener_(directory + "/" + interface_ + ".sock", 0700),
+      clients_(loop, limits) {
+  listener_.serve(loop_, [this](int fd) { adopt(fd); });
+}
+
+void WgSocket::adopt(int fd) {
+  clients_.admit(std::make_shared<WgClient>(loop_, operations_, interface_, fd));
+}
+
+}  // namespace wg::control

@@ -1,0 +1,229 @@
+#include "tests/unit/api/fake_operations.h"
+
+#include <cstdio>
+
+namespace wg::control::test {
+
+config::Key key_of(std::uint8_t byte) {
+  config::Key key;
+  key.bytes.fill(byte);
+  return key;
+}
+
+config::SecretKey secret_of(std::uint8_t byte) {
+  return config::SecretKey{key_of(byte).bytes};
+}
+
+std::string hex_of(const config::Key& key) {
+  std::string text;
+  for (const auto byte : key.bytes) {
+    char digits[3];
+    std::snprintf(digits, sizeof digits, "%02x", byte);
+    text += digits;
+  }
+  return text;
+}
+
+void FakeOperations::add_peers(const std::string& interface, unsigned count) {
+  auto& peers = interfaces_by_name[interface].peers;
+  for (unsigned i = 0; i < count; ++i) {
+    config::Peer peer;
+    peer.name = "peer" + std::to_string(i);
+    for (unsigned byte = 0; byte < 4; ++byte)
+      peer.public_key.bytes[byte] = static_cast<std::uint8_t>(i >> (8 * byte));
+    peer.public_key.bytes[31] = 1;
+    peer.endpoint = config::parse_endpoint("192.0.2.1:51820").endpoint;
+    config::Address address;
+    address.bytes = {10, static_cast<std::uint8_t>(i >> 16), static_cast<std::uint8_t>(i >> 8),
+                     static_cast<std::uint8_t>(i)};
+    peer.allowed_ips.push_back(config::prefix_of(address, 32));
+    peers.push_back(std::move(peer));
+  }
+}
+
+GatewayStatus FakeOperations::status() {
+  GatewayStatus status;
+  status.version = "0.1.0";
+  status.dpdk_version = "DPDK 22.11.9";
+  status.aead = "portable";
+  status.pid = 4711;
+  status.started = WallTime{std::chrono::seconds{1'000'000}};
+  status.config_path = "/etc/linegate.yaml";
+  for (const auto& [name, interface] : interfaces_by_name) {
+    status.interfaces.push_back(name);
+    status.peers += interface.peers.size();
+  }
+  return status;
+}
+
+std::vector<InterfaceStatus> FakeOperations::interfaces() {
+  std::vector<InterfaceStatus> list;
+  for (const auto& [name, interface] : interfaces_by_name) {
+    InterfaceStatus status;
+    status.name = name;
+    if (interface.private_key)
+      status.public_key = config::to_string(config::public_key_of(*interface.private_key));
+    status.listen_port = interface.listen_port;
+    status.up = interface.enabled;
+    status.peers = interface.peers.size();
+    status.rx_bytes = 1536;
+    status.handshakes = {{"kBadMac1", 3}};
+    list.push_back(std::move(status));
+  }
+  return list;
+}
+
+std::vector<PortStatus> FakeOperations::ports() {
+  PortStatus port;
+  port.name = "wan0";
+  port.driver = "net_af_packet";
+  port.link_up = true;
+  port.rx_missed = 9;
+  return {port};
+}
+
+std::vector<WorkerStatus> FakeOperations::workers() {
+  WorkerStatus worker;
+  worker.lcore = 1;
+  worker.busy_share = 0.25;
+  worker.stages = {{"classify", 20.5}};
+  worker.queues = {{"handshake", 3, 4096}};
+  worker.latency = Latency{1, 2, 3, 4};
+  return {worker};
+}
+
+std::vector<DropStatus> FakeOperations::drops() {
+  return {{"kBadTag", "tag does not verify", 5, {2, 3}}, {"kReplayed", "counter seen before", 0, {0, 0}}};
+}
+
+PeerStatus FakeOperations::status_of(const std::string& interface, const config::Peer& peer) const {
+  PeerStatus status;
+  status.interface = interface;
+  status.name = peer.name;
+  status.public_key = peer.public_key;
+  status.has_preshared_key = peer.preshared_key.has_value();
+  status.endpoint = peer.endpoint;
+  status.allowed_ips = peer.allowed_ips;
+  status.rx_bytes = std::uint64_t{peer.public_key.bytes[0]} * 100;
+  status.tx_bytes = 7;
+  if (const auto at = handshakes.find(peer.name); at != handshakes.end()) {
+    status.last_handshake = at->second;
+    status.session_age = std::chrono::seconds{5};
+    status.drops = {{"kReplayed", 4}};
+  }
+  return status;
+}
+
+void FakeOperations::visit_peers(const PeerFilter& filter, const std::function<void(PeerStatus&&)>& visit) {
+  for (const auto& [name, interface] : interfaces_by_name) {
+    if (!filter.interface.empty() && filter.interface != name) continue;
+    for (const auto& peer : interface.peers) {
+      auto status = status_of(name, peer);
+      if (!filter.active_only || status.active()) visit(std::move(status));
+    }
+  }
+}
+
+std::optional<PeerStatus> FakeOperations::find_peer(std::string_view interface, std::string_view wanted) {
+  for (const auto& [name, value] : interfaces_by_name)
+    for (const auto& peer : value.peers)
+      if ((interface.empty() || interface == name) &&
+          (peer.name == wanted || config::to_string(peer.public_key) == wanted))
+        return status_of(name, peer);
+  return std::nullopt;
+}
+
+std::optional<PeerFacts> FakeOperations::explain_peer(std::string_view interface, std::string_view peer) {
+  const auto status = find_peer(interface, peer);
+  if (!status) return std::nullopt;
+  PeerFacts result = facts.value_or(PeerFacts{});
+  result.peer = *status;
+  return result;
+}
+
+std::optional<config::Interface> FakeOperations::interface_config(std::string_view interface) {
+  const auto found = interfaces_by_name.find(interface);
+  if (found == interfaces_by_name.end()) return std::nullopt;
+  return found->second;
+}
+
+std::optional<WgDevice> FakeOperations::wg_get(std::string_view interface) {
+  const auto found = interfaces_by_name.find(interface);
+  if (found == interfaces_by_name.end()) return std::nullopt;
+  WgDevice device;
+  device.private_key = found->second.private_key;
+  device.listen_port = found->second.listen_port;
+  device.fwmark = found->second.fwmark;
+  for (const auto& peer : found->second.peers) {
+    WgPeer& out = device.peers.emplace_back();
+    out.public_key = peer.public_key;
+    if (peer.preshared_key) out.preshared_key = *peer.preshared_key;
+    out.endpoint = peer.endpoint;
+    out.keepalive_seconds = static_cast<std::uint16_t>(peer.persistent_keepalive.count());
+    out.allowed_ips = peer.allowed_ips;
+    if (const auto at = handshakes.find(peer.name); at != handshakes.end()) out.last_handshake = at->second;
+  }
+  return device;
+}
+
+int FakeOperations::apply_wg_set(std::string_view interface, WgSet&& set) {
+  ++sets;
+  const auto found = interfaces_by_name.find(interface);
+  if (found == interfaces_by_name.end()) return ENODEV;
+  if (set.listen_port && taken_ports.contains(*set.listen_port)) return EADDRINUSE;
+  effects = apply(set, found->second);
+  return 0;
+}
+
+void FakeOperations::answer(const char* call, PlanDone done) {
+  calls.emplace_back(call);
+  if (defer_plans) {
+    deferred.push_back(std::move(done));
+  } else {
+    done(plan);
+  }
+}
+
+void FakeOperations::reload(bool dry_run, PlanDone done) {
+  answer(dry_run ? "reload dry" : "reload", std::move(done));
+}
+void FakeOperations::diff(PlanDone done) {
+  answer("diff", std::move(done));
+}
+void FakeOperations::save(PlanDone done) {
+  answer("save", std::move(done));
+}
+
+Outcome FakeOperations::interface_create(const std::string& name, const config::Interface& value) {
+  if (interfaces_by_name.contains(name)) return {Failure::kExists, "interface " + name + " exists"};
+  interfaces_by_name[name] = value;
+  return {};
+}
+
+Outcome FakeOperations::interface_up(const std::string& name) {
+  if (!interfaces_by_name.contains(name)) return {Failure::kNotFound, "no interface " + name};
+  interfaces_by_name[name].enabled = true;
+  return {};
+}
+
+Outcome FakeOperations::interface_down(const std::string& name) {
+  if (!interfaces_by_name.contains(name)) return {Failure::kNotFound, "no interface " + name};
+  interfaces_by_name[name].enabled = false;
+  return {};
+}
+
+Outcome FakeOperations::interface_delete(const std::string& name) {
+  if (interfaces_by_name.erase(name) == 0) return {Failure::kNotFound, "no interface " + name};
+  return {};
+}
+
+Outcome FakeOperations::set_log_level(const std::string& interface, config::LogLevel level) {
+  calls.push_back("log " + interface + " " + std::string(config::to_string(level)));
+  return {};
+}
+
+void FakeOperations::stop() {
+  stopped = true;
+}
+
+}  // namespace wg::control::test

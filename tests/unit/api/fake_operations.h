@@ -1,0 +1,64 @@
+// A daemon that is only a model: interfaces as values, peers with invented statistics.
+#pragma once
+
+#include <cerrno>
+#include <map>
+#include <set>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "control/api/operations.h"
+
+namespace wg::control::test {
+
+/// A key whose 32 bytes are all `byte`.
+config::Key key_of(std::uint8_t byte);
+config::SecretKey secret_of(std::uint8_t byte);
+std::string hex_of(const config::Key& key);
+
+class FakeOperations : public Operations {
+ public:
+  std::map<std::string, config::Interface, std::less<>> interfaces_by_name;
+  std::set<std::uint16_t> taken_ports;
+  std::vector<std::string> calls;
+  int sets = 0;
+  WgEffects effects;  // of the last set
+  PlanOutcome plan;
+  bool defer_plans = false;
+  std::vector<PlanDone> deferred;
+  std::map<std::string, WallTime> handshakes;  // by peer name
+  std::optional<PeerFacts> facts;
+  bool stopped = false;
+
+  config::Interface& wg0() { return interfaces_by_name["wg0"]; }
+  /// A peer "peerN" with key bytes derived from N, one allowed IP and figures that follow from N.
+  void add_peers(const std::string& interface, unsigned count);
+
+  GatewayStatus status() override;
+  std::vector<InterfaceStatus> interfaces() override;
+  std::vector<PortStatus> ports() override;
+  std::vector<WorkerStatus> workers() override;
+  std::vector<DropStatus> drops() override;
+  void visit_peers(const PeerFilter& filter, const std::function<void(PeerStatus&&)>& visit) override;
+  std::optional<PeerStatus> find_peer(std::string_view interface, std::string_view peer) override;
+  std::optional<PeerFacts> explain_peer(std::string_view interface, std::string_view peer) override;
+  std::optional<config::Interface> interface_config(std::string_view interface) override;
+  std::optional<WgDevice> wg_get(std::string_view interface) override;
+  int apply_wg_set(std::string_view interface, WgSet&& set) override;
+  void reload(bool dry_run, PlanDone done) override;
+  void diff(PlanDone done) override;
+  void save(PlanDone done) override;
+  Outcome interface_create(const std::string& name, const config::Interface& value) override;
+  Outcome interface_up(const std::string& name) override;
+  Outcome interface_down(const std::string& name) override;
+  Outcome interface_delete(const std::string& name) override;
+  Outcome set_log_level(const std::string& interface, config::LogLevel level) override;
+  void stop() override;
+
+ private:
+  void answer(const char* call, PlanDone done);
+  PeerStatus status_of(const std::string& interface, const config::Peer& peer) const;
+};
+
+}  // namespace wg::control::test
