@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "control/noise/cookie.h"
 #include "control/noise/engine.h"
 #include "control/noise/messages.h"
 #include "control/noise/tai64n.h"
@@ -196,6 +197,12 @@ class TwoEngines {
   Peer* at_a = nullptr;  // b, as a knows it
   Peer* at_b = nullptr;  // a, as b knows it
 };
+
+// Makes mac1 right again after a message was changed, as an attacker who knows the public key can.
+inline void repair_mac1(Buffer& message, const PublicKey& receiver) {
+  const Mac right = mac(mac1_key_of(receiver), before_mac1(message));
+  std::copy(right.begin(), right.end(), message.end() - sizeof(Macs));
+}
 
 inline Buffer unhex(const std::string& text) {
   Buffer out;
