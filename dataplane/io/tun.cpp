@@ -169,6 +169,7 @@ TunQueue::ReadOutcome TunQueue::read_one(rte_mbuf* mbuf, TunCounters& counters) 
     if (errno != EAGAIN && errno != EINTR) ++counters.read_errors;
     return ReadOutcome::kStop;
   }
+  ++counters.read_calls;
   const std::size_t prefix = offloads_.vnet ? sizeof vnet : 0;
   const auto total = static_cast<std::size_t>(got);
   if (total <= prefix) {

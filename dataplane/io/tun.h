@@ -29,6 +29,7 @@ class TunError : public std::runtime_error {
 struct TunCounters {
   std::uint64_t read_packets = 0;  // mbufs handed out
   std::uint64_t read_bytes = 0;
+  std::uint64_t read_calls = 0;  // that returned a packet
   std::uint64_t read_super_packets = 0;
   std::uint64_t read_malformed = 0;  // dropped: headers that do not fit the packet
   std::uint64_t read_too_long = 0;   // dropped: packet or segment larger than an mbuf's room
