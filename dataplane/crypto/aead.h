@@ -20,8 +20,8 @@ inline constexpr std::size_t kAeadMaxBurst = 256;
 // Bytes around [data, data + length + 16) that a variant may READ (never write). They must be
 // mapped; their contents do not influence any result. An mbuf payload behind Ethernet, IP, UDP and
 // the message header in a buffer with 128 bytes of headroom satisfies this by construction.
-inline constexpr std::size_t kAeadReadBefore = 64;
-inline constexpr std::size_t kAeadReadAfter = 64;
+inline constexpr std::size_t kAeadReadBefore = 48;
+inline constexpr std::size_t kAeadReadAfter = 16;
 
 // One packet. Owner: the caller; the engine only borrows it for the call.
 struct AeadOp {
