@@ -7,8 +7,6 @@
 namespace wg::config {
 namespace {
 
-using Entry = std::pair<std::string_view, std::string>;
-
 bool is_plain(std::string_view text) {
   const auto harmless = [](char c) {
     return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
@@ -25,6 +23,8 @@ std::string list(const std::vector<std::string>& items) {
   for (const auto& item : items) text += (text.size() == 1 ? "" : ", ") + item;
   return text + "]";
 }
+
+}  // namespace
 
 std::vector<Entry> entries_of(const Peer& peer) {
   std::vector<Entry> entries;
@@ -72,8 +72,6 @@ std::vector<Entry> entries_of(const Interface& interface) {
   add("peer_files", i.peer_files, defaults.peer_files, [&] { return list(files); });
   return entries;
 }
-
-}  // namespace
 
 std::string emit_scalar(std::string_view text) {
   if (is_plain(text)) return std::string(text);

@@ -4,6 +4,8 @@
 
 #include <string>
 #include <string_view>
+#include <utility>
+#include <vector>
 
 #include "config/types.h"
 
@@ -17,6 +19,12 @@ std::string emit_interface(std::string_view name, const Interface& interface, st
 std::string emit_peer(const Peer& peer, std::size_t indent);
 /// The same in flow style, `{ name: …, … }`, on one line without the dash.
 std::string emit_peer_flow(const Peer& peer);
+
+/// Keys and their values as text, in the order they are written; defaults left out. Lists
+/// (addresses, allowed_ips, peer_files) are in flow style; `peers` is not among them.
+using Entry = std::pair<std::string_view, std::string>;
+std::vector<Entry> entries_of(const Peer& peer);
+std::vector<Entry> entries_of(const Interface& interface);
 
 /// `[10.0.0.0/8, "fd00::/8"]`
 std::string emit_prefixes(const std::vector<Prefix>& prefixes);

@@ -40,7 +40,7 @@ Result<Gateway> parse_text(std::string_view text, const std::string& filename, c
 Result<Gateway> parse_file(const std::string& path, const ParseOptions& options) {
   ReadLimits limits;
   limits.settle = options.settle;
-  FileText file = read_file(path, limits);
+  FileText file = options.read(path, limits);
   if (!file.text) return {std::nullopt, {{path, {}, {}, file.error}}};
   auto result = parse_text(*file.text, path, options);
   wipe(*file.text);

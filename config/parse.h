@@ -6,10 +6,12 @@
 #pragma once
 
 #include <chrono>
+#include <functional>
 #include <optional>
 #include <string>
 #include <string_view>
 
+#include "config/read_file.h"
 #include "config/types.h"
 
 namespace wg::config {
@@ -29,6 +31,10 @@ struct ParseOptions {
   bool open_files = true;
   /// For reload on file change: each file must have been left alone for this long.
   std::chrono::milliseconds settle{0};
+  /// What reads each file, key files included; replaceable, so that a text can be checked before it is
+  /// written.
+  std::function<FileText(const std::string& path, const ReadLimits& limits)> read =
+      [](const std::string& path, const ReadLimits& limits) { return read_file(path, limits); };
 };
 
 Result<Gateway> parse_file(const std::string& path, const ParseOptions& options = {});

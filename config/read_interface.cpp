@@ -57,7 +57,7 @@ void read_peer_file(const Value& value, const std::string& filename, Interface& 
   context.gateway.sources.files.push_back(filename);
   ReadLimits limits;
   limits.settle = context.options.settle;
-  FileText file = read_file(filename, limits);
+  FileText file = context.options.read(filename, limits);
   if (!file.text) {
     context.problems.push_back({filename, {index, 0, 0}, {}, file.error});
     return;

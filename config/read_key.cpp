@@ -48,7 +48,8 @@ void read_secret_file(const Value& value, std::optional<SecretKey>& out, std::st
   if (!read_string(value, "the path of a key file", path)) return;
   if (!value.source().context.options.open_files) return;
   const std::string full = relative_to_file(value.source().filename(), path);
-  FileText file = read_file(full, {kMaxKeyFile, std::chrono::milliseconds(100), {}});
+  const ReadLimits limits{kMaxKeyFile, std::chrono::milliseconds(100), std::chrono::milliseconds(0)};
+  FileText file = value.source().context.options.read(full, limits);
   if (!file.text) return complain_about_file(value, full, file.error);
   if ((file.mode & kOthersBits) != 0) {
     complain_about_file(value, full,

@@ -26,8 +26,12 @@ void read_public_key(const Value& value, Peer& peer) {
   const auto text = value.scalar(kAllowed);
   if (!text) return;
   const auto key = parse_key(*text);
-  if (!key || key->is_zero())
-    value.refuse(*text, key ? "is the all-zero key, which nobody has" : "is not a key", kAllowed);
+  // The text is not repeated: it may be a private key in the wrong place.
+  if (!key)
+    value.complain("is not a key (" + std::to_string(text->size()) +
+                   " characters); allowed: " + std::string(kAllowed));
+  else if (key->is_zero())
+    value.complain("is the all-zero key, which nobody has; allowed: " + std::string(kAllowed));
   else
     peer.public_key = *key;
 }
@@ -84,21 +88,26 @@ void read_keepalive(const Value& value, Peer& peer) {
     peer.persistent_keepalive = std::chrono::seconds(*seconds);
 }
 
+void read_preshared_key(const Value& value, Peer& peer) {
+  if (peer.where.preshared_key.known())
+    value.complain("is given beside preshared_key_file; allowed: one of the two");
+  peer.where.preshared_key = value.at();
+  read_secret(value, peer.preshared_key);
+}
+
+void read_preshared_key_file(const Value& value, Peer& peer) {
+  if (peer.where.preshared_key.known())
+    value.complain("is given beside preshared_key; allowed: one of the two");
+  peer.where.preshared_key = value.at();
+  read_secret_file(value, peer.preshared_key, peer.preshared_key_file);
+}
+
 void read_peer(const Value& value, Peer& peer) {
   static constexpr Field<Peer> kFields[] = {
       {"name", read_name},
       {"public_key", read_public_key, true},
-      {"preshared_key",
-       [](const Value& v, Peer& p) {
-         p.where.preshared_key = v.at();
-         read_secret(v, p.preshared_key);
-       }},
-      {"preshared_key_file",
-       [](const Value& v, Peer& p) {
-         if (p.preshared_key) v.complain("is given beside preshared_key; allowed: one of the two");
-         p.where.preshared_key = v.at();
-         read_secret_file(v, p.preshared_key, p.preshared_key_file);
-       }},
+      {"preshared_key", read_preshared_key},
+      {"preshared_key_file", read_preshared_key_file},
       {"endpoint", read_peer_endpoint},
       {"allowed_ips", read_allowed_ips},
       {"persistent_keepalive", read_keepalive},
