@@ -229,6 +229,25 @@ KernelResult NetlinkConfigure::delete_link(std::uint32_t ifindex) {
   return change_link(ifindex, message, "deleting");
 }
 
+KernelResult NetlinkConfigure::add_vlan(std::uint32_t parent, const std::string& name, std::uint16_t id) {
+  if (name.empty() || name.size() >= IFNAMSIZ)
+    return KernelResult::failed(EINVAL, "adding VLAN \"" + name + "\"");
+  NetlinkMessage message(RTM_NEWLINK, NLM_F_CREATE | NLM_F_EXCL);
+  message.extra<ifinfomsg>();
+  message.put_string(IFLA_IFNAME, name);
+  message.put_u32(IFLA_LINK, parent);
+  nlattr* info = message.begin_nested(IFLA_LINKINFO);
+  message.put_string(IFLA_INFO_KIND, "vlan");
+  nlattr* data = message.begin_nested(IFLA_INFO_DATA);
+  message.put(IFLA_VLAN_ID, &id, sizeof id);
+  message.end_nested(data);
+  message.end_nested(info);
+  const auto outcome = socket_.request(message);
+  return outcome ? outcome
+                 : in_words(outcome,
+                            "adding VLAN " + std::to_string(id) + " as " + name + " to " + name_of(parent));
+}
+
 // ---- addresses
 
 KernelResult NetlinkConfigure::add_address(std::uint32_t ifindex, const IpPrefix& address,

@@ -77,6 +77,8 @@ class NetlinkConfigure {
   KernelResult set_promiscuous(std::uint32_t ifindex, bool promiscuous);
   KernelResult rename_link(std::uint32_t ifindex, const std::string& name);
   KernelResult delete_link(std::uint32_t ifindex);
+  // A VLAN device on `parent`, tag `id`.
+  KernelResult add_vlan(std::uint32_t parent, const std::string& name, std::uint16_t id);
 
   // ---- addresses. Adding one that is there is EEXIST, removing one that is not is EADDRNOTAVAIL.
   KernelResult add_address(std::uint32_t ifindex, const IpPrefix& address,

@@ -6,7 +6,10 @@
 // overflow (ENOBUFS) everything is dumped afresh and Resynced is reported.
 #pragma once
 
+#include <array>
+#include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <memory>
 #include <optional>
@@ -55,6 +58,7 @@ struct Resolved {
   std::uint8_t type = RTN_UNSPEC;  // RTN_UNSPEC: no route; RTN_UNICAST, RTN_LOCAL, RTN_BLACKHOLE, ...
   std::uint32_t table = 0;
   IpPrefix prefix;                   // the matching route's
+  std::uint8_t scope = 0;            // the route\'s, RT_SCOPE_*
   std::uint32_t ifindex = 0;         // its link; for RTN_LOCAL the link that owns the address
   std::optional<IpAddress> gateway;  // nullopt: on-link
   IpAddress source;                  // what the kernel would choose; zero when there is none
@@ -138,44 +142,46 @@ class NetlinkMirror {
   };
   using Neighbours = std::map<IpAddress, Neighbour, AddressLess>;
 
-  void open_monitor(std::size_t receive_buffer);
-  void load();
+  void open_monitor();
   void dump_all();
-  void dump(std::uint16_t type, std::size_t extra_size);
-  bool drain(std::size_t limit);
+  void dump(std::uint16_t type, std::uint8_t family);
+  void drain();
   void discard_pending();
-  void note(Change change);
+  void note(const Change& change);
 
-  // What a message says, by type; each records its changes.
+  // What a message says, by type; each notes its changes.
   void apply(const nlmsghdr* message);
-  void apply_link(const nlmsghdr* message);
-  void apply_address(const nlmsghdr* message);
-  void apply_route(const nlmsghdr* message);
-  void apply_neighbour(const nlmsghdr* message);
-  void apply_rule(const nlmsghdr* message);
-  void apply_nexthop(const nlmsghdr* message);
+  void apply_link(const Link& link);
+  void remove_link(std::uint32_t ifindex);
+  void apply_address(const LocalAddress& address, bool gone);
+  void insert_address(std::vector<LocalAddress>& list, const LocalAddress& address) const;
+  void apply_route(ParsedRoute route, bool gone, std::uint16_t flags);
+  void apply_neighbour(const Neighbour& neighbour, bool gone);
+  void apply_rule(const RoutingRule& rule, bool gone);
+  void apply_nexthop(const NexthopObject& object);
 
   // What the kernel does without a message.
-  void link_went_down(std::uint32_t ifindex, bool unregistered);
-  void link_came_up(std::uint32_t ifindex);
-  void address_went(const LocalAddress& address);
-  void drop_nexthops_of_link(std::uint32_t ifindex);
+  void forget_routes_via(std::uint32_t ifindex, bool unregistered);
+  void forget_nexthops_via(std::uint32_t ifindex);
   void remove_nexthop(std::uint32_t id);
-  void note_routes_via(std::uint32_t ifindex);
-  [[nodiscard]] RouteTable::ChangeSink route_sink();
+  void forget_source(const LocalAddress& address);
+  void note_routes_with_choice_via(std::uint32_t ifindex, bool carrier_counts);
+  void note_routes_of_nexthop(std::uint32_t id);
+  [[nodiscard]] RouteTable::ChangeSink noting_routes();
 
-  [[nodiscard]] bool usable(const NextHop& hop) const;
-  [[nodiscard]] std::optional<NextHop> first_usable(const Forwarding& forwarding) const;
-  [[nodiscard]] std::optional<NextHop> first_usable_object(std::uint32_t id) const;
-  [[nodiscard]] bool accepts(const Route& route) const;
-  [[nodiscard]] bool object_is_blackhole(std::uint32_t id) const;
+  // Reading (mirror_lookup.cpp).
+  [[nodiscard]] bool usable(const NextHop& hop, bool v6) const;
+  [[nodiscard]] std::optional<NextHop> first_usable(const Forwarding& forwarding, bool v6) const;
+  [[nodiscard]] bool decides(const Route& route, bool v6) const;
   [[nodiscard]] Resolved describe(std::uint32_t table, const IpPrefix& prefix, const Route& route) const;
   [[nodiscard]] Resolved look_up(std::uint32_t table, const IpAddress& destination) const;
-  [[nodiscard]] std::optional<Resolved> follow(const RoutingRule& rule, const IpAddress& destination,
-                                               const ResolveKey& key) const;
-  [[nodiscard]] IpAddress choose_source(const Resolved& to, const IpAddress& destination) const;
-  [[nodiscard]] IpAddress choose_source_v4(const Resolved& to, const IpAddress& destination) const;
-  [[nodiscard]] IpAddress choose_source_v6(const Resolved& to, const IpAddress& destination) const;
+  [[nodiscard]] Resolved look_up_merged(const IpAddress& destination) const;
+  [[nodiscard]] Resolved follow_rules(const IpAddress& destination, const ResolveKey& key) const;
+  [[nodiscard]] Resolved follow(const RoutingRule& rule, const IpAddress& destination,
+                                const ResolveKey& key) const;
+  [[nodiscard]] IpAddress choose_source_v4(const Resolved& route) const;
+  [[nodiscard]] IpAddress first_address_v4(std::uint32_t ifindex, std::uint8_t scope) const;
+  [[nodiscard]] IpAddress choose_source_v6(const Resolved& route, const IpAddress& destination) const;
 
   struct Closer {
     void operator()(mnl_socket* socket) const { mnl_socket_close(socket); }
@@ -185,8 +191,8 @@ class NetlinkMirror {
   std::unique_ptr<mnl_socket, Closer> monitor_;
   NetlinkSocket requests_;
   std::vector<char> buffer_;
-  bool loading_ = false;
-  bool stale_ = false;  // lost or ambiguous notifications: resync before trusting
+  bool loading_ = false;  // a dump says what is there, not what changed
+  bool stale_ = false;    // lost or ambiguous notifications: dump afresh
   std::uint64_t resyncs_ = 0;
 
   std::map<std::uint32_t, Link> links_;

@@ -4,6 +4,7 @@
 
 #include <linux/rtnetlink.h>
 
+#include <array>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -28,6 +29,9 @@ struct Link {
   std::optional<std::uint16_t> vlan_id;  // kind == "vlan": tag on `parent`
   std::uint32_t master = 0;              // bridge, bond or VRF that it belongs to
   std::uint32_t vrf_table = 0;           // kind == "vrf": its routing table
+  // Without carrier its IPv4, IPv6 routes do not count (sysctl ignore_routes_with_linkdown). Not in the
+  // message: the mirror looks it up when the carrier goes.
+  std::array<bool, 2> ignored_without_carrier{};
 
   friend bool operator==(const Link&, const Link&) = default;
 };

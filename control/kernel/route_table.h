@@ -1,5 +1,5 @@
 // The kernel's routes as mirrored: every table, both families, in the order in which the kernel would
-// choose among routes of one prefix. A plain ordered map: the control plane's copy, not the workers' one.
+// choose among the routes of one prefix. A plain ordered map: the control plane's copy, not the workers'.
 #pragma once
 
 #include <array>
@@ -7,7 +7,9 @@
 #include <functional>
 #include <map>
 #include <memory>
-#include <set>
+#include <optional>
+#include <unordered_set>
+#include <utility>
 #include <vector>
 
 #include "control/kernel/netlink_parse.h"
@@ -22,17 +24,14 @@ struct Route {
   ForwardingRef forwarding;  // shared by the routes that forward alike
 
   friend bool operator==(const Route& a, const Route& b) {
-    return a.metric == b.metric && a.tos == b.tos && *a.forwarding == *b.forwarding;
+    if (a.metric != b.metric || a.tos != b.tos) return false;
+    return a.forwarding == b.forwarding || *a.forwarding == *b.forwarding;
   }
 };
 
 class RouteTable {
  public:
-  using Prefixes = std::map<IpPrefix, std::vector<Route>>;
-  struct Change {
-    std::uint32_t table;
-    IpPrefix prefix;
-  };
+  using ForwardingTest = std::function<bool(const Forwarding&)>;
   using ChangeSink = std::function<void(std::uint32_t table, const IpPrefix&)>;
 
   // What a message said, by the kernel's rules for its `flags` (NLM_F_REPLACE, NLM_F_APPEND; a dump
@@ -44,48 +43,60 @@ class RouteTable {
 
   // Routes of a prefix in order of preference; nullptr when there is none.
   [[nodiscard]] const std::vector<Route>* find(std::uint32_t table, const IpPrefix& prefix) const;
-  // Longest match at which `accept` takes a route; a refused one gives way to shorter prefixes.
+  // The longest prefix with a route that `accept` takes; a refused route gives way to the next one of its
+  // prefix, then to shorter prefixes. route == nullptr: none.
   struct Match {
     IpPrefix prefix;
     const Route* route = nullptr;
   };
   [[nodiscard]] Match longest_match(std::uint32_t table, const IpAddress& address,
-                                    const std::function<bool(const IpPrefix&, const Route&)>& accept) const;
-  void for_each(const std::function<void(std::uint32_t table, const IpPrefix&, const std::vector<Route>&)>&
-                    visit) const;
-  // Every prefix with a route that `pick` takes; costs a walk of the distinct forwardings first.
-  void visit_if(const std::function<bool(const Forwarding&)>& pick, const ChangeSink& sink) const;
-  // Removes the routes that `pick` takes, reporting their prefixes.
-  void remove_if(const std::function<bool(std::uint32_t table, const IpPrefix&, const Forwarding&)>& pick,
-                 const ChangeSink& sink);
-  // Rewrites the forwardings that `pick` takes (a preferred source that is gone, for instance).
-  void rewrite(const std::function<bool(std::uint32_t table, const IpPrefix&, const Forwarding&)>& pick,
-               const std::function<void(Forwarding&)>& change, const ChangeSink& sink);
-  [[nodiscard]] bool any_forwarding(const std::function<bool(const Forwarding&)>& pick) const;
+                                    const std::function<bool(const Route&)>& accept) const;
+
+  // In the order of table, family, prefix.
+  using Visitor = std::function<void(std::uint32_t table, const IpPrefix&, const std::vector<Route>&)>;
+  void for_each(const Visitor& visit) const;
+  // The prefixes with a route that `test` takes. The distinct forwardings are tested first; only when one
+  // is taken the routes are walked (about 0.1 us each). So for the two below.
+  void visit_if(const ForwardingTest& test, const ChangeSink& sink) const;
+  // Removes those routes, of one table or of all.
+  void remove_if(const ForwardingTest& test, std::optional<std::uint32_t> table, const ChangeSink& sink);
+  // Replaces their forwarding by what `change` makes of it.
+  void rewrite_if(const ForwardingTest& test, const std::function<void(Forwarding&)>& change,
+                  const ChangeSink& sink);
 
   [[nodiscard]] std::size_t size() const { return routes_; }
   void clear();
 
  private:
+  using Prefixes = std::map<IpPrefix, std::vector<Route>>;
   struct FamilyTable {
     Prefixes prefixes;
     std::array<std::uint32_t, 129> per_length{};  // prefixes of each length, to skip the empty ones
   };
-  struct ByValue {
-    bool operator()(const ForwardingRef& a, const ForwardingRef& b) const;
-  };
   using Key = std::pair<std::uint32_t, bool>;  // table id, IPv6
+  struct Hash {
+    using is_transparent = void;
+    std::size_t operator()(const Forwarding& forwarding) const;
+    std::size_t operator()(const ForwardingRef& forwarding) const { return (*this)(*forwarding); }
+  };
+  struct Equal {
+    using is_transparent = void;
+    bool operator()(const ForwardingRef& a, const ForwardingRef& b) const { return *a == *b; }
+    bool operator()(const Forwarding& a, const ForwardingRef& b) const { return a == *b; }
+    bool operator()(const ForwardingRef& a, const Forwarding& b) const { return *a == b; }
+  };
+  using Picked = std::unordered_set<ForwardingRef>;  // by pointer; keeps them from being swept
 
   ForwardingRef share(const Forwarding& forwarding);
   void sweep_forwardings();
-  void insert(std::vector<Route>& routes, Route route, bool after_equals);
+  [[nodiscard]] Picked pick(const ForwardingTest& test) const;
   Outcome add_v4(std::vector<Route>& routes, Route route, std::uint16_t flags);
   Outcome add_v6(std::vector<Route>& routes, Route route, std::uint16_t flags);
-  Outcome remove_v6_nexthops(std::vector<Route>& routes, const Route& gone);
-  void erase_prefix(FamilyTable& table, Prefixes::iterator at);
+  Outcome remove_v6_nexthops(std::vector<Route>& routes, const ParsedRoute& gone);
+  Prefixes::iterator erase_prefix(FamilyTable& table, Prefixes::iterator at);
 
   std::map<Key, FamilyTable> tables_;
-  std::set<ForwardingRef, ByValue> forwardings_;
+  std::unordered_set<ForwardingRef, Hash, Equal> forwardings_;
   std::size_t sweep_at_ = 64;
   std::size_t routes_ = 0;
 };

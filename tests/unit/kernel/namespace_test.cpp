@@ -13,6 +13,8 @@ void NamespaceTest::SetUp() {
   if (unshare(CLONE_NEWNET) != 0) {
     GTEST_SKIP() << "needs root for a network namespace: " << std::strerror(errno);
   }
+  // No waiting for duplicate address detection of link-local addresses.
+  shell("echo 0 > /proc/sys/net/ipv6/conf/default/accept_dad");
   shell("ip link set lo up");
 }
 

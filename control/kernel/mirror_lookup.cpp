@@ -1,0 +1,351 @@
+// The reading half of the mirror: rules, longest match, nexthop and source address, as the kernel does it.
+#include <linux/fib_rules.h>
+#include <linux/if_addr.h>
+#include <linux/neighbour.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <tuple>
+
+#include "control/kernel/netlink_mirror.h"
+#include "control/kernel/source_address.h"
+
+namespace wg::control {
+namespace {
+
+bool has_no_selector(const RoutingRule& rule) {
+  return rule.fwmask == 0 && rule.destination.length == 0 && !rule.invert && !rule.selects_more &&
+         rule.suppress_prefix_length < 0 && rule.action == FR_ACT_TO_TBL;
+}
+
+bool is_kernel_default(const RoutingRule& rule) {
+  if (!has_no_selector(rule)) return false;
+  return (rule.priority == 0 && rule.table == RT_TABLE_LOCAL) ||
+         (rule.priority == 32766 && rule.table == RT_TABLE_MAIN) ||
+         (rule.priority == 32767 && rule.table == RT_TABLE_DEFAULT);
+}
+
+// "Nothing here, go on": an absent route or a throw route.
+bool is_nothing(const Resolved& found) {
+  return found.type == RTN_UNSPEC || found.type == RTN_THROW;
+}
+
+Resolved outcome(std::uint8_t type) {
+  Resolved result;
+  result.type = type;
+  return result;
+}
+
+std::uint8_t type_of_error(int error) {
+  switch (error) {
+    case EINVAL:
+      return RTN_BLACKHOLE;
+    case EACCES:
+      return RTN_PROHIBIT;
+    case EHOSTUNREACH:
+      return RTN_UNREACHABLE;
+    default:
+      return RTN_UNSPEC;
+  }
+}
+
+}  // namespace
+
+// ---- what is there
+
+const Link* NetlinkMirror::link(std::uint32_t ifindex) const {
+  const auto at = links_.find(ifindex);
+  return at == links_.end() ? nullptr : &at->second;
+}
+
+const Link* NetlinkMirror::link(const std::string& name) const {
+  for (const auto& [ifindex, link] : links_) {
+    if (link.name == name) return &link;
+  }
+  return nullptr;
+}
+
+const std::vector<LocalAddress>& NetlinkMirror::addresses(std::uint32_t ifindex) const {
+  static const std::vector<LocalAddress> kNone;
+  const auto at = addresses_.find(ifindex);
+  return at == addresses_.end() ? kNone : at->second;
+}
+
+bool NetlinkMirror::is_local(const IpAddress& address) const {
+  for (const auto& [ifindex, list] : addresses_) {
+    for (const LocalAddress& local : list) {
+      if (local.prefix.address == address) return true;
+    }
+  }
+  return false;
+}
+
+const Neighbour* NetlinkMirror::neighbour(std::uint32_t ifindex, const IpAddress& address) const {
+  const auto list = neighbours_.find(ifindex);
+  if (list == neighbours_.end()) return nullptr;
+  const auto at = list->second.find(address);
+  return at == list->second.end() ? nullptr : &at->second;
+}
+
+void NetlinkMirror::for_each_neighbour(std::uint32_t ifindex,
+                                       const std::function<void(const Neighbour&)>& visit) const {
+  const auto list = neighbours_.find(ifindex);
+  if (list == neighbours_.end()) return;
+  for (const auto& [address, neighbour] : list->second) visit(neighbour);
+}
+
+NeighbourState NetlinkMirror::neighbour_state(std::uint32_t ifindex, const IpAddress& address,
+                                              MacAddress* mac) const {
+  const Link* on = link(ifindex);
+  if (on != nullptr && on->noarp) return NeighbourState::kNotNeeded;
+  const Neighbour* entry = neighbour(ifindex, address);
+  if (entry == nullptr) return NeighbourState::kUnresolved;
+  if (entry->usable()) {
+    *mac = *entry->mac;
+    return NeighbourState::kUsable;
+  }
+  return (entry->state & NUD_FAILED) ? NeighbourState::kFailed : NeighbourState::kUnresolved;
+}
+
+std::uint32_t NetlinkMirror::table_of_vrf(std::uint32_t vrf_ifindex) const {
+  const Link* vrf = link(vrf_ifindex);
+  return vrf == nullptr ? 0 : vrf->vrf_table;
+}
+
+std::uint32_t NetlinkMirror::vrf_of_link(std::uint32_t ifindex) const {
+  const Link* at = link(ifindex);
+  if (at == nullptr) return 0;
+  if (at->vrf_table != 0) return ifindex;
+  return table_of_vrf(at->master) != 0 ? at->master : 0;
+}
+
+bool NetlinkMirror::rules_are_default(bool v6) const {
+  const auto& list = rules(v6);
+  return std::all_of(list.begin(), list.end(), [](const RoutingRule& rule) {
+    return is_kernel_default(rule) || (rule.l3mdev && has_no_selector(rule));
+  });
+}
+
+bool NetlinkMirror::rules_are_evaluated(bool v6) const {
+  const auto& list = rules(v6);
+  return std::none_of(list.begin(), list.end(), [](const RoutingRule& rule) { return rule.selects_more; });
+}
+
+// ---- nexthops
+
+bool NetlinkMirror::usable(const NextHop& hop, bool v6) const {
+  const Link* out = link(hop.ifindex);
+  if (out == nullptr || !out->up) return false;
+  return out->carrier || !out->ignored_without_carrier[v6 ? 1 : 0];
+}
+
+std::optional<NextHop> NetlinkMirror::first_usable(const Forwarding& forwarding, bool v6) const {
+  for (const NextHop& hop : forwarding.nexthops) {
+    if (usable(hop, v6)) return hop;
+  }
+  const auto object = nexthops_.find(forwarding.nexthop_id);
+  if (object == nexthops_.end()) return std::nullopt;
+  if (object->second.hop && usable(*object->second.hop, v6)) return object->second.hop;
+  for (const std::uint32_t id : object->second.members) {
+    const auto member = nexthops_.find(id);
+    if (member == nexthops_.end() || !member->second.hop) continue;
+    if (usable(*member->second.hop, v6)) return member->second.hop;
+  }
+  return std::nullopt;
+}
+
+// A route counts when it needs no nexthop, or has one that works. Routes for another TOS do not.
+bool NetlinkMirror::decides(const Route& route, bool v6) const {
+  if (route.tos != 0) return false;
+  const Forwarding& forwarding = *route.forwarding;
+  const auto object = nexthops_.find(forwarding.nexthop_id);
+  if (object != nexthops_.end() && object->second.blackhole) return true;
+  return forwarding.type != RTN_UNICAST || first_usable(forwarding, v6).has_value();
+}
+
+Resolved NetlinkMirror::describe(std::uint32_t table, const IpPrefix& prefix, const Route& route) const {
+  const Forwarding& forwarding = *route.forwarding;
+  Resolved result = outcome(forwarding.type);
+  result.table = table;
+  result.prefix = prefix;
+  result.scope = forwarding.scope;
+  result.mtu = forwarding.mtu;
+  if (forwarding.source) result.source = *forwarding.source;
+  result.source.v6 = prefix.address.v6;
+  const auto object = nexthops_.find(forwarding.nexthop_id);
+  if (object != nexthops_.end() && object->second.blackhole) result.type = RTN_BLACKHOLE;
+  auto hop = first_usable(forwarding, prefix.address.v6);
+  // A local address answers on a link that is down as well.
+  if (!hop && result.type == RTN_LOCAL && !forwarding.nexthops.empty()) hop = forwarding.nexthops.front();
+  if (!hop) return result;
+  result.ifindex = hop->ifindex;
+  result.gateway = hop->gateway;
+  const Link* out = link(hop->ifindex);
+  if (out != nullptr && (result.mtu == 0 || result.mtu > out->mtu)) result.mtu = out->mtu;
+  return result;
+}
+
+Resolved NetlinkMirror::best(std::uint32_t table, const IpPrefix& prefix) const {
+  const auto* list = routes_.find(table, prefix);
+  if (list == nullptr) return {};
+  for (const Route& route : *list) {
+    if (!decides(route, prefix.address.v6)) continue;
+    Resolved result = describe(table, prefix.network(), route);
+    result.source = {};
+    if (result.type != RTN_UNICAST) return result;
+    // No host yet: the zero address has no entry, so an on-link route says kUnresolved or kNotNeeded.
+    result.neighbour = neighbour_state(result.ifindex, result.gateway.value_or(IpAddress{}), &result.mac);
+    return result;
+  }
+  return {};
+}
+
+// ---- longest match and rules
+
+Resolved NetlinkMirror::look_up(std::uint32_t table, const IpAddress& destination) const {
+  const auto match = routes_.longest_match(
+      table, destination, [&](const Route& route) { return decides(route, destination.v6); });
+  return match.route == nullptr ? Resolved{} : describe(table, match.prefix, *match.route);
+}
+
+// Without rules of the administrator's the kernel keeps the IPv4 tables local and main in one structure: the
+// longer match wins whichever table it is in.
+Resolved NetlinkMirror::look_up_merged(const IpAddress& destination) const {
+  const Resolved local = look_up(RT_TABLE_LOCAL, destination);
+  const Resolved main = look_up(RT_TABLE_MAIN, destination);
+  if (local.type == RTN_UNSPEC) return main;
+  return main.type != RTN_UNSPEC && main.prefix.length > local.prefix.length ? main : local;
+}
+
+Resolved NetlinkMirror::follow(const RoutingRule& rule, const IpAddress& destination,
+                               const ResolveKey& key) const {
+  switch (rule.action) {
+    case FR_ACT_BLACKHOLE:
+      return outcome(RTN_BLACKHOLE);
+    case FR_ACT_UNREACHABLE:
+      return outcome(RTN_UNREACHABLE);
+    case FR_ACT_PROHIBIT:
+      return outcome(RTN_PROHIBIT);
+    case FR_ACT_TO_TBL:
+      break;
+    default:
+      return {};
+  }
+  const Resolved found = look_up(rule.l3mdev ? table_of_vrf(key.vrf) : rule.table, destination);
+  // A match no longer than this counts as none (fib4_rule_suppress).
+  if (rule.suppress_prefix_length >= 0 && found.prefix.length <= rule.suppress_prefix_length) return {};
+  return found;
+}
+
+Resolved NetlinkMirror::follow_rules(const IpAddress& destination, const ResolveKey& key) const {
+  const auto& list = rules(destination.v6);
+  std::uint32_t not_before = 0;  // after a goto
+  for (const RoutingRule& rule : list) {
+    if (rule.priority < not_before || rule.selects_more) continue;
+    const bool mark = rule.fwmask == 0 || (key.fwmark & rule.fwmask) == (rule.fwmark & rule.fwmask);
+    const bool vrf = !rule.l3mdev || table_of_vrf(key.vrf) != 0;
+    const bool destined = rule.destination.length == 0 || rule.destination.contains(destination);
+    if ((mark && vrf && destined) == rule.invert) continue;
+    if (rule.action == FR_ACT_GOTO) not_before = rule.goto_priority;
+    const Resolved found = follow(rule, destination, key);
+    if (!is_nothing(found)) return found;
+  }
+  return {};
+}
+
+Resolved NetlinkMirror::resolve(const IpAddress& destination, const ResolveKey& key) const {
+  const bool merged = !destination.v6 && key.vrf == 0 && rules(false).size() == 3 && rules_are_default(false);
+  Resolved found = merged ? look_up_merged(destination) : Resolved{};
+  if (is_nothing(found)) found = follow_rules(destination, key);
+  if (found.source.is_zero()) {
+    found.source = destination.v6 ? choose_source_v6(found, destination) : choose_source_v4(found);
+    if (found.type == RTN_LOCAL) found.source = destination;
+  }
+  if (found.type == RTN_UNICAST) {
+    found.neighbour = neighbour_state(found.ifindex, found.next_hop(destination), &found.mac);
+  }
+  return found;
+}
+
+// ---- source addresses
+
+// The first primary address of the link, of a scope at least as wide.
+IpAddress NetlinkMirror::first_address_v4(std::uint32_t ifindex, std::uint8_t scope) const {
+  for (const LocalAddress& local : addresses(ifindex)) {
+    if (local.prefix.address.v6 || (local.flags & IFA_F_SECONDARY) || local.scope > scope) continue;
+    return local.prefix.address;
+  }
+  return {};
+}
+
+// inet_select_addr: an address in the gateway's network first, then any of the link, then of the VRF's
+// device, then of any link.
+IpAddress NetlinkMirror::choose_source_v4(const Resolved& route) const {
+  if (route.type != RTN_UNICAST) return {};
+  for (const LocalAddress& local : addresses(route.ifindex)) {
+    if (local.prefix.address.v6 || (local.flags & IFA_F_SECONDARY) || local.scope > route.scope) continue;
+    const IpPrefix network{local.peer.value_or(local.prefix.address), local.prefix.length};
+    if (!route.gateway || route.gateway->v6 || network.contains(*route.gateway)) return local.prefix.address;
+  }
+  if (const IpAddress own = first_address_v4(route.ifindex, route.scope); !own.is_zero()) return own;
+  const std::uint32_t vrf = vrf_of_link(route.ifindex);
+  if (vrf != 0) {
+    if (const IpAddress own = first_address_v4(vrf, route.scope); !own.is_zero()) return own;
+  }
+  for (const auto& [ifindex, other] : links_) {
+    if (vrf_of_link(ifindex) != vrf) continue;
+    for (const LocalAddress& local : addresses(ifindex)) {
+      const bool fits =
+          !local.prefix.address.v6 && !(local.flags & IFA_F_SECONDARY) && local.scope != RT_SCOPE_LINK;
+      if (fits && local.scope <= route.scope) return local.prefix.address;
+    }
+  }
+  return {};
+}
+
+IpAddress NetlinkMirror::choose_source_v6(const Resolved& route, const IpAddress& destination) const {
+  if (route.type != RTN_UNICAST) return {};
+  const std::uint32_t vrf = vrf_of_link(route.ifindex);
+  const bool on_link_only = is_link_local(destination) || destination.bytes[0] == 0xff;
+  const LocalAddress* best_so_far = nullptr;
+  for (const auto& [ifindex, list] : addresses_) {
+    if (on_link_only ? ifindex != route.ifindex : vrf_of_link(ifindex) != vrf) continue;
+    for (const LocalAddress& candidate : list) {
+      if (!candidate.prefix.address.v6 || !candidate.usable()) continue;
+      if (best_so_far == nullptr || better_source(candidate, *best_so_far, destination, route.ifindex)) {
+        best_so_far = &candidate;
+      }
+    }
+  }
+  IpAddress none;
+  none.v6 = true;
+  return best_so_far == nullptr ? none : best_so_far->prefix.address;
+}
+
+// ---- the oracle
+
+Resolved NetlinkMirror::kernel_route(const IpAddress& destination, std::uint32_t fwmark) {
+  NetlinkMessage message(RTM_GETROUTE, 0);
+  auto* header = message.extra<rtmsg>();
+  header->rtm_family = static_cast<std::uint8_t>(destination.v6 ? AF_INET6 : AF_INET);
+  header->rtm_dst_len = static_cast<std::uint8_t>(address_bits(destination));
+  message.put_address(RTA_DST, destination);
+  if (fwmark != 0) message.put_u32(RTA_MARK, fwmark);
+  Resolved result;
+  const auto answered = requests_.query(message, [&](const nlmsghdr* reply) {
+    const auto route = parse_route(reply);
+    if (!route) return;
+    result = outcome(route->forwarding.type);
+    if (route->forwarding.source) result.source = *route->forwarding.source;
+    if (!route->forwarding.nexthops.empty()) {
+      result.ifindex = route->forwarding.nexthops[0].ifindex;
+      result.gateway = route->forwarding.nexthops[0].gateway;
+    }
+    const Link* out = link(result.ifindex);
+    const std::uint32_t link_mtu = out == nullptr ? 0 : out->mtu;
+    result.mtu = route->forwarding.mtu != 0 ? std::min(route->forwarding.mtu, link_mtu) : link_mtu;
+  });
+  return answered ? result : outcome(type_of_error(answered.error));
+}
+
+}  // namespace wg::control
