@@ -1,6 +1,5 @@
 #include "dataplane/io/port.h"
 
-#include <rte_bus_vdev.h>
 #include <rte_dev.h>
 #include <rte_errno.h>
 #include <rte_ethdev.h>
@@ -82,7 +81,7 @@ Port::~Port() {
   if (!owns_ethdev_) return;
   rte_eth_dev_stop(ethdev_);
   rte_eth_dev_close(ethdev_);
-  if (plugged_) rte_vdev_uninit(device_name(options_.device).c_str());
+  if (plugged_) rte_eal_hotplug_remove("vdev", device_name(options_.device).c_str());
 }
 
 void Port::attach() {

@@ -45,7 +45,8 @@ bool Splitter::load(const VnetHeader& vnet, Bytes packet, Framing framing) {
   if (segment_size_ == 0 || (vnet.flags & VnetHeader::kNeedsChecksum) == 0) return false;
   if (!find_headers(vnet, framing)) return false;
   payload_size_ = packet_.size() - header_size_;
-  return payload_size_ != 0;
+  if (next_size() - l3_offset_ > kSuperPacketMax) drop_rest();
+  return pending();
 }
 
 // The transport header is where the checksum starts: true behind IPv6 extension headers as well.

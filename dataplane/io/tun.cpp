@@ -102,8 +102,9 @@ KernelInterface::KernelInterface(const TunOptions& options, Framing framing) : n
     FileDescriptor fd = open_clone_device(name_);
     name_ = attach_queue(fd.get(), name_, i == 0 ? kind | IFF_TUN_EXCL : kind);
     if (i == 0) offloads_ = set_offloads(fd.get(), options.vnet);
-    queues_.push_back(std::make_unique<TunQueue>(fd.get(), framing, offloads_));
+    auto queue = std::make_unique<TunQueue>(fd.get(), framing, offloads_);
     fd.release();
+    queues_.push_back(std::move(queue));
   }
   ifindex_ = ::if_nametoindex(name_.c_str());
   if (ifindex_ == 0) fail(name_, "disappeared while it was being created");

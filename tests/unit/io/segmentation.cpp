@@ -118,6 +118,11 @@ TEST_P(Split, RefusesWhatDoesNotFit) {
   EXPECT_TRUE(refused([&](auto& v) { v.checksum_start = static_cast<std::uint16_t>(r.l3() + 19); }));
   EXPECT_TRUE(refused([](auto& v) { v.checksum_start = 0xffff; }));
   EXPECT_TRUE(refused([&](auto& v) { v.checksum_start = static_cast<std::uint16_t>(super.size() - 7); }));
+  // One segment longer than an IP packet can be.
+  Recipe giant = r;
+  giant.payload = pattern(65535 + 40 - (r.header_size() - r.l3()), 1);
+  EXPECT_TRUE(split_all(vnet_for(r, 65535), build_super(giant), framing_of(r)).empty());
+  EXPECT_FALSE(split_all(vnet_for(r, 65000), build_super(giant), framing_of(r)).empty());
   // Cut anywhere in the headers, or right behind them.
   for (std::size_t size = 0; size <= r.header_size(); ++size) {
     const auto block = std::make_unique<std::uint8_t[]>(size);
@@ -413,6 +418,7 @@ TEST_P(Join, IdentificationCountsOrStands) {
   EXPECT_EQ(with_ids(0x4000, {0, 0, 0}), (Groups{{0, 1, 2}}));
   EXPECT_EQ(with_ids(0, {0, 0, 0}), (Groups{{0}, {1}, {2}}));
   EXPECT_EQ(with_ids(0x4000, {0, 0, 1}), (Groups{{0, 1}, {2}}));
+  EXPECT_EQ(with_ids(0x4000, {0, 0, 2}), (Groups{{0, 1}, {2}}));
   EXPECT_EQ(with_ids(0x4000, {0, 1, 0}), (Groups{{0, 1}, {2}}));
   EXPECT_EQ(with_ids(0x4000, {0, 2, 4}), (Groups{{0}, {1}, {2}}));
 }
@@ -568,6 +574,23 @@ TEST(JoinUdp, AMissingChecksumStaysMissing) {
   put16(packets[1], r.checksum_at(), 0);
   EXPECT_EQ(groups_of(packets).size(), 3u);
   expect_round_trip(packets, Framing::kIp);
+}
+
+// Its checksum computes to zero: sent as all ones it may be joined, sent as "none" it may not, though it sums
+// up.
+TEST(JoinUdp, ZeroIsNotAChecksum) {
+  Recipe r;
+  r.udp = true;
+  auto packets = run_of(r, 3, 100);
+  put16(packets[1], r.header_size(), 0);
+  seal_packet(r, packets[1]);
+  put16(packets[1], r.header_size(), get16(packets[1], r.checksum_at()));
+  seal_packet(r, packets[1]);
+  ASSERT_EQ(get16(packets[1], r.checksum_at()), 0xffffu);
+  EXPECT_EQ(groups_of(packets).size(), 1u);
+  expect_round_trip(packets, Framing::kIp);
+  put16(packets[1], r.checksum_at(), 0);
+  EXPECT_EQ(groups_of(packets).size(), 3u);
 }
 
 TEST(JoinEthernet, OtherFramesAndTagsStayAlone) {
