@@ -71,7 +71,9 @@ Worker::Worker(const WorkerOptions& options, const crypto::AeadEngine& engine, r
       control_doorbell_(control_doorbell),
       port_out_(kMaxPorts),
       tap_out_(kMaxPorts),
-      tun_out_(kMaxInterfaces) {}
+      tun_out_(kMaxInterfaces) {
+  set_idle(options.adaptive_idle, options.max_sleep_ns);
+}
 
 Worker::~Worker() = default;
 
@@ -92,6 +94,7 @@ bool Worker::run_once(BootTime now) {
   handshakes_left_ = options_.handshake_budget;
   punts_left_ = options_.punt_budget;
   mismatch_posted_ = false;
+  roamed_peer_ = {};
   ++loop_;
 
   bool worked = drain_commands();
@@ -247,7 +250,7 @@ void Worker::flush() {
 
 // Spins, then sleeps longer and longer up to the bound; a TUN, a TAP or control's doorbell wakes it at once.
 void Worker::sleep_if_idle(bool worked) {
-  if (worked || !options_.adaptive_idle) {
+  if (worked || !adaptive_idle_.load(std::memory_order_relaxed)) {
     idle_since_ = 0;
     if (!worked) __builtin_ia32_pause();
     return;
@@ -284,7 +287,7 @@ void Worker::sleep_if_idle(bool worked) {
     counters_.sleeps.add(1);
   }
   doorbell_.awake();
-  sleep_ns_ = std::min(sleep_ns_ * 2, options_.max_sleep_ns);
+  sleep_ns_ = std::min(sleep_ns_ * 2, max_sleep_ns_.load(std::memory_order_relaxed));
 }
 
 void Worker::drop(rte_mbuf* packet, DropReason reason) noexcept {

@@ -78,6 +78,10 @@ class Worker {
   bool run_once(BootTime now);
 
   // ---- any thread
+  void set_idle(bool adaptive, std::uint32_t max_sleep_ns) noexcept {
+    adaptive_idle_.store(adaptive, std::memory_order_relaxed);
+    max_sleep_ns_.store(max_sleep_ns, std::memory_order_relaxed);
+  }
   void stop() noexcept {
     stopping_.store(true, std::memory_order_release);
     doorbell_.ring();
@@ -252,6 +256,8 @@ class Worker {
   std::uint32_t punts_left_ = 0;       // of this loop
   bool posted_ = false;                // something waits for control
   bool mismatch_posted_ = false;       // one source_mismatch event per loop is enough
+  PeerRef roamed_peer_;                // of this loop: what the last roamed event said
+  Endpoint roamed_to_, roamed_at_;
   std::uint32_t loop_ = 0;
   std::uint16_t ipv4_id_ = 0;
   std::uint64_t icmp_tokens_ = 0;
@@ -271,6 +277,8 @@ class Worker {
 
   BootTime idle_since_ = 0;
   std::uint32_t sleep_ns_ = 0;
+  std::atomic<bool> adaptive_idle_{true};        // W: control
+  std::atomic<std::uint32_t> max_sleep_ns_{0};   // W: control
   std::atomic<bool> stopping_{false};
   std::atomic<std::uint64_t> heartbeat_{0};
   WorkerCounters counters_;
