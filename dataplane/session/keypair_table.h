@@ -32,7 +32,9 @@ class KeypairTable {
     const Bucket& bucket = b->array[index & b->mask];
     for (std::size_t i = 0; i < kEntries; ++i) {
       if (bucket.index[i].load(std::memory_order_acquire) == index) {
-        return bucket.keypair[i].load(std::memory_order_acquire);
+        Keypair* const keypair = bucket.keypair[i].load(std::memory_order_acquire);
+        // The entry may have been given to another index between the two loads.
+        return bucket.index[i].load(std::memory_order_acquire) == index ? keypair : nullptr;
       }
     }
     return nullptr;

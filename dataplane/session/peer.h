@@ -43,7 +43,7 @@ struct alignas(64) Peer {
   // ---- W: workers set bits, control clears them.
   std::atomic<std::uint32_t> requested{0};
 
-  // ---- W: workers (relaxed). R: control.
+  // ---- W: workers (relaxed). R: control, which also clears the two unanswered_* when their timer fires.
   alignas(64) std::atomic<BootTime> last_received{0};  // any authenticated packet
   std::atomic<BootTime> last_sent{0};  // any authenticated packet, handshakes included (W: control too)
   std::atomic<BootTime> last_data_received{0};
