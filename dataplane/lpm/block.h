@@ -28,38 +28,40 @@ using Prefixes = std::span<const Prefix<Bits>>;
 template <typename Bits>
 unsigned common_length(Prefixes<Bits> sorted) noexcept;
 
-// Writes the units of a block for 1..kBlockPrefixes sorted prefixes, all longer than or as long as `floor`
-// bits and equal in these.
+// Writes the lines of a block for 1..kBlockPrefixes sorted prefixes, none shorter than `floor` bits and all
+// equal in these.
 template <typename Bits>
 class BlockBuilder {
  public:
-  [[nodiscard]] std::span<const Unit> build(Prefixes<Bits> sorted, unsigned floor, Value fallback);
+  [[nodiscard]] std::span<const Line> build(Prefixes<Bits> sorted, unsigned floor, Value fallback);
 
  private:
   struct Range {
-    std::uint32_t start;
-    Unit entry;
+    std::uint64_t start;
+    Value entry;
   };
   struct Open {  // a prefix whose end the sweep has not passed
-    std::uint32_t end;
-    Unit entry;
+    std::uint64_t end;
+    Value entry;
+  };
+  struct Child {
+    Prefixes<Bits> prefixes;
+    Value fallback;
   };
   std::size_t add_node(Prefixes<Bits> sorted, unsigned floor, Value fallback);
   void sweep(Prefixes<Bits> sorted, unsigned position, std::vector<Range>& ranges,
-             std::vector<Prefixes<Bits>>& children);
+             std::vector<Child>& children);
+  void fill_group(Group<Bits>& group, std::span<const Range> ranges);
   void add_cold(Prefixes<Bits> sorted);
 
-  std::vector<Unit> units_;
+  std::vector<Line> lines_;
 };
 
 // The prefixes of a block, appended in order.
 template <typename Bits>
-void append_prefixes(const Unit* block, std::vector<Prefix<Bits>>& out);
+void append_prefixes(const Node<Bits>* block, std::vector<Prefix<Bits>>& out);
 
-inline unsigned block_prefixes(const Unit* block) noexcept {
-  return block[1] & 0xffff;
-}
 template <typename Bits>
-std::size_t block_bytes(const Unit* block) noexcept;
+std::size_t block_bytes(const Node<Bits>* block) noexcept;
 
 }  // namespace wg::lpm

@@ -31,7 +31,62 @@ Address6 address_of(Uint128 bits) noexcept {
   return address;
 }
 
+const Lookup* lookup_named(std::string_view name) noexcept {
+  if (name == kLookupPortable.name) return &kLookupPortable;
+  if (name != kLookupAvx512.name) return nullptr;
+  const bool runs = __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+                    __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq") &&
+                    __builtin_cpu_supports("bmi2");
+  return runs ? &kLookupAvx512 : nullptr;
+}
+
+const Lookup* best_lookup() noexcept {
+#ifdef __SANITIZE_THREAD__
+  return &kLookupPortable;  // the sanitizer does not see what gathers read
+#else
+  const Lookup* vector = lookup_named(kLookupAvx512.name);
+  return vector != nullptr ? vector : &kLookupPortable;
+#endif
+}
+
+std::atomic<const Lookup*>& chosen() noexcept {
+  static std::atomic<const Lookup*> lookup{best_lookup()};
+  return lookup;
+}
+
+void lookup_below_root(const Root& root, const std::uint32_t* keys, Value* out, std::size_t n) noexcept {
+  chosen().load(std::memory_order_relaxed)->v4(root, keys, out, n);
+}
+void lookup_below_root(const Root& root, const Uint128* keys, Value* out, std::size_t n) noexcept {
+  chosen().load(std::memory_order_relaxed)->v6(root, keys, out, n);
+}
+
+// The /0 is not in the trie: it would be the fallback of every slot. A key that misses there takes the /0
+// seen before the walk, provided the /0 is still the same after it: then table and /0 held together while the
+// key's slot was read.
+template <typename Bits>
+void lookup_all(const Table<Bits>& table, const Bits* keys, Value* out, std::size_t n) noexcept {
+  for (;;) {
+    const std::uint64_t before = table.default_word();
+    lookup_below_root(*table.root(), keys, out, n);
+    if (table.default_word() != before) continue;
+    for (std::size_t i = 0; i < n; ++i) out[i] = out[i] == kNoMatch ? static_cast<Value>(before) : out[i];
+    return;
+  }
+}
+
 }  // namespace
+
+const char* lookup_variant() noexcept {
+  return chosen().load(std::memory_order_relaxed)->name;
+}
+
+bool select_lookup(std::string_view name) noexcept {
+  const Lookup* lookup = lookup_named(name);
+  if (lookup == nullptr) return false;
+  chosen().store(lookup, std::memory_order_relaxed);
+  return true;
+}
 
 Reclaimer& immediate_reclaimer() noexcept {
   static ImmediateReclaimer reclaimer;

@@ -17,6 +17,7 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <string_view>
 
 namespace wg::lpm {
 
@@ -42,6 +43,11 @@ class Reclaimer {
 
 // Frees at once: for tables without concurrent readers.
 Reclaimer& immediate_reclaimer() noexcept;
+
+// The instruction set lookups use: "portable" or "avx512", the best this machine runs unless a test or bench
+// selects another. False when there is no such variant or it cannot run here.
+const char* lookup_variant() noexcept;
+bool select_lookup(std::string_view name) noexcept;
 
 template <typename Bits>
 class Table;

@@ -1,4 +1,4 @@
-// The subtrees below a root slot: blocks up to kBlockPrefixes prefixes, branches above.
+// The subtrees below a root slot: blocks up to Layout::kBlockPrefixes prefixes, branches above.
 #include <algorithm>
 #include <new>
 
@@ -8,23 +8,26 @@ namespace wg::lpm {
 namespace {
 
 // A branch goes back to a block at half of what made it, so that one prefix does not make it come and go.
-constexpr std::size_t kMergeBelow = kBlockPrefixes / 2;
-
 template <typename Bits>
-unsigned byte_at(Bits bits, unsigned position) noexcept {
-  return static_cast<unsigned>(window16(bits, position) >> 8);
-}
+constexpr std::size_t kMergeBelow = Layout<Bits>::kBlockPrefixes / 2;
 
 template <typename Bits>
 Word branch_word(const Branch<Bits>* branch) noexcept {
-  return reinterpret_cast<Word>(branch) | 2;
+  return reinterpret_cast<Word>(branch) | kBranchTag;
 }
 
-// Where a branch for these prefixes stands: as deep as they allow, on the grid of bytes that keeps branches
-// from overlapping.
+// Where a branch for prefixes with this much in common stands: as deep as they allow, in steps of 8 from the
+// floor so that branches do not overlap. IPv4 has no more than two levels of them below a grown root and
+// rather saves its readers the comparison of the path.
 template <typename Bits>
-unsigned branch_position(unsigned common) noexcept {
-  return std::min(common, kWidth<Bits> - 8) & ~7U;
+unsigned branch_position(unsigned floor, unsigned common) noexcept {
+  if (sizeof(Bits) == 4) return floor;
+  return floor + ((std::min(common, kWidth<Bits> - 1) - floor) & ~7U);
+}
+
+template <typename Bits>
+Word block_word(const Node<Bits>* block) noexcept {
+  return reinterpret_cast<Word>(block) | (block->meta.groups() > 0 ? kGroupedTag : 0);
 }
 
 // The slots a local prefix covers.
@@ -42,18 +45,22 @@ bool same_prefix(const Local<Bits>& local, const Prefix<Bits>& prefix) noexcept 
 
 // ---- Making nodes
 
+// A branch costs 2 KB but one step per byte: worth it for many prefixes, or some that end in it.
 template <typename Bits>
 Word Table<Bits>::build(Prefixes<Bits> sorted, unsigned floor, Value fallback) {
-  return sorted.size() <= kBlockPrefixes ? make_block(sorted, floor, fallback)
-                                         : make_branch(sorted, floor, fallback);
+  const auto ends_near = [floor](const Prefix<Bits>& prefix) { return prefix.length <= floor + 8; };
+  const bool many = sorted.size() > Layout<Bits>::kBlockPrefixes;
+  const bool branch = many || (floor != 0 && std::count_if(sorted.begin(), sorted.end(), ends_near) >
+                                                 Layout<Bits>::kBlockLocals);
+  return branch ? make_branch(sorted, floor, fallback) : make_block(sorted, floor, fallback);
 }
 
 template <typename Bits>
 Word Table<Bits>::make_block(Prefixes<Bits> sorted, unsigned floor, Value fallback) {
-  const std::span<const Unit> units = builder_.build(sorted, floor, fallback);
-  void* memory = allocate(units.size_bytes());
-  std::memcpy(memory, units.data(), units.size_bytes());
-  return reinterpret_cast<Word>(memory);
+  const std::span<const Line> lines = builder_.build(sorted, floor, fallback);
+  void* memory = allocate(lines.size_bytes());
+  std::memcpy(memory, lines.data(), lines.size_bytes());
+  return block_word<Bits>(static_cast<const Node<Bits>*>(memory));
 }
 
 template <typename Bits>
@@ -78,7 +85,7 @@ Branch<Bits>* Table<Bits>::copy_branch(const Branch<Bits>* from, std::size_t loc
 
 template <typename Bits>
 Word Table<Bits>::make_branch(Prefixes<Bits> sorted, unsigned floor, Value fallback) {
-  const unsigned position = std::max(floor, branch_position<Bits>(common_length(sorted)));
+  const unsigned position = branch_position<Bits>(floor, common_length(sorted));
   const auto is_local = [position](const Prefix<Bits>& prefix) { return prefix.length <= position + 8; };
   const auto locals = static_cast<std::size_t>(std::count_if(sorted.begin(), sorted.end(), is_local));
   Branch<Bits>* branch = new_branch(locals);
@@ -118,14 +125,16 @@ Word Table<Bits>::with_fallback(Word word, Value fallback) {
     discard(from, from->bytes());
     return branch_word(to);
   }
-  const Unit* from = block_of(word);
+  const auto* from = block_of<Bits>(word);
   if (fallback_of(from).load(std::memory_order_relaxed) == fallback) return word;
   const std::size_t bytes = block_bytes<Bits>(from);
-  auto* to = static_cast<Unit*>(allocate(bytes));
-  to[0] = fallback;
-  std::memcpy(to + 1, from + 1, bytes - sizeof(Unit));
+  auto* to = static_cast<Node<Bits>*>(allocate(bytes));
+  to->fallback = fallback;
+  constexpr std::size_t kBehind = sizeof fallback;
+  std::memcpy(reinterpret_cast<Line*>(to)->bytes + kBehind,
+              reinterpret_cast<const Line*>(from)->bytes + kBehind, bytes - kBehind);
   discard(from, bytes);
-  return reinterpret_cast<Word>(to);
+  return block_word<Bits>(to);
 }
 
 // Brings the slots [first, first + count) in line with the locals.
@@ -157,14 +166,14 @@ Word Table<Bits>::insert_below(Word word, unsigned floor, const Prefix<Bits>& pr
   const auto* branch = branch_of<Bits>(word);
   const bool inside =
       prefix.length >= branch->position && (prefix.bits & mask_of<Bits>(branch->position)) == branch->path;
-  return inside ? insert_in_branch(word, prefix) : insert_above(word, prefix);
+  return inside ? insert_in_branch(word, prefix) : insert_above(word, floor, prefix);
 }
 
 template <typename Bits>
 Word Table<Bits>::insert_in_block(Word word, unsigned floor, const Prefix<Bits>& prefix) {
-  const Unit* block = block_of(word);
+  const auto* block = block_of<Bits>(word);
   scratch_.clear();
-  append_prefixes(block, scratch_);
+  append_prefixes<Bits>(block, scratch_);
   const auto at = std::lower_bound(scratch_.begin(), scratch_.end(), prefix);
   if (at != scratch_.end() && at->bits == prefix.bits && at->length == prefix.length) {
     at->value = prefix.value;
@@ -201,10 +210,10 @@ Word Table<Bits>::insert_in_branch(Word word, const Prefix<Bits>& prefix) {
 
 // The prefix ends before the branch or leaves its path: a branch above takes both.
 template <typename Bits>
-Word Table<Bits>::insert_above(Word word, const Prefix<Bits>& prefix) {
+Word Table<Bits>::insert_above(Word word, unsigned floor, const Prefix<Bits>& prefix) {
   const auto* below = branch_of<Bits>(word);
   const Prefix<Bits> ends[] = {{below->path, 0, below->position}, prefix};
-  const unsigned position = branch_position<Bits>(common_length(Prefixes<Bits>(ends)));
+  const unsigned position = branch_position<Bits>(floor, common_length(Prefixes<Bits>(ends)));
   Branch<Bits>* above = new_branch(0);
   above->fallback.store(below->fallback.load(std::memory_order_relaxed), std::memory_order_relaxed);
   above->position = static_cast<std::uint8_t>(position);
@@ -221,10 +230,10 @@ Word Table<Bits>::insert_above(Word word, const Prefix<Bits>& prefix) {
 template <typename Bits>
 Word Table<Bits>::remove_below(Word word, unsigned floor, const Prefix<Bits>& prefix) {
   if (is_branch(word)) return remove_in_branch(word, floor, prefix);
-  const Unit* block = block_of(word);
+  const auto* block = block_of<Bits>(word);
   const Value fallback = fallback_of(block).load(std::memory_order_relaxed);
   scratch_.clear();
-  append_prefixes(block, scratch_);
+  append_prefixes<Bits>(block, scratch_);
   scratch_.erase(std::lower_bound(scratch_.begin(), scratch_.end(), prefix));
   discard(block, block_bytes<Bits>(block));
   return scratch_.empty() ? leaf_word(fallback) : make_block(scratch_, floor, fallback);
@@ -249,11 +258,12 @@ Word Table<Bits>::remove_in_branch(Word word, unsigned floor, const Prefix<Bits>
   return shrink_branch(to, floor);
 }
 
-// A block when it has few prefixes left; its only child when it decides nothing any more.
+// A block when it has few prefixes left; its only child when it decides nothing any more and children may
+// stand higher than they were built for.
 template <typename Bits>
 Word Table<Bits>::shrink_branch(Branch<Bits>* branch, unsigned floor) {
   const Value fallback = branch->fallback.load(std::memory_order_relaxed);
-  if (branch->prefixes <= kMergeBelow) {
+  if (branch->prefixes <= kMergeBelow<Bits> && branch->locals <= Layout<Bits>::kBlockLocals / 2) {
     scratch_.clear();
     collect(branch_word(branch), scratch_);
     std::sort(scratch_.begin(), scratch_.end());
@@ -275,7 +285,7 @@ Word Table<Bits>::shrink_branch(Branch<Bits>* branch, unsigned floor) {
 template <typename Bits>
 void Table<Bits>::collect(Word word, std::vector<Prefix<Bits>>& out) const {
   if (is_leaf(word)) return;
-  if (!is_branch(word)) return append_prefixes(block_of(word), out);
+  if (!is_branch(word)) return append_prefixes<Bits>(block_of<Bits>(word), out);
   const auto* branch = branch_of<Bits>(word);
   for (unsigned i = 0; i < branch->locals; ++i) {
     const Local<Bits>& local = branch->local()[i];
@@ -287,7 +297,7 @@ void Table<Bits>::collect(Word word, std::vector<Prefix<Bits>>& out) const {
 template <typename Bits>
 void Table<Bits>::discard_subtree(Word word) {
   if (is_leaf(word)) return;
-  if (!is_branch(word)) return discard(block_of(word), block_bytes<Bits>(block_of(word)));
+  if (!is_branch(word)) return discard(block_of<Bits>(word), block_bytes<Bits>(block_of<Bits>(word)));
   const auto* branch = branch_of<Bits>(word);
   for (const Word slot : branch->slots) discard_subtree(slot);
   discard(branch, branch->bytes());

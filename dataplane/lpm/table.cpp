@@ -8,11 +8,9 @@
 namespace wg::lpm {
 namespace {
 
-constexpr unsigned kRootBits = 16;
-// A root of 2^16 slots pays from a few hundred prefixes on; far apart so that it does not come and go.
+// A grown root pays from a few hundred prefixes on; far apart so that it does not come and go.
 constexpr std::size_t kGrowAbove = 512;
 constexpr std::size_t kShrinkBelow = 128;
-constexpr std::size_t kLine = 64;
 
 std::size_t rounded(std::size_t bytes) noexcept {
   return (bytes + kLine - 1) & ~(kLine - 1);
@@ -24,19 +22,35 @@ void free_node(void* node, std::size_t) {
 
 template <typename Bits>
 std::uint32_t short_key(Bits bits, unsigned length) noexcept {
-  return std::uint32_t{window16(bits, 0)} << 8 | length;
+  return static_cast<std::uint32_t>(bits >> (kWidth<Bits> - 24)) << 8 | length;
 }
 
 template <typename Bits>
 Bits short_bits(std::uint32_t key) noexcept {
-  return static_cast<Bits>(key >> 8) << (kWidth<Bits> - 16);
+  return static_cast<Bits>(key >> 8) << (kWidth<Bits> - 24);
+}
+
+template <typename Bits>
+std::size_t slots_of(const Root& root) noexcept {
+  return root.grown != 0 ? RootShape<Bits>::kSlots : 1;
+}
+
+template <typename Bits>
+std::size_t slot_of(const Root& root, Bits bits) noexcept {
+  return root.grown != 0 ? RootShape<Bits>::slot(bits) : 0;
+}
+
+// The bits that the root decides for this address; prefixes up to this length end in the root.
+template <typename Bits>
+unsigned depth_of(const Root& root, Bits bits) noexcept {
+  return root.grown != 0 ? RootShape<Bits>::depth(bits) : 0;
 }
 
 }  // namespace
 
 template <typename Bits>
 Table<Bits>::Table(Reclaimer& reclaimer) : reclaimer_(reclaimer) {
-  root_.store(new_root(0), std::memory_order_release);
+  root_.store(new_root(false), std::memory_order_release);
   fresh_.clear();
 }
 
@@ -75,7 +89,7 @@ void Table<Bits>::discard(const void* node, std::size_t bytes) {
 
 template <typename Bits>
 void Table<Bits>::commit() {
-  for (const Node& node : replaced_) {
+  for (const Allocation& node : replaced_) {
     bytes_ -= node.bytes;
     reclaimer_.retire(node.memory, free_node, node.bytes);
   }
@@ -85,7 +99,7 @@ void Table<Bits>::commit() {
 
 template <typename Bits>
 void Table<Bits>::abandon() noexcept {
-  for (const Node& node : fresh_) {
+  for (const Allocation& node : fresh_) {
     bytes_ -= node.bytes;
     std::free(node.memory);
   }
@@ -94,10 +108,10 @@ void Table<Bits>::abandon() noexcept {
 }
 
 template <typename Bits>
-Root* Table<Bits>::new_root(unsigned bits) {
-  const std::size_t slots = std::size_t{1} << bits;
+Root* Table<Bits>::new_root(bool grown) {
+  const std::size_t slots = grown ? RootShape<Bits>::kSlots : 1;
   auto* root = static_cast<Root*>(allocate(sizeof(Root) + sizeof(Word) * (slots - 1)));
-  root->bits = bits;
+  root->grown = grown ? 1 : 0;
   for (std::size_t slot = 0; slot < slots; ++slot)
     new (&root->slots[slot]) std::atomic<Word>(leaf_word(kNoMatch));
   return root;
@@ -112,31 +126,25 @@ void Table<Bits>::publish(std::atomic<Word>& slot, Word word) {
 // ---- Prefixes that end in the root
 
 template <typename Bits>
-std::size_t Table<Bits>::slot_of(Bits bits) const noexcept {
-  return root_.load(std::memory_order_relaxed)->bits == 0 ? 0 : window16(bits, 0);
-}
-
-template <typename Bits>
 void Table<Bits>::set_default(Value value) {
   const std::uint64_t changes = default_.load(std::memory_order_relaxed) >> 32;
   default_.store((changes + 1) << 32 | value, std::memory_order_release);
 }
 
-// Gives `value` to the slots under the prefix whose cover is at most / exactly `replaced_length` long.
+// The slots under the prefix that fall back to it, or to a shorter one, fall back to `value` from now on.
 template <typename Bits>
-void Table<Bits>::cover_slots(Bits bits, unsigned length, unsigned replaced_length, unsigned new_length,
-                              Value value) {
+void Table<Bits>::cover_slots(Bits bits, unsigned length, unsigned new_length, Value value) {
   Root* root = root_.load(std::memory_order_relaxed);
-  const std::size_t first = slot_of(bits);
-  const std::size_t count = std::size_t{1} << (root->bits - length);
-  for (std::size_t slot = first; slot < first + count; ++slot) {
-    if (cover_[slot] > replaced_length) continue;
-    cover_[slot] = static_cast<std::uint8_t>(new_length);
-    const Word word = root->slots[slot].load(std::memory_order_relaxed);
-    if (is_leaf(word)) {
-      root->slots[slot].store(leaf_word(value), std::memory_order_release);
-    } else {
-      fallback_of(reinterpret_cast<const Unit*>(word & ~Word{2})).store(value, std::memory_order_release);
+  for (const SlotRange& range : RootShape<Bits>::under(bits, length)) {
+    for (std::size_t slot = range.first; slot < range.first + range.count; ++slot) {
+      if (cover_[slot] > length) continue;
+      cover_[slot] = static_cast<std::uint8_t>(new_length);
+      const Word word = root->slots[slot].load(std::memory_order_relaxed);
+      if (is_leaf(word)) {
+        root->slots[slot].store(leaf_word(value), std::memory_order_release);
+      } else {
+        fallback_of(block_of<Bits>(word)).store(value, std::memory_order_release);
+      }
     }
   }
 }
@@ -144,7 +152,7 @@ void Table<Bits>::cover_slots(Bits bits, unsigned length, unsigned replaced_leng
 template <typename Bits>
 bool Table<Bits>::insert_short(Bits bits, unsigned length, Value value) {
   const bool added = short_.insert_or_assign(short_key(bits, length), value).second;
-  cover_slots(bits, length, length, length, value);
+  cover_slots(bits, length, length, value);
   return added;
 }
 
@@ -160,7 +168,7 @@ bool Table<Bits>::remove_short(Bits bits, unsigned length) {
       break;
     }
   }
-  cover_slots(bits, length, length, shorter, value);
+  cover_slots(bits, length, shorter, value);
   return true;
 }
 
@@ -176,14 +184,15 @@ bool Table<Bits>::insert(Bits bits, unsigned length, Value value) {
   if (length == 0) {
     added = static_cast<Value>(default_.load(std::memory_order_relaxed)) == kNoMatch;
     set_default(value);
-  } else if (length <= root->bits) {
+  } else if (length <= depth_of(*root, bits)) {
     added = insert_short(bits, length, value);
   } else {
     added = adding_ = !find_exact(bits, length);
-    auto& slot = root->slots[slot_of(bits)];
+    auto& slot = root->slots[slot_of(*root, bits)];
     try {
       const Word old = slot.load(std::memory_order_relaxed);
-      const Word word = insert_below(old, root->bits, {bits, value, static_cast<std::uint8_t>(length)});
+      const Word word =
+          insert_below(old, depth_of(*root, bits), {bits, value, static_cast<std::uint8_t>(length)});
       publish(slot, word);
     } catch (const std::bad_alloc&) {
       abandon();
@@ -191,7 +200,7 @@ bool Table<Bits>::insert(Bits bits, unsigned length, Value value) {
     }
   }
   size_ += added ? 1 : 0;
-  if (size_ > kGrowAbove && root->bits == 0) resize_root(kRootBits);
+  if (size_ > kGrowAbove && root->grown == 0) resize_root(true);
   return added;
 }
 
@@ -203,13 +212,14 @@ bool Table<Bits>::remove(Bits bits, unsigned length) {
   if (!find_exact(bits, length)) return false;
   if (length == 0) {
     set_default(kNoMatch);
-  } else if (length <= root->bits) {
+  } else if (length <= depth_of(*root, bits)) {
     remove_short(bits, length);
   } else {
-    auto& slot = root->slots[slot_of(bits)];
+    auto& slot = root->slots[slot_of(*root, bits)];
     try {
       const Word old = slot.load(std::memory_order_relaxed);
-      const Word word = remove_below(old, root->bits, {bits, 0, static_cast<std::uint8_t>(length)});
+      const Word word =
+          remove_below(old, depth_of(*root, bits), {bits, 0, static_cast<std::uint8_t>(length)});
       publish(slot, word);
     } catch (const std::bad_alloc&) {
       abandon();
@@ -217,7 +227,7 @@ bool Table<Bits>::remove(Bits bits, unsigned length) {
     }
   }
   --size_;
-  if (size_ < kShrinkBelow && root->bits != 0) resize_root(0);
+  if (size_ < kShrinkBelow && root->grown != 0) resize_root(false);
   return true;
 }
 
@@ -230,11 +240,11 @@ std::optional<Value> Table<Bits>::find_exact(Bits bits, unsigned length) const {
     const auto value = static_cast<Value>(default_.load(std::memory_order_relaxed));
     return value == kNoMatch ? std::nullopt : std::optional(value);
   }
-  if (length <= root->bits) {
+  if (length <= depth_of(*root, bits)) {
     const auto found = short_.find(short_key(bits, length));
     return found == short_.end() ? std::nullopt : std::optional(found->second);
   }
-  Word word = root->slots[slot_of(bits)].load(std::memory_order_relaxed);
+  Word word = root->slots[slot_of(*root, bits)].load(std::memory_order_relaxed);
   while (!is_leaf(word) && is_branch(word)) {
     const auto* branch = branch_of<Bits>(word);
     if (length <= branch->position + 8U) {
@@ -244,11 +254,11 @@ std::optional<Value> Table<Bits>::find_exact(Bits bits, unsigned length) const {
       }
       return std::nullopt;
     }
-    word = branch->slots[window16(bits, branch->position) >> 8];
+    word = branch->slots[byte_at(bits, branch->position)];
   }
   if (is_leaf(word)) return std::nullopt;
   std::vector<Prefix<Bits>> all;
-  append_prefixes(block_of(word), all);
+  append_prefixes<Bits>(block_of<Bits>(word), all);
   for (const auto& prefix : all) {
     if (prefix.bits == bits && prefix.length == length) return prefix.value;
   }
@@ -264,7 +274,7 @@ std::vector<Prefix<Bits>> Table<Bits>::prefixes() const {
     all.push_back({short_bits<Bits>(key), short_value, static_cast<std::uint8_t>(key & 0xff)});
   }
   const Root* root = root_.load(std::memory_order_relaxed);
-  for (std::size_t slot = 0; slot < std::size_t{1} << root->bits; ++slot) {
+  for (std::size_t slot = 0; slot < slots_of<Bits>(*root); ++slot) {
     collect(root->slots[slot].load(std::memory_order_relaxed), all);
   }
   std::sort(all.begin(), all.end());
@@ -274,13 +284,13 @@ std::vector<Prefix<Bits>> Table<Bits>::prefixes() const {
 // Both roots hold the same prefixes; a reader that still stands in the old one is answered as well.
 // The other root is only a better one: without memory for it the table stays as it is.
 template <typename Bits>
-void Table<Bits>::resize_root(unsigned bits) {
+void Table<Bits>::resize_root(bool grown) {
   try {
     const auto all = prefixes();
     Root* old = root_.load(std::memory_order_relaxed);
-    Root* root = new_root(bits);
+    Root* root = new_root(grown);
     std::map<std::uint32_t, Value> short_prefixes;
-    std::vector<std::uint8_t> cover(bits == 0 ? 0 : std::size_t{1} << bits);
+    std::vector<std::uint8_t> cover(grown ? RootShape<Bits>::kSlots : 0);
     fill_root(*root, all, short_prefixes, cover);
     discard_root(old);
     root_.store(root, std::memory_order_release);
@@ -295,22 +305,22 @@ void Table<Bits>::resize_root(unsigned bits) {
 template <typename Bits>
 void Table<Bits>::fill_root(Root& root, Prefixes<Bits> sorted, std::map<std::uint32_t, Value>& short_prefixes,
                             std::vector<std::uint8_t>& cover) {
-  const auto slot_in = [&root](Bits bits) -> std::size_t { return root.bits == 0 ? 0 : window16(bits, 0); };
   for (std::size_t i = 0; i < sorted.size();) {
     const Prefix<Bits>& prefix = sorted[i];
-    const std::size_t first = slot_in(prefix.bits);
+    const std::size_t first = slot_of(root, prefix.bits);
     std::size_t end = i + 1;
-    if (prefix.length > root.bits) {
-      while (end < sorted.size() && slot_in(sorted[end].bits) == first) ++end;
+    const unsigned depth = depth_of(root, prefix.bits);
+    if (prefix.length > depth) {
+      while (end < sorted.size() && slot_of(root, sorted[end].bits) == first) ++end;
       const Value fallback = leaf_value(root.slots[first].load(std::memory_order_relaxed));
-      root.slots[first].store(build(sorted.subspan(i, end - i), root.bits, fallback),
-                              std::memory_order_relaxed);
+      root.slots[first].store(build(sorted.subspan(i, end - i), depth, fallback), std::memory_order_relaxed);
     } else if (prefix.length > 0) {
       short_prefixes.emplace(short_key(prefix.bits, prefix.length), prefix.value);
-      const std::size_t count = std::size_t{1} << (root.bits - prefix.length);
-      std::fill_n(cover.begin() + static_cast<std::ptrdiff_t>(first), count, prefix.length);
-      for (std::size_t slot = first; slot < first + count; ++slot) {
-        root.slots[slot].store(leaf_word(prefix.value), std::memory_order_relaxed);
+      for (const SlotRange& range : RootShape<Bits>::under(prefix.bits, prefix.length)) {
+        for (std::size_t slot = range.first; slot < range.first + range.count; ++slot) {
+          cover[slot] = prefix.length;
+          root.slots[slot].store(leaf_word(prefix.value), std::memory_order_relaxed);
+        }
       }
     }
     i = end;
@@ -319,7 +329,7 @@ void Table<Bits>::fill_root(Root& root, Prefixes<Bits> sorted, std::map<std::uin
 
 template <typename Bits>
 void Table<Bits>::discard_root(Root* root) {
-  const std::size_t slots = std::size_t{1} << root->bits;
+  const std::size_t slots = slots_of<Bits>(*root);
   for (std::size_t slot = 0; slot < slots; ++slot) {
     discard_subtree(root->slots[slot].load(std::memory_order_relaxed));
   }

@@ -36,7 +36,7 @@ class Table {
 
  private:
   // Nodes made and replaced by the update under way.
-  struct Node {
+  struct Allocation {
     void* memory;
     std::size_t bytes;
   };
@@ -44,9 +44,8 @@ class Table {
   void set_default(Value value);
   bool insert_short(Bits bits, unsigned length, Value value);
   bool remove_short(Bits bits, unsigned length);
-  void cover_slots(Bits bits, unsigned length, unsigned replaced_length, unsigned new_length, Value value);
-  [[nodiscard]] std::size_t slot_of(Bits bits) const noexcept;
-  void resize_root(unsigned bits);
+  void cover_slots(Bits bits, unsigned length, unsigned new_length, Value value);
+  void resize_root(bool grown);
   void fill_root(Root& root, Prefixes<Bits> sorted, std::map<std::uint32_t, Value>& short_prefixes,
                  std::vector<std::uint8_t>& cover);
   void discard_root(Root* root);
@@ -55,7 +54,7 @@ class Table {
   Word insert_below(Word word, unsigned floor, const Prefix<Bits>& prefix);
   Word insert_in_block(Word word, unsigned floor, const Prefix<Bits>& prefix);
   Word insert_in_branch(Word word, const Prefix<Bits>& prefix);
-  Word insert_above(Word word, const Prefix<Bits>& prefix);
+  Word insert_above(Word word, unsigned floor, const Prefix<Bits>& prefix);
   Word remove_below(Word word, unsigned floor, const Prefix<Bits>& prefix);
   Word remove_in_branch(Word word, unsigned floor, const Prefix<Bits>& prefix);
   Word shrink_branch(Branch<Bits>* branch, unsigned floor);
@@ -72,7 +71,7 @@ class Table {
 
   void* allocate(std::size_t bytes);
   void discard(const void* node, std::size_t bytes);
-  Root* new_root(unsigned bits);
+  Root* new_root(bool grown);
   void publish(std::atomic<Word>& slot, Word word);
   void commit();
   void abandon() noexcept;
@@ -80,15 +79,15 @@ class Table {
   Reclaimer& reclaimer_;
   std::atomic<Root*> root_{nullptr};
   std::atomic<std::uint64_t> default_{kNoMatch};
-  std::map<std::uint32_t, Value> short_;  // 1..root bits long: first 16 bits << 8 | length
+  std::map<std::uint32_t, Value> short_;  // those that end in the root: first 24 bits << 8 | length
   std::vector<std::uint8_t> cover_;       // length of the prefix in short_ each root slot falls back to
   std::size_t size_ = 0;
   bool adding_ = false;  // the insert under way brings a new prefix
   std::size_t bytes_ = 0;
   BlockBuilder<Bits> builder_;
   std::vector<Prefix<Bits>> scratch_;
-  std::vector<Node> fresh_;
-  std::vector<Node> replaced_;
+  std::vector<Allocation> fresh_;
+  std::vector<Allocation> replaced_;
 };
 
 }  // namespace wg::lpm

@@ -1,0 +1,221 @@
+// Lookups in bursts of 32, memory and update time of our longest-prefix match beside DPDK's tables.
+//
+//   build/release/bench/lpm [--quick] [--prefixes N] [EAL arguments...]
+//
+// --quick: fewer passes and no million; --prefixes: this size alone.
+//
+// One pass looks every key up once; the passes of all tables are interleaved and medians taken, so that what
+// else runs on the machine hits all alike. Uses huge pages when enough are free, otherwise none.
+#include <rte_eal.h>
+
+#include <algorithm>
+#include <chrono>
+#include <cstdio>
+#include <fstream>
+#include <random>
+#include <string>
+
+#include "bench/lpm_mix.h"
+#include "bench/lpm_rivals.h"
+#include "dataplane/lpm/lpm.h"
+
+namespace wg::bench {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+constexpr std::size_t kBurst = 32;
+constexpr std::size_t kKeys = 1 << 18;
+
+double nanoseconds(Clock::duration time) {
+  return std::chrono::duration<double, std::nano>(time).count();
+}
+
+double quantile(std::vector<double> values, double at) {
+  const auto nth = values.begin() + static_cast<long>(at * static_cast<double>(values.size() - 1));
+  std::nth_element(values.begin(), nth, values.end());
+  return *nth;
+}
+
+struct Ours4 {
+  lpm::Lpm4 table;
+  bool insert(const Route& route) { return table.insert(host_order(route.bits), route.length, route.value); }
+  bool remove(const Route& route) { return table.remove(host_order(route.bits), route.length); }
+  void lookup(const Keys& keys, std::size_t first, std::size_t n, lpm::Value* out) const {
+    table.lookup_burst(keys.v4.data() + first, out, n);
+  }
+};
+
+struct Ours6 {
+  lpm::Lpm6 table;
+  bool insert(const Route& route) { return table.insert({route.bits}, route.length, route.value); }
+  bool remove(const Route& route) { return table.remove({route.bits}, route.length); }
+  void lookup(const Keys& keys, std::size_t first, std::size_t n, lpm::Value* out) const {
+    const std::uint8_t* pointers[kBurst];
+    for (std::size_t i = 0; i < n; ++i) pointers[i] = keys.v6[first + i].data();
+    table.lookup_burst(pointers, out, n);
+  }
+};
+
+Keys all_keys(unsigned family, const std::vector<Route>& routes) {
+  Keys keys{{}, make_keys(family, routes, kKeys)};
+  for (const auto& key : keys.v6) keys.v4.push_back(host_order(key));
+  return keys;
+}
+
+template <typename Ours>
+std::uint64_t our_pass(const Ours& ours, const Keys& keys) {
+  lpm::Value out[kBurst];
+  std::uint64_t sum = 0;
+  for (std::size_t first = 0; first < kKeys; first += kBurst) {
+    ours.lookup(keys, first, kBurst, out);
+    for (const lpm::Value value : out) sum += value;
+  }
+  return sum;
+}
+
+std::uint64_t rival_pass(Rival& rival, Keys& keys) {
+  std::uint64_t sum = 0;
+  for (std::size_t first = 0; first < kKeys; first += kBurst) sum += rival.lookup(keys, first, kBurst);
+  return sum;
+}
+
+// Every table must give our answers, or the comparison is worth nothing.
+template <typename Ours>
+bool agree(const Ours& ours, Rival& rival, Keys& keys) {
+  for (std::size_t key = 0; key < kKeys; key += 7) {
+    lpm::Value value;
+    ours.lookup(keys, key, 1, &value);
+    if (rival.answer(keys, key) != (value == lpm::kNoMatch ? -1 : std::int64_t{value})) return false;
+  }
+  return true;
+}
+
+template <typename Pass>
+void time_pass(std::vector<double>& times, const Pass& pass) {
+  const auto start = Clock::now();
+  const std::uint64_t sum = pass();
+  asm volatile("" : : "r"(sum));  // the answers are wanted
+  times.push_back(nanoseconds(Clock::now() - start) / kKeys);
+}
+
+// Microseconds of single removals and insertions of random present routes.
+template <typename Ours>
+std::vector<double> time_updates(Ours& ours, const std::vector<Route>& routes) {
+  std::mt19937_64 random(1);
+  std::vector<double> times;
+  for (int i = 0; i < 4000; ++i) {
+    const Route& route = routes[random() % routes.size()];
+    const auto start = Clock::now();
+    ours.remove(route);
+    const auto removed = Clock::now();
+    ours.insert(route);
+    times.push_back(nanoseconds(removed - start) / 1000);
+    times.push_back(nanoseconds(Clock::now() - removed) / 1000);
+  }
+  return times;
+}
+
+template <typename Ours>
+void compare(unsigned family, Mix mix, std::size_t prefixes, std::size_t rounds) {
+  const char* mix_name = mix == Mix::kRandom ? "random" : "bgp";
+  std::printf("# family=%u prefixes=%zu mix=%s\n", family, prefixes, mix_name);
+  const auto routes = make_routes(family, mix, prefixes);
+  Keys keys = all_keys(family, routes);
+  Ours ours;
+  const auto start = Clock::now();
+  for (const Route& route : routes) ours.insert(route);
+  std::printf("# ours: %zu routes added in %.3f s\n", prefixes, nanoseconds(Clock::now() - start) / 1e9);
+
+  auto rivals = make_rivals(family, routes);
+  std::erase_if(rivals, [&](const auto& rival) {
+    if (agree(ours, *rival, keys)) return false;
+    std::printf("# %s: answers differ, left out\n", rival->name.c_str());
+    return true;
+  });
+
+  std::vector<double> our_times;
+  std::vector<std::vector<double>> times(rivals.size());
+  for (std::size_t round = 0; round < rounds; ++round) {
+    time_pass(our_times, [&] { return our_pass(ours, keys); });
+    for (std::size_t i = 0; i < rivals.size(); ++i) {
+      time_pass(times[i], [&] { return rival_pass(*rivals[i], keys); });
+    }
+  }
+  std::printf("# ours: ns=%.2f least=%.2f\n", quantile(our_times, 0.5), quantile(our_times, 0));
+  std::size_t best = rivals.size();
+  for (std::size_t i = 0; i < rivals.size(); ++i) {
+    std::printf("# %s: ns=%.2f bytes=%zu\n", rivals[i]->name.c_str(), quantile(times[i], 0.5),
+                rivals[i]->bytes);
+    if (best == rivals.size() || quantile(times[i], 0.5) < quantile(times[best], 0.5)) best = i;
+  }
+  const std::size_t our_bytes = ours.table.memory_bytes();
+  const auto updates = time_updates(ours, routes);
+  std::printf("# update us: median=%.2f p99=%.2f max=%.2f\n", quantile(updates, 0.5), quantile(updates, 0.99),
+              quantile(updates, 1));
+  const bool any = best < rivals.size();
+  std::printf(
+      "lpm family=%u prefixes=%zu ours_ns=%.2f best_ns=%.2f best=%s ours_bytes=%zu best_bytes=%zu "
+      "update_us=%.2f "
+      "mix=%s\n",
+      family, prefixes, quantile(our_times, 0.5), any ? quantile(times[best], 0.5) : 0,
+      any ? rivals[best]->name.c_str() : "none", our_bytes, any ? rivals[best]->bytes : 0,
+      quantile(updates, 0.5), mix_name);
+  std::fflush(stdout);
+}
+
+std::size_t free_huge_pages() {
+  std::ifstream file("/sys/kernel/mm/hugepages/hugepages-2048kB/free_hugepages");
+  std::size_t pages = 0;
+  file >> pages;
+  return pages;
+}
+
+bool start_eal(int argc, char** argv, int first, std::size_t megabytes) {
+  std::vector<std::string> arguments{
+      "lpm", "--no-pci", "--no-telemetry",         "--log-level=error", "--lcores",
+      "0",   "-m",       std::to_string(megabytes)};
+  arguments.emplace_back("--force-max-simd-bitwidth=512");
+  arguments.emplace_back(free_huge_pages() * 2 >= megabytes ? "--in-memory" : "--no-huge");
+  for (int i = first; i < argc; ++i) arguments.emplace_back(argv[i]);
+  std::vector<char*> pointers;
+  for (auto& argument : arguments) pointers.push_back(argument.data());
+  std::printf("# EAL:");
+  for (const auto& argument : arguments) std::printf(" %s", argument.c_str());
+  std::printf("\n");
+  return rte_eal_init(static_cast<int>(pointers.size()), pointers.data()) >= 0;
+}
+
+void compare_all(bool quick, std::size_t only) {
+  for (const Mix mix : {Mix::kRandom, Mix::kBgp}) {
+    for (const std::size_t prefixes : {1UL, 1000UL, 100000UL, 1000000UL}) {
+      if (only != 0 ? prefixes != only : quick && prefixes > 100000) continue;
+      const std::size_t rounds = quick ? 9 : 41;
+      compare<Ours4>(4, mix, prefixes, rounds);
+      compare<Ours6>(6, mix, prefixes, rounds);
+    }
+  }
+}
+
+}  // namespace
+}  // namespace wg::bench
+
+int main(int argc, char** argv) {
+  bool quick = false;
+  std::size_t only = 0;
+  int first = 1;
+  for (; first < argc; ++first) {
+    const std::string argument = argv[first];
+    if (argument == "--quick") {
+      quick = true;
+    } else if (argument == "--prefixes" && first + 1 < argc) {
+      only = std::stoul(argv[++first]);
+    } else {
+      break;
+    }
+  }
+  if (!wg::bench::start_eal(argc, argv, first, 6144)) return 1;
+  wg::bench::compare_all(quick, only);
+  rte_eal_cleanup();
+  return 0;
+}
