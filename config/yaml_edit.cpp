@@ -90,9 +90,20 @@ std::size_t YamlEdit::end_of_flow(std::size_t offset) const {
   unsupported("a bracket without its end");
 }
 
+/// Where a value starts after its anchor or tag, if it has one.
+std::size_t YamlEdit::after_properties(std::size_t offset) const {
+  while (offset < text_.size() && (text_[offset] == '&' || text_[offset] == '!')) {
+    offset = text_.find_first_of(" \t\r\n", offset);
+    if (offset == std::string::npos) unsupported("an anchor without a value");
+    offset = text_.find_first_not_of(" \t\r\n", offset);
+    if (offset == std::string::npos) unsupported("an anchor without a value");
+  }
+  return offset;
+}
+
 /// A plain scalar must stand on its line exactly as it was read.
 std::size_t YamlEdit::end_of_scalar(const Node& node) const {
-  const std::size_t begin = begin_of(node);
+  const std::size_t begin = after_properties(begin_of(node));
   if (begin < text_.size() && (text_[begin] == '"' || text_[begin] == '\'')) return end_of_quoted(begin);
   if (!node.plain || text_.compare(begin, node.text.size(), node.text) != 0)
     unsupported("a scalar over several lines");
@@ -104,12 +115,13 @@ std::size_t YamlEdit::end_of(const Node& node) const {
     case NodeKind::kScalar:
       return end_of_scalar(node);
     case NodeKind::kNull:
+      unsupported("an absent value");
     case NodeKind::kAlias:
-      unsupported("an absent value or an alias");
+      return std::min(text_.find_first_of(" \t\r\n,]}", begin_of(node)), text_.size());
     default:
       break;
   }
-  if (node.flow) return end_of_flow(begin_of(node));
+  if (node.flow) return end_of_flow(after_properties(begin_of(node)));
   const auto all = children(node);
   if (all.empty()) unsupported("an empty block");
   if (node.kind == NodeKind::kMap) return end_of_pair({all[all.size() - 2], all.back()});

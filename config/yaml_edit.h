@@ -70,6 +70,7 @@ class YamlEdit {
 
   std::size_t begin_of(const Node& node) const;
   std::size_t end_of(const Node& node) const;
+  std::size_t after_properties(std::size_t offset) const;
   std::size_t end_of_flow(std::size_t offset) const;
   std::size_t end_of_scalar(const Node& node) const;
   std::size_t end_of_quoted(std::size_t offset) const;

@@ -1,0 +1,27 @@
+// Any text as a wg-quick file: what is accepted must come back unchanged through our own export.
+#include <cstdint>
+#include <cstdlib>
+#include <string_view>
+
+#include "config/export.h"
+#include "config/import_wg_quick.h"
+
+namespace {
+
+void require(bool holds) {
+  if (!holds) std::abort();
+}
+
+}  // namespace
+
+extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
+  using namespace wg::config;
+  const auto imported = import_wg_quick({reinterpret_cast<const char*>(data), size}, "fuzz.conf");
+  require(imported.interface.has_value() == imported.problems.empty());
+  if (!imported.interface) return 0;
+  const auto text = export_wg(*imported.interface, ExportFormat::kWgQuick);
+  const auto again = import_wg_quick(text, "again.conf");
+  require(again.interface && *again.interface == *imported.interface);
+  require(parse_text(to_yaml("wg0", *imported.interface), "again.yaml").ok());
+  return 0;
+}

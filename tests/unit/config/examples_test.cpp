@@ -1,0 +1,114 @@
+// The shipped examples are correct, and a file of 100 000 peers is read in time.
+#include "config/lint.h"
+#include "tests/unit/config/support.h"
+
+namespace wg::config {
+namespace {
+
+std::string example(const std::string& name) {
+  return slurp(std::string(LINEGATE_SOURCE_DIR) + "/config/examples/" + name);
+}
+
+/// The example in a directory with fresh keys in place of the files it names.
+Result<Gateway> parse_with_keys(const TempDirectory& dir, const std::string& name) {
+  for (const char* key : {"wg0.key", "branch.psk", "lab.key"}) dir.write(key, reveal(secret_key(99)) + "\n");
+  return parse_file(dir.write(name, example(name)));
+}
+
+Environment quiet() {
+  return {[] { return std::optional(true); }, [](const std::string&) { return std::optional<mode_t>(0600); }};
+}
+
+TEST(Examples, pass_check_without_a_warning) {
+  for (const char* name : {"gateway.yaml", "lab.yaml"}) {
+    const TempDirectory dir;
+    const auto result = parse_with_keys(dir, name);
+    ASSERT_TRUE(result.ok()) << to_string(result.problems);
+    EXPECT_EQ(to_string(lint(*result.value, quiet())), "") << name;
+  }
+}
+
+TEST(Examples, mean_what_their_comments_say) {
+  const TempDirectory dir;
+  const auto gateway = parse_with_keys(dir, "gateway.yaml");
+  ASSERT_TRUE(gateway.ok());
+  EXPECT_EQ(gateway.value->dpdk.workers.lcores, (std::vector<unsigned>{1, 2}));
+  EXPECT_EQ(gateway.value->interfaces.at("wg0").peers.size(), 3U);
+  EXPECT_TRUE(gateway.value->interfaces.at("wg0").peers[0].preshared_key);
+  EXPECT_FALSE(gateway.value->interfaces.at("wg0").peers[2].enabled);
+}
+
+/// What stands commented out is the default: with the comment signs gone the meaning stays.
+TEST(Examples, commented_keys_are_the_defaults) {
+  std::string text;
+  std::istringstream lines(example("gateway.yaml"));
+  for (std::string line; std::getline(lines, line);) {
+    const auto hash = line.find("# ");
+    const bool key = hash != std::string::npos && line.find_first_not_of(' ') == hash &&
+                     line.find(':', hash) != std::string::npos &&
+                     std::islower(static_cast<unsigned char>(line[line.find_first_not_of(' ', hash + 1)])) &&
+                     hash >= 2;
+    const auto word = key ? line.substr(line.find_first_not_of(' ', hash + 1)) : "";
+    const auto name = word.substr(0, word.find(':'));
+    const bool shown_only = name == "vlan" || name == "peer_files" || name == "read_group" || name == "user";
+    if (key && !shown_only && name.find(' ') == std::string::npos) line.erase(hash, 2);
+    text += line + "\n";
+  }
+  const TempDirectory dir;
+  const auto commented = parse_with_keys(dir, "gateway.yaml");
+  const auto uncommented = parse_file(dir.write("all.yaml", text));
+  ASSERT_TRUE(uncommented.ok()) << to_string(uncommented.problems);
+  EXPECT_NE(text, example("gateway.yaml"));
+  Gateway expected = *commented.value;
+  expected.interfaces.at("wg0").log_level = LogLevel::kInfo;  // said, not inherited
+  EXPECT_TRUE(*uncommented.value == expected);
+}
+
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+constexpr unsigned kPeers = 10'000;
+#else
+constexpr unsigned kPeers = 100'000;
+#endif
+
+std::string many_peers(unsigned count) {
+  std::string text = "interfaces:\n  wg0:\n    private_key: " + reveal(secret_key(5)) + "\n    peers:\n";
+  for (unsigned i = 0; i < count; ++i) {
+    const auto address =
+        std::to_string(i >> 16) + "." + std::to_string((i >> 8) & 255) + "." + std::to_string(i & 255);
+    text += "      - { name: peer" + std::to_string(i) + ", public_key: " + to_string(public_key(i + 1'000)) +
+            ", endpoint: \"198.51.100.7:51820\", allowed_ips: [10." + address +
+            "/32], persistent_keepalive: 25 }\n";
+  }
+  return text;
+}
+
+/// Three seconds are the promise on an idle machine; the bound here allows for a busy one and still
+/// catches anything that grows faster than the file.
+TEST(Speed, a_hundred_thousand_peers) {
+  const std::string text = many_peers(kPeers);
+  const auto start = std::chrono::steady_clock::now();
+  const auto result = parse_text(text, "gw.yaml");
+  const std::chrono::duration<double> taken = std::chrono::steady_clock::now() - start;
+  ASSERT_TRUE(result.ok()) << to_string(result.problems);
+  EXPECT_EQ(result.value->interfaces.at("wg0").peers.size(), kPeers);
+  EXPECT_LT(taken.count(), 15.0);
+  std::printf("config_parse peers=%u seconds=%.2f bytes=%zu\n", kPeers, taken.count(), text.size());
+}
+
+/// All of them wrong: the complaints must not cost more than the file.
+TEST(Speed, a_hundred_thousand_complaints) {
+  std::string text = many_peers(kPeers);
+  const std::string owner = "allowed_ips: [10.";
+  for (auto at = text.find(owner); at != std::string::npos; at = text.find(owner, at + 1))
+    text[at + owner.size()] = text[at + owner.size()] == '0' ? '1' : '0';
+  for (auto at = text.find("/32]"); at != std::string::npos; at = text.find("/32]", at + 1))
+    text.replace(at, 4, "/33]");
+  const auto start = std::chrono::steady_clock::now();
+  const auto result = parse_text(text, "gw.yaml");
+  const std::chrono::duration<double> taken = std::chrono::steady_clock::now() - start;
+  EXPECT_EQ(result.problems.size(), kPeers);
+  EXPECT_LT(taken.count(), 20.0);
+}
+
+}  // namespace
+}  // namespace wg::config

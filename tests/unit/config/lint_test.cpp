@@ -1,0 +1,183 @@
+// The linter's warnings, exactly; and the silence about what is in order.
+#include "config/lint.h"
+#include "tests/unit/config/support.h"
+
+namespace wg::config {
+namespace {
+
+Environment machine(std::optional<bool> clock = true, mode_t mode = 0600) {
+  return {[clock] { return clock; }, [mode](const std::string&) { return std::optional<mode_t>(mode); }};
+}
+
+std::string warnings(const std::string& text, const Environment& environment = machine()) {
+  const auto result = parse_text(text, "gw.yaml");
+  if (!result.ok()) return "not valid:\n" + to_string(result.problems);
+  return to_string(lint(*result.value, environment));
+}
+
+constexpr const char* kPort =
+    "ports: { wan0: { device: tap, addresses: [203.0.113.2/24], gateway: 203.0.113.1 } }\n";
+constexpr const char* kNatPort =
+    "ports: { wan0: { device: tap, addresses: [192.168.1.2/24], gateway: 192.168.1.1 } }\n";
+constexpr const char* kInterface =
+    "interfaces:\n  wg0:\n    private_key: AQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQE=\n";
+constexpr const char* kAlice =
+    "      - { name: alice, public_key: AgICAgICAgICAgICAgICAgICAgICAgICAgICAgICAgI=, ";
+constexpr const char* kBob =
+    "      - { name: bob, public_key: AwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwM=, ";
+
+std::string with_peers(const std::string& peers, const std::string& keys = "", const char* port = kPort) {
+  return std::string(port) + kInterface + keys + "    peers:\n" + peers;
+}
+
+TEST(Lint, says_nothing_about_what_is_in_order) {
+  EXPECT_EQ(
+      warnings(with_peers(std::string(kAlice) + "allowed_ips: [10.0.0.0/24] }\n" + kBob +
+                          "allowed_ips: [10.0.1.0/24, 0.0.0.0/0], endpoint: \"vpn.example.net:1\" }\n")),
+      "");
+}
+
+TEST(Lint, overlapping_prefixes_and_who_wins) {
+  EXPECT_EQ(warnings(with_peers(std::string(kAlice) + "allowed_ips: [10.0.0.0/8] }\n" + kBob +
+                                "allowed_ips: [10.1.0.0/16] }\n")),
+            "gw.yaml:6:96: warning: interfaces.wg0.peers[0].allowed_ips[0]: 10.0.0.0/8 overlaps 10.1.0.0/16 "
+            "of peer "
+            "'bob' (gw.yaml:7:94): the longer prefix wins, 10.1.0.0/16 goes to 'bob'\n");
+}
+
+TEST(Lint, overlaps_are_counted_not_listed) {
+  std::string many;
+  for (int i = 1; i < 100; ++i) many += (i == 1 ? "" : ", ") + ("10.1." + std::to_string(i)) + ".0/24";
+  const auto told = warnings(with_peers(std::string(kAlice) + "allowed_ips: [10.0.0.0/8] }\n" + kBob +
+                                        "allowed_ips: [" + many + "] }\n"));
+  EXPECT_NE(
+      told.find("of peer 'bob' (gw.yaml:7:94) (and 98 more inside it): the longer prefix wins, 10.1.1.0/24"),
+      std::string::npos)
+      << told;
+  EXPECT_EQ(std::count(told.begin(), told.end(), '\n'), 1);
+}
+
+TEST(Lint, a_peer_inside_itself_is_no_overlap) {
+  EXPECT_EQ(warnings(with_peers(std::string(kAlice) + "allowed_ips: [10.0.0.0/8, 10.1.0.0/16] }\n")), "");
+}
+
+TEST(Lint, an_mtu_that_does_not_fit_the_port) {
+  const auto alice = std::string(kAlice) + "allowed_ips: [10.0.0.0/24] }\n";
+  EXPECT_EQ(warnings(with_peers(alice, "    mtu: 1441\n")),
+            "gw.yaml:5:10: warning: interfaces.wg0.mtu: 1441 does not fit port wan0 with MTU 1500: full "
+            "packets leave in "
+            "fragments; at most 1440\n");
+  EXPECT_EQ(warnings(with_peers(alice, "    mtu: 1440\n")), "");
+  constexpr const char* kV6 =
+      "ports: { wan0: { device: tap, mtu: 1400, addresses: [\"2001:db8::2/64\"] } }\n";
+  EXPECT_EQ(warnings(with_peers(alice, "    mtu: 1321\n", kV6)),
+            "gw.yaml:5:10: warning: interfaces.wg0.mtu: 1321 does not fit port wan0 with MTU 1400 "
+            "(gw.yaml:1:36): full "
+            "packets leave in fragments; at most 1320\n");
+}
+
+TEST(Lint, the_port_with_the_gateway_is_the_one_that_counts) {
+  constexpr const char* kTwo =
+      "ports: { wan0: { device: tap, gateway: 203.0.113.1, mtu: 9000 }, lan0: { device: tap, mtu: 1500 } }\n";
+  EXPECT_EQ(
+      warnings(with_peers(std::string(kAlice) + "allowed_ips: [10.0.0.0/24] }\n", "    mtu: 8900\n", kTwo)),
+      "");
+}
+
+TEST(Lint, mtu_and_clamp_without_effect) {
+  EXPECT_EQ(
+      warnings(with_peers(std::string(kAlice) + "allowed_ips: [10.0.0.0/24], mtu: 1400 }\n",
+                          "    mtu: 1380\n    mss_clamp: 1341\n")),
+      "gw.yaml:6:16: warning: interfaces.wg0.mss_clamp: 1341 lets segments through that exceed the MTU of "
+      "1380; at "
+      "most 1340\n"
+      "gw.yaml:8:115: warning: interfaces.wg0.peers[0].mtu: 1400 has no effect above the interface's 1380\n");
+}
+
+TEST(Lint, no_keepalive_behind_nat) {
+  const auto peer = [](const std::string& rest) {
+    return std::string(kAlice) + "allowed_ips: [10.0.0.0/24], " + rest + " }\n";
+  };
+  EXPECT_EQ(warnings(with_peers(peer("endpoint: \"vpn.example.net:1\""), "", kNatPort)),
+            "gw.yaml:6:120: warning: interfaces.wg0.peers[0].endpoint: is reached from behind NAT (every "
+            "IPv4 address of "
+            "our ports is private) without persistent_keepalive: the mapping expires and the peer cannot "
+            "reach us; use "
+            "persistent_keepalive: 25\n");
+  EXPECT_EQ(
+      warnings(with_peers(peer("endpoint: \"vpn.example.net:1\", persistent_keepalive: 25"), "", kNatPort)),
+      "");
+  EXPECT_EQ(warnings(with_peers(peer("endpoint: \"192.168.1.9:1\""), "", kNatPort)), "");
+  EXPECT_EQ(warnings(with_peers(peer("endpoint: \"vpn.example.net:1\""))), "");
+}
+
+TEST(Lint, an_endpoint_inside_its_own_allowed_ips) {
+  const auto alice = std::string(kAlice) + "allowed_ips: [0.0.0.0/0], endpoint: \"198.51.100.7:1\" }\n";
+  EXPECT_EQ(warnings(with_peers(alice)),
+            "gw.yaml:6:118: warning: interfaces.wg0.peers[0].endpoint: 198.51.100.7 lies inside the peer's "
+            "own allowed_ips "
+            "0.0.0.0/0 (gw.yaml:6:96): the route to it would lead through itself; use routes: off or a table "
+            "of its own\n");
+  EXPECT_EQ(warnings(with_peers(alice, "    routes: off\n")), "");
+  EXPECT_EQ(warnings(with_peers(alice, "    table: 51820\n")), "");
+}
+
+TEST(Lint, our_own_address_inside_a_peers_allowed_ips) {
+  EXPECT_EQ(warnings(with_peers(std::string(kAlice) + "allowed_ips: [203.0.113.0/24] }\n")),
+            "gw.yaml:6:96: warning: interfaces.wg0.peers[0].allowed_ips[0]: 203.0.113.0/24 contains our own "
+            "address "
+            "203.0.113.2 of port wan0: packets from it through the peer look like our own\n");
+}
+
+TEST(Lint, one_prefix_routed_to_two_interfaces) {
+  const auto text = with_peers(std::string(kAlice) + "allowed_ips: [10.0.0.0/24] }\n") +
+                    "  wg1:\n    private_key: BAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQ=\n    peers:\n" +
+                    kAlice + "allowed_ips: [10.0.0.0/24] }\n";
+  EXPECT_EQ(
+      warnings(text),
+      "gw.yaml:10:96: warning: interfaces.wg1.peers[0].allowed_ips[0]: 10.0.0.0/24 is also routed to wg0 "
+      "(gw.yaml:6:96): one routing table keeps one of the two; use routes: off or another table\n");
+}
+
+TEST(Lint, peers_without_prefixes_and_zero_preshared_keys) {
+  EXPECT_EQ(warnings(with_peers(std::string(kAlice) +
+                                "preshared_key: AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA= }\n")),
+            "gw.yaml:6:9: warning: interfaces.wg0.peers[0]: has no allowed_ips: nothing is sent to it or "
+            "accepted from it\n"
+            "gw.yaml:6:97: warning: interfaces.wg0.peers[0].preshared_key: is all zero, which is the same as "
+            "none\n");
+}
+
+TEST(Lint, the_clock) {
+  const auto text = with_peers(std::string(kAlice) + "allowed_ips: [10.0.0.0/24] }\n");
+  EXPECT_EQ(warnings(text, machine(false)),
+            "gw.yaml: warning: the clock is not synchronised: peers refuse initiations whose timestamp is "
+            "older than the "
+            "last one, so a clock that jumps back locks this gateway out; run an NTP client\n");
+  EXPECT_EQ(warnings(text, machine(std::nullopt)), "");
+}
+
+TEST(Lint, modes_of_files) {
+  const auto text = with_peers(std::string(kAlice) + "allowed_ips: [10.0.0.0/24] }\n");
+  EXPECT_EQ(warnings(text, machine(true, 0640)),
+            "gw.yaml:4:18: warning: interfaces.wg0.private_key: a secret in a file that its group or others "
+            "can read; use "
+            "mode 0600, or a key file\n");
+  EXPECT_EQ(warnings("ports: { wan0: { device: tap } }\n", machine(true, 0662)),
+            "gw.yaml: warning: can be written by its group or by others; use mode 0640 or 0600\n");
+}
+
+TEST(Lint, no_port_at_all) {
+  EXPECT_EQ(warnings("ports: {}\n"), "gw.yaml: warning: ports: no port is configured: nothing is received\n");
+}
+
+TEST(Lint, the_machine_answers) {
+  const Environment real = system_environment();
+  EXPECT_NO_THROW(real.clock_synchronised());
+  const TempDirectory dir;
+  EXPECT_EQ(real.file_mode(dir.write("a", "", 0640)), 0640U);
+  EXPECT_EQ(real.file_mode(dir / "none"), std::nullopt);
+}
+
+}  // namespace
+}  // namespace wg::config
