@@ -1,0 +1,1 @@
+target_link_libraries(fuzz_aead PRIVATE linegate_crypto PkgConfig::SODIUM)
