@@ -40,8 +40,11 @@ struct alignas(64) Keypair {
   // Writers: workers under the window's own lock.
   alignas(64) ReplayWindow replay;
 
+  // 0 when `now` was read before the birth: a worker reads its clock once per loop, and control may publish
+  // a keypair within the loop.
+  [[nodiscard]] BootTime age(BootTime now) const noexcept { return now > birthdate ? now - birthdate : 0; }
   [[nodiscard]] bool expired(BootTime now) const noexcept {
-    return now - birthdate >= nanoseconds(REJECT_AFTER_TIME);
+    return age(now) >= nanoseconds(REJECT_AFTER_TIME);
   }
 };
 
