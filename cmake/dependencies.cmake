@@ -19,3 +19,8 @@ target_include_directories(linegate_dpdk SYSTEM INTERFACE ${DPDK_INCLUDE_DIRS})
 target_compile_options(linegate_dpdk INTERFACE ${DPDK_CFLAGS_OTHER} -msse4.2)
 target_link_directories(linegate_dpdk INTERFACE ${DPDK_LIBRARY_DIRS})
 target_link_libraries(linegate_dpdk INTERFACE ${DPDK_LIBRARIES})
+
+# DPDK's ports made of rings in memory, for tests and benches only.
+find_library(DPDK_NET_RING rte_net_ring REQUIRED)
+add_library(linegate_net_ring INTERFACE)
+target_link_libraries(linegate_net_ring INTERFACE linegate_dpdk ${DPDK_NET_RING})

@@ -36,9 +36,7 @@ namespace wg::dataplane {
   X(ttl_exceeded, "TTL or hop limit reached zero in forwarding")                             \
   X(too_big, "packet larger than the path's MTU")                                            \
   X(blackhole, "the kernel's route is blackhole, unreachable or prohibit")                   \
-  X(multicast, "multicast or broadcast inside a tunnel")                                     \
   X(routing_loop, "the outer route of a sealed packet leads into the tunnel")                \
-  X(bad_address, "source or destination no router forwards (RFC 1812 5.3.7)")                \
   /* resources */                                                                            \
   X(staging_full, "the control thread's staging mailbox is full")                            \
   X(kernel_path_full, "the mailbox to the kernel's UDP socket is full")                      \
@@ -48,8 +46,7 @@ namespace wg::dataplane {
   X(port_down, "the outgoing port is gone or down")                                          \
   X(punt_budget, "more exception-path packets in one loop than the budget")                  \
   X(punt_full, "the kernel's TUN or TAP queue is full")                                      \
-  X(punt_off, "the port has no exception path")                                              \
-  X(overload, "the worker is overloaded and sheds early")
+  X(punt_off, "the port has no exception path")
 
 enum class DropReason : std::uint8_t {
 #define LINEGATE_ENUM(name, text) name,

@@ -11,7 +11,11 @@ namespace wg::dataplane {
 namespace {
 
 constexpr BootTime kKeyFreshAfter = nanoseconds(REJECT_AFTER_TIME - KEEPALIVE_TIMEOUT - REKEY_TIMEOUT);
-constexpr std::uint8_t kEcnMask = 3, kEcnCe = 3;
+constexpr std::uint8_t kEcnMask = 3;
+constexpr std::uint8_t kEcnInvalid = 0xff;
+
+// RFC 6040 section 4.2, figure 4: [inner][outer], with not-ECT 0, ECT(1) 1, ECT(0) 2, CE 3.
+constexpr std::uint8_t kEcnMerged[4][4] = {{0, 0, 0, kEcnInvalid}, {1, 1, 1, 3}, {2, 1, 2, 3}, {3, 3, 3, 3}};
 
 const TransportDataHeader& header_of(const std::uint8_t* message) {
   return *header_at<TransportDataHeader>(message);
@@ -175,7 +179,14 @@ void Worker::note_authenticated(std::size_t i, Peer& peer, bool data) {
     }
     event.remote.port = udp.source_port.value();
     event.local.port = udp.destination_port.value();
-    post(event);  // lost when the mailbox is full: the next packet from there posts it again
+    // A run of packets from the same new place tells it once; when the mailbox is full the next packet does.
+    if (event.peer != roamed_peer_ || event.remote != roamed_to_ || event.local != roamed_at_) {
+      if (post(event)) {
+        roamed_peer_ = event.peer;
+        roamed_to_ = event.remote;
+        roamed_at_ = event.local;
+      }
+    }
   }
   if (!keypair.confirmed.load(std::memory_order_relaxed)) {
     Event event{};
@@ -185,14 +196,14 @@ void Worker::note_authenticated(std::size_t i, Peer& peer, bool data) {
     event.keypair_index = keypair.local_index;
     if (post(event)) keypair.confirmed.store(true, std::memory_order_relaxed);
   }
-  if (keypair.i_am_initiator && now_ - keypair.birthdate >= kKeyFreshAfter &&
+  if (keypair.i_am_initiator && keypair.age(now_) >= kKeyFreshAfter &&
       peer.current.load(std::memory_order_relaxed) == &keypair) {
     request_handshake(peer, kRequestKeyFresh, EventType::key_fresh);
   }
   peer.note_received(now_, data);
 }
 
-// Inner version, header and length; trims the padding; merges a congestion mark (RFC 6040 section 4.2).
+// Inner version, header and length; trims the padding; merges the congestion marks.
 void Worker::check_inner(std::size_t i) {
   rte_mbuf* packet = data_.packet[i];
   Peer& peer = *data_.keypair[i]->peer;
@@ -206,9 +217,10 @@ void Worker::check_inner(std::size_t i) {
   packet->data_len = static_cast<std::uint16_t>(ip.total_length);
   packet->pkt_len = static_cast<std::uint32_t>(ip.total_length);
   packet->ol_flags = 0;
-  if ((data_.outer_tos[i] & kEcnMask) == kEcnCe) {
-    if ((ip.tos & kEcnMask) == 0) return drop(packet, DropReason::ecn_invalid);
-    const auto marked = static_cast<std::uint8_t>(ip.tos | kEcnCe);
+  const std::uint8_t ecn = kEcnMerged[ip.tos & kEcnMask][data_.outer_tos[i] & kEcnMask];
+  if (ecn != (ip.tos & kEcnMask)) {
+    if (ecn == kEcnInvalid) return drop(packet, DropReason::ecn_invalid);
+    const auto marked = static_cast<std::uint8_t>((ip.tos & ~kEcnMask) | ecn);
     if (ip.v6) {
       header_at<Ipv6Header>(data_.op[i].data)->set_traffic_class(marked);
     } else {

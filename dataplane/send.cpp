@@ -3,6 +3,7 @@
 #include <rte_mbuf.h>
 
 #include <algorithm>
+#include <cassert>
 
 #include "dataplane/io/port.h"
 #include "dataplane/packet/checksum.h"
@@ -39,7 +40,7 @@ bool can_send(const Keypair* keypair, BootTime now) {
 }  // namespace
 
 void Worker::queue_send(rte_mbuf* packet, const SendOrigin& origin, Peer* peer) {
-  if (send_.n == kBurst) return drop(packet, DropReason::overload);
+  assert(send_.n < kBurst);  // a poll's packets and the answers they cause always fit
   const std::size_t i = send_.n++;
   send_.packet[i] = packet;
   send_.origin[i] = origin;
@@ -150,7 +151,12 @@ bool Worker::ready_to_send(std::size_t i) {
     if (length == 0) return drop(send_.packet[i], DropReason::no_endpoint), false;
     return refuse(i, DropReason::no_endpoint), false;
   }
-  if (send_.path[i]->port == kLoopPath) return drop(send_.packet[i], DropReason::routing_loop), false;
+  const std::uint16_t port = send_.path[i]->port;
+  if (port >= view_->ports.size() || view_->ports[port].port == nullptr) {
+    if (port == kLoopPath) return drop(send_.packet[i], DropReason::routing_loop), false;
+    // A path may be published before, and outlive, the snapshot that knows its port.
+    if (port != kKernelPath) return drop(send_.packet[i], DropReason::port_down), false;
+  }
   const std::uint16_t peer_mtu = peer.mtu.load(std::memory_order_relaxed);
   if (peer_mtu != 0 && length > peer_mtu) {
     peer.drop_oversized.fetch_add(1, std::memory_order_relaxed);
@@ -183,9 +189,8 @@ void Worker::reserve_counters() {
     std::size_t end = i + 1;
     while (end < send_.n && send_.keypair[end] == keypair) ++end;
     std::uint64_t counter = keypair->sending_counter.fetch_add(end - i, std::memory_order_relaxed);
-    const bool rekey =
-        counter + (end - i) > REKEY_AFTER_MESSAGES ||
-        (keypair->i_am_initiator && now_ - keypair->birthdate >= nanoseconds(REKEY_AFTER_TIME));
+    const bool rekey = counter + (end - i) > REKEY_AFTER_MESSAGES ||
+                       (keypair->i_am_initiator && keypair->age(now_) >= nanoseconds(REKEY_AFTER_TIME));
     if (rekey) request_handshake(*send_.peer[i], kRequestHandshake, EventType::need_handshake);
     for (; i < end; ++i) send_.counter[i] = counter++;
   }

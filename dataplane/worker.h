@@ -277,8 +277,8 @@ class Worker {
 
   BootTime idle_since_ = 0;
   std::uint32_t sleep_ns_ = 0;
-  std::atomic<bool> adaptive_idle_{true};        // W: control
-  std::atomic<std::uint32_t> max_sleep_ns_{0};   // W: control
+  std::atomic<bool> adaptive_idle_{true};       // W: control
+  std::atomic<std::uint32_t> max_sleep_ns_{0};  // W: control
   std::atomic<bool> stopping_{false};
   std::atomic<std::uint64_t> heartbeat_{0};
   WorkerCounters counters_;

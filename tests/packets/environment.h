@@ -1,0 +1,29 @@
+// DPDK's environment in ordinary memory and ports that are rings in memory: once per process, no root.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <string>
+
+#include "dataplane/io/port.h"
+
+struct rte_mempool;
+struct rte_ring;
+
+namespace wg::test {
+
+// Starts EAL on the calling thread (once); throws std::runtime_error.
+void start_environment(unsigned memory_mb);
+
+// A port whose wire is a pair of rings: put frames into `arriving`, take them out of `leaving`.
+struct RingPort {
+  rte_ring* arriving = nullptr;
+  rte_ring* leaving = nullptr;
+  std::unique_ptr<dataplane::Port> port;
+};
+
+// `size`: a power of two. Ports live as long as the process.
+RingPort make_ring_port(const std::string& name, unsigned size, rte_mempool* pool);
+
+}  // namespace wg::test

@@ -1,0 +1,375 @@
+#include "tests/packets/world.h"
+
+#include <rte_mbuf.h>
+#include <rte_mempool.h>
+#include <rte_ring.h>
+#include <sodium.h>
+
+#include <algorithm>
+
+#include "dataplane/eal.h"
+
+namespace wg::test {
+
+using namespace dataplane;
+
+namespace {
+
+constexpr unsigned kBuffers = 8191;
+constexpr unsigned kWire = 256;
+const Octets kJunk = {0};  // what block_wire() fills a wire with
+
+struct Shared {
+  rte_mempool* pool;
+  std::array<RingPort, 2> ports;
+};
+
+// Ports and pool outlive a test: DPDK's ports are few.
+Shared& shared() {
+  static Shared s = [] {
+    start_environment(256);
+    Shared made{};
+    made.pool = create_packet_pool("packets", kBuffers, 2048);
+    made.ports[kWan] = make_ring_port("wan", kWire, made.pool);
+    made.ports[kLan] = make_ring_port("lan", kWire, made.pool);
+    return made;
+  }();
+  return s;
+}
+
+// Fixed keys: the session's two directions of peer n.
+Octets key_of(std::uint32_t slot, bool sending) {
+  return pattern(32, 11 + slot * 2 + (sending ? 1 : 0));
+}
+
+Octets seal(const Octets& key, std::uint32_t index, std::uint64_t counter, Octets plain, std::size_t padded) {
+  const std::size_t length = padded == kPadTo16 ? (plain.size() + 15) / 16 * 16 : padded;
+  plain.resize(length);
+  Octets out(16 + length + 16);
+  out[0] = 4;
+  std::array<std::uint8_t, 12> nonce{};
+  for (std::size_t i = 0; i < 4; ++i) out[4 + i] = static_cast<std::uint8_t>(index >> (8 * i));
+  for (std::size_t i = 0; i < 8; ++i)
+    out[8 + i] = nonce[4 + i] = static_cast<std::uint8_t>(counter >> (8 * i));
+  crypto_aead_chacha20poly1305_ietf_encrypt(out.data() + 16, nullptr, plain.data(), plain.size(), nullptr, 0,
+                                            nullptr, nonce.data(), key.data());
+  return out;
+}
+
+bool is6(const std::string& text) {
+  return text.find(':') != std::string::npos;
+}
+
+IpAddress ip_address(const std::string& text) {
+  const Octets b = address(text);
+  return b.size() == 4 ? IpAddress::from_v4(b.data()) : IpAddress::from_v6(b.data());
+}
+
+std::uint32_t host_order(const std::string& text) {
+  return ip_address(text).v4_host_order();
+}
+
+lpm::Address6 address6(const std::string& text) {
+  lpm::Address6 a;
+  const Octets b = address(text);
+  std::copy(b.begin(), b.end(), a.bytes.begin());
+  return a;
+}
+
+Octets take(rte_ring* ring) {
+  void* object;
+  if (rte_ring_dequeue(ring, &object) != 0) return {};
+  auto* packet = static_cast<rte_mbuf*>(object);
+  Octets bytes(packet->pkt_len);
+  const void* data = rte_pktmbuf_read(packet, 0, packet->pkt_len, bytes.data());
+  if (data != bytes.data()) std::memcpy(bytes.data(), data, bytes.size());
+  rte_pktmbuf_free(packet);
+  return bytes;
+}
+
+rte_mbuf* packet_of(const Octets& bytes) {
+  rte_mbuf* packet = rte_pktmbuf_alloc(shared().pool);
+  if (packet == nullptr) throw std::runtime_error("test pool is empty");
+  char* to = rte_pktmbuf_append(packet, static_cast<std::uint16_t>(bytes.size()));
+  if (to == nullptr) throw std::runtime_error("frame too long for one buffer");
+  std::copy(bytes.begin(), bytes.end(), to);
+  return packet;
+}
+
+}  // namespace
+
+Octets message_from(const Someone& peer, std::uint64_t counter, const Octets& inner, std::size_t padded) {
+  return seal(key_of(peer.slot, false), peer.our_index, counter, inner, padded);
+}
+Octets message_to(const Someone& peer, std::uint64_t counter, const Octets& inner, std::size_t padded) {
+  return seal(key_of(peer.slot, true), peer.their_index, counter, inner, padded);
+}
+
+Packet outer_from(const Someone& peer, const Octets& message, std::uint8_t tos) {
+  Packet p;
+  p.eth(kWanMac, kGatewayMac);
+  is6(peer.endpoint) ? p.ip6(peer.endpoint, kUs6) : p.ip4(peer.endpoint, kUs4);
+  return p.tos(tos).udp(peer.endpoint_port, peer.listen_port).data(message);
+}
+
+Packet outer_to(const Someone& peer, const Octets& message, std::uint16_t id, std::uint8_t tos) {
+  Packet p;
+  p.eth(kGatewayMac, kWanMac);
+  is6(peer.endpoint) ? p.ip6(kUs6, peer.endpoint) : p.ip4(kUs4, peer.endpoint).id(id);
+  return p.tos(tos).udp(peer.listen_port, peer.endpoint_port).data(message);
+}
+
+Packet from_host() {
+  return Packet().eth(kLanMac, kHostMac);
+}
+Packet to_host() {
+  return Packet().eth(kHostMac, kLanMac);
+}
+
+World::World(const WorkerOptions& options) {
+  Shared& s = shared();
+  auto listen = std::make_shared<ListenPorts>();
+  listen->fill(kNone16);
+  (*listen)[51820] = kWg0;
+  (*listen)[51821] = kWg1;
+  snapshot_.listen_ports = listen;
+  snapshot_.local_addresses =
+      LocalAddresses({ip_address(kUs4), ip_address(kUs6), ip_address("192.168.1.1"), ip_address("fd01::1"),
+                      ip_address("10.10.0.1"), ip_address("fd10::1")});
+  snapshot_.interfaces.resize(2);
+  for (std::uint16_t id = 0; id < 2; ++id) {
+    InterfaceView& interface = snapshot_.interfaces[id];
+    interface.id = id;
+    interface.present = interface.up = true;
+    interface.listen_port = static_cast<std::uint16_t>(51820 + id);
+    interface.allowed4 = &allowed4_[id];
+    interface.allowed6 = &allowed6_[id];
+    interface.icmp_source4 = ip_address(id == 0 ? "10.10.0.1" : "10.20.0.1");
+    interface.icmp_source6 = ip_address(id == 0 ? "fd10::1" : "fd20::1");
+  }
+  snapshot_.ports.resize(2);
+  for (std::uint16_t index = 0; index < 2; ++index) {
+    PortView& port = snapshot_.ports[index];
+    port.port = s.ports[index].port.get();
+    const Octets& mac = index == kWan ? kWanMac : kLanMac;
+    std::copy(mac.begin(), mac.end(), port.mac.begin());
+    port.icmp_source4 = ip_address(index == kWan ? kUs4 : "192.168.1.1");
+    port.icmp_source6 = ip_address(index == kWan ? kUs6 : "fd01::1");
+  }
+  NextHop host;
+  host.kind = HopKind::port;
+  host.port = kLan;
+  host.header_length = 14;
+  const Octets ethernet = slice(to_host().build(), 0, 14);
+  std::copy(ethernet.begin(), ethernet.end(), host.header.begin());
+  NextHop wg;
+  wg.kind = HopKind::interface;
+  wg.interface_id = kWg0;
+  NextHop wg1 = wg;
+  wg1.interface_id = kWg1;
+  NextHop nowhere;
+  nowhere.kind = HopKind::drop;
+  const std::uint32_t to_lan = add_hop(host), to_wg0 = add_hop(wg), to_wg1 = add_hop(wg1),
+                      black_hole = add_hop(nowhere);
+  routes4_.insert(host_order("192.168.1.5"), 32, to_lan);
+  routes4_.insert(host_order("10.10.0.0"), 24, to_wg0);
+  routes4_.insert(host_order("10.20.0.0"), 24, to_wg1);
+  routes4_.insert(host_order("192.168.66.0"), 24, black_hole);
+  routes6_.insert(address6("fd01::5"), 128, to_lan);
+  routes6_.insert(address6("fd10::"), 64, to_wg0);
+  routes6_.insert(address6("fd20::"), 64, to_wg1);
+  routes6_.insert(address6("fd66::"), 64, black_hole);
+  snapshot_.routes4 = &routes4_;
+  snapshot_.routes6 = &routes6_;
+  snapshot_.keypairs = &keypair_table_;
+  snapshot_.peers = &peers_;
+  for (const Someone* someone : {&kAlice, &kBob, &kCarol}) add_peer(*someone);
+  published_.store(&snapshot_);
+  worker_ = std::make_unique<Worker>(options, crypto::aead_engine(), s.pool, quiescence_, published_,
+                                     control_doorbell_);
+}
+
+World::~World() {
+  drain_everything();
+}
+
+std::uint16_t World::add_hop(const NextHop& hop) {
+  snapshot_.next_hops.push_back(hop);
+  return static_cast<std::uint16_t>(snapshot_.next_hops.size() - 1);
+}
+
+void World::add_peer(const Someone& someone) {
+  Peer* peer = peers_.add(someone.interface_id);
+  if (peer == nullptr || peer->slot != someone.slot) throw std::logic_error("peer slots are out of order");
+  allowed4_[someone.interface_id].insert(host_order(someone.inside4), 32, someone.slot);
+  allowed6_[someone.interface_id].insert(address6(someone.inside6), 128, someone.slot);
+  static_cast<void>(keypair_table_.reserve([&] { return someone.our_index; }));
+  set_session(someone, {});
+  set_endpoint(someone, someone.endpoint, someone.endpoint_port);
+}
+
+void World::set_session(const Someone& someone, const SessionOptions& options) {
+  auto keypair = std::make_unique<Keypair>();
+  const Octets receiving = key_of(someone.slot, false), sending = key_of(someone.slot, true);
+  std::copy(receiving.begin(), receiving.end(), keypair->receiving_key.begin());
+  std::copy(sending.begin(), sending.end(), keypair->sending_key.begin());
+  keypair->peer = &peer(someone);
+  keypair->birthdate = now_ - options.age_seconds * 1'000'000'000u;
+  keypair->local_index = someone.our_index;
+  keypair->remote_index = someone.their_index;
+  keypair->peer_generation = peer(someone).generation.load();
+  keypair->i_am_initiator = options.initiator;
+  keypair->confirmed = options.confirmed;
+  keypair->sending_counter = options.counter;
+  keypair_table_.publish(someone.our_index, keypair.get());
+  peer(someone).current = options.confirmed ? keypair.get() : nullptr;
+  keypairs_[someone.slot] = std::move(keypair);
+}
+
+void World::no_session(const Someone& someone) {
+  peer(someone).current = nullptr;
+}
+
+void World::no_endpoint(const Someone& someone) {
+  peer(someone).path = nullptr;
+}
+
+void World::kernel_path(const Someone& someone) {
+  paths_[someone.slot]->port = kKernelPath;
+  paths_[someone.slot]->header_length = 0;
+}
+
+// As control builds it: complete but for lengths, id, ECN and checksums.
+void World::set_endpoint(const Someone& someone, const std::string& host, std::uint16_t port) {
+  Someone moved = someone;
+  moved.endpoint = host;
+  moved.endpoint_port = port;
+  Octets frame = outer_to(moved, {}, 0);
+  auto path = std::make_unique<Path>();
+  path->remote.address = ip_address(host);
+  path->remote.port = port;
+  path->local.address = ip_address(is6(host) ? kUs6 : kUs4);
+  path->local.port = someone.listen_port;
+  path->port = kWan;
+  path->l3_offset = 14;
+  path->header_length = static_cast<std::uint8_t>(frame.size());
+  if (is6(host)) {
+    put16(frame, 14 + 4, 0);
+  } else {
+    put16(frame, 14 + 2, 0);
+    put16(frame, 14 + 10, 0);
+    put16(frame, 14 + 10, ~ones_sum(frame, 14, 34) & 0xffff);
+  }
+  put16(frame, frame.size() - 4, 0);
+  put16(frame, frame.size() - 2, 0);
+  std::copy(frame.begin(), frame.end(), path->header.begin());
+  peer(someone).path = path.get();
+  paths_[someone.slot] = std::move(path);
+}
+
+void World::listen_nowhere(std::uint16_t port) {
+  auto listen = std::make_shared<ListenPorts>(*snapshot_.listen_ports);
+  (*listen)[port] = kNone16;
+  snapshot_.listen_ports = listen;
+}
+
+void World::arrive(std::uint16_t port, const Octets& frame, std::size_t segments, std::uint64_t ol_flags) {
+  rte_mbuf* head = nullptr;
+  const std::size_t each = (frame.size() + segments - 1) / segments;
+  for (std::size_t at = 0; at < frame.size(); at += each) {
+    rte_mbuf* part = packet_of(slice(frame, at, std::min(frame.size(), at + each)));
+    if (head == nullptr) {
+      head = part;
+    } else if (rte_pktmbuf_chain(head, part) != 0) {
+      throw std::runtime_error("too many segments");
+    }
+  }
+  if (head == nullptr) head = packet_of({});
+  head->ol_flags |= ol_flags;
+  if (rte_ring_enqueue(shared().ports[port].arriving, head) != 0) throw std::runtime_error("wire is full");
+}
+
+void World::block_wire(std::uint16_t port) {
+  while (rte_ring_free_count(shared().ports[port].leaving) != 0)
+    rte_ring_enqueue(shared().ports[port].leaving, packet_of(kJunk));
+}
+
+std::vector<Octets> World::left(std::uint16_t port) {
+  std::vector<Octets> out;
+  while (rte_ring_count(shared().ports[port].leaving) != 0) {
+    const Octets frame = take(shared().ports[port].leaving);
+    if (frame != kJunk) out.push_back(frame);
+  }
+  return out;
+}
+
+void World::command(CommandType type, const Someone& someone, const Octets& inner) {
+  Command command{};
+  command.type = type;
+  command.peer = peer(someone).ref();
+  command.interface_id = someone.interface_id;
+  command.packet = type == CommandType::keepalive ? nullptr : packet_of(inner);
+  if (!worker_->mailboxes().commands.post(command)) throw std::runtime_error("command mailbox is full");
+}
+
+void World::stale_command(const Octets& inner) {
+  Command command{};
+  command.type = CommandType::send_inner;
+  command.peer = {0, 12345};
+  command.packet = packet_of(inner);
+  static_cast<void>(worker_->mailboxes().commands.post(command));
+}
+
+std::vector<World::Note> World::events() {
+  std::vector<Note> out;
+  worker_->mailboxes().events.drain(1u << 20, [&](const Event& event) {
+    Note note{event, {}};
+    if (event.packet != nullptr) {
+      const auto* data = rte_pktmbuf_mtod(event.packet, const std::uint8_t*);
+      note.packet.assign(data, data + event.packet->data_len);
+      rte_pktmbuf_free(event.packet);
+    }
+    out.push_back(note);
+  });
+  return out;
+}
+
+std::vector<HandshakeMessage> World::handshakes() {
+  std::vector<HandshakeMessage> out;
+  worker_->mailboxes().handshakes.drain(1u << 20, [&](const HandshakeMessage& m) { out.push_back(m); });
+  return out;
+}
+
+std::map<std::string, std::uint64_t> World::drops() const {
+  std::map<std::string, std::uint64_t> out;
+  for (std::size_t i = 0; i < kDropReasons; ++i) {
+    const std::uint64_t n = worker_->counters().drops[i].get();
+    if (n != 0) out[kDropNames[i]] = n;
+  }
+  return out;
+}
+
+void World::drain_everything() {
+  feed();
+  static_cast<void>(events());
+  for (const RingPort& port : shared().ports) {
+    while (rte_ring_count(port.arriving) != 0) static_cast<void>(take(port.arriving));
+    while (rte_ring_count(port.leaving) != 0) static_cast<void>(take(port.leaving));
+  }
+}
+
+std::size_t World::missing_buffers() {
+  drain_everything();
+  return kBuffers - rte_mempool_avail_count(shared().pool);
+}
+
+void World::starve() {
+  while (rte_mbuf* packet = rte_pktmbuf_alloc(shared().pool)) starved_.push_back(packet);
+}
+
+void World::feed() {
+  for (rte_mbuf* packet : starved_) rte_pktmbuf_free(packet);
+  starved_.clear();
+}
+
+}  // namespace wg::test

@@ -1,0 +1,149 @@
+// A small world around the real worker: two ports, two WireGuard interfaces, three peers, routes; frames go
+// in and come out as bytes, and libsodium is the oracle of what is sealed. No thread, no clock: loop() runs
+// the worker once at now().
+//
+//   lan host 192.168.1.5 -- lan | wg0: alice (v4 endpoint), bob (v6 endpoint) | wan -- gateway -- peers
+//                               | wg1: carol                                  |
+#pragma once
+
+#include <array>
+#include <atomic>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "dataplane/lpm/lpm.h"
+#include "dataplane/snapshot.h"
+#include "dataplane/worker.h"
+#include "tests/packets/environment.h"
+#include "tests/packets/packet.h"
+
+namespace wg::test {
+
+using dataplane::DropReason;
+using dataplane::Event;
+using dataplane::EventType;
+
+inline constexpr std::uint16_t kWan = 0, kLan = 1;  // ports
+inline constexpr std::uint16_t kWg0 = 0, kWg1 = 1;  // interfaces
+inline const Octets kWanMac = {2, 0, 0, 0, 0, 1}, kLanMac = {2, 0, 0, 0, 0, 2};
+inline const Octets kGatewayMac = {2, 0, 0, 0, 1, 1}, kHostMac = {2, 0, 0, 0, 2, 5};
+inline const std::string kUs4 = "203.0.113.2", kUs6 = "2001:db8:1::2";
+
+// A peer as the tests know it.
+struct Someone {
+  std::uint32_t slot;
+  std::uint16_t interface_id;
+  std::string endpoint;
+  std::uint16_t endpoint_port;
+  std::uint16_t listen_port;  // ours
+  std::string inside4, inside6;
+  std::uint32_t our_index, their_index;
+};
+inline const Someone kAlice = {0,           kWg0,      "198.51.100.1", 1111,      51820,
+                               "10.10.0.2", "fd10::2", 0x1a000001,     0xa1a1a1a1};
+inline const Someone kBob = {1,           kWg0,      "2001:db8:9::3", 3333,      51820,
+                             "10.10.0.3", "fd10::3", 0x2b000002,      0xb2b2b2b2};
+inline const Someone kCarol = {2,           kWg1,      "198.51.100.4", 4444,      51821,
+                               "10.20.0.2", "fd20::2", 0x3c000003,     0xc3c3c3c3};
+
+inline constexpr std::size_t kPadTo16 = ~std::size_t{0};
+// Type, index, counter, sealed plaintext and tag. `padded`: plaintext length with zero padding.
+Octets message_from(const Someone& peer, std::uint64_t counter, const Octets& inner,
+                    std::size_t padded = kPadTo16);
+Octets message_to(const Someone& peer, std::uint64_t counter, const Octets& inner,
+                  std::size_t padded = kPadTo16);
+// The frame that carries `message` from the peer to us, and from us to the peer (`id`: IPv4's).
+Packet outer_from(const Someone& peer, const Octets& message, std::uint8_t tos = 0);
+Packet outer_to(const Someone& peer, const Octets& message, std::uint16_t id = 1, std::uint8_t tos = 0);
+// The frame on the LAN port's wire: from the host to us and back.
+Packet from_host();
+Packet to_host();
+
+struct SessionOptions {
+  bool initiator = true;
+  bool confirmed = true;
+  std::uint64_t age_seconds = 10;
+  std::uint64_t counter = 0;
+};
+
+class World {
+ public:
+  explicit World(const dataplane::WorkerOptions& options = {});
+  ~World();
+  World(const World&) = delete;
+  World& operator=(const World&) = delete;
+
+  // ---- before or between loops
+  [[nodiscard]] dataplane::Snapshot& snapshot() { return snapshot_; }
+  [[nodiscard]] dataplane::InterfaceView& interface(std::uint16_t id) { return snapshot_.interfaces[id]; }
+  [[nodiscard]] dataplane::PortView& port(std::uint16_t index) { return snapshot_.ports[index]; }
+  [[nodiscard]] dataplane::Peer& peer(const Someone& someone) { return peers_.at(someone.slot); }
+  [[nodiscard]] dataplane::Keypair& keypair(const Someone& someone) { return *keypairs_[someone.slot]; }
+  [[nodiscard]] dataplane::Path& path(const Someone& someone) { return *paths_[someone.slot]; }
+  [[nodiscard]] lpm::Lpm4& allowed4(std::uint16_t id) { return allowed4_[id]; }
+  [[nodiscard]] lpm::Lpm4& routes4() { return routes4_; }
+  [[nodiscard]] dataplane::Worker& worker() { return *worker_; }
+  [[nodiscard]] BootTime now() const { return now_; }
+  void pass(std::chrono::nanoseconds time) { now_ += dataplane_time(time); }
+  void set_session(const Someone& someone, const SessionOptions& options);
+  void no_session(const Someone& someone);
+  void no_endpoint(const Someone& someone);
+  void kernel_path(const Someone& someone);
+  void set_endpoint(const Someone& someone, const std::string& host, std::uint16_t port);
+  void listen_nowhere(std::uint16_t port);
+  std::uint16_t add_hop(const dataplane::NextHop& hop);
+
+  // ---- traffic
+  // Lays the frame on the port's wire; `segments`: in that many chained buffers.
+  void arrive(std::uint16_t port, const Octets& frame, std::size_t segments = 1, std::uint64_t ol_flags = 0);
+  // Fills the wire, so that it accepts nothing until left() has been called.
+  void block_wire(std::uint16_t port);
+  bool loop() { return worker_->run_once(now_); }
+  // Frames of the worker that left since the last call.
+  std::vector<Octets> left(std::uint16_t port);
+  void command(dataplane::CommandType type, const Someone& someone, const Octets& inner = {});
+  void stale_command(const Octets& inner);
+
+  // ---- what came of it. Draining frees the packets that events carry; their bytes stay.
+  struct Note {
+    Event event;
+    Octets packet;
+  };
+  std::vector<Note> events();
+  std::vector<dataplane::HandshakeMessage> handshakes();
+  [[nodiscard]] std::map<std::string, std::uint64_t> drops() const;
+  // Packet buffers that are neither in the pool nor on a wire. 0 after all has been drained.
+  [[nodiscard]] std::size_t missing_buffers();
+  // Takes all buffers out of the pool until released.
+  void starve();
+  void feed();
+
+  static BootTime dataplane_time(std::chrono::nanoseconds time) {
+    return static_cast<BootTime>(time.count());
+  }
+
+ private:
+  void add_peer(const Someone& someone);
+  void build_path(const Someone& someone, const std::string& host, std::uint16_t port);
+  void drain_everything();
+
+  BootTime now_ = 1'000'000'000'000u;
+  dataplane::Quiescence quiescence_{1};
+  dataplane::KeypairTable keypair_table_{64, [](const std::function<void()>& free) { free(); }};
+  dataplane::PeerTable peers_{64};
+  std::array<lpm::Lpm4, 2> allowed4_;
+  std::array<lpm::Lpm6, 2> allowed6_;
+  lpm::Lpm4 routes4_;
+  lpm::Lpm6 routes6_;
+  std::map<std::uint32_t, std::unique_ptr<dataplane::Keypair>> keypairs_;
+  std::map<std::uint32_t, std::unique_ptr<dataplane::Path>> paths_;
+  dataplane::Snapshot snapshot_;
+  std::atomic<const dataplane::Snapshot*> published_{nullptr};
+  dataplane::Doorbell control_doorbell_;
+  std::unique_ptr<dataplane::Worker> worker_;
+  std::vector<rte_mbuf*> starved_;
+};
+
+}  // namespace wg::test

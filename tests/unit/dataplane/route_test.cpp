@@ -1,0 +1,308 @@
+// Where packets go: ports, interfaces, peers, Linux; TTL, MTU, ICMP, MSS.
+#include <gtest/gtest.h>
+
+#include "tests/unit/dataplane/scenario.h"
+
+namespace wg::test {
+namespace {
+
+using namespace dataplane;
+
+Frame alice_sends(const Octets& inner, std::uint64_t counter = 0) {
+  return {kWan, outer_from(kAlice, message_from(kAlice, counter, inner))};
+}
+Frame host_sends(const Octets& ip) {
+  return {kLan, frame_from_host(ip)};
+}
+
+std::vector<Scenario> peers() {
+  const Octets to_bob = inner4("10.10.0.2", "10.10.0.3"),
+               to_bob_aged = inner4("10.10.0.2", "10.10.0.3").ttl(63);
+  const Octets to_carol = inner6("fd10::2", "fd20::2"), to_carol_aged = inner6("fd10::2", "fd20::2").ttl(63);
+  return {
+      {.name = "hairpin: from peer to peer",
+       .in = {alice_sends(to_bob)},
+       .out = {{kWan, outer_to(kBob, message_to(kBob, 0, to_bob_aged))}},
+       .then =
+           [](World& w) {
+             EXPECT_EQ(w.worker().counters().hairpin.get(), 1u);
+             EXPECT_EQ(w.peer(kAlice).rx_bytes, 96u);
+             EXPECT_EQ(w.peer(kBob).tx_bytes, 96u);
+           }},
+      {.name = "hairpin switched off",
+       .in = {alice_sends(to_bob)},
+       .drops = {{"hairpin_off", 1}},
+       .given = [](World& w) { w.interface(kWg0).hairpin = false; }},
+      {.name = "to itself",
+       .in = {alice_sends(inner4("10.10.0.2", "10.10.0.2"))},
+       .out = {{kWan, outer_to(kAlice, message_to(kAlice, 0, inner4("10.10.0.2", "10.10.0.2").ttl(63)))}}},
+      {.name = "from interface to interface, hairpin off does not matter",
+       .in = {alice_sends(to_carol)},
+       .out = {{kWan, outer_to(kCarol, message_to(kCarol, 0, to_carol_aged))}},
+       .given = [](World& w) { w.interface(kWg0).hairpin = w.interface(kWg1).hairpin = false; }},
+      {.name = "to an interface that is down: Linux decides",
+       .in = {alice_sends(to_carol)},
+       .drops = {{"punt_off", 1}},
+       .given = [](World& w) { w.interface(kWg1).up = false; }},
+      {.name = "to an interface with forwarding: kernel",
+       .in = {alice_sends(to_carol)},
+       .drops = {{"punt_off", 1}},
+       .given = [](World& w) { w.interface(kWg1).short_cut = false; }},
+      {.name = "from an interface with forwarding: kernel",
+       .in = {alice_sends(inner4("10.10.0.2", "192.168.1.5"))},
+       .drops = {{"punt_off", 1}},
+       .given = [](World& w) { w.interface(kWg0).short_cut = false; }},
+      {.name = "from a port with forwarding: kernel",
+       .in = {host_sends(inner4("192.168.1.5", "10.10.0.2"))},
+       .drops = {{"punt_off", 1}},
+       .given = [](World& w) { w.port(kLan).short_cut = false; }},
+      {.name = "a port with forwarding: kernel still takes transport data",
+       .in = {alice_sends(inner4("10.10.0.2", "192.168.1.5"))},
+       .out = {{kLan, frame_to_host(inner4("10.10.0.2", "192.168.1.5").ttl(63))}},
+       .given = [](World& w) { w.port(kWan).short_cut = false; }},
+      {.name = "the answer to a sender in the tunnel goes into the tunnel",
+       .in = {alice_sends(inner4("10.10.0.2", "192.168.66.1"))},
+       .out = {{kWan, outer_to(kAlice, message_to(kAlice, 0,
+                                                  Packet()
+                                                      .ip4("10.10.0.1", "10.10.0.2")
+                                                      .tos(0xc0)
+                                                      .icmp4(3, 1)
+                                                      .data(inner4("10.10.0.2", "192.168.66.1"))))}},
+       .drops = {{"blackhole", 1}}},
+      {.name = "the hop's port is gone",
+       .in = {alice_sends(inner4("10.10.0.2", "192.168.1.5"))},
+       .drops = {{"port_down", 1}},
+       .given = [](World& w) { w.port(kLan).port = nullptr; }},
+  };
+}
+SCENARIOS(RoutePeers, peers);
+
+std::vector<Scenario> linux_decides() {
+  const auto punted = [](const std::string& name, const Frame& frame) {
+    return Scenario{.name = name, .in = {frame}, .drops = {{"punt_off", 1}}};
+  };
+  const Octets hop_by_hop = Packet().ip6("fd01::5", "fd10::2").next_header(0).data(48);
+  return {
+      punted("ARP", {kLan, Packet().eth(kLanMac, kHostMac).data(28)}),
+      punted("broadcast MAC",
+             {kLan, Packet().eth(Octets(6, 0xff), kHostMac).ip4("192.168.1.5", "10.10.0.2")}),
+      punted("for the box itself", host_sends(inner4("192.168.1.5", "192.168.1.1"))),
+      punted("for the box itself, v6", host_sends(inner6("fd01::5", "fd01::1"))),
+      punted("no route of ours", host_sends(inner4("192.168.1.5", "8.8.8.8"))),
+      punted(
+          "from port to port",
+          {kWan, Packet().eth(kWanMac, kGatewayMac).ip4("198.51.100.9", "192.168.1.5").udp(1, 2).data(10)}),
+      punted("multicast", host_sends(inner4("192.168.1.5", "224.0.0.5"))),
+      punted("multicast, v6", host_sends(inner6("fd01::5", "ff02::1"))),
+      punted("link-local, v6", host_sends(inner6("fe80::5", "fd10::2"))),
+      punted("loopback source", host_sends(inner4("127.0.0.1", "10.10.0.2"))),
+      punted("unspecified source, v6", host_sends(inner6("::", "fd10::2"))),
+      punted("IPv4 options",
+             host_sends(Packet().ip4("192.168.1.5", "10.10.0.2").options({1, 1, 1, 0}).data(30))),
+      punted("IPv4 options from the tunnel",
+             alice_sends(Packet().ip4("10.10.0.2", "192.168.1.5").options({1, 1, 1, 0}).data(30))),
+      punted("IPv6 hop-by-hop", host_sends(hop_by_hop)),
+      punted("first fragment",
+             host_sends(Packet().ip4("192.168.1.5", "10.10.0.2").fragment(0x2000).data(80))),
+      punted("later fragment",
+             host_sends(Packet().ip4("192.168.1.5", "10.10.0.2").fragment(0x0010).data(80))),
+      punted("outer fragment", {kWan, Packet()
+                                          .eth(kWanMac, kGatewayMac)
+                                          .ip4(kAlice.endpoint, kUs4)
+                                          .fragment(0x2000)
+                                          .udp(1111, 51820)
+                                          .data(64)}),
+      punted("two VLAN tags",
+             {kLan, Packet().eth(kLanMac, kHostMac).vlan(1).vlan(2).ip4("192.168.1.5", "10.10.0.2")}),
+      punted("UDP for our address with a bad length",
+             {kWan, Packet().eth(kWanMac, kGatewayMac).ip4(kAlice.endpoint, kUs4).udp(1, 51820).build()}),
+      punted("too big but fragmentable", host_sends(inner4("192.168.1.5", "10.10.0.2", 1421))),
+  };
+}
+
+std::vector<Scenario> linux_rows() {
+  std::vector<Scenario> rows = linux_decides();
+  for (Scenario& row : rows) {
+    if (row.name != "UDP for our address with a bad length") continue;
+    put16(row.in[0].bytes, 38, 7);  // UDP length below its header
+  }
+  return rows;
+}
+SCENARIOS(RouteLinux, linux_rows);
+
+std::vector<Scenario> icmp_errors() {
+  const auto router4 = [] {
+    return Packet().eth(kHostMac, kLanMac).ip4("192.168.1.1", "192.168.1.5").tos(0xc0);
+  };
+  const auto router6 = [] { return Packet().eth(kHostMac, kLanMac).ip6("fd01::1", "fd01::5"); };
+  const Octets old4 = inner4("192.168.1.5", "10.10.0.2").ttl(1), old6 = inner6("fd01::5", "fd10::2").ttl(1);
+  const Octets big4 = inner4("192.168.1.5", "10.10.0.2", 1421).dont_fragment();
+  const Octets big6 = inner6("fd01::5", "fd10::2", 1421);
+  const auto silent = [](const std::string& name, const Octets& ip, const std::string& reason) {
+    return Scenario{.name = name, .in = {host_sends(ip)}, .drops = {{reason, 1}}};
+  };
+  const auto old = [] { return Packet().ip4("192.168.1.5", "10.10.0.2").ttl(1); };
+  return {
+      {.name = "TTL",
+       .in = {host_sends(old4)},
+       .out = {{kLan, router4().icmp4(11, 0).data(old4)}},
+       .drops = {{"ttl_exceeded", 1}},
+       .then = [](World& w) { EXPECT_EQ(w.worker().counters().icmp_sent.get(), 1u); }},
+      {.name = "hop limit",
+       .in = {host_sends(old6)},
+       .out = {{kLan, router6().icmp6(3, 0).data(old6)}},
+       .drops = {{"ttl_exceeded", 1}}},
+      {.name = "TTL 0 as well",
+       .in = {host_sends(inner4("192.168.1.5", "10.10.0.2").ttl(0))},
+       .out = {{kLan, router4().icmp4(11, 0).data(inner4("192.168.1.5", "10.10.0.2").ttl(0))}},
+       .drops = {{"ttl_exceeded", 1}}},
+      {.name = "TTL of a packet out of the tunnel: answered into the tunnel",
+       .in = {alice_sends(inner4("10.10.0.2", "192.168.1.5").ttl(1))},
+       .out = {{kWan, outer_to(kAlice, message_to(kAlice, 0,
+                                                  Packet()
+                                                      .ip4("10.10.0.1", "10.10.0.2")
+                                                      .tos(0xc0)
+                                                      .icmp4(11, 0)
+                                                      .data(inner4("10.10.0.2", "192.168.1.5").ttl(1))))}},
+       .drops = {{"ttl_exceeded", 1}}},
+      {.name = "too big: says the MTU, quotes 548 bytes",
+       .in = {host_sends(big4)},
+       .out = {{kLan, router4().icmp4(3, 4, 1420).data(slice(big4, 0, 548))}},
+       .drops = {{"too_big", 1}}},
+      {.name = "too big, v6: quotes 1232 bytes",
+       .in = {host_sends(big6)},
+       .out = {{kLan, router6().icmp6(2, 0, 1420).data(slice(big6, 0, 1232))}},
+       .drops = {{"too_big", 1}}},
+      {.name = "too big for the peer",
+       .in = {host_sends(inner6("fd01::5", "fd10::2", 1301))},
+       .out =
+           {{kLan,
+             router6().icmp6(2, 0, 1300).data(slice(inner6("fd01::5", "fd10::2", 1301).ttl(63), 0, 1232))}},
+       .drops = {{"too_big", 1}},
+       .given = [](World& w) { w.peer(kAlice).mtu = 1300; },
+       .then = [](World& w) { EXPECT_EQ(w.peer(kAlice).drop_oversized, 1u); }},
+      {.name = "too big for the LAN, out of the tunnel",
+       .in = {alice_sends(inner4("10.10.0.2", "192.168.1.5", 1400).dont_fragment())},
+       .out = {{kWan,
+                outer_to(kAlice,
+                         message_to(kAlice, 0,
+                                    Packet()
+                                        .ip4("10.10.0.1", "10.10.0.2")
+                                        .tos(0xc0)
+                                        .icmp4(3, 4, 1300)
+                                        .data(slice(inner4("10.10.0.2", "192.168.1.5", 1400).dont_fragment(),
+                                                    0, 548))))}},
+       .drops = {{"too_big", 1}},
+       .given = [](World& w) { w.snapshot().next_hops[0].mtu = 1300; }},
+      {.name = "blackhole",
+       .in = {host_sends(inner6("fd01::5", "fd66::1"))},
+       .out = {{kLan, router6().icmp6(1, 3).data(inner6("fd01::5", "fd66::1"))}},
+       .drops = {{"blackhole", 1}}},
+      {.name = "with a VLAN tag the answer keeps it",
+       .in = {{kLan, Packet().eth(kLanMac, kHostMac).vlan(9).ip4("192.168.1.5", "10.10.0.2").ttl(1).data(8)}},
+       .out = {{kLan, Packet()
+                          .eth(kHostMac, kLanMac)
+                          .vlan(9)
+                          .ip4("192.168.1.1", "192.168.1.5")
+                          .tos(0xc0)
+                          .icmp4(11, 0)
+                          .data(Packet().ip4("192.168.1.5", "10.10.0.2").ttl(1).data(8))}},
+       .drops = {{"ttl_exceeded", 1}}},
+      silent("never about an ICMP error", old().icmp4(3, 1).data(30), "ttl_exceeded"),
+      silent("never about an ICMPv6 error", Packet().ip6("fd01::5", "fd10::2").ttl(1).icmp6(1, 0).data(30),
+             "ttl_exceeded"),
+      {.name = "about an echo request, yes",
+       .in = {host_sends(old().icmp4(8, 0, 7).data(30))},
+       .out = {{kLan, router4().icmp4(11, 0).data(old().icmp4(8, 0, 7).data(30))}},
+       .drops = {{"ttl_exceeded", 1}}},
+      {.name = "nothing without an address to say it from",
+       .in = {host_sends(old4)},
+       .drops = {{"ttl_exceeded", 1}},
+       .given = [](World& w) { w.port(kLan).icmp_source4 = {}; }},
+      {.name = "no buffer for the answer",
+       .in = {},
+       .drops = {{"ttl_exceeded", 1}, {"no_mbuf", 1}},
+       .given =
+           [](World& w) {
+             w.arrive(kLan, frame_from_host(inner4("192.168.1.5", "10.10.0.2").ttl(1)));
+             w.starve();
+           }},
+  };
+}
+
+SCENARIOS(RouteIcmp, icmp_errors);
+
+// A burst of 50, then as many per second as configured; what is suppressed is counted.
+TEST(RouteIcmpRate, IsLimited) {
+  World w({.icmp_per_second = 10});
+  const Octets old = frame_from_host(inner4("192.168.1.5", "10.10.0.2").ttl(1));
+  const auto answers_to = [&](int packets) {
+    for (int i = 0; i < packets; ++i) {
+      w.arrive(kLan, old);
+      w.loop();
+    }
+    return w.left(kLan).size();
+  };
+  EXPECT_EQ(answers_to(60), 50u);
+  EXPECT_EQ(w.worker().counters().icmp_suppressed.get(), 10u);
+  EXPECT_EQ(answers_to(5), 0u);
+  w.pass(std::chrono::milliseconds(350));
+  EXPECT_EQ(answers_to(10), 3u);
+  w.pass(std::chrono::seconds(100));
+  EXPECT_EQ(answers_to(60), 50u);
+  EXPECT_EQ(w.drops()["ttl_exceeded"], 135u);
+  EXPECT_EQ(w.missing_buffers(), 0u);
+}
+
+constexpr std::uint8_t kSyn = 2, kAck = 16;
+
+Octets mss(std::uint16_t value) {
+  return {2, 4, static_cast<std::uint8_t>(value >> 8), static_cast<std::uint8_t>(value)};
+}
+// Options to a multiple of 4 bytes.
+Octets options(Octets bytes) {
+  bytes.resize((bytes.size() + 3) / 4 * 4);
+  return bytes;
+}
+
+std::vector<Scenario> clamping() {
+  const auto clamp = [](const std::string& name, const Octets& before, const Octets& after,
+                        std::uint8_t flags = kSyn) {
+    const auto segment = [flags](const Octets& tcp_options) {
+      return Packet().ip4("10.10.0.2", "192.168.1.5").tcp(5000, 80, flags, tcp_options).data(7);
+    };
+    return Scenario{.name = name,
+                    .in = {alice_sends(segment(before))},
+                    .out = {{kLan, frame_to_host(segment(after).ttl(63))}},
+                    .given = [](World& w) { w.interface(kWg0).mss_clamp = 1360; }};
+  };
+  const auto v6 = [](std::uint16_t value) {
+    return Packet().ip6("fd01::5", "fd10::2").tcp(5000, 80, kSyn | kAck, mss(value));
+  };
+  return {
+      clamp("lowered", mss(1460), mss(1360)),
+      clamp("in SYN ACK too", mss(1460), mss(1360), kSyn | kAck),
+      clamp("smaller ones stay", mss(536), mss(536)),
+      clamp("equal ones stay", mss(1360), mss(1360)),
+      clamp("not without SYN", mss(1460), mss(1460), kAck),
+      clamp("at an odd offset", options(Octets{1} + mss(1460)), options(Octets{1} + mss(1360))),
+      clamp("behind other options", options(Octets{1, 3, 3, 7} + mss(0xfffe)),
+            options(Octets{1, 3, 3, 7} + mss(1360))),
+      clamp("not behind the end of options", Octets{0, 0, 0, 0} + mss(1460), Octets{0, 0, 0, 0} + mss(1460)),
+      clamp("a malformed option ends the search", Octets{3, 0, 0, 0} + mss(1460),
+            Octets{3, 0, 0, 0} + mss(1460)),
+      clamp("an option beyond the header", Octets{1, 1, 1, 2}, Octets{1, 1, 1, 2}),
+      clamp("no options at all", {}, {}),
+      {.name = "towards the tunnel, v6: 20 less",
+       .in = {host_sends(v6(1440))},
+       .out = {{kWan, outer_to(kAlice, message_to(kAlice, 0, v6(1340).ttl(63)))}},
+       .given = [](World& w) { w.interface(kWg0).mss_clamp = 1360; }},
+      {.name = "off by default",
+       .in = {host_sends(v6(1440))},
+       .out = {{kWan, outer_to(kAlice, message_to(kAlice, 0, v6(1440).ttl(63)))}}},
+  };
+}
+SCENARIOS(RouteMss, clamping);
+
+}  // namespace
+}  // namespace wg::test

@@ -1,0 +1,78 @@
+#include "tests/unit/dataplane/scenario.h"
+
+#include <gtest/gtest.h>
+
+#include <ostream>
+
+namespace wg::test {
+
+namespace {
+
+Octets framed(const Octets& to, const Octets& from, const Octets& ip) {
+  Octets ethernet = Packet().eth(to, from).build();
+  put16(ethernet, 12, ip.at(0) >> 4 == 6 ? 0x86dd : 0x0800);
+  return ethernet + ip;
+}
+
+void expect_frames(const std::vector<Octets>& expected, const std::vector<Octets>& got, const char* port) {
+  EXPECT_EQ(got.size(), expected.size()) << port;
+  for (std::size_t i = 0; i < std::min(got.size(), expected.size()); ++i) {
+    EXPECT_EQ(hex(got[i]), hex(expected[i])) << port << " frame " << i;
+  }
+}
+
+}  // namespace
+
+std::string hex(const Octets& bytes) {
+  static const char* digits = "0123456789abcdef";
+  std::string out = std::to_string(bytes.size()) + ":";
+  for (const std::uint8_t b : bytes) {
+    out += digits[b >> 4];
+    out += digits[b & 15];
+  }
+  return out;
+}
+
+std::ostream& operator<<(std::ostream& out, const Scenario& scenario) {
+  return out << scenario.name;
+}
+
+Packet inner4(const std::string& from, const std::string& to, std::size_t size) {
+  return Packet().ip4(from, to).udp(1000, 2000).data(size - 28);
+}
+
+Packet inner6(const std::string& from, const std::string& to, std::size_t size) {
+  return Packet().ip6(from, to).udp(1000, 2000).data(size - 48);
+}
+
+Octets frame_to_host(const Octets& ip) {
+  return framed(kHostMac, kLanMac, ip);
+}
+Octets frame_from_host(const Octets& ip) {
+  return framed(kLanMac, kHostMac, ip);
+}
+
+void play(const Scenario& scenario) {
+  World world(scenario.options);
+  if (scenario.given) scenario.given(world);
+  for (const Frame& frame : scenario.in) world.arrive(frame.port, frame.bytes, frame.segments);
+  for (int i = 0; i < 64 && world.loop(); ++i) {
+  }
+  for (const std::uint16_t port : {kWan, kLan}) {
+    std::vector<Octets> expected;
+    for (const Frame& frame : scenario.out) {
+      if (frame.port == port) expected.push_back(frame.bytes);
+    }
+    expect_frames(expected, world.left(port), port == kWan ? "wan" : "lan");
+  }
+  EXPECT_EQ(world.drops(), scenario.drops);
+  if (scenario.then) scenario.then(world);
+  std::vector<int> events, expected;
+  for (const World::Note& note : world.events()) events.push_back(static_cast<int>(note.event.type));
+  for (const EventType type : scenario.events) expected.push_back(static_cast<int>(type));
+  EXPECT_EQ(events, expected);
+  EXPECT_EQ(world.handshakes().size(), scenario.handshakes);
+  EXPECT_EQ(world.missing_buffers(), 0u);
+}
+
+}  // namespace wg::test
