@@ -5,9 +5,12 @@
 //   vnet   super-packets
 // The modes take turns; each figure is the median of the rounds. Needs root and iperf3.
 //   tun [seconds per run] [rounds]
+// First our own part of it in memory, without the kernel: cutting one super-packet and joining it again.
+// tun stage=split segments=45 bytes=1400 clocks_per_packet=...
 // tun mode=vnet traffic=tcp gbps=... forward_ns_per_packet=... packets_per_read=... packets_per_write=... ...
 #include <fcntl.h>
 #include <poll.h>
+#include <rte_cycles.h>
 #include <rte_eal.h>
 #include <sched.h>
 #include <unistd.h>
@@ -27,6 +30,7 @@
 #include <vector>
 
 #include "dataplane/io/tun.h"
+#include "dataplane/packet/checksum.h"
 
 namespace {
 
@@ -200,6 +204,60 @@ double median(const std::vector<Result>& results, Field field) {
   return values[values.size() / 2];
 }
 
+// One TCP super-packet of `segments` times 1400 bytes of IP packet, as the kernel hands it out.
+std::vector<std::uint8_t> super_packet(std::size_t segments, VnetHeader* vnet) {
+  constexpr std::size_t kHeaders = kIpv4HeaderSize + kTcpHeaderSize, kPayload = 1400 - kHeaders;
+  std::vector<std::uint8_t> bytes(kHeaders + segments * kPayload);
+  for (std::size_t i = kHeaders; i < bytes.size(); ++i) bytes[i] = static_cast<std::uint8_t>(i % 251);
+  auto* ip = header_at<Ipv4Header>(bytes.data());
+  ip->version_ihl = 0x45;
+  ip->fragment = Be16{Ipv4Header::kDontFragment};
+  ip->ttl = 64;
+  ip->protocol = ip_protocol::kTcp;
+  ip->source = {10, 7, 0, 1};
+  ip->destination = {10, 7, 0, 2};
+  auto* tcp = header_at<TcpHeader>(bytes.data() + kIpv4HeaderSize);
+  tcp->offset_reserved = 0x50;
+  tcp->flags = TcpHeader::kAck;
+  const auto length = static_cast<std::uint32_t>(bytes.size() - kIpv4HeaderSize);
+  tcp->checksum = Be16::from_native(checksum_fold(pseudo_header(*ip, ip_protocol::kTcp, length)));
+  *vnet = {VnetHeader::kNeedsChecksum, VnetHeader::kTcp4, kHeaders, kPayload, kIpv4HeaderSize, 16};
+  return bytes;
+}
+
+void measure_stages() {
+  constexpr std::size_t kSegments = 45, kRoom = 2048, kRepeats = 4001;
+  VnetHeader vnet;
+  const auto super = super_packet(kSegments, &vnet);
+  std::vector<std::uint8_t> room(kSegments * kRoom);
+  std::array<MutableBytes, kSegments> packets;
+  Coalescer coalescer(Framing::kIp, true, true);
+  std::vector<std::uint64_t> split_clocks, join_clocks;
+  for (std::size_t repeat = 0; repeat < kRepeats; ++repeat) {
+    const std::uint64_t start = rte_rdtsc();
+    Splitter splitter;
+    if (!splitter.load(vnet, super, Framing::kIp)) throw TunError("the super-packet was refused");
+    for (std::size_t i = 0; splitter.pending(); ++i) {
+      std::uint8_t* to = room.data() + i * kRoom;
+      packets[i] = {to, splitter.next(to)};
+    }
+    const std::uint64_t middle = rte_rdtsc();
+    const auto groups = coalescer.plan(packets);
+    const VnetHeader joined = coalescer.seal(groups[0]);
+    const std::uint64_t end = rte_rdtsc();
+    if (groups.size() != 1 || joined.gso_size != vnet.gso_size)
+      throw TunError("the segments were not joined");
+    split_clocks.push_back(middle - start);
+    join_clocks.push_back(end - middle);
+  }
+  for (auto* clocks : {&split_clocks, &join_clocks}) {
+    std::nth_element(clocks->begin(), clocks->begin() + kRepeats / 2, clocks->end());
+    std::printf("tun stage=%s segments=%zu bytes=1400 clocks_per_packet=%.0f\n",
+                clocks == &split_clocks ? "split" : "join", kSegments,
+                static_cast<double>((*clocks)[kRepeats / 2]) / kSegments);
+  }
+}
+
 rte_mempool* start_eal() {
   cpu_set_t cores;
   sched_getaffinity(0, sizeof cores, &cores);
@@ -240,6 +298,7 @@ int main(int argc, char** argv) try {
   rte_mempool* pool = start_eal();
   if (pool == nullptr) return 1;
   pin(0);
+  measure_stages();
   compare(pool, std::max(seconds, 1), std::max(rounds, 1));
   return 0;
 } catch (const std::exception& error) {
