@@ -1,0 +1,1 @@
+target_link_libraries(fuzz_config_wg_quick PRIVATE linegate_config)
