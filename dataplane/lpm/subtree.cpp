@@ -258,8 +258,8 @@ Word Table<Bits>::remove_in_branch(Word word, unsigned floor, const Prefix<Bits>
   return shrink_branch(to, floor);
 }
 
-// A block when it has few prefixes left; its only child when it decides nothing any more and children may
-// stand higher than they were built for.
+// A block when it has few prefixes left; its only child when it decides nothing any more. Not in IPv4, where
+// a node must stand where its slot does (branch_position()).
 template <typename Bits>
 Word Table<Bits>::shrink_branch(Branch<Bits>* branch, unsigned floor) {
   const Value fallback = branch->fallback.load(std::memory_order_relaxed);
@@ -271,7 +271,7 @@ Word Table<Bits>::shrink_branch(Branch<Bits>* branch, unsigned floor) {
     return make_block(scratch_, floor, fallback);
   }
   const auto is_child = [](Word word) { return !is_leaf(word); };
-  if (branch->locals != 0 ||
+  if (sizeof(Bits) == 4 || branch->locals != 0 ||
       std::count_if(std::begin(branch->slots), std::end(branch->slots), is_child) != 1) {
     return branch_word(branch);
   }

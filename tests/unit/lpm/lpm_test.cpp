@@ -213,5 +213,56 @@ TYPED_TEST(LpmTest, BurstOfEverySize) {
   }
 }
 
+// Where a branch stands below a grown root, its children must not be lifted to the slot; nor blocks.
+TYPED_TEST(LpmTest, OneCrowdedSlotBelowAGrownRoot) {
+  Random random(5);
+  typename TypeParam::Table table;
+  Oracle<TypeParam> oracle;
+  const auto add = [&](const typename TypeParam::Address& prefix, unsigned length, Value value) {
+    table.insert(prefix, length, value);
+    oracle.insert(prefix, length, value);
+  };
+  for (Value i = 0; i < 600; ++i) add(random_address<TypeParam>(random), TypeParam::kWidth, i);
+  const auto centre = random_address<TypeParam>(random);
+  std::vector<Entry<TypeParam>> crowd;
+  for (unsigned i = 0; i < 200; ++i) {
+    auto near = random_address<TypeParam>(random);
+    const unsigned shared = i < 100 ? TypeParam::kWidth - 8 : 17;
+    for (unsigned bit = 0; bit < shared; ++bit) TypeParam::set_bit(near, bit, TypeParam::bit(centre, bit));
+    crowd.push_back({near, TypeParam::kWidth - i % 9, 1000 + i});
+    add(near, crowd.back().length, crowd.back().value);
+  }
+  std::reverse(crowd.begin(), crowd.end());  // the loosely related go first
+  for (const auto& entry : crowd) {
+    table.remove(entry.bits, entry.length);
+    oracle.remove(entry.bits, entry.length);
+    ASSERT_NO_FATAL_FAILURE(
+        expect_same_answers<TypeParam>(table, oracle, interesting_keys(random, oracle, 100)));
+    std::vector<typename TypeParam::Address> keys;
+    for (int i = 0; i < 20; ++i) keys.push_back(neighbour<TypeParam>(random, centre));
+    ASSERT_NO_FATAL_FAILURE(expect_same_answers<TypeParam>(table, oracle, keys));
+  }
+}
+
+// Too many for the list; distinct prefixes of one length are their own oracle.
+TYPED_TEST(LpmTest, HundredThirtyThousandPrefixes) {
+  constexpr Value kPrefixes = 130560;
+  Random random(6);
+  typename TypeParam::Table table;
+  const std::size_t empty = table.memory_bytes();
+  std::vector<typename TypeParam::Address> prefixes(kPrefixes);
+  for (Value i = 0; i < kPrefixes; ++i) {
+    prefixes[i] = random_address<TypeParam>(random);
+    for (unsigned bit = 0; bit < 20; ++bit) TypeParam::set_bit(prefixes[i], 12 + bit, (i >> bit & 1) != 0);
+    ASSERT_TRUE(table.insert(prefixes[i], 32, i));
+  }
+  ASSERT_EQ(table.size(), kPrefixes);
+  for (Value i = 0; i < kPrefixes; ++i) ASSERT_EQ(table.lookup(prefixes[i]), i);
+  for (Value i = 0; i < kPrefixes; i += 2) ASSERT_TRUE(table.remove(prefixes[i], 32));
+  for (Value i = 0; i < kPrefixes; ++i) ASSERT_EQ(table.lookup(prefixes[i]), i % 2 == 0 ? kNoMatch : i);
+  for (Value i = 1; i < kPrefixes; i += 2) ASSERT_TRUE(table.remove(prefixes[i], 32));
+  EXPECT_EQ(table.memory_bytes(), empty);
+}
+
 }  // namespace
 }  // namespace wg::lpm::test
