@@ -1,0 +1,147 @@
+// One gateway of the simulation: a real engine, real keypairs and replay windows, and a worker reduced to the
+// protocol's order of checks. What it must never do is asserted where it would do it.
+#pragma once
+
+#include <deque>
+#include <map>
+#include <memory>
+#include <random>
+#include <stdexcept>
+#include <string>
+#include <vector>
+
+#include "control/noise/engine.h"
+#include "dataplane/crypto/aead.h"
+
+namespace wg::noise::sim {
+
+using dataplane::Keypair;
+using dataplane::Peer;
+using Buffer = std::vector<std::uint8_t>;
+
+inline constexpr BootTime kMs = 1'000'000;
+inline constexpr BootTime kSec = 1'000'000'000;
+
+// An invariant of docs/protocol.md did not hold. The text names it.
+struct Violation : std::runtime_error {
+  using std::runtime_error::runtime_error;
+};
+inline void must(bool holds, const char* invariant) {
+  if (!holds) throw Violation(invariant);
+}
+
+class SeededRandom final : public Random {
+ public:
+  explicit SeededRandom(std::uint64_t seed) : generator_(seed) {}
+  void fill(std::span<std::uint8_t> out) override {
+    for (auto& b : out) b = static_cast<std::uint8_t>(generator_() >> 24);
+  }
+  std::uint64_t below(std::uint64_t n) { return generator_() % n; }
+  bool one_in(std::uint64_t n) { return below(n) == 0; }
+
+ private:
+  std::mt19937_64 generator_;
+};
+
+// What travels inside: stands for an IP packet whose source address belongs to node `source`.
+struct Inner {
+  std::uint64_t id = 0;
+  std::uint32_t source = 0;
+  std::uint32_t destination = 0;
+};
+
+struct Datagram {
+  Endpoint from;
+  Endpoint to;
+  Buffer bytes;
+};
+
+// What the nodes share: the clock, the wire, and the memory of what happened.
+class Wire {
+ public:
+  virtual ~Wire() = default;
+  virtual void transmit(Datagram datagram) = 0;
+  virtual void delivered(const Inner& inner, std::uint32_t at_node) = 0;
+  // (key, counter) was sealed / accepted inward.
+  virtual void sealed(const Keypair& keypair, std::uint64_t counter) = 0;
+  virtual void opened(const Keypair& keypair, std::uint64_t counter) = 0;
+  BootTime boot = 0;
+};
+
+class Node final : public Host {
+ public:
+  static constexpr std::size_t kMaxStaged = 128;
+
+  // A configured peer: the other node's number is the slot.
+  struct Link {
+    Peer peer;
+    PublicKey key{};
+    PresharedKey psk{};
+    std::uint16_t keepalive = 0;
+    bool configured = false;
+    Endpoint path;
+    Endpoint path_local;
+    std::deque<Inner> staged;
+    BootTime last_initiation = 0;  // 0: none, or one is allowed at once
+    BootTime last_derived = 0;
+    std::map<std::uint32_t, BootTime> indices;  // sessions seen: local index -> birthdate
+  };
+
+  Node(Wire& wire, std::uint32_t id, std::uint64_t seed, std::uint32_t nodes);
+  ~Node() override;
+
+  [[nodiscard]] Now now() const;
+  void start(const std::vector<std::uint8_t>* timestamps);  // a new process
+  void stop();
+  void configure(std::uint32_t other, const PublicKey& key, const PresharedKey& psk, const Endpoint& at);
+  void unconfigure(std::uint32_t other);
+
+  void send(const Inner& inner);
+  void receive(const Datagram& datagram);
+  void step();  // mailboxes, handshake queue, timers, quiescence
+  void check();
+
+  // Host
+  void send_handshake(const Endpoint& to, const Endpoint& from, std::span<const std::uint8_t> message,
+                      std::uint8_t tos) override;
+  void send_keepalive(Peer& peer) override;
+  bool release_staged(Peer& peer) override;
+  void drop_staged(Peer& peer) override { links[peer.slot]->staged.clear(); }
+  bool has_staged(const Peer& peer) override { return !links[peer.slot]->staged.empty(); }
+  void endpoint_changed(Peer& peer, const Endpoint& remote, const Endpoint& local) override;
+  void retire(std::function<void()> free) override { retired_.push_back(std::move(free)); }
+  void event(const Peer* peer, const PeerEvent& event) override;
+
+  std::uint32_t id;
+  SeededRandom random;
+  Endpoint at;
+  std::int64_t wall_offset = 0;
+  Key private_key{};
+  std::vector<std::unique_ptr<Link>> links;  // by node number; own: unused
+  std::unique_ptr<dataplane::KeypairTable> table;
+  std::unique_ptr<Engine> engine;
+
+ private:
+  struct Posted {
+    enum Kind { kNeedHandshake, kKeyFresh, kConfirmed, kRoamed } kind;
+    PeerRef peer;
+    std::uint32_t index = 0;
+    Endpoint remote;
+    Endpoint local;
+  };
+
+  [[nodiscard]] bool usable(const Keypair* keypair) const;
+  void request(Peer& peer, std::uint32_t bit, Posted::Kind kind);
+  void seal_and_send(Link& link, Keypair& keypair, std::span<const std::uint8_t> inner);
+  void receive_data(const Datagram& datagram);
+  void receive_handshake(const Datagram& datagram);
+  void drain();
+
+  Wire& wire_;
+  crypto::AeadScratchPtr scratch_;
+  std::vector<Posted> posted_;
+  std::vector<std::function<void()>> retired_;
+  std::size_t handshake_bytes_sent_ = 0;
+};
+
+}  // namespace wg::noise::sim
