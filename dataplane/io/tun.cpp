@@ -207,11 +207,6 @@ TunQueue::ReadOutcome TunQueue::accept_super_packet(const VnetHeader& vnet, rte_
     ++counters.read_malformed;
     return ReadOutcome::kDropped;
   }
-  if (splitter_.next_size() > room) {
-    splitter_.drop_rest();
-    ++counters.read_too_long;
-    return ReadOutcome::kDropped;
-  }
   ++counters.read_super_packets;
   return ReadOutcome::kSuperPacket;
 }

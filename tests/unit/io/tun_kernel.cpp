@@ -12,10 +12,12 @@
 #include <sched.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
+#include <sys/utsname.h>
 #include <unistd.h>
 
 #include <atomic>
 #include <chrono>
+#include <cstdio>
 #include <fstream>
 #include <random>
 #include <sstream>
@@ -372,6 +374,18 @@ TEST_F(Construction, ManyQueues) {
       EXPECT_TRUE(device.offloads().vnet && device.offloads().tcp);
       EXPECT_NE(device.queue(0).fd(), -1);
     }
+  });
+}
+
+TEST_F(Construction, UdpSuperPacketsSinceLinux62) {
+  utsname system;
+  ASSERT_EQ(::uname(&system), 0);
+  int major = 0, minor = 0;
+  ASSERT_EQ(std::sscanf(system.release, "%d.%d", &major, &minor), 2);
+  space_.run([&] {
+    const TunDevice device({"uso%d"}), plain({"uso%d", 1, false});
+    EXPECT_EQ(device.offloads().udp, major > 6 || (major == 6 && minor >= 2));
+    EXPECT_FALSE(plain.offloads().vnet || plain.offloads().tcp || plain.offloads().udp);
   });
 }
 
