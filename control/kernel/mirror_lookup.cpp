@@ -140,7 +140,9 @@ bool NetlinkMirror::usable(const NextHop& hop, bool v6) const {
 }
 
 std::optional<NextHop> NetlinkMirror::first_usable(const Forwarding& forwarding, bool v6) const {
+  const bool choice = !v6 && forwarding.nexthops.size() > 1;
   for (const NextHop& hop : forwarding.nexthops) {
+    if (choice && without_ipv4_.contains(hop.ifindex)) continue;
     if (usable(hop, v6)) return hop;
   }
   const auto object = nexthops_.find(forwarding.nexthop_id);

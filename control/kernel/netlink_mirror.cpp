@@ -38,11 +38,6 @@ std::array<bool, 2> read_ignored_without_carrier(const std::string& name) {
   return {v4, sysctl_is_on("net/ipv6/conf/" + name + leaf)};
 }
 
-bool leads_via(const Forwarding& forwarding, std::uint32_t ifindex) {
-  return std::any_of(forwarding.nexthops.begin(), forwarding.nexthops.end(),
-                     [&](const NextHop& hop) { return hop.ifindex == ifindex; });
-}
-
 bool same_change(const Change& a, const Change& b) {
   if (a.index() != b.index()) return false;
   if (const auto* route = std::get_if<RouteChanged>(&a)) {
@@ -111,6 +106,7 @@ void NetlinkMirror::dump_all() {
   links_.clear();
   addresses_.clear();
   neighbours_.clear();
+  without_ipv4_.clear();
   nexthops_.clear();
   for (auto& rules : rules_) rules.clear();
   routes_.clear();
@@ -262,7 +258,8 @@ void NetlinkMirror::apply_link(const Link& told) {
   at->second = link;
   note(LinkChanged{link.ifindex});
   if (is_new || loading_) return;
-  if (old.up && !link.up) forget_routes_via(link.ifindex, false);
+  if (old.mtu != link.mtu) follow_link_mtu(link.ifindex, old.mtu, link.mtu);
+  if (old.up && !link.up) forget_routes_via(link.ifindex, Loss::kDown);
   if ((old.up && !link.up) || (old.carrier && !link.carrier)) forget_nexthops_via(link.ifindex);
   const bool carrier_counts = old.ignored_without_carrier != link.ignored_without_carrier;
   if (old.up != link.up || carrier_counts) note_routes_with_choice_via(link.ifindex, carrier_counts);
@@ -271,28 +268,30 @@ void NetlinkMirror::apply_link(const Link& told) {
 void NetlinkMirror::remove_link(std::uint32_t ifindex) {
   if (links_.erase(ifindex) == 0) return;
   note(LinkChanged{ifindex});
-  forget_routes_via(ifindex, true);
+  forget_routes_via(ifindex, Loss::kUnregistered);
   forget_nexthops_via(ifindex);
   addresses_.erase(ifindex);
   neighbours_.erase(ifindex);
+  without_ipv4_.erase(ifindex);
 }
 
 // IPv4 routes vanish with their link unannounced, IPv6 ones too where skip_notify_on_dev_down is set
-// (fib_sync_down_dev, fib6_ifdown). A multipath route lives as long as another nexthop's link is up, but not
-// when a link is unregistered; IPv4 routes of host scope, the local addresses, survive a link that is down.
-void NetlinkMirror::forget_routes_via(std::uint32_t ifindex, bool unregistered) {
-  const auto dead = [&](const NextHop& hop) {
-    const Link* other = link(hop.ifindex);
-    return hop.ifindex == ifindex || other == nullptr || !other->up;
+// (fib_sync_down_dev, fib6_ifdown). A multipath route lives as long as another nexthop does, but not when a
+// link is unregistered. IPv4 routes of host scope, the local addresses, survive a link that is down; a link
+// without its last IPv4 address loses them all (fib_disable_ip).
+void NetlinkMirror::forget_routes_via(std::uint32_t ifindex, Loss loss) {
+  const auto gone = [&](const Forwarding& forwarding) {
+    if (forwarding.nexthop_id != 0 || !leads_via(forwarding, ifindex)) return false;
+    if (loss == Loss::kUnregistered) return true;
+    if (loss == Loss::kDown && forwarding.scope == RT_SCOPE_HOST) return false;
+    return std::all_of(forwarding.nexthops.begin(), forwarding.nexthops.end(), [&](const NextHop& hop) {
+      const Link* other = link(hop.ifindex);
+      return hop.ifindex == ifindex || other == nullptr || !other->up || without_ipv4_.contains(hop.ifindex);
+    });
   };
-  routes_.remove_if(
-      [&](const Forwarding& forwarding) {
-        if (forwarding.nexthop_id != 0 || !leads_via(forwarding, ifindex)) return false;
-        if (unregistered) return true;
-        if (forwarding.scope == RT_SCOPE_HOST) return false;
-        return std::all_of(forwarding.nexthops.begin(), forwarding.nexthops.end(), dead);
-      },
-      std::nullopt, noting_routes());
+  RouteTable::Only only;
+  if (loss == Loss::kLastAddress) only.v6 = false;
+  routes_.remove_if(gone, only, noting_routes());
 }
 
 // Routes that stay but choose among nexthops, one of which comes or goes with the link.
@@ -302,6 +301,27 @@ void NetlinkMirror::note_routes_with_choice_via(std::uint32_t ifindex, bool carr
         return leads_via(forwarding, ifindex) && (forwarding.nexthops.size() > 1 || carrier_counts);
       },
       noting_routes());
+}
+
+bool NetlinkMirror::leads_via(const Forwarding& forwarding, std::uint32_t ifindex) const {
+  const auto& hops = forwarding.nexthops;
+  if (std::any_of(hops.begin(), hops.end(), [&](const NextHop& hop) { return hop.ifindex == ifindex; }))
+    return true;
+  const auto object = nexthops_.find(forwarding.nexthop_id);
+  return object != nexthops_.end() && object->second.hop && object->second.hop->ifindex == ifindex;
+}
+
+// The kernel takes the MTU metric of IPv6 routes along with their link's MTU: down to it, and up again from
+// it (fib6_nh_mtu_change).
+void NetlinkMirror::follow_link_mtu(std::uint32_t ifindex, std::uint32_t old_mtu, std::uint32_t new_mtu) {
+  routes_.rewrite_if(
+      true,
+      [&](const Forwarding& forwarding) {
+        const std::uint32_t mtu = forwarding.mtu;
+        return mtu != 0 && mtu != new_mtu && (mtu > new_mtu || mtu == old_mtu) &&
+               leads_via(forwarding, ifindex);
+      },
+      [&](Forwarding& forwarding) { forwarding.mtu = new_mtu; }, noting_routes());
 }
 
 // ---- addresses
@@ -329,7 +349,8 @@ void NetlinkMirror::apply_address(const LocalAddress& address, bool gone) {
   auto& list = addresses_[address.ifindex];
   const auto at = std::find_if(list.begin(), list.end(),
                                [&](const LocalAddress& other) { return same_address(other, address); });
-  if (gone && at == list.end()) return;
+  // An IPv6 address is announced by a work queue, later than it serves: it may go without having come.
+  if (gone && at == list.end()) return forget_source(address);
   if (!gone && at != list.end() && *at == address) return;
   if (gone) {
     list.erase(at);
@@ -340,21 +361,42 @@ void NetlinkMirror::apply_address(const LocalAddress& address, bool gone) {
   }
   note(AddressChanged{address.ifindex, address.prefix.address});
   if (gone) forget_source(address);
+  if (!address.prefix.address.v6 && !loading_) follow_ipv4_of(address.ifindex);
+}
+
+// A link's last IPv4 address takes the link's routes along, a new one wakes nexthops again.
+void NetlinkMirror::follow_ipv4_of(std::uint32_t ifindex) {
+  const auto& list = addresses(ifindex);
+  const bool any =
+      std::any_of(list.begin(), list.end(), [](const LocalAddress& a) { return !a.prefix.address.v6; });
+  if (any && without_ipv4_.erase(ifindex) == 0) return;
+  if (!any) {
+    without_ipv4_.insert(ifindex);
+    forget_routes_via(ifindex, Loss::kLastAddress);
+  }
+  note_routes_with_choice_via(ifindex, false);
 }
 
 // Older kernels drop IPv4 routes with a vanished preferred source silently (fib_sync_down_addr), every kernel
-// clears it from IPv6 ones (rt6_remove_prefsrc).
+// clears it from IPv6 routes over the same link (fib6_remove_prefsrc).
 void NetlinkMirror::forget_source(const LocalAddress& gone) {
   const IpAddress& address = gone.prefix.address;
-  if (is_local(address)) return;
-  const auto prefers = [&](const Forwarding& forwarding) { return forwarding.source == address; };
   if (address.v6) {
     routes_.rewrite_if(
-        prefers, [](Forwarding& forwarding) { forwarding.source.reset(); }, noting_routes());
+        true,
+        [&](const Forwarding& forwarding) {
+          return forwarding.source == address && forwarding.nexthop_id == 0 &&
+                 leads_via(forwarding, gone.ifindex);
+        },
+        [](Forwarding& forwarding) { forwarding.source.reset(); }, noting_routes());
     return;
   }
+  if (is_local(address)) return;
   const std::uint32_t vrf_table = table_of_vrf(vrf_of_link(gone.ifindex));
-  routes_.remove_if(prefers, vrf_table != 0 ? vrf_table : std::uint32_t{RT_TABLE_MAIN}, noting_routes());
+  RouteTable::Only only;
+  only.table = vrf_table != 0 ? vrf_table : std::uint32_t{RT_TABLE_MAIN};
+  routes_.remove_if([&](const Forwarding& forwarding) { return forwarding.source == address; }, only,
+                    noting_routes());
 }
 
 // ---- routes
@@ -365,7 +407,7 @@ void NetlinkMirror::apply_route(ParsedRoute route, bool gone, std::uint16_t flag
   if (nexthops_.contains(route.forwarding.nexthop_id)) route.forwarding.nexthops.clear();
   const auto outcome = gone ? routes_.remove(route)
                             : routes_.add(route, loading_ ? static_cast<std::uint16_t>(NLM_F_APPEND) : flags);
-  if (outcome == RouteTable::Outcome::kUnsure) stale_ = true;
+  if (outcome == RouteTable::Outcome::kUnsure && !loading_) stale_ = true;
   if (outcome == RouteTable::Outcome::kChanged) note(RouteChanged{route.table, route.prefix.network()});
 }
 
@@ -393,7 +435,7 @@ void NetlinkMirror::note_routes_of_nexthop(std::uint32_t id) {
 // An object takes its routes along and leaves its groups; a group without members goes too.
 void NetlinkMirror::remove_nexthop(std::uint32_t id) {
   if (nexthops_.erase(id) == 0) return;
-  routes_.remove_if([&](const Forwarding& forwarding) { return forwarding.nexthop_id == id; }, std::nullopt,
+  routes_.remove_if([&](const Forwarding& forwarding) { return forwarding.nexthop_id == id; }, {},
                     noting_routes());
   std::vector<std::uint32_t> emptied;
   for (auto& [group_id, group] : nexthops_) {

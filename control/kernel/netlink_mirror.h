@@ -161,12 +161,16 @@ class NetlinkMirror {
   void apply_nexthop(const NexthopObject& object);
 
   // What the kernel does without a message.
-  void forget_routes_via(std::uint32_t ifindex, bool unregistered);
+  enum class Loss : std::uint8_t { kDown, kLastAddress, kUnregistered };
+  void forget_routes_via(std::uint32_t ifindex, Loss loss);
   void forget_nexthops_via(std::uint32_t ifindex);
   void remove_nexthop(std::uint32_t id);
   void forget_source(const LocalAddress& address);
+  void follow_ipv4_of(std::uint32_t ifindex);
+  void follow_link_mtu(std::uint32_t ifindex, std::uint32_t old_mtu, std::uint32_t new_mtu);
   void note_routes_with_choice_via(std::uint32_t ifindex, bool carrier_counts);
   void note_routes_of_nexthop(std::uint32_t id);
+  [[nodiscard]] bool leads_via(const Forwarding& forwarding, std::uint32_t ifindex) const;
   [[nodiscard]] RouteTable::ChangeSink noting_routes();
 
   // Reading (mirror_lookup.cpp).
@@ -197,6 +201,8 @@ class NetlinkMirror {
 
   std::map<std::uint32_t, Link> links_;
   std::map<std::uint32_t, std::vector<LocalAddress>> addresses_;
+  // Links that lost their last IPv4 address: their nexthops in multipath routes rest until a new one comes.
+  std::set<std::uint32_t> without_ipv4_;
   std::map<std::uint32_t, Neighbours> neighbours_;
   std::map<std::uint32_t, NexthopObject> nexthops_;
   std::array<std::vector<RoutingRule>, 2> rules_;  // IPv4, IPv6; by priority

@@ -21,12 +21,11 @@ constexpr unsigned IFF_LOWER_UP = 0x10000;
 #endif
 
 // The attributes of one message or nest by type; unknown types are left out, of repeats the last one counts.
-template <std::size_t Max>
 class Attributes {
  public:
   void collect(const nlattr* attribute) {
     const unsigned type = mnl_attr_get_type(attribute);
-    if (type <= Max) at_[type] = attribute;
+    if (type < at_.size()) at_[type] = attribute;
   }
   static Attributes of_message(const nlmsghdr* message, std::size_t header) {
     Attributes result;
@@ -72,7 +71,8 @@ class Attributes {
   }
 
  private:
-  std::array<const nlattr*, Max + 1> at_{};
+  static constexpr std::size_t kTypes = 65;  // covers every IFLA_*, IFA_*, RTA_*, NDA_*, NHA_* and FRA_* that is read
+  std::array<const nlattr*, kTypes> at_{};
 };
 
 template <class Header>
@@ -96,19 +96,19 @@ bool read_prefix(const std::optional<IpAddress>& address, unsigned family, unsig
 }
 
 void read_link_kind(const nlattr* info, Link* link) {
-  const auto nest = Attributes<IFLA_INFO_MAX>::of_nest(info);
+  const auto nest = Attributes::of_nest(info);
   link->kind = nest.text(IFLA_INFO_KIND);
   if (!nest.get(IFLA_INFO_DATA)) return;
   if (link->kind == "vlan") {
-    link->vlan_id = Attributes<IFLA_VLAN_MAX>::of_nest(nest.get(IFLA_INFO_DATA))
+    link->vlan_id = Attributes::of_nest(nest.get(IFLA_INFO_DATA))
                         .template value<std::uint16_t>(IFLA_VLAN_ID);
   } else if (link->kind == "vrf") {
-    link->vrf_table = Attributes<IFLA_VRF_MAX>::of_nest(nest.get(IFLA_INFO_DATA)).u32(IFLA_VRF_TABLE);
+    link->vrf_table = Attributes::of_nest(nest.get(IFLA_INFO_DATA)).u32(IFLA_VRF_TABLE);
   }
 }
 
 // RTA_GATEWAY of the route's own family, or RTA_VIA with one of the other.
-std::optional<IpAddress> read_gateway(const Attributes<RTA_MAX>& attributes) {
+std::optional<IpAddress> read_gateway(const Attributes& attributes) {
   if (attributes.get(RTA_GATEWAY)) return attributes.address(RTA_GATEWAY);
   const nlattr* via = attributes.get(RTA_VIA);
   if (!via) return std::nullopt;
@@ -129,7 +129,7 @@ void read_multipath(const nlattr* nest, Forwarding* out) {
     rtnexthop hop;
     std::memcpy(&hop, at, sizeof hop);
     if (hop.rtnh_len < sizeof hop || hop.rtnh_len > left) return;
-    const auto attributes = Attributes<RTA_MAX>::of_bytes(at + sizeof hop, hop.rtnh_len - sizeof hop);
+    const auto attributes = Attributes::of_bytes(at + sizeof hop, hop.rtnh_len - sizeof hop);
     out->nexthops.push_back({static_cast<std::uint32_t>(hop.rtnh_ifindex), read_gateway(attributes)});
     const std::size_t step = MNL_ALIGN(hop.rtnh_len);
     if (step >= left) return;
@@ -138,7 +138,7 @@ void read_multipath(const nlattr* nest, Forwarding* out) {
   }
 }
 
-void read_forwarding(const Attributes<RTA_MAX>& attributes, Forwarding* out) {
+void read_forwarding(const Attributes& attributes, Forwarding* out) {
   if (const nlattr* multipath = attributes.get(RTA_MULTIPATH)) {
     read_multipath(multipath, out);
   } else if (attributes.get(RTA_OIF)) {
@@ -147,7 +147,7 @@ void read_forwarding(const Attributes<RTA_MAX>& attributes, Forwarding* out) {
   out->nexthop_id = attributes.u32(RTA_NH_ID);
   out->source = attributes.address(RTA_PREFSRC);
   if (const nlattr* metrics = attributes.get(RTA_METRICS)) {
-    out->mtu = Attributes<RTAX_MAX>::of_nest(metrics).u32(RTAX_MTU);
+    out->mtu = Attributes::of_nest(metrics).u32(RTAX_MTU);
   }
 }
 
@@ -166,7 +166,7 @@ bool Neighbour::usable() const {
 std::optional<Link> parse_link(const nlmsghdr* message) {
   const auto* header = header_of<ifinfomsg>(message);
   if (!header || header->ifi_family != AF_UNSPEC) return std::nullopt;
-  const auto attributes = Attributes<IFLA_MAX>::of_message(message, sizeof *header);
+  const auto attributes = Attributes::of_message(message, sizeof *header);
   Link link;
   link.ifindex = static_cast<std::uint32_t>(header->ifi_index);
   link.name = attributes.text(IFLA_IFNAME);
@@ -186,7 +186,7 @@ std::optional<Link> parse_link(const nlmsghdr* message) {
 std::optional<LocalAddress> parse_address(const nlmsghdr* message) {
   const auto* header = header_of<ifaddrmsg>(message);
   if (!header || !is_ip(header->ifa_family)) return std::nullopt;
-  const auto attributes = Attributes<IFA_MAX>::of_message(message, sizeof *header);
+  const auto attributes = Attributes::of_message(message, sizeof *header);
   const auto local = attributes.address(IFA_LOCAL);
   const auto remote = attributes.address(IFA_ADDRESS);
   LocalAddress address;
@@ -204,7 +204,7 @@ std::optional<LocalAddress> parse_address(const nlmsghdr* message) {
 std::optional<ParsedRoute> parse_route(const nlmsghdr* message) {
   const auto* header = header_of<rtmsg>(message);
   if (!header || !is_ip(header->rtm_family)) return std::nullopt;
-  const auto attributes = Attributes<RTA_MAX>::of_message(message, sizeof *header);
+  const auto attributes = Attributes::of_message(message, sizeof *header);
   ParsedRoute route;
   if (!read_prefix(attributes.address(RTA_DST), header->rtm_family, header->rtm_dst_len, &route.prefix)) {
     return std::nullopt;
@@ -224,7 +224,7 @@ std::optional<ParsedRoute> parse_route(const nlmsghdr* message) {
 std::optional<Neighbour> parse_neighbour(const nlmsghdr* message) {
   const auto* header = header_of<ndmsg>(message);
   if (!header || !is_ip(header->ndm_family)) return std::nullopt;
-  const auto attributes = Attributes<NDA_MAX>::of_message(message, sizeof *header);
+  const auto attributes = Attributes::of_message(message, sizeof *header);
   const auto address = attributes.address(NDA_DST);
   if (!address || address->v6 != (header->ndm_family == AF_INET6)) return std::nullopt;
   return Neighbour{static_cast<std::uint32_t>(header->ndm_ifindex), *address, attributes.mac(NDA_LLADDR),
@@ -234,7 +234,7 @@ std::optional<Neighbour> parse_neighbour(const nlmsghdr* message) {
 std::optional<NexthopObject> parse_nexthop(const nlmsghdr* message) {
   const auto* header = header_of<nhmsg>(message);
   if (!header) return std::nullopt;
-  const auto attributes = Attributes<NHA_MAX>::of_message(message, sizeof *header);
+  const auto attributes = Attributes::of_message(message, sizeof *header);
   NexthopObject object;
   object.id = attributes.u32(NHA_ID);
   object.blackhole = attributes.get(NHA_BLACKHOLE) != nullptr;
@@ -257,7 +257,7 @@ std::optional<RoutingRule> parse_rule(const nlmsghdr* message) {
   const auto* header = header_of<fib_rule_hdr>(message);
   if (!header || !is_ip(header->family)) return std::nullopt;
   // 64: room for selectors newer than our headers; any we do not know makes the rule unevaluated.
-  const auto attributes = Attributes<64>::of_message(message, sizeof *header);
+  const auto attributes = Attributes::of_message(message, sizeof *header);
   RoutingRule rule;
   if (!read_prefix(attributes.address(FRA_DST), header->family, header->dst_len, &rule.destination)) {
     return std::nullopt;

@@ -32,6 +32,11 @@ bool contains_hops_of(const Forwarding& all, const Forwarding& some) {
                      [&](const NextHop& hop) { return contains_hop(all, hop); });
 }
 
+bool rejects(const Forwarding& forwarding) {
+  return forwarding.type == RTN_BLACKHOLE || forwarding.type == RTN_UNREACHABLE ||
+         forwarding.type == RTN_PROHIBIT || forwarding.type == RTN_THROW;
+}
+
 // A message about an IPv6 multipath route names its nexthops in an order of its own each time.
 bool hop_precedes(const NextHop& a, const NextHop& b) {
   if (a.ifindex != b.ifindex) return a.ifindex < b.ifindex;
@@ -109,6 +114,13 @@ RouteTable::Outcome RouteTable::add_v4(std::vector<Route>& routes, Route route, 
 RouteTable::Outcome RouteTable::add_v6(std::vector<Route>& routes, Route route, std::uint16_t flags) {
   const auto [first, last] = std::equal_range(routes.begin(), routes.end(), route, precedes);
   if ((flags & NLM_F_REPLACE) && last - first > 1) return Outcome::kUnsure;
+  // Kernels make odd couples of an unreachable and a gateway of one metric; they are seen in a dump only.
+  const bool mixed = std::any_of(
+      first, last, [&](const Route& r) { return rejects(*r.forwarding) != rejects(*route.forwarding); });
+  if (mixed) {
+    routes.insert(last, std::move(route));
+    return Outcome::kUnsure;
+  }
   if ((flags & NLM_F_REPLACE) && first != last) {
     *first = std::move(route);
     return Outcome::kChanged;
@@ -117,7 +129,10 @@ RouteTable::Outcome RouteTable::add_v6(std::vector<Route>& routes, Route route, 
     return !r.forwarding->nexthops.empty() && contains_hops_of(*route.forwarding, *r.forwarding);
   });
   if (grown != last) {
-    *grown = std::move(route);
+    // The message shows the newcomer's metrics; a dump shows those of the first.
+    Forwarding merged = *grown->forwarding;
+    merged.nexthops = route.forwarding->nexthops;
+    grown->forwarding = share(merged);
   } else {
     routes.insert(last, std::move(route));
   }
@@ -215,12 +230,11 @@ void RouteTable::visit_if(const ForwardingTest& test, const ChangeSink& sink) co
   });
 }
 
-void RouteTable::remove_if(const ForwardingTest& test, std::optional<std::uint32_t> only,
-                           const ChangeSink& sink) {
+void RouteTable::remove_if(const ForwardingTest& test, const Only& only, const ChangeSink& sink) {
   const Picked picked = pick(test);
   if (picked.empty()) return;
   for (auto& [key, table] : tables_) {
-    if (only && *only != key.first) continue;
+    if (only.table.value_or(key.first) != key.first || only.v6.value_or(key.second) != key.second) continue;
     for (auto at = table.prefixes.begin(); at != table.prefixes.end();) {
       const auto gone =
           std::erase_if(at->second, [&](const Route& route) { return picked.contains(route.forwarding); });
@@ -231,11 +245,12 @@ void RouteTable::remove_if(const ForwardingTest& test, std::optional<std::uint32
   }
 }
 
-void RouteTable::rewrite_if(const ForwardingTest& test, const std::function<void(Forwarding&)>& change,
-                            const ChangeSink& sink) {
+void RouteTable::rewrite_if(bool v6, const ForwardingTest& test,
+                            const std::function<void(Forwarding&)>& change, const ChangeSink& sink) {
   const Picked picked = pick(test);
   if (picked.empty()) return;
   for (auto& [key, table] : tables_) {
+    if (key.second != v6) continue;
     for (auto& [prefix, routes] : table.prefixes) {
       for (Route& route : routes) {
         if (!picked.contains(route.forwarding)) continue;

@@ -58,10 +58,14 @@ class RouteTable {
   // The prefixes with a route that `test` takes. The distinct forwardings are tested first; only when one
   // is taken the routes are walked (about 0.1 us each). So for the two below.
   void visit_if(const ForwardingTest& test, const ChangeSink& sink) const;
-  // Removes those routes, of one table or of all.
-  void remove_if(const ForwardingTest& test, std::optional<std::uint32_t> table, const ChangeSink& sink);
-  // Replaces their forwarding by what `change` makes of it.
-  void rewrite_if(const ForwardingTest& test, const std::function<void(Forwarding&)>& change,
+  // Removes those routes, of one table and family or of all.
+  struct Only {
+    std::optional<std::uint32_t> table = std::nullopt;
+    std::optional<bool> v6 = std::nullopt;
+  };
+  void remove_if(const ForwardingTest& test, const Only& only, const ChangeSink& sink);
+  // Replaces the forwarding of those of one family by what `change` makes of it.
+  void rewrite_if(bool v6, const ForwardingTest& test, const std::function<void(Forwarding&)>& change,
                   const ChangeSink& sink);
 
   [[nodiscard]] std::size_t size() const { return routes_; }
