@@ -81,9 +81,9 @@ Port* Dataplane::add_port(PortOptions options) {
 
 Port* Dataplane::add_tap_port(PortOptions options) {
   options.workers = static_cast<std::uint16_t>(workers_.size());
-  const MacAddress kernel_side = stable_mac(options.name + "/kernel");
+  const MacAddress kernel_side = stable_mac(options.name + "/wire");
   TunOptions tap_options;
-  tap_options.name = options.name;
+  tap_options.name = options.device;
   tap_options.queues = options.workers;
   auto tap = std::make_unique<TapDevice>(tap_options, kernel_side);
   ports_.push_back(std::make_unique<Port>(options, pool_, std::move(tap)));

@@ -52,7 +52,7 @@ class Dataplane {
 
   // ---- control thread
   Port* add_port(PortOptions options);
-  // A TAP of ours as the wire (`device: tap`).
+  // A TAP of ours as the wire (`device: tap`); options.device is the name its kernel end gets.
   Port* add_tap_port(PortOptions options);
   // The port is closed once no worker can touch it: publish a snapshot without it first.
   void remove_port(Port* port);

@@ -40,6 +40,11 @@ class ReplayWindow {
   // Highest accepted counter + 1; 0 when nothing was accepted. For statistics.
   [[nodiscard]] std::uint64_t top() const noexcept { return top_.load(std::memory_order_relaxed); }
 
+  // How many counters were accepted, and how many of them below the top: top() - accepted() were lost or are
+  // still on their way, late() came out of order.
+  [[nodiscard]] std::uint64_t accepted() const noexcept { return accepted_.load(std::memory_order_relaxed); }
+  [[nodiscard]] std::uint64_t late() const noexcept { return late_.load(std::memory_order_relaxed); }
+
  private:
   class Guard {
    public:
@@ -71,6 +76,8 @@ class ReplayWindow {
     const std::uint64_t bit = std::uint64_t{1} << (counter % kBlockBits);
     if (bits & bit) return false;
     bits |= bit;
+    accepted_.store(accepted_.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
+    if (counter < top) late_.store(late_.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
     return true;
   }
 
@@ -83,6 +90,7 @@ class ReplayWindow {
 
   std::atomic_flag lock_ = ATOMIC_FLAG_INIT;
   std::atomic<std::uint64_t> top_{0};
+  std::atomic<std::uint64_t> accepted_{0}, late_{0};
   std::array<std::uint64_t, kBlocks> blocks_{};
 };
 

@@ -1,0 +1,39 @@
+#include "control/background.h"
+
+#include <utility>
+
+namespace wg::control {
+
+Background::~Background() {
+  {
+    const std::lock_guard lock(mutex_);
+    stopping_ = true;
+  }
+  wake_.notify_one();
+  thread_.join();
+}
+
+void Background::run(std::function<void()> task, std::function<void()> done) {
+  {
+    const std::lock_guard lock(mutex_);
+    items_.push_back({std::move(task), std::move(done)});
+  }
+  wake_.notify_one();
+}
+
+void Background::run() {
+  for (;;) {
+    Item item;
+    {
+      std::unique_lock lock(mutex_);
+      wake_.wait(lock, [this] { return stopping_ || !items_.empty(); });
+      if (stopping_) return;
+      item = std::move(items_.front());
+      items_.pop_front();
+    }
+    item.task();
+    if (item.done) loop_.post(std::move(item.done));
+  }
+}
+
+}  // namespace wg::control

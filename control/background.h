@@ -1,0 +1,39 @@
+// One thread for what may block (files, parsing large configurations), so that the control thread never does.
+#pragma once
+
+#include <condition_variable>
+#include <deque>
+#include <functional>
+#include <mutex>
+#include <thread>
+
+#include "control/api/event_loop.h"
+
+namespace wg::control {
+
+class Background {
+ public:
+  explicit Background(EventLoop& loop) : loop_(loop), thread_([this] { run(); }) {}
+  // Finishes the task at hand, drops the others.
+  ~Background();
+  Background(const Background&) = delete;
+  Background& operator=(const Background&) = delete;
+
+  // Runs `task` on the thread, then `done` on the control thread. In order.
+  void run(std::function<void()> task, std::function<void()> done);
+
+ private:
+  struct Item {
+    std::function<void()> task, done;
+  };
+  void run();
+
+  EventLoop& loop_;
+  std::mutex mutex_;
+  std::condition_variable wake_;
+  std::deque<Item> items_;
+  bool stopping_ = false;
+  std::thread thread_;
+};
+
+}  // namespace wg::control

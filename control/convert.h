@@ -1,0 +1,43 @@
+// Between the configuration's addresses and the dataplane's: the same bytes in each folder's own type.
+#pragma once
+
+#include <chrono>
+
+#include "config/address.h"
+#include "control/kernel/types.h"
+#include "dataplane/packet/address.h"
+
+namespace wg::control {
+
+inline dataplane::IpAddress to_dataplane(const config::Address& address) {
+  dataplane::IpAddress out;
+  out.bytes = address.bytes;
+  out.v6 = !address.is_v4();
+  return out;
+}
+
+inline config::Address to_config(const dataplane::IpAddress& address) {
+  return {address.v6 ? config::Family::kIpv6 : config::Family::kIpv4, address.bytes};
+}
+
+inline IpPrefix to_dataplane(const config::Prefix& prefix) {
+  return {to_dataplane(prefix.address), prefix.length};
+}
+inline IpPrefix to_dataplane(const config::InterfaceAddress& a) {
+  return {to_dataplane(a.address), a.length};
+}
+
+inline config::Endpoint to_config(const dataplane::Endpoint& endpoint) {
+  config::Endpoint out;
+  out.host = to_config(endpoint.address);
+  out.port = endpoint.port;
+  return out;
+}
+
+// Wall time from nanoseconds since 1970.
+inline std::chrono::system_clock::time_point wall_time(std::uint64_t nanoseconds) {
+  return std::chrono::system_clock::time_point(
+      std::chrono::duration_cast<std::chrono::system_clock::duration>(std::chrono::nanoseconds(nanoseconds)));
+}
+
+}  // namespace wg::control

@@ -1,0 +1,62 @@
+#include "control/daemon.h"
+
+#include <sodium.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+
+#include <csignal>
+#include <cstdio>
+#include <exception>
+
+#include "config/parse.h"
+#include "control/gateway.h"
+#include "control/log.h"
+
+namespace wg::control {
+
+namespace {
+
+// Keys live in this process: no core files, no ptrace by its own user.
+void keep_secrets() {
+  prctl(PR_SET_DUMPABLE, 0);
+  const rlimit none{0, 0};
+  setrlimit(RLIMIT_CORE, &none);
+}
+
+// Before any thread exists, so that all inherit it: signals arrive through the control thread's signalfd.
+void block_signals() {
+  sigset_t set;
+  sigemptyset(&set);
+  for (const int signal : {SIGTERM, SIGINT, SIGHUP}) sigaddset(&set, signal);
+  pthread_sigmask(SIG_BLOCK, &set, nullptr);
+  std::signal(SIGPIPE, SIG_IGN);
+}
+
+}  // namespace
+
+int run_daemon(const DaemonOptions& options) {
+  keep_secrets();
+  block_signals();
+  if (sodium_init() < 0) {
+    std::fputs("linegate: libsodium does not start\n", stderr);
+    return 1;
+  }
+  config::Result<config::Gateway> parsed = config::parse_file(options.config_path);
+  if (!parsed.ok()) {
+    std::fputs(config::to_string(parsed.problems).c_str(), stderr);
+    return 2;
+  }
+  start_log(parsed.value->control.log);
+  int code = 0;
+  try {
+    Gateway gateway(*parsed.value, options.config_path);
+    gateway.run();
+  } catch (const std::exception& error) {
+    make_logger()->critical("{}", error.what());
+    code = 1;
+  }
+  stop_log();
+  return code;
+}
+
+}  // namespace wg::control

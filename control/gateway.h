@@ -1,0 +1,147 @@
+// The gateway: everything the daemon runs, and the one place that changes it.
+//
+// A change of configuration, wherever it comes from (file, wg(8), control socket), is a new value of
+// config::Gateway: diff() against the running value gives the plan, apply() carries it out, all or nothing.
+// Lives on the control thread.
+#pragma once
+
+#include <atomic>
+#include <map>
+#include <memory>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include "config/diff.h"
+#include "config/parse.h"
+#include "config/types.h"
+#include "control/api/metrics.h"
+#include "control/api/operations.h"
+#include "control/api/rpc.h"
+#include "control/api/wg_socket.h"
+#include "control/background.h"
+#include "control/gateway_port.h"
+#include "control/interface.h"
+#include "control/services.h"
+
+namespace wg::control {
+
+class Gateway final : public Operations {
+ public:
+  // Starts DPDK, ports, interfaces and sockets. Throws std::runtime_error; everything is undone then.
+  Gateway(const config::Gateway& value, std::string config_path);
+  ~Gateway() override;
+  Gateway(const Gateway&) = delete;
+  Gateway& operator=(const Gateway&) = delete;
+
+  // Until stop() or a termination signal.
+  void run();
+
+  // ---- Operations
+  GatewayStatus status() override;
+  std::vector<InterfaceStatus> interfaces() override;
+  std::vector<PortStatus> ports() override;
+  std::vector<WorkerStatus> workers() override;
+  std::vector<DropStatus> drops() override;
+  void visit_peers(const PeerFilter& filter, const std::function<void(PeerStatus&&)>& visit) override;
+  std::optional<PeerStatus> find_peer(std::string_view interface, std::string_view peer) override;
+  std::optional<PeerFacts> explain_peer(std::string_view interface, std::string_view peer) override;
+  std::optional<config::Interface> interface_config(std::string_view interface) override;
+  std::optional<WgDevice> wg_get(std::string_view interface) override;
+  int apply_wg_set(std::string_view interface, WgSet&& set) override;
+  void reload(bool dry_run, PlanDone done) override;
+  void diff(PlanDone done) override;
+  void save(PlanDone done) override;
+  Outcome interface_create(const std::string& name, const config::Interface& value) override;
+  Outcome interface_up(const std::string& name) override;
+  Outcome interface_down(const std::string& name) override;
+  Outcome interface_delete(const std::string& name) override;
+  Outcome set_log_level(const std::string& interface, config::LogLevel level) override;
+  void stop() override { loop_.stop(); }
+
+ private:
+  // ---- gateway.cpp: start, loop, stop
+  void start_sockets();
+  void watch_signals();
+  void round();
+  void drain_mailboxes();
+  void on_kernel_changes();
+  void on_resolved();
+  void every_second();
+  void watch_workers();
+  void stop_everything();
+  void settle();
+
+  // ---- gateway_apply.cpp
+  // Carries out diff(running, next). On failure nothing has changed and `errors` says what the system
+  // refused.
+  bool apply(const config::Gateway& next, PlanOutcome& outcome);
+  bool preflight(const config::Plan& plan, PlanOutcome& outcome);
+  bool carry_out(const config::Plan& plan, PlanOutcome& outcome);
+  KernelResult carry_out_one(const config::Action& action);
+  KernelResult add_port(const std::string& name, const config::Port& value);
+  KernelResult add_interface(const std::string& name, const config::Interface& value);
+  void remove_interface(const std::string& name);
+  [[nodiscard]] std::uint16_t auto_mtu(const config::Gateway& value) const;
+  [[nodiscard]] Interface* find_interface(std::string_view name);
+  KernelResult set_metrics(const config::SetMetrics& action);
+  KernelResult set_control_socket(const config::SetControlSocket& action);
+
+  // ---- gateway_status.cpp
+  [[nodiscard]] PeerStatus peer_status(Interface& interface, const PeerRecord& record, const noise::Now& at);
+  [[nodiscard]] InterfaceStatus interface_status(Interface& interface);
+  struct Found {
+    Interface* interface = nullptr;
+    PeerRecord* record = nullptr;
+  };
+  [[nodiscard]] Found look_up_peer(std::string_view interface, std::string_view peer);
+
+  // ---- gateway_operations.cpp
+  void plan_against_file(bool apply_it, PlanDone done);
+  void finish_reload(bool dry_run, config::Result<config::Gateway>&& parsed, PlanDone done);
+  Outcome change(config::Gateway&& next, const char* what);
+  void load_timestamps(Interface& interface);
+  void save_timestamps(bool wait);
+  [[nodiscard]] std::string timestamps_path(const std::string& interface) const;
+  void emit(GatewayEvent&& event);
+  void watch_file(bool on);
+
+  std::string config_path_;
+  config::Gateway running_;  // what runs, as a value; changed by apply() only
+  config::Gateway file_;     // what the file said last
+  EventLoop loop_;
+  Logger log_;
+  dataplane::Dataplane dataplane_;
+  NetlinkConfigure netlink_;
+  NetlinkMirror mirror_;
+  Publisher publisher_;
+  Resolver resolver_;
+  Staging staging_;
+  noise::SystemRandom random_;
+  Services services_;
+  std::map<std::string, std::unique_ptr<GatewayPort>> ports_;
+  std::map<std::string, std::unique_ptr<Interface>> interfaces_;
+  std::vector<Interface*> interface_by_id_;
+  std::map<std::string, std::unique_ptr<WgSocket>> wg_sockets_;
+  std::unique_ptr<RpcServer> rpc_;
+  std::unique_ptr<MetricsServer> metrics_;
+  int signal_fd_ = -1;
+  bool applying_ = false;
+  std::uint16_t auto_mtu_ = 1420;  // of the configuration being applied
+  int inotify_fd_ = -1;
+  std::uint64_t config_generation_ = 0;
+  std::optional<WallTime> last_reload_;
+  std::string last_reload_result_;
+  WallTime started_;
+  std::vector<std::uint64_t> last_heartbeats_;
+  std::vector<unsigned> stalled_seconds_;
+  struct WorkerSample {
+    std::uint64_t busy = 0, idle = 0, sleeps = 0, at = 0;
+    double busy_share = 0, sleep_share = 0;
+  };
+  std::vector<WorkerSample> samples_;
+  std::size_t reported_swallowed_ = 0;
+  std::unique_ptr<Background> background_;  // last: joins before the rest goes
+};
+
+}  // namespace wg::control

@@ -1,0 +1,348 @@
+// Carrying out a plan: one function per kind of action.
+#include <algorithm>
+#include <set>
+
+#include "config/validate.h"
+#include "control/convert.h"
+#include "control/gateway.h"
+
+namespace wg::control {
+
+namespace {
+
+constexpr std::uint16_t kOuterHeaders = 80;  // IPv6 40, UDP 8, message header and tag 32
+
+template <class... Ts>
+struct Overloaded : Ts... {
+  using Ts::operator()...;
+};
+template <class... Ts>
+Overloaded(Ts...) -> Overloaded<Ts...>;
+
+KernelResult done() {
+  return KernelResult::done();
+}
+
+KernelResult refused(std::string text) {
+  KernelResult result;
+  result.error = EINVAL;
+  result.text = std::move(text);
+  return result;
+}
+
+}  // namespace
+
+Interface* Gateway::find_interface(std::string_view name) {
+  const auto at = interfaces_.find(std::string(name));
+  return at == interfaces_.end() ? nullptr : at->second.get();
+}
+
+std::uint16_t Gateway::auto_mtu(const config::Gateway& value) const {
+  std::uint16_t smallest = 1500;
+  bool first = true;
+  for (const auto& [name, port] : value.ports) {
+    smallest = first ? port.mtu : std::min(smallest, port.mtu);
+    first = false;
+  }
+  return static_cast<std::uint16_t>(std::max(smallest - kOuterHeaders, 1280));
+}
+
+bool Gateway::apply(const config::Gateway& next, PlanOutcome& outcome) {
+  const auto started = std::chrono::steady_clock::now();
+  const config::Plan plan = config::diff(running_, next);
+  for (const config::Action& action : plan.actions) {
+    if (std::holds_alternative<config::NeedsRestart>(action)) {
+      outcome.restart.push_back(config::describe(action));
+    } else {
+      outcome.plan.push_back(config::describe(action));
+    }
+  }
+  auto_mtu_ = auto_mtu(next);
+  applying_ = true;
+  outcome.ok = carry_out(plan, outcome);
+  if (outcome.ok) {
+    const config::Dpdk dpdk = running_.dpdk;
+    running_ = next;
+    // What needs a restart stays as it runs, so that the next plan still names it.
+    const config::Idle idle = running_.dpdk.idle;
+    running_.dpdk = dpdk;
+    running_.dpdk.idle = idle;
+    ++config_generation_;
+    outcome.applied = true;
+  } else {
+    // Every action is idempotent, so the way back is the plan back; what was not reached changes nothing.
+    PlanOutcome ignored;
+    for (const config::Action& action : config::diff(next, running_).actions)
+      static_cast<void>(carry_out_one(action));
+  }
+  applying_ = false;
+  settle();
+  on_kernel_changes();
+  publisher_.flush();
+  outcome.took =
+      std::chrono::duration_cast<std::chrono::microseconds>(std::chrono::steady_clock::now() - started);
+  return outcome.ok;
+}
+
+// What would fail is tried first, while everything still runs as before.
+bool Gateway::preflight(const config::Plan& plan, PlanOutcome& outcome) {
+  std::set<std::string> leaving;
+  std::set<std::uint16_t> ours;
+  for (const config::Action& action : plan.actions) {
+    if (const auto* gone = std::get_if<config::RemoveInterface>(&action)) leaving.insert(gone->interface);
+    if (const auto* gone = std::get_if<config::RemovePort>(&action)) leaving.insert(gone->port);
+  }
+  for (const auto& [name, interface] : interfaces_) ours.insert(interface->listen_port());
+  const auto check_name = [&](const std::string& name) {
+    if (leaving.contains(name) || !netlink_.find_link(name)) return;
+    outcome.errors.push_back(name + ": a network interface of that name exists already");
+  };
+  const auto check_port = [&](const std::string& name, std::uint16_t port) {
+    if (port == 0 || ours.contains(port)) return;
+    UdpSocket probe;
+    if (const KernelResult opened = probe.open({.port = port}); !opened.ok())
+      outcome.errors.push_back(name + ": " + opened.text);
+  };
+  for (const config::Action& action : plan.actions) {
+    if (const auto* port = std::get_if<config::AddPort>(&action)) check_name(port->port);
+    if (const auto* interface = std::get_if<config::AddInterface>(&action)) {
+      check_name(interface->interface);
+      if (interface->value.enabled) check_port(interface->interface, interface->value.listen_port);
+    }
+    if (const auto* listen = std::get_if<config::SetListenPort>(&action))
+      check_port(listen->interface, listen->port);
+  }
+  return outcome.errors.empty();
+}
+
+bool Gateway::carry_out(const config::Plan& plan, PlanOutcome& outcome) {
+  if (!preflight(plan, outcome)) return false;
+  std::vector<std::string> added;
+  for (const config::Action& action : plan.actions) {
+    if (const KernelResult result = carry_out_one(action); !result.ok()) {
+      outcome.errors.push_back(config::describe(action) + ": " + result.text);
+      return false;
+    }
+    if (const auto* interface = std::get_if<config::AddInterface>(&action))
+      added.push_back(interface->interface);
+  }
+  for (const std::string& name : added) {
+    if (Interface* interface = find_interface(name)) load_timestamps(*interface);
+  }
+  return true;
+}
+
+KernelResult Gateway::add_port(const std::string& name, const config::Port& value) {
+  if (ports_.contains(name)) return done();
+  try {
+    ports_[name] = std::make_unique<GatewayPort>(services_, name, value);
+  } catch (const std::exception& error) {
+    ports_.erase(name);
+    return refused(error.what());
+  }
+  log_->info("port {}: {} ({}), {} receive queue(s)", name, value.device.text,
+             ports_[name]->port().facts().driver, ports_[name]->port().facts().rx_queues);
+  return done();
+}
+
+KernelResult Gateway::add_interface(const std::string& name, const config::Interface& value) {
+  if (interfaces_.contains(name)) return done();
+  try {
+    auto interface = std::make_unique<Interface>(services_, name, value, auto_mtu_);
+    wg_sockets_[name] = std::make_unique<WgSocket>(loop_, *this, name);
+    if (interface_by_id_.size() <= interface->id()) interface_by_id_.resize(interface->id() + 1u);
+    interface_by_id_[interface->id()] = interface.get();
+    interfaces_[name] = std::move(interface);
+  } catch (const std::exception& error) {
+    wg_sockets_.erase(name);
+    return refused(error.what());
+  }
+  emit({std::chrono::system_clock::now(), "interface_created", name, {}, {}, {}, {}, 0, 0});
+  return done();
+}
+
+void Gateway::remove_interface(const std::string& name) {
+  const auto at = interfaces_.find(name);
+  if (at == interfaces_.end()) return;
+  wg_sockets_.erase(name);
+  interface_by_id_[at->second->id()] = nullptr;
+  interfaces_.erase(at);
+  settle();
+  emit({std::chrono::system_clock::now(), "interface_deleted", name, {}, {}, {}, {}, 0, 0});
+}
+
+KernelResult Gateway::carry_out_one(const config::Action& action) {
+  const auto interface = [this](const std::string& name, auto&& use) -> KernelResult {
+    Interface* found = find_interface(name);
+    if (found == nullptr) return done();
+    if constexpr (std::is_void_v<decltype(use(*found))>) {
+      use(*found);
+      return done();
+    } else {
+      return use(*found);
+    }
+  };
+  const auto port = [this](const std::string& name, auto&& use) -> KernelResult {
+    const auto at = ports_.find(name);
+    if (at == ports_.end()) return done();
+    if constexpr (std::is_void_v<decltype(use(*at->second))>) {
+      use(*at->second);
+      return done();
+    } else {
+      return use(*at->second);
+    }
+  };
+  return std::visit(
+      Overloaded{
+          [&](const config::NeedsRestart&) { return done(); },
+          [&](const config::SetIdle& a) {
+            for (const auto& worker : dataplane_.workers()) {
+              worker->set_idle(a.idle.mode == config::IdleMode::kAdaptive,
+                               static_cast<std::uint32_t>(a.idle.max_sleep.count() * 1000));
+            }
+            return done();
+          },
+          [&](const config::SetLog& a) {
+            start_log(a.log);
+            control::set_log_level(log_, a.log.level);
+            return done();
+          },
+          [&](const config::SetMetrics& a) { return set_metrics(a); },
+          [&](const config::SetControlSocket& a) { return set_control_socket(a); },
+          [&](const config::SetStateDirectory&) { return done(); },
+          [&](const config::SetReloadOnChange& a) {
+            watch_file(a.on);
+            return done();
+          },
+          [&](const config::AddPort& a) { return add_port(a.port, a.value); },
+          [&](const config::RemovePort& a) {
+            ports_.erase(a.port);
+            settle();
+            return done();
+          },
+          [&](const config::AddPortAddress& a) {
+            return port(a.port, [&](GatewayPort& p) { return p.add_address(a.address); });
+          },
+          [&](const config::RemovePortAddress& a) {
+            return port(a.port, [&](GatewayPort& p) { return p.remove_address(a.address); });
+          },
+          [&](const config::SetPortGateways& a) {
+            return port(a.port, [&](GatewayPort& p) { return p.set_gateways(a.gateways); });
+          },
+          [&](const config::SetPortMtu& a) {
+            return port(a.port, [&](GatewayPort& p) { return p.set_mtu(a.mtu); });
+          },
+          [&](const config::SetPortForwarding& a) {
+            return port(a.port, [&](GatewayPort& p) { p.set_forwarding(a.forwarding); });
+          },
+          [&](const config::AddInterface& a) { return add_interface(a.interface, a.value); },
+          [&](const config::RemoveInterface& a) {
+            remove_interface(a.interface);
+            return done();
+          },
+          [&](const config::SetInterfaceEnabled& a) {
+            return interface(a.interface, [&](Interface& i) { return i.set_enabled(a.enabled); });
+          },
+          [&](const config::SetInterfaceKey& a) {
+            return interface(a.interface, [&](Interface& i) { i.set_private_key(a.key); });
+          },
+          [&](const config::SetListenPort& a) {
+            return interface(a.interface, [&](Interface& i) { return i.set_listen_port(a.port); });
+          },
+          [&](const config::SetFwmark& a) {
+            return interface(a.interface, [&](Interface& i) { return i.set_fwmark(a.fwmark); });
+          },
+          [&](const config::AddInterfaceAddress& a) {
+            return interface(a.interface, [&](Interface& i) { return i.add_address(a.address); });
+          },
+          [&](const config::RemoveInterfaceAddress& a) {
+            return interface(a.interface, [&](Interface& i) { return i.remove_address(a.address); });
+          },
+          [&](const config::SetInterfaceMtu& a) {
+            return interface(a.interface, [&](Interface& i) { return i.set_mtu(a.mtu, auto_mtu_); });
+          },
+          [&](const config::SetRoutes& a) {
+            return interface(a.interface, [&](Interface& i) { i.set_routes(a.routes, a.table); });
+          },
+          [&](const config::SetInterfaceForwarding& a) {
+            return interface(a.interface, [&](Interface& i) { i.set_forwarding(a.forwarding); });
+          },
+          [&](const config::SetHairpin& a) {
+            return interface(a.interface, [&](Interface& i) { i.set_hairpin(a.hairpin); });
+          },
+          [&](const config::SetDscp& a) {
+            return interface(a.interface, [&](Interface& i) { i.set_dscp(a.dscp); });
+          },
+          [&](const config::SetMssClamp& a) {
+            return interface(a.interface, [&](Interface& i) { i.set_mss_clamp(a.clamp); });
+          },
+          [&](const config::SetInterfaceLogLevel& a) {
+            return interface(a.interface, [&](Interface& i) {
+              control::set_log_level(i.log(), a.level.value_or(running_.control.log.level));
+            });
+          },
+          [&](const config::AddPeer& a) {
+            return interface(a.peer.interface, [&](Interface& i) { i.add_peer(a.value); });
+          },
+          [&](const config::RemovePeer& a) {
+            return interface(a.peer.interface, [&](Interface& i) { i.remove_peer(a.peer.key); });
+          },
+          [&](const config::SetPeerName& a) {
+            return interface(a.peer.interface, [&](Interface& i) { i.set_peer_name(a.peer.key, a.name); });
+          },
+          [&](const config::SetPeerEndpoint& a) {
+            return interface(a.peer.interface,
+                             [&](Interface& i) { i.set_peer_endpoint(a.peer.key, a.endpoint); });
+          },
+          [&](const config::SetPresharedKey& a) {
+            return interface(a.peer.interface, [&](Interface& i) { i.set_preshared_key(a.peer.key, a.key); });
+          },
+          [&](const config::SetKeepalive& a) {
+            return interface(a.peer.interface, [&](Interface& i) {
+              i.set_keepalive(a.peer.key, static_cast<std::uint16_t>(a.interval.count()));
+            });
+          },
+          [&](const config::SetPeerMtu& a) {
+            return interface(a.peer.interface, [&](Interface& i) { i.set_peer_mtu(a.peer.key, a.mtu); });
+          },
+          [&](const config::AddAllowedIp& a) {
+            return interface(a.peer.interface, [&](Interface& i) { i.add_allowed_ip(a.peer.key, a.prefix); });
+          },
+          [&](const config::MoveAllowedIp& a) {
+            return interface(a.to.interface, [&](Interface& i) { i.add_allowed_ip(a.to.key, a.prefix); });
+          },
+          [&](const config::RemoveAllowedIp& a) {
+            return interface(a.peer.interface,
+                             [&](Interface& i) { i.remove_allowed_ip(a.peer.key, a.prefix); });
+          },
+      },
+      action);
+}
+
+KernelResult Gateway::set_metrics(const config::SetMetrics& action) {
+  metrics_.reset();
+  if (!action.listen) return done();
+  try {
+    MetricsOptions options;
+    options.listen = config::to_string(*action.listen);
+    options.per_peer = action.per_peer;
+    metrics_ = std::make_unique<MetricsServer>(loop_, *this, options);
+  } catch (const std::exception& error) {
+    return refused(error.what());
+  }
+  return done();
+}
+
+KernelResult Gateway::set_control_socket(const config::SetControlSocket& action) {
+  try {
+    rpc_.reset();
+    rpc_ = std::make_unique<RpcServer>(
+        loop_, *this,
+        RpcSockets{action.path, read_socket_beside(action.path), action.admin_group, action.read_group});
+  } catch (const std::exception& error) {
+    return refused(error.what());
+  }
+  return done();
+}
+
+}  // namespace wg::control

@@ -1,0 +1,278 @@
+// Changes: reload, diff, save, wg(8), interfaces; and what survives a restart.
+#include <sys/epoll.h>
+#include <sys/inotify.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <filesystem>
+#include <fstream>
+
+#include "config/read_file.h"
+#include "config/save.h"
+#include "config/validate.h"
+#include "control/gateway.h"
+
+namespace wg::control {
+
+namespace {
+
+std::vector<std::string> lines_of(const config::Problems& problems) {
+  std::vector<std::string> lines;
+  for (const config::Problem& problem : problems) lines.push_back(config::to_string(problem));
+  return lines;
+}
+
+PlanOutcome refusal(std::vector<std::string> errors) {
+  PlanOutcome outcome;
+  outcome.errors = std::move(errors);
+  return outcome;
+}
+
+void describe_plan(const config::Plan& plan, PlanOutcome& outcome) {
+  for (const config::Action& action : plan.actions) {
+    (std::holds_alternative<config::NeedsRestart>(action) ? outcome.restart : outcome.plan)
+        .push_back(config::describe(action));
+  }
+}
+
+}  // namespace
+
+// ---------------------------------------------------------------- reload, diff, save
+
+void Gateway::reload(bool dry_run, PlanDone done) {
+  plan_against_file(!dry_run, std::move(done));
+}
+
+// Reading and parsing may take seconds and a slow disk: off the control thread.
+void Gateway::plan_against_file(bool apply_it, PlanDone done) {
+  auto parsed = std::make_shared<config::Result<config::Gateway>>();
+  background_->run([parsed, path = config_path_] { *parsed = config::parse_file(path); },
+                   [this, parsed, apply_it, done = std::move(done)] {
+                     finish_reload(!apply_it, std::move(*parsed), done);
+                   });
+}
+
+void Gateway::finish_reload(bool dry_run, config::Result<config::Gateway>&& parsed, PlanDone done) {
+  PlanOutcome outcome;
+  if (!parsed.ok()) {
+    outcome = refusal(lines_of(parsed.problems));
+  } else if (dry_run) {
+    describe_plan(config::diff(running_, *parsed.value), outcome);
+    outcome.ok = true;
+  } else {
+    file_ = *parsed.value;
+    apply(*parsed.value, outcome);
+  }
+  if (!dry_run) {
+    last_reload_ = std::chrono::system_clock::now();
+    last_reload_result_ = outcome.ok ? "applied" : outcome.errors.front();
+    GatewayEvent event;
+    event.at = *last_reload_;
+    event.kind = outcome.ok ? "config_applied" : "config_refused";
+    event.detail = outcome.ok ? std::to_string(outcome.plan.size()) + " change(s)" : outcome.errors.front();
+    emit(std::move(event));
+    if (outcome.ok) {
+      log_->info("reload: {} change(s) in {} us{}", outcome.plan.size(), outcome.took.count(),
+                 outcome.restart.empty() ? "" : "; some need a restart");
+    } else {
+      for (const std::string& error : outcome.errors) log_->error("reload refused: {}", error);
+    }
+  }
+  done(std::move(outcome));
+}
+
+// Drift: what must be done to what runs to make it what the file says.
+void Gateway::diff(PlanDone done) {
+  plan_against_file(false, std::move(done));
+}
+
+void Gateway::save(PlanDone done) {
+  auto outcome = std::make_shared<PlanOutcome>();
+  background_->run(
+      [outcome, path = config_path_, wanted = running_] {
+        const config::Saved saved = config::save(path, wanted);
+        if (!saved.ok()) {
+          outcome->errors = lines_of(saved.problems);
+          return;
+        }
+        for (const config::SavedFile& file : saved.files) outcome->plan.push_back("wrote " + file.path);
+        outcome->plan.insert(outcome->plan.end(), saved.remarks.begin(), saved.remarks.end());
+        const std::string error = config::write(saved);
+        if (error.empty()) {
+          outcome->ok = outcome->applied = true;
+        } else {
+          outcome->plan.clear();
+          outcome->errors.push_back(error);
+        }
+      },
+      [outcome, done = std::move(done)] { done(std::move(*outcome)); });
+}
+
+// ---------------------------------------------------------------- changes from the sockets
+
+Outcome Gateway::change(config::Gateway&& next, const char* what) {
+  if (const config::Problems problems = config::validate(next); !problems.empty()) {
+    return {Failure::kInvalid, problems.front().message};
+  }
+  PlanOutcome outcome;
+  if (!apply(next, outcome))
+    return {Failure::kFailed, outcome.errors.empty() ? what : outcome.errors.front()};
+  return {};
+}
+
+int Gateway::apply_wg_set(std::string_view name, WgSet&& set) {
+  Interface* interface = find_interface(name);
+  if (interface == nullptr) return ENODEV;
+  config::Gateway next = running_;
+  config::Interface& value = next.interfaces[std::string(name)];
+  const bool port_changes = set.listen_port && *set.listen_port != interface->listen_port();
+  const WgEffects effects = wg::control::apply(set, value);
+  if (set.listen_port && !port_changes)
+    value.listen_port = running_.interfaces[std::string(name)].listen_port;
+  PlanOutcome outcome;
+  // A peer removed and added again in one set starts afresh; diff() would see no change.
+  for (const config::Key& key : effects.reborn) interface->remove_peer(key);
+  if (!effects.reborn.empty()) {
+    config::Interface& now_running = running_.interfaces[std::string(name)];
+    std::erase_if(now_running.peers, [&](const config::Peer& peer) {
+      return std::find(effects.reborn.begin(), effects.reborn.end(), peer.public_key) != effects.reborn.end();
+    });
+  }
+  if (!apply(next, outcome)) {
+    for (const std::string& error : outcome.errors) interface->log()->error("wg set refused: {}", error);
+    return port_changes ? EADDRINUSE : EIO;
+  }
+  // An endpoint that was named counts even when the configured one was the same: it ends roaming.
+  for (const config::Key& key : effects.endpoint_named) {
+    for (const config::Peer& peer : running_.interfaces[std::string(name)].peers) {
+      if (peer.public_key == key) interface->set_peer_endpoint(key, peer.endpoint);
+    }
+  }
+  return 0;
+}
+
+Outcome Gateway::interface_create(const std::string& name, const config::Interface& value) {
+  if (!config::is_interface_name(name)) return {Failure::kInvalid, "'" + name + "' is no interface name"};
+  if (running_.interfaces.contains(name)) return {Failure::kExists, "interface " + name + " exists already"};
+  config::Gateway next = running_;
+  next.interfaces[name] = value;
+  return change(std::move(next), "creating failed");
+}
+
+Outcome Gateway::interface_up(const std::string& name) {
+  if (find_interface(name) == nullptr) return {Failure::kNotFound, "there is no interface " + name};
+  config::Gateway next = running_;
+  next.interfaces[name].enabled = true;
+  const Outcome outcome = change(std::move(next), "going up failed");
+  // It may have been set down behind our back (ip link): then the value says up already.
+  if (outcome.ok()) {
+    if (const KernelResult up = find_interface(name)->set_enabled(true); !up.ok())
+      return {Failure::kFailed, up.text};
+    emit({std::chrono::system_clock::now(), "interface_up", name, {}, {}, {}, {}, 0, 0});
+  }
+  return outcome;
+}
+
+Outcome Gateway::interface_down(const std::string& name) {
+  if (find_interface(name) == nullptr) return {Failure::kNotFound, "there is no interface " + name};
+  config::Gateway next = running_;
+  next.interfaces[name].enabled = false;
+  const Outcome outcome = change(std::move(next), "going down failed");
+  if (outcome.ok()) emit({std::chrono::system_clock::now(), "interface_down", name, {}, {}, {}, {}, 0, 0});
+  return outcome;
+}
+
+Outcome Gateway::interface_delete(const std::string& name) {
+  if (find_interface(name) == nullptr) return {Failure::kNotFound, "there is no interface " + name};
+  config::Gateway next = running_;
+  next.interfaces.erase(name);
+  return change(std::move(next), "deleting failed");
+}
+
+Outcome Gateway::set_log_level(const std::string& interface, config::LogLevel level) {
+  config::Gateway next = running_;
+  if (interface.empty()) {
+    next.control.log.level = level;
+  } else {
+    if (find_interface(interface) == nullptr)
+      return {Failure::kNotFound, "there is no interface " + interface};
+    next.interfaces[interface].log_level = level;
+  }
+  return change(std::move(next), "changing the log level failed");
+}
+
+void Gateway::emit(GatewayEvent&& event) {
+  if (rpc_) rpc_->publish(event);
+}
+
+// ---------------------------------------------------------------- reload on file change
+
+// The directory is watched, because a file is replaced by renaming another over it.
+void Gateway::watch_file(bool on) {
+  if (inotify_fd_ >= 0) {
+    loop_.remove(inotify_fd_);
+    close(inotify_fd_);
+    inotify_fd_ = -1;
+  }
+  if (!on) return;
+  const std::filesystem::path path(config_path_);
+  const std::string directory = path.has_parent_path() ? path.parent_path().string() : ".";
+  inotify_fd_ = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
+  if (inotify_fd_ < 0 ||
+      inotify_add_watch(inotify_fd_, directory.c_str(), IN_CLOSE_WRITE | IN_MOVED_TO) < 0) {
+    log_->error("cannot watch {}: {}", directory, strerror(errno));
+    return;
+  }
+  loop_.add(inotify_fd_, EPOLLIN, [this, wanted = path.filename().string()](std::uint32_t) {
+    alignas(inotify_event) char buffer[4096];
+    bool changed = false;
+    for (ssize_t n; (n = read(inotify_fd_, buffer, sizeof buffer)) > 0;) {
+      for (const char* at = buffer; at < buffer + n;) {
+        const auto* event = reinterpret_cast<const inotify_event*>(at);
+        changed |= event->len != 0 && wanted == event->name;
+        at += sizeof(inotify_event) + event->len;
+      }
+    }
+    if (changed) reload(false, [](PlanOutcome) {});
+  });
+}
+
+// ---------------------------------------------------------------- TAI64N floor and peers' timestamps
+
+std::string Gateway::timestamps_path(const std::string& interface) const {
+  return running_.control.state_directory + "/" + interface + ".timestamps";
+}
+
+void Gateway::load_timestamps(Interface& interface) {
+  std::ifstream file(timestamps_path(interface.name()), std::ios::binary);
+  if (!file) return;
+  const std::vector<std::uint8_t> bytes{std::istreambuf_iterator<char>(file), {}};
+  if (!interface.engine().import_timestamps(bytes)) {
+    interface.log()->warn("{} is not a timestamps file of ours: ignored", timestamps_path(interface.name()));
+  }
+}
+
+void Gateway::save_timestamps(bool wait) {
+  for (const auto& [name, interface] : interfaces_) {
+    if (!interface->engine().timestamps_changed()) continue;
+    auto write = [path = timestamps_path(name), directory = running_.control.state_directory,
+                  bytes = interface->engine().export_timestamps()] {
+      std::error_code ignored;
+      std::filesystem::create_directories(directory, ignored);
+      return config::replace_file(path, {bytes.begin(), bytes.end()}, 0600);
+    };
+    if (wait) {
+      if (const std::string error = write(); !error.empty())
+        log_->warn("{}: {}", timestamps_path(name), error);
+      continue;
+    }
+    auto error = std::make_shared<std::string>();
+    background_->run([write, error] { *error = write(); },
+                     [this, error, name = name] {
+                       if (!error->empty())
+                         log_->warn("{}: {}; handshakes go on", timestamps_path(name), *error);
+                     });
+  }
+}
+
+}  // namespace wg::control

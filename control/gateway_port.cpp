@@ -1,0 +1,180 @@
+#include "control/gateway_port.h"
+
+#include <stdexcept>
+
+#include "control/convert.h"
+#include "control/kernel/sysctl.h"
+
+namespace wg::control {
+
+namespace {
+
+void require(const KernelResult& result) {
+  if (!result.ok()) throw std::runtime_error(result.text);
+}
+
+}  // namespace
+
+GatewayPort::GatewayPort(Services& services, std::string name, const config::Port& value)
+    : services_(services), name_(std::move(name)), value_(value) {
+  if (services_.netlink.find_link(name_)) {
+    throw std::runtime_error("port " + name_ +
+                             ": a network interface of that name exists already; a port's name must " +
+                             "be free, Linux's counterpart of the port gets it");
+  }
+  try {
+    prepare_wire();
+    open_device();
+    create_tap();
+    configure_linux();
+  } catch (...) {
+    if (published_) services_.publisher.remove_port(index_);
+    if (port_ != nullptr) services_.dataplane.remove_port(port_);
+    restore_wire();
+    throw;
+  }
+}
+
+GatewayPort::~GatewayPort() {
+  services_.publisher.remove_port(index_);
+  services_.publisher.flush();
+  services_.dataplane.remove_port(port_);
+  std::shared_ptr<dataplane::TapDevice> tap(std::move(tap_));
+  services_.dataplane.quiescence().retire([tap] {});
+  restore_wire();
+}
+
+// "net_af_packet0,iface=eth1": eth1 carries our frames and must not take part in them.
+void GatewayPort::prepare_wire() {
+  const std::size_t at = value_.device.text.find("iface=");
+  const bool on_netdev =
+      value_.device.text.rfind("net_af_", 0) == 0 || value_.device.text.rfind("eth_af_", 0) == 0;
+  if (!on_netdev || at == std::string::npos) return;
+  const std::size_t end = value_.device.text.find(',', at);
+  const std::string wire = value_.device.text.substr(at + 6, end == std::string::npos ? end : end - at - 6);
+  const auto link = services_.netlink.find_link(wire);
+  if (!link)
+    throw std::runtime_error("port " + name_ + ": no network interface " + wire +
+                             " (named by iface= of the device)");
+  wire_ifindex_ = link->ifindex;
+  wire_had_ipv6_ = read_sysctl("net/ipv6/conf/" + wire + "/disable_ipv6").value_or("1") == "0";
+  static_cast<void>(set_ipv6_disabled(wire, true));
+  require(services_.netlink.set_noarp(wire_ifindex_, true));
+  require(services_.netlink.set_promiscuous(wire_ifindex_, true));
+  require(services_.netlink.set_up(wire_ifindex_, true));
+}
+
+void GatewayPort::restore_wire() {
+  if (wire_ifindex_ == 0) return;
+  const auto link = services_.netlink.find_link(wire_ifindex_);
+  if (!link) return;
+  static_cast<void>(services_.netlink.set_noarp(wire_ifindex_, false));
+  static_cast<void>(services_.netlink.set_promiscuous(wire_ifindex_, false));
+  if (wire_had_ipv6_) static_cast<void>(set_ipv6_disabled(link->name, false));
+}
+
+void GatewayPort::open_device() {
+  dataplane::PortOptions options;
+  options.name = name_;
+  options.device = value_.device.text;
+  options.queues = static_cast<std::uint16_t>(value_.queues.value_or(0));
+  options.mtu = value_.mtu;
+  options.promiscuous = value_.device.kind == config::DeviceKind::kVdev || value_.mac.has_value();
+  if (value_.device.kind == config::DeviceKind::kTap) {
+    options.device = name_.substr(0, 10) + ".wire";
+    port_ = services_.dataplane.add_tap_port(options);
+  } else {
+    port_ = services_.dataplane.add_port(options);
+  }
+}
+
+void GatewayPort::create_tap() {
+  dataplane::TunOptions options;
+  options.name = value_.vlan ? name_.substr(0, 9) + ".trunk" : name_;
+  options.queues = services_.dataplane.workers().size();
+  // A NIC filters on its own address; a virtual wire is promiscuous and gets one that the wire's netdev has
+  // not.
+  dataplane::MacAddress mac =
+      value_.device.kind == config::DeviceKind::kPci ? port_->facts().mac : dataplane::stable_mac(name_);
+  if (value_.mac) mac = value_.mac->bytes;
+  tap_ = std::make_unique<dataplane::TapDevice>(options, mac);
+
+  dataplane::PortView view;
+  view.port = port_;
+  view.tap = tap_.get();
+  view.short_cut = value_.forwarding == config::Forwarding::kShortCut;
+  view.mac = mac;
+  view.mtu = value_.mtu;
+  view.udp_checksum_offload = port_->facts().tx_udp_checksum && port_->facts().tx_ipv4_checksum;
+  index_ = services_.publisher.add_port(view, tap_->ifindex());
+  published_ = true;
+}
+
+void GatewayPort::configure_linux() {
+  ifindex_ = tap_->ifindex();
+  require(services_.netlink.set_mtu(ifindex_, value_.mtu));
+  static_cast<void>(set_accept_dad(tap_->name(), 0));
+  require(services_.netlink.set_up(ifindex_, true));
+  if (value_.vlan) {
+    require(services_.netlink.add_vlan(tap_->ifindex(), name_, *value_.vlan));
+    const auto link = services_.netlink.find_link(name_);
+    if (!link) throw std::runtime_error("port " + name_ + ": its VLAN device did not appear");
+    ifindex_ = link->ifindex;
+    static_cast<void>(set_accept_dad(name_, 0));
+    require(services_.netlink.set_up(ifindex_, true));
+  }
+  static_cast<void>(control::set_forwarding(name_, false, true));
+  static_cast<void>(set_rp_filter(name_, 0));
+  for (const config::InterfaceAddress& address : value_.addresses) {
+    require(services_.netlink.add_address(ifindex_, to_dataplane(address)));
+  }
+  KernelResult failure;
+  for (const config::Address& gateway : value_.gateways)
+    change_gateway(RouteVerb::kReplace, gateway, &failure);
+  require(failure);
+}
+
+void GatewayPort::change_gateway(RouteVerb verb, const config::Address& gateway,
+                                 KernelResult* first_failure) {
+  const IpAddress address = to_dataplane(gateway);
+  IpPrefix everywhere;
+  everywhere.address.v6 = address.v6;
+  KernelResult result =
+      services_.netlink.change_route(verb, RouteSpec::via_gateway(everywhere, address, ifindex_));
+  if (!result.ok() && first_failure->ok()) *first_failure = std::move(result);
+}
+
+KernelResult GatewayPort::add_address(const config::InterfaceAddress& address) {
+  KernelResult result = services_.netlink.add_address(ifindex_, to_dataplane(address));
+  if (result.ok()) value_.addresses.push_back(address);
+  return result;
+}
+
+KernelResult GatewayPort::remove_address(const config::InterfaceAddress& address) {
+  std::erase(value_.addresses, address);
+  return services_.netlink.remove_address(ifindex_, to_dataplane(address));
+}
+
+KernelResult GatewayPort::set_gateways(const std::vector<config::Address>& gateways) {
+  KernelResult failure, ignored;
+  for (const config::Address& gateway : value_.gateways)
+    change_gateway(RouteVerb::kRemove, gateway, &ignored);
+  value_.gateways = gateways;
+  for (const config::Address& gateway : gateways) change_gateway(RouteVerb::kReplace, gateway, &failure);
+  return failure;
+}
+
+KernelResult GatewayPort::set_mtu(std::uint16_t mtu) {
+  KernelResult result = services_.netlink.set_mtu(ifindex_, mtu);
+  if (!result.ok()) return result;
+  value_.mtu = mtu;
+  services_.publisher.port(index_).mtu = mtu;
+  return result;
+}
+
+void GatewayPort::set_forwarding(config::Forwarding forwarding) {
+  value_.forwarding = forwarding;
+  services_.publisher.port(index_).short_cut = forwarding == config::Forwarding::kShortCut;
+}
+
+}  // namespace wg::control

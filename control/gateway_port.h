@@ -1,0 +1,56 @@
+// A port as the daemon holds it: the DPDK device, Linux's counterpart (a TAP of the port's name), addresses.
+//
+// A vdev on top of a kernel netdev (af_packet, af_xdp) uses that netdev as a mere wire: it is kept from
+// answering ARP and neighbour discovery, and our TAP has a MAC address of its own, so that the kernel sees
+// each frame once, on the TAP. With `vlan`, the TAP is NAME.trunk and Linux's VLAN device on it is NAME.
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "config/types.h"
+#include "control/services.h"
+#include "dataplane/io/tun.h"
+
+namespace wg::control {
+
+class GatewayPort {
+ public:
+  // Throws std::runtime_error; nothing is left behind then.
+  GatewayPort(Services& services, std::string name, const config::Port& value);
+  ~GatewayPort();
+  GatewayPort(const GatewayPort&) = delete;
+  GatewayPort& operator=(const GatewayPort&) = delete;
+
+  [[nodiscard]] const std::string& name() const { return name_; }
+  [[nodiscard]] dataplane::Port& port() { return *port_; }
+  [[nodiscard]] const config::Port& value() const { return value_; }
+  [[nodiscard]] std::uint32_t ifindex() const { return ifindex_; }
+
+  KernelResult add_address(const config::InterfaceAddress& address);
+  KernelResult remove_address(const config::InterfaceAddress& address);
+  KernelResult set_gateways(const std::vector<config::Address>& gateways);
+  KernelResult set_mtu(std::uint16_t mtu);
+  void set_forwarding(config::Forwarding forwarding);
+
+ private:
+  void prepare_wire();
+  void restore_wire();
+  void open_device();
+  void create_tap();
+  void configure_linux();
+  void change_gateway(RouteVerb verb, const config::Address& gateway, KernelResult* first_failure);
+
+  Services& services_;
+  std::string name_;
+  config::Port value_;
+  std::uint32_t wire_ifindex_ = 0;  // the netdev under an af_packet or af_xdp port
+  bool wire_had_ipv6_ = false;
+  dataplane::Port* port_ = nullptr;  // owned by the dataplane
+  std::unique_ptr<dataplane::TapDevice> tap_;
+  std::uint32_t ifindex_ = 0;  // Linux's netdev with the addresses
+  std::uint16_t index_ = 0;
+  bool published_ = false;
+};
+
+}  // namespace wg::control

@@ -1,0 +1,356 @@
+// What runs, as plain values for the control sockets.
+#include <rte_cycles.h>
+#include <rte_lcore.h>
+#include <rte_version.h>
+#include <sodium.h>
+#include <sys/timex.h>
+#include <unistd.h>
+
+#include <algorithm>
+
+#include "control/api/explain.h"
+#include "control/convert.h"
+#include "control/gateway.h"
+
+namespace wg::control {
+
+namespace {
+
+using dataplane::kDropNames;
+using dataplane::kDropReasons;
+using dataplane::kDropTexts;
+
+std::uint64_t relaxed(const std::atomic<std::uint64_t>& value) {
+  return value.load(std::memory_order_relaxed);
+}
+
+// The wall time of a BootTime in the past.
+WallTime wall_of(BootTime at, const noise::Now& now) {
+  return wall_time(now.wall - (now.boot > at ? now.boot - at : 0));
+}
+
+bool clock_synchronised() {
+  timex state{};
+  return adjtimex(&state) >= 0 && (state.status & STA_UNSYNC) == 0;
+}
+
+// The value below which `share` of the counts lie, from power-of-two buckets, in microseconds.
+double percentile(const std::array<std::uint64_t, dataplane::LatencyHistogram::kBuckets>& buckets,
+                  std::uint64_t total, double share) {
+  std::uint64_t below = 0;
+  for (std::size_t i = 0; i < buckets.size(); ++i) {
+    if (buckets[i] == 0) continue;
+    const double wanted = share * static_cast<double>(total) - static_cast<double>(below);
+    if (wanted <= static_cast<double>(buckets[i])) {
+      const double low = static_cast<double>(std::uint64_t{1} << i);
+      return (low + low * wanted / static_cast<double>(buckets[i])) / 1000;
+    }
+    below += buckets[i];
+  }
+  return 0;
+}
+
+std::optional<Latency> latency_of(const dataplane::LatencyHistogram& histogram) {
+  std::array<std::uint64_t, dataplane::LatencyHistogram::kBuckets> buckets{};
+  std::uint64_t total = 0;
+  for (std::size_t i = 0; i < buckets.size(); ++i) total += buckets[i] = histogram.buckets[i].get();
+  if (total == 0) return std::nullopt;
+  return Latency{percentile(buckets, total, 0.5), percentile(buckets, total, 0.9),
+                 percentile(buckets, total, 0.99), percentile(buckets, total, 0.999)};
+}
+
+void add_drop(PeerStatus& status, const char* name, std::uint64_t count) {
+  if (count != 0) status.drops.push_back({name, count});
+}
+
+}  // namespace
+
+GatewayStatus Gateway::status() {
+  GatewayStatus out;
+  out.version = LINEGATE_VERSION;
+  out.dpdk_version = rte_version();
+  out.aead = dataplane_.engine().name;
+  out.pid = getpid();
+  out.started = started_;
+  out.config_path = config_path_;
+  out.config_generation = config_generation_;
+  out.last_reload = last_reload_;
+  out.last_reload_result = last_reload_result_;
+  out.warnings = dataplane_.facts().warnings;
+  out.hugepages = dataplane_.facts().hugepages;
+  const noise::Now at = now();
+  for (const auto& [name, interface] : interfaces_) {
+    out.interfaces.push_back(name);
+    out.peers += interface->peers().size();
+    for (const auto& [key, record] : interface->peers()) {
+      const dataplane::Keypair* current = record->slot->current.load(std::memory_order_relaxed);
+      out.peers_active += current != nullptr && !current->expired(at.boot);
+    }
+    if (const auto behind = interface->clock_behind()) {
+      out.warnings.push_back(
+          name + ": the wall clock is " + std::to_string(behind->count()) +
+          " s behind timestamps already sent; peers would refuse handshakes, so the old floor is used");
+    }
+  }
+  return out;
+}
+
+InterfaceStatus Gateway::interface_status(Interface& interface) {
+  InterfaceStatus out;
+  const noise::Now at = now();
+  noise::Engine& engine = interface.engine();
+  out.name = interface.name();
+  if (engine.has_private_key()) out.public_key = config::to_string(config::Key{engine.public_key()});
+  out.listen_port = interface.listen_port();
+  out.fwmark = interface.fwmark();
+  out.up = interface.is_up();
+  out.ifindex = interface.ifindex();
+  out.mtu = interface.mtu();
+  out.under_load = engine.under_load(at);
+  const config::Interface& value = running_.interfaces[interface.name()];
+  out.log_level = std::string(config::to_string(value.log_level.value_or(running_.control.log.level)));
+  for (const config::InterfaceAddress& address : value.addresses)
+    out.addresses.push_back(config::to_string(address));
+  out.peers = interface.peers().size();
+  for (const auto& [key, record] : interface.peers()) {
+    const dataplane::Peer& peer = *record->slot;
+    const dataplane::Keypair* current = peer.current.load(std::memory_order_relaxed);
+    out.peers_active += current != nullptr && !current->expired(at.boot);
+    out.rx_bytes += relaxed(peer.rx_bytes);
+    out.tx_bytes += relaxed(peer.tx_bytes);
+    out.rx_packets += relaxed(peer.rx_packets);
+    out.tx_packets += relaxed(peer.tx_packets);
+  }
+  for (std::size_t i = 0; i < noise::kOutcomes; ++i) {
+    const auto outcome = static_cast<noise::Outcome>(i);
+    out.handshakes.emplace_back(noise::name_of(outcome), engine.count(outcome));
+  }
+  return out;
+}
+
+std::vector<InterfaceStatus> Gateway::interfaces() {
+  std::vector<InterfaceStatus> out;
+  for (const auto& [name, interface] : interfaces_) out.push_back(interface_status(*interface));
+  return out;
+}
+
+std::vector<PortStatus> Gateway::ports() {
+  std::vector<PortStatus> out;
+  for (const auto& [name, owned] : ports_) {
+    const dataplane::Port& port = owned->port();
+    const dataplane::PortStatistics counts = port.statistics();
+    PortStatus status;
+    status.name = name;
+    status.device = owned->value().device.text;
+    status.driver = port.facts().driver;
+    status.mac = to_string(port.facts().mac);
+    status.link_up = port.link_up();
+    status.mtu = owned->value().mtu;
+    status.rx_queues = port.facts().rx_queues;
+    status.tx_queues = port.facts().tx_queues;
+    status.netdev = name;
+    status.rx_packets = counts.rx_packets;
+    status.rx_bytes = counts.rx_bytes;
+    status.tx_packets = counts.tx_packets;
+    status.tx_bytes = counts.tx_bytes;
+    status.rx_missed = counts.rx_missed;
+    status.rx_errors = counts.rx_errors;
+    status.tx_errors = counts.tx_errors;
+    out.push_back(std::move(status));
+  }
+  return out;
+}
+
+std::vector<WorkerStatus> Gateway::workers() {
+  std::vector<WorkerStatus> out;
+  auto& workers = dataplane_.workers();
+  for (std::size_t i = 0; i < workers.size(); ++i) {
+    const dataplane::WorkerCounters& counters = workers[i]->counters();
+    WorkerStatus status;
+    status.index = static_cast<unsigned>(i);
+    const unsigned lcore = dataplane_.facts().worker_lcores[i];
+    status.lcore = static_cast<unsigned>(std::max(0, rte_lcore_to_cpu_id(static_cast<int>(lcore))));
+    status.socket = rte_lcore_to_socket_id(lcore);
+    if (i < samples_.size()) {
+      status.busy_share = samples_[i].busy_share;
+      status.sleep_share = samples_[i].sleep_share;
+    }
+    status.loops = counters.loops.get();
+    status.packets = counters.rx_packets.get() + counters.from_tun.get() + counters.from_tap.get();
+    if (counters.busy_loops.get() != 0) {
+      status.packets_per_burst =
+          static_cast<double>(status.packets) / static_cast<double>(counters.busy_loops.get());
+    }
+    for (std::size_t stage = 0; stage < dataplane::kStages; ++stage) {
+      const std::uint64_t packets = counters.stage_packets[stage].get();
+      const double cycles = static_cast<double>(counters.stage_cycles[stage].get());
+      status.stages.push_back(
+          {dataplane::kStageNames[stage], packets == 0 ? 0 : cycles / static_cast<double>(packets)});
+    }
+    const dataplane::WorkerMailboxes& boxes = workers[i]->mailboxes();
+    status.queues = {{"handshakes", boxes.handshakes.size(), boxes.handshakes.capacity()},
+                     {"events", boxes.events.size(), boxes.events.capacity()},
+                     {"commands", boxes.commands.size(), boxes.commands.capacity()}};
+    status.latency = latency_of(counters.latency);
+    out.push_back(std::move(status));
+  }
+  return out;
+}
+
+std::vector<DropStatus> Gateway::drops() {
+  std::vector<DropStatus> out(kDropReasons);
+  for (std::size_t i = 0; i < kDropReasons; ++i) {
+    out[i].name = kDropNames[i];
+    out[i].text = kDropTexts[i];
+    for (const auto& worker : dataplane_.workers()) {
+      out[i].per_worker.push_back(worker->counters().drops[i].get());
+      out[i].count += out[i].per_worker.back();
+    }
+  }
+  DropStatus staged{
+      "staged_dropped", "a packet waiting for a session was displaced or given up", staging_.dropped(), {}};
+  staged.per_worker.assign(dataplane_.workers().size(), 0);
+  out.push_back(std::move(staged));
+  return out;
+}
+
+PeerStatus Gateway::peer_status(Interface& interface, const PeerRecord& record, const noise::Now& at) {
+  const dataplane::Peer& peer = *record.slot;
+  const noise::PeerStatus engine = interface.engine().peer_status(peer, at);
+  PeerStatus out;
+  out.interface = interface.name();
+  out.name = record.name;
+  out.public_key = record.public_key;
+  out.has_preshared_key = engine.has_preshared_key;
+  if (engine.remote.known()) out.endpoint = to_config(engine.remote);
+  if (record.endpoint) out.configured_endpoint = config::to_string(*record.endpoint);
+  out.allowed_ips = record.allowed_ips;
+  if (engine.last_handshake_wall != 0) out.last_handshake = wall_time(engine.last_handshake_wall);
+  if (engine.has_session) out.session_age = std::chrono::seconds(engine.session_age / 1'000'000'000u);
+  if (const BootTime received = relaxed(peer.last_received); received != 0)
+    out.last_received = wall_of(received, at);
+  out.rx_bytes = relaxed(peer.rx_bytes);
+  out.tx_bytes = relaxed(peer.tx_bytes);
+  out.rx_packets = relaxed(peer.rx_packets);
+  out.tx_packets = relaxed(peer.tx_packets);
+  const dataplane::Keypair* current = peer.current.load(std::memory_order_relaxed);
+  if (current != nullptr) {
+    // Every counter up to the window's top was sent once; what did not arrive was lost (or is still on its
+    // way).
+    const std::uint64_t sent = current->replay.top(), arrived = current->replay.accepted();
+    out.lost_estimate = sent > arrived ? sent - arrived : 0;
+    out.reordered_estimate = current->replay.late();
+  }
+  add_drop(out, "disallowed_source", peer.drop_disallowed_source.load(std::memory_order_relaxed));
+  add_drop(out, "replayed", peer.drop_replayed.load(std::memory_order_relaxed));
+  add_drop(out, "bad_tag", peer.drop_bad_tag.load(std::memory_order_relaxed));
+  add_drop(out, "inner_malformed", peer.drop_malformed_inner.load(std::memory_order_relaxed));
+  add_drop(out, "too_big", peer.drop_oversized.load(std::memory_order_relaxed));
+  add_drop(out, "no_endpoint", peer.drop_no_endpoint.load(std::memory_order_relaxed));
+  out.keepalive_seconds = record.keepalive_seconds;
+  const std::uint16_t mtu = peer.mtu.load(std::memory_order_relaxed);
+  out.mtu = mtu != 0 ? mtu : interface.mtu();
+  out.staged_packets = static_cast<std::uint32_t>(staging_.count(peer.slot));
+  return out;
+}
+
+void Gateway::visit_peers(const PeerFilter& filter, const std::function<void(PeerStatus&&)>& visit) {
+  const noise::Now at = now();
+  for (const auto& [name, interface] : interfaces_) {
+    if (!filter.interface.empty() && filter.interface != name) continue;
+    for (const auto& [key, record] : interface->peers()) {
+      if (filter.active_only) {
+        const dataplane::Keypair* current = record->slot->current.load(std::memory_order_relaxed);
+        if (current == nullptr || current->expired(at.boot)) continue;
+      }
+      visit(peer_status(*interface, *record, at));
+    }
+  }
+}
+
+Gateway::Found Gateway::look_up_peer(std::string_view interface, std::string_view peer) {
+  const auto key = config::parse_key(peer);
+  for (const auto& [name, owned] : interfaces_) {
+    if (!interface.empty() && interface != name) continue;
+    PeerRecord* record = owned->find_name(std::string(peer));
+    if (record == nullptr && key) record = owned->find(*key);
+    if (record != nullptr) return {owned.get(), record};
+  }
+  return {};
+}
+
+std::optional<PeerStatus> Gateway::find_peer(std::string_view interface, std::string_view peer) {
+  const Found found = look_up_peer(interface, peer);
+  if (found.record == nullptr) return std::nullopt;
+  return peer_status(*found.interface, *found.record, now());
+}
+
+std::optional<PeerFacts> Gateway::explain_peer(std::string_view interface, std::string_view peer) {
+  const Found found = look_up_peer(interface, peer);
+  if (found.record == nullptr) return std::nullopt;
+  const noise::Now at = now();
+  PeerFacts facts;
+  facts.peer = peer_status(*found.interface, *found.record, at);
+  facts.interface_up = found.interface->is_up();
+  facts.interface_has_private_key = found.interface->engine().has_private_key();
+  facts.listen_port = found.interface->listen_port();
+  facts.clock_synchronised = clock_synchronised();
+  facts.next_hop_resolved = !found.record->next_hop_unresolved;
+  if (found.record->next_hop.ifindex != 0) {
+    const Link* link = mirror_.link(found.record->next_hop.ifindex);
+    facts.next_hop =
+        dataplane::to_string(found.record->next_hop.address) + " via " + (link != nullptr ? link->name : "?");
+  }
+  for (const noise::PeerEvent& event : found.interface->engine().peer_events(*found.record->slot)) {
+    facts.events.push_back(event_of(event, wall_of(event.at, at)));
+  }
+  if (found.record->events)
+    facts.events.insert(facts.events.end(), found.record->events->begin(), found.record->events->end());
+  std::stable_sort(facts.events.begin(), facts.events.end(),
+                   [](const PeerEvent& a, const PeerEvent& b) { return a.at < b.at; });
+  for (const noise::Refusal& refusal : found.interface->engine().recent_refusals()) {
+    facts.unattributed.push_back(event_of(refusal, wall_of(refusal.at, at)));
+  }
+  return facts;
+}
+
+std::optional<config::Interface> Gateway::interface_config(std::string_view interface) {
+  const auto at = running_.interfaces.find(std::string(interface));
+  if (at == running_.interfaces.end()) return std::nullopt;
+  return at->second;
+}
+
+std::optional<WgDevice> Gateway::wg_get(std::string_view name) {
+  Interface* interface = find_interface(name);
+  if (interface == nullptr) return std::nullopt;
+  WgDevice out;
+  noise::Engine& engine = interface->engine();
+  if (engine.has_private_key()) {
+    noise::Key key = engine.private_key();
+    out.private_key.emplace(std::span<const std::uint8_t, config::kKeyBytes>(key));
+    sodium_memzero(key.data(), key.size());
+  }
+  out.listen_port = interface->listen_port();
+  out.fwmark = interface->fwmark();
+  out.peers.reserve(interface->peers().size());
+  const noise::Now at = now();
+  for (const auto& [key, record] : interface->peers()) {
+    const noise::PeerStatus status = engine.peer_status(*record->slot, at);
+    WgPeer& peer = out.peers.emplace_back();
+    peer.public_key = key;
+    if (status.has_preshared_key) {
+      noise::PresharedKey psk = engine.preshared_key(*record->slot);
+      peer.preshared_key = config::SecretKey(std::span<const std::uint8_t, config::kKeyBytes>(psk));
+      sodium_memzero(psk.data(), psk.size());
+    }
+    if (status.remote.known()) peer.endpoint = to_config(status.remote);
+    if (status.last_handshake_wall != 0) peer.last_handshake = wall_time(status.last_handshake_wall);
+    peer.tx_bytes = relaxed(record->slot->tx_bytes);
+    peer.rx_bytes = relaxed(record->slot->rx_bytes);
+    peer.keepalive_seconds = record->keepalive_seconds;
+    peer.allowed_ips = record->allowed_ips;
+  }
+  return out;
+}
+
+}  // namespace wg::control

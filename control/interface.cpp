@@ -1,0 +1,324 @@
+#include "control/interface.h"
+
+#include <sodium.h>
+#include <sys/epoll.h>
+#include <time.h>
+
+#include <algorithm>
+#include <stdexcept>
+
+#include "control/convert.h"
+#include "control/kernel/sysctl.h"
+
+namespace wg::control {
+
+namespace {
+
+constexpr std::size_t kHandshakesPerRound = 64;
+constexpr std::size_t kDatagramsPerRound = 256;
+
+void require(const KernelResult& result) {
+  if (!result.ok()) throw std::runtime_error(result.text);
+}
+
+std::uint64_t clock_ns(clockid_t clock) {
+  timespec t{};
+  clock_gettime(clock, &t);
+  return static_cast<std::uint64_t>(t.tv_sec) * 1'000'000'000u + static_cast<std::uint64_t>(t.tv_nsec);
+}
+
+}  // namespace
+
+noise::Now now() {
+  return {clock_ns(CLOCK_BOOTTIME), clock_ns(CLOCK_REALTIME)};
+}
+
+Interface::Interface(Services& services, std::string name, const config::Interface& value,
+                     std::uint16_t auto_mtu)
+    : services_(services),
+      name_(std::move(name)),
+      log_(make_logger(name_)),
+      allowed4_(services.dataplane.reclaimer()),
+      allowed6_(services.dataplane.reclaimer()),
+      configured_port_(value.listen_port),
+      fwmark_(value.fwmark),
+      mtu_(value.mtu.value_or(auto_mtu)),
+      routes_(value.routes),
+      table_(value.table),
+      mss_clamp_(value.mss_clamp) {
+  if (value.log_level) set_log_level(log_, *value.log_level);
+  dataplane::TunOptions options;
+  options.name = name_;
+  options.queues = services_.dataplane.workers().size();
+  tun_ = std::make_unique<dataplane::TunDevice>(options);
+  static_cast<void>(set_addr_gen_mode(name_, 1));
+  require(services_.netlink.set_mtu(tun_->ifindex(), mtu_));
+  static_cast<void>(control::set_forwarding(name_, false, true));
+  static_cast<void>(set_rp_filter(name_, 0));
+  for (const config::InterfaceAddress& address : value.addresses) require(add_address(address));
+
+  dataplane::InterfaceView view;
+  view.mtu = mtu_;
+  view.short_cut = value.forwarding == config::Forwarding::kShortCut;
+  view.hairpin = value.hairpin;
+  view.copy_dscp = value.dscp == config::Dscp::kCopy;
+  view.allowed4 = &allowed4_;
+  view.allowed6 = &allowed6_;
+  view.tun = tun_.get();
+  id_ = services_.publisher.add_interface(view, tun_->ifindex());
+  apply_mss_clamp();
+  engine_ = std::make_unique<noise::Engine>(*this, services_.dataplane.keypairs(), services_.random);
+  if (value.private_key) set_private_key(value.private_key);
+  if (!value.enabled) return;
+  if (const KernelResult up = go_up(); !up.ok()) {
+    services_.publisher.remove_interface(id_);
+    engine_.reset();
+    throw std::runtime_error(up.text);
+  }
+}
+
+// Everything workers may still see is handed to the quiescence; the gateway publishes a snapshot without
+// this interface before it collects.
+Interface::~Interface() {
+  if (engine_) {
+    go_down();
+    std::vector<config::Key> keys;
+    for (const auto& [key, record] : peers_) keys.push_back(key);
+    const config::Routes routes = std::exchange(routes_, config::Routes::kOff);  // they go with the netdev
+    for (const config::Key& key : keys) remove_peer(key);
+    routes_ = routes;
+    services_.publisher.remove_interface(id_);
+    engine_.reset();
+  }
+  std::shared_ptr<dataplane::TunDevice> tun(std::move(tun_));
+  auto allowed4 = std::make_shared<lpm::Lpm4>(std::move(allowed4_));
+  auto allowed6 = std::make_shared<lpm::Lpm6>(std::move(allowed6_));
+  services_.publisher.flush();
+  services_.dataplane.quiescence().retire([tun, allowed4, allowed6] {});
+}
+
+// ---------------------------------------------------------------- up, down, sockets
+
+KernelResult Interface::open_socket(UdpSocket& socket, std::uint16_t port) const {
+  UdpSocketOptions options;
+  options.port = port;
+  options.fwmark = fwmark_;
+  return socket.open(options);
+}
+
+KernelResult Interface::go_up() {
+  if (engine_->is_up()) return KernelResult::done();
+  if (KernelResult opened = open_socket(socket_, configured_port_); !opened.ok()) return opened;
+  if (KernelResult up = services_.netlink.set_up(tun_->ifindex(), true); !up.ok()) {
+    socket_.close();
+    return up;
+  }
+  watch_socket();
+  dataplane::InterfaceView& view = services_.publisher.interface(id_);
+  view.up = true;
+  view.listen_port = socket_.port();
+  engine_->up(now());
+  std::vector<config::Prefix> prefixes;  // the kernel drops a link's routes when it goes down
+  for (const auto& [key, record] : peers_)
+    prefixes.insert(prefixes.end(), record->allowed_ips.begin(), record->allowed_ips.end());
+  change_routes(RouteVerb::kReplace, prefixes);
+  log_->info("up, listening on UDP port {}", socket_.port());
+  return KernelResult::done();
+}
+
+void Interface::go_down() {
+  if (!engine_->is_up()) return;
+  dataplane::InterfaceView& view = services_.publisher.interface(id_);
+  view.up = false;
+  view.listen_port = 0;
+  engine_->down(now());
+  unwatch_socket();
+  socket_.close();
+  static_cast<void>(services_.netlink.set_up(tun_->ifindex(), false));
+  log_->info("down");
+}
+
+void Interface::watch_socket() {
+  for (const bool v6 : {false, true}) {
+    if (socket_.fd(v6) >= 0)
+      services_.loop.add(socket_.fd(v6), EPOLLIN, [this, v6](std::uint32_t) { receive(v6); });
+  }
+}
+
+void Interface::unwatch_socket() {
+  for (const bool v6 : {false, true}) {
+    if (socket_.fd(v6) >= 0) services_.loop.remove(socket_.fd(v6));
+  }
+}
+
+KernelResult Interface::set_enabled(bool enabled) {
+  if (enabled) return go_up();
+  go_down();
+  return KernelResult::done();
+}
+
+KernelResult Interface::set_listen_port(std::uint16_t port) {
+  if (!engine_->is_up()) {
+    configured_port_ = port;
+    return KernelResult::done();
+  }
+  if (port != 0 && port == socket_.port()) {
+    configured_port_ = port;
+    return KernelResult::done();
+  }
+  UdpSocket next;
+  if (KernelResult opened = open_socket(next, port); !opened.ok()) return opened;
+  unwatch_socket();
+  socket_ = std::move(next);
+  configured_port_ = port;
+  watch_socket();
+  services_.publisher.interface(id_).listen_port = socket_.port();
+  engine_->clear_sources();
+  on_routes_changed();  // the source port is part of every path
+  return KernelResult::done();
+}
+
+KernelResult Interface::set_fwmark(std::uint32_t fwmark) {
+  if (socket_.is_open()) {
+    if (KernelResult set = socket_.set_fwmark(fwmark); !set.ok()) return set;
+  }
+  fwmark_ = fwmark;
+  engine_->clear_sources();
+  on_routes_changed();
+  return KernelResult::done();
+}
+
+void Interface::set_private_key(const std::optional<config::SecretKey>& key) {
+  std::optional<noise::Key> raw;
+  if (key) std::copy(key->bytes().begin(), key->bytes().end(), raw.emplace().begin());
+  dataplane::Peer* gone = engine_->set_private_key(raw, now());
+  if (raw) sodium_memzero(raw->data(), raw->size());
+  if (gone == nullptr) return;
+  if (PeerRecord* record = find_slot(gone->slot)) remove_peer(record->public_key);
+}
+
+KernelResult Interface::add_address(const config::InterfaceAddress& address) {
+  KernelResult result = services_.netlink.add_address(tun_->ifindex(), to_dataplane(address));
+  if (result.ok()) addresses_.push_back(address);
+  return result;
+}
+
+KernelResult Interface::remove_address(const config::InterfaceAddress& address) {
+  std::erase(addresses_, address);
+  return services_.netlink.remove_address(tun_->ifindex(), to_dataplane(address));
+}
+
+KernelResult Interface::set_mtu(std::optional<std::uint16_t> mtu, std::uint16_t auto_mtu) {
+  const std::uint16_t wanted = mtu.value_or(auto_mtu);
+  if (KernelResult set = services_.netlink.set_mtu(tun_->ifindex(), wanted); !set.ok()) return set;
+  mtu_ = wanted;
+  services_.publisher.interface(id_).mtu = wanted;
+  apply_mss_clamp();
+  return KernelResult::done();
+}
+
+void Interface::set_routes(config::Routes routes, std::optional<std::uint32_t> table) {
+  std::vector<config::Prefix> prefixes;
+  for (const auto& [key, record] : peers_)
+    prefixes.insert(prefixes.end(), record->allowed_ips.begin(), record->allowed_ips.end());
+  change_routes(RouteVerb::kRemove, prefixes);
+  routes_ = routes;
+  table_ = table;
+  change_routes(RouteVerb::kReplace, prefixes);
+}
+
+void Interface::set_forwarding(config::Forwarding forwarding) {
+  services_.publisher.interface(id_).short_cut = forwarding == config::Forwarding::kShortCut;
+}
+
+void Interface::set_hairpin(bool hairpin) {
+  services_.publisher.interface(id_).hairpin = hairpin;
+}
+
+void Interface::set_dscp(config::Dscp dscp) {
+  services_.publisher.interface(id_).copy_dscp = dscp == config::Dscp::kCopy;
+}
+
+void Interface::set_mss_clamp(const config::MssClamp& clamp) {
+  mss_clamp_ = clamp;
+  apply_mss_clamp();
+}
+
+void Interface::apply_mss_clamp() {
+  std::uint16_t mss = 0;
+  if (mss_clamp_.mode == config::MssClamp::Mode::kFixed) mss = mss_clamp_.value;
+  if (mss_clamp_.mode == config::MssClamp::Mode::kAuto) mss = static_cast<std::uint16_t>(mtu_ - 40);
+  services_.publisher.interface(id_).mss_clamp = mss;
+}
+
+void Interface::on_link(const Link& link) {
+  if (link.up && !engine_->is_up()) {
+    if (const KernelResult up = go_up(); !up.ok()) log_->error("cannot go up: {}", up.text);
+  } else if (!link.up && engine_->is_up()) {
+    go_down();
+  }
+  if (link.mtu != mtu_ && link.mtu != 0 && link.mtu <= 65535) {
+    mtu_ = static_cast<std::uint16_t>(link.mtu);
+    services_.publisher.interface(id_).mtu = mtu_;
+    apply_mss_clamp();
+  }
+}
+
+// ---------------------------------------------------------------- routes of allowed IPs
+
+bool Interface::wants_route(const config::Prefix& prefix) const {
+  // A default route would swallow the tunnel's own outer packets: the operator decides (docs/operations.md).
+  if (routes_ == config::Routes::kOff || (prefix.length == 0 && !table_)) return false;
+  return std::none_of(addresses_.begin(), addresses_.end(), [&](const config::InterfaceAddress& own) {
+    return !table_ && own.length <= prefix.length &&
+           config::contains(config::prefix_of(own.address, own.length), prefix);
+  });
+}
+
+RouteSpec Interface::route_of(const config::Prefix& prefix) const {
+  RouteSpec route = RouteSpec::via_device(to_dataplane(prefix), tun_->ifindex());
+  if (table_) route.table = *table_;
+  return route;
+}
+
+void Interface::change_routes(RouteVerb verb, const std::vector<config::Prefix>& prefixes) {
+  std::vector<RouteSpec> routes;
+  for (const config::Prefix& prefix : prefixes) {
+    if (wants_route(prefix)) routes.push_back(route_of(prefix));
+  }
+  if (routes.empty() || !engine_->is_up()) return;
+  const BatchOutcome outcome = services_.netlink.change_routes(verb, routes);
+  if (outcome.failed != 0 && verb != RouteVerb::kRemove) {
+    log_->warn("{} of {} routes: {}", outcome.failed, routes.size(), outcome.first_failure.text);
+  }
+}
+
+// ---------------------------------------------------------------- time and queues
+
+bool Interface::advance() {
+  const noise::Now at = now();
+  if (engine_->queued() != 0) engine_->process_queued(kHandshakesPerRound, at);
+  if (const BootTime due = engine_->next_deadline(); due != 0 && due <= at.boot) engine_->advance(at);
+  for (const dataplane::PeerRef& ref : std::exchange(stale_sources_, {})) {
+    if (dataplane::Peer* peer = services_.dataplane.peers().find(ref)) engine_->clear_source(*peer);
+  }
+  return engine_->queued() != 0;
+}
+
+void Interface::on_handshake(const dataplane::HandshakeMessage& message) {
+  engine_->queue_handshake({message.bytes.data(), message.length}, message.remote, message.local, now());
+}
+
+void Interface::receive(bool v6) {
+  socket_.receive(v6, kDatagramsPerRound, [this](const ReceivedDatagram& datagram) {
+    if (datagram.bytes.size() < 4) return;
+    if (datagram.bytes[0] == dataplane::kMessageTransportData) return receive_data(datagram);
+    engine_->queue_handshake(datagram.bytes, datagram.remote, datagram.local, now());
+  });
+}
+
+void Interface::retire(std::function<void()> free) {
+  services_.dataplane.quiescence().retire(std::move(free));
+}
+
+}  // namespace wg::control

@@ -1,0 +1,167 @@
+// A WireGuard interface: the protocol engine, its TUN netdev and kernel sockets, its peers and their allowed
+// IPs, as the daemon holds them. Implements the engine's Host.
+//
+// Only the control thread calls. What can fail at the kernel's hands throws std::runtime_error with a
+// sentence in the constructor, or returns a KernelResult later; nothing is half done then.
+#pragma once
+
+#include <deque>
+#include <memory>
+#include <optional>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include "config/types.h"
+#include "control/api/status.h"
+#include "control/kernel/udp_socket.h"
+#include "control/log.h"
+#include "control/noise/engine.h"
+#include "control/services.h"
+#include "dataplane/io/tun.h"
+#include "dataplane/lpm/lpm.h"
+
+namespace wg::control {
+
+// What the control thread keeps of a peer beside the engine and the workers.
+struct PeerRecord {
+  dataplane::Peer* slot = nullptr;
+  config::Key public_key;
+  std::string name;
+  std::vector<config::Prefix> allowed_ips;
+  std::optional<config::Endpoint> endpoint;  // as configured; may be a host name
+  std::uint16_t keepalive_seconds = 0;
+  NextHopKey next_hop;  // the path's; ifindex 0: none
+  bool next_hop_unresolved = false;
+  bool name_unresolved = false;
+  std::unique_ptr<std::deque<PeerEvent>> events;  // the daemon's own events; null until the first
+};
+
+class Interface final : public noise::Host {
+ public:
+  // Creates the netdev with its addresses and routes and, when enabled, opens the listen port and goes up.
+  // `value.peers` is not looked at. `auto_mtu` is used where the value says auto.
+  Interface(Services& services, std::string name, const config::Interface& value, std::uint16_t auto_mtu);
+  ~Interface() override;
+
+  [[nodiscard]] const std::string& name() const { return name_; }
+  [[nodiscard]] std::uint16_t id() const { return id_; }
+  [[nodiscard]] std::uint32_t ifindex() const { return tun_->ifindex(); }
+  [[nodiscard]] noise::Engine& engine() { return *engine_; }
+  [[nodiscard]] const noise::Engine& engine() const { return *engine_; }
+  [[nodiscard]] const Logger& log() const { return log_; }
+  [[nodiscard]] std::uint16_t listen_port() const {
+    return socket_.is_open() ? socket_.port() : configured_port_;
+  }
+  [[nodiscard]] std::uint32_t fwmark() const { return fwmark_; }
+  [[nodiscard]] bool is_up() const { return engine_->is_up(); }
+  [[nodiscard]] std::uint16_t mtu() const { return mtu_; }
+  // By how much the wall clock is behind timestamps we have sent, while it is.
+  [[nodiscard]] std::optional<std::chrono::seconds> clock_behind() const { return clock_behind_; }
+
+  // ---- settings, one per action of a plan
+  KernelResult set_enabled(bool enabled);
+  // Opens the new port before it closes the old one: a taken port changes nothing.
+  KernelResult set_listen_port(std::uint16_t port);
+  KernelResult set_fwmark(std::uint32_t fwmark);
+  void set_private_key(const std::optional<config::SecretKey>& key);
+  KernelResult add_address(const config::InterfaceAddress& address);
+  KernelResult remove_address(const config::InterfaceAddress& address);
+  KernelResult set_mtu(std::optional<std::uint16_t> mtu, std::uint16_t auto_mtu);
+  void set_routes(config::Routes routes, std::optional<std::uint32_t> table);
+  void set_forwarding(config::Forwarding forwarding);
+  void set_hairpin(bool hairpin);
+  void set_dscp(config::Dscp dscp);
+  void set_mss_clamp(const config::MssClamp& clamp);
+
+  // ---- peers
+  PeerRecord* add_peer(const config::Peer& value);  // nullptr: the table is full, or our own key
+  void remove_peer(const config::Key& key);
+  void set_peer_name(const config::Key& key, const std::string& name);
+  void set_peer_endpoint(const config::Key& key, const std::optional<config::Endpoint>& endpoint);
+  void set_preshared_key(const config::Key& key, const std::optional<config::SecretKey>& psk);
+  void set_keepalive(const config::Key& key, std::uint16_t seconds);
+  void set_peer_mtu(const config::Key& key, std::optional<std::uint16_t> mtu);
+  // Takes the prefix from whoever holds it, without a moment in between.
+  void add_allowed_ip(const config::Key& key, const config::Prefix& prefix);
+  void remove_allowed_ip(const config::Key& key, const config::Prefix& prefix);
+
+  [[nodiscard]] PeerRecord* find(const config::Key& key);
+  [[nodiscard]] PeerRecord* find_name(const std::string& name);
+  [[nodiscard]] PeerRecord* find_slot(std::uint32_t slot);
+  [[nodiscard]] const std::unordered_map<config::Key, std::unique_ptr<PeerRecord>>& peers() const {
+    return peers_;
+  }
+  // Who holds the address: its record, or nullptr.
+  [[nodiscard]] PeerRecord* owner_of(const IpAddress& address);
+
+  // ---- input
+  void on_handshake(const dataplane::HandshakeMessage& message);
+  void on_event(const dataplane::Event& event);
+  void on_resolved(PeerRecord& record, const ResolvedName& result);
+  void on_routes_changed();
+  void on_neighbours_changed(const std::vector<NextHopKey>& keys);
+  // The netdev was set up or down, or its MTU changed, by somebody else (ip link).
+  void on_link(const Link& link);
+  // Queued handshakes and timers; true when handshakes are still waiting.
+  bool advance();
+  [[nodiscard]] BootTime next_deadline() const { return engine_->next_deadline(); }
+
+  // ---- noise::Host
+  void send_handshake(const Endpoint& to, const Endpoint& from, std::span<const std::uint8_t> message,
+                      std::uint8_t tos) override;
+  void send_keepalive(dataplane::Peer& peer) override;
+  bool release_staged(dataplane::Peer& peer) override;
+  void drop_staged(dataplane::Peer& peer) override;
+  [[nodiscard]] bool has_staged(const dataplane::Peer& peer) override;
+  void endpoint_changed(dataplane::Peer& peer, const Endpoint& remote, const Endpoint& local) override;
+  void retire(std::function<void()> free) override;
+  void event(const dataplane::Peer* peer, const noise::PeerEvent& event) override;
+
+ private:
+  KernelResult go_up();
+  void go_down();
+  KernelResult open_socket(UdpSocket& socket, std::uint16_t port) const;
+  void watch_socket();
+  void unwatch_socket();
+  void receive(bool v6);
+  void receive_data(const ReceivedDatagram& datagram);
+  void post_command(const dataplane::Peer& peer, dataplane::Command command);
+  void stage(const dataplane::Event& event);
+  void send_sealed(const dataplane::Event& event);
+  void note(PeerRecord& record, PeerEvent&& event);
+  void set_path(PeerRecord& record, std::unique_ptr<dataplane::Path> path);
+  void build_path(PeerRecord& record, const Endpoint& remote, const Endpoint& local);
+  void apply_endpoint(PeerRecord& record);
+  void insert_prefix(const config::Prefix& prefix, std::uint32_t slot);
+  void erase_prefix(const config::Prefix& prefix);
+  [[nodiscard]] bool wants_route(const config::Prefix& prefix) const;
+  [[nodiscard]] RouteSpec route_of(const config::Prefix& prefix) const;
+  void change_routes(RouteVerb verb, const std::vector<config::Prefix>& prefixes);
+  void announce(const char* kind, const PeerRecord& record, const std::string& detail = {});
+  void apply_mss_clamp();
+
+  Services& services_;
+  std::string name_;
+  Logger log_;
+  std::unique_ptr<dataplane::TunDevice> tun_;
+  lpm::Lpm4 allowed4_;
+  lpm::Lpm6 allowed6_;
+  std::uint16_t id_ = 0;
+  std::uint16_t configured_port_ = 0;
+  std::uint32_t fwmark_ = 0;
+  std::uint16_t mtu_ = 1420;
+  config::Routes routes_ = config::Routes::kAuto;
+  std::optional<std::uint32_t> table_;
+  config::MssClamp mss_clamp_;
+  std::vector<config::InterfaceAddress> addresses_;
+  UdpSocket socket_;
+  std::unordered_map<config::Key, std::unique_ptr<PeerRecord>> peers_;
+  std::unordered_map<std::uint32_t, PeerRecord*> by_slot_;
+  std::unordered_map<std::string, PeerRecord*> by_name_;
+  std::optional<std::chrono::seconds> clock_behind_;
+  std::vector<dataplane::PeerRef> stale_sources_;  // found while sending; the engine is told afterwards
+  std::unique_ptr<noise::Engine> engine_;          // last: its destructor still calls the Host
+};
+
+}  // namespace wg::control

@@ -1,0 +1,263 @@
+// What the engine asks for and what the workers report: datagrams, staged packets, events.
+#include <rte_mbuf.h>
+
+#include "control/api/explain.h"
+#include "control/convert.h"
+#include "control/interface.h"
+#include "dataplane/packet/checksum.h"
+
+namespace wg::control {
+
+namespace {
+
+constexpr std::size_t kOwnEvents = 12;
+
+std::span<const std::uint8_t> bytes_of(const rte_mbuf* packet) {
+  return {rte_pktmbuf_mtod(packet, const std::uint8_t*), packet->data_len};
+}
+
+// Outer headers in front of a datagram the socket received, so that a worker can classify it like any other.
+bool write_outer(rte_mbuf* packet, const ReceivedDatagram& datagram) {
+  using namespace dataplane;
+  const bool v6 = datagram.remote.address.v6;
+  const std::size_t l3 = v6 ? kIpv6HeaderSize : kIpv4HeaderSize;
+  const std::size_t headers = kEthernetHeaderSize + l3 + kUdpHeaderSize;
+  auto* out = reinterpret_cast<std::uint8_t*>(
+      rte_pktmbuf_append(packet, static_cast<std::uint16_t>(headers + datagram.bytes.size())));
+  if (out == nullptr) return false;
+  std::memset(out, 0, headers);
+  header_at<EthernetHeader>(out)->type = Be16{v6 ? ether_type::kIpv6 : ether_type::kIpv4};
+  const auto udp_length = static_cast<std::uint16_t>(kUdpHeaderSize + datagram.bytes.size());
+  if (v6) {
+    auto* ip = header_at<Ipv6Header>(out + kEthernetHeaderSize);
+    ip->version_class_flow = Be32{6u << 28};
+    ip->set_traffic_class(datagram.tos);
+    ip->payload_length = Be16{udp_length};
+    ip->next_header = ip_protocol::kUdp;
+    std::memcpy(ip->source.data(), datagram.remote.address.bytes.data(), 16);
+    std::memcpy(ip->destination.data(), datagram.local.address.bytes.data(), 16);
+  } else {
+    auto* ip = header_at<Ipv4Header>(out + kEthernetHeaderSize);
+    ip->version_ihl = 0x45;
+    ip->tos = datagram.tos;
+    ip->total_length = Be16{static_cast<std::uint16_t>(kIpv4HeaderSize + udp_length)};
+    ip->protocol = ip_protocol::kUdp;
+    std::memcpy(ip->source.data(), datagram.remote.address.bytes.data(), 4);
+    std::memcpy(ip->destination.data(), datagram.local.address.bytes.data(), 4);
+  }
+  auto* udp = header_at<UdpHeader>(out + kEthernetHeaderSize + l3);
+  udp->source_port = Be16{datagram.remote.port};
+  udp->destination_port = Be16{datagram.local.port};
+  udp->length = Be16{udp_length};
+  std::memcpy(out + headers, datagram.bytes.data(), datagram.bytes.size());
+  packet->ol_flags |= RTE_MBUF_F_RX_L4_CKSUM_GOOD;  // the kernel has checked it
+  return true;
+}
+
+}  // namespace
+
+// ---------------------------------------------------------------- engine -> world
+
+void Interface::send_handshake(const Endpoint& to, const Endpoint& from,
+                               std::span<const std::uint8_t> message, std::uint8_t tos) {
+  const SendResult result = socket_.send({to, {from.address, from.scope}, tos, message});
+  if (result.outcome == SendOutcome::kFailed) {
+    log_->debug("handshake to {}: {}", dataplane::to_string(to), strerror(result.error));
+  }
+}
+
+void Interface::post_command(const dataplane::Peer& peer, dataplane::Command command) {
+  auto& workers = services_.dataplane.workers();
+  dataplane::Worker& worker = *workers[peer.slot % workers.size()];
+  command.interface_id = id_;
+  command.peer = peer.ref();
+  if (!worker.mailboxes().commands.post(command)) {
+    if (command.packet != nullptr) rte_pktmbuf_free(command.packet);
+    return;
+  }
+  worker.doorbell().ring();
+}
+
+void Interface::send_keepalive(dataplane::Peer& peer) {
+  dataplane::Command command{};
+  command.type = dataplane::CommandType::keepalive;
+  post_command(peer, command);
+}
+
+bool Interface::release_staged(dataplane::Peer& peer) {
+  const auto packets = services_.staging.take(peer.slot);
+  for (const Staging::Packet& packet : packets) {
+    rte_mbuf* copy = rte_pktmbuf_alloc(services_.dataplane.pool());
+    if (copy == nullptr) break;
+    char* data = rte_pktmbuf_append(copy, static_cast<std::uint16_t>(packet.size()));
+    if (data == nullptr) {
+      rte_pktmbuf_free(copy);
+      continue;
+    }
+    std::memcpy(data, packet.data(), packet.size());
+    dataplane::Command command{};
+    command.type = dataplane::CommandType::send_inner;
+    command.packet = copy;
+    post_command(peer, command);
+  }
+  return !packets.empty();
+}
+
+void Interface::drop_staged(dataplane::Peer& peer) {
+  services_.staging.drop(peer.slot);
+}
+
+bool Interface::has_staged(const dataplane::Peer& peer) {
+  return services_.staging.count(peer.slot) != 0;
+}
+
+// ---------------------------------------------------------------- workers -> engine
+
+void Interface::on_event(const dataplane::Event& event) {
+  using dataplane::EventType;
+  const noise::Now at = now();
+  PeerRecord* record = find_slot(event.peer.slot);
+  const bool stale = record == nullptr || !(record->slot->ref() == event.peer);
+  if (stale) {
+    if (event.packet != nullptr) rte_pktmbuf_free(event.packet);
+    return;
+  }
+  switch (event.type) {
+    case EventType::need_handshake:
+      return engine_->on_need_handshake(event.peer, at);
+    case EventType::key_fresh:
+      return engine_->on_key_fresh(event.peer, at);
+    case EventType::confirmed:
+      return engine_->on_confirmed(event.keypair_index, at);
+    case EventType::roamed:
+      return engine_->on_roamed(event.peer, event.remote, event.local, at);
+    case EventType::stage:
+      return stage(event);
+    case EventType::kernel_send:
+      return send_sealed(event);
+    case EventType::source_mismatch: {
+      PeerEvent own;
+      own.kind = PeerEventKind::kDisallowedSource;
+      own.source = dataplane::to_string(event.remote.address);
+      if (const PeerRecord* owner = find_slot(event.owner)) {
+        own.owner = owner->name.empty() ? config::to_string(owner->public_key) : owner->name;
+      }
+      return note(*record, std::move(own));
+    }
+  }
+}
+
+void Interface::stage(const dataplane::Event& event) {
+  dataplane::Peer& peer = *find_slot(event.peer.slot)->slot;
+  const auto bytes = bytes_of(event.packet);
+  services_.staging.push(peer.slot, {bytes.begin(), bytes.end()});
+  rte_pktmbuf_free(event.packet);
+  // The session may have come while the packet was on its way here.
+  const dataplane::Keypair* current = peer.current.load(std::memory_order_relaxed);
+  const noise::Now at = now();
+  if (current != nullptr && !current->expired(at.boot) &&
+      current->sending_valid.load(std::memory_order_relaxed)) {
+    release_staged(peer);
+  } else {
+    engine_->on_need_handshake(event.peer, at);
+  }
+}
+
+// A sealed message that no port can carry: no DPDK port that way, or its neighbour is not resolved yet.
+void Interface::send_sealed(const dataplane::Event& event) {
+  const PeerRecord& record = *find_slot(event.peer.slot);
+  if (const dataplane::Path* path = record.slot->path.load(std::memory_order_relaxed)) {
+    const SendResult result = socket_.send(
+        {path->remote, {path->local.address, path->remote.scope}, event.tos, bytes_of(event.packet)});
+    if (result.outcome == SendOutcome::kSentFromElsewhere) stale_sources_.push_back(event.peer);
+  }
+  rte_pktmbuf_free(event.packet);
+}
+
+void Interface::receive_data(const ReceivedDatagram& datagram) {
+  if (datagram.bytes.size() < dataplane::kKeepaliveSize) return;
+  rte_mbuf* packet = rte_pktmbuf_alloc(services_.dataplane.pool());
+  if (packet == nullptr) return;
+  if (!write_outer(packet, datagram)) return rte_pktmbuf_free(packet);
+  auto& workers = services_.dataplane.workers();
+  std::uint32_t index;
+  std::memcpy(&index, datagram.bytes.data() + 4, sizeof index);
+  dataplane::Worker& worker = *workers[index % workers.size()];
+  dataplane::Command command{};
+  command.type = dataplane::CommandType::receive_outer;
+  command.interface_id = id_;
+  command.packet = packet;
+  if (!worker.mailboxes().commands.post(command)) return rte_pktmbuf_free(packet);
+  worker.doorbell().ring();
+}
+
+// ---------------------------------------------------------------- what people want to know
+
+void Interface::note(PeerRecord& record, PeerEvent&& event) {
+  event.at = std::chrono::system_clock::now();
+  if (!record.events) record.events = std::make_unique<std::deque<PeerEvent>>();
+  if (!record.events->empty()) {
+    PeerEvent& last = record.events->back();
+    if (last.kind == event.kind && last.source == event.source && last.detail == event.detail) {
+      last.at = event.at;
+      ++last.count;
+      return;
+    }
+  }
+  if (record.events->size() == kOwnEvents) record.events->pop_front();
+  record.events->push_back(std::move(event));
+}
+
+void Interface::announce(const char* kind, const PeerRecord& record, const std::string& detail) {
+  GatewayEvent event;
+  event.at = std::chrono::system_clock::now();
+  event.kind = kind;
+  event.interface = name_;
+  event.public_key = config::to_string(record.public_key);
+  event.peer = record.name.empty() ? event.public_key : record.name;
+  event.detail = detail;
+  event.rx_bytes = record.slot->rx_bytes.load(std::memory_order_relaxed);
+  event.tx_bytes = record.slot->tx_bytes.load(std::memory_order_relaxed);
+  if (const dataplane::Path* path = record.slot->path.load(std::memory_order_relaxed)) {
+    event.endpoint = dataplane::to_string(path->remote);
+  }
+  services_.emit(std::move(event));
+}
+
+void Interface::event(const dataplane::Peer* peer, const noise::PeerEvent& event) {
+  using Kind = noise::PeerEventKind;
+  PeerRecord* record = peer == nullptr ? nullptr : find_slot(peer->slot);
+  const std::string who = record == nullptr       ? std::string()
+                          : !record->name.empty() ? "peer " + record->name + ": "
+                                                  : "peer " + config::to_string(record->public_key) + ": ";
+  switch (event.kind) {
+    case Kind::kSessionUp:
+    case Kind::kRoamed:
+    case Kind::kGaveUp:
+    case Kind::kExpired:
+      log_->info("{}{} ({})", who, noise::to_string(event.kind), dataplane::to_string(event.remote));
+      break;
+    case Kind::kTimestampNotNewer:
+    case Kind::kLowOrderKey:
+    case Kind::kNoPrivateKey:
+    case Kind::kClockJumped:
+    case Kind::kClockBehind:
+      log_->warn("{}{} ({})", who, noise::to_string(event.kind), event.detail);
+      break;
+    default:
+      log_->debug("{}{} ({})", who, noise::to_string(event.kind), event.detail);
+      break;
+  }
+  if (event.kind == Kind::kClockBehind) clock_behind_ = std::chrono::seconds(event.detail / 1'000'000'000);
+  if (record == nullptr) return;
+  if (event.kind == Kind::kSessionUp) announce("peer_up", *record);
+  if (event.kind == Kind::kRekeyed) announce("peer_rekeyed", *record);
+  if (event.kind == Kind::kRoamed) announce("peer_roamed", *record);
+  if (event.kind == Kind::kExpired) announce("peer_idle", *record);
+  const bool silent = event.kind == Kind::kUnresponsive || event.kind == Kind::kGaveUp;
+  if (silent && record->endpoint && record->endpoint->name() != nullptr) {
+    services_.resolver.resolve_again(record->slot->slot);
+  }
+}
+
+}  // namespace wg::control

@@ -1,0 +1,124 @@
+#include "control/log.h"
+
+#include <spdlog/async.h>
+#include <spdlog/async_logger.h>
+#include <spdlog/pattern_formatter.h>
+#include <spdlog/sinks/stdout_sinks.h>
+
+#include <nlohmann/json.hpp>
+
+namespace wg::control {
+
+namespace {
+
+constexpr std::size_t kQueueLines = 8192;
+
+spdlog::level::level_enum to_spdlog(config::LogLevel level) {
+  switch (level) {
+    case config::LogLevel::kOff:
+      return spdlog::level::off;
+    case config::LogLevel::kError:
+      return spdlog::level::err;
+    case config::LogLevel::kWarn:
+      return spdlog::level::warn;
+    case config::LogLevel::kInfo:
+      return spdlog::level::info;
+    case config::LogLevel::kDebug:
+      return spdlog::level::debug;
+    case config::LogLevel::kTrace:
+      return spdlog::level::trace;
+  }
+  return spdlog::level::info;
+}
+
+// One JSON object per line; text is escaped by the library, whatever a name or an address holds.
+class JsonFormatter final : public spdlog::formatter {
+ public:
+  void format(const spdlog::details::log_msg& message, spdlog::memory_buf_t& out) override {
+    const auto micros =
+        std::chrono::duration_cast<std::chrono::microseconds>(message.time.time_since_epoch()).count();
+    nlohmann::json line{{"time_us", micros},
+                        {"level", std::string(spdlog::level::to_string_view(message.level).data())},
+                        {"message", std::string(message.payload.data(), message.payload.size())}};
+    if (message.logger_name.size() != 0) {
+      line["interface"] = std::string(message.logger_name.data(), message.logger_name.size());
+    }
+    const std::string text = line.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
+    out.append(text.data(), text.data() + text.size());
+    out.push_back('\n');
+  }
+  [[nodiscard]] std::unique_ptr<spdlog::formatter> clone() const override {
+    return std::make_unique<JsonFormatter>();
+  }
+};
+
+// "2026-01-02T03:04:05.678 info  wg0: text"
+class TextFormatter final : public spdlog::formatter {
+ public:
+  void format(const spdlog::details::log_msg& message, spdlog::memory_buf_t& out) override {
+    head_.format(message, out);
+    if (message.logger_name.size() != 0) {
+      out.append(message.logger_name.data(), message.logger_name.data() + message.logger_name.size());
+      const char colon[] = ": ";
+      out.append(colon, colon + 2);
+    }
+    out.append(message.payload.data(), message.payload.data() + message.payload.size());
+    out.push_back('\n');
+  }
+  [[nodiscard]] std::unique_ptr<spdlog::formatter> clone() const override {
+    return std::make_unique<TextFormatter>();
+  }
+
+ private:
+  spdlog::pattern_formatter head_{"%Y-%m-%dT%H:%M:%S.%e %-7l ", spdlog::pattern_time_type::local, ""};
+};
+
+struct LogState {
+  std::shared_ptr<spdlog::details::thread_pool> pool;
+  std::shared_ptr<spdlog::sinks::stderr_sink_mt> sink;
+  config::LogLevel level = config::LogLevel::kInfo;
+};
+
+LogState& state() {
+  static LogState instance;
+  return instance;
+}
+
+}  // namespace
+
+void start_log(const config::Log& options) {
+  LogState& log = state();
+  if (!log.pool) {
+    log.pool = std::make_shared<spdlog::details::thread_pool>(kQueueLines, 1);
+    log.sink = std::make_shared<spdlog::sinks::stderr_sink_mt>();
+  }
+  log.level = options.level;
+  if (options.format == config::LogFormat::kJson) {
+    log.sink->set_formatter(std::make_unique<JsonFormatter>());
+  } else {
+    log.sink->set_formatter(std::make_unique<TextFormatter>());
+  }
+}
+
+void stop_log() {
+  state().pool.reset();
+  state().sink.reset();
+}
+
+Logger make_logger(const std::string& interface) {
+  LogState& log = state();
+  auto logger = std::make_shared<spdlog::async_logger>(interface, log.sink, log.pool,
+                                                       spdlog::async_overflow_policy::overrun_oldest);
+  set_log_level(logger, log.level);
+  return logger;
+}
+
+void set_log_level(const Logger& logger, config::LogLevel level) {
+  logger->set_level(to_spdlog(level));
+}
+
+std::size_t log_lines_swallowed() {
+  return state().pool ? state().pool->overrun_counter() : 0;
+}
+
+}  // namespace wg::control

@@ -1,0 +1,28 @@
+// Logging that never blocks: lines go through a bounded queue to a writer thread; what does not fit is
+// dropped and counted, and the count is reported. One logger per WireGuard interface carries its name.
+#pragma once
+
+#include <spdlog/logger.h>
+
+#include <memory>
+#include <string>
+
+#include "config/types.h"
+
+namespace wg::control {
+
+using Logger = std::shared_ptr<spdlog::logger>;
+
+// Once, before the first logger. Lines go to stderr (journald reads it there).
+void start_log(const config::Log& options);
+// Flushes what is queued.
+void stop_log();
+
+// Empty name: the gateway's own.
+Logger make_logger(const std::string& interface = {});
+void set_log_level(const Logger& logger, config::LogLevel level);
+
+// Lines lost since the start because the queue was full.
+std::size_t log_lines_swallowed();
+
+}  // namespace wg::control

@@ -1,0 +1,33 @@
+// What interfaces and ports use of the gateway that owns them. References, valid as long as the gateway.
+#pragma once
+
+#include <functional>
+
+#include "control/api/event_loop.h"
+#include "control/api/status.h"
+#include "control/kernel/netlink_configure.h"
+#include "control/kernel/netlink_mirror.h"
+#include "control/kernel/resolver.h"
+#include "control/noise/types.h"
+#include "control/publisher.h"
+#include "control/staging.h"
+#include "dataplane/dataplane.h"
+
+namespace wg::control {
+
+struct Services {
+  dataplane::Dataplane& dataplane;
+  EventLoop& loop;
+  NetlinkConfigure& netlink;
+  NetlinkMirror& mirror;
+  Publisher& publisher;
+  Resolver& resolver;
+  Staging& staging;
+  noise::Random& random;
+  std::function<void(GatewayEvent&&)> emit;  // to the event stream
+};
+
+// Both clocks, read together.
+noise::Now now();
+
+}  // namespace wg::control

@@ -1,0 +1,35 @@
+// Inner packets that wait for a session, copied out of the packet pool so that waiting peers cannot drain it.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <deque>
+#include <unordered_map>
+#include <vector>
+
+namespace wg::control {
+
+class Staging {
+ public:
+  static constexpr std::size_t kPerPeer = 128;           // protocol C5-8: the oldest goes first
+  static constexpr std::size_t kTotalBytes = 64u << 20;  // over all peers
+
+  using Packet = std::vector<std::uint8_t>;
+
+  // False: the total is reached and the peer has none of its own to give up.
+  bool push(std::uint32_t peer_slot, Packet packet);
+  [[nodiscard]] std::deque<Packet> take(std::uint32_t peer_slot);
+  void drop(std::uint32_t peer_slot);
+  [[nodiscard]] std::size_t count(std::uint32_t peer_slot) const;
+  [[nodiscard]] std::size_t bytes() const noexcept { return bytes_; }
+  [[nodiscard]] std::uint64_t dropped() const noexcept { return dropped_; }
+
+ private:
+  void pop_oldest(std::deque<Packet>& queue);
+
+  std::unordered_map<std::uint32_t, std::deque<Packet>> queues_;
+  std::size_t bytes_ = 0;
+  std::uint64_t dropped_ = 0;
+};
+
+}  // namespace wg::control
