@@ -52,6 +52,7 @@ struct Work {
   ChachaWork chacha;
   TagColumns tags;
   alignas(64) std::uint8_t keystream[kSmallBlocks][kBlock];  // small batches
+  RowSets sets;                                              // small batches
   int first_block[kSmallBatch];  // small batches: packet -> its block 0 in keystream; the kept blocks follow
 };
 
@@ -139,8 +140,15 @@ void plan_payload(ChachaWork& work, const Batch& batch) {
 
 // ---- Poly1305: which kernel for which packets
 
-constexpr int kScalarBlocks = 16;      // a packet alone: up to here in general registers
-constexpr int kMessageFixedCost = 70;  // in blocks: what setting up the powers costs
+constexpr int kScalarBlocks = 16;  // a packet alone: up to here in general registers
+
+// What the kernels take for packets of so many blocks, in core cycles, measured on Zen 4.
+int cost_alone(int blocks) {
+  return blocks <= kScalarBlocks ? 20 + 16 * blocks : 200 + 4 * blocks;
+}
+int cost_of_lanes(int longest) {
+  return longest < 8 ? 110 + 70 * longest : 430 + 20 * longest;
+}
 
 OneTimeKey one_time_key(const OneTimeKeys* keys, int position) {
   const OneTimeKeys& k = keys[position / kPolyLanes];
@@ -157,12 +165,10 @@ void tag_alone(const Batch& batch, int position, const OneTimeKey& key, TagColum
   tags.high[position] = tag.high;
 }
 
-// Eight lanes cost eight times their longest packet; a packet alone costs its blocks and the powers.
 bool better_alone(const Batch& batch, int first, int count) {
-  int sum = 0;
-  for (int i = first; i < first + count; ++i) sum += poly_blocks(batch.length[i]);
-  const int longest = poly_blocks(batch.length[first + count - 1]);
-  return longest > kPolyLanes && sum + kMessageFixedCost * count < kPolyLanes * longest;
+  int alone = 0;
+  for (int i = first; i < first + count; ++i) alone += cost_alone(poly_blocks(batch.length[i]));
+  return alone < cost_of_lanes(poly_blocks(batch.length[first + count - 1]));
 }
 
 // One call of a lane kernel, for the packets from `first` on; returns how many it covered.
@@ -289,32 +295,17 @@ void list_small(Work& work, bool keep_all) {
   pad_lanes(lanes);
 }
 
-void small_keystream_by_groups(Work& work) {
+void small_keystream(Work& work) {
+  const LaneList& lanes = work.chacha.lanes;
+  if (lanes.size <= kMaxRowBlocks) return keystream_of_rows(work.sets, work.batch, lanes, work.keystream[0]);
+
   GroupPair& state = work.chacha.state[0];
-  for (int g = 0; g < 2; ++g) build_listed(state.group[g], work.batch, work.chacha.lanes, kLanes * g);
+  for (int g = 0; g < 2; ++g) build_listed(state.group[g], work.batch, lanes, kLanes * g);
   rounds_of_two_groups(&state, &work.chacha.keystream[0]);
   for (int g = 0; g < 2; ++g) {
     Vec blocks[kLanes];
     load_blocks_of(work.chacha.keystream[0].group[g], blocks);
     for (int i = 0; i < kLanes; ++i) store(work.keystream[kLanes * g + i], blocks[i]);
-  }
-}
-
-void small_keystream(Work& work) {
-  std::uint8_t* blocks = work.keystream[0];
-  const Batch& batch = work.batch;
-  const LaneList& lanes = work.chacha.lanes;
-  switch ((lanes.size + kBlocksPerSet - 1) / kBlocksPerSet) {
-    case 1:
-      return listed_keystream<1>(batch, lanes, blocks);
-    case 2:
-      return listed_keystream<2>(batch, lanes, blocks);
-    case 3:
-      return listed_keystream<3>(batch, lanes, blocks);
-    case 4:
-      return listed_keystream<4>(batch, lanes, blocks);
-    default:
-      return small_keystream_by_groups(work);
   }
 }
 
@@ -324,7 +315,23 @@ OneTimeKey small_one_time_key(const Work& work, int packet) {
   return key;
 }
 
+// One-time keys out of the kept keystream into columns, for the lane kernels; idle lanes repeat the last
+// packet.
+void small_tags_in_lanes(Work& work) {
+  OneTimeKeys& columns = work.chacha.keys[0];
+  for (int i = 0; i < kPolyLanes; ++i) {
+    const OneTimeKey key = small_one_time_key(work, i < work.batch.count ? i : work.batch.count - 1);
+    columns.r_low[i] = key.r_low;
+    columns.r_high[i] = key.r_high;
+    columns.pad_low[i] = key.pad_low;
+    columns.pad_high[i] = key.pad_high;
+  }
+  tag_groups(work, 0);
+  wipe(&columns, sizeof columns);
+}
+
 void small_tags(Work& work) {
+  if (!better_alone(work.batch, 0, work.batch.count)) return small_tags_in_lanes(work);
   for (int i = 0; i < work.batch.count; ++i) {
     tag_alone(work.batch, i, small_one_time_key(work, i), work.tags);
   }
@@ -347,13 +354,14 @@ void small_xor(Work& work, bool keep_all) {
 }
 
 void wipe_small(Work& work) {
-  const int used = (work.chacha.lanes.size + kBlocksPerSet - 1) / kBlocksPerSet * kBlocksPerSet;
-  wipe(work.keystream, static_cast<std::size_t>(used) * kBlock);
-  if (used > 16 || work.chacha.groups.size != 0) wipe_keystream(work.chacha);
+  const int blocks = (work.chacha.lanes.size + 1) / 2 * 2;
+  wipe(work.keystream, static_cast<std::size_t>(blocks) * kBlock);
+  if (blocks <= kMaxRowBlocks) wipe(&work.sets, static_cast<std::size_t>(blocks) * kBlock);
+  if (blocks > kMaxRowBlocks || work.chacha.groups.size != 0) wipe_keystream(work.chacha);
 }
 
 void seal_small(Work& work, AeadOp* ops, int count, bool keep_all) {
-  fill_batch(work.batch, ops, count, 1);
+  fill_batch(work.batch, ops, count, count == 1 ? 1 : kPolyLanes);
   list_small(work, keep_all);
   small_keystream(work);
   run_groups(work.chacha, work.batch, 0, work.chacha.groups.size);
@@ -364,7 +372,7 @@ void seal_small(Work& work, AeadOp* ops, int count, bool keep_all) {
 }
 
 std::size_t open_small(Work& work, AeadOp* ops, int count, bool keep_all) {
-  fill_batch(work.batch, ops, count, 1);
+  fill_batch(work.batch, ops, count, count == 1 ? 1 : kPolyLanes);
   list_small(work, keep_all);
   small_keystream(work);
   small_tags(work);

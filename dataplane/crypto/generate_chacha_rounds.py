@@ -14,6 +14,12 @@ quarter rounds of a round are independent, so their instructions are issued step
 groups are woven together in runs of STEPS_PER_RUN steps. That gives eight chains to a processor that needs eight:
 four vector instructions per cycle at a latency of two (Zen 5), or two per cycle at one to two (Zen 4).
 
+Small bursts take another layout (chacha20_rows_avx512.h): a register holds one row of the 4 x 4 state of two blocks
+(ymm) or four (zmm), and four registers are a set. The diagonals come into columns by turning rows b, c and d within
+the register. Up to 16 blocks are 1 to 8 ymm sets; beyond, some of eight sets are zmm.
+
+    registers 4i .. 4i+3      rows a, b, c, d of set i; the zmm sets first
+
 AVX2: 16 registers, 8 lanes, one group. A rotation needs a temporary, so two of the words 8..11 are always out in
 memory (in the keystream's place), and a round is two halves of two quarter rounds:
 
@@ -80,6 +86,61 @@ def emit_avx512(name, groups):
     emit_lines(load + LOOP_START + double_round(groups) + LOOP_END + add + store)
     print('      : [double_rounds] "+r"(double_rounds)')
     print('      : [state] "r"(state), [keystream] "r"(keystream)')
+    print(f'      : "memory", "cc", {clobbered});')
+    print("}\n")
+
+
+# ---- Rows of two or four blocks
+
+ROW_QUARTER_ROUND = (("a", "b", "d", 16), ("c", "d", "b", 12), ("a", "b", "d", 8), ("c", "d", "b", 7))
+
+
+# (zmm sets, ymm sets): 2, 4, ... 24 blocks.
+ROW_KERNELS = [(0, n) for n in range(1, 9)] + [(n, 8 - n) for n in range(1, 5)]
+
+
+def row_register(widths, index, name):
+    prefix = "zmm" if widths[index] == 64 else "ymm"
+    return f"%%{prefix}{4 * index + 'abcd'.index(name)}"
+
+
+def round_of_rows(widths, turn_b, turn_d):
+    """A round of every set, all sets step by step side by side; then rows b, c, d turned."""
+    sets = range(len(widths))
+    instructions = []
+    for total, addend, target, distance in ROW_QUARTER_ROUND:
+        for i in sets:
+            a, b = (row_register(widths, i, name) for name in (total, addend))
+            instructions.append(f"vpaddd {b}, {a}, {a}")
+        for i in sets:
+            a, d = (row_register(widths, i, name) for name in (total, target))
+            instructions += [f"vpxord {a}, {d}, {d}", f"vprold ${distance}, {d}, {d}"]
+    for i in sets:
+        for name, turn in (("b", turn_b), ("c", 0x4E), ("d", turn_d)):
+            register = row_register(widths, i, name)
+            instructions.append(f"vpshufd ${turn}, {register}, {register}")
+    return instructions
+
+
+def emit_rows(name, wide, narrow):
+    widths = [64] * wide + [32] * narrow
+    load, finish, offset = [], [], 0
+    for i, width in enumerate(widths):
+        for letter in "abcd":
+            register = row_register(widths, i, letter)
+            load.append(f"vmovdqu32 {offset}(%[sets]), {register}")
+            finish.append(f"vpaddd {offset}(%[sets]), {register}, {register}")
+            finish.append(f"vmovdqu32 {register}, {offset}(%[sets])")
+            offset += width
+    rounds = round_of_rows(widths, 0x39, 0x93) + round_of_rows(widths, 0x93, 0x39)
+    clobbered = ", ".join(f'"xmm{i}"' for i in range(4 * len(widths)))
+    print(f"// {wide} sets of four blocks and {narrow} of two: state rows become keystream rows.")
+    print("[[gnu::always_inline]] inline void", f"{name}(void* sets) {{")
+    print("  int double_rounds = 10;")
+    print("  asm volatile(")
+    emit_lines(load + LOOP_START + rounds + LOOP_END + finish)
+    print('      : [double_rounds] "+r"(double_rounds)')
+    print('      : [sets] "r"(sets)')
     print(f'      : "memory", "cc", {clobbered});')
     print("}\n")
 
@@ -191,6 +252,8 @@ def main():
     if variant == "avx512":
         emit_avx512("rounds_of_one_group", 1)
         emit_avx512("rounds_of_two_groups", 2)
+        for wide, narrow in ROW_KERNELS:
+            emit_rows(f"rounds_of_rows_{wide}_{narrow}", wide, narrow)
     else:
         emit_avx2("rounds_of_one_group")
     print(f"}}  // namespace wg::crypto::{variant}")

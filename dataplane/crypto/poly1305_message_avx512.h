@@ -49,10 +49,15 @@ WG_INLINE Multiplier powers_1_to_8(const Multiplier& r) {
   return blend(0xf0, r1234, multiply(r1234, r4));  // 1 2 3 4 5 6 7 8
 }
 
-WG_INLINE Limbs sum_of_lanes(const Limbs& h) {
-  return {{all(static_cast<std::uint64_t>(_mm512_reduce_add_epi64(h.limb[0]))),
-           all(static_cast<std::uint64_t>(_mm512_reduce_add_epi64(h.limb[1]))),
-           all(static_cast<std::uint64_t>(_mm512_reduce_add_epi64(h.limb[2])))}};
+// Sum of the lanes, with its carries done in general registers: 44 + 44 + 42 bits to 64 + 64 + 2.
+WG_INLINE Tag128 finish_sum(const Limbs& h, const OneTimeKey& key) {
+  const auto limb = [&](int i) { return static_cast<std::uint64_t>(_mm512_reduce_add_epi64(h.limb[i])); };
+  const std::uint64_t h0 = limb(0), h1 = limb(1), h2 = limb(2);
+  scalar_poly1305::Sum sum = scalar_poly1305::add({h0, 0, 0}, h1 << 44, h1 >> 20, 0);
+  sum = scalar_poly1305::add(sum, 0, h2 << 24, h2 >> 40);
+  const std::uint64_t wrapped = (sum.h2 >> 2) * 5;
+  sum.h2 &= 3;
+  return scalar_poly1305::finish(scalar_poly1305::add(sum, wrapped, 0, 0), key.pad_low, key.pad_high);
 }
 
 // Bits set for the bytes of [0, 64) below `end`.
@@ -67,38 +72,35 @@ class MessageTag {
       : data_(data), length_(length), key_(key) {}
 
   WG_INLINE Tag128 compute() {
-    set_powers();
     const int blocks = poly_blocks(length_);
-    int vectors = (blocks + 7) / 8;
+    const int vectors = (blocks + 7) / 8;
     const int missing = 8 * vectors - blocks;  // zero blocks in front
     const std::uint8_t* p = data_ - 16 * missing;
-    std::int64_t start = 16 * missing;  // the packet begins so far behind p
-    if (vectors > 1) {
-      absorb(load_front(p, start), front_bits(missing));
-      p += 128;
-      start = 0;
-      p = absorb_middle(p, --vectors - 1);
+    set_powers(vectors - 1);
+    if (vectors == 1) {
+      absorb_last(p, missing);
+    } else {
+      p = absorb_first(p, missing, (vectors - 2) % 4 + 1);
+      for (int left = (vectors - 2) / 4; left > 0; --left, p += 4 * 128)
+        absorb<4>(p, load_blocks(p), all(kBlockBit));
+      absorb_last(p, 0);
     }
-    absorb_last(p, start);
-    const Tags tags = finish(sum_of_lanes(h_), all(key_.pad_low), all(key_.pad_high));
-    return {first_lane(tags.low), first_lane(tags.high)};
+    return finish_sum(h_, key_);
   }
 
  private:
-  WG_INLINE static std::uint64_t first_lane(Vec v) {
-    return static_cast<std::uint64_t>(_mm_cvtsi128_si64(_mm512_castsi512_si128(v)));
-  }
-
-  WG_INLINE void set_powers() {
+  // `before_last`: vectors that are multiplied by powers of r^8, of which up to four share a carry.
+  WG_INLINE void set_powers(int before_last) {
     const Multiplier r =
         multiplier(split(all(key_.r_low & kClampLow), all(key_.r_high & kClampHigh), _mm512_setzero_si512()));
     const Multiplier powers = powers_1_to_8(r);
     final_ = permute(_mm512_setr_epi64(7, 3, 6, 2, 5, 1, 4, 0), powers);
-    r8_ = permute(all(7), powers);
-  }
-
-  WG_INLINE static VectorOfBlocks load_front(const std::uint8_t* p, std::int64_t start) {
-    return load_blocks(p, ~bytes_below(start), ~bytes_below(start - 64));
+    power_[0] = permute(all(7), powers);
+    if (before_last >= 2) power_[1] = multiply(power_[0], power_[0]);
+    if (before_last >= 3) {
+      power_[2] = multiply(power_[1], power_[0]);
+      power_[3] = multiply(power_[1], power_[1]);
+    }
   }
 
   // The block bit for lanes that hold a block of the packet.
@@ -108,38 +110,46 @@ class MessageTag {
         _mm512_cmpge_epu64_mask(block_of_lane, all(static_cast<std::uint64_t>(missing))), all(kBlockBit));
   }
 
-  WG_INLINE void absorb(const VectorOfBlocks& blocks, Vec bits) {
-    Product sum = zero_product();
-    multiply_add(sum, add(h_, split(blocks.low, blocks.high, bits)), r8_);
-    h_ = carry(sum);
+  // Count vectors from p on with one carry; the first is given, the others are whole.
+  template <int Count>
+  WG_INLINE void absorb(const std::uint8_t* p, const VectorOfBlocks& first, Vec first_bits) {
+    Product even = zero_product();
+    Product odd = zero_product();
+    for (int i = Count - 1; i > 0; --i) {
+      const VectorOfBlocks blocks = load_blocks(p + 128 * i);
+      multiply_add(i % 2 != 0 ? odd : even, split(blocks.low, blocks.high, all(kBlockBit)),
+                   power_[Count - 1 - i]);
+    }
+    multiply_add(even, add(h_, split(first.low, first.high, first_bits)), power_[Count - 1]);
+    if (Count > 1) add_to(even, odd);
+    h_ = carry(even);
   }
 
-  // Whole vectors between the first and the last: one by one up to a multiple of four, then four per carry.
-  WG_INLINE const std::uint8_t* absorb_middle(const std::uint8_t* p, int vectors) {
-    for (; vectors % 4 != 0; --vectors, p += 128) absorb(load_blocks(p), all(kBlockBit));
-    if (vectors == 0) return p;
-    Multiplier power[4];
-    power[0] = r8_;
-    power[1] = multiply(r8_, r8_);
-    power[2] = multiply(power[1], r8_);
-    power[3] = multiply(power[1], power[1]);
-    for (; vectors > 0; vectors -= 4, p += 512) {
-      Product even = zero_product();
-      Product odd = zero_product();
-      for (int i = 3; i >= 0; --i) {
-        const VectorOfBlocks blocks = load_blocks(p + 128 * i);
-        Limbs m = split(blocks.low, blocks.high, all(kBlockBit));
-        if (i == 0) m = add(m, h_);
-        multiply_add(i % 2 != 0 ? even : odd, m, power[3 - i]);
-      }
-      add_to(even, odd);
-      h_ = carry(even);
+  // The first `count` vectors, so that what is left before the last is a multiple of four.
+  WG_INLINE const std::uint8_t* absorb_first(const std::uint8_t* p, int missing, int count) {
+    const int start = 16 * missing;
+    const VectorOfBlocks first = load_blocks(p, ~bytes_below(start), ~bytes_below(start - 64));
+    const Vec bits = front_bits(missing);
+    switch (count) {
+      case 1:
+        absorb<1>(p, first, bits);
+        break;
+      case 2:
+        absorb<2>(p, first, bits);
+        break;
+      case 3:
+        absorb<3>(p, first, bits);
+        break;
+      default:
+        absorb<4>(p, first, bits);
+        break;
     }
-    return p;
+    return p + 128 * count;
   }
 
   // The last vector: what is left of the payload, and the length block in its last lane.
-  WG_INLINE void absorb_last(const std::uint8_t* p, std::int64_t start) {
+  WG_INLINE void absorb_last(const std::uint8_t* p, int missing) {
+    const std::int64_t start = 16 * missing;
     const std::int64_t end = data_ + length_ - p;
     constexpr __mmask64 kBeforeLengthBlock = ~0ull >> 16;
     VectorOfBlocks blocks =
@@ -147,15 +157,15 @@ class MessageTag {
                     bytes_below(end - 64) & ~bytes_below(start - 64) & kBeforeLengthBlock);
     blocks.high = _mm512_mask_mov_epi64(blocks.high, 0x80, all(length_));
     Product sum = zero_product();
-    multiply_add(sum, add(h_, split(blocks.low, blocks.high, front_bits(static_cast<int>(start / 16)))),
-                 final_);
+    multiply_add(sum, add(h_, split(blocks.low, blocks.high, front_bits(missing))), final_);
     h_ = carry(sum);
   }
 
   const std::uint8_t* data_;
   std::uint64_t length_;
   OneTimeKey key_;
-  Multiplier r8_, final_;
+  Multiplier power_[4];  // r^8, r^16, r^24, r^32
+  Multiplier final_;     // r^8 ... r^1, in lane order
   Limbs h_ = zero_limbs();
 };
 

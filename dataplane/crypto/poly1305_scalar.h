@@ -24,7 +24,6 @@ struct Tag128 {
 
 namespace scalar_poly1305 {
 
-__extension__ using Wide = unsigned __int128;
 using Word = unsigned long long;  // what _addcarry_u64 wants
 
 // h0 + 2^64 h1 + 2^128 h2, partly reduced: h2 below 8.
@@ -32,8 +31,7 @@ struct Sum {
   Word h0, h1, h2;
 };
 
-// A multiplier of up to 2^130, prepared. r is clamped, below 2^124 with r1 a multiple of 4; its square is
-// not, and has a third limb.
+// r, clamped: below 2^124, with r1 a multiple of 4.
 struct Clamped {
   Word r0, r1, r1_times_5_4;
 };
@@ -42,10 +40,6 @@ WG_INLINE Word load64(const std::uint8_t* p) {
   Word value;
   __builtin_memcpy(&value, p, sizeof value);
   return value;
-}
-
-WG_INLINE Wide times(Word a, Word b) {
-  return static_cast<Wide>(a) * b;
 }
 
 WG_INLINE Clamped clamp(const OneTimeKey& key) {
@@ -62,18 +56,46 @@ WG_INLINE Sum add(Sum a, Word low, Word high, Word top) {
   return sum;
 }
 
-// m r. What passes 2^128 comes back as 5/4 r1; m2 r0 + the carry stays below 2^63.
-WG_INLINE Sum multiply(Sum m, const Clamped& r) {
-  const Wide d0 = times(m.h0, r.r0) + times(m.h1, r.r1_times_5_4);
-  const Wide d1 = times(m.h0, r.r1) + times(m.h1, r.r0) + m.h2 * r.r1_times_5_4 + static_cast<Word>(d0 >> 64);
-  const Word d2 = m.h2 * r.r0 + static_cast<Word>(d1 >> 64);
-  // 2^130 = 5: d2 above its two low bits counts 5/4.
-  Sum result = add({static_cast<Word>(d0), static_cast<Word>(d1), 0}, (d2 & ~Word{3}) + (d2 >> 2), 0, d2 & 3);
-  return result;
-}
-
-WG_INLINE Sum absorb(Sum h, const std::uint8_t* block, const Clamped& r) {
-  return multiply(add(h, load64(block), load64(block + 8), 1), r);
+// (h + low + 2^64 high + 2^128) r, the step of every block. What passes 2^128 comes back as 5/4 r1, and what
+// passes 2^130 as 5/4 of itself; h2 stays below 5, so h2 r0 + the carry below 2^63. Assembly because it is
+// one chain of dependent instructions: written as 128-bit arithmetic, g++ 12 takes 24 cycles for a block
+// instead of 18.
+WG_INLINE Sum absorb(Sum h, Word low, Word high, const Clamped& r) {
+  Word a, b, c, d, e, f;
+  asm("add %[low], %[h0]\n\t"
+      "adc %[high], %[h1]\n\t"
+      "adc $1, %[h2]\n\t"
+      "mov %[h0], %%rdx\n\t"
+      "mulx %[r0], %[a], %[b]\n\t"  // b:a = h0 r0
+      "mulx %[r1], %[e], %[f]\n\t"  // f:e = h0 r1
+      "mov %[h1], %%rdx\n\t"
+      "mulx %[s1], %[h0], %[h1]\n\t"  // h1 5/4 r1
+      "mulx %[r0], %[c], %[d]\n\t"    // h1 r0
+      "mov %[h2], %%rdx\n\t"
+      "imul %[s1], %[h2]\n\t"
+      "imul %[r0], %%rdx\n\t"
+      "add %[h0], %[a]\n\t"
+      "adc %[h1], %[b]\n\t"
+      "add %[c], %[e]\n\t"
+      "adc %[d], %[f]\n\t"
+      "add %[h2], %[e]\n\t"
+      "adc %%rdx, %[f]\n\t"
+      "add %[b], %[e]\n\t"
+      "adc $0, %[f]\n\t"  // result: f:e:a, f to be wrapped above its two low bits
+      "mov %[f], %[h2]\n\t"
+      "mov %[f], %[b]\n\t"
+      "and $3, %[h2]\n\t"
+      "shr $2, %[f]\n\t"
+      "and $-4, %[b]\n\t"
+      "add %[f], %[b]\n\t"
+      "add %[b], %[a]\n\t"
+      "adc $0, %[e]\n\t"
+      "adc $0, %[h2]\n\t"
+      : [h0] "+&r"(h.h0), [h1] "+&r"(h.h1), [h2] "+&r"(h.h2), [a] "=&r"(a), [b] "=&r"(b), [c] "=&r"(c),
+        [d] "=&r"(d), [e] "=&r"(e), [f] "=&r"(f)
+      : [low] "rme"(low), [high] "rme"(high), [r0] "m"(r.r0), [r1] "m"(r.r1), [s1] "m"(r.r1_times_5_4)
+      : "rdx", "cc");
+  return {a, e, h.h2};
 }
 
 // h mod 2^130 - 5, plus the pad.
@@ -97,14 +119,11 @@ WG_INLINE Tag128 tag(const std::uint8_t* data, std::uint64_t length, const OneTi
   const Clamped r = clamp(key);
   Sum h = {0, 0, 0};
   const std::uint8_t* const end = data + length / 16 * 16;
-  for (; data != end; data += 16) h = absorb(h, data, r);
+  for (; data != end; data += 16) h = absorb(h, load64(data), load64(data + 8), r);
   if (const std::uint64_t bits = length % 16 * 8; bits != 0) {
-    const Word low = load64(data) & low_bits(bits);
-    const Word high = load64(data + 8) & low_bits(bits > 64 ? bits - 64 : 0);
-    h = multiply(add(h, low, high, 1), r);
+    h = absorb(h, load64(data) & low_bits(bits), load64(data + 8) & low_bits(bits > 64 ? bits - 64 : 0), r);
   }
-  h = multiply(add(h, 0, length, 1), r);
-  return finish(h, key.pad_low, key.pad_high);
+  return finish(absorb(h, 0, length, r), key.pad_low, key.pad_high);
 }
 
 }  // namespace scalar_poly1305
