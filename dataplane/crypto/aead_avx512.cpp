@@ -52,7 +52,6 @@ struct Work {
   ChachaWork chacha;
   TagColumns tags;
   alignas(64) std::uint8_t keystream[kSmallBlocks][kBlock];  // small batches
-  RowSets sets;                                              // small batches
   int first_block[kSmallBatch];  // small batches: packet -> its block 0 in keystream; the kept blocks follow
 };
 
@@ -297,9 +296,13 @@ void list_small(Work& work, bool keep_all) {
 
 void small_keystream(Work& work) {
   const LaneList& lanes = work.chacha.lanes;
-  if (lanes.size <= kMaxRowBlocks) return keystream_of_rows(work.sets, work.batch, lanes, work.keystream[0]);
+  if (lanes.size <= kMaxRowBlocks && work.batch.count == 1 && work.chacha.groups.size == 0) {
+    return consecutive_keystream(work.keystream[0], work.batch, lanes.size);
+  }
+  if (lanes.size <= kMaxRowBlocks) return keystream_of_rows(work.keystream[0], work.batch, lanes);
 
   GroupPair& state = work.chacha.state[0];
+  set_constant_rows(state);
   for (int g = 0; g < 2; ++g) build_listed(state.group[g], work.batch, lanes, kLanes * g);
   rounds_of_two_groups(&state, &work.chacha.keystream[0]);
   for (int g = 0; g < 2; ++g) {
@@ -356,7 +359,6 @@ void small_xor(Work& work, bool keep_all) {
 void wipe_small(Work& work) {
   const int blocks = (work.chacha.lanes.size + 1) / 2 * 2;
   wipe(work.keystream, static_cast<std::size_t>(blocks) * kBlock);
-  if (blocks <= kMaxRowBlocks) wipe(&work.sets, static_cast<std::size_t>(blocks) * kBlock);
   if (blocks > kMaxRowBlocks || work.chacha.groups.size != 0) wipe_keystream(work.chacha);
 }
 
@@ -401,14 +403,8 @@ void seal_part(Work& work, AeadOp* ops, int count) {
   seal_batch(work, ops, count);
 }
 
-Work& begin(AeadScratch& scratch) {
-  Work& work = scratch.as<Work>();
-  for (GroupPair& pair : work.chacha.state) set_constant_rows(pair);
-  return work;
-}
-
 void seal(AeadScratch& scratch, std::span<AeadOp> ops) noexcept {
-  Work& work = begin(scratch);
+  Work& work = scratch.as<Work>();
   AeadOp* op = ops.data();
   for (std::size_t left = ops.size(); left > 0;) {
     const std::size_t count = left < kBatchSize ? left : kBatchSize;
@@ -419,7 +415,7 @@ void seal(AeadScratch& scratch, std::span<AeadOp> ops) noexcept {
 }
 
 std::size_t open(AeadScratch& scratch, std::span<AeadOp> ops) noexcept {
-  Work& work = begin(scratch);
+  Work& work = scratch.as<Work>();
   AeadOp* op = ops.data();
   std::size_t authentic = 0;
   for (std::size_t left = ops.size(); left > 0;) {

@@ -261,6 +261,8 @@ WG_INLINE void use(const Rows& keystream, ChachaWork& work, const Batch& batch, 
 // Groups begin .. end - 1 of the list, in pairs. The keystream of a pair is used after the rounds of the next
 // pair have been issued, so its transpositions fill the gaps where those rounds drain.
 [[gnu::noinline]] inline void run_groups(ChachaWork& work, const Batch& batch, int begin, int end) {
+  if (begin == end) return;
+  for (GroupPair& pair : work.state) set_constant_rows(pair);
   const Group* group = work.groups.group;
   int slot = 0;
   int pending = 0;  // groups whose keystream in the other slot is not used yet

@@ -27,10 +27,9 @@ namespace wg::crypto::avx512 {
 constexpr int kMaxSets = 8;
 constexpr int kMaxRowBlocks = 24;
 
-// Rows of all sets, wide sets first: 4 rows of 64 bytes each, then 4 rows of 32 bytes each per narrow set.
-struct alignas(64) RowSets {
-  std::uint8_t row[kMaxRowBlocks * kBlock];
-};
+// The rows of all sets, wide sets first, take exactly the place of their blocks: 4 rows of 64 bytes for 4
+// blocks, 4 of 32 bytes for 2. State, keystream in rows and keystream in blocks follow each other in the same
+// memory.
 
 struct SetCounts {
   int wide, narrow;
@@ -76,77 +75,105 @@ WG_INLINE __m256i load_half(const std::uint8_t* address) {
   return _mm256_load_si256(reinterpret_cast<const __m256i*>(address));
 }
 
-WG_INLINE void build_sets(RowSets& sets, SetCounts counts, const Batch& batch, const LaneList& lanes) {
-  std::uint8_t* at = sets.row;
+WG_INLINE void build_sets(std::uint8_t* at, SetCounts counts, const Batch& batch, const LaneList& lanes) {
   int lane = 0;
-  for (int i = 0; i < counts.wide; ++i, at += 4 * 64, lane += 4) {
+  for (int i = 0; i < counts.wide; ++i, at += 4 * kBlock, lane += 4) {
     const BlockRows b0 = rows_of_block(batch, lanes, lane), b1 = rows_of_block(batch, lanes, lane + 1);
     const BlockRows b2 = rows_of_block(batch, lanes, lane + 2), b3 = rows_of_block(batch, lanes, lane + 3);
     for (int r = 0; r < 4; ++r)
       store(at + 64 * r, join(join(b0.row[r], b1.row[r]), join(b2.row[r], b3.row[r])));
   }
-  for (int i = 0; i < counts.narrow; ++i, at += 4 * 32, lane += 2) {
+  for (int i = 0; i < counts.narrow; ++i, at += 2 * kBlock, lane += 2) {
     const BlockRows b0 = rows_of_block(batch, lanes, lane), b1 = rows_of_block(batch, lanes, lane + 1);
     for (int r = 0; r < 4; ++r) store_half(at + 32 * r, join(b0.row[r], b1.row[r]));
   }
 }
 
+// The same for blocks 0, 1, 2 ... of packet 0.
+WG_INLINE void build_consecutive_sets(std::uint8_t* at, SetCounts counts, const Batch& batch) {
+  const std::uint64_t counter = batch.counter_low[0] | std::uint64_t{batch.counter_high[0]} << 32;
+  const Vec a = _mm512_broadcast_i32x4(constant_quarter());
+  const Vec b = _mm512_broadcast_i32x4(load_quarter(batch.key[0]));
+  const Vec c = _mm512_broadcast_i32x4(load_quarter(batch.key[0] + 16));
+  Vec d = _mm512_broadcast_i32x4(_mm_set_epi64x(static_cast<long long>(counter), 0));
+  d = _mm512_add_epi32(d, _mm512_setr_epi32(0, 0, 0, 0, 1, 0, 0, 0, 2, 0, 0, 0, 3, 0, 0, 0));
+  for (int i = 0; i < counts.wide; ++i, at += 4 * kBlock) {
+    store(at, a);
+    store(at + 64, b);
+    store(at + 128, c);
+    store(at + 192, d);
+    d = _mm512_add_epi32(d, _mm512_setr_epi32(4, 0, 0, 0, 4, 0, 0, 0, 4, 0, 0, 0, 4, 0, 0, 0));
+  }
+  for (int i = 0; i < counts.narrow; ++i, at += 2 * kBlock) {
+    store_half(at, _mm512_castsi512_si256(a));
+    store_half(at + 32, _mm512_castsi512_si256(b));
+    store_half(at + 64, _mm512_castsi512_si256(c));
+    store_half(at + 96, _mm512_castsi512_si256(d));
+    d = _mm512_add_epi32(d, _mm512_setr_epi32(2, 0, 0, 0, 2, 0, 0, 0, 2, 0, 0, 0, 2, 0, 0, 0));
+  }
+}
+
 // Rows of keystream to blocks of keystream.
-WG_INLINE void store_blocks(const RowSets& sets, SetCounts counts, std::uint8_t* blocks) {
-  const std::uint8_t* at = sets.row;
-  for (int i = 0; i < counts.wide; ++i, at += 4 * 64, blocks += 4 * kBlock) {
+WG_INLINE void rows_to_blocks(std::uint8_t* at, SetCounts counts) {
+  for (int i = 0; i < counts.wide; ++i, at += 4 * kBlock) {
     const Vec a = load(at), b = load(at + 64), c = load(at + 128), d = load(at + 192);
     const Vec ab_low = _mm512_shuffle_i64x2(a, b, 0x44), ab_high = _mm512_shuffle_i64x2(a, b, 0xee);
     const Vec cd_low = _mm512_shuffle_i64x2(c, d, 0x44), cd_high = _mm512_shuffle_i64x2(c, d, 0xee);
-    store(blocks, _mm512_shuffle_i64x2(ab_low, cd_low, 0x88));
-    store(blocks + kBlock, _mm512_shuffle_i64x2(ab_low, cd_low, 0xdd));
-    store(blocks + 2 * kBlock, _mm512_shuffle_i64x2(ab_high, cd_high, 0x88));
-    store(blocks + 3 * kBlock, _mm512_shuffle_i64x2(ab_high, cd_high, 0xdd));
+    store(at, _mm512_shuffle_i64x2(ab_low, cd_low, 0x88));
+    store(at + kBlock, _mm512_shuffle_i64x2(ab_low, cd_low, 0xdd));
+    store(at + 2 * kBlock, _mm512_shuffle_i64x2(ab_high, cd_high, 0x88));
+    store(at + 3 * kBlock, _mm512_shuffle_i64x2(ab_high, cd_high, 0xdd));
   }
-  for (int i = 0; i < counts.narrow; ++i, at += 4 * 32, blocks += 2 * kBlock) {
+  for (int i = 0; i < counts.narrow; ++i, at += 2 * kBlock) {
     const __m256i a = load_half(at), b = load_half(at + 32), c = load_half(at + 64), d = load_half(at + 96);
-    store(blocks, join(_mm256_permute2x128_si256(a, b, 0x20), _mm256_permute2x128_si256(c, d, 0x20)));
-    store(blocks + kBlock,
-          join(_mm256_permute2x128_si256(a, b, 0x31), _mm256_permute2x128_si256(c, d, 0x31)));
+    store(at, join(_mm256_permute2x128_si256(a, b, 0x20), _mm256_permute2x128_si256(c, d, 0x20)));
+    store(at + kBlock, join(_mm256_permute2x128_si256(a, b, 0x31), _mm256_permute2x128_si256(c, d, 0x31)));
   }
 }
 
-WG_INLINE void run_rounds(RowSets& sets, SetCounts counts) {
+WG_INLINE void run_rounds(std::uint8_t* sets, SetCounts counts) {
   switch (2 * counts.wide + counts.narrow) {
     case 1:
-      return rounds_of_rows_0_1(&sets);
+      return rounds_of_rows_0_1(sets);
     case 2:
-      return rounds_of_rows_0_2(&sets);
+      return rounds_of_rows_0_2(sets);
     case 3:
-      return rounds_of_rows_0_3(&sets);
+      return rounds_of_rows_0_3(sets);
     case 4:
-      return rounds_of_rows_0_4(&sets);
+      return rounds_of_rows_0_4(sets);
     case 5:
-      return rounds_of_rows_0_5(&sets);
+      return rounds_of_rows_0_5(sets);
     case 6:
-      return rounds_of_rows_0_6(&sets);
+      return rounds_of_rows_0_6(sets);
     case 7:
-      return rounds_of_rows_0_7(&sets);
+      return rounds_of_rows_0_7(sets);
     case 8:
-      return rounds_of_rows_0_8(&sets);
+      return rounds_of_rows_0_8(sets);
     case 9:
-      return rounds_of_rows_1_7(&sets);
+      return rounds_of_rows_1_7(sets);
     case 10:
-      return rounds_of_rows_2_6(&sets);
+      return rounds_of_rows_2_6(sets);
     case 11:
-      return rounds_of_rows_3_5(&sets);
+      return rounds_of_rows_3_5(sets);
     default:
-      return rounds_of_rows_4_4(&sets);
+      return rounds_of_rows_4_4(sets);
   }
 }
 
-// Keystream of the listed lanes, up to 24, as blocks.
-WG_INLINE void keystream_of_rows(RowSets& sets, const Batch& batch, const LaneList& lanes,
-                                 std::uint8_t* blocks) {
+// Keystream of the listed lanes, up to 24, as blocks. `blocks` has room for a whole last set.
+WG_INLINE void keystream_of_rows(std::uint8_t* blocks, const Batch& batch, const LaneList& lanes) {
   const SetCounts counts = sets_for(lanes.size);
-  build_sets(sets, counts, batch, lanes);
-  run_rounds(sets, counts);
-  store_blocks(sets, counts, blocks);
+  build_sets(blocks, counts, batch, lanes);
+  run_rounds(blocks, counts);
+  rows_to_blocks(blocks, counts);
+}
+
+// Keystream of blocks 0 .. count - 1 of packet 0, up to 24.
+WG_INLINE void consecutive_keystream(std::uint8_t* blocks, const Batch& batch, int count) {
+  const SetCounts counts = sets_for(count);
+  build_consecutive_sets(blocks, counts, batch);
+  run_rounds(blocks, counts);
+  rows_to_blocks(blocks, counts);
 }
 
 }  // namespace wg::crypto::avx512
