@@ -45,6 +45,15 @@ bool is_label(std::string_view label) {
          std::all_of(label.begin(), label.end(), allowed);
 }
 
+/// The name of a Linux interface.
+bool is_zone(std::string_view zone) {
+  const auto allowed = [](char c) {
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+           std::string_view("_=+.-").find(c) != std::string_view::npos;
+  };
+  return !zone.empty() && zone.size() <= 15 && std::all_of(zone.begin(), zone.end(), allowed);
+}
+
 bool is_host_name(std::string_view name) {
   if (name.ends_with('.')) name.remove_suffix(1);
   if (name.empty() || name.size() > kMaxHostName) return false;
@@ -70,7 +79,7 @@ bool read_bracketed(std::string_view text, Endpoint& endpoint) {
   if (!address || address->is_v4()) return false;
   if (percent != std::string_view::npos) {
     endpoint.zone = text.substr(percent + 1);
-    if (endpoint.zone.empty() || endpoint.zone.size() > 15) return false;
+    if (!is_zone(endpoint.zone)) return false;
   }
   endpoint.host = *address;
   return true;

@@ -7,7 +7,7 @@
 #include "config/emit.h"
 #include "config/read_file.h"
 #include "config/scalars.h"
-#include "config/validate.h"
+#include "config/yaml_tree.h"
 
 namespace wg::config {
 namespace {
@@ -111,7 +111,8 @@ class Importer {
     const auto name = trim(comment.substr(equals + 1));
     const bool printable_name = std::all_of(
         name.begin(), name.end(), [](char c) { return static_cast<unsigned char>(c) >= 0x20 && c != 0x7f; });
-    if ((word == "name" || word == "friendly_name") && !name.empty() && name.size() <= 64 && printable_name)
+    if ((word == "name" || word == "friendly_name") && !name.empty() && name.size() <= 64 && printable_name &&
+        is_yaml_text(name))
       peers_.back().name = name;
   }
 

@@ -76,6 +76,10 @@ std::uint32_t one_based(int zero_based) {
 
 }  // namespace
 
+bool is_yaml_text(std::string_view text) {
+  return check_characters(text).empty();
+}
+
 /// Turns events into nodes. Throws YAML::Exception for what the tree does not admit.
 class TreeBuilder : public YAML::EventHandler {
  public:

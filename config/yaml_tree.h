@@ -32,6 +32,9 @@ struct Node {
   std::string_view text;        ///< of a scalar, in the tree's arena
 };
 
+/// UTF-8 without control characters other than tab and line ends: what a YAML text may hold.
+bool is_yaml_text(std::string_view text);
+
 class YamlTree {
  public:
   /// At most this many nodes after all aliases are written out.

@@ -114,6 +114,16 @@ TEST(Import, the_later_peer_gets_a_doubled_prefix) {
             "wg(8)\n");
 }
 
+/// Found by the fuzzer: the name would have made a YAML file that cannot be read.
+TEST(Import, leaves_out_a_name_that_is_not_utf8) {
+  const auto imported = import_wg_quick(
+      "[Interface]\nPrivateKey = AQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQE=\n[Peer]\n# Name = ali\343e\n"
+      "PublicKey = AgICAgICAgICAgICAgICAgICAgICAgICAgICAgICAgI=\n",
+      "wg0.conf");
+  ASSERT_TRUE(imported.interface);
+  EXPECT_EQ(imported.interface->peers.at(0).name, "");
+}
+
 TEST(Import, needs_a_private_key) {
   EXPECT_EQ(to_string(import_wg_quick("", "wg0.conf").problems),
             "wg0.conf: no PrivateKey in an [Interface] section\n");
