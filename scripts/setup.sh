@@ -1,0 +1,29 @@
+#!/usr/bin/env bash
+# Installs every package that building, testing and the demo need, by name, from the distribution (Debian 12 or
+set -euo pipefail
+
+build=(g++ cmake ninja-build pkg-config ccache python3 git
+  libdpdk-dev libsodium-dev libyaml-cpp-dev libspdlog-dev libfmt-dev libb2-dev libmnl-dev libcli11-dev
+  nlohmann-json3-dev prometheus-cpp-dev libsystemd-dev libcap-dev)
+test_=(libgtest-dev libgmock-dev libbenchmark-dev libipsec-mb-dev libssl-dev clang-14 libclang-rt-14-dev
+  clang-format-14 valgrind)
+lab=(wireguard-tools wireguard-go iproute2 iputils-ping iperf3 ethtool tcpdump procps util-linux curl)
+vm=(qemu-system-x86 busybox-static cpio kmod xz-utils zstd)
+
+wanted=("${build[@]}" "${test_[@]}" "${lab[@]}" "${vm[@]}")
+
+missing=()
+for package in "${wanted[@]}"; do
+  dpkg-query -W -f='${Status}' "$package" 2>/dev/null | grep -q 'install ok installed' || missing+=("$package")
+done
+[ ${#missing[@]} -eq 0 ] && exit 0
+
+if [ "$(id -u)" != 0 ]; then
+  echo "setup: root is needed to install: ${missing[*]}" >&2
+  exit 1
+fi
+echo "setup: installing ${missing[*]}"
+export DEBIAN_FRONTEND=noninteractive
+apt-get update -qq
+# Without recommendations: `dpdk` would otherwise pull in a kernel image.
+apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
