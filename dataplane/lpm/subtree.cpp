@@ -11,6 +11,8 @@ namespace {
 template <typename Bits>
 constexpr std::size_t kMergeBelow = Layout<Bits>::kBlockPrefixes / 2;
 
+constexpr std::size_t kGenerousUpTo = 2048;
+
 template <typename Bits>
 Word branch_word(const Branch<Bits>* branch) noexcept {
   return reinterpret_cast<Word>(branch) | kBranchTag;
@@ -45,13 +47,14 @@ bool same_prefix(const Local<Bits>& local, const Prefix<Bits>& prefix) noexcept 
 
 // ---- Making nodes
 
-// A branch costs 2 KB but one step per byte: worth it for many prefixes, or some that end in it.
+// A branch costs 2 KB but one step per byte: worth it for many prefixes, or some that end in it, of which one
+// is enough in a table so small that all its branches fit in a few MB.
 template <typename Bits>
 Word Table<Bits>::build(Prefixes<Bits> sorted, unsigned floor, Value fallback) {
   const auto ends_near = [floor](const Prefix<Bits>& prefix) { return prefix.length <= floor + 8; };
-  const bool many = sorted.size() > Layout<Bits>::kBlockPrefixes;
-  const bool branch = many || (floor != 0 && std::count_if(sorted.begin(), sorted.end(), ends_near) >
-                                                 Layout<Bits>::kBlockLocals);
+  const auto near = std::count_if(sorted.begin(), sorted.end(), ends_near);
+  const auto few = sizeof(Bits) == 4 && size_ <= kGenerousUpTo ? 0 : Layout<Bits>::kBlockLocals;
+  const bool branch = sorted.size() > Layout<Bits>::kBlockPrefixes || (floor != 0 && near > few);
   return branch ? make_branch(sorted, floor, fallback) : make_block(sorted, floor, fallback);
 }
 
@@ -161,7 +164,7 @@ void Table<Bits>::cover_branch_slots(Branch<Bits>* branch, unsigned first, unsig
 
 template <typename Bits>
 Word Table<Bits>::insert_below(Word word, unsigned floor, const Prefix<Bits>& prefix) {
-  if (is_leaf(word)) return make_block({&prefix, 1}, floor, leaf_value(word));
+  if (is_leaf(word)) return build({&prefix, 1}, floor, leaf_value(word));
   if (!is_branch(word)) return insert_in_block(word, floor, prefix);
   const auto* branch = branch_of<Bits>(word);
   const bool inside =
@@ -268,6 +271,7 @@ Word Table<Bits>::shrink_branch(Branch<Bits>* branch, unsigned floor) {
     collect(branch_word(branch), scratch_);
     std::sort(scratch_.begin(), scratch_.end());
     discard_subtree(branch_word(branch));
+    if (scratch_.empty()) return leaf_word(fallback);
     return make_block(scratch_, floor, fallback);
   }
   const auto is_child = [](Word word) { return !is_leaf(word); };
