@@ -1,12 +1,17 @@
 #include "control/api/metrics.h"
 
+#include <netdb.h>
 #include <prometheus/collectable.h>
 #include <prometheus/exposer.h>
 #include <prometheus/metric_family.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
+#include <atomic>
 #include <condition_variable>
 #include <mutex>
 #include <stdexcept>
+#include <thread>
 
 namespace wg::control {
 MetricsSnapshot take_metrics_snapshot(Operations& operations, bool per_peer) {
@@ -98,8 +103,29 @@ class MetricsServer::Scrapes final : public prometheus::Collectable,
   bool ended_ = false;
 };
 
+namespace {
+
+// Connects to the address part of `listen` ("192.0.2.1:9586", "[::1]:0") at `port`, without waiting.
+void knock(const std::string& listen, int port) {
+  auto host = listen.substr(0, listen.rfind(':'));
+  if (host.starts_with('[') && host.ends_with(']')) host = host.substr(1, host.size() - 2);
+  addrinfo hints{};
+  hints.ai_flags = AI_NUMERICHOST | AI_NUMERICSERV;
+  hints.ai_socktype = SOCK_STREAM;
+  addrinfo* address = nullptr;
+  if (getaddrinfo(host.c_str(), std::to_string(port).c_str(), &hints, &address) != 0) return;
+  const int fd = socket(address->ai_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+  if (fd >= 0) {
+    [[maybe_unused]] const int result = connect(fd, address->ai_addr, address->ai_addrlen);
+    close(fd);
+  }
+  freeaddrinfo(address);
+}
+
+}  // namespace
+
 MetricsServer::MetricsServer(EventLoop& loop, Operations& operations, MetricsOptions options)
-    : scrapes_(std::make_shared<Scrapes>(loop, operations, options)) {
+    : listen_(options.listen), scrapes_(std::make_shared<Scrapes>(loop, operations, options)) {
   try {
     exposer_ = std::make_unique<prometheus::Exposer>(options.listen, 1);
   } catch (const std::exception& error) {
@@ -108,9 +134,21 @@ MetricsServer::MetricsServer(EventLoop& loop, Operations& operations, MetricsOpt
   exposer_->RegisterCollectable(scrapes_);
 }
 
+// The exposer's accepting thread looks for its end every two seconds, or when somebody connects. So connect,
+// until it has gone: a stop must not take two seconds, and a new server may want the same port at once.
 MetricsServer::~MetricsServer() {
+  const auto listening = exposer_->GetListeningPorts();
   scrapes_->end();
-  exposer_.reset();  // joins its threads
+  std::atomic<bool> gone{false};
+  std::thread ending([&] {
+    exposer_.reset();  // joins its threads
+    gone = true;
+  });
+  while (!gone && !listening.empty()) {
+    knock(listen_, listening.front());
+    std::this_thread::sleep_for(std::chrono::milliseconds{5});
+  }
+  ending.join();
 }
 
 std::uint16_t MetricsServer::port() const {

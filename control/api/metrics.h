@@ -57,6 +57,7 @@ class MetricsServer {
 
  private:
   class Scrapes;
+  std::string listen_;
   std::shared_ptr<Scrapes> scrapes_;
   std::unique_ptr<prometheus::Exposer> exposer_;
 };

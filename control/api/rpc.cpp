@@ -60,7 +60,7 @@ class RpcServer::Client final : public Stream {
  private:
   void on_bytes(std::string_view& bytes) override;
   bool on_end() override {
-    ended_ = true;
+    input_ended_ = true;
     return in_flight_ == 0;
   }
   bool mid_request() const override { return !line_.empty(); }
@@ -85,7 +85,7 @@ class RpcServer::Client final : public Stream {
   const RpcCaller caller_;
   std::string line_;  // an unfinished request
   bool subscribed_ = false;
-  bool ended_ = false;
+  bool input_ended_ = false;
   std::string only_interface_;  // of the subscription; empty: all
   std::uint64_t lost_events_ = 0;
   unsigned in_flight_ = 0;
@@ -187,7 +187,7 @@ RpcAnswer RpcServer::Client::answer_to(const Json& id) {
 
 void RpcServer::Client::answered() {
   --in_flight_;
-  if (ended_ && in_flight_ == 0) close_after_output();
+  if (input_ended_ && in_flight_ == 0) close_after_output();
 }
 
 // ---------------------------------------------------------------- the server

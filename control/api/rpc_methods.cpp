@@ -3,7 +3,7 @@
 #include <array>
 #include <memory>
 
-#include "config/parse.h"
+#include "config/export.h"
 #include "control/api/explain.h"
 #include "control/api/peer_list.h"
 
@@ -164,6 +164,51 @@ void interface_create(Operations& operations, Json& params, const RpcAnswer& ans
   answer_outcome(operations.interface_create(name, interface), answer);
 }
 
+// {"text":"…"} of a file full of keys: rendered into the stream's own (wiped) buffer and nowhere else.
+class SecretTextWriter {
+ public:
+  explicit SecretTextWriter(std::string text) : text_(std::move(text)) {}
+  ~SecretTextWriter() { config::wipe(text_); }
+  SecretTextWriter(const SecretTextWriter&) = delete;
+  SecretTextWriter& operator=(const SecretTextWriter&) = delete;
+
+  bool write(std::string& out, std::size_t target) {
+    if (next_ == 0) out += "{\"text\":\"";
+    while (next_ < text_.size()) {
+      if (out.size() >= target) return true;
+      append(out, text_[next_++]);
+    }
+    out += "\"}";
+    return false;
+  }
+
+ private:
+  static void append(std::string& out, char c) {
+    constexpr std::string_view kDigits = "0123456789abcdef";
+    const auto byte = static_cast<unsigned char>(c);
+    if (byte < 0x20) {
+      out.append("\\u00").append(1, kDigits[byte >> 4]).append(1, kDigits[byte & 15]);
+    } else {
+      if (c == '"' || c == '\\') out += '\\';
+      out += c;
+    }
+  }
+
+  std::string text_;
+  std::size_t next_ = 0;
+};
+
+void interface_export(Operations& operations, Json& params, const RpcAnswer& answer) {
+  const auto name = text(params, "name");
+  const auto format = param<std::string>(params, "format", "setconf");
+  if (format != "setconf" && format != "wg-quick") return bad_params(answer, "format is setconf or wg-quick");
+  const auto interface = operations.interface_config(name);
+  if (!interface) return answer.error("not_found", "no interface " + name);
+  const auto writer = std::make_shared<SecretTextWriter>(config::export_wg(
+      *interface, format == "setconf" ? config::ExportFormat::kSetconf : config::ExportFormat::kWgQuick));
+  answer.stream([writer](std::string& out, std::size_t target) { return writer->write(out, target); });
+}
+
 void interface_up(Operations& operations, Json& params, const RpcAnswer& answer) {
   answer_outcome(operations.interface_up(text(params, "name")), answer);
 }
@@ -191,7 +236,7 @@ void stop(Operations& operations, Json&, const RpcAnswer& answer) {
 
 constexpr auto kRead = RpcRole::kRead;
 constexpr auto kAdmin = RpcRole::kAdmin;
-constexpr std::array<RpcMethod, 17> kMethods{{
+constexpr std::array<RpcMethod, 18> kMethods{{
     {"show.gateway", kRead, false, show_gateway},
     {"show.interfaces", kRead, false, show_interfaces},
     {"show.peers", kRead, false, show_peers},
@@ -203,6 +248,7 @@ constexpr std::array<RpcMethod, 17> kMethods{{
     {"diff", kAdmin, false, diff},
     {"reload", kAdmin, true, reload},
     {"save", kAdmin, true, save},
+    {"interface.export", kAdmin, false, interface_export},
     {"interface.create", kAdmin, true, interface_create},
     {"interface.up", kAdmin, true, interface_up},
     {"interface.down", kAdmin, true, interface_down},

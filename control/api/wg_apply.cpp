@@ -1,6 +1,6 @@
 // apply(): a set of the wg protocol upon an interface as a value.
 #include <algorithm>
-#include <map>
+#include <cstring>
 #include <unordered_map>
 #include <unordered_set>
 
@@ -14,6 +14,22 @@ using config::Key;
 using config::Peer;
 using config::Prefix;
 using Verb = AllowedIpChange::Verb;
+
+// All 32 bytes, so that keys somebody made up in order do not meet in one bucket and stall the control
+// thread.
+struct KeyHash {
+  std::size_t operator()(const Key& key) const noexcept {
+    std::size_t hash = 0;
+    for (std::size_t i = 0; i < key.bytes.size(); i += sizeof hash) {
+      std::size_t word = 0;
+      std::memcpy(&word, key.bytes.data() + i, sizeof word);
+      hash = (hash ^ word) * 0x9e3779b97f4a7c15ULL;
+      hash ^= hash >> 29;
+    }
+    return hash;
+  }
+};
+using KeySet = std::unordered_set<Key, KeyHash>;
 
 struct PrefixHash {
   std::size_t operator()(const Prefix& prefix) const noexcept {
@@ -185,7 +201,7 @@ class Application {
 
   Interface& interface_;
   std::optional<Key> own_key_;
-  std::unordered_map<Key, std::size_t> slots_;
+  std::unordered_map<Key, std::size_t, KeyHash> slots_;
   std::vector<bool> gone_;
   std::vector<bool> disabled_;  // was disabled when the set began
   std::unordered_map<Prefix, std::size_t, PrefixHash> holder_;
@@ -193,7 +209,7 @@ class Application {
   std::unordered_set<std::size_t> lost_some_;
   std::unordered_map<std::size_t, std::optional<config::SecretKey>>
       before_;  // preshared keys of revived slots
-  std::unordered_set<Key> removed_, reborn_, endpoint_named_;
+  KeySet removed_, reborn_, endpoint_named_;
 };
 
 }  // namespace

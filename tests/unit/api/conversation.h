@@ -54,7 +54,7 @@ class Conversation {
 
   /// Turns the loop until nothing more comes for a moment; what has been heard since the last call.
   std::string hear() {
-    for (int quiet = 0; quiet < 3;) {
+    for (int quiet = 0; quiet < 12;) {
       turn();
       quiet = take() ? 0 : quiet + 1;
     }

@@ -1,0 +1,89 @@
+#include "control/cli/call.h"
+
+#include <poll.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <array>
+#include <cerrno>
+#include <cstring>
+
+#include "control/api/rpc.h"
+#include "control/api/unix_socket.h"
+
+namespace wg::control::cli {
+namespace {
+
+[[noreturn]] void not_running(const std::string& socket) {
+  throw CommandFailed(kNotRunning, "linegate is not running (no answer on " + socket + ")");
+}
+
+[[noreturn]] void refused(const Json& error) {
+  const auto code = error.value("code", "");
+  const bool usage = code == "bad_params" || code == "invalid";
+  throw CommandFailed(usage ? kBadUsage : kFailed, error.value("message", code));
+}
+
+}  // namespace
+
+Gateway::Gateway(const std::string& socket, Access access) : socket_(socket), fd_(connect_unix(socket)) {
+  if (fd_ < 0 && access == Access::kAny && errno == EACCES) fd_ = connect_unix(read_socket_beside(socket));
+  if (fd_ >= 0) return;
+  if (errno != EACCES) not_running(socket);
+  throw CommandFailed(kFailed, "permission denied on " + socket + ": be root or in the socket's group");
+}
+
+Gateway::~Gateway() {
+  close(fd_);
+}
+
+void Gateway::send(std::string text) {
+  std::string_view rest = text;
+  while (!rest.empty()) {
+    const auto sent = ::send(fd_, rest.data(), rest.size(), MSG_NOSIGNAL);
+    if (sent < 0 && errno == EINTR) continue;
+    if (sent <= 0) not_running(socket_);
+    rest.remove_prefix(static_cast<std::size_t>(sent));
+  }
+  config::wipe(text);
+}
+
+std::string Gateway::line(std::chrono::milliseconds patience) {
+  std::size_t searched = 0;
+  for (;;) {
+    if (const auto newline = received_.find('\n', searched); newline != std::string::npos) {
+      std::string first = received_.substr(0, newline);
+      received_.erase(0, newline + 1);
+      return first;
+    }
+    searched = received_.size();
+    pollfd readable{fd_, POLLIN, 0};
+    if (poll(&readable, 1, static_cast<int>(patience.count())) == 0) not_running(socket_);
+    std::array<char, 65536> buffer;
+    const auto got = recv(fd_, buffer.data(), buffer.size(), 0);
+    if (got < 0 && errno == EINTR) continue;
+    if (got <= 0) return {};
+    received_.append(buffer.data(), static_cast<std::size_t>(got));
+  }
+}
+
+Json Gateway::call(const std::string& method, const Json& params, std::chrono::milliseconds patience) {
+  send(dump({{"version", kRpcVersion}, {"id", 1}, {"method", method}, {"params", params}}) + "\n");
+  const auto text = line(patience);
+  if (text.empty()) not_running(socket_);
+  Json answer = Json::parse(text, nullptr, false);
+  if (!answer.is_object()) throw CommandFailed(kFailed, "no sensible answer on " + socket_);
+  if (answer.contains("error")) refused(answer["error"]);
+  return std::move(answer["result"]);
+}
+
+void Gateway::listen(const Json& params, const std::function<bool(const Json& event)>& take) {
+  call("subscribe", params);
+  for (;;) {
+    const auto text = line(std::chrono::milliseconds{-1});
+    const Json message = Json::parse(text, nullptr, false);
+    if (text.empty() || (message.is_object() && message.contains("event") && !take(message["event"]))) return;
+  }
+}
+
+}  // namespace wg::control::cli

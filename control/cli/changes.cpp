@@ -1,0 +1,96 @@
+// reload, diff, save, log, stop, events.
+#include <memory>
+#include <ostream>
+
+#include "control/cli/call.h"
+#include "control/cli/render.h"
+
+namespace wg::control::cli {
+namespace {
+
+constexpr std::chrono::minutes kPatience{2};  // a reload of 100 000 peers reads many files
+
+void plan(const std::string& method, const Json& params, bool json, Invocation& invocation) {
+  Gateway gateway(invocation.socket, Access::kAdmin);
+  const auto result = gateway.call(method, params, kPatience);
+  if (json) {
+    invocation.terminal.out << dump(result) << "\n";
+  } else {
+    render_plan(result, invocation.terminal.out, invocation.terminal.err);
+  }
+  invocation.exit_code = result.value("ok", false) ? kDone : kBadUsage;
+}
+
+void add_plans(CLI::App& app, Invocation& invocation) {
+  const auto json = std::make_shared<bool>(false);
+  const auto dry_run = std::make_shared<bool>(false);
+  auto* reload = app.add_subcommand("reload", "Read the configuration again and apply the difference");
+  reload->add_flag("--dry-run", *dry_run, "Only print what would be done");
+  reload->add_flag("--json", *json, "As JSON");
+  reload->callback([=, &invocation] { plan("reload", {{"dry_run", *dry_run}}, *json, invocation); });
+  auto* diff = app.add_subcommand("diff", "Print how what runs differs from the file");
+  diff->add_flag("--json", *json, "As JSON");
+  diff->callback([=, &invocation] { plan("diff", Json::object(), *json, invocation); });
+  auto* save = app.add_subcommand("save", "Write runtime changes back to the file");
+  save->add_flag("--json", *json, "As JSON");
+  save->callback([=, &invocation] { plan("save", Json::object(), *json, invocation); });
+}
+
+void add_log(CLI::App& app, Invocation& invocation) {
+  struct Options {
+    std::string level, interface;
+  };
+  const auto options = std::make_shared<Options>();
+  auto* log = app.add_subcommand("log", "Logging");
+  log->require_subcommand(1);
+  auto* level = log->add_subcommand("level", "Set the level: off, error, warn, info, debug, trace");
+  level->add_option("level", options->level, "The level")
+      ->required()
+      ->check(CLI::IsMember({"off", "error", "warn", "info", "debug", "trace"}));
+  level->add_option("--interface", options->interface, "Only of this interface");
+  level->callback([options, &invocation] {
+    Gateway(invocation.socket, Access::kAdmin)
+        .call("log.level", {{"level", options->level}, {"interface", options->interface}});
+  });
+}
+
+void add_events(CLI::App& app, Invocation& invocation) {
+  struct Options {
+    std::string interface;
+    bool json = false;
+    unsigned count = 0;
+  };
+  const auto options = std::make_shared<Options>();
+  auto* events = app.add_subcommand("events", "Print events as they happen, until interrupted");
+  events->add_option("--interface", options->interface, "Only of this interface");
+  events->add_option("--count", options->count, "Stop after so many");
+  events->add_flag("--json", options->json, "JSON, one event per line");
+  events->callback([options, &invocation] {
+    Gateway gateway(invocation.socket, Access::kAny);
+    std::ostream& out = invocation.terminal.out;
+    Json params = Json::object();
+    if (!options->interface.empty()) params["interface"] = options->interface;
+    unsigned seen = 0;
+    gateway.listen(params, [&](const Json& event) {
+      if (options->json) {
+        out << dump(event) << "\n" << std::flush;
+      } else {
+        render_event(event, out);
+      }
+      return ++seen != options->count && out.good();
+    });
+  });
+}
+
+}  // namespace
+
+void add_changes(CLI::App& app, Invocation& invocation) {
+  add_plans(app, invocation);
+  add_log(app, invocation);
+  add_events(app, invocation);
+  app.add_subcommand("stop", "Stop the running gateway")->callback([&invocation] {
+    Gateway(invocation.socket, Access::kAdmin).call("stop");
+  });
+}
+
+}  // namespace wg::control::cli

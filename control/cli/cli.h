@@ -1,0 +1,56 @@
+// The command line: one file per group of subcommands, all of them over the control socket only.
+// docs/cli.md describes it to people.
+#pragma once
+
+#include <CLI/CLI.hpp>
+#include <iosfwd>
+#include <stdexcept>
+#include <string>
+#include <vector>
+
+namespace wg::control::cli {
+
+enum ExitCode : int {
+  kDone = 0,
+  kFailed = 1,
+  kBadUsage = 2,  ///< bad configuration or bad arguments
+  kNotRunning = 3,
+};
+
+inline constexpr const char* kDefaultSocket = "/run/linegate/control.sock";
+inline constexpr const char* kDefaultConfig = "/etc/linegate/linegate.yaml";
+
+struct Terminal {
+  std::istream& in;
+  std::ostream& out;
+  std::ostream& err;
+};
+
+/// What ends a command early: the sentence goes to stderr.
+class CommandFailed : public std::runtime_error {
+ public:
+  CommandFailed(ExitCode code, const std::string& message) : std::runtime_error(message), exit_code(code) {}
+  const ExitCode exit_code;
+};
+
+/// Shared by the commands of one invocation; outlives the parse.
+struct Invocation {
+  Terminal terminal;
+  std::string socket = kDefaultSocket;
+  int exit_code = kDone;
+};
+
+/// `arguments` without the program's name.
+int run(const std::vector<std::string>& arguments, Terminal terminal);
+
+// Each adds its subcommands; their callbacks do the work.
+void add_run_and_check(CLI::App& app, Invocation& invocation);
+void add_show(CLI::App& app, Invocation& invocation);
+void add_explain(CLI::App& app, Invocation& invocation);
+void add_changes(CLI::App& app, Invocation& invocation);  // reload, diff, save, log, stop, events
+void add_interface(CLI::App& app, Invocation& invocation);
+void add_convert(CLI::App& app, Invocation& invocation);  // import, export
+void add_keys(CLI::App& app, Invocation& invocation);     // genkey, pubkey, genpsk
+void add_version(CLI::App& app, Invocation& invocation);
+
+}  // namespace wg::control::cli

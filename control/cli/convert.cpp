@@ -1,0 +1,78 @@
+// import, export: to and from the files of wg(8) and wg-quick(8).
+#include <filesystem>
+#include <fstream>
+#include <iterator>
+#include <memory>
+#include <ostream>
+
+#include "config/import_wg_quick.h"
+#include "control/cli/call.h"
+
+namespace wg::control::cli {
+namespace {
+
+std::string read_all(const std::string& path, std::istream& standard_input) {
+  if (path == "-") return {std::istreambuf_iterator<char>(standard_input), {}};
+  std::ifstream file(path, std::ios::binary);
+  if (!file) throw CommandFailed(kFailed, "cannot read " + path);
+  return {std::istreambuf_iterator<char>(file), {}};
+}
+
+struct ImportOptions {
+  std::string file, name, key_file;
+};
+
+// wg0.conf is the interface wg0, as for wg-quick.
+std::string interface_name(const ImportOptions& options) {
+  const auto name = options.name.empty() ? std::filesystem::path(options.file).stem().string() : options.name;
+  const bool nameless = options.name.empty() && options.file == "-";
+  if (!nameless && config::is_interface_name(name)) return name;
+  throw CommandFailed(kBadUsage, "give the interface a name: --name");
+}
+
+void import_file(const ImportOptions& options, Terminal& terminal) {
+  const auto name = interface_name(options);
+  auto text = read_all(options.file, terminal.in);
+  const auto imported = config::import_wg_quick(text, options.file, {options.key_file});
+  config::wipe(text);
+  terminal.err << config::to_string(imported.problems) << config::to_string(imported.notes);
+  if (!imported.interface) throw CommandFailed(kBadUsage, options.file + ": nothing was imported");
+  if (!options.key_file.empty() && imported.interface->private_key)
+    if (const auto error = config::write_key_file(options.key_file, *imported.interface->private_key);
+        !error.empty())
+      throw CommandFailed(kFailed, error);
+  auto yaml = config::to_yaml(name, *imported.interface);
+  terminal.out << yaml;
+  config::wipe(yaml);
+}
+
+void export_interface(const std::string& name, bool wg_quick, Invocation& invocation) {
+  Gateway gateway(invocation.socket, Access::kAdmin);
+  auto result =
+      gateway.call("interface.export", {{"name", name}, {"format", wg_quick ? "wg-quick" : "setconf"}});
+  auto& text = result["text"].get_ref<std::string&>();
+  invocation.terminal.out << text;
+  config::wipe(text);
+}
+
+}  // namespace
+
+void add_convert(CLI::App& app, Invocation& invocation) {
+  const auto options = std::make_shared<ImportOptions>();
+  auto* from = app.add_subcommand("import", "Turn a wg-quick or wg file into YAML on stdout");
+  from->add_option("file", options->file, "The file; - for stdin")->required();
+  from->add_option("--name", options->name, "Name of the interface; without: that of the file");
+  from->add_option("--key-file", options->key_file,
+                   "Write the private key there (mode 0600), not into the YAML");
+  from->callback([options, &invocation] { import_file(*options, invocation.terminal); });
+
+  const auto name = std::make_shared<std::string>();
+  const auto wg_quick = std::make_shared<bool>(false);
+  auto* to =
+      app.add_subcommand("export", "Print a running interface as `wg setconf` reads it, keys included");
+  to->add_option("interface", *name, "The interface")->required();
+  to->add_flag("--wg-quick", *wg_quick, "As wg-quick reads it, with addresses and MTU");
+  to->callback([=, &invocation] { export_interface(*name, *wg_quick, invocation); });
+}
+
+}  // namespace wg::control::cli

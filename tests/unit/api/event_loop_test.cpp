@@ -1,0 +1,142 @@
+#include "control/api/event_loop.h"
+
+#include <gtest/gtest.h>
+#include <sys/epoll.h>
+#include <unistd.h>
+
+#include <array>
+#include <thread>
+
+namespace wg::control::test {
+namespace {
+
+using namespace std::chrono_literals;
+
+struct Pipe {
+  Pipe() {
+    if (pipe(ends.data()) != 0) std::abort();
+  }
+  ~Pipe() {
+    close(ends[0]);
+    close(ends[1]);
+  }
+  void write_byte() const { ASSERT_EQ(write(ends[1], "x", 1), 1); }
+  std::array<int, 2> ends{};
+};
+
+TEST(EventLoop, CallsBackForReadableDescriptors) {
+  EventLoop loop;
+  Pipe pipe;
+  int calls = 0;
+  ASSERT_TRUE(loop.add(pipe.ends[0], EPOLLIN, [&](std::uint32_t events) {
+    EXPECT_TRUE((events & EPOLLIN) != 0);
+    ++calls;
+  }));
+  loop.run_once(0ms);
+  EXPECT_EQ(calls, 0);
+  pipe.write_byte();
+  loop.run_once(0ms);
+  EXPECT_EQ(calls, 1);
+  loop.remove(pipe.ends[0]);
+  loop.run_once(0ms);
+  EXPECT_EQ(calls, 1);
+}
+
+TEST(EventLoop, ARemovedDescriptorIsNotCalledEvenInTheSameRound) {
+  EventLoop loop;
+  Pipe first, second;
+  int calls = 0;
+  const auto remove_other = [&](int other) {
+    return [&, other](std::uint32_t) {
+      ++calls;
+      loop.remove(other);
+    };
+  };
+  loop.add(first.ends[0], EPOLLIN, remove_other(second.ends[0]));
+  loop.add(second.ends[0], EPOLLIN, remove_other(first.ends[0]));
+  first.write_byte();
+  second.write_byte();
+  loop.run_once(0ms);
+  EXPECT_EQ(calls, 1);
+}
+
+TEST(EventLoop, AReusedDescriptorNumberDoesNotInheritEvents) {
+  EventLoop loop;
+  Pipe first, second;
+  int stale = 0;
+  bool swapped = false;
+  const auto swap = [&](Pipe& victim) {
+    return [&](std::uint32_t) {
+      if (swapped) return;
+      swapped = true;
+      const int number = victim.ends[0];
+      loop.remove(number);
+      std::array<int, 2> fresh{};
+      if (pipe(fresh.data()) != 0) std::abort();
+      dup2(fresh[0], number);  // another open file under the old number, with nothing to read
+      close(fresh[0]);
+      close(fresh[1]);
+      loop.add(number, EPOLLOUT, [&](std::uint32_t events) { stale += (events & EPOLLIN) != 0 ? 1 : 0; });
+    };
+  };
+  loop.add(first.ends[0], EPOLLIN, swap(second));
+  loop.add(second.ends[0], EPOLLIN, swap(first));
+  first.write_byte();
+  second.write_byte();
+  loop.run_once(0ms);
+  EXPECT_TRUE(swapped);
+  EXPECT_EQ(stale, 0);
+}
+
+TEST(EventLoop, TimersRunInOrderAndOnce) {
+  EventLoop loop;
+  std::string order;
+  loop.after(20ms, [&] { order += 'b'; });
+  loop.after(5ms, [&] { order += 'a'; });
+  const auto cancelled = loop.after(10ms, [&] { order += 'x'; });
+  loop.cancel(cancelled);
+  const auto until = EventLoop::Clock::now() + 60ms;
+  while (EventLoop::Clock::now() < until) loop.run_once(60ms);
+  EXPECT_EQ(order, "ab");
+}
+
+TEST(EventLoop, PeriodicTimersRepeatUntilCancelled) {
+  EventLoop loop;
+  int calls = 0;
+  EventLoop::TimerId id = 0;
+  id = loop.every(2ms, [&] {
+    if (++calls == 3) loop.cancel(id);
+  });
+  const auto until = EventLoop::Clock::now() + 50ms;
+  while (EventLoop::Clock::now() < until) loop.run_once(5ms);
+  EXPECT_EQ(calls, 3);
+}
+
+TEST(EventLoop, ATimerThatRearmsItselfStarvesNobody) {
+  EventLoop loop;
+  std::function<void()> again = [&] { loop.after(0ms, again); };
+  loop.after(0ms, again);
+  loop.run_once(0ms);  // returns
+  loop.run_once(0ms);
+}
+
+TEST(EventLoop, PostAndStopFromAnotherThread) {
+  EventLoop loop;
+  std::thread::id ran_on;
+  std::thread other([&] {
+    loop.post([&] { ran_on = std::this_thread::get_id(); });
+    loop.post([&] { loop.stop(); });
+  });
+  loop.run();
+  other.join();
+  EXPECT_EQ(ran_on, std::this_thread::get_id());
+}
+
+TEST(EventLoop, RefusesWhatEpollRefuses) {
+  EventLoop loop;
+  EXPECT_FALSE(loop.add(-1, EPOLLIN, [](std::uint32_t) {}));
+  EXPECT_FALSE(loop.modify(0, EPOLLIN));
+}
+
+}  // namespace
+}  // namespace wg::control::test

@@ -1,0 +1,138 @@
+#include "control/api/metrics.h"
+
+#include <arpa/inet.h>
+#include <gtest/gtest.h>
+#include <prometheus/text_serializer.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <future>
+
+#include "tests/unit/api/fake_operations.h"
+#include "tests/unit/api/server_thread.h"
+
+namespace wg::control::test {
+namespace {
+
+std::string text_of(const MetricsSnapshot& snapshot) {
+  return prometheus::TextSerializer{}.Serialize(metric_families(snapshot));
+}
+
+FakeOperations two_peers() {
+  FakeOperations operations;
+  operations.add_peers("wg0", 2);
+  operations.handshakes["peer1"] = WallTime{std::chrono::seconds{1'700'000'000}};
+  return operations;
+}
+
+std::string http_get(std::uint16_t port) {
+  const int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  sockaddr_in address{};
+  address.sin_family = AF_INET;
+  address.sin_port = htons(port);
+  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  std::string answer;
+  if (connect(fd, reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0) {
+    const std::string request = "GET /metrics HTTP/1.0\r\n\r\n";
+    EXPECT_EQ(send(fd, request.data(), request.size(), 0), static_cast<ssize_t>(request.size()));
+    std::array<char, 65536> buffer;
+    for (ssize_t got = 0; (got = recv(fd, buffer.data(), buffer.size(), 0)) > 0;)
+      answer.append(buffer.data(), static_cast<std::size_t>(got));
+  }
+  close(fd);
+  return answer;
+}
+
+TEST(Metrics, TextCarriesEveryFamily) {
+  auto operations = two_peers();
+  const auto text = text_of(take_metrics_snapshot(operations, true));
+  for (const std::string line :
+       {"linegate_info{version=\"0.1.0\",dpdk=\"DPDK 22.11.9\",aead=\"portable\"} 1",
+        "linegate_interface_peers{interface=\"wg0\"} 2",
+        "linegate_interface_receive_bytes_total{interface=\"wg0\"} 1536",
+        "linegate_handshake_messages_total{interface=\"wg0\",outcome=\"kBadMac1\"} 3",
+        "linegate_peer_connected{interface=\"wg0\",peer=\"peer0\"} 0",
+        "linegate_peer_connected{interface=\"wg0\",peer=\"peer1\"} 1",
+        "linegate_peer_last_handshake_seconds{interface=\"wg0\",peer=\"peer0\"} 0",
+        "linegate_peer_last_handshake_seconds{interface=\"wg0\",peer=\"peer1\"} 1700000000",
+        "linegate_peer_receive_bytes_total{interface=\"wg0\",peer=\"peer1\"} 100",
+        "linegate_peer_drops_total{interface=\"wg0\",peer=\"peer1\",reason=\"kReplayed\"} 4",
+        "linegate_port_receive_missed_total{port=\"wan0\"} 9",
+        "linegate_worker_busy_share{worker=\"0\",lcore=\"1\"} 0.25",
+        "linegate_worker_stage_cycles{worker=\"0\",stage=\"classify\"} 20.5",
+        "linegate_worker_queue_depth{worker=\"0\",queue=\"handshake\"} 3",
+        "linegate_worker_latency_seconds{worker=\"0\",quantile=\"0.99\"} 3e-06",
+        "linegate_drops_total{reason=\"kBadTag\"} 5", "linegate_drops_total{reason=\"kReplayed\"} 0"})
+    EXPECT_NE(text.find(line + "\n"), std::string::npos) << line << " not in\n" << text;
+  EXPECT_NE(text.find("endpoint=\"192.0.2.1:51820\""), std::string::npos);
+}
+
+TEST(Metrics, AggregateOnlyNamesNoPeer) {
+  auto operations = two_peers();
+  const auto text = text_of(take_metrics_snapshot(operations, false));
+  EXPECT_EQ(text.find("peer0"), std::string::npos);
+  EXPECT_EQ(text.find("linegate_peer_"), std::string::npos);
+  EXPECT_NE(text.find("linegate_interface_peers{interface=\"wg0\"} 2"), std::string::npos);
+}
+
+TEST(Metrics, ScrapesGetAFreshSnapshotAndStormsShareOne) {
+  auto operations = two_peers();
+  ServerThread server;
+  std::unique_ptr<MetricsServer> metrics;
+  MetricsOptions options;
+  options.listen = "127.0.0.1:0";
+  options.max_age = std::chrono::milliseconds{300};
+  server.on_loop([&] { metrics = std::make_unique<MetricsServer>(server.loop, operations, options); });
+  EXPECT_NE(http_get(metrics->port()).find("linegate_interface_peers{interface=\"wg0\"} 2"),
+            std::string::npos);
+  server.on_loop([&] { operations.add_peers("wg0", 1); });
+  EXPECT_NE(http_get(metrics->port()).find("linegate_interface_peers{interface=\"wg0\"} 2"),
+            std::string::npos);
+  std::this_thread::sleep_for(std::chrono::milliseconds{350});
+  EXPECT_NE(http_get(metrics->port()).find("linegate_interface_peers{interface=\"wg0\"} 3"),
+            std::string::npos);
+  server.on_loop([&] { metrics.reset(); });
+}
+
+TEST(Metrics, AScrapeDoesNotOutliveABusyControlThreadOrTheServer) {
+  auto operations = two_peers();
+  ServerThread server;
+  std::unique_ptr<MetricsServer> metrics;
+  MetricsOptions options;
+  options.listen = "127.0.0.1:0";
+  options.wait = std::chrono::milliseconds{100};
+  server.on_loop([&] { metrics = std::make_unique<MetricsServer>(server.loop, operations, options); });
+  std::promise<void> release;
+  server.loop.post([gate = release.get_future().share()] { gate.wait(); });
+  const auto begin = std::chrono::steady_clock::now();
+  EXPECT_NE(http_get(metrics->port()).find("200 OK"), std::string::npos);  // answers without a snapshot
+  EXPECT_LT(std::chrono::steady_clock::now() - begin, std::chrono::seconds{5});
+  release.set_value();
+  server.on_loop([&] { metrics.reset(); });
+}
+
+TEST(Metrics, StoppingIsQuickAndFreesThePort) {
+  FakeOperations operations;
+  EventLoop loop;
+  MetricsOptions options;
+  options.listen = "127.0.0.1:0";
+  auto metrics = std::make_unique<MetricsServer>(loop, operations, options);
+  options.listen = "127.0.0.1:" + std::to_string(metrics->port());
+  const auto begin = std::chrono::steady_clock::now();
+  metrics.reset();
+  EXPECT_LT(std::chrono::steady_clock::now() - begin, std::chrono::milliseconds{1000});
+  EXPECT_NO_THROW(MetricsServer(loop, operations, options));
+}
+
+TEST(Metrics, AnAddressThatIsTakenIsSaid) {
+  FakeOperations operations;
+  EventLoop loop;
+  MetricsOptions options;
+  options.listen = "127.0.0.1:0";
+  MetricsServer first(loop, operations, options);
+  options.listen = "127.0.0.1:" + std::to_string(first.port());
+  EXPECT_THROW(MetricsServer(loop, operations, options), std::runtime_error);
+}
+
+}  // namespace
+}  // namespace wg::control::test

@@ -1,0 +1,350 @@
+#include "control/api/rpc.h"
+
+#include <gtest/gtest.h>
+#include <sys/stat.h>
+
+#include <filesystem>
+
+#include "control/api/json.h"
+#include "tests/unit/api/conversation.h"
+#include "tests/unit/api/fake_operations.h"
+
+namespace wg::control::test {
+namespace {
+
+class RpcTest : public testing::Test {
+ protected:
+  RpcTest() {
+    operations.add_peers("wg0", 5);
+    operations.add_peers("wg1", 1);
+    operations.wg0().private_key = secret_of(7);
+    server = std::make_unique<RpcServer>(loop, operations, RpcSockets{},
+                                         StreamLimits{8, std::chrono::milliseconds{200}});
+  }
+
+  auto serve(RpcRole role = RpcRole::kAdmin) {
+    return [this, role](int fd) { server->adopt(fd, role); };
+  }
+  Json ask(const std::string& line, RpcRole role = RpcRole::kAdmin) {
+    Conversation client(loop, serve(role));
+    return Json::parse(client.ask(line + "\n"), nullptr, false);
+  }
+  Json call(const std::string& method, Json params = Json::object(), RpcRole role = RpcRole::kAdmin) {
+    return ask(dump({{"version", 1}, {"id", 7}, {"method", method}, {"params", params}}), role);
+  }
+  std::string code(const Json& answer) {
+    return answer.contains("error") ? answer["error"]["code"].get<std::string>() : answer.dump();
+  }
+
+  EventLoop loop;
+  FakeOperations operations;
+  std::unique_ptr<RpcServer> server;
+};
+
+TEST_F(RpcTest, AnswersCarryTheIdOfTheRequest) {
+  EXPECT_EQ(ask(R"({"version":1,"id":"a","method":"show.gateway"})")["id"], "a");
+  EXPECT_EQ(ask(R"({"id":12,"method":"show.gateway"})")["id"], 12);
+  EXPECT_EQ(ask(R"({"id":12,"method":"frob"})")["id"], 12);
+  EXPECT_TRUE(ask(R"({"method":"show.gateway"})")["id"].is_null());
+}
+
+TEST_F(RpcTest, BadRequestsAreAnsweredAndTheConversationGoesOn) {
+  Conversation client(loop, serve());
+  const std::pair<const char*, const char*> requests[] = {
+      {"this is not JSON", "bad_json"},
+      {"{\"id\":1", "bad_json"},
+      {"[]", "bad_request"},
+      {"17", "bad_request"},
+      {R"({"id":{},"method":"show.gateway"})", "bad_request"},
+      {R"({"id":1})", "bad_request"},
+      {R"({"id":1,"method":5})", "bad_request"},
+      {R"({"id":1,"method":"show.peers","params":[]})", "bad_request"},
+      {R"({"version":2,"id":1,"method":"show.gateway"})", "unsupported_version"},
+      {R"({"id":1,"method":"frob"})", "unknown_method"},
+      {R"({"id":1,"method":"show.peers","params":{"limit":"many"}})", "bad_params"},
+      {R"({"id":1,"method":"show.peers","params":{"sort":"colour"}})", "bad_params"},
+      {R"({"id":1,"method":"show.peer","params":{"peer":"nobody"}})", "not_found"},
+      {R"({"id":1,"method":"reload","params":{"dry_run":"yes"}})", "bad_params"},
+      {R"({"id":1,"method":"log.level","params":{"level":"loud"}})", "bad_params"},
+      {R"({"id":1,"method":"interface.create","params":{"name":"a/b"}})", "bad_params"},
+      {R"({"id":1,"method":"interface.create","params":{"name":"wg9","private_key":"x"}})", "bad_params"},
+      {R"({"id":1,"method":"interface.create","params":{"name":"wg9","private_key":5}})", "bad_params"},
+      {R"({"id":1,"method":"interface.create","params":{"name":"wg9","listen_port":65536}})", "bad_params"},
+      {R"({"id":1,"method":"interface.create","params":{"name":"wg9","addresses":["10.0.0.1"]}})",
+       "bad_params"},
+      {R"({"id":1,"method":"interface.create","params":{"name":"wg0"}})", "exists"},
+      {R"({"id":1,"method":"interface.up","params":{"name":"wg7"}})", "not_found"},
+      {R"({"id":1,"method":"interface.export","params":{"name":"wg7"}})", "not_found"},
+      {R"({"id":1,"method":"subscribe","params":{"interface":5}})", "bad_params"}};
+  for (const auto& [request, expected] : requests)
+    EXPECT_EQ(code(Json::parse(client.ask(std::string(request) + "\n"), nullptr, false)), expected)
+        << request;
+  EXPECT_EQ(client.ask("\n  \r\n"), "");
+  EXPECT_FALSE(client.ended());
+  EXPECT_TRUE(operations.calls.empty());
+}
+
+TEST_F(RpcTest, RequestsInPiecesAndSeveralAtOnce) {
+  Conversation client(loop, serve());
+  const std::string request = R"({"id":1,"method":"show.drops"})";
+  for (const char byte : request) EXPECT_EQ(client.ask({&byte, 1}), "");
+  EXPECT_NE(client.ask("\n").find("\"kBadTag\""), std::string::npos);
+  const auto both = client.ask(request + "\n" + R"({"id":2,"method":"show.ports"})" + "\n");
+  EXPECT_LT(both.find("\"id\":1"), both.find("\"id\":2"));
+}
+
+TEST_F(RpcTest, ShowMethods) {
+  EXPECT_EQ(call("show.gateway")["result"]["dpdk_version"], "DPDK 22.11.9");
+  EXPECT_EQ(call("show.interfaces")["result"]["interfaces"][0]["name"], "wg0");
+  EXPECT_EQ(call("show.interfaces")["result"]["interfaces"][0]["handshakes"]["kBadMac1"], 3);
+  EXPECT_EQ(call("show.ports")["result"]["ports"][0]["rx_missed"], 9);
+  EXPECT_EQ(call("show.workers")["result"]["workers"][0]["cycles_per_packet"]["classify"], 20.5);
+  EXPECT_EQ(call("show.workers")["result"]["workers"][0]["queues"]["handshake"]["depth"], 3);
+  EXPECT_EQ(call("show.drops")["result"]["drops"][0]["per_worker"], Json({2, 3}));
+  EXPECT_EQ(call("show.peer", {{"peer", "peer3"}})["result"]["allowed_ips"], Json({"10.0.0.3/32"}));
+}
+
+TEST_F(RpcTest, PeersAreFilteredSortedAndLimited) {
+  operations.handshakes["peer2"] = WallTime{std::chrono::milliseconds{1'700'000'000'250}};
+  const auto names = [&](const Json& params) {
+    std::string line;
+    const auto result = call("show.peers", params)["result"];
+    for (const auto& peer : result["peers"]) line += peer["name"].get<std::string>() + " ";
+    return line + "of " + result["total"].dump();
+  };
+  EXPECT_EQ(names({{"interface", "wg0"}}), "peer0 peer1 peer2 peer3 peer4 of 5");
+  EXPECT_EQ(names({{"sort", "rx"}, {"limit", 2}}), "peer4 peer3 of 6");
+  EXPECT_EQ(names({{"active", true}}), "peer2 of 1");
+  EXPECT_EQ(names({{"peer", "eer3"}}), "peer3 of 1");
+  EXPECT_EQ(names({{"peer", "10.0.0.4"}}), "peer4 of 1");
+  EXPECT_EQ(names({{"sort", "handshake"}, {"limit", 1}}), "peer2 of 6");
+  EXPECT_EQ(names({{"sort", "drops"}, {"limit", 1}}), "peer2 of 6");
+  EXPECT_EQ(names({{"peer", "zzz"}}), "of 0");
+  const auto peer = call("show.peer", {{"peer", "peer2"}})["result"];
+  EXPECT_DOUBLE_EQ(peer["last_handshake"].get<double>(), 1'700'000'000.25);
+  EXPECT_EQ(peer["drops"]["kReplayed"], 4);
+}
+
+TEST_F(RpcTest, ManyPeersAreStreamedWhileOthersAreServed) {
+  operations.add_peers("wg2", 20'000);
+  Conversation lazy(loop, serve());
+  lazy.say("{\"id\":1,\"method\":\"show.peers\",\"params\":{\"interface\":\"wg2\"}}\n");
+  for (int i = 0; i < 20; ++i) loop.run_once(std::chrono::milliseconds{0});
+  EXPECT_EQ(call("show.gateway")["result"]["pid"], 4711);
+  const auto answer = Json::parse(lazy.hear(), nullptr, false);
+  ASSERT_TRUE(answer.is_object());
+  EXPECT_EQ(answer["result"]["peers"].size(), 20'000U);
+}
+
+TEST_F(RpcTest, TheReadOnlySocketNeitherChangesNorTellsSecrets) {
+  for (const char* method : {"reload", "diff", "save", "interface.create", "interface.up", "interface.down",
+                             "interface.delete", "interface.export", "log.level", "stop"})
+    EXPECT_EQ(code(call(method, {{"name", "wg0"}}, RpcRole::kRead)), "forbidden") << method;
+  EXPECT_TRUE(operations.calls.empty());
+  EXPECT_FALSE(operations.stopped);
+  operations.wg0().peers[0].preshared_key = secret_of(0x55);
+  std::string everything;
+  for (const char* method :
+       {"show.gateway", "show.interfaces", "show.peers", "show.ports", "show.workers", "show.drops"})
+    everything += call(method, Json::object(), RpcRole::kRead).dump();
+  everything += call("explain.peer", {{"peer", "peer0"}}, RpcRole::kRead).dump();
+  EXPECT_NE(everything.find("\"has_preshared_key\":true"), std::string::npos);
+  for (const auto& secret : {config::reveal(secret_of(0x55)), config::reveal(clamped(secret_of(7))),
+                             config::reveal(secret_of(7)), hex_of(key_of(0x55)), hex_of(key_of(7))})
+    EXPECT_EQ(everything.find(secret), std::string::npos);
+}
+
+TEST_F(RpcTest, ChangesAreCarriedOutAndReported) {
+  std::string seen;
+  server->on_change = [&](const RpcCaller& caller, const std::string& method) {
+    EXPECT_EQ(caller.uid, getuid());
+    EXPECT_EQ(caller.pid, getpid());
+    seen += method + " ";
+  };
+  const auto created = call("interface.create", {{"name", "wg5"},
+                                                 {"private_key", config::reveal(secret_of(3))},
+                                                 {"listen_port", 5},
+                                                 {"mtu", 1400},
+                                                 {"addresses", {"10.5.0.1/24"}},
+                                                 {"up", false}});
+  EXPECT_TRUE(created.contains("result")) << created;
+  const auto& wg5 = operations.interfaces_by_name["wg5"];
+  EXPECT_EQ(wg5.private_key, secret_of(3));
+  EXPECT_EQ(wg5.listen_port, 5);
+  EXPECT_EQ(wg5.mtu, 1400);
+  EXPECT_FALSE(wg5.enabled);
+  EXPECT_EQ(config::to_string(wg5.addresses.at(0)), "10.5.0.1/24");
+  call("interface.up", {{"name", "wg5"}});
+  EXPECT_TRUE(operations.interfaces_by_name["wg5"].enabled);
+  call("interface.down", {{"name", "wg5"}});
+  EXPECT_FALSE(operations.interfaces_by_name["wg5"].enabled);
+  call("interface.delete", {{"name", "wg5"}});
+  EXPECT_FALSE(operations.interfaces_by_name.contains("wg5"));
+  call("log.level", {{"level", "debug"}, {"interface", "wg0"}});
+  EXPECT_EQ(operations.calls, std::vector<std::string>{"log wg0 debug"});
+  call("stop");
+  EXPECT_TRUE(operations.stopped);
+  EXPECT_EQ(seen, "interface.create interface.up interface.down interface.delete log.level stop ");
+}
+
+TEST_F(RpcTest, ExportIsWholeAndEscaped) {
+  operations.wg0().peers[0].name = "quote\" back\\slash";
+  const auto answer = call("interface.export", {{"name", "wg0"}});
+  ASSERT_TRUE(answer.contains("result")) << answer;
+  const auto text = answer["result"]["text"].get<std::string>();
+  EXPECT_NE(text.find("PrivateKey = "), std::string::npos);
+  EXPECT_NE(text.find("quote\" back\\slash"), std::string::npos) << text;
+  EXPECT_NE(call("interface.export", {{"name", "wg0"}, {"format", "x"}})["error"]["code"], nullptr);
+}
+
+TEST_F(RpcTest, LateAnswersFindTheirRequests) {
+  operations.defer_plans = true;
+  operations.plan.ok = true;
+  Conversation client(loop, serve());
+  EXPECT_EQ(client.ask("{\"id\":1,\"method\":\"reload\",\"params\":{\"dry_run\":true}}\n"), "");
+  EXPECT_EQ(client.ask("{\"id\":2,\"method\":\"diff\"}\n"), "");
+  EXPECT_EQ(operations.calls, (std::vector<std::string>{"reload dry", "diff"}));
+  PlanOutcome plan;
+  plan.ok = true;
+  plan.plan = {"wg0: add peer carol"};
+  operations.deferred[1](plan);
+  operations.deferred[0](operations.plan);
+  const auto answers = client.hear();
+  const auto first = Json::parse(answers.substr(0, answers.find('\n')));
+  EXPECT_EQ(first["id"], 2);
+  EXPECT_EQ(first["result"]["plan"][0], "wg0: add peer carol");
+  EXPECT_NE(answers.find("\"id\":1", answers.find('\n')), std::string::npos);
+  operations.deferred[0](plan);  // a second answer is nobody's
+  EXPECT_EQ(client.hear(), "");
+}
+
+TEST_F(RpcTest, LateAnswersSurviveTheClientAndAHalfClose) {
+  operations.defer_plans = true;
+  {
+    Conversation gone(loop, serve());
+    gone.ask("{\"id\":1,\"method\":\"reload\"}\n");
+  }
+  Conversation half(loop, serve());
+  half.ask("{\"id\":1,\"method\":\"reload\"}\n");
+  half.end_of_input();
+  EXPECT_EQ(half.hear(), "");
+  operations.deferred[0]({});
+  operations.deferred[1]({});
+  EXPECT_NE(half.hear().find("\"ok\":false"), std::string::npos);
+  EXPECT_TRUE(half.ended());
+  operations.defer_plans = false;
+}
+
+TEST_F(RpcTest, LateAnswersSurviveTheServer) {
+  operations.defer_plans = true;
+  Conversation client(loop, serve());
+  client.ask("{\"id\":1,\"method\":\"reload\"}\n");
+  server.reset();
+  operations.deferred[0]({});
+  EXPECT_TRUE(client.ended());
+}
+
+TEST_F(RpcTest, TooManyUnansweredRequestsAreRefused) {
+  operations.defer_plans = true;
+  Conversation client(loop, serve());
+  for (unsigned i = 0; i < kRpcInFlightMax; ++i)
+    EXPECT_EQ(client.ask("{\"id\":1,\"method\":\"save\"}\n"), "");
+  EXPECT_EQ(code(Json::parse(client.ask("{\"id\":1,\"method\":\"save\"}\n"))), "busy");
+}
+
+TEST_F(RpcTest, EventsReachSubscribersOnly) {
+  Conversation all(loop, serve(RpcRole::kRead)), one(loop, serve()), none(loop, serve());
+  EXPECT_NE(all.ask("{\"id\":1,\"method\":\"subscribe\"}\n").find("\"subscribed\":true"), std::string::npos);
+  one.ask("{\"id\":1,\"method\":\"subscribe\",\"params\":{\"interface\":\"wg1\"}}\n");
+  GatewayEvent event;
+  event.kind = "peer_up";
+  event.interface = "wg0";
+  event.peer = "alice";
+  server->publish(event);
+  const auto heard = Json::parse(all.hear(), nullptr, false);
+  ASSERT_TRUE(heard.is_object());
+  EXPECT_EQ(heard["event"]["peer"], "alice");
+  EXPECT_EQ(one.hear() + none.hear(), "");
+  event.interface = "wg1";
+  server->publish(event);
+  EXPECT_NE(one.hear(), "");
+  EXPECT_NE(one.ask("{\"id\":2,\"method\":\"show.gateway\"}\n").find("4711"), std::string::npos);
+  one.ask("{\"id\":1,\"method\":\"unsubscribe\"}\n");
+  server->publish(event);
+  EXPECT_EQ(one.hear(), "");
+}
+
+TEST_F(RpcTest, ASlowSubscriberLosesEventsAndIsTold) {
+  Conversation slow(loop, serve());
+  slow.ask("{\"id\":1,\"method\":\"subscribe\"}\n");
+  GatewayEvent event;
+  event.kind = "peer_roamed";
+  event.detail = std::string(1000, 'x');
+  for (int i = 0; i < 3000; ++i) server->publish(event);
+  const auto first = slow.hear();
+  EXPECT_LT(first.size(), 2'000'000U);  // what the socket and the backlog hold
+  server->publish(event);
+  const auto told = slow.hear();
+  EXPECT_NE(told.find("events_lost"), std::string::npos) << told.substr(0, 200);
+}
+
+TEST_F(RpcTest, OversizedRequestsAreRefused) {
+  Conversation client(loop, serve());
+  const std::string block(1 << 16, ' ');
+  bool open = true;
+  for (int i = 0; i < 1600 && open; ++i) open = client.say(block);  // 100 MB if it were let
+  EXPECT_FALSE(open);
+  EXPECT_EQ(server->clients(), 0U);
+}
+
+TEST_F(RpcTest, DeepNestingIsHarmless) {
+  EXPECT_EQ(code(ask(std::string(500'000, '['))), "bad_json");
+  EXPECT_EQ(code(ask(std::string(100'000, '[') + std::string(100'000, ']'))), "bad_request");
+}
+
+TEST_F(RpcTest, FiftyClientsAndHangingOnes) {
+  std::vector<std::unique_ptr<Conversation>> clients;
+  for (int i = 0; i < 50; ++i) {
+    clients.push_back(std::make_unique<Conversation>(loop, serve()));
+    EXPECT_NE(clients.back()->ask("{\"id\":1,\"method\":\"show.gateway\"}\n"), "");
+  }
+  EXPECT_LE(server->clients(), 8U);
+  clients.back()->say("{\"id\":1,");
+  const auto until = EventLoop::Clock::now() + std::chrono::milliseconds{500};
+  while (EventLoop::Clock::now() < until) loop.run_once(std::chrono::milliseconds{20});
+  EXPECT_TRUE(clients.back()->ended());
+}
+
+TEST_F(RpcTest, ReadersCannotCrowdOutTheAdministrator) {
+  std::vector<std::unique_ptr<Conversation>> readers;
+  for (int i = 0; i < 8; ++i) {
+    readers.push_back(std::make_unique<Conversation>(loop, serve(RpcRole::kRead)));
+    readers.back()->ask("{\"id\":1,\"method\":\"subscribe\"}\n");
+  }
+  EXPECT_EQ(call("show.gateway")["result"]["pid"], 4711);
+}
+
+TEST(RpcSocketFiles, ModesAndRemoval) {
+  char name[] = "/tmp/linegate-rpc-XXXXXX";
+  const std::string directory = mkdtemp(name);
+  const RpcSockets sockets{directory + "/run/control.sock", directory + "/run/read.sock", "", ""};
+  EventLoop loop;
+  FakeOperations operations;
+  {
+    RpcServer server(loop, operations, sockets);
+    for (const auto& path : {sockets.admin_path, sockets.read_path}) {
+      struct stat file {};
+      ASSERT_EQ(stat(path.c_str(), &file), 0) << path;
+      EXPECT_EQ(file.st_mode & 0777, 0660U);
+    }
+    EXPECT_THROW(RpcServer(loop, operations, sockets), std::system_error);
+  }
+  EXPECT_FALSE(std::filesystem::exists(sockets.admin_path));
+  EXPECT_THROW(RpcServer(loop, operations, {sockets.admin_path, "", "no-such-group-here", ""}),
+               std::system_error);
+  EXPECT_EQ(read_socket_beside("/run/linegate/control.sock"), "/run/linegate/read.sock");
+  std::filesystem::remove_all(directory);
+}
+
+}  // namespace
+}  // namespace wg::control::test
