@@ -132,14 +132,21 @@ lab_down() {
   rm -rf "$LAB_DIR"
 }
 
-# iperf NS_CLIENT SERVER_ADDRESS NS_SERVER [extra]: received Mbit/s over 4 s.
+# iperf_mbps NS_CLIENT SERVER_ADDRESS NS_SERVER [extra]: received Mbit/s over IPERF_SECONDS; 0 when nothing came.
 iperf_mbps() {
-  local client=$1 address=$2 server=$3
+  local client=$1 address=$2 server=$3 pid
   shift 3
   ip netns exec "$server" timeout 20 iperf3 -s -1 >/dev/null 2>&1 &
-  local pid=$!
-  wait_for 3 ip netns exec "$server" sh -c 'ss -ltn | grep -q :5201'
-  ip netns exec "$client" timeout 20 iperf3 -J -c "$address" -t "${IPERF_SECONDS:-4}" "$@" 2>/dev/null |
-    python3 -c 'import json,sys; r=json.load(sys.stdin)["end"]; print(round((r.get("sum_received") or r["sum"])["bits_per_second"]/1e6))' || echo 0
+  pid=$!
+  wait_for 5 ip netns exec "$server" sh -c 'ss -ltn | grep -q :5201' || true
+  { ip netns exec "$client" timeout 15 iperf3 -J -c "$address" -t "${IPERF_SECONDS:-4}" "$@" 2>/dev/null || true; } |
+    python3 -c '
+import json, sys
+try:
+    end = json.load(sys.stdin)["end"]
+    print(round((end.get("sum_received") or end["sum"])["bits_per_second"] / 1e6))
+except (ValueError, KeyError):
+    print(0)'
+  kill "$pid" 2>/dev/null || true
   wait "$pid" 2>/dev/null || true
 }
