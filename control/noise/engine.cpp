@@ -217,7 +217,7 @@ std::size_t Engine::peer_count() const {
 
 void Engine::set_preshared_key(Peer& peer, const PresharedKey& key, const Now& now) {
   PeerState* const p = s_->find(peer);
-  if (p == nullptr || p->secrets->preshared_key.bytes == key) return;
+  if (p == nullptr || crypto::equal(p->secrets->preshared_key.bytes.data(), key.data(), kKeySize)) return;
   p->secrets->preshared_key.bytes = key;
   s_->note(*p, PeerEventKind::kPresharedKeyChanged, now.boot);
 }
