@@ -128,29 +128,43 @@ OneTimeKey one_time_key(const OneTimeKeys* keys, int position) {
   return {k.r_low[lane], k.r_high[lane], k.pad_low[lane], k.pad_high[lane]};
 }
 
-void tag_alone(const Batch& batch, int position, const OneTimeKey& key, TagColumns& tags) {
-  const Tag128 tag = scalar_poly1305::tag(batch.data[position], batch.length[position], key);
-  tags.low[position] = tag.low;
-  tags.high[position] = tag.high;
+// `key_of` gives the one-time key of a position. Two neighbours at a time: the batch is sorted, so they are
+// alike.
+template <typename KeyOf>
+WG_INLINE void tag_in_pairs(const Batch& batch, int first, int end, const KeyOf& key_of, TagColumns& tags) {
+  const auto keep = [&](int position, const Tag128& tag) {
+    tags.low[position] = tag.low;
+    tags.high[position] = tag.high;
+  };
+  int i = first;
+  for (; i + 1 < end; i += 2) {
+    const scalar_poly1305::TwoTags two = scalar_poly1305::tag_two(
+        batch.data[i], batch.length[i], key_of(i), batch.data[i + 1], batch.length[i + 1], key_of(i + 1));
+    keep(i, two.first);
+    keep(i + 1, two.second);
+  }
+  if (i < end) keep(i, scalar_poly1305::tag(batch.data[i], batch.length[i], key_of(i)));
 }
 
-// Four lanes cost as much as their longest packet, about as much as a packet alone in general registers takes
-// for the same blocks.
-bool better_alone(const Batch& batch, int first, int count) {
-  int sum = 0;
-  for (int i = first; i < first + count; ++i) sum += poly_blocks(batch.length[i]);
-  return sum <= poly_blocks(batch.length[first + count - 1]) * 5 / 4;
+// Core cycles of the kernels for four packets, measured on Zen 4.
+bool better_in_pairs(const Batch& batch, int first, int count) {
+  int pairs = 0;
+  for (int i = 0; i < count; i += 2) {
+    pairs += 23 + 23 * poly_blocks(batch.length[first + (i + 1 < count ? i + 1 : i)]);
+  }
+  return pairs < 410 + 29 * poly_blocks(batch.length[first + count - 1]);
 }
 
 void compute_tags(Work& work) {
   const Batch& batch = work.batch;
+  const auto key_of = [&](int position) { return one_time_key(work.keys, position); };
   for (int first = 0; first < batch.count; first += kPolyLanes) {
     const int count = batch.count - first < kPolyLanes ? batch.count - first : kPolyLanes;
-    if (!better_alone(batch, first, count)) {
+    if (better_in_pairs(batch, first, count)) {
+      tag_in_pairs(batch, first, first + count, key_of, work.tags);
+    } else {
       tag_four(batch, first, work.keys[first / kPolyLanes], work.tags);
-      continue;
     }
-    for (int i = first; i < first + count; ++i) tag_alone(batch, i, one_time_key(work.keys, i), work.tags);
   }
 }
 
@@ -240,11 +254,12 @@ void small_crypt(Work& work) {
 }
 
 void small_tags(Work& work) {
-  for (int i = 0; i < work.batch.count; ++i) {
+  const auto key_of = [&](int position) {
     OneTimeKey key;
-    __builtin_memcpy(&key, work.blocks[work.first_block[i]], sizeof key);
-    tag_alone(work.batch, i, key, work.tags);
-  }
+    __builtin_memcpy(&key, work.blocks[work.first_block[position]], sizeof key);
+    return key;
+  };
+  tag_in_pairs(work.batch, 0, work.batch.count, key_of, work.tags);
 }
 
 void prepare_small(Work& work, AeadOp* ops, int count) {

@@ -139,11 +139,16 @@ void plan_payload(ChachaWork& work, const Batch& batch) {
 
 // ---- Poly1305: which kernel for which packets
 
-constexpr int kScalarBlocks = 16;  // a packet alone: up to here in general registers
+// In general registers: a packet alone up to so many blocks, two neighbours up to so many each.
+constexpr int kScalarBlocks = 16;
+constexpr int kScalarPairBlocks = 24;
 
 // What the kernels take for packets of so many blocks, in core cycles, measured on Zen 4.
 int cost_alone(int blocks) {
   return blocks <= kScalarBlocks ? 20 + 16 * blocks : 200 + 4 * blocks;
+}
+int cost_in_pair(int blocks) {
+  return blocks <= kScalarPairBlocks ? 12 + 12 * blocks : cost_alone(blocks);
 }
 int cost_of_lanes(int longest) {
   return longest < 8 ? 110 + 70 * longest : 430 + 20 * longest;
@@ -155,18 +160,34 @@ OneTimeKey one_time_key(const OneTimeKeys* keys, int position) {
   return {k.r_low[lane], k.r_high[lane], k.pad_low[lane], k.pad_high[lane]};
 }
 
-void tag_alone(const Batch& batch, int position, const OneTimeKey& key, TagColumns& tags) {
-  const std::uint64_t length = batch.length[position];
-  const Tag128 tag = poly_blocks(length) <= kScalarBlocks
-                         ? scalar_poly1305::tag(batch.data[position], length, key)
-                         : tag_of_message(batch.data[position], length, key);
-  tags.low[position] = tag.low;
-  tags.high[position] = tag.high;
+// Packets one or two at a time; `key_of` gives the one-time key of a position.
+template <typename KeyOf>
+WG_INLINE void tag_alone(const Batch& batch, int first, int end, const KeyOf& key_of, TagColumns& tags) {
+  const auto keep = [&](int position, const Tag128& tag) {
+    tags.low[position] = tag.low;
+    tags.high[position] = tag.high;
+  };
+  for (int i = first; i < end; ++i) {
+    const std::uint64_t length = batch.length[i];
+    if (i + 1 < end && poly_blocks(batch.length[i + 1]) <= kScalarPairBlocks) {
+      const scalar_poly1305::TwoTags two = scalar_poly1305::tag_two(
+          batch.data[i], length, key_of(i), batch.data[i + 1], batch.length[i + 1], key_of(i + 1));
+      keep(i, two.first);
+      keep(++i, two.second);
+    } else if (poly_blocks(length) <= kScalarBlocks) {
+      keep(i, scalar_poly1305::tag(batch.data[i], length, key_of(i)));
+    } else {
+      keep(i, tag_of_message(batch.data[i], length, key_of(i)));
+    }
+  }
 }
 
 bool better_alone(const Batch& batch, int first, int count) {
   int alone = 0;
-  for (int i = first; i < first + count; ++i) alone += cost_alone(poly_blocks(batch.length[i]));
+  for (int i = first; i < first + count; ++i) {
+    const int blocks = poly_blocks(batch.length[i]);
+    alone += count == 1 ? cost_alone(blocks) : cost_in_pair(blocks);
+  }
   return alone < cost_of_lanes(poly_blocks(batch.length[first + count - 1]));
 }
 
@@ -195,8 +216,8 @@ void compute_tags(Work& work) {
       first += tag_groups(work, first);
       continue;
     }
-    for (int i = first; i < first + count; ++i)
-      tag_alone(batch, i, one_time_key(work.chacha.keys, i), work.tags);
+    const auto key_of = [&](int position) { return one_time_key(work.chacha.keys, position); };
+    tag_alone(batch, first, first + count, key_of, work.tags);
     first += count;
   }
 }
@@ -335,9 +356,8 @@ void small_tags_in_lanes(Work& work) {
 
 void small_tags(Work& work) {
   if (!better_alone(work.batch, 0, work.batch.count)) return small_tags_in_lanes(work);
-  for (int i = 0; i < work.batch.count; ++i) {
-    tag_alone(work.batch, i, small_one_time_key(work, i), work.tags);
-  }
+  const auto key_of = [&](int packet) { return small_one_time_key(work, packet); };
+  tag_alone(work.batch, 0, work.batch.count, key_of, work.tags);
 }
 
 void small_xor(Work& work, bool keep_all) {
