@@ -1,0 +1,10 @@
+#!/usr/bin/env bash
+# Formats every C++ file of the repository; with --check only tells which are not formatted.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+mapfile -t files < <(git ls-files '*.cpp' '*.h')
+if [ "${1:-}" = --check ]; then
+  clang-format-14 --dry-run --Werror "${files[@]}"
+else
+  clang-format-14 -i "${files[@]}"
+fi

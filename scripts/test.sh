@@ -1,0 +1,120 @@
+#!/usr/bin/env bash
+# The one command for all tests: installs what it needs, builds, runs everything that this machine can run, and
+# closes with a line "N passed, N failed, N skipped". Exits non-zero when anything failed.
+#   sudo scripts/test.sh             all stages
+#   sudo scripts/test.sh STAGE...    only these: static unit asan tsan consttime fuzz e2e
+set -uo pipefail
+cd "$(dirname "$0")/.."
+stages=("$@")
+[ ${#stages[@]} -gt 0 ] || stages=(static unit asan tsan consttime fuzz e2e)
+bash scripts/setup.sh || { echo "0 passed, 1 failed"; exit 1; }
+
+passed=0 failed=0 skipped=0
+logs=$PWD/build/test-logs
+mkdir -p "$logs"
+pass() { passed=$((passed + 1)); echo "ok    $*"; }
+fail() { failed=$((failed + 1)); echo "FAIL  $*"; }
+skip() { skipped=$((skipped + 1)); echo "skip  $*"; }
+
+# build PRESET TARGET...: false and the compiler's last words when it fails.
+build() {
+  local preset=$1 log=$logs/build-$1.log
+  shift
+  if cmake --preset "$preset" >"$log" 2>&1 && cmake --build "build/$preset" --target "$@" >>"$log" 2>&1; then return 0; fi
+  fail "build $preset"
+  grep -E 'error|FAILED|undefined' "$log" | head -20
+  return 1
+}
+
+# gtest NAME BINARY: counts the cases one by one, names the failed ones.
+gtest() {
+  local name=$1 binary=$2 log=$logs/$1.log
+  timeout "${GTEST_SECONDS:-600}" "$binary" --gtest_color=no >"$log" 2>&1
+  local code=$?
+  local ok bad none
+  ok=$(grep -cE '^\[       OK \]' "$log")
+  none=$(grep -cE '^\[  SKIPPED \] .*\(' "$log")
+  bad=$(grep -E '^\[  FAILED  \] .*\(' "$log" | sort -u | wc -l)
+  passed=$((passed + ok)) skipped=$((skipped + none))
+  if [ "$code" != 0 ]; then
+    [ "$bad" -gt 0 ] || bad=1 # crashed, or ran out of time
+    failed=$((failed + bad))
+    echo "FAIL  $name: $bad of $((ok + bad)) (exit $code)"
+    grep -E '^\[  FAILED  \]|ERROR: AddressSanitizer|runtime error|WARNING: ThreadSanitizer' "$log" | sort -u | head -20
+    tail -15 "$log"
+  else
+    echo "ok    $name: $ok passed${none:+, $none skipped}"
+  fi
+}
+
+units() { # PRESET: every unit test of the tree under it
+  for binary in build/"$1"/tests/unit_*; do
+    [ -x "$binary" ] && gtest "$1/$(basename "$binary")" "$binary"
+  done
+}
+# gtest() logs by name: one folder per preset.
+mkdir -p "$logs"/{release,asan,tsan}
+
+stage_static() {
+  if tests/layering.sh >"$logs/layering.log" 2>&1; then pass "layering: includes follow the two arrows"; else
+    fail "layering"; cat "$logs/layering.log"; fi
+  if tests/headers.sh >"$logs/headers.log" 2>&1; then pass "every header compiles alone"; else
+    fail "headers"; tail -20 "$logs/headers.log"; fi
+  if ! command -v clang-format-14 >/dev/null; then skip "format: clang-format-14 is not installed"
+  elif scripts/format.sh --check >"$logs/format.log" 2>&1; then pass "format"; else
+    fail "format: run scripts/format.sh"; head -10 "$logs/format.log"; fi
+}
+
+stage_unit() { build release all && units release; }
+
+# Under AddressSanitizer and UBSan. Debian's DPDK is not instrumented: its pools hide overruns, our parsers do not use them.
+stage_asan() { build asan unit_tests && units asan; }
+
+# Thread tests that use no DPDK, whose inline assembly ThreadSanitizer cannot see.
+stage_tsan() {
+  build tsan unit_session unit_lpm || return
+  for module in session lpm; do gtest "tsan/unit_$module" "build/tsan/tests/unit_$module"; done
+}
+
+stage_consttime() {
+  if [ -x tests/consttime/run.sh ]; then
+    if tests/consttime/run.sh >"$logs/consttime.log" 2>&1; then pass "constant time"; else
+      fail "constant time"; tail -20 "$logs/consttime.log"; fi
+    grep -iE '^skip' "$logs/consttime.log" | while read -r line; do echo "      $line"; done
+  fi
+}
+
+stage_fuzz() {
+  command -v clang++-14 >/dev/null || command -v clang++ >/dev/null || { skip "fuzz: clang is not installed"; return; }
+  build fuzz fuzz_targets || return
+  for target in build/fuzz/fuzz/fuzz_*; do
+    local name
+    name=$(basename "$target")
+    if timeout 60 "$target" -max_total_time="${FUZZ_SECONDS:-5}" -rss_limit_mb=4096 -print_final_stats=0 \
+      -artifact_prefix="$logs/$name-" >"$logs/$name.log" 2>&1; then pass "$name"; else
+      fail "$name"; tail -20 "$logs/$name.log"; fi
+  done
+}
+
+stage_e2e() {
+  if [ "$(id -u)" != 0 ] || [ ! -e /dev/net/tun ]; then skip "end to end: needs root and /dev/net/tun"; return; fi
+  build release linegate || return
+  tests/e2e/run.sh 2>&1 | tee "$logs/e2e.log" | grep -vE '^[0-9]+ passed'
+  local line
+  line=$(grep -E '^[0-9]+ passed, [0-9]+ failed' "$logs/e2e.log" | tail -1)
+  if [ -z "$line" ]; then fail "end to end: the runner did not finish"; return; fi
+  read -r ok bad none < <(echo "$line" | grep -oE '[0-9]+' | tr '\n' ' ')
+  passed=$((passed + ok)) failed=$((failed + bad)) skipped=$((skipped + ${none:-0}))
+}
+
+for stage in "${stages[@]}"; do
+  echo "== $stage"
+  begin=$SECONDS
+  case $stage in
+    static | unit | asan | tsan | consttime | fuzz | e2e) "stage_$stage" ;;
+    *) echo "test.sh: unknown stage '$stage'" >&2; exit 2 ;;
+  esac
+  echo "   ($((SECONDS - begin)) s)"
+done
+echo "$passed passed, $failed failed, $skipped skipped"
+[ "$failed" = 0 ] && [ "$passed" -gt 0 ]
