@@ -1,0 +1,1 @@
+target_link_libraries(fuzz_lpm PRIVATE linegate_lpm)
