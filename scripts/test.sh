@@ -77,11 +77,14 @@ stage_tsan() {
 }
 
 stage_consttime() {
-  if [ -x tests/consttime/run.sh ]; then
-    if tests/consttime/run.sh >"$logs/consttime.log" 2>&1; then pass "constant time"; else
-      fail "constant time"; tail -20 "$logs/consttime.log"; fi
-    grep -iE '^skip' "$logs/consttime.log" | while read -r line; do echo "      $line"; done
-  fi
+  build release consttime_memcheck consttime_statistical || return
+  local log=$logs/consttime.log
+  if ! command -v valgrind >/dev/null; then skip "constant time under memcheck: valgrind is not installed"
+  elif tests/consttime/memcheck.sh build/release/tests/consttime/consttime_memcheck >"$log" 2>&1; then
+    pass "constant time under memcheck"
+  else fail "constant time under memcheck"; tail -20 "$log"; fi
+  if build/release/tests/consttime/consttime_statistical >"$log" 2>&1; then pass "constant time, statistical"; else
+    fail "constant time, statistical"; tail -20 "$log"; fi
 }
 
 stage_fuzz() {
