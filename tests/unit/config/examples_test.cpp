@@ -1,4 +1,6 @@
 // The shipped examples are correct, and a file of 100 000 peers is read in time.
+#include <ctime>
+
 #include "config/lint.h"
 #include "tests/unit/config/support.h"
 
@@ -82,17 +84,22 @@ std::string many_peers(unsigned count) {
   return text;
 }
 
-/// Three seconds are the promise on an idle machine; the bound here allows for a busy one and still
+/// Processor time of this process, which other work on the machine changes little.
+double seconds_used() {
+  return static_cast<double>(std::clock()) / CLOCKS_PER_SEC;
+}
+
+/// Three seconds are the promise on an idle machine; the bound here allows for a slower one and still
 /// catches anything that grows faster than the file.
 TEST(Speed, a_hundred_thousand_peers) {
   const std::string text = many_peers(kPeers);
-  const auto start = std::chrono::steady_clock::now();
+  const double start = seconds_used();
   const auto result = parse_text(text, "gw.yaml");
-  const std::chrono::duration<double> taken = std::chrono::steady_clock::now() - start;
+  const double taken = seconds_used() - start;
   ASSERT_TRUE(result.ok()) << to_string(result.problems);
   EXPECT_EQ(result.value->interfaces.at("wg0").peers.size(), kPeers);
-  EXPECT_LT(taken.count(), 15.0);
-  std::printf("config_parse peers=%u seconds=%.2f bytes=%zu\n", kPeers, taken.count(), text.size());
+  EXPECT_LT(taken, 9.0);
+  std::printf("config_parse peers=%u cpu_seconds=%.2f bytes=%zu\n", kPeers, taken, text.size());
 }
 
 /// All of them wrong: the complaints must not cost more than the file.
@@ -103,11 +110,11 @@ TEST(Speed, a_hundred_thousand_complaints) {
     text[at + owner.size()] = text[at + owner.size()] == '0' ? '1' : '0';
   for (auto at = text.find("/32]"); at != std::string::npos; at = text.find("/32]", at + 1))
     text.replace(at, 4, "/33]");
-  const auto start = std::chrono::steady_clock::now();
+  const double start = seconds_used();
   const auto result = parse_text(text, "gw.yaml");
-  const std::chrono::duration<double> taken = std::chrono::steady_clock::now() - start;
+  const double taken = seconds_used() - start;
   EXPECT_EQ(result.problems.size(), kPeers);
-  EXPECT_LT(taken.count(), 20.0);
+  EXPECT_LT(taken, 12.0);
 }
 
 }  // namespace
