@@ -198,7 +198,6 @@ int tag_groups(Work& work, int first) {
   const int left = batch.count - first;
   const auto longest = [&](int count) { return poly_blocks(batch.length[first + count - 1]); };
 
-  if (left > 24 && longest(32) <= 8) return tag_short_packets<1, 4>(batch, first, keys, work.tags), 32;
   if (left > 8 && longest(16) <= 8) return tag_short_packets<1, 2>(batch, first, keys, work.tags), 16;
   if (left > 8 && longest(16) <= 16) return tag_short_packets<2, 2>(batch, first, keys, work.tags), 16;
   if (left > 24) return tag_long_packets<4>(batch, first, keys, work.tags), 32;

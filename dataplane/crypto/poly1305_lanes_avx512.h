@@ -298,7 +298,10 @@ template <int Step, int Groups>
     Chunk chunk[Groups];
     BlockBits bits[Groups];
     for (int i = 0; i < Groups; ++i) chunk[i] = load_edge_chunk(g[i], index, index == chunks - 1, bits[i]);
-    for (int block = index == 0 ? skipped / Step * Step : 0; block < kBlocksPerChunk; block += Step) {
+      // Unrolled, or the chunks would have to live in memory to be indexed.
+#pragma GCC unroll 4
+    for (int block = 0; block < kBlocksPerChunk; block += Step) {
+      if (index == 0 && block + Step <= skipped) continue;
       for (int i = 0; i < Groups; ++i) absorb(g[i], chunk[i], bits[i], block);
     }
   }
