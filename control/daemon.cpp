@@ -1,8 +1,6 @@
 #include "control/daemon.h"
 
 #include <sodium.h>
-#include <sys/prctl.h>
-#include <sys/resource.h>
 
 #include <csignal>
 #include <cstdio>
@@ -11,17 +9,11 @@
 #include "config/parse.h"
 #include "control/gateway.h"
 #include "control/log.h"
+#include "control/privileges.h"
 
 namespace wg::control {
 
 namespace {
-
-// Keys live in this process: no core files, no ptrace by its own user.
-void keep_secrets() {
-  prctl(PR_SET_DUMPABLE, 0);
-  const rlimit none{0, 0};
-  setrlimit(RLIMIT_CORE, &none);
-}
 
 // Before any thread exists, so that all inherit it: signals arrive through the control thread's signalfd.
 void block_signals() {

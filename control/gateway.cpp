@@ -11,9 +11,12 @@
 #include <algorithm>
 #include <csignal>
 #include <cstdlib>
+#include <filesystem>
 #include <thread>
 
 #include "control/kernel/sysctl.h"
+#include "control/privileges.h"
+#include "control/telemetry.h"
 
 namespace wg::control {
 
@@ -91,6 +94,12 @@ Gateway::Gateway(const config::Gateway& value, std::string config_path)
     if (!apply(value, outcome)) throw std::runtime_error(refusals(outcome));
     start_sockets();
     watch_signals();
+    register_telemetry(dataplane_);
+    if (const std::string& user = running_.control.user; !user.empty()) {
+      const std::string sockets = std::filesystem::path(running_.control.socket).parent_path();
+      drop_privileges(user, {running_.control.state_directory, sockets, kWgSocketDirectory});
+      log_->info("running as user {}", user);
+    }
   } catch (...) {
     stop_everything();
     throw;
@@ -285,6 +294,7 @@ void Gateway::settle() {
 
 void Gateway::stop_everything() {
   if (!background_) return;
+  unregister_telemetry();
   save_timestamps(true);
   background_.reset();
   metrics_.reset();
