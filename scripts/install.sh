@@ -1,0 +1,77 @@
+#!/usr/bin/env bash
+# Builds the release and installs it on this machine; the service is neither enabled nor started.
+#   sudo scripts/install.sh [--no-build]      --no-build: take build/release/linegate as it is
+#   sudo scripts/install.sh --uninstall [--purge]   --purge: configuration with its keys, state and group as well
+# DESTDIR=/some/where installs below that directory instead (packaging): nothing of this machine is touched then.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+root=${DESTDIR:-}
+usage() { sed -n '2,5s/^# \{0,1\}//p' "$0" >&2; exit 2; }
+die() { echo "install: $*" >&2; exit 1; }
+systemd_runs() { [ -z "$root" ] && [ -d /run/systemd/system ]; }
+
+build=1 uninstall=0 purge=0
+for word in "$@"; do
+  case $word in
+    --no-build) build=0 ;;
+    --uninstall) uninstall=1 ;;
+    --purge) purge=1 ;;
+    *) usage ;;
+  esac
+done
+[ "$purge" = 0 ] || [ "$uninstall" = 1 ] || usage
+[ -n "$root" ] || [ "$(id -u)" = 0 ] || die "root is needed, or DESTDIR"
+
+program=$root/usr/bin/linegate
+unit=$root/usr/lib/systemd/system/linegate.service
+share=$root/usr/share/linegate
+doc=$root/usr/share/doc/linegate
+config=$root/etc/linegate
+
+install_all() {
+  if [ "$build" = 1 ]; then
+    [ "$(id -u)" != 0 ] || scripts/setup.sh
+    cmake --preset release
+    cmake --build --preset release --target linegate
+  fi
+  [ -x build/release/linegate ] || die "build/release/linegate is missing: leave out --no-build"
+  install -D -m 0755 build/release/linegate "$program"
+  strip --strip-debug "$program"
+  install -D -m 0644 scripts/linegate.service "$unit"
+  install -D -m 0755 -t "$share/scripts" scripts/bind-port.sh scripts/setup-hugepages.sh
+  install -D -m 0644 -t "$doc" README.md docs/*.md
+  install -D -m 0644 -t "$doc/decisions" docs/decisions/*.md
+  install -D -m 0644 -t "$doc/examples" config/examples/*.yaml
+  install -D -m 0644 LICENSE "$doc/copyright"
+  install -d -m 0700 "$config"
+  install -m 0600 config/examples/gateway.yaml "$config/linegate.yaml.example"
+  if [ -z "$root" ]; then
+    # The examples' control.admin_group.
+    getent group linegate >/dev/null || groupadd --system linegate
+    "$program" version
+  fi
+  if systemd_runs; then systemctl daemon-reload; fi
+  cat <<TXT
+installed. Next:
+  cp $config/linegate.yaml.example $config/linegate.yaml && \$EDITOR $config/linegate.yaml
+  (umask 077; linegate genkey > $config/wg0.key)
+  linegate check
+  systemctl enable --now linegate
+TXT
+}
+
+uninstall_all() {
+  if systemd_runs && systemctl cat linegate.service >/dev/null 2>&1; then systemctl disable --now linegate || true; fi
+  rm -f "$program" "$unit" "$config/linegate.yaml.example"
+  rm -rf "$share" "$doc"
+  if systemd_runs; then systemctl daemon-reload; fi
+  if [ "$purge" = 1 ]; then
+    rm -rf "$config" "$root/var/lib/linegate"
+    [ -n "$root" ] || ! getent group linegate >/dev/null || groupdel linegate
+    echo "uninstalled, with configuration, keys and state"
+  else
+    rmdir "$config" 2>/dev/null || echo "uninstalled; configuration and state are kept: $config, $root/var/lib/linegate"
+  fi
+}
+
+if [ "$uninstall" = 1 ]; then uninstall_all; else install_all; fi
