@@ -23,7 +23,8 @@ inline constexpr std::size_t kAeadMaxBurst = 256;
 inline constexpr std::size_t kAeadReadBefore = 48;
 inline constexpr std::size_t kAeadReadAfter = 16;
 
-// One packet. Owner: the caller; the engine only borrows it for the call.
+// One packet. Owner: the caller; the engine only borrows it for the call. The payload and the room for its
+// tag are contiguous: a packet in several mbuf segments is linearised before it becomes an operation.
 struct AeadOp {
   std::uint8_t* data;       // payload, sealed or opened in place; the tag is at data + length
   const std::uint8_t* key;  // kAeadKeySize bytes
