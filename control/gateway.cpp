@@ -216,7 +216,8 @@ void Gateway::on_kernel_changes() {
     for (const auto& [name, interface] : interfaces_) {
       if (const Link* link = mirror_.link(interface->ifindex())) {
         interface->on_link(*link);
-      } else {
+      } else if (!netlink_.find_link(interface->ifindex())) {
+        // Asked of the kernel itself: the mirror may not have come to the netdev's creation yet.
         gone.push_back(name);
       }
     }
