@@ -96,8 +96,12 @@ Gateway::Gateway(const config::Gateway& value, std::string config_path)
     watch_signals();
     register_telemetry(dataplane_);
     if (const std::string& user = running_.control.user; !user.empty()) {
-      const std::string sockets = std::filesystem::path(running_.control.socket).parent_path();
-      drop_privileges(user, {running_.control.state_directory, sockets, kWgSocketDirectory});
+      std::vector<std::string> directories{running_.control.state_directory, kWgSocketDirectory};
+      // A directory of our own; a shared one (/run, /tmp) stays whose it is, and a stale socket there is removed
+      // by the next start.
+      const std::filesystem::path sockets = std::filesystem::path(running_.control.socket).parent_path();
+      if (sockets.filename() == "linegate") directories.push_back(sockets);
+      drop_privileges(user, directories);
       log_->info("running as user {}", user);
     }
   } catch (...) {
