@@ -271,13 +271,15 @@ void Gateway::watch_workers() {
   for (std::size_t i = 0; i < workers.size(); ++i) {
     const dataplane::WorkerCounters& counters = workers[i]->counters();
     WorkerSample& sample = samples_[i];
-    const std::uint64_t busy = counters.busy_cycles.get(), at = rte_rdtsc();
+    const std::uint64_t busy = counters.busy_cycles.get(), idle = counters.idle_cycles.get(), at = rte_rdtsc();
     if (sample.at != 0 && at > sample.at) {
-      sample.busy_share = static_cast<double>(busy - sample.busy) / static_cast<double>(at - sample.at);
-      sample.idle = counters.idle_cycles.get();
+      const double elapsed = static_cast<double>(at - sample.at);
+      sample.busy_share = static_cast<double>(busy - sample.busy) / elapsed;
+      // What is neither work nor an empty poll is sleep.
+      const double awake = static_cast<double>(busy - sample.busy + idle - sample.idle) / elapsed;
+      sample.sleep_share = std::clamp(1 - awake, 0.0, 1.0);
     }
-    sample.busy = busy;
-    sample.at = at;
+    sample = {busy, idle, at, sample.busy_share, sample.sleep_share};
     const std::uint64_t beat = workers[i]->heartbeat();
     stalled_seconds_[i] = beat == last_heartbeats_[i] ? stalled_seconds_[i] + 1 : 0;
     last_heartbeats_[i] = beat;

@@ -136,7 +136,7 @@ class Gateway final : public Operations {
   std::vector<std::uint64_t> last_heartbeats_;
   std::vector<unsigned> stalled_seconds_;
   struct WorkerSample {
-    std::uint64_t busy = 0, idle = 0, sleeps = 0, at = 0;
+    std::uint64_t busy = 0, idle = 0, at = 0;  // TSC clocks
     double busy_share = 0, sleep_share = 0;
   };
   std::vector<WorkerSample> samples_;
