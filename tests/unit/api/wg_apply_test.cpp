@@ -194,7 +194,8 @@ TEST(WgApply, MovingManyPrefixesIsLinear) {
   run(wg0, "public_key=" + hex(1) + "\n" + lines);
   const auto begin = std::chrono::steady_clock::now();
   run(wg0, "public_key=" + hex(2) + "\n" + lines);
-  EXPECT_LT(std::chrono::steady_clock::now() - begin, std::chrono::seconds{5});
+  EXPECT_LT(std::chrono::steady_clock::now() - begin,
+            std::chrono::seconds{kManyPeers >= 20'000 ? 5 : 60});  // quadratic: minutes
   EXPECT_EQ(wg0.peers[0].allowed_ips.size(), 0U);
   EXPECT_EQ(wg0.peers[1].allowed_ips.size(), 130'560U);
 }
@@ -321,7 +322,7 @@ std::string random_set(std::mt19937& random) {
 }
 
 TEST(WgApply, RandomSetsAgreeWithTheDumbDevice) {
-  for (unsigned seed = 0; seed < 200; ++seed) {
+  for (unsigned seed = 0; seed < kManyPeers / 100; ++seed) {
     std::mt19937 random(seed);
     config::Interface wg0;
     DumbDevice dumb;

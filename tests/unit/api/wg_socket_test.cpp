@@ -24,12 +24,11 @@ std::string hex(std::uint8_t byte) {
 
 class WgSocketTest : public testing::Test {
  protected:
-  WgSocketTest() {
+  explicit WgSocketTest(std::chrono::milliseconds patience = std::chrono::seconds{20}) {
     operations.interfaces_by_name["wg0"];
     char name[] = "/tmp/linegate-api-XXXXXX";
     directory = mkdtemp(name);
-    socket = std::make_unique<WgSocket>(loop, operations, "wg0", directory,
-                                        StreamLimits{4, std::chrono::milliseconds{200}});
+    socket = std::make_unique<WgSocket>(loop, operations, "wg0", directory, StreamLimits{4, patience});
   }
   ~WgSocketTest() override {
     socket.reset();
@@ -52,6 +51,11 @@ class WgSocketTest : public testing::Test {
   FakeOperations operations;
   std::string directory;
   std::unique_ptr<WgSocket> socket;
+};
+
+class ImpatientWgSocketTest : public WgSocketTest {
+ protected:
+  ImpatientWgSocketTest() : WgSocketTest(std::chrono::milliseconds{200}) {}
 };
 
 // ---------------------------------------------------------------- framing
@@ -307,9 +311,9 @@ TEST_F(WgSocketTest, PrefixesOfOnePeerBeyondOneChunk) {
   EXPECT_EQ(state.substr(state.find("allowed_ip=")), lines.substr(lines.find("allowed_ip=")) + "errno=0\n\n");
 }
 
-TEST_F(WgSocketTest, HundredThousandPeersInOneSet) {
+TEST_F(WgSocketTest, FiveTimesManyPeersInOneSet /* 100 000 when optimised */) {
   std::string request = "set=1\nreplace_peers=true\n";
-  for (int i = 0; i < 100'000; ++i) {
+  for (int i = 0; i < 5 * static_cast<int>(kManyPeers); ++i) {
     char digits[65];
     std::snprintf(digits, sizeof digits, "%064x", i + 1);
     request += "public_key=" + std::string(digits) + "\nreplace_allowed_ips=true\nallowed_ip=10." +
@@ -317,7 +321,7 @@ TEST_F(WgSocketTest, HundredThousandPeersInOneSet) {
                "/32\n";
   }
   EXPECT_EQ(ask(request + "\n"), kOk);
-  EXPECT_EQ(wg0().peers.size(), 100'000U);
+  EXPECT_EQ(wg0().peers.size(), 5 * kManyPeers);
 }
 
 TEST_F(WgSocketTest, ASetOfMoreThanItsLimitIsRefused) {
@@ -333,7 +337,7 @@ TEST_F(WgSocketTest, ASetOfMoreThanItsLimitIsRefused) {
 }
 
 TEST_F(WgSocketTest, AClientThatDoesNotReadBlocksNobody) {
-  operations.add_peers("wg0", 20'000);
+  operations.add_peers("wg0", kManyPeers);
   Conversation lazy(loop, serve());
   lazy.say("get=1\n\nget=1\n\n");
   for (int i = 0; i < 20; ++i) loop.run_once(std::chrono::milliseconds{0});
@@ -341,12 +345,12 @@ TEST_F(WgSocketTest, AClientThatDoesNotReadBlocksNobody) {
   const auto both = lazy.hear();
   const auto end_of_first = both.find("errno=0\n\n") + kOk.size();
   const auto first = both.substr(0, end_of_first);
-  EXPECT_GT(first.size(), 20'000U * 250);
+  EXPECT_GT(first.size(), kManyPeers * 200);
   // The second was taken when its turn came, after the set.
   EXPECT_TRUE(both.substr(end_of_first) == "fwmark=1\n" + first);
 }
 
-TEST_F(WgSocketTest, HangingClientsAreClosedIdleOnesAreNot) {
+TEST_F(ImpatientWgSocketTest, HangingClientsAreClosedIdleOnesAreNot) {
   Conversation half(loop, serve());
   half.say("set=1\nfwmark=1\n");
   Conversation idle(loop, serve());
@@ -379,13 +383,13 @@ TEST_F(WgSocketTest, WhenAllAreInARequestTheNewcomerIsRefused) {
   for (auto& client : busy) EXPECT_EQ(client->ask("\n"), kOk);
 }
 
-TEST_F(WgSocketTest, TwentyThousandPeersAreDumpedFast) {
-  operations.add_peers("wg0", 20'000);
+TEST_F(WgSocketTest, ManyPeersAreDumpedFast) {
+  operations.add_peers("wg0", kManyPeers);
   Conversation client(loop, serve());
   const auto begin = EventLoop::Clock::now();
   const auto state = client.ask("get=1\n\n");
   const std::chrono::duration<double, std::milli> took = EventLoop::Clock::now() - begin;
-  EXPECT_GT(state.size(), 20'000U * 250);
+  EXPECT_GT(state.size(), kManyPeers * 200);
   RecordProperty("milliseconds", static_cast<int>(took.count()));
 #ifdef NDEBUG
   EXPECT_LT(took.count(), 300);
