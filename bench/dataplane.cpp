@@ -1,0 +1,290 @@
+// The packet path of one worker, L2 to L2, over ports in memory: what a packet costs, by size, address
+// family, number of peers and warmth of the buffers; behaviour under overload, latency at half load, and what
+// a flood of junk takes from data.
+//
+// Timed is Worker::run_once() alone, clock reading and port included, in bursts of 32. Everything else
+// (making, sealing and restoring packets) happens between the timed sections. Clocks are TSC clocks per
+// packet, medians over many bursts. --stages adds the worker's own stage counters.
+#include <rte_cycles.h>
+
+#include <algorithm>
+#include <array>
+#include <cstdio>
+#include <cstring>
+#include <deque>
+#include <stdexcept>
+#include <string>
+#include <vector>
+
+#include "bench/dataplane_gateway.h"
+
+namespace wg::bench {
+namespace {
+
+using namespace dataplane;
+
+struct Options {
+  bool quick = false;
+  bool stages = false;
+  std::string only;  // run lines that contain this text
+};
+
+std::uint64_t clock_now() {
+  return rte_rdtsc_precise();
+}
+
+double hertz() {
+  return static_cast<double>(rte_get_tsc_hz());
+}
+
+double percentile(std::vector<double> values, double p) {
+  const auto at = values.begin() + static_cast<std::ptrdiff_t>(p * static_cast<double>(values.size() - 1));
+  std::nth_element(values.begin(), at, values.end());
+  return *at;
+}
+
+struct Samples {
+  std::vector<double> path;                         // clocks per packet of each burst
+  std::vector<double> aead;                         // the same payloads, crypto alone, interleaved
+  std::array<std::vector<double>, kStages> stages;  // the worker's own counters
+  void clear() { *this = {}; }
+};
+
+using StageCycles = std::array<std::uint64_t, kStages>;
+
+StageCycles stage_cycles(const Worker& worker) {
+  StageCycles cycles;
+  for (std::size_t i = 0; i < kStages; ++i) cycles[i] = worker.counters().stage_cycles[i].get();
+  return cycles;
+}
+
+// Runs the whole batch once, burst by burst.
+void run_batch(Gateway& gateway, Samples& samples) {
+  const auto batch = gateway.batch();
+  gateway.prepare(0, batch.size());
+  const std::uint64_t aead = clock_now();
+  gateway.aead_alone();
+  samples.aead.push_back(static_cast<double>(clock_now() - aead) / Gateway::kBurst);
+  gateway.arrive(batch);
+  std::size_t left = 0;
+  for (std::size_t at = 0; at < batch.size(); at += Gateway::kBurst) {
+    const StageCycles before = stage_cycles(gateway.worker());
+    const std::uint64_t start = clock_now();
+    gateway.loop();
+    samples.path.push_back(static_cast<double>(clock_now() - start) / Gateway::kBurst);
+    const StageCycles after = stage_cycles(gateway.worker());
+    for (std::size_t i = 0; i < kStages; ++i)
+      samples.stages[i].push_back(static_cast<double>(after[i] - before[i]) / Gateway::kBurst);
+    left += gateway.leave(batch.data() + left, batch.size() - left);
+  }
+  if (left != batch.size()) throw std::runtime_error("packets were lost: the figures would lie");
+}
+
+std::string label(const Case& c) {
+  char text[160];
+  std::snprintf(text, sizeof text, "direction=%s inner=%u outer=%d peers=%u order=%s buffers=%s",
+                c.direction == Direction::send ? "send" : "receive", c.inner, c.outer6 ? 6 : 4, c.peers,
+                c.sequential ? "sequential" : "random", c.cold ? "cold" : "hot");
+  return text;
+}
+
+void print_stages(const Samples& samples) {
+  std::printf(" ");
+  for (std::size_t i = 0; i < kStages; ++i) {
+    const double clocks = percentile(samples.stages[i], 0.5);
+    if (clocks > 0) std::printf(" %s=%.1f", kStageNames[i], clocks);
+  }
+  std::printf("\n");
+}
+
+// Enough packets that every peer's lines have been touched, and left the caches again where they do not fit.
+double measure(const Case& c, const Options& options) {
+  Gateway gateway(c);
+  Samples samples;
+  const std::size_t warm_up = std::min<std::size_t>(c.peers * 2, 200'000) + 4096;
+  const std::size_t wanted = options.quick ? 100'000 : 1'000'000;
+  for (std::size_t packets = 0; packets < warm_up; packets += gateway.batch().size())
+    run_batch(gateway, samples);
+  samples.clear();
+  for (std::size_t packets = 0; packets < wanted; packets += gateway.batch().size())
+    run_batch(gateway, samples);
+  const double clocks = percentile(samples.path, 0.5), mpps = hertz() / clocks / 1e6;
+  std::printf("path %s clocks=%.1f ns=%.1f mpps=%.2f gbps=%.2f p10=%.1f aead=%.1f\n", label(c).c_str(),
+              clocks, 1e3 / mpps, mpps, mpps * c.inner * 8 / 1e3, percentile(samples.path, 0.1),
+              percentile(samples.aead, 0.5));
+  std::fflush(stdout);
+  if (options.stages) print_stages(samples);
+  return clocks;
+}
+
+void measure_paths(const Options& options) {
+  for (const Direction direction : {Direction::send, Direction::receive}) {
+    for (const std::uint32_t inner : {64u, 512u, 1420u}) {
+      for (const bool outer6 : {false, true}) {
+        for (const std::uint32_t peers : {1u, 1000u, 100'000u}) {
+          for (const bool cold : {false, true}) {
+            const Case c{direction, inner, outer6, peers, cold, false};
+            if (options.only.empty() || ("path " + label(c)).find(options.only) != std::string::npos)
+              measure(c, options);
+          }
+        }
+      }
+    }
+  }
+}
+
+// ---- overload and latency: a simulated clock that only the worker's loops advance. Packets arrive at a
+// steady rate into a queue of 1024, as a port's descriptors are; what does not fit is lost on the wire.
+struct Offered {
+  double goodput = 0;  // packets per clock
+  std::vector<double> latency;
+};
+
+Offered offer(Gateway& gateway, double packets_per_clock, std::size_t wanted) {
+  constexpr std::size_t kDescriptors = 1024;
+  const auto batch = gateway.batch();
+  std::vector<rte_mbuf*> spare(batch.begin(), batch.end());
+  std::deque<double> waiting;  // arrival times, in order of the wire
+  Offered result;
+  double clock = 0, next = 0;
+  std::size_t done = 0;
+  std::size_t prepared = 0;
+  std::vector<rte_mbuf*> out(Gateway::kBurst * 2);
+  gateway.prepare(0, batch.size());
+  while (done < wanted) {
+    while (next <= clock) {
+      if (waiting.size() < kDescriptors && prepared < batch.size()) {
+        gateway.arrive(batch.subspan(prepared++, 1));
+        waiting.push_back(next);
+      }
+      next += 1 / packets_per_clock;
+    }
+    const std::uint64_t start = clock_now();
+    gateway.loop();
+    clock += static_cast<double>(clock_now() - start);
+    const std::size_t left = gateway.leave(out.data(), out.size());
+    for (std::size_t i = 0; i < left; ++i) {
+      result.latency.push_back(clock - waiting.front());
+      waiting.pop_front();
+    }
+    done += left;
+    if (prepared == batch.size() && waiting.empty()) {  // a new batch; time stands still meanwhile
+      gateway.prepare(0, batch.size());
+      prepared = 0;
+      next = std::max(next, clock);
+    }
+  }
+  result.goodput = static_cast<double>(done) / clock;
+  return result;
+}
+
+void measure_load(const Options& options) {
+  for (const Direction direction : {Direction::send, Direction::receive}) {
+    const Case c{direction, 512, false, 1000, true, false};
+    const std::string line = direction == Direction::send ? "direction=send" : "direction=receive";
+    if (!options.only.empty() && ("load " + line).find(options.only) == std::string::npos) continue;
+    Gateway gateway(c);
+    const std::size_t packets = options.quick ? 50'000 : 400'000;
+    // Each offered rate several times in turn; the machine's noise hits all alike.
+    std::vector<double> peak, twice, p50, p99;
+    for (int round = 0; round < 9; ++round) {
+      peak.push_back(offer(gateway, 1, packets / 9).goodput);
+      const double best = percentile(peak, 0.5);
+      twice.push_back(offer(gateway, 2 * best, packets / 9).goodput);
+      const Offered half = offer(gateway, best / 2, packets / 9);
+      p50.push_back(percentile(half.latency, 0.5));
+      p99.push_back(percentile(half.latency, 0.99));
+    }
+    const double to_us = 1e6 / hertz();
+    std::printf("overload %s inner=512 peers=1000 peak_mpps=%.2f offered=2x goodput_mpps=%.2f ratio=%.3f\n",
+                line.c_str(), percentile(peak, 0.5) * hertz() / 1e6, percentile(twice, 0.5) * hertz() / 1e6,
+                percentile(twice, 0.5) / percentile(peak, 0.5));
+    std::printf("latency %s inner=512 peers=1000 load=half p50_us=%.2f p99_us=%.2f\n", line.c_str(),
+                percentile(p50, 0.5) * to_us, percentile(p99, 0.5) * to_us);
+    std::fflush(stdout);
+  }
+}
+
+// ---- floods: bursts of which `share` percent is junk, spread evenly.
+struct Flooded {
+  double clocks;
+  std::size_t data;
+};
+
+Flooded flooded_burst(Gateway& gateway, Junk junk, unsigned share) {
+  const auto burst = gateway.batch().first(Gateway::kBurst);
+  gateway.prepare(0, Gateway::kBurst);
+  std::size_t data = Gateway::kBurst;
+  for (unsigned i = 0, debt = 0; i < Gateway::kBurst; ++i) {
+    debt += share;
+    if (debt < 100) continue;
+    debt -= 100;
+    --data;
+    gateway.prepare_junk(i, junk);
+  }
+  gateway.arrive(burst);
+  const std::uint64_t start = clock_now();
+  gateway.loop();
+  const auto clocks = static_cast<double>(clock_now() - start);
+  const std::size_t left = gateway.leave(burst.data(), burst.size());
+  if (left != data) throw std::runtime_error("flood: data was lost");
+  gateway.refill(left, Gateway::kBurst);  // refused packets went back to the pool
+  gateway.drain_mailboxes();
+  return {clocks, data};
+}
+
+void measure_flood(Junk junk, const char* kind, unsigned share, const Options& options) {
+  char line[80];
+  std::snprintf(line, sizeof line, "flood kind=%s share=%u", kind, share);
+  if (!options.only.empty() && std::string(line).find(options.only) == std::string::npos) return;
+  Gateway gateway({Direction::receive, 512, false, 1000, false, false});
+  std::vector<double> alone, mixed, junk_only;
+  std::size_t data = 0;
+  for (int i = 0; i < (options.quick ? 2'000 : 20'000); ++i) {
+    alone.push_back(flooded_burst(gateway, junk, 0).clocks);
+    const Flooded burst = flooded_burst(gateway, junk, share);
+    mixed.push_back(burst.clocks);
+    data = burst.data;
+    junk_only.push_back(flooded_burst(gateway, junk, 100).clocks);
+  }
+  const double clocks = percentile(mixed, 0.5);
+  std::printf("%s data_mpps=%.2f refuse_clocks=%.1f burst_clocks=%.0f alone_mpps=%.2f\n", line,
+              static_cast<double>(data) / clocks * hertz() / 1e6,
+              percentile(junk_only, 0.5) / Gateway::kBurst, clocks,
+              Gateway::kBurst / percentile(alone, 0.5) * hertz() / 1e6);
+  std::fflush(stdout);
+}
+
+void measure_floods(const Options& options) {
+  for (const unsigned share : {50u, 90u}) {
+    measure_flood(Junk::wrong_type, "wrong_type", share, options);
+    measure_flood(Junk::wrong_length, "wrong_length", share, options);
+    measure_flood(Junk::wrong_port, "wrong_port", share, options);
+    measure_flood(Junk::unknown_index, "unknown_index", share, options);
+    measure_flood(Junk::bad_mac1, "bad_mac1", share, options);
+    measure_flood(Junk::initiation, "initiation", share, options);
+  }
+}
+
+}  // namespace
+}  // namespace wg::bench
+
+int main(int argc, char** argv) {
+  using namespace wg::bench;
+  Options options;
+  for (int i = 1; i < argc; ++i) {
+    if (std::strcmp(argv[i], "--quick") == 0) {
+      options.quick = true;
+    } else if (std::strcmp(argv[i], "--stages") == 0) {
+      options.stages = true;
+    } else if (std::strcmp(argv[i], "--only") == 0 && i + 1 < argc) {
+      options.only = argv[++i];
+    } else {
+      std::fprintf(stderr, "usage: dataplane [--quick] [--stages] [--only TEXT]\n");
+      return 2;
+    }
+  }
+  measure_paths(options);
+  measure_load(options);
+  measure_floods(options);
+}

@@ -1,0 +1,320 @@
+#include "bench/dataplane_gateway.h"
+
+#include <rte_mempool.h>
+#include <rte_ring.h>
+#include <sys/mman.h>
+
+#include <algorithm>
+#include <cstring>
+#include <stdexcept>
+
+#include "dataplane/eal.h"
+#include "dataplane/packet/checksum.h"
+#include "dataplane/packet/headers.h"
+
+namespace wg::bench {
+
+using namespace dataplane;
+
+namespace {
+
+constexpr std::size_t kHotBatch = 2 * Gateway::kBurst;
+constexpr std::size_t kColdBatch = 128 * Gateway::kBurst;  // 10 MB: out of L2, in L3
+constexpr unsigned kBuffers = 8191;
+constexpr std::uint16_t kWan = 0, kLan = 1;
+constexpr std::uint32_t kHost = 0xc0a80105, kPeers = 0x0a000000, kUs = 0xcb007102, kRemote = 0xc6336401;
+constexpr std::array<std::uint8_t, 16> kUs6 = {0x20, 1, 13, 0xb8, 15}, kRemote6 = {0x20, 1, 13, 0xb8, 14};
+constexpr std::uint16_t kListenPort = 51820, kRemotePort = 1111;
+// All peers share one key pair: keys are per packet to the AEAD whether equal or not.
+constexpr std::uint8_t kKeyByte = 0x5a;
+
+struct Shared {
+  rte_mempool* pool;
+  std::array<test::RingPort, 2> ports;
+};
+
+Shared& shared() {
+  static Shared s = [] {
+    test::start_environment(256);
+    Shared made{};
+    made.pool = create_packet_pool("packets", kBuffers, 2048);
+    made.ports[kWan] = test::make_ring_port("wan", 4096 * 2, made.pool);
+    made.ports[kLan] = test::make_ring_port("lan", 4096 * 2, made.pool);
+    return made;
+  }();
+  return s;
+}
+
+MacAddress mac(std::uint8_t last) {
+  return {2, 0, 0, 0, 0, last};
+}
+
+void write_ethernet(std::uint8_t* at, std::uint8_t to, std::uint8_t from, std::uint16_t type) {
+  auto* header = header_at<EthernetHeader>(at);
+  header->destination = mac(to);
+  header->source = mac(from);
+  header->type = Be16{type};
+}
+
+void write_ipv4(std::uint8_t* at, std::uint32_t from, std::uint32_t to, std::size_t length) {
+  auto* header = header_at<Ipv4Header>(at);
+  *header = {};
+  header->version_ihl = 0x45;
+  header->total_length = Be16{static_cast<std::uint16_t>(length)};
+  header->ttl = 64;
+  header->protocol = ip_protocol::kUdp;
+  *header_at<Be32>(header->source.data()) = Be32{from};
+  *header_at<Be32>(header->destination.data()) = Be32{to};
+  ipv4_checksum_fill(header);
+}
+
+void write_ipv6(std::uint8_t* at, const Ipv6Bytes& from, const Ipv6Bytes& to, std::size_t length) {
+  auto* header = header_at<Ipv6Header>(at);
+  *header = {};
+  header->version_class_flow = Be32{6u << 28};
+  header->payload_length = Be16{static_cast<std::uint16_t>(length - kIpv6HeaderSize)};
+  header->next_header = ip_protocol::kUdp;
+  header->hop_limit = 64;
+  header->source = from;
+  header->destination = to;
+}
+
+void write_udp(std::uint8_t* at, std::uint16_t from, std::uint16_t to, std::size_t length) {
+  auto* header = header_at<UdpHeader>(at);
+  *header = {Be16{from}, Be16{to}, Be16{static_cast<std::uint16_t>(length)}, Be16{0}};
+}
+
+// Control keeps keypairs in an arena of large pages.
+std::span<Keypair> make_keypairs(std::size_t n) {
+  constexpr std::size_t kHuge = 2u << 20;
+  const std::size_t bytes = (n * sizeof(Keypair) + kHuge - 1) / kHuge * kHuge;
+  void* memory = std::aligned_alloc(kHuge, bytes);
+  if (memory == nullptr) throw std::bad_alloc();
+  madvise(memory, bytes, MADV_HUGEPAGE);
+  auto* first = static_cast<Keypair*>(memory);
+  for (std::size_t i = 0; i < n; ++i) new (first + i) Keypair;
+  return {first, n};
+}
+
+}  // namespace
+
+Gateway::Gateway(const Case& c)
+    : case_(c),
+      scratch_(crypto::make_aead_scratch()),
+      keypair_table_(c.peers, [](const std::function<void()>& free) { free(); }),
+      peers_(c.peers),
+      keypairs_(make_keypairs(c.peers)),
+      paths_(c.peers) {
+  build_templates();
+  build_peers();
+  build_snapshot();
+  batch_.resize(c.cold ? kColdBatch : kHotBatch);
+  if (rte_pktmbuf_alloc_bulk(shared().pool, batch_.data(), static_cast<unsigned>(batch_.size())) != 0)
+    throw std::runtime_error("pool too small");
+  WorkerOptions options;
+  options.adaptive_idle = false;
+  worker_ = std::make_unique<Worker>(options, crypto::aead_engine(), shared().pool, quiescence_, published_,
+                                     control_doorbell_);
+}
+
+Gateway::~Gateway() {
+  drain_mailboxes();
+  rte_pktmbuf_free_bulk(batch_.data(), static_cast<unsigned>(batch_.size()));
+  std::free(keypairs_.data());
+}
+
+void Gateway::build_peers() {
+  for (std::uint32_t i = 0; i < case_.peers; ++i) {
+    Peer* peer = peers_.add(0);
+    Keypair& keypair = keypairs_[i];
+    keypair.receiving_key.fill(kKeyByte);
+    keypair.sending_key.fill(kKeyByte);
+    keypair.peer = peer;
+    keypair.birthdate = boot_now();
+    keypair.local_index = keypair_table_.reserve([this] { return random32(); });
+    keypair.remote_index = random32();
+    keypair.peer_generation = peer->generation;
+    keypair.confirmed = true;
+    keypair_table_.publish(keypair.local_index, &keypair);
+    Path& path = paths_[i];
+    path.remote.port = kRemotePort;
+    path.local.port = kListenPort;
+    path.port = kWan;
+    path.l3_offset = 14;
+    path.header_length = static_cast<std::uint8_t>(outer_ - kTransportDataHeaderSize);
+    std::uint8_t* h = path.header.data();
+    if (case_.outer6) {
+      path.remote.address = IpAddress::from_v6(kRemote6.data());
+      path.local.address = IpAddress::from_v6(kUs6.data());
+      write_ethernet(h, 9, 1, ether_type::kIpv6);
+      write_ipv6(h + 14, kUs6, kRemote6, kIpv6HeaderSize);
+    } else {
+      const Be32 remote{kRemote}, us{kUs};
+      path.remote.address = IpAddress::from_v4(&remote);
+      path.local.address = IpAddress::from_v4(&us);
+      write_ethernet(h, 9, 1, ether_type::kIpv4);
+      write_ipv4(h + 14, kUs, kRemote, 0);
+    }
+    write_udp(h + path.header_length - kUdpHeaderSize, kListenPort, kRemotePort, 0);
+    peer->path = &path;
+    peer->current = &keypair;
+    allowed4_.insert(kPeers + i + 1, 32, peer->slot);
+    remotes_.push_back({0, keypair.local_index, kPeers + i + 1});
+  }
+}
+
+void Gateway::build_snapshot() {
+  auto listen = std::make_shared<ListenPorts>();
+  listen->fill(kNone16);
+  (*listen)[kListenPort] = 0;
+  snapshot_.listen_ports = listen;
+  const Be32 us{kUs};
+  snapshot_.local_addresses = LocalAddresses({IpAddress::from_v4(&us), IpAddress::from_v6(kUs6.data())});
+  snapshot_.interfaces.resize(1);
+  InterfaceView& interface = snapshot_.interfaces[0];
+  interface.id = 0;
+  interface.present = interface.up = true;
+  interface.allowed4 = &allowed4_;
+  interface.allowed6 = &allowed6_;
+  snapshot_.ports.resize(2);
+  for (const std::uint16_t index : {kWan, kLan}) {
+    snapshot_.ports[index].port = shared().ports[index].port.get();
+    snapshot_.ports[index].mac = mac(static_cast<std::uint8_t>(index + 1));
+  }
+  NextHop host;
+  host.kind = HopKind::port;
+  host.port = kLan;
+  host.header_length = 14;
+  write_ethernet(host.header.data(), 10, 2, ether_type::kIpv4);
+  NextHop wg;
+  wg.kind = HopKind::interface;
+  snapshot_.next_hops = {host, wg};
+  routes4_.insert(kHost, 32, 0);
+  routes4_.insert(kPeers, 8, 1);
+  snapshot_.routes4 = &routes4_;
+  snapshot_.routes6 = &routes6_;
+  snapshot_.keypairs = &keypair_table_;
+  snapshot_.peers = &peers_;
+  published_.store(&snapshot_);
+}
+
+// The frame as it arrives, but for what differs per packet.
+void Gateway::build_templates() {
+  const std::size_t ip = case_.outer6 ? kIpv6HeaderSize : kIpv4HeaderSize;
+  outer_ = kEthernetHeaderSize + ip + kUdpHeaderSize + kTransportDataHeaderSize;
+  if (case_.direction == Direction::send) {
+    frame_.resize(kEthernetHeaderSize + case_.inner);
+    write_ethernet(frame_.data(), 2, 10, ether_type::kIpv4);
+    return;
+  }
+  const std::size_t padded =
+      std::min<std::size_t>((case_.inner + 15) / 16 * 16, std::max(case_.inner, 1420u));
+  frame_.resize(outer_ + padded + kAuthTagSize);
+  const std::size_t length = frame_.size() - kEthernetHeaderSize;
+  if (case_.outer6) {
+    write_ethernet(frame_.data(), 1, 9, ether_type::kIpv6);
+    write_ipv6(frame_.data() + kEthernetHeaderSize, kRemote6, kUs6, length);
+  } else {
+    write_ethernet(frame_.data(), 1, 9, ether_type::kIpv4);
+    write_ipv4(frame_.data() + kEthernetHeaderSize, kRemote, kUs, length);
+  }
+  write_udp(frame_.data() + kEthernetHeaderSize + ip, kRemotePort, kListenPort, length - ip);
+}
+
+std::uint32_t Gateway::next_peer() {
+  if (case_.peers == 1) return 0;
+  return case_.sequential ? turn_++ % case_.peers : random32() % case_.peers;
+}
+
+void Gateway::prepare(std::size_t begin, std::size_t end) {
+  std::array<std::uint32_t, kBurst> peers;
+  for (std::size_t i = begin; i < end; ++i) {
+    rte_mbuf* packet = batch_[i];
+    rte_pktmbuf_reset(packet);
+    auto* frame = reinterpret_cast<std::uint8_t*>(
+        rte_pktmbuf_append(packet, static_cast<std::uint16_t>(frame_.size())));
+    const std::uint32_t peer = next_peer();
+    Remote& remote = remotes_[peer];
+    if (case_.direction == Direction::send) {
+      std::memcpy(frame, frame_.data(), kEthernetHeaderSize);
+      write_ipv4(frame + kEthernetHeaderSize, kHost, remote.address, case_.inner);
+      continue;
+    }
+    std::memcpy(frame, frame_.data(), outer_ - kTransportDataHeaderSize);
+    write_ipv4(frame + outer_, remote.address, kHost, case_.inner);
+    auto* header = header_at<TransportDataHeader>(frame + outer_ - kTransportDataHeaderSize);
+    *header = {Le32{kMessageTransportData}, Le32{remote.index}, Le64{remote.counter++}};
+    peers[(i - begin) % kBurst] = peer;
+    if ((i - begin) % kBurst == kBurst - 1 || i + 1 == end)
+      seal({peers.data(), (i - begin) % kBurst + 1}, i - (i - begin) % kBurst);
+  }
+}
+
+void Gateway::seal(std::span<const std::uint32_t> peers, std::size_t begin) {
+  static const std::vector<std::uint8_t> key(32, kKeyByte);
+  std::array<crypto::AeadOp, kBurst> ops;
+  for (std::size_t i = 0; i < peers.size(); ++i) {
+    auto* payload = rte_pktmbuf_mtod_offset(batch_[begin + i], std::uint8_t*, outer_);
+    const auto* header = header_at<TransportDataHeader>(payload - kTransportDataHeaderSize);
+    ops[i] = {payload, key.data(), header->counter.value(),
+              static_cast<std::uint32_t>(frame_.size() - outer_ - kAuthTagSize), 0};
+  }
+  crypto::aead_engine().seal(*scratch_, {ops.data(), peers.size()});
+}
+
+void Gateway::aead_alone() {
+  constexpr std::size_t kStride = 2432;
+  static const std::vector<std::uint8_t> key(32, kKeyByte);
+  aead_buffers_.resize(kBurst * kStride + 128);
+  std::array<crypto::AeadOp, kBurst> ops;
+  const auto padded = static_cast<std::uint32_t>(std::min<std::size_t>((case_.inner + 15) / 16 * 16, 1420));
+  for (std::size_t i = 0; i < kBurst; ++i)
+    ops[i] = {aead_buffers_.data() + i * kStride + 128 + 58, key.data(), i, padded, 0};
+  crypto::aead_engine().seal(*scratch_, ops);
+}
+
+void Gateway::prepare_junk(std::size_t i, Junk junk) {
+  rte_mbuf* packet = batch_[i];
+  const bool handshake = junk == Junk::bad_mac1 || junk == Junk::initiation;
+  const std::size_t headers = outer_ - kTransportDataHeaderSize;
+  const std::size_t message = handshake ? kInitiationSize : junk == Junk::wrong_length ? 24 : 96;
+  rte_pktmbuf_reset(packet);
+  auto* frame = reinterpret_cast<std::uint8_t*>(
+      rte_pktmbuf_append(packet, static_cast<std::uint16_t>(headers + message)));
+  std::memcpy(frame, frame_.data(), headers);
+  write_ipv4(frame + kEthernetHeaderSize, kRemote, kUs, headers - kEthernetHeaderSize + message);
+  const std::uint16_t port = junk == Junk::wrong_port ? 9 : kListenPort;
+  write_udp(frame + headers - kUdpHeaderSize, kRemotePort, port, kUdpHeaderSize + message);
+  auto* header = header_at<TransportDataHeader>(frame + headers);
+  const std::uint32_t type = handshake                  ? kMessageInitiation
+                             : junk == Junk::wrong_type ? 9
+                                                        : kMessageTransportData;
+  *header = {Le32{type}, Le32{random32()}, Le64{1}};
+}
+
+void Gateway::arrive(std::span<rte_mbuf* const> packets) {
+  rte_ring* wire = shared().ports[case_.direction == Direction::send ? kLan : kWan].arriving;
+  const unsigned n = rte_ring_enqueue_bulk(wire, reinterpret_cast<void* const*>(packets.data()),
+                                           static_cast<unsigned>(packets.size()), nullptr);
+  if (n != packets.size()) throw std::runtime_error("the wire is full");
+}
+
+void Gateway::refill(std::size_t begin, std::size_t end) {
+  if (begin == end) return;
+  if (rte_pktmbuf_alloc_bulk(shared().pool, batch_.data() + begin, static_cast<unsigned>(end - begin)) != 0)
+    throw std::runtime_error("buffers were lost");
+}
+
+std::size_t Gateway::leave(rte_mbuf** out, std::size_t n) {
+  rte_ring* wire = shared().ports[case_.direction == Direction::send ? kWan : kLan].leaving;
+  return rte_ring_dequeue_burst(wire, reinterpret_cast<void**>(out), static_cast<unsigned>(n), nullptr);
+}
+
+void Gateway::drain_mailboxes() {
+  worker_->mailboxes().handshakes.drain(4096, [](const HandshakeMessage&) {});
+  worker_->mailboxes().events.drain(4096, [](const Event& event) {
+    if (event.packet != nullptr) rte_pktmbuf_free(event.packet);
+  });
+}
+
+}  // namespace wg::bench

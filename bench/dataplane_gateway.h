@@ -1,0 +1,101 @@
+// What the path bench drives: the real worker between two ports in memory, any number of peers, and batches
+// of packets that are made, sealed and restored outside of the timed sections.
+#pragma once
+
+#include <rte_mbuf.h>
+
+#include <array>
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <random>
+#include <span>
+#include <vector>
+
+#include "dataplane/lpm/lpm.h"
+#include "dataplane/snapshot.h"
+#include "dataplane/worker.h"
+#include "tests/packets/environment.h"
+
+namespace wg::bench {
+
+enum class Direction : std::uint8_t { send, receive };
+
+struct Case {
+  Direction direction = Direction::send;
+  std::uint32_t inner = 64;  // IP bytes
+  bool outer6 = false;
+  std::uint32_t peers = 1;
+  bool cold = false;        // packet buffers out of L2
+  bool sequential = false;  // peers in order, one after the other
+};
+
+enum class Junk : std::uint8_t { wrong_type, wrong_length, wrong_port, unknown_index, bad_mac1, initiation };
+
+class Gateway {
+ public:
+  explicit Gateway(const Case& c);
+  ~Gateway();
+  Gateway(const Gateway&) = delete;
+  Gateway& operator=(const Gateway&) = delete;
+
+  [[nodiscard]] dataplane::Worker& worker() { return *worker_; }
+  [[nodiscard]] std::span<rte_mbuf*> batch() { return batch_; }
+
+  // Makes packets [begin, end) of the batch as they arrive: the next counter, a random peer.
+  void prepare(std::size_t begin, std::size_t end);
+  // Makes packet i a message nobody wants.
+  void prepare_junk(std::size_t i, Junk junk);
+  // Seals one burst of the case's payloads outside of the worker: what the crypto alone costs right now.
+  void aead_alone();
+  // Lays packets on the wire; the wire has room for 4096.
+  void arrive(std::span<rte_mbuf* const> packets);
+  // New buffers for packets [begin, end) of the batch, whose old ones the worker freed.
+  void refill(std::size_t begin, std::size_t end);
+  // Takes what left, returns how many; `out` may be null.
+  std::size_t leave(rte_mbuf** out, std::size_t n);
+  // Frees what a mailbox holds, as control would.
+  void drain_mailboxes();
+  void loop() { worker_->run_once(dataplane::boot_now()); }
+
+  static constexpr std::size_t kBurst = dataplane::kPollBurst;
+
+ private:
+  // The other end's view of a peer: apart from the worker's, so that preparing warms nothing of its state.
+  struct Remote {
+    std::uint64_t counter;
+    std::uint32_t index;
+    std::uint32_t address;
+  };
+
+  void build_peers();
+  void build_snapshot();
+  void build_templates();
+  void seal(std::span<const std::uint32_t> peers, std::size_t begin);
+  [[nodiscard]] std::uint32_t next_peer();
+  [[nodiscard]] std::uint32_t random32() { return static_cast<std::uint32_t>(random_() >> 32); }
+
+  Case case_;
+  std::mt19937_64 random_{7};
+  std::uint32_t turn_ = 0;
+  std::vector<Remote> remotes_;
+  std::vector<std::uint8_t> frame_;  // of one packet, to be completed per packet
+  std::size_t outer_ = 0;            // bytes in front of the inner packet in a received frame
+  std::vector<rte_mbuf*> batch_;
+  crypto::AeadScratchPtr scratch_;
+  std::vector<std::uint8_t> aead_buffers_;
+
+  dataplane::Quiescence quiescence_{1};
+  dataplane::KeypairTable keypair_table_;
+  dataplane::PeerTable peers_;
+  std::span<dataplane::Keypair> keypairs_;
+  std::vector<dataplane::Path> paths_;
+  lpm::Lpm4 allowed4_, routes4_;
+  lpm::Lpm6 allowed6_, routes6_;
+  dataplane::Snapshot snapshot_;
+  std::atomic<const dataplane::Snapshot*> published_{nullptr};
+  dataplane::Doorbell control_doorbell_;
+  std::unique_ptr<dataplane::Worker> worker_;
+};
+
+}  // namespace wg::bench
