@@ -224,7 +224,7 @@ PeerStatus Gateway::peer_status(Interface& interface, const PeerRecord& record, 
   out.has_preshared_key = engine.has_preshared_key;
   if (engine.remote.known()) out.endpoint = to_config(engine.remote);
   if (record.endpoint) out.configured_endpoint = config::to_string(*record.endpoint);
-  out.allowed_ips = record.allowed_ips;
+  out.allowed_ips.assign(record.allowed_ips.begin(), record.allowed_ips.end());
   if (engine.last_handshake_wall != 0) out.last_handshake = wall_time(engine.last_handshake_wall);
   if (engine.has_session) out.session_age = std::chrono::seconds(engine.session_age / 1'000'000'000u);
   if (const BootTime received = relaxed(peer.last_received); received != 0)
@@ -348,7 +348,7 @@ std::optional<WgDevice> Gateway::wg_get(std::string_view name) {
     peer.tx_bytes = relaxed(record->slot->tx_bytes);
     peer.rx_bytes = relaxed(record->slot->rx_bytes);
     peer.keepalive_seconds = record->keepalive_seconds;
-    peer.allowed_ips = record->allowed_ips;
+    peer.allowed_ips.assign(record->allowed_ips.begin(), record->allowed_ips.end());
   }
   return out;
 }

@@ -8,6 +8,7 @@
 #include <deque>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <unordered_map>
 #include <vector>
@@ -28,7 +29,7 @@ struct PeerRecord {
   dataplane::Peer* slot = nullptr;
   config::Key public_key;
   std::string name;
-  std::vector<config::Prefix> allowed_ips;
+  std::set<config::Prefix> allowed_ips;  // a set: one peer may have 100 000
   std::optional<config::Endpoint> endpoint;  // as configured; may be a host name
   std::uint16_t keepalive_seconds = 0;
   NextHopKey next_hop;  // the path's; ifindex 0: none
@@ -130,6 +131,7 @@ class Interface final : public noise::Host {
   void stage(const dataplane::Event& event);
   void send_sealed(const dataplane::Event& event);
   void note(PeerRecord& record, PeerEvent&& event);
+  void forget_name(const PeerRecord& record);
   void set_path(PeerRecord& record, std::unique_ptr<dataplane::Path> path);
   void build_path(PeerRecord& record, const Endpoint& remote, const Endpoint& local);
   void apply_endpoint(PeerRecord& record);

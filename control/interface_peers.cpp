@@ -60,9 +60,9 @@ PeerRecord* Interface::add_peer(const config::Peer& value) {
   std::vector<config::Prefix> routed;
   for (const config::Prefix& prefix : value.allowed_ips) {
     insert_prefix(prefix, slot->slot);
-    record.allowed_ips.push_back(prefix);
+    record.allowed_ips.insert(prefix);
   }
-  change_routes(RouteVerb::kReplace, record.allowed_ips);
+  change_routes(RouteVerb::kReplace, value.allowed_ips);
   if (value.endpoint) set_peer_endpoint(value.public_key, value.endpoint);
   if (value.persistent_keepalive.count() != 0) {
     set_keepalive(value.public_key, static_cast<std::uint16_t>(value.persistent_keepalive.count()));
@@ -78,7 +78,7 @@ void Interface::remove_peer(const config::Key& key) {
   announce("peer_removed", record);
   // Nothing may find the peer any more before its slot is given back (protocol C4-8).
   for (const config::Prefix& prefix : record.allowed_ips) erase_prefix(prefix);
-  change_routes(RouteVerb::kRemove, record.allowed_ips);
+  change_routes(RouteVerb::kRemove, {record.allowed_ips.begin(), record.allowed_ips.end()});
   services_.resolver.forget(record.slot->slot);
   services_.staging.drop(record.slot->slot);
   engine_->remove_peer(*record.slot);
@@ -87,14 +87,20 @@ void Interface::remove_peer(const config::Key& key) {
   dataplane::PeerTable& table = services_.dataplane.peers();
   retire([&table, slot] { table.remove(*slot); });
   by_slot_.erase(slot->slot);
-  if (!record.name.empty()) by_name_.erase(record.name);
+  forget_name(record);
   peers_.erase(at);
+}
+
+// Within one plan a name may pass from peer to peer: it may be another's already.
+void Interface::forget_name(const PeerRecord& record) {
+  const auto at = by_name_.find(record.name);
+  if (at != by_name_.end() && at->second == &record) by_name_.erase(at);
 }
 
 void Interface::set_peer_name(const config::Key& key, const std::string& name) {
   PeerRecord* record = find(key);
   if (record == nullptr) return;
-  if (!record->name.empty()) by_name_.erase(record->name);
+  forget_name(*record);
   record->name = name;
   if (!name.empty()) by_name_[name] = record;
 }
@@ -180,7 +186,7 @@ void Interface::insert_prefix(const config::Prefix& prefix, std::uint32_t slot) 
     allowed4_.insert(p.address.v4_host_order(), p.length, slot);
   }
   if (holder && *holder != slot) {
-    if (PeerRecord* loser = find_slot(*holder)) std::erase(loser->allowed_ips, prefix);
+    if (PeerRecord* loser = find_slot(*holder)) loser->allowed_ips.erase(prefix);
   }
 }
 
@@ -196,17 +202,14 @@ void Interface::erase_prefix(const config::Prefix& prefix) {
 void Interface::add_allowed_ip(const config::Key& key, const config::Prefix& prefix) {
   PeerRecord* record = find(key);
   if (record == nullptr) return;
-  if (std::find(record->allowed_ips.begin(), record->allowed_ips.end(), prefix) ==
-      record->allowed_ips.end()) {
-    record->allowed_ips.push_back(prefix);
-  }
+  record->allowed_ips.insert(prefix);
   insert_prefix(prefix, record->slot->slot);
   change_routes(RouteVerb::kReplace, {prefix});
 }
 
 void Interface::remove_allowed_ip(const config::Key& key, const config::Prefix& prefix) {
   PeerRecord* record = find(key);
-  if (record == nullptr || std::erase(record->allowed_ips, prefix) == 0) return;
+  if (record == nullptr || record->allowed_ips.erase(prefix) == 0) return;
   erase_prefix(prefix);
   change_routes(RouteVerb::kRemove, {prefix});
 }
