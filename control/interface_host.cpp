@@ -130,7 +130,10 @@ void Interface::on_event(const dataplane::Event& event) {
     case EventType::confirmed:
       return engine_->on_confirmed(event.keypair_index, at);
     case EventType::roamed:
-      return engine_->on_roamed(event.peer, event.remote, event.local, at);
+      engine_->on_roamed(event.peer, event.remote, event.local, at);
+      record->slot->requested.fetch_and(~std::uint32_t{dataplane::kRequestRoaming},
+                                        std::memory_order_relaxed);
+      return;
     case EventType::stage:
       return stage(event);
     case EventType::kernel_send:

@@ -181,10 +181,14 @@ void Worker::note_authenticated(std::size_t i, Peer& peer, bool data) {
     event.local.port = udp.destination_port.value();
     // A run of packets from the same new place tells it once; when the mailbox is full the next packet does.
     if (event.peer != roamed_peer_ || event.remote != roamed_to_ || event.local != roamed_at_) {
+      // Raised first: when control takes the news it lowers the flag.
+      peer.requested.fetch_or(kRequestRoaming, std::memory_order_relaxed);
       if (post(event)) {
         roamed_peer_ = event.peer;
         roamed_to_ = event.remote;
         roamed_at_ = event.local;
+      } else {
+        peer.requested.fetch_and(~std::uint32_t{kRequestRoaming}, std::memory_order_relaxed);
       }
     }
   }

@@ -37,6 +37,20 @@ bool can_send(const Keypair* keypair, BootTime now) {
          keypair->sending_counter.load(std::memory_order_relaxed) < REJECT_AFTER_MESSAGES;
 }
 
+const Path kThroughControl{};
+
+const Path* path_of(const Peer& peer) {
+  const Path* path = peer.path.load(std::memory_order_acquire);
+  const bool roaming = (peer.requested.load(std::memory_order_relaxed) & kRequestRoaming) != 0;
+  return roaming && path != nullptr ? &kThroughControl : path;
+}
+
+Keypair* session_of(const Peer& peer) {
+  Keypair* next = peer.next.load(std::memory_order_acquire);
+  if (next != nullptr && next->confirmed.load(std::memory_order_relaxed)) return next;
+  return peer.current.load(std::memory_order_acquire);
+}
+
 }  // namespace
 
 void Worker::queue_send(rte_mbuf* packet, const SendOrigin& origin, Peer* peer) {
@@ -91,8 +105,8 @@ void Worker::choose_peers() {
   }
   for (std::size_t i = 0; i < send_.n; ++i) {
     if (send_.packet[i] == nullptr) continue;
-    send_.path[i] = send_.peer[i]->path.load(std::memory_order_acquire);
-    send_.keypair[i] = send_.peer[i]->current.load(std::memory_order_acquire);
+    send_.path[i] = path_of(*send_.peer[i]);
+    send_.keypair[i] = session_of(*send_.peer[i]);
     __builtin_prefetch(&send_.peer[i]->last_received);
     __builtin_prefetch(&send_.peer[i]->rx_bytes);
     if (send_.keypair[i] != nullptr) {

@@ -167,7 +167,7 @@ void Engine::State::install_as_initiator(PeerState& p, Keypair* keypair) {
   keypairs.publish(keypair->local_index, keypair);
   if (p.next != nullptr) {
     // A session we answered was pending: the peer may have begun to use it.
-    retire(std::exchange(p.previous, std::exchange(p.next, nullptr)));
+    retire(std::exchange(p.previous, exchange_next(p, nullptr)));
     Keypair* const dropped = p.current;
     set_current(p, keypair);
     retire(dropped);
@@ -180,14 +180,15 @@ void Engine::State::install_as_initiator(PeerState& p, Keypair* keypair) {
 
 // Receiving only, until the first data on it confirms it; we go on sending with `current` (protocol C4-2).
 void Engine::State::install_as_responder(PeerState& p, Keypair* keypair) {
-  retire(std::exchange(p.next, keypair));
+  retire(exchange_next(p, keypair));
   retire(std::exchange(p.previous, nullptr));
   keypairs.publish(keypair->local_index, keypair);
 }
 
 void Engine::State::confirm(PeerState& p, const Now& now) {
   Keypair* const dropped = std::exchange(p.previous, p.current);
-  set_current(p, std::exchange(p.next, nullptr));
+  set_current(p, p.next);
+  exchange_next(p, nullptr);
   retire(dropped);
   forget_handshake(p);  // ours in flight is no longer wanted
   handshake_complete(p, now);
@@ -198,6 +199,11 @@ void Engine::State::confirm(PeerState& p, const Now& now) {
 void Engine::State::set_current(PeerState& p, Keypair* keypair) {
   p.current = keypair;
   p.peer->current.store(keypair, std::memory_order_release);
+}
+
+Keypair* Engine::State::exchange_next(PeerState& p, Keypair* keypair) {
+  p.peer->next.store(keypair, std::memory_order_release);
+  return std::exchange(p.next, keypair);
 }
 
 // Unpublished here; freed, and thereby wiped, when no worker can hold it any more.
@@ -229,7 +235,7 @@ void Engine::State::wipe_session(PeerState& p) {
   set_current(p, nullptr);
   retire(std::exchange(p.previous, nullptr));
   retire(current);
-  retire(std::exchange(p.next, nullptr));
+  retire(exchange_next(p, nullptr));
 }
 
 }  // namespace wg::noise

@@ -173,6 +173,7 @@ struct Engine::State {
   void session_derived(PeerState& p, BootTime now);
   void handshake_complete(PeerState& p, const Now& now);
   void set_current(PeerState& p, Keypair* keypair);
+  Keypair* exchange_next(PeerState& p, Keypair* keypair);
   void retire(Keypair* keypair);
   void forget_handshake(PeerState& p);
   void wipe_session(PeerState& p);

@@ -30,6 +30,10 @@ struct PeerRef {
 enum PeerRequest : std::uint32_t {
   kRequestHandshake = 1u << 0,  // no usable session, or rekey due on send
   kRequestKeyFresh = 1u << 1,   // initiator's key passed 165 s on receive (protocol C3-6)
+  // The peer has moved and control has not followed yet: what is sent goes through control's mailbox, behind
+  // the news, so that not even the answer to the packet that told us goes to the old place (and pulls the
+  // peer back).
+  kRequestRoaming = 1u << 2,
 };
 
 struct alignas(64) Peer {
@@ -40,6 +44,9 @@ struct alignas(64) Peer {
   std::atomic<std::uint32_t> generation{0};
   std::uint16_t interface_id = 0;     // constant while published
   std::atomic<std::uint16_t> mtu{0};  // inner bytes; 0: the interface's
+  // A responder's session that control has not promoted yet. To send with from its first data packet on
+  // (Keypair::confirmed), which a worker sees before control does; the peer may have lost the older session.
+  std::atomic<Keypair*> next{nullptr};
   // ---- W: workers set bits, control clears them.
   std::atomic<std::uint32_t> requested{0};
 
