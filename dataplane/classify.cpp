@@ -25,6 +25,7 @@ bool ipv4_checksum_good(const rte_mbuf* packet, const Ipv4Header& ip) {
 
 void Worker::classify(const PortView& port, std::uint16_t index, rte_mbuf** packets, std::uint16_t n) {
   constexpr std::uint16_t kAhead = 4;
+  for (std::uint16_t i = 0; i < n; ++i) __builtin_prefetch(packets[i]);
   for (std::uint16_t i = 0; i < n && i < kAhead; ++i) __builtin_prefetch(rte_pktmbuf_mtod(packets[i], void*));
   for (std::uint16_t i = 0; i < n; ++i) {
     if (i + kAhead < n) __builtin_prefetch(rte_pktmbuf_mtod(packets[i + kAhead], void*));
@@ -55,7 +56,7 @@ void Worker::classify_v4(const PortView& port, std::uint16_t index, rte_mbuf* pa
   if (!ipv4_checksum_good(packet, *ip.header)) return drop(packet, DropReason::bad_outer_checksum);
   // Options and fragments are Linux's: its stack reassembles, and its socket hands datagrams back to us.
   if (ip.has_options() || ip.header->is_fragment()) return punt_to_tap(index, packet);
-  if (!is_local_v4(ip.header->destination.data())) {
+  if (!view_->local_addresses.contains_v4(ip.header->destination.data())) {
     return want_route(port, index, packet, frame.l3_offset(), ip.total_length, false);
   }
   if (ip.header->protocol == ip_protocol::kUdp &&
@@ -80,14 +81,6 @@ void Worker::classify_v6(const PortView& port, std::uint16_t index, rte_mbuf* pa
     return;
   }
   punt_to_tap(index, packet);
-}
-
-bool Worker::is_local_v4(const std::uint8_t* address) noexcept {
-  if (last_local_view_ == view_ && std::memcmp(last_local_v4_.data(), address, 4) == 0) return true;
-  if (!view_->local_addresses.contains_v4(address)) return false;
-  last_local_view_ = view_;
-  std::memcpy(last_local_v4_.data(), address, 4);
-  return true;
 }
 
 // A datagram for one of our listen ports is ours whatever it holds; true when the packet has been taken.

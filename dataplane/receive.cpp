@@ -52,6 +52,17 @@ const UdpHeader& udp_of(const std::uint8_t* message) {
 
 }  // namespace
 
+void Worker::DataBurst::move(std::size_t from, std::size_t to) noexcept {
+  if (from == to) return;
+  packet[to] = packet[from];
+  l3[to] = l3[from];
+  message[to] = message[from];
+  message_length[to] = message_length[from];
+  interface_id[to] = interface_id[from];
+  outer_tos[to] = outer_tos[from];
+  keypair[to] = keypair[from];
+}
+
 // receiver index -> keypair, in four passes so that each pass finds what the one before prefetched.
 void Worker::find_sessions() {
   for (std::size_t i = 0; i < data_.n; ++i)
@@ -71,14 +82,8 @@ void Worker::find_sessions() {
   std::size_t kept = 0;
   for (std::size_t i = 0; i < data_.n; ++i) {
     if (!session_usable(i)) continue;
-    data_.packet[kept] = data_.packet[i];
-    data_.l3[kept] = data_.l3[i];
-    data_.message[kept] = data_.message[i];
-    data_.message_length[kept] = data_.message_length[i];
-    data_.interface_id[kept] = data_.interface_id[i];
-    data_.outer_tos[kept] = data_.outer_tos[i];
-    data_.keypair[kept] = data_.keypair[i];
-    __builtin_prefetch(data_.keypair[i]->peer->path.load(std::memory_order_acquire));
+    data_.move(i, kept);
+    __builtin_prefetch(data_.keypair[kept]->peer->path.load(std::memory_order_acquire));
     ++kept;
   }
   data_.n = kept;
@@ -110,17 +115,12 @@ void Worker::open_burst() {
       drop(data_.packet[i], DropReason::bad_outer_checksum);
       continue;
     }
-    data_.packet[kept] = data_.packet[i];
-    data_.l3[kept] = data_.l3[i];
-    data_.message[kept] = data_.message[i];
-    data_.message_length[kept] = data_.message_length[i];
-    data_.interface_id[kept] = data_.interface_id[i];
-    data_.outer_tos[kept] = data_.outer_tos[i];
-    data_.keypair[kept] = data_.keypair[i];
+    data_.move(i, kept);
     data_.moved[kept] = moved;
-    data_.op[kept] = {data_.message[i] + kTransportDataHeaderSize, data_.keypair[i]->receiving_key.data(),
-                      header_of(data_.message[i]).counter.value(),
-                      data_.message_length[i] - static_cast<std::uint32_t>(kKeepaliveSize), 0};
+    data_.op[kept] = {data_.message[kept] + kTransportDataHeaderSize,
+                      data_.keypair[kept]->receiving_key.data(),
+                      header_of(data_.message[kept]).counter.value(),
+                      data_.message_length[kept] - static_cast<std::uint32_t>(kKeepaliveSize), 0};
     ++kept;
   }
   data_.n = kept;
@@ -129,69 +129,63 @@ void Worker::open_burst() {
 
 void Worker::accept_burst() {
   plain_.n = 0;
+  std::array<bool, kBurst> fresh;
+  check_replay(fresh.data());
+  std::uint64_t opened = 0, bytes = 0;
   for (std::size_t i = 0; i < data_.n; ++i) {
-    if (accept_one(i)) check_inner(i);
+    if (!accept_one(i, fresh[i])) continue;
+    ++opened;
+    bytes += data_.op[i].length;
+    if (data_.op[i].length != 0) check_inner(i);
   }
+  counters_.opened_packets.add(opened);
+  counters_.opened_bytes.add(bytes);
   data_.n = 0;
 }
 
-// Tag, replay window, then all that an authenticated packet means. True when there is an inner packet.
-bool Worker::accept_one(std::size_t i) {
-  Keypair& keypair = *data_.keypair[i];
-  Peer& peer = *keypair.peer;
+// The replay window of every authentic packet, one lock per run of packets of a keypair.
+void Worker::check_replay(bool* fresh) {
+  std::array<std::uint64_t, kBurst> counters;
+  for (std::size_t i = 0; i < data_.n;) {
+    Keypair* keypair = data_.keypair[i];
+    const std::size_t begin = i;
+    std::size_t n = 0;
+    for (; i < data_.n && data_.keypair[i] == keypair; ++i) {
+      if (data_.op[i].authentic == 0) break;
+      counters[n++] = data_.op[i].counter;
+    }
+    if (n != 0) keypair->replay.check_and_set(counters.data(), fresh + begin, n);
+    if (i < data_.n && data_.op[i].authentic == 0) fresh[i++] = false;
+  }
+}
+
+// Tag, replay window, then all that an authenticated packet means.
+bool Worker::accept_one(std::size_t i, bool fresh) {
+  Peer& peer = *data_.keypair[i]->peer;
   rte_mbuf* packet = data_.packet[i];
   if (data_.op[i].authentic == 0) {
     peer.drop_bad_tag.fetch_add(1, std::memory_order_relaxed);
     return drop(packet, DropReason::bad_tag), false;
   }
-  if (!keypair.replay.check_and_set(data_.op[i].counter)) {
+  if (!fresh) {
     peer.drop_replayed.fetch_add(1, std::memory_order_relaxed);
     return drop(packet, DropReason::replayed), false;
   }
   const bool data = data_.op[i].length != 0;
   note_authenticated(i, peer, data);
-  counters_.opened_packets.add(1);
-  counters_.opened_bytes.add(data_.op[i].length);
   if (data) return true;
   // A packet with length 0 is a keepalive packet.
   counters_.keepalives_received.add(1);
   peer.rx_bytes.fetch_add(data_.message_length[i], std::memory_order_relaxed);
   peer.rx_packets.fetch_add(1, std::memory_order_relaxed);
   rte_pktmbuf_free(packet);
-  return false;
+  return true;
 }
 
 // Endpoint, confirmation of a responder's session, key freshness, timers: in the protocol's order.
 void Worker::note_authenticated(std::size_t i, Peer& peer, bool data) {
   Keypair& keypair = *data_.keypair[i];
-  if (data_.moved[i]) {
-    Event event{};
-    event.type = EventType::roamed;
-    event.peer = {peer.slot, keypair.peer_generation};
-    event.interface_id = peer.interface_id;
-    const UdpHeader& udp = udp_of(data_.message[i]);
-    if (data_.l3[i][0] >> 4 == 6) {
-      event.remote.address = IpAddress::from_v6(header_at<Ipv6Header>(data_.l3[i])->source.data());
-      event.local.address = IpAddress::from_v6(header_at<Ipv6Header>(data_.l3[i])->destination.data());
-    } else {
-      event.remote.address = IpAddress::from_v4(header_at<Ipv4Header>(data_.l3[i])->source.data());
-      event.local.address = IpAddress::from_v4(header_at<Ipv4Header>(data_.l3[i])->destination.data());
-    }
-    event.remote.port = udp.source_port.value();
-    event.local.port = udp.destination_port.value();
-    // A run of packets from the same new place tells it once; when the mailbox is full the next packet does.
-    if (event.peer != roamed_peer_ || event.remote != roamed_to_ || event.local != roamed_at_) {
-      // Raised first: when control takes the news it lowers the flag.
-      peer.requested.fetch_or(kRequestRoaming, std::memory_order_relaxed);
-      if (post(event)) {
-        roamed_peer_ = event.peer;
-        roamed_to_ = event.remote;
-        roamed_at_ = event.local;
-      } else {
-        peer.requested.fetch_and(~std::uint32_t{kRequestRoaming}, std::memory_order_relaxed);
-      }
-    }
-  }
+  if (data_.moved[i]) post_roamed(i, peer);
   if (!keypair.confirmed.load(std::memory_order_relaxed)) {
     Event event{};
     event.type = EventType::confirmed;
@@ -207,12 +201,41 @@ void Worker::note_authenticated(std::size_t i, Peer& peer, bool data) {
   peer.note_received(now_, data);
 }
 
+void Worker::post_roamed(std::size_t i, Peer& peer) {
+  Event event{};
+  event.type = EventType::roamed;
+  event.peer = {peer.slot, data_.keypair[i]->peer_generation};
+  event.interface_id = peer.interface_id;
+  const UdpHeader& udp = udp_of(data_.message[i]);
+  if (data_.l3[i][0] >> 4 == 6) {
+    event.remote.address = IpAddress::from_v6(header_at<Ipv6Header>(data_.l3[i])->source.data());
+    event.local.address = IpAddress::from_v6(header_at<Ipv6Header>(data_.l3[i])->destination.data());
+  } else {
+    event.remote.address = IpAddress::from_v4(header_at<Ipv4Header>(data_.l3[i])->source.data());
+    event.local.address = IpAddress::from_v4(header_at<Ipv4Header>(data_.l3[i])->destination.data());
+  }
+  event.remote.port = udp.source_port.value();
+  event.local.port = udp.destination_port.value();
+  // A run of packets from the same new place tells it once; when the mailbox is full the next packet does.
+  if (event.peer != roamed_peer_ || event.remote != roamed_to_ || event.local != roamed_at_) {
+    // Raised first: when control takes the news it lowers the flag.
+    peer.requested.fetch_or(kRequestRoaming, std::memory_order_relaxed);
+    if (post(event)) {
+      roamed_peer_ = event.peer;
+      roamed_to_ = event.remote;
+      roamed_at_ = event.local;
+    } else {
+      peer.requested.fetch_and(~std::uint32_t{kRequestRoaming}, std::memory_order_relaxed);
+    }
+  }
+}
+
 // Inner version, header and length; trims the padding; merges the congestion marks.
 void Worker::check_inner(std::size_t i) {
   rte_mbuf* packet = data_.packet[i];
   Peer& peer = *data_.keypair[i]->peer;
-  rte_pktmbuf_adj(packet,
-                  static_cast<std::uint16_t>(data_.op[i].data - rte_pktmbuf_mtod(packet, std::uint8_t*)));
+  packet->data_off =
+      static_cast<std::uint16_t>(data_.op[i].data - static_cast<std::uint8_t*>(packet->buf_addr));
   IpView ip;
   if (parse_ip({data_.op[i].data, data_.op[i].length}, &ip) != Parse::kOk) {
     peer.drop_malformed_inner.fetch_add(1, std::memory_order_relaxed);
@@ -269,6 +292,7 @@ void Worker::check_sources_of(std::uint16_t interface_id, std::size_t begin, std
   if (n4 != 0) interface.allowed4->lookup_burst(keys4.data(), owner4.data(), n4);
   if (n6 != 0) interface.allowed6->lookup_burst(keys6.data(), owner6.data(), n6);
   n4 = n6 = 0;
+  Tally tally;
   for (std::size_t i = begin; i < end; ++i) {
     const lpm::Value owner = plain_.v6[i] ? owner6[n6++] : owner4[n4++];
     Peer& peer = *plain_.peer[i];
@@ -276,8 +300,12 @@ void Worker::check_sources_of(std::uint16_t interface_id, std::size_t begin, std
       drop_disallowed(i, owner);
       continue;
     }
-    peer.rx_bytes.fetch_add(plain_.message_length[i], std::memory_order_relaxed);
-    peer.rx_packets.fetch_add(1, std::memory_order_relaxed);
+    if (tally.peer != &peer) {
+      count_received(tally);
+      tally = {&peer, 0, 0};
+    }
+    tally.bytes += plain_.message_length[i];
+    ++tally.packets;
     const std::size_t k = inner_.n++;
     inner_.packet[k] = plain_.packet[i];
     inner_.l3_offset[k] = 0;
@@ -286,6 +314,13 @@ void Worker::check_sources_of(std::uint16_t interface_id, std::size_t begin, std
     inner_.origin[k] = interface_id;
     inner_.v6[k] = plain_.v6[i];
   }
+  count_received(tally);
+}
+
+void Worker::count_received(const Tally& tally) {
+  if (tally.packets == 0) return;
+  tally.peer->rx_bytes.fetch_add(tally.bytes, std::memory_order_relaxed);
+  tally.peer->rx_packets.fetch_add(tally.packets, std::memory_order_relaxed);
 }
 
 void Worker::drop_disallowed(std::size_t i, lpm::Value owner) {

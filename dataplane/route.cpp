@@ -14,9 +14,15 @@ namespace {
 constexpr NextHop kKernelHop{};
 constexpr std::uint8_t kTcpOptionEnd = 0, kTcpOptionNop = 1, kTcpOptionMss = 2;
 
+// Multicast, class E, loopback and "this network" by the address's first byte (RFC 1812 5.3.7).
+constexpr std::array<bool, 256> kOddFirstByte = [] {
+  std::array<bool, 256> odd{};
+  for (std::size_t b = 0; b < 256; ++b) odd[b] = b >= 224 || b == 127 || b == 0;
+  return odd;
+}();
+
 bool is_group_or_odd_v4(const Ipv4Header& ip) {
-  const std::uint8_t d = ip.destination[0], s = ip.source[0];
-  return d >= 224 || d == 127 || d == 0 || s >= 224 || s == 127 || s == 0;
+  return kOddFirstByte[ip.destination[0]] || kOddFirstByte[ip.source[0]];
 }
 
 bool is_group_or_odd_v6(const Ipv6Header& ip) {
@@ -101,7 +107,11 @@ void Worker::forward_to_port(std::size_t i, const NextHop& hop) {
   if (interface.mss_clamp != 0) clamp_mss(l3, inner_.length[i], inner_.v6[i], interface.mss_clamp);
   char* ethernet = rte_pktmbuf_prepend(packet, hop.header_length);
   if (ethernet == nullptr) return drop(packet, DropReason::no_headroom);
-  std::memcpy(ethernet, hop.header.data(), hop.header_length);
+  if (hop.header_length == kEthernetHeaderSize) {
+    std::memcpy(ethernet, hop.header.data(), kEthernetHeaderSize);
+  } else {
+    std::memcpy(ethernet, hop.header.data(), kEthernetHeaderSize + kVlanTagSize);
+  }
   *header_at<Be16>(reinterpret_cast<std::uint8_t*>(ethernet) + hop.header_length - 2) =
       Be16{inner_.v6[i] ? ether_type::kIpv6 : ether_type::kIpv4};
   counters_.short_cut_to_port.add(1);

@@ -1,12 +1,11 @@
 // Inner to outer: cryptokey routing, the session's next counters, padding, headers, the burst seal.
-#include <rte_cycles.h>
 #include <rte_mbuf.h>
 
 #include <algorithm>
 #include <cassert>
 
 #include "dataplane/io/port.h"
-#include "dataplane/packet/checksum.h"
+#include "dataplane/packet/checksum_long.h"
 #include "dataplane/worker.h"
 
 namespace wg::dataplane {
@@ -30,6 +29,14 @@ std::size_t padding_of(std::size_t length, std::size_t mtu) {
   const std::size_t padded = (length + kPaddingMultiple - 1) / kPaddingMultiple * kPaddingMultiple;
   return (mtu != 0 && padded > mtu ? std::max(mtu, length) : padded) - length;
 }
+
+// `size` 42 to 66. Blocks that overlap, because a copy of a length unknown to the compiler is a call.
+void copy_headers(std::uint8_t* to, const std::uint8_t* from, std::size_t size) {
+  std::memcpy(to, from, 32);
+  if (size > 48) std::memcpy(to + 16, from + 16, 32);
+  std::memcpy(to + size - 32, from + size - 32, 32);
+}
+static_assert(sizeof(Path::header) <= 32 + 32 + 32 - 16);
 
 bool can_send(const Keypair* keypair, BootTime now) {
   return keypair != nullptr && keypair->sending_valid.load(std::memory_order_relaxed) &&
@@ -61,30 +68,37 @@ void Worker::queue_send(rte_mbuf* packet, const SendOrigin& origin, Peer* peer) 
   send_.peer[i] = peer;
 }
 
+void Worker::SendBurst::move(std::size_t from, std::size_t to) noexcept {
+  if (from == to) return;
+  packet[to] = packet[from];
+  origin[to] = origin[from];
+  peer[to] = peer[from];
+  keypair[to] = keypair[from];
+  path[to] = path[from];
+}
+
 void Worker::send_burst() {
-  std::uint64_t at = rte_rdtsc();
   const std::size_t wanted = send_.n;
   choose_peers();
   std::size_t kept = 0;
   for (std::size_t i = 0; i < send_.n; ++i) {
     if (send_.packet[i] == nullptr || !ready_to_send(i)) continue;
-    send_.packet[kept] = send_.packet[i];
-    send_.origin[kept] = send_.origin[i];
-    send_.peer[kept] = send_.peer[i];
-    send_.keypair[kept] = send_.keypair[i];
-    send_.path[kept] = send_.path[i];
-    ++kept;
+    send_.move(i, kept++);
   }
   send_.n = kept;
   reserve_counters();
   kept = 0;
+  Tally tally;
   for (std::size_t i = 0; i < send_.n; ++i) {
-    if (encapsulate(i, kept)) ++kept;
+    if (encapsulate(i, kept, tally)) ++kept;
   }
+  count_sent(tally);
   send_.n = kept;
-  count_stage(Stage::send, &at, wanted);
-  seal_and_transmit();
-  count_stage(Stage::seal, &at, kept);
+  count_stage(Stage::send, wanted);
+  if (kept != 0) {
+    seal_and_transmit();
+    count_stage(Stage::seal, kept);
+  }
   send_icmp_answers();
 }
 
@@ -211,7 +225,7 @@ void Worker::reserve_counters() {
 }
 
 // Writes packet i's padding and headers in place, as operation k of the burst. False: dropped.
-bool Worker::encapsulate(std::size_t i, std::size_t k) {
+bool Worker::encapsulate(std::size_t i, std::size_t k, Tally& tally) {
   rte_mbuf* packet = send_.packet[i];
   Peer& peer = *send_.peer[i];
   const Path& path = *send_.path[i];
@@ -227,7 +241,7 @@ bool Worker::encapsulate(std::size_t i, std::size_t k) {
   }
   auto* payload = rte_pktmbuf_mtod(packet, std::uint8_t*);
   const std::uint8_t inner_tos = length != 0 ? tos_of(payload) : std::uint8_t{0};
-  std::memset(payload + length, 0, padding);
+  std::memset(payload + length, 0, kPaddingMultiple);  // beyond the padding the tag overwrites it
   auto* header = header_at<TransportDataHeader>(payload - kTransportDataHeaderSize);
   header->type = Le32{kMessageTransportData};
   header->receiver = Le32{keypair.remote_index};
@@ -238,32 +252,69 @@ bool Worker::encapsulate(std::size_t i, std::size_t k) {
   packet->pkt_len = packet->data_len;
   packet->ol_flags = 0;
 
+  // RFC 6040 section 4.1, normal mode: the outer header carries the inner congestion bits.
+  const std::uint8_t tos = interface.copy_dscp ? inner_tos : static_cast<std::uint8_t>(inner_tos & kEcnMask);
+  if (path.header_length != 0)
+    write_outer(payload - headers, path, static_cast<std::uint16_t>(kUdpHeaderSize + kKeepaliveSize + sealed),
+                tos);
   send_.packet[k] = packet;
   send_.peer[k] = &peer;
   send_.path[k] = &path;
-  // RFC 6040 section 4.1, normal mode: the outer header carries the inner congestion bits.
-  send_.tos[k] = interface.copy_dscp ? inner_tos : static_cast<std::uint8_t>(inner_tos & kEcnMask);
+  send_.tos[k] = tos;
   send_.op[k] = {payload, keypair.sending_key.data(), send_.counter[i], sealed, 0};
 
   peer.note_sent(now_, length != 0);
-  peer.tx_bytes.fetch_add(kKeepaliveSize + sealed, std::memory_order_relaxed);
-  peer.tx_packets.fetch_add(1, std::memory_order_relaxed);
+  if (tally.peer != &peer) {
+    count_sent(tally);
+    tally = {&peer, 0, 0};
+  }
+  tally.bytes += kKeepaliveSize + sealed;
+  ++tally.packets;
   return true;
 }
 
+void Worker::count_sent(const Tally& tally) {
+  if (tally.packets == 0) return;
+  tally.peer->tx_bytes.fetch_add(tally.bytes, std::memory_order_relaxed);
+  tally.peer->tx_packets.fetch_add(tally.packets, std::memory_order_relaxed);
+}
+
+// Copies the path's prebuilt headers and fills in what differs per packet; the UDP checksum follows the seal.
+void Worker::write_outer(std::uint8_t* frame, const Path& path, std::uint16_t udp_length, std::uint8_t tos) {
+  copy_headers(frame, path.header.data(), path.header_length);
+  auto* udp = header_at<UdpHeader>(frame + path.header_length - kUdpHeaderSize);
+  udp->length = Be16{udp_length};
+  udp->checksum = Be16{0};
+  std::uint8_t* l3 = frame + path.l3_offset;
+  if (path.v6()) {
+    auto* ip = header_at<Ipv6Header>(l3);
+    ip->payload_length = Be16{udp_length};
+    ip->set_traffic_class(tos);
+    return;
+  }
+  auto* ip = header_at<Ipv4Header>(l3);
+  ip->tos = tos;
+  ip->total_length = Be16{static_cast<std::uint16_t>(udp_length + kIpv4HeaderSize)};
+  ip->id = Be16{++ipv4_id_};
+  const ChecksumSum sum = ChecksumSum{static_cast<std::uint16_t>(~ip->checksum.native())} +
+                          Be16{ip->tos}.native() + ip->total_length.native() + ip->id.native();
+  ip->checksum = checksum_finish(sum);
+}
+
 void Worker::seal_and_transmit() {
-  if (send_.n == 0) return;
   engine_.seal(*scratch_, std::span(send_.op.data(), send_.n));
-  counters_.sealed_packets.add(send_.n);
+  std::uint64_t bytes = 0;
   for (std::size_t i = 0; i < send_.n; ++i) {
-    counters_.sealed_bytes.add(send_.op[i].length);
+    bytes += send_.op[i].length;
     if (send_.path[i]->port == kKernelPath) {
       send_through_kernel(i);
     } else {
-      finish_outer(i);
+      finish_udp_checksum(i);
       transmit(send_.path[i]->port, send_.packet[i]);
     }
   }
+  counters_.sealed_packets.add(send_.n);
+  counters_.sealed_bytes.add(bytes);
   send_.n = 0;
 }
 
@@ -278,42 +329,27 @@ void Worker::send_through_kernel(std::size_t i) {
   counters_.to_kernel_socket.add(1);
 }
 
-// Copies the path's prebuilt headers and fills in what differs per packet.
-void Worker::finish_outer(std::size_t i) {
+void Worker::finish_udp_checksum(std::size_t i) {
   rte_mbuf* packet = send_.packet[i];
   const Path& path = *send_.path[i];
+  const bool v6 = path.v6();
   auto* frame = rte_pktmbuf_mtod(packet, std::uint8_t*);
-  std::memcpy(frame, path.header.data(), path.header_length);
-  std::uint8_t* l3 = frame + path.l3_offset;
   auto* udp = header_at<UdpHeader>(frame + path.header_length - kUdpHeaderSize);
-  const auto udp_length = static_cast<std::uint16_t>(packet->data_len - path.header_length + kUdpHeaderSize);
-  udp->length = Be16{udp_length};
-  ChecksumSum pseudo;
-  if (path.v6()) {
-    auto* ip = header_at<Ipv6Header>(l3);
-    ip->payload_length = Be16{udp_length};
-    ip->set_traffic_class(send_.tos[i]);
-    pseudo = pseudo_header(*ip, ip_protocol::kUdp, udp_length);
-  } else {
-    auto* ip = header_at<Ipv4Header>(l3);
-    ip->tos = send_.tos[i];
-    ip->total_length = Be16{static_cast<std::uint16_t>(udp_length + kIpv4HeaderSize)};
-    ip->id = Be16{++ipv4_id_};
-    const ChecksumSum sum = ChecksumSum{static_cast<std::uint16_t>(~ip->checksum.native())} +
-                            Be16{ip->tos}.native() + ip->total_length.native() + ip->id.native();
-    ip->checksum = checksum_finish(sum);
-    pseudo = pseudo_header(*ip, ip_protocol::kUdp, udp_length);
-  }
+  const std::size_t udp_length = packet->data_len - path.header_length + kUdpHeaderSize;
+  // Of the pseudo header (RFC 768, RFC 8200 8.1) the addresses lie just in front of the UDP header.
+  const std::size_t addresses = v6 ? 2 * sizeof(Ipv6Bytes) : 2 * sizeof(Ipv4Bytes);
+  const auto* from = reinterpret_cast<const std::uint8_t*>(udp) - addresses;
+  // The field itself is still zero: storing it here would stall the wide loads that follow.
+  const ChecksumSum rest = Be16{ip_protocol::kUdp}.native() + udp->length.native();
   if (view_->ports[path.port].udp_checksum_offload) {
     packet->tx_offload =
-        rte_mbuf_tx_offload(path.l3_offset, path.v6() ? kIpv6HeaderSize : kIpv4HeaderSize, 0, 0, 0, 0, 0);
-    packet->ol_flags |= RTE_MBUF_F_TX_UDP_CKSUM | (path.v6() ? RTE_MBUF_F_TX_IPV6 : RTE_MBUF_F_TX_IPV4);
-    udp->checksum = Be16::from_native(checksum_fold(pseudo));  // the NIC adds the datagram
+        rte_mbuf_tx_offload(path.l3_offset, v6 ? kIpv6HeaderSize : kIpv4HeaderSize, 0, 0, 0, 0, 0);
+    packet->ol_flags |= RTE_MBUF_F_TX_UDP_CKSUM | (v6 ? RTE_MBUF_F_TX_IPV6 : RTE_MBUF_F_TX_IPV4);
+    // The NIC adds the datagram.
+    udp->checksum = Be16::from_native(checksum_fold(checksum_add(rest, from, addresses)));
     return;
   }
-  udp->checksum = Be16{0};
-  udp->checksum =
-      checksum_finish_udp(checksum_add(pseudo, reinterpret_cast<const std::uint8_t*>(udp), udp_length));
+  udp->checksum = checksum_finish_udp(checksum_add_long(rest, from, addresses + udp_length));
 }
 
 void Worker::request_handshake(Peer& peer, PeerRequest request, EventType type) {

@@ -1,10 +1,15 @@
 #include "dataplane/snapshot.h"
 
 #include <bit>
+#include <cstring>
 
 namespace wg::dataplane {
 
 namespace {
+std::size_t hash4(std::uint32_t address) {
+  return address * 0x9e3779b1u >> 16;
+}
+
 std::size_t hash(const IpAddress& address) {
   std::uint64_t words[2];
   std::memcpy(words, address.bytes.data(), sizeof words);
@@ -13,13 +18,25 @@ std::size_t hash(const IpAddress& address) {
 }  // namespace
 
 LocalAddresses::LocalAddresses(const std::vector<IpAddress>& addresses)
-    : slots_(std::bit_ceil(2 * addresses.size() + 8)) {
+    : slots_(std::bit_ceil(2 * addresses.size() + 8)), slots4_(slots_.size()) {
   for (const IpAddress& address : addresses) {
+    if (!address.v6) {
+      add_v4(address);
+      continue;
+    }
     if (contains(address)) continue;
     std::size_t i = hash(address) & (slots_.size() - 1);
     while (slots_[i].used) i = (i + 1) & (slots_.size() - 1);
     slots_[i] = {address, true};
   }
+}
+
+void LocalAddresses::add_v4(const IpAddress& address) {
+  std::uint32_t word;
+  std::memcpy(&word, address.bytes.data(), sizeof word);
+  std::size_t i = hash4(word) & (slots4_.size() - 1);
+  while (slots4_[i] != 0 && slots4_[i] != word) i = (i + 1) & (slots4_.size() - 1);
+  slots4_[i] = word;
 }
 
 bool LocalAddresses::contains(const IpAddress& address) const noexcept {
@@ -31,7 +48,13 @@ bool LocalAddresses::contains(const IpAddress& address) const noexcept {
 }
 
 bool LocalAddresses::contains_v4(const std::uint8_t* network_order) const noexcept {
-  return contains(IpAddress::from_v4(network_order));
+  std::uint32_t word;
+  std::memcpy(&word, network_order, sizeof word);
+  for (std::size_t i = hash4(word) & (slots4_.size() - 1); slots4_[i] != 0;
+       i = (i + 1) & (slots4_.size() - 1)) {
+    if (slots4_[i] == word) return true;
+  }
+  return false;
 }
 
 bool LocalAddresses::contains_v6(const std::uint8_t* network_order) const noexcept {

@@ -54,7 +54,7 @@ struct PortView {
 // The box's own addresses: open addressing, at most half full.
 class LocalAddresses {
  public:
-  LocalAddresses() : slots_(8) {}
+  LocalAddresses() : slots_(8), slots4_(8) {}
   explicit LocalAddresses(const std::vector<IpAddress>& addresses);
   [[nodiscard]] bool contains_v4(const std::uint8_t* network_order) const noexcept;
   [[nodiscard]] bool contains_v6(const std::uint8_t* network_order) const noexcept;
@@ -65,7 +65,9 @@ class LocalAddresses {
     bool used = false;
   };
   [[nodiscard]] bool contains(const IpAddress& address) const noexcept;
-  std::vector<Slot> slots_;
+  void add_v4(const IpAddress& address);
+  std::vector<Slot> slots_;            // IPv6
+  std::vector<std::uint32_t> slots4_;  // IPv4 as it lies in packets; 0: free (0.0.0.0 is nobody's address)
 };
 
 // UDP destination port -> interface id, kNone16 where nobody listens. Shared between snapshots.

@@ -85,7 +85,7 @@ void Worker::run() {
 }
 
 bool Worker::run_once(BootTime now) {
-  const std::uint64_t started = rte_rdtsc();
+  const std::uint64_t started = stage_started_ = rte_rdtsc();
   quiescence_.report(options_.id);
   heartbeat_.store(heartbeat_.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
   view_ = published_.load(std::memory_order_acquire);
@@ -106,7 +106,7 @@ bool Worker::run_once(BootTime now) {
     control_doorbell_.ring();
   }
   counters_.loops.add(1);
-  const std::uint64_t cycles = rte_rdtsc() - started;
+  const std::uint64_t cycles = (worked ? stage_started_ : rte_rdtsc()) - started;
   (worked ? counters_.busy_cycles : counters_.idle_cycles).add(cycles);
   if (worked) counters_.busy_loops.add(1);
   return worked;
@@ -119,39 +119,38 @@ bool Worker::poll_port(std::uint16_t index) {
   port.port->transmit_handed_over(options_.id, counters_);
   if (!port.port->has_rx(options_.id)) return false;
 
-  std::uint64_t at = rte_rdtsc();
-  const std::uint64_t polled = at;
+  const std::uint64_t polled = stage_started_;
   rte_mbuf* packets[kPollBurst];
   const std::uint16_t n = port.port->receive(options_.id, packets, kPollBurst);
   if (n == 0) return false;
   counters_.rx_packets.add(n);
-  count_stage(Stage::receive_port, &at, n);
+  count_stage(Stage::receive_port, n);
 
   classify(port, index, packets, n);
-  count_stage(Stage::classify, &at, n);
-  run_to_completion(at);
-  const std::uint64_t ns = (rte_rdtsc() - polled) * 1'000'000'000u / rte_get_tsc_hz();
+  count_stage(Stage::classify, n);
+  run_to_completion();
+  const std::uint64_t ns = (stage_started_ - polled) * 1'000'000'000u / rte_get_tsc_hz();
   counters_.latency.add(ns, n);
   return true;
 }
 
 // From sessions to the outgoing queues: everything classified so far.
-void Worker::run_to_completion(std::uint64_t at) {
+void Worker::run_to_completion() {
   if (data_.n != 0) {
     const std::size_t messages = data_.n;
     find_sessions();
-    count_stage(Stage::sessions, &at, messages);
+    count_stage(Stage::sessions, messages);
     open_burst();
-    count_stage(Stage::open, &at, messages);
+    count_stage(Stage::open, messages);
     accept_burst();
-    count_stage(Stage::replay, &at, messages);
+    count_stage(Stage::replay, messages);
     check_sources();
-    count_stage(Stage::inner, &at, messages);
+    count_stage(Stage::inner, messages);
   }
   if (inner_.n != 0) {
     const std::size_t routed = inner_.n;
     route_burst();
-    count_stage(Stage::route, &at, routed);
+    count_stage(Stage::route, routed);
   }
   if (send_.n != 0) send_burst();
   send_icmp_answers();
@@ -160,7 +159,6 @@ void Worker::run_to_completion(std::uint64_t at) {
 
 // What Linux sends: inner packets from the TUNs, frames from the TAPs.
 bool Worker::poll_exception_queues() {
-  std::uint64_t at = rte_rdtsc();
   std::size_t taken = 0;
   for (std::uint16_t id = 0; id < view_->interfaces.size(); ++id) {
     const InterfaceView& interface = view_->interfaces[id];
@@ -184,7 +182,7 @@ bool Worker::poll_exception_queues() {
     for (std::size_t i = 0; i < n; ++i) transmit(index, packets[i]);
   }
   if (taken == 0) return false;
-  count_stage(Stage::exception_in, &at, taken);
+  count_stage(Stage::exception_in, taken);
   flush();
   return true;
 }
@@ -207,14 +205,13 @@ bool Worker::drain_commands() {
     });
     if (n == 0) break;
     send_burst();
-    run_to_completion(rte_rdtsc());
+    run_to_completion();
   }
   return true;
 }
 
 // Hands everything this burst produced to ports, TAPs and TUNs.
 void Worker::flush() {
-  std::uint64_t at = rte_rdtsc();
   std::size_t sent = 0, punted = 0;
   for (std::size_t index = 0; index < view_->ports.size(); ++index) {
     OutQueue& out = port_out_[index];
@@ -234,7 +231,7 @@ void Worker::flush() {
       tap.n = 0;
     }
   }
-  if (sent != 0) count_stage(Stage::transmit, &at, sent);
+  if (sent != 0) count_stage(Stage::transmit, sent);
   for (std::size_t id = 0; id < view_->interfaces.size(); ++id) {
     OutQueue& tun = tun_out_[id];
     if (tun.n == 0) continue;
@@ -245,7 +242,7 @@ void Worker::flush() {
     counters_.drop(DropReason::punt_full, tun.n - written);
     tun.n = 0;
   }
-  if (punted != 0) count_stage(Stage::exception_out, &at, punted);
+  if (punted != 0) count_stage(Stage::exception_out, punted);
 }
 
 // Spins, then sleeps longer and longer up to the bound; a TUN, a TAP or control's doorbell wakes it at once.
@@ -305,11 +302,12 @@ bool Worker::post(const Event& event) noexcept {
   return true;
 }
 
-void Worker::count_stage(Stage stage, std::uint64_t* since, std::size_t packets) noexcept {
+// A stage lasts from the end of the one before: one clock reading each.
+void Worker::count_stage(Stage stage, std::size_t packets) noexcept {
   const std::uint64_t now = rte_rdtsc();
-  counters_.stage_cycles[static_cast<std::size_t>(stage)].add(now - *since);
+  counters_.stage_cycles[static_cast<std::size_t>(stage)].add(now - stage_started_);
   counters_.stage_packets[static_cast<std::size_t>(stage)].add(packets);
-  *since = now;
+  stage_started_ = now;
 }
 
 }  // namespace wg::dataplane

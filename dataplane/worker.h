@@ -116,6 +116,9 @@ class Worker {
     std::array<Keypair*, kBurst> keypair;              // S
     std::array<bool, kBurst> moved;                    // S: outer addresses differ from the peer's path
     std::array<crypto::AeadOp, kBurst> op;             // S; authentic: O
+
+    // Closes gaps that refused packets leave. Nearly always there are none.
+    void move(std::size_t from, std::size_t to) noexcept;
   };
 
   // Decrypted packets between open and the source check.
@@ -151,6 +154,14 @@ class Worker {
     std::array<std::uint64_t, kBurst> counter;
     std::array<std::uint8_t, kBurst> tos;
     std::array<crypto::AeadOp, kBurst> op;
+
+    void move(std::size_t from, std::size_t to) noexcept;
+  };
+
+  // Traffic of a run of packets of one peer, so that its shared counters are touched once per run.
+  struct Tally {
+    Peer* peer = nullptr;
+    std::uint64_t bytes = 0, packets = 0;
   };
 
   struct IcmpAnswers {
@@ -166,7 +177,7 @@ class Worker {
 
   // ---- worker.cpp: the journey
   bool poll_port(std::uint16_t index);
-  void run_to_completion(std::uint64_t at);
+  void run_to_completion();
   bool poll_exception_queues();
   bool drain_commands();
   void flush();
@@ -183,16 +194,19 @@ class Worker {
                       std::uint16_t interface_id);
   void want_route(const PortView& port, std::uint16_t index, rte_mbuf* packet, std::size_t l3_offset,
                   std::size_t length, bool v6);
-  [[nodiscard]] bool is_local_v4(const std::uint8_t* address) noexcept;
 
   // ---- receive.cpp
   void find_sessions();
   bool session_usable(std::size_t i);
   void open_burst();
   void accept_burst();
-  bool accept_one(std::size_t i);
+  void check_replay(bool* accepted);
+  bool accept_one(std::size_t i, bool fresh);
   void note_authenticated(std::size_t i, Peer& peer, bool data);
+  void post_roamed(std::size_t i, Peer& peer);
   void check_inner(std::size_t i);
+  static void count_received(const Tally& tally);
+  static void count_sent(const Tally& tally);
   void check_sources();
   void check_sources_of(std::uint16_t interface_id, std::size_t begin, std::size_t end);
   void drop_disallowed(std::size_t i, lpm::Value owner);
@@ -220,10 +234,11 @@ class Worker {
   void stage(std::size_t i);
   void reserve_counters();
   void refuse(std::size_t i, DropReason reason);
-  bool encapsulate(std::size_t i, std::size_t k);
+  bool encapsulate(std::size_t i, std::size_t k, Tally& tally);
+  void write_outer(std::uint8_t* frame, const Path& path, std::uint16_t udp_length, std::uint8_t tos);
   void seal_and_transmit();
   void send_through_kernel(std::size_t i);
-  void finish_outer(std::size_t i);
+  void finish_udp_checksum(std::size_t i);
   void request_handshake(Peer& peer, PeerRequest request, EventType type);
   void transmit(std::uint16_t port, rte_mbuf* packet);
 
@@ -238,7 +253,7 @@ class Worker {
   // ---- shared
   void drop(rte_mbuf* packet, DropReason reason) noexcept;
   bool post(const Event& event) noexcept;
-  void count_stage(Stage stage, std::uint64_t* since, std::size_t packets) noexcept;
+  void count_stage(Stage stage, std::size_t packets) noexcept;
 
   WorkerOptions options_;
   const crypto::AeadEngine& engine_;
@@ -252,6 +267,7 @@ class Worker {
 
   const Snapshot* view_ = nullptr;     // of this loop
   BootTime now_ = 0;                   // of this loop
+  std::uint64_t stage_started_ = 0;    // TSC clocks
   std::uint32_t handshakes_left_ = 0;  // of this loop
   std::uint32_t punts_left_ = 0;       // of this loop
   bool posted_ = false;                // something waits for control
@@ -262,8 +278,6 @@ class Worker {
   std::uint16_t ipv4_id_ = 0;
   std::uint64_t icmp_tokens_ = 0;
   BootTime icmp_refilled_ = 0;
-  std::array<std::uint8_t, 4> last_local_v4_{};  // hit cache of local_addresses, valid for last_local_view_
-  const Snapshot* last_local_view_ = nullptr;
 
   DataBurst data_;
   PlainBurst plain_;

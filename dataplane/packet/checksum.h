@@ -159,10 +159,10 @@ inline void ipv4_checksum_fill(Ipv4Header* ip) {
 
 // Forwarding changes of an IPv4 header, checksum kept right.
 inline void ipv4_decrement_ttl(Ipv4Header* ip) {
-  const auto word = [&] { return Be16{static_cast<std::uint16_t>(ip->ttl << 8 | ip->protocol)}; };
-  const Be16 before = word();
   --ip->ttl;
-  ip->checksum = checksum_update(ip->checksum, before, word());
+  // RFC 1141: one less in the upper byte of a word is 0x0100 more in the checksum, end-around; never 0xffff.
+  const std::uint32_t sum = ip->checksum.value() + 0x0100u;
+  ip->checksum = Be16{static_cast<std::uint16_t>(sum + (sum >= 0xffff ? 1 : 0))};
 }
 
 inline void ipv4_set_tos(Ipv4Header* ip, std::uint8_t tos) {

@@ -10,7 +10,8 @@
 namespace wg::dataplane {
 
 inline constexpr std::uint16_t kKernelPath = 0xffff;
-// The route to the endpoint leads into the very interface that would send: nothing may be sent (protocol C5-15).
+// The route to the endpoint leads into the very interface that would send: nothing may be sent (protocol
+// C5-15).
 inline constexpr std::uint16_t kLoopPath = 0xfffe;
 
 struct alignas(64) Path {
