@@ -71,7 +71,7 @@ Packet take_packet(Input& input, const std::vector<Packet>& before) {
   std::uint8_t expanded_seed[randombytes_SEEDBYTES] = {};
   std::memcpy(expanded_seed, &seed, sizeof seed);
   randombytes_buf_deterministic(packet.key.data(), packet.key.size(), expanded_seed);
-  randombytes_buf_deterministic(packet.plaintext.data(), packet.plaintext.size(), expanded_seed);
+  if (length != 0) randombytes_buf_deterministic(packet.plaintext.data(), length, expanded_seed);
   if (seed % 4 == 1 && !before.empty()) packet.key = before[seed / 4 % before.size()].key;
   packet.memory.assign(length + kAeadTagSize + 2 * kMargin + 64, kCanary);
   packet.offset = kMargin + seed % 64;
