@@ -1,5 +1,7 @@
 #include "control/publisher.h"
 
+#include <linux/neighbour.h>
+
 #include <algorithm>
 #include <cstring>
 
@@ -409,13 +411,19 @@ void Publisher::want_neighbour(const NextHopKey& key) {
   if (key.ifindex == 0) return;
   const auto [at, fresh] = wanted_.try_emplace(key, kWantedRounds);
   at->second = kWantedRounds;
-  if (fresh && !known_macs_.contains(key))
-    static_cast<void>(netlink_.request_neighbour(key.ifindex, key.address));
+  if (fresh && !known_macs_.contains(key)) ask_neighbour(key);
+}
+
+// Asking for an entry that an administrator made permanent would make the kernel forget it.
+void Publisher::ask_neighbour(const NextHopKey& key) {
+  const Neighbour* known = mirror_.neighbour(key.ifindex, key.address);
+  if (known != nullptr && (known->state & (NUD_PERMANENT | NUD_NOARP)) != 0) return;
+  static_cast<void>(netlink_.request_neighbour(key.ifindex, key.address));
 }
 
 void Publisher::refresh_neighbours() {
   for (auto at = wanted_.begin(); at != wanted_.end();) {
-    static_cast<void>(netlink_.request_neighbour(at->first.ifindex, at->first.address));
+    ask_neighbour(at->first);
     at = --at->second == 0 ? wanted_.erase(at) : std::next(at);
   }
   for (const HopUse& use : hop_use_) {

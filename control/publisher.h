@@ -98,6 +98,7 @@ class Publisher {
   [[nodiscard]] lpm::Value simple_hop(dataplane::HopKind kind, std::uint16_t interface_id, std::uint16_t mtu);
   void fill_hop(dataplane::NextHop& hop, const PortLink& link, const NextHopKey& neighbour);
   void refresh_local_addresses();
+  void ask_neighbour(const NextHopKey& key);
 
   dataplane::Dataplane& dataplane_;
   NetlinkMirror& mirror_;
