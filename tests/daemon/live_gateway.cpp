@@ -1,0 +1,122 @@
+#include "tests/daemon/live_gateway.h"
+
+#include <pthread.h>
+#include <sodium.h>
+#include <sys/stat.h>
+#include <time.h>
+
+#include <csignal>
+#include <cstdio>
+#include <fstream>
+#include <future>
+#include <stdexcept>
+
+#include "config/parse.h"
+#include "control/cli/call.h"
+#include "control/gateway.h"
+#include "control/log.h"
+
+namespace wg::test {
+
+namespace {
+
+using Clock = std::chrono::steady_clock;
+using std::chrono::microseconds;
+
+microseconds since(Clock::time_point start) {
+  return std::chrono::duration_cast<microseconds>(Clock::now() - start);
+}
+
+void block_signals() {
+  sigset_t set;
+  sigemptyset(&set);
+  for (const int signal : {SIGTERM, SIGINT, SIGHUP}) sigaddset(&set, signal);
+  pthread_sigmask(SIG_BLOCK, &set, nullptr);
+  std::signal(SIGPIPE, SIG_IGN);
+}
+
+}  // namespace
+
+void write_file(const std::string& path, const std::string& text) {
+  const std::string temporary = path + ".new";
+  {
+    std::ofstream out(temporary, std::ios::binary);
+    chmod(temporary.c_str(), 0600);
+    out << text;
+    if (!out.flush()) throw std::runtime_error("cannot write " + temporary);
+  }
+  if (std::rename(temporary.c_str(), path.c_str()) != 0) throw std::runtime_error("cannot write " + path);
+}
+
+LiveGateway::LiveGateway(const std::string& yaml) {
+  write_file(kFile, yaml);
+  block_signals();
+  if (sodium_init() < 0) throw std::runtime_error("libsodium does not start");
+  std::promise<void> started;
+  thread_ = std::thread([this, &started] {
+    try {
+      const auto from = Clock::now();
+      config::Result<config::Gateway> parsed = config::parse_file(kFile);
+      if (!parsed.ok()) throw std::runtime_error(config::to_string(parsed.problems));
+      control::start_log(parsed.value->control.log);
+      gateway_ = std::make_unique<control::Gateway>(*parsed.value, kFile);
+      parsed.value.reset();
+      start_time_ = since(from);
+    } catch (...) {
+      started.set_exception(std::current_exception());
+      return;
+    }
+    started.set_value();
+    gateway_->run();
+    gateway_.reset();
+    control::stop_log();
+  });
+  try {
+    started.get_future().get();
+  } catch (...) {
+    thread_.join();
+    throw;
+  }
+}
+
+LiveGateway::~LiveGateway() {
+  try {
+    call("stop");
+  } catch (const std::exception&) {
+  }
+  thread_.join();
+}
+
+microseconds LiveGateway::control_time() {
+  clockid_t clock;
+  timespec t{};
+  if (pthread_getcpuclockid(thread_.native_handle(), &clock) == 0) clock_gettime(clock, &t);
+  return std::chrono::duration_cast<microseconds>(std::chrono::seconds(t.tv_sec) +
+                                                  std::chrono::nanoseconds(t.tv_nsec));
+}
+
+control::Json LiveGateway::call(const std::string& method, const control::Json& params) {
+  return control::cli::Gateway(kSocket, control::cli::Access::kAdmin)
+      .call(method, params, std::chrono::seconds(60));
+}
+
+LiveGateway::Reloaded LiveGateway::reload(const std::string& yaml) {
+  write_file(kFile, yaml);
+  return reload();
+}
+
+LiveGateway::Reloaded LiveGateway::reload() {
+  const auto from = Clock::now();
+  const microseconds ran = control_time();
+  const control::Json answer = call("reload");
+  Reloaded out;
+  out.ran = control_time() - ran;
+  out.total = since(from);
+  out.ok = answer.value("ok", false);
+  out.changes = answer["plan"].size();
+  out.applied = microseconds(static_cast<std::int64_t>(answer.value("took_ms", 0.0) * 1000));
+  if (!answer["errors"].empty()) out.error = answer["errors"][0].get<std::string>();
+  return out;
+}
+
+}  // namespace wg::test

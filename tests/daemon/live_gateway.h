@@ -1,0 +1,56 @@
+// The real daemon in a thread of this process, with its file, its sockets and its worker; everything a test
+// does to it goes the way an operator's command goes.
+#pragma once
+
+#include <chrono>
+#include <memory>
+#include <string>
+#include <thread>
+
+#include "control/api/json.h"
+
+namespace wg::control {
+class Gateway;
+}
+
+namespace wg::test {
+
+inline constexpr const char* kSocket = "/run/lab/control.sock";
+inline constexpr const char* kFile = "/run/lab/gateway.yaml";
+
+class LiveGateway {
+ public:
+  // Writes `yaml` to kFile and runs a gateway on it. Throws what the start throws. Once per process.
+  explicit LiveGateway(const std::string& yaml);
+  ~LiveGateway();  // stops it as SIGTERM does
+  LiveGateway(const LiveGateway&) = delete;
+  LiveGateway& operator=(const LiveGateway&) = delete;
+
+  // Over the control socket; throws with the answer's message.
+  control::Json call(const std::string& method, const control::Json& params = control::Json::object());
+  // Replaces the file and reloads it.
+  struct Reloaded {
+    bool ok = false;
+    std::size_t changes = 0;
+    std::chrono::microseconds applied{0};  // diff and apply, on the control thread
+    std::chrono::microseconds total{0};    // from the request to the answer, file included
+    std::chrono::microseconds ran{0};      // of `applied` and the answer, the control thread's time on a core
+    std::string error;
+  };
+  Reloaded reload(const std::string& yaml);
+  Reloaded reload();
+  // From the parsed file to the running gateway.
+  [[nodiscard]] std::chrono::microseconds start_time() const { return start_time_; }
+  // The control thread's time on a core so far.
+  [[nodiscard]] std::chrono::microseconds control_time();
+
+ private:
+  std::thread thread_;
+  std::unique_ptr<control::Gateway> gateway_;
+  std::chrono::microseconds start_time_{0};
+};
+
+// The file as it lands in one go (temporary file and rename), as editors and the daemon itself write.
+void write_file(const std::string& path, const std::string& text);
+
+}  // namespace wg::test
