@@ -12,7 +12,8 @@ check "up again, from the LAN" wait_for 3 pings 1 "$LAN" 10.10.0.2 -W 1
 check "from the peer" pings 3 "$WAN" 192.168.1.2
 ip -n "$GW" link set wg0 mtu 1300
 sleep 0.5
-in_lan ping -n -c 1 -W 1 -M do -s 1350 10.10.0.2 2>&1 | grep -q 'mtu = 1300' || fail "the new MTU does not count"
+heard=$(in_lan ping -n -c 1 -W 1 -M do -s 1350 10.10.0.2 2>&1) || true
+grep -q 'mtu = 1300' <<<"$heard" || fail "the new MTU does not count: $heard"
 say "an MTU set by ip link counts"
 in_gw ip link del wg0
 check "gone from linegate" wait_for 3 sh -c "! ip netns exec $GW $LINEGATE --socket $SOCKET show interfaces | grep -q '^wg0'"

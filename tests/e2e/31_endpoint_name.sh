@@ -1,0 +1,14 @@
+#!/usr/bin/env bash
+# An endpoint given by name: resolved in the background, resolved again when the peer is silent, said when it cannot be.
+source "$(dirname "$0")/lib.sh"
+cp /etc/hosts /run/hosts
+echo "10.20.0.2 peer.e2e.test" >>/run/hosts
+mount --bind /run/hosts /etc/hosts
+lab 'endpoint: "peer.e2e.test:51821"'
+check "the LAN reaches it" pings 3 "$LAN" 10.10.0.2
+PEERS="- { name: lost, public_key: \"$(wg genkey | wg pubkey)\", endpoint: \"nowhere.e2e.invalid:51821\", allowed_ips: [10.10.0.8/32] }"
+lab_config 'endpoint: "peer.e2e.test:51821"'
+check "another whose name does not resolve" linegate reload
+check "the first one does not notice" pings 5 "$LAN" 10.10.0.2
+check "explain says so" wait_for 20 sh -c "ip netns exec $GW $LINEGATE --socket $SOCKET explain peer lost | grep -qi 'nowhere.e2e.invalid'"
+check "stops at once all the same" sh -c "timeout 2 ip netns exec $GW $LINEGATE --socket $SOCKET stop"
