@@ -55,6 +55,8 @@ Interface::Interface(Services& services, std::string name, const config::Interfa
   require(services_.netlink.set_mtu(tun_->ifindex(), mtu_));
   static_cast<void>(control::set_forwarding(name_, false, true));
   static_cast<void>(set_rp_filter(name_, 0));
+  // ICMP errors of ours about packets of ours (nobody there, too big) come back by the TUN.
+  static_cast<void>(write_sysctl("net/ipv4/conf/" + name_ + "/accept_local", "1"));
   for (const config::InterfaceAddress& address : value.addresses) require(add_address(address));
 
   dataplane::InterfaceView view;
