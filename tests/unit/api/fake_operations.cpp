@@ -1,8 +1,15 @@
 #include "tests/unit/api/fake_operations.h"
 
 #include <cstdio>
+#include <ctime>
 
 namespace wg::control::test {
+
+std::chrono::nanoseconds cpu_time() {
+  timespec now{};
+  clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &now);
+  return std::chrono::seconds{now.tv_sec} + std::chrono::nanoseconds{now.tv_nsec};
+}
 
 config::Key key_of(std::uint8_t byte) {
   config::Key key;

@@ -19,6 +19,9 @@ inline constexpr unsigned kManyPeers = 20'000;
 inline constexpr unsigned kManyPeers = 2'000;
 #endif
 
+/// CPU time of this process: unlike the wall clock it does not measure what else the machine does.
+std::chrono::nanoseconds cpu_time();
+
 /// A key whose 32 bytes are all `byte`.
 config::Key key_of(std::uint8_t byte);
 config::SecretKey secret_of(std::uint8_t byte);

@@ -192,10 +192,9 @@ TEST(WgApply, MovingManyPrefixesIsLinear) {
     lines += "allowed_ip=10." + std::to_string(i >> 16) + "." + std::to_string(i >> 8 & 255) + "." +
              std::to_string(i & 255) + "/32\n";
   run(wg0, "public_key=" + hex(1) + "\n" + lines);
-  const auto begin = std::chrono::steady_clock::now();
+  const auto begin = cpu_time();
   run(wg0, "public_key=" + hex(2) + "\n" + lines);
-  EXPECT_LT(std::chrono::steady_clock::now() - begin,
-            std::chrono::seconds{kManyPeers >= 20'000 ? 5 : 60});  // quadratic: minutes
+  EXPECT_LT(cpu_time() - begin, std::chrono::seconds{kManyPeers >= 20'000 ? 5 : 60});  // quadratic: minutes
   EXPECT_EQ(wg0.peers[0].allowed_ips.size(), 0U);
   EXPECT_EQ(wg0.peers[1].allowed_ips.size(), 130'560U);
 }

@@ -386,9 +386,9 @@ TEST_F(WgSocketTest, WhenAllAreInARequestTheNewcomerIsRefused) {
 TEST_F(WgSocketTest, ManyPeersAreDumpedFast) {
   operations.add_peers("wg0", kManyPeers);
   Conversation client(loop, serve());
-  const auto begin = EventLoop::Clock::now();
+  const auto begin = cpu_time();
   const auto state = client.ask("get=1\n\n");
-  const std::chrono::duration<double, std::milli> took = EventLoop::Clock::now() - begin;
+  const std::chrono::duration<double, std::milli> took = cpu_time() - begin;
   EXPECT_GT(state.size(), kManyPeers * 200);
   RecordProperty("milliseconds", static_cast<int>(took.count()));
 #ifdef NDEBUG

@@ -179,9 +179,6 @@ TEST_F(WgToolTest, ManyPeersDump) {
   const std::chrono::duration<double, std::milli> took = std::chrono::steady_clock::now() - begin;
   EXPECT_EQ(run.output, std::to_string(kManyPeers + 1) + "\n");
   RecordProperty("milliseconds", static_cast<int>(took.count()));
-#ifdef NDEBUG
-  EXPECT_LT(took.count(), 600);  // the tool's own work and process start included
-#endif
 }
 
 TEST_F(WgToolTest, NothingIsLeftBehind) {
