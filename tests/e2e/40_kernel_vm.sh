@@ -22,7 +22,7 @@ in_gw qemu-system-x86_64 -accel tcg,thread=multi -cpu max -M q35 -smp 1 -m 256 -
   </dev/null >"$LAB_DIR/qemu.log" 2>&1 &
 qemu=$!
 wait_for 60 sh -c "grep -q ready $LAB_DIR/guest.log || ! kill -0 $qemu" || skip "the virtual machine does not boot within 60 s"
-grep -q ready "$LAB_DIR/guest.log" || skip "the virtual machine does not run: $(tail -1 "$LAB_DIR/qemu.log")"
+grep -q ready "$LAB_DIR/guest.log" || skip "the virtual machine does not run: $(cat "$LAB_DIR/qemu.log" "$LAB_DIR/guest.log" 2>/dev/null | tail -1)"
 say "$(grep ready "$LAB_DIR/guest.log")"
 guest() { timeout 40 python3 "$VM/guest.py" /run/guest.sock "$1"; }
 
