@@ -9,6 +9,7 @@ stages=("$@")
 [ ${#stages[@]} -gt 0 ] || stages=(static unit asan tsan consttime fuzz e2e)
 bash scripts/setup.sh || { echo "0 passed, 1 failed"; exit 1; }
 
+export CCACHE_BASEDIR=$PWD  # a clean clone elsewhere hits the same cache
 passed=0 failed=0 skipped=0
 logs=$PWD/build/test-logs
 mkdir -p "$logs"
