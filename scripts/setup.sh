@@ -7,7 +7,7 @@ build=(g++ cmake ninja-build pkg-config ccache python3 git
   nlohmann-json3-dev prometheus-cpp-dev libsystemd-dev libcap-dev)
 test_=(libgtest-dev libgmock-dev libbenchmark-dev libipsec-mb-dev libssl-dev clang-14 libclang-rt-14-dev
   clang-format-14 valgrind)
-lab=(wireguard-tools wireguard-go iproute2 iputils-ping iperf3 ethtool tcpdump procps util-linux curl)
+lab=(wireguard-tools wireguard-go netcat-openbsd iproute2 iputils-ping iperf3 ethtool tcpdump procps util-linux curl)
 vm=(qemu-system-x86 busybox-static cpio kmod xz-utils zstd)
 
 wanted=("${build[@]}" "${test_[@]}" "${lab[@]}" "${vm[@]}")
