@@ -35,7 +35,12 @@ RpcCaller caller_of(int fd) {
 }  // namespace
 
 std::string read_socket_beside(const std::string& admin_path) {
-  return std::filesystem::path(admin_path).replace_filename("read.sock").string();
+  // Two gateways may keep their sockets in one directory, so a name of one's own makes a pair of one's own.
+  const std::filesystem::path admin(admin_path);
+  const std::string stem = admin.stem().string();
+  return std::filesystem::path(admin)
+      .replace_filename((stem == "control" ? "" : stem + "-") + "read.sock")
+      .string();
 }
 
 class RpcServer::Client final : public Stream {

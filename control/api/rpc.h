@@ -33,7 +33,7 @@ struct RpcSockets {
   std::string read_group;
 };
 
-/// read.sock beside control.sock.
+/// read.sock beside control.sock, west-read.sock beside west.sock.
 std::string read_socket_beside(const std::string& admin_path);
 
 enum class RpcRole : std::uint8_t { kRead, kAdmin };

@@ -347,6 +347,7 @@ TEST(RpcSocketFiles, ModesAndRemoval) {
   EXPECT_THROW(RpcServer(loop, operations, {sockets.admin_path, "", "no-such-group-here", ""}),
                std::system_error);
   EXPECT_EQ(read_socket_beside("/run/linegate/control.sock"), "/run/linegate/read.sock");
+  EXPECT_EQ(read_socket_beside("/run/linegate/west.sock"), "/run/linegate/west-read.sock");
   std::filesystem::remove_all(directory);
 }
 
