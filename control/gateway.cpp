@@ -72,7 +72,6 @@ std::string refusals(const PlanOutcome& outcome) {
 
 Gateway::Gateway(const config::Gateway& value, std::string config_path)
     : config_path_(std::move(config_path)),
-      file_(value),
       log_(make_logger()),
       dataplane_(dataplane_options(value)),
       publisher_(dataplane_, mirror_, netlink_),
@@ -94,11 +93,12 @@ Gateway::Gateway(const config::Gateway& value, std::string config_path)
     if (!apply(value, outcome)) throw std::runtime_error(refusals(outcome));
     start_sockets();
     watch_signals();
+    if (running_.control.reload_on_change) watch_file(true);
     register_telemetry(dataplane_);
     if (const std::string& user = running_.control.user; !user.empty()) {
       std::vector<std::string> directories{running_.control.state_directory, kWgSocketDirectory};
-      // A directory of our own; a shared one (/run, /tmp) stays whose it is, and a stale socket there is removed
-      // by the next start.
+      // A directory of our own; a shared one (/run, /tmp) stays whose it is, and a stale socket there is
+      // removed by the next start.
       const std::filesystem::path sockets = std::filesystem::path(running_.control.socket).parent_path();
       if (sockets.filename() == "linegate") directories.push_back(sockets);
       drop_privileges(user, directories);
@@ -233,13 +233,10 @@ void Gateway::on_kernel_changes() {
     }
   }
   const std::vector<NextHopKey> neighbours = publisher_.take_changed_neighbours();
-  const bool routes = publisher_.take_routes_changed();
+  const RoutesChanged routes = publisher_.take_routes_changed();
   for (const auto& [name, interface] : interfaces_) {
-    if (routes) {
-      interface->on_routes_changed();
-    } else if (!neighbours.empty()) {
-      interface->on_neighbours_changed(neighbours);
-    }
+    if (routes.any()) interface->on_routes_changed(routes);
+    if (!routes.everywhere && !neighbours.empty()) interface->on_neighbours_changed(neighbours);
   }
 }
 
@@ -271,7 +268,8 @@ void Gateway::watch_workers() {
   for (std::size_t i = 0; i < workers.size(); ++i) {
     const dataplane::WorkerCounters& counters = workers[i]->counters();
     WorkerSample& sample = samples_[i];
-    const std::uint64_t busy = counters.busy_cycles.get(), idle = counters.idle_cycles.get(), at = rte_rdtsc();
+    const std::uint64_t busy = counters.busy_cycles.get(), idle = counters.idle_cycles.get(),
+                        at = rte_rdtsc();
     if (sample.at != 0 && at > sample.at) {
       const double elapsed = static_cast<double>(at - sample.at);
       sample.busy_share = static_cast<double>(busy - sample.busy) / elapsed;

@@ -75,9 +75,13 @@ class Gateway final : public Operations {
   // ---- gateway_apply.cpp
   // Carries out diff(running, next). On failure nothing has changed and `errors` says what the system
   // refused.
-  bool apply(const config::Gateway& next, PlanOutcome& outcome);
+  bool apply(config::Gateway next, PlanOutcome& outcome);
+  config::Plan plan_between(const config::Gateway& from, const config::Gateway& to);
+  // The same with a plan at hand; `back` is asked for the way back when the system refuses.
+  bool execute(const config::Plan& plan, const std::function<config::Plan()>& back, PlanOutcome& outcome);
   bool preflight(const config::Plan& plan, PlanOutcome& outcome);
-  bool carry_out(const config::Plan& plan, PlanOutcome& outcome);
+  // `reached`: how many actions were begun.
+  bool carry_out(const config::Plan& plan, PlanOutcome& outcome, std::size_t& reached);
   KernelResult carry_out_one(const config::Action& action);
   KernelResult add_port(const std::string& name, const config::Port& value);
   KernelResult add_interface(const std::string& name, const config::Interface& value);
@@ -100,6 +104,8 @@ class Gateway final : public Operations {
   void plan_against_file(bool apply_it, PlanDone done);
   void finish_reload(bool dry_run, config::Result<config::Gateway>&& parsed, PlanDone done);
   Outcome change(config::Gateway&& next, const char* what);
+  void merge_peers(const std::string& name, const std::vector<config::Key>& looked_at,
+                   config::Interface&& part);
   void load_timestamps(Interface& interface);
   void save_timestamps(bool wait);
   [[nodiscard]] std::string timestamps_path(const std::string& interface) const;
@@ -108,7 +114,6 @@ class Gateway final : public Operations {
 
   std::string config_path_;
   config::Gateway running_;  // what runs, as a value; changed by apply() only
-  config::Gateway file_;     // what the file said last
   EventLoop loop_;
   Logger log_;
   dataplane::Dataplane dataplane_;

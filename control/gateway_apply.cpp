@@ -23,6 +23,22 @@ KernelResult done() {
   return KernelResult::done();
 }
 
+// The way back is the plan back, as actions that were not reached change nothing when undone: setting what is
+// set already does nothing. Not so these two: an endpoint would end roaming, listen port 0 would draw
+// another. What such an action is about; empty: the action is of the other kind.
+std::string not_idempotent(const config::Action& action) {
+  if (const auto* a = std::get_if<config::SetPeerEndpoint>(&action))
+    return "endpoint " + a->peer.interface + " " + config::to_string(a->peer.key);
+  if (const auto* a = std::get_if<config::SetListenPort>(&action)) return "listen port " + a->interface;
+  return {};
+}
+
+std::set<std::string> touched_by(const config::Plan& plan, std::size_t reached) {
+  std::set<std::string> touched;
+  for (std::size_t i = 0; i < reached; ++i) touched.insert(not_idempotent(plan.actions[i]));
+  return touched;
+}
+
 KernelResult refused(std::string text) {
   KernelResult result;
   result.error = EINVAL;
@@ -47,40 +63,57 @@ std::uint16_t Gateway::auto_mtu(const config::Gateway& value) const {
   return static_cast<std::uint16_t>(std::max(smallest - kOuterHeaders, 1280));
 }
 
-bool Gateway::apply(const config::Gateway& next, PlanOutcome& outcome) {
+bool Gateway::apply(config::Gateway next, PlanOutcome& outcome) {
   const auto started = std::chrono::steady_clock::now();
-  const config::Plan plan = config::diff(running_, next);
-  for (const config::Action& action : plan.actions) {
-    if (std::holds_alternative<config::NeedsRestart>(action)) {
-      outcome.restart.push_back(config::describe(action));
-    } else {
-      outcome.plan.push_back(config::describe(action));
-    }
-  }
-  auto_mtu_ = auto_mtu(next);
-  applying_ = true;
-  outcome.ok = carry_out(plan, outcome);
-  if (outcome.ok) {
-    const config::Dpdk dpdk = running_.dpdk;
-    running_ = next;
+  if (execute(
+          plan_between(running_, next), [&] { return plan_between(next, running_); }, outcome)) {
     // What needs a restart stays as it runs, so that the next plan still names it.
-    const config::Idle idle = running_.dpdk.idle;
-    running_.dpdk = dpdk;
-    running_.dpdk.idle = idle;
-    ++config_generation_;
-    outcome.applied = true;
-  } else {
-    // Every action is idempotent, so the way back is the plan back; what was not reached changes nothing.
-    PlanOutcome ignored;
-    for (const config::Action& action : config::diff(next, running_).actions)
-      static_cast<void>(carry_out_one(action));
+    const config::Idle idle = next.dpdk.idle;
+    next.dpdk = running_.dpdk;
+    next.dpdk.idle = idle;
+    next.control.user = running_.control.user;
+    running_ = std::move(next);
   }
-  applying_ = false;
-  settle();
-  on_kernel_changes();
-  publisher_.flush();
   outcome.took =
       std::chrono::duration_cast<std::chrono::microseconds>(std::chrono::steady_clock::now() - started);
+  return outcome.ok;
+}
+
+// What diff() cannot know: interfaces whose MTU is automatic follow the ports.
+config::Plan Gateway::plan_between(const config::Gateway& from, const config::Gateway& to) {
+  config::Plan plan = config::diff(from, to);
+  auto_mtu_ = auto_mtu(to);
+  if (auto_mtu(from) == auto_mtu_) return plan;
+  for (const auto& [name, interface] : to.interfaces) {
+    const auto old = from.interfaces.find(name);
+    if (!interface.mtu && old != from.interfaces.end() && !old->second.mtu)
+      plan.actions.emplace_back(config::SetInterfaceMtu{name, {}});
+  }
+  return plan;
+}
+
+bool Gateway::execute(const config::Plan& plan, const std::function<config::Plan()>& back,
+                      PlanOutcome& outcome) {
+  for (const config::Action& action : plan.actions) {
+    (std::holds_alternative<config::NeedsRestart>(action) ? outcome.restart : outcome.plan)
+        .push_back(config::describe(action));
+  }
+  applying_ = true;
+  std::size_t reached = 0;
+  outcome.ok = outcome.applied = carry_out(plan, outcome, reached);
+  if (outcome.ok) {
+    ++config_generation_;
+  } else if (reached != 0) {
+    const std::set<std::string> touched = touched_by(plan, reached);
+    for (const config::Action& action : back().actions) {
+      const std::string subject = not_idempotent(action);
+      if (subject.empty() || touched.contains(subject)) static_cast<void>(carry_out_one(action));
+    }
+  }
+  applying_ = false;
+  publisher_.flush();
+  on_kernel_changes();
+  publisher_.flush();
   return outcome.ok;
 }
 
@@ -115,10 +148,11 @@ bool Gateway::preflight(const config::Plan& plan, PlanOutcome& outcome) {
   return outcome.errors.empty();
 }
 
-bool Gateway::carry_out(const config::Plan& plan, PlanOutcome& outcome) {
+bool Gateway::carry_out(const config::Plan& plan, PlanOutcome& outcome, std::size_t& reached) {
   if (!preflight(plan, outcome)) return false;
   std::vector<std::string> added;
   for (const config::Action& action : plan.actions) {
+    ++reached;
     if (const KernelResult result = carry_out_one(action); !result.ok()) {
       outcome.errors.push_back(config::describe(action) + ": " + result.text);
       return false;

@@ -4,8 +4,12 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <filesystem>
 #include <fstream>
+#include <set>
+#include <unordered_set>
+#include <utility>
 
 #include "config/read_file.h"
 #include "config/save.h"
@@ -35,6 +39,52 @@ void describe_plan(const config::Plan& plan, PlanOutcome& outcome) {
   }
 }
 
+// The interface with those peers only that the set names, or that hold a prefix it names, or that have the
+// key it makes our own. Returns their keys.
+std::vector<config::Key> part_for(const WgSet& set, config::Interface& whole, config::Interface& part) {
+  std::unordered_set<config::Key> keys;
+  std::set<config::Prefix> prefixes;
+  for (const WgPeerSet& section : set.peers) {
+    keys.insert(section.public_key);
+    for (const AllowedIpChange& change : section.allowed_ips) prefixes.insert(change.prefix);
+  }
+  if (set.private_key && !set.private_key->is_zero()) keys.insert(config::public_key_of(*set.private_key));
+  std::vector<config::Peer> peers = std::exchange(whole.peers, {});
+  part = whole;
+  whole.peers = std::move(peers);
+  std::vector<config::Key> looked_at;
+  for (const config::Peer& peer : whole.peers) {
+    const bool concerned =
+        set.replace_peers || keys.contains(peer.public_key) ||
+        (!prefixes.empty() && std::any_of(peer.allowed_ips.begin(), peer.allowed_ips.end(),
+                                          [&](const config::Prefix& p) { return prefixes.contains(p); }));
+    if (!concerned) continue;
+    part.peers.push_back(peer);
+    looked_at.push_back(peer.public_key);
+  }
+  return looked_at;
+}
+
+// A peer removed and added again in one set starts afresh, which diff() would not see: it goes after what
+// the system may refuse, and before anything comes.
+config::Plan plan_of_set(const config::Gateway& before, const config::Gateway& after, const std::string& name,
+                         const WgEffects& effects) {
+  if (effects.reborn.empty()) return config::diff(before, after);
+  config::Gateway without = before;
+  const std::unordered_set<config::Key> reborn(effects.reborn.begin(), effects.reborn.end());
+  std::erase_if(without.interfaces[name].peers,
+                [&](const config::Peer& peer) { return reborn.contains(peer.public_key); });
+  config::Plan plan = config::diff(without, after);
+  const auto first_peer = std::find_if(plan.actions.begin(), plan.actions.end(), [](const auto& action) {
+    return std::holds_alternative<config::AddPeer>(action);
+  });
+  std::vector<config::Action> removals;
+  for (const config::Key& key : effects.reborn)
+    removals.emplace_back(config::RemovePeer{{name, key, config::to_string(key)}});
+  plan.actions.insert(first_peer, removals.begin(), removals.end());
+  return plan;
+}
+
 }  // namespace
 
 // ---------------------------------------------------------------- reload, diff, save
@@ -60,8 +110,7 @@ void Gateway::finish_reload(bool dry_run, config::Result<config::Gateway>&& pars
     describe_plan(config::diff(running_, *parsed.value), outcome);
     outcome.ok = true;
   } else {
-    file_ = *parsed.value;
-    apply(*parsed.value, outcome);
+    apply(std::move(*parsed.value), outcome);
   }
   if (!dry_run) {
     last_reload_ = std::chrono::system_clock::now();
@@ -115,40 +164,62 @@ Outcome Gateway::change(config::Gateway&& next, const char* what) {
     return {Failure::kInvalid, problems.front().message};
   }
   PlanOutcome outcome;
-  if (!apply(next, outcome))
+  if (!apply(std::move(next), outcome))
     return {Failure::kFailed, outcome.errors.empty() ? what : outcome.errors.front()};
   return {};
 }
 
-int Gateway::apply_wg_set(std::string_view name, WgSet&& set) {
+int Gateway::apply_wg_set(std::string_view name_view, WgSet&& set) {
+  const std::string name(name_view);
   Interface* interface = find_interface(name);
   if (interface == nullptr) return ENODEV;
-  config::Gateway next = running_;
-  config::Interface& value = next.interfaces[std::string(name)];
+  // Only the peers that the set can touch take part: one peer among 100 000 costs as much as one alone.
+  config::Gateway before, after;
+  const std::vector<config::Key> looked_at =
+      part_for(set, running_.interfaces[name], before.interfaces[name]);
+  config::Interface& value = after.interfaces[name] = before.interfaces[name];
   const bool port_changes = set.listen_port && *set.listen_port != interface->listen_port();
   const WgEffects effects = wg::control::apply(set, value);
-  if (set.listen_port && !port_changes)
-    value.listen_port = running_.interfaces[std::string(name)].listen_port;
+  if (set.listen_port && !port_changes) value.listen_port = before.interfaces[name].listen_port;
+
   PlanOutcome outcome;
-  // A peer removed and added again in one set starts afresh; diff() would see no change.
-  for (const config::Key& key : effects.reborn) interface->remove_peer(key);
-  if (!effects.reborn.empty()) {
-    config::Interface& now_running = running_.interfaces[std::string(name)];
-    std::erase_if(now_running.peers, [&](const config::Peer& peer) {
-      return std::find(effects.reborn.begin(), effects.reborn.end(), peer.public_key) != effects.reborn.end();
-    });
-  }
-  if (!apply(next, outcome)) {
+  const bool done = execute(
+      plan_of_set(before, after, name, effects), [&] { return config::diff(after, before); }, outcome);
+  if (!done) {
     for (const std::string& error : outcome.errors) interface->log()->error("wg set refused: {}", error);
     return port_changes ? EADDRINUSE : EIO;
   }
   // An endpoint that was named counts even when the configured one was the same: it ends roaming.
-  for (const config::Key& key : effects.endpoint_named) {
-    for (const config::Peer& peer : running_.interfaces[std::string(name)].peers) {
-      if (peer.public_key == key) interface->set_peer_endpoint(key, peer.endpoint);
-    }
+  const std::unordered_set<config::Key> named(effects.endpoint_named.begin(), effects.endpoint_named.end());
+  for (const config::Peer& peer : value.peers) {
+    if (named.contains(peer.public_key)) interface->set_peer_endpoint(peer.public_key, peer.endpoint);
   }
+  merge_peers(name, looked_at, std::move(value));
   return 0;
+}
+
+// `part` has become what runs; peers that were not looked at are as they were, in their old order.
+void Gateway::merge_peers(const std::string& name, const std::vector<config::Key>& looked_at,
+                          config::Interface&& part) {
+  config::Interface& whole = running_.interfaces[name];
+  std::unordered_map<config::Key, config::Peer*> now;
+  for (config::Peer& peer : part.peers) now[peer.public_key] = &peer;
+  const std::unordered_set<config::Key> involved(looked_at.begin(), looked_at.end());
+  std::vector<config::Peer> peers = std::move(whole.peers);
+  std::erase_if(peers, [&](config::Peer& peer) {
+    if (!involved.contains(peer.public_key)) return false;
+    const auto at = now.find(peer.public_key);
+    if (at == now.end()) return true;
+    peer = std::move(*at->second);
+    at->second = nullptr;
+    return false;
+  });
+  for (config::Peer& peer : part.peers) {
+    const auto at = now.find(peer.public_key);
+    if (at->second != nullptr) peers.push_back(std::move(peer));
+  }
+  whole = std::move(part);
+  whole.peers = std::move(peers);
 }
 
 Outcome Gateway::interface_create(const std::string& name, const config::Interface& value) {

@@ -5,6 +5,7 @@
 #include <time.h>
 
 #include <algorithm>
+#include <iterator>
 #include <stdexcept>
 
 #include "control/convert.h"
@@ -55,6 +56,8 @@ Interface::Interface(Services& services, std::string name, const config::Interfa
   require(services_.netlink.set_mtu(tun_->ifindex(), mtu_));
   static_cast<void>(control::set_forwarding(name_, false, true));
   static_cast<void>(set_rp_filter(name_, 0));
+  // Else Linux forgets IPv6 addresses when the link goes down.
+  static_cast<void>(write_sysctl("net/ipv6/conf/" + name_ + "/keep_addr_on_down", "1"));
   // ICMP errors of ours about packets of ours (nobody there, too big) come back by the TUN.
   static_cast<void>(write_sysctl("net/ipv4/conf/" + name_ + "/accept_local", "1"));
   for (const config::InterfaceAddress& address : value.addresses) require(add_address(address));
@@ -199,15 +202,22 @@ void Interface::set_private_key(const std::optional<config::SecretKey>& key) {
   if (PeerRecord* record = find_slot(gone->slot)) remove_peer(record->public_key);
 }
 
+// An address decides which prefixes need a route of their own (wants_route).
 KernelResult Interface::add_address(const config::InterfaceAddress& address) {
+  const std::vector<config::Prefix> before = routed_prefixes();
   KernelResult result = services_.netlink.add_address(tun_->ifindex(), to_dataplane(address));
-  if (result.ok()) addresses_.push_back(address);
+  if (!result.ok()) return result;
+  addresses_.push_back(address);
+  adjust_routes(before);
   return result;
 }
 
 KernelResult Interface::remove_address(const config::InterfaceAddress& address) {
+  const std::vector<config::Prefix> before = routed_prefixes();
   std::erase(addresses_, address);
-  return services_.netlink.remove_address(tun_->ifindex(), to_dataplane(address));
+  KernelResult result = services_.netlink.remove_address(tun_->ifindex(), to_dataplane(address));
+  adjust_routes(before);
+  return result;
 }
 
 KernelResult Interface::set_mtu(std::optional<std::uint16_t> mtu, std::uint16_t auto_mtu) {
@@ -283,12 +293,37 @@ RouteSpec Interface::route_of(const config::Prefix& prefix) const {
   return route;
 }
 
-void Interface::change_routes(RouteVerb verb, const std::vector<config::Prefix>& prefixes) {
-  std::vector<RouteSpec> routes;
-  for (const config::Prefix& prefix : prefixes) {
-    if (wants_route(prefix)) routes.push_back(route_of(prefix));
+// In order.
+std::vector<config::Prefix> Interface::routed_prefixes() const {
+  std::vector<config::Prefix> prefixes;
+  for (const auto& [key, record] : peers_) {
+    std::copy_if(record->allowed_ips.begin(), record->allowed_ips.end(), std::back_inserter(prefixes),
+                 [this](const config::Prefix& prefix) { return wants_route(prefix); });
   }
-  if (routes.empty() || !engine_->is_up()) return;
+  std::sort(prefixes.begin(), prefixes.end());
+  return prefixes;
+}
+
+void Interface::adjust_routes(const std::vector<config::Prefix>& before) {
+  const std::vector<config::Prefix> now = routed_prefixes();
+  std::vector<config::Prefix> gone, fresh;
+  std::set_difference(before.begin(), before.end(), now.begin(), now.end(), std::back_inserter(gone));
+  std::set_difference(now.begin(), now.end(), before.begin(), before.end(), std::back_inserter(fresh));
+  send_routes(RouteVerb::kReplace, fresh);
+  send_routes(RouteVerb::kRemove, gone);
+}
+
+void Interface::change_routes(RouteVerb verb, const std::vector<config::Prefix>& prefixes) {
+  std::vector<config::Prefix> wanted;
+  std::copy_if(prefixes.begin(), prefixes.end(), std::back_inserter(wanted),
+               [this](const config::Prefix& prefix) { return wants_route(prefix); });
+  send_routes(verb, wanted);
+}
+
+void Interface::send_routes(RouteVerb verb, const std::vector<config::Prefix>& prefixes) {
+  std::vector<RouteSpec> routes;
+  for (const config::Prefix& prefix : prefixes) routes.push_back(route_of(prefix));
+  if (routes.empty() || !engine_ || !engine_->is_up()) return;
   const BatchOutcome outcome = services_.netlink.change_routes(verb, routes);
   if (outcome.failed != 0 && verb != RouteVerb::kRemove) {
     log_->warn("{} of {} routes: {}", outcome.failed, routes.size(), outcome.first_failure.text);

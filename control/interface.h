@@ -29,7 +29,7 @@ struct PeerRecord {
   dataplane::Peer* slot = nullptr;
   config::Key public_key;
   std::string name;
-  std::set<config::Prefix> allowed_ips;  // a set: one peer may have 100 000
+  std::set<config::Prefix> allowed_ips;      // a set: one peer may have 100 000
   std::optional<config::Endpoint> endpoint;  // as configured; may be a host name
   std::uint16_t keepalive_seconds = 0;
   NextHopKey next_hop;  // the path's; ifindex 0: none
@@ -100,7 +100,7 @@ class Interface final : public noise::Host {
   void on_handshake(const dataplane::HandshakeMessage& message);
   void on_event(const dataplane::Event& event);
   void on_resolved(PeerRecord& record, const ResolvedName& result);
-  void on_routes_changed();
+  void on_routes_changed(const RoutesChanged& changed = {true, {}});
   void on_neighbours_changed(const std::vector<NextHopKey>& keys);
   // The netdev was set up or down, or its MTU changed, by somebody else (ip link).
   void on_link(const Link& link);
@@ -139,6 +139,9 @@ class Interface final : public noise::Host {
   void erase_prefix(const config::Prefix& prefix);
   [[nodiscard]] bool wants_route(const config::Prefix& prefix) const;
   [[nodiscard]] RouteSpec route_of(const config::Prefix& prefix) const;
+  [[nodiscard]] std::vector<config::Prefix> routed_prefixes() const;
+  void adjust_routes(const std::vector<config::Prefix>& before);
+  void send_routes(RouteVerb verb, const std::vector<config::Prefix>& prefixes);
   void change_routes(RouteVerb verb, const std::vector<config::Prefix>& prefixes);
   void announce(const char* kind, const PeerRecord& record, const std::string& detail = {});
   void apply_mss_clamp();

@@ -116,7 +116,12 @@ void Interface::set_peer_endpoint(const config::Key& key, const std::optional<co
 void Interface::apply_endpoint(PeerRecord& record) {
   services_.resolver.forget(record.slot->slot);
   record.name_unresolved = false;
-  if (!record.endpoint) return;
+  if (!record.endpoint) {
+    // What a live session has learnt stays; otherwise the peer is as if it had never had one.
+    if (!engine_->peer_status(*record.slot, now()).has_session)
+      engine_->set_endpoint(*record.slot, {}, now());
+    return;
+  }
   if (const std::string* host = record.endpoint->name()) {
     record.name_unresolved = true;
     constexpr std::chrono::milliseconds kRefresh = std::chrono::minutes(5);
@@ -239,12 +244,13 @@ void Interface::endpoint_changed(dataplane::Peer& peer, const Endpoint& remote, 
   set_path(*record, nullptr);
 }
 
-void Interface::on_routes_changed() {
+void Interface::on_routes_changed(const RoutesChanged& changed) {
   for (const auto& [key, record] : peers_) {
     const dataplane::Path* path = record->slot->path.load(std::memory_order_relaxed);
     if (path == nullptr) continue;
     const Endpoint remote = path->remote;
     Endpoint local = path->local;
+    if (!changed.concerns(remote.address) && !changed.concerns(local.address)) continue;
     // Sticky until that address disappears (protocol C5-6).
     if (!local.address.is_zero() && !services_.mirror.is_local(local.address)) local = {};
     build_path(*record, remote, local);

@@ -16,6 +16,8 @@ namespace {
 
 // A next hop stays asked for this many refresh rounds after its last use.
 constexpr unsigned kWantedRounds = 4;
+// Beyond this many changed prefixes, looking at every path is cheaper.
+constexpr std::size_t kChangedPrefixesMax = 64;
 
 template <typename Views>
 std::uint16_t free_slot(Views& views, const std::vector<std::uint32_t>& ifindexes) {
@@ -61,6 +63,11 @@ std::size_t NextHopKeyHash::operator()(const NextHopKey& key) const noexcept {
   return (words[0] * 31 + words[1] + key.ifindex) * 0x9e3779b97f4a7c15u;
 }
 
+bool RoutesChanged::concerns(const IpAddress& address) const {
+  return everywhere || std::any_of(prefixes.begin(), prefixes.end(),
+                                   [&](const IpPrefix& prefix) { return prefix.contains(address); });
+}
+
 Publisher::Publisher(dataplane::Dataplane& dataplane, NetlinkMirror& mirror, NetlinkConfigure& netlink)
     : dataplane_(dataplane),
       mirror_(mirror),
@@ -88,7 +95,7 @@ void Publisher::remove_port(std::uint16_t index) {
   port_by_ifindex_.erase(port_ifindex_[index]);
   port_ifindex_[index] = 0;
   next_.ports[index] = {};
-  rebuild_ = routes_changed_ = true;
+  rebuild_ = routes_changed_.everywhere = true;
   touch();
 }
 
@@ -109,7 +116,7 @@ void Publisher::remove_interface(std::uint16_t id) {
   interface_by_ifindex_.erase(interface_ifindex_[id]);
   interface_ifindex_[id] = 0;
   next_.interfaces[id] = {};
-  rebuild_ = routes_changed_ = true;
+  rebuild_ = routes_changed_.everywhere = true;
   touch();
 }
 
@@ -133,7 +140,7 @@ std::optional<std::uint16_t> Publisher::interface_of(std::uint32_t ifindex) cons
 void Publisher::on_changes(const std::vector<Change>& changes) {
   for (const Change& change : changes) {
     if (const auto* route = std::get_if<RouteChanged>(&change)) {
-      routes_changed_ = true;
+      note_route(route->prefix);
       if (rebuild_ || (route->table != RT_TABLE_MAIN && route->table != RT_TABLE_LOCAL)) continue;
       update_prefix(route->prefix);
       update_hosts_within(route->prefix);
@@ -161,10 +168,16 @@ void Publisher::on_changes(const std::vector<Change>& changes) {
       touch();
     } else {
       // Links, rules, or a resync: start over.
-      rebuild_ = routes_changed_ = local_addresses_stale_ = true;
+      rebuild_ = routes_changed_.everywhere = local_addresses_stale_ = true;
       touch();
     }
   }
+}
+
+void Publisher::note_route(const IpPrefix& prefix) {
+  if (routes_changed_.everywhere) return;
+  routes_changed_.prefixes.push_back(prefix);
+  if (routes_changed_.prefixes.size() > kChangedPrefixesMax) routes_changed_ = {true, {}};
 }
 
 void Publisher::rebuild_routes() {

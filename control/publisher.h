@@ -42,6 +42,14 @@ struct Way {
   std::optional<std::uint16_t> vlan;  // tag of the VLAN device on top of the port
 };
 
+// Which paths may lead elsewhere after routes or links changed.
+struct RoutesChanged {
+  bool everywhere = false;
+  std::vector<IpPrefix> prefixes;  // only towards (or from) these
+  [[nodiscard]] bool any() const { return everywhere || !prefixes.empty(); }
+  [[nodiscard]] bool concerns(const IpAddress& address) const;
+};
+
 class Publisher {
  public:
   Publisher(dataplane::Dataplane& dataplane, NetlinkMirror& mirror, NetlinkConfigure& netlink);
@@ -59,8 +67,8 @@ class Publisher {
 
   // ---- what Linux says
   void on_changes(const std::vector<Change>& changes);
-  // True once after routes or links changed so that paths may lead elsewhere.
-  [[nodiscard]] bool take_routes_changed() { return std::exchange(routes_changed_, false); }
+  // Since the last call.
+  [[nodiscard]] RoutesChanged take_routes_changed() { return std::exchange(routes_changed_, {}); }
   // Neighbours whose MAC or usability changed since the last call.
   [[nodiscard]] std::vector<NextHopKey> take_changed_neighbours() {
     return std::exchange(changed_neighbours_, {});
@@ -88,6 +96,7 @@ class Publisher {
   };
   [[nodiscard]] std::optional<PortLink> port_of(std::uint32_t ifindex) const;
   [[nodiscard]] std::optional<std::uint16_t> interface_of(std::uint32_t ifindex) const;
+  void note_route(const IpPrefix& prefix);
   void rebuild_routes();
   void update_prefix(const IpPrefix& prefix);
   void update_hosts_within(const IpPrefix& prefix);
@@ -108,7 +117,7 @@ class Publisher {
   dataplane::Snapshot next_;  // copied by flush()
   bool dirty_ = true;
   bool rebuild_ = true;
-  bool routes_changed_ = false;
+  RoutesChanged routes_changed_;
   bool local_addresses_stale_ = true;
   std::uint64_t generation_ = 0;
   std::vector<NextHopKey> changed_neighbours_;
