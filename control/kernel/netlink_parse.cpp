@@ -71,7 +71,8 @@ class Attributes {
   }
 
  private:
-  static constexpr std::size_t kTypes = 65;  // covers every IFLA_*, IFA_*, RTA_*, NDA_*, NHA_* and FRA_* that is read
+  static constexpr std::size_t kTypes =
+      65;  // covers every IFLA_*, IFA_*, RTA_*, NDA_*, NHA_* and FRA_* that is read
   std::array<const nlattr*, kTypes> at_{};
 };
 
@@ -100,8 +101,7 @@ void read_link_kind(const nlattr* info, Link* link) {
   link->kind = nest.text(IFLA_INFO_KIND);
   if (!nest.get(IFLA_INFO_DATA)) return;
   if (link->kind == "vlan") {
-    link->vlan_id = Attributes::of_nest(nest.get(IFLA_INFO_DATA))
-                        .template value<std::uint16_t>(IFLA_VLAN_ID);
+    link->vlan_id = Attributes::of_nest(nest.get(IFLA_INFO_DATA)).template value<std::uint16_t>(IFLA_VLAN_ID);
   } else if (link->kind == "vrf") {
     link->vrf_table = Attributes::of_nest(nest.get(IFLA_INFO_DATA)).u32(IFLA_VRF_TABLE);
   }

@@ -139,8 +139,8 @@ struct TwoTags {
   Tag128 first, second;
 };
 
-// Two packets side by side, the first not longer than the second: their chains overlap, some 11 cycles per block of
-// each.
+// Two packets side by side, the first not longer than the second: their chains overlap, some 11 cycles per
+// block of each.
 WG_INLINE TwoTags tag_two(const std::uint8_t* data0, std::uint64_t length0, const OneTimeKey& key0,
                           const std::uint8_t* data1, std::uint64_t length1, const OneTimeKey& key1) {
   const Clamped r0 = clamp(key0), r1 = clamp(key1);

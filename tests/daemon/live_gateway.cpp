@@ -97,7 +97,7 @@ microseconds LiveGateway::control_time() {
 
 control::Json LiveGateway::call(const std::string& method, const control::Json& params) {
   return control::cli::Gateway(kSocket, control::cli::Access::kAdmin)
-      .call(method, params, std::chrono::seconds(60));
+      .call(method, params, std::chrono::seconds(180));
 }
 
 LiveGateway::Reloaded LiveGateway::reload(const std::string& yaml) {
