@@ -133,8 +133,10 @@ bool Gateway::preflight(const config::Plan& plan, PlanOutcome& outcome) {
   const auto check_port = [&](const std::string& name, std::uint16_t port) {
     if (port == 0 || ours.contains(port)) return;
     UdpSocket probe;
-    if (const KernelResult opened = probe.open({.port = port}); !opened.ok())
+    if (const KernelResult opened = probe.open({.port = port}); !opened.ok()) {
+      if (outcome.error == 0) outcome.error = opened.error;
       outcome.errors.push_back(name + ": " + opened.text);
+    }
   };
   for (const config::Action& action : plan.actions) {
     if (const auto* port = std::get_if<config::AddPort>(&action)) check_name(port->port);
@@ -154,6 +156,7 @@ bool Gateway::carry_out(const config::Plan& plan, PlanOutcome& outcome, std::siz
   for (const config::Action& action : plan.actions) {
     ++reached;
     if (const KernelResult result = carry_out_one(action); !result.ok()) {
+      outcome.error = result.error;
       outcome.errors.push_back(config::describe(action) + ": " + result.text);
       return false;
     }

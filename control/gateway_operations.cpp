@@ -187,7 +187,7 @@ int Gateway::apply_wg_set(std::string_view name_view, WgSet&& set) {
       plan_of_set(before, after, name, effects), [&] { return config::diff(after, before); }, outcome);
   if (!done) {
     for (const std::string& error : outcome.errors) interface->log()->error("wg set refused: {}", error);
-    return port_changes ? EADDRINUSE : EIO;
+    return outcome.error != 0 ? outcome.error : EIO;
   }
   // An endpoint that was named counts even when the configured one was the same: it ends roaming.
   const std::unordered_set<config::Key> named(effects.endpoint_named.begin(), effects.endpoint_named.end());

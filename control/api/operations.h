@@ -39,6 +39,7 @@ struct PlanOutcome {
   bool applied = false;              ///< false for a dry run, a diff, or a refused file
   std::vector<std::string> plan;     ///< the change in words, one line per action; empty: nothing to do
   std::vector<std::string> errors;   ///< file:line:column: … when not ok
+  int error = 0;                     ///< errno of the first refusal by the system
   std::vector<std::string> restart;  ///< differences that need a restart, in words
   std::chrono::microseconds took{0};
 };
