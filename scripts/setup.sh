@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Installs every package that building, testing and the demo need, by name, from the distribution (Debian 12 or
+# Installs every package that building, testing and the demo need, by name, from the distribution (Debian 12).
+# Does nothing when all are there.
 set -euo pipefail
 
 build=(g++ cmake ninja-build pkg-config ccache python3 git
