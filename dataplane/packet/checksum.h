@@ -157,7 +157,8 @@ inline void ipv4_checksum_fill(Ipv4Header* ip) {
   return checksum_finish(sum);
 }
 
-// Forwarding changes of an IPv4 header, checksum kept right. The TTL is not 0: such a packet is not forwarded.
+// Forwarding changes of an IPv4 header, checksum kept right. The TTL is not 0: such a packet is not
+// forwarded.
 inline void ipv4_decrement_ttl(Ipv4Header* ip) {
   --ip->ttl;
   // RFC 1141: one less in the upper byte of a word is 0x0100 more in the checksum, end-around; never 0xffff.

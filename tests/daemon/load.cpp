@@ -307,7 +307,11 @@ std::uint16_t Load::on_lan_tx(std::uint16_t, std::uint16_t, rte_mbuf** packets, 
 
 void Load::wait_loops(std::uint64_t loops) {
   const std::uint64_t end = polls_.load(std::memory_order_acquire) + loops;
-  while (polls_.load(std::memory_order_acquire) < end) std::this_thread::sleep_for(100us);
+  const auto late = std::chrono::steady_clock::now() + 10s;
+  while (polls_.load(std::memory_order_acquire) < end) {
+    if (std::chrono::steady_clock::now() > late) return;  // the worker has ended
+    std::this_thread::sleep_for(100us);
+  }
 }
 
 void Load::send(const Remote& remote, std::span<const std::uint8_t> message) {

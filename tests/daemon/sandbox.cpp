@@ -3,6 +3,7 @@
 #include <poll.h>
 #include <sched.h>
 #include <sys/mount.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -94,6 +95,7 @@ std::string in_sandbox(const std::function<std::string()>& body, unsigned second
   const pid_t child = fork();
   if (child < 0) fail("fork");
   if (child == 0) {
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
     close(ends[0]);
     run_child(body, ends[1]);
   }
