@@ -172,7 +172,8 @@ class Bench {
   }
 
   void print_drops() {
-    for (const auto& drop : gateway_.call("show.drops")["drops"]) {
+    const wg::control::Json answer = gateway_.call("show.drops");
+    for (const auto& drop : answer["drops"]) {
       if (drop.value("count", std::uint64_t{0}) != 0)
         std::printf("drop %s=%llu\n", drop["name"].get<std::string>().c_str(),
                     drop["count"].get<unsigned long long>());

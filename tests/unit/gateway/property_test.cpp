@@ -1,0 +1,76 @@
+// What apply(diff(a, b)) reaches equals a fresh start with b.
+#include <gtest/gtest.h>
+
+#include <chrono>
+#include <cstdio>
+#include <cstdlib>
+#include <fstream>
+
+#include "tests/daemon/live_gateway.h"
+#include "tests/daemon/sandbox.h"
+#include "tests/unit/gateway/observe.h"
+#include "tests/unit/gateway/random_config.h"
+
+namespace wg::test {
+namespace {
+
+constexpr char kRecord = '\x1e';
+
+std::size_t pairs() {
+  const char* wanted = std::getenv("LINEGATE_CONFIG_PAIRS");
+  return wanted == nullptr ? 50 : std::strtoul(wanted, nullptr, 10);
+}
+
+std::vector<std::string> split(const std::string& text) {
+  std::vector<std::string> parts;
+  for (std::size_t at = 0, end; (end = text.find(kRecord, at)) != std::string::npos; at = end + 1)
+    parts.push_back(text.substr(at, end - at));
+  return parts;
+}
+
+// One gateway goes through all configurations, so that what a reload leaves behind piles up.
+std::vector<std::string> one_after_the_other(std::size_t count, std::uint64_t seed) {
+  return split(in_sandbox(
+      [count, seed] {
+        LiveGateway gateway(random_config(seed));
+        std::string all;
+        for (std::size_t i = 1; i <= count; ++i) {
+          const LiveGateway::Reloaded reloaded = gateway.reload(random_config(seed + i));
+          all += (reloaded.ok ? observe(gateway) : "refused: " + reloaded.error) + kRecord;
+        }
+        return all;
+      },
+      200));
+}
+
+std::string fresh(std::uint64_t seed) {
+  return in_sandbox(
+      [seed] {
+        LiveGateway gateway(random_config(seed));
+        return observe(gateway);
+      },
+      60);
+}
+
+TEST(Reload, reaches_what_a_fresh_start_reaches) {
+  if (!may_make_namespaces()) GTEST_SKIP() << "needs root";
+  constexpr std::uint64_t kSeed = 1000;
+  const std::vector<std::string> reached = one_after_the_other(pairs(), kSeed);
+  ASSERT_EQ(reached.size(), pairs());
+  // On a busy machine fewer are compared, but never fewer than ten.
+  const auto end = std::chrono::steady_clock::now() + std::chrono::seconds(45);
+  int wrong = 0;
+  std::size_t i = 1;
+  for (; i <= reached.size() && wrong < 3; ++i) {
+    if (i > 10 && std::chrono::steady_clock::now() > end) break;
+    const std::string wanted = fresh(kSeed + i);
+    const std::string differs = difference(wanted, reached[i - 1]);
+    EXPECT_EQ(differs, "") << "configuration " << kSeed + i << " after " << kSeed + i - 1
+                           << " (-: after a fresh start, +: after the reload)";
+    wrong += differs.empty() ? 0 : 1;
+  }
+  std::printf("%zu pairs compared\n", i - 1);
+}
+
+}  // namespace
+}  // namespace wg::test
