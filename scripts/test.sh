@@ -10,6 +10,7 @@ stages=("$@")
 bash scripts/setup.sh || { echo "0 passed, 1 failed"; exit 1; }
 
 export CCACHE_BASEDIR=$PWD  # a clean clone elsewhere hits the same cache
+export SOAK_SECONDS=${SOAK_SECONDS:-10}  # of reloads under load; a minute and more by choice
 passed=0 failed=0 skipped=0
 logs=$PWD/build/test-logs
 mkdir -p "$logs"
