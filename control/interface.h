@@ -93,8 +93,6 @@ class Interface final : public noise::Host {
   [[nodiscard]] const std::unordered_map<config::Key, std::unique_ptr<PeerRecord>>& peers() const {
     return peers_;
   }
-  // Who holds the address: its record, or nullptr.
-  [[nodiscard]] PeerRecord* owner_of(const IpAddress& address);
 
   // ---- input
   void on_handshake(const dataplane::HandshakeMessage& message);

@@ -31,12 +31,6 @@ PeerRecord* Interface::find_slot(std::uint32_t slot) {
   return at == by_slot_.end() ? nullptr : at->second;
 }
 
-PeerRecord* Interface::owner_of(const IpAddress& address) {
-  const lpm::Value slot =
-      address.v6 ? allowed6_.lookup(address.bytes.data()) : allowed4_.lookup(address.v4_host_order());
-  return slot == lpm::kNoMatch ? nullptr : find_slot(slot);
-}
-
 PeerRecord* Interface::add_peer(const config::Peer& value) {
   if (PeerRecord* known = find(value.public_key)) return known;
   dataplane::Peer* slot = services_.dataplane.peers().add(id_);

@@ -226,11 +226,4 @@ bool Port::link_up() const noexcept {
   return rte_eth_link_get_nowait(ethdev_, &link) == 0 && link.link_status == RTE_ETH_LINK_UP;
 }
 
-std::string Port::kernel_netdev() const {
-  const std::size_t at = options_.device.find("iface=");
-  if (at == std::string::npos) return {};
-  const std::size_t end = options_.device.find(',', at);
-  return options_.device.substr(at + 6, end == std::string::npos ? end : end - at - 6);
-}
-
 }  // namespace wg::dataplane

@@ -72,8 +72,6 @@ class Port {
   [[nodiscard]] const PortFacts& facts() const noexcept { return facts_; }
   [[nodiscard]] PortStatistics statistics() const noexcept;
   [[nodiscard]] bool link_up() const noexcept;
-  // The kernel netdev underneath an af_packet, af_xdp or net_tap port; empty for others.
-  [[nodiscard]] std::string kernel_netdev() const;
   // Linux's own counterpart of this port when the port itself is a TAP of ours; else null.
   [[nodiscard]] TapDevice* tap() const noexcept { return tap_.get(); }
 
