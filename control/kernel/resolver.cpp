@@ -59,6 +59,7 @@ struct Resolver::Shared {
     std::uint64_t generation = 0;  // tells a replaced name from the one being looked up
     unsigned failures = 0;
     std::optional<Clock::time_point> due;  // in `schedule`
+    bool in_flight = false;                // being looked up right now
     Clock::time_point looked_up_at{};      // the last start; epoch: never
   };
 
@@ -110,13 +111,13 @@ void Resolver::Shared::record(std::uint64_t key, std::uint64_t generation, Resol
   const auto at = names.find(key);
   if (at == names.end() || at->second.generation != generation) return;
   Name& name = at->second;
+  name.in_flight = false;
   name.failures = answer.error.empty() ? 0 : name.failures + 1;
   for (Endpoint& endpoint : answer.endpoints) endpoint.port = name.port;
   ResolvedName result{key, name.host, std::move(answer.endpoints), std::move(answer.error), name.failures};
   results[key] = std::move(result);
   const std::uint64_t one = 1;
   [[maybe_unused]] const ssize_t written = ::write(event, &one, sizeof one);
-  if (name.due) return;  // asked again meanwhile
   if (name.failures > 0) {
     schedule_at(key, name, Clock::now() + back_off(name.failures));
   } else if (name.refresh.count() > 0) {
@@ -139,6 +140,7 @@ void Resolver::Shared::run() {
     schedule.erase(schedule.begin());
     Name& name = names.at(key);
     name.due.reset();
+    name.in_flight = true;
     name.looked_up_at = Clock::now();
     const std::string host = name.host;
     const std::uint64_t generation = name.generation;
@@ -183,7 +185,8 @@ bool Resolver::watch(std::uint64_t key, const std::string& host, std::uint16_t p
 void Resolver::resolve_again(std::uint64_t key) {
   const std::lock_guard lock(shared_->mutex);
   const auto at = shared_->names.find(key);
-  if (at == shared_->names.end()) return;
+  if (at == shared_->names.end() || at->second.in_flight)
+    return;  // the answer under way serves this demand too
   Shared::Name& name = at->second;
   const auto soonest = std::max(Clock::now(), name.looked_up_at + shared_->options.retry_first);
   if (!name.due || *name.due > soonest) shared_->schedule_at(key, name, soonest);

@@ -48,8 +48,8 @@ class Resolver {
   // watched before is replaced. False when max_names are watched.
   bool watch(std::uint64_t key, const std::string& host, std::uint16_t port,
              std::chrono::milliseconds refresh = std::chrono::milliseconds{0});
-  // On demand (handshakes remain unanswered); at most once per retry_first for each key, earlier
-  // demands are served when that time has passed.
+  // On demand (handshakes remain unanswered); at most once per retry_first for each key: earlier
+  // demands are served when that time has passed, demands during a look-up by its answer.
   void resolve_again(std::uint64_t key);
   void forget(std::uint64_t key);
   // Never waits. Results of forgotten or replaced keys are not given.
