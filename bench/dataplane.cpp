@@ -246,13 +246,18 @@ void measure_flood(Junk junk, const char* kind, unsigned share, const Options& o
   if (!options.only.empty() && std::string(line).find(options.only) == std::string::npos) return;
   Gateway gateway({Direction::receive, 512, false, 1000, false, false});
   std::vector<double> alone, mixed, junk_only;
+  Samples samples;  // of bursts of junk alone
   std::size_t data = 0;
   for (int i = 0; i < (options.quick ? 2'000 : 20'000); ++i) {
     alone.push_back(flooded_burst(gateway, junk, 0).clocks);
     const Flooded burst = flooded_burst(gateway, junk, share);
     mixed.push_back(burst.clocks);
     data = burst.data;
+    const StageCycles before = stage_cycles(gateway.worker());
     junk_only.push_back(flooded_burst(gateway, junk, 100).clocks);
+    const StageCycles after = stage_cycles(gateway.worker());
+    for (std::size_t s = 0; s < kStages; ++s)
+      samples.stages[s].push_back(static_cast<double>(after[s] - before[s]) / Gateway::kBurst);
   }
   const double clocks = percentile(mixed, 0.5);
   std::printf("%s data_mpps=%.2f refuse_clocks=%.1f burst_clocks=%.0f alone_mpps=%.2f\n", line,
@@ -260,6 +265,7 @@ void measure_flood(Junk junk, const char* kind, unsigned share, const Options& o
               percentile(junk_only, 0.5) / Gateway::kBurst, clocks,
               Gateway::kBurst / percentile(alone, 0.5) * hertz() / 1e6);
   std::fflush(stdout);
+  if (options.stages) print_stages(samples);
 }
 
 void measure_floods(const Options& options) {

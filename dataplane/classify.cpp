@@ -2,6 +2,10 @@
 // Linux.
 #include <rte_mbuf.h>
 
+#include <array>
+#include <bit>
+#include <cstring>
+
 #include "dataplane/io/port.h"
 #include "dataplane/packet/checksum.h"
 #include "dataplane/worker.h"
@@ -13,6 +17,20 @@ namespace {
 Bytes frame_of(const rte_mbuf* packet) {
   return {rte_pktmbuf_mtod(packet, const std::uint8_t*), packet->data_len};
 }
+
+template <typename Word>
+Word load(const std::uint8_t* p) {
+  Word word;
+  std::memcpy(&word, p, sizeof word);
+  return word;
+}
+
+// Ethernet type and the first two bytes of IPv4 in one word; the second of them is the TOS, which may be any.
+constexpr std::uint32_t kIpv4NoOptions =
+    std::bit_cast<std::uint32_t>(std::array<std::uint8_t, 4>{8, 0, 0x45, 0});
+constexpr std::uint32_t kTypeAndIhl =
+    std::bit_cast<std::uint32_t>(std::array<std::uint8_t, 4>{255, 255, 255, 0});
+constexpr std::uint16_t kFragmentBits = std::bit_cast<std::uint16_t>(std::array<std::uint8_t, 2>{0x3f, 255});
 
 bool ipv4_checksum_good(const rte_mbuf* packet, const Ipv4Header& ip) {
   const std::uint64_t flags = packet->ol_flags & RTE_MBUF_F_RX_IP_CKSUM_MASK;
@@ -34,6 +52,7 @@ void Worker::classify(const PortView& port, std::uint16_t index, rte_mbuf** pack
 }
 
 void Worker::classify_one(const PortView& port, std::uint16_t index, rte_mbuf* packet) {
+  if (take_common(port, index, packet)) return;
   // One segment is the rule; a chain that fits into its first buffer is made one, any other is refused.
   if (packet->nb_segs != 1 && rte_pktmbuf_linearize(packet) != 0) return drop(packet, DropReason::segmented);
   EthernetView frame;
@@ -47,6 +66,36 @@ void Worker::classify_one(const PortView& port, std::uint16_t index, rte_mbuf* p
   if (frame.type == ether_type::kIpv4) return classify_v4(port, index, packet, frame);
   if (frame.type == ether_type::kIpv6) return classify_v6(port, index, packet, frame);
   punt_to_tap(index, packet);
+}
+
+// Nearly every frame: untagged, whole IPv4 without options, to be routed or a datagram for a listen port.
+// Asks what the checked way below asks, in fewer steps, and leaves every other frame and every refusal to it.
+// True: taken.
+bool Worker::take_common(const PortView& port, std::uint16_t index, rte_mbuf* packet) {
+  constexpr std::size_t kIp = kEthernetHeaderSize, kUdp = kIp + kIpv4HeaderSize;
+  constexpr std::size_t kMessage = kUdp + kUdpHeaderSize;
+  const auto* frame = rte_pktmbuf_mtod(packet, const std::uint8_t*);
+  if (packet->data_len < kMessage + sizeof(Le32) || packet->nb_segs != 1) return false;
+  const auto& ip = *header_at<Ipv4Header>(frame + kIp);
+  const std::size_t total = ip.total_length.value();
+  if ((load<std::uint32_t>(frame + kIp - sizeof(Be16)) & kTypeAndIhl) != kIpv4NoOptions ||
+      (load<std::uint16_t>(bytes_of(ip.fragment)) & kFragmentBits) != 0 ||
+      header_at<EthernetHeader>(frame)->destination != port.mac || total < kIpv4HeaderSize ||
+      total > packet->data_len - kIp || !ipv4_checksum_good(packet, ip)) {
+    return false;
+  }
+  if (!view_->local_addresses.contains_v4(ip.destination.data()))
+    return want_route(port, index, packet, kIp, total, false), true;
+  const auto& udp = *header_at<UdpHeader>(frame + kUdp);
+  const std::size_t length = udp.length.value();
+  if (ip.protocol != ip_protocol::kUdp || length > total - kIpv4HeaderSize ||
+      length < kUdpHeaderSize + sizeof(Le32))
+    return false;
+  const std::uint16_t interface_id = (*view_->listen_ports)[udp.destination_port.value()];
+  if (interface_id == kNone16) return punt_to_tap(index, packet), true;
+  const Bytes message(frame + kMessage, length - kUdpHeaderSize);
+  take_message_of(interface_id, packet, frame + kIp, false, ip.tos, udp, message);
+  return true;
 }
 
 void Worker::classify_v4(const PortView& port, std::uint16_t index, rte_mbuf* packet,
@@ -90,25 +139,32 @@ bool Worker::take_message(rte_mbuf* packet, const std::uint8_t* l3, bool v6, std
   if (parse_udp(ip_payload, &udp) != Parse::kOk) return false;
   const std::uint16_t interface_id = (*view_->listen_ports)[udp.header->destination_port.value()];
   if (interface_id == kNone16) return false;
-  if (!view_->interfaces[interface_id].up) return drop(packet, DropReason::interface_down), true;
-  switch (classify_message(udp.payload)) {
+  take_message_of(interface_id, packet, l3, v6, tos, *udp.header, udp.payload);
+  return true;
+}
+
+void Worker::take_message_of(std::uint16_t interface_id, rte_mbuf* packet, const std::uint8_t* l3, bool v6,
+                             std::uint8_t tos, const UdpHeader& udp, Bytes message) {
+  if (!view_->interfaces[interface_id].up) return drop(packet, DropReason::interface_down);
+  switch (classify_message(message)) {
     case MessageClass::kTransportData: {
+      view_->keypairs->prefetch(header_at<TransportDataHeader>(message.data())->receiver.value());
       const std::size_t i = data_.n++;
       data_.packet[i] = packet;
       data_.l3[i] = l3;
       data_.message[i] = rte_pktmbuf_mtod(packet, std::uint8_t*) +
-                         (udp.payload.data() - rte_pktmbuf_mtod(packet, const std::uint8_t*));
-      data_.message_length[i] = static_cast<std::uint32_t>(udp.payload.size());
+                         (message.data() - rte_pktmbuf_mtod(packet, const std::uint8_t*));
+      data_.message_length[i] = static_cast<std::uint32_t>(message.size());
       data_.interface_id[i] = interface_id;
       data_.outer_tos[i] = tos;
-      return true;
+      return;
     }
     case MessageClass::kBadType:
-      return drop(packet, DropReason::bad_message_type), true;
+      return drop(packet, DropReason::bad_message_type);
     case MessageClass::kBadLength:
-      return drop(packet, DropReason::bad_message_length), true;
+      return drop(packet, DropReason::bad_message_length);
     default:
-      return post_handshake(packet, l3, v6, *udp.header, udp.payload, interface_id), true;
+      return post_handshake(packet, l3, v6, udp, message, interface_id);
   }
 }
 

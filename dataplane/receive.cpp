@@ -63,15 +63,16 @@ void Worker::DataBurst::move(std::size_t from, std::size_t to) noexcept {
   keypair[to] = keypair[from];
 }
 
-// receiver index -> keypair, in four passes so that each pass finds what the one before prefetched.
+// receiver index -> keypair, in passes so that each finds what the one before (classify, for the first)
+// prefetched.
 void Worker::find_sessions() {
-  for (std::size_t i = 0; i < data_.n; ++i)
-    view_->keypairs->prefetch(header_of(data_.message[i]).receiver.value());
-  for (std::size_t i = 0; i < data_.n; ++i) {
-    data_.keypair[i] = view_->keypairs->find(header_of(data_.message[i]).receiver.value());
-    if (data_.keypair[i] != nullptr) __builtin_prefetch(data_.keypair[i]);
+  const KeypairTable& keypairs = *view_->keypairs;
+  const std::size_t n = data_.n;
+  for (std::size_t i = 0; i < n; ++i) {
+    data_.keypair[i] = keypairs.find(header_of(data_.message[i]).receiver.value());
+    __builtin_prefetch(data_.keypair[i]);  // null: no fault, no effect
   }
-  for (std::size_t i = 0; i < data_.n; ++i) {
+  for (std::size_t i = 0; i < n; ++i) {
     const Keypair* keypair = data_.keypair[i];
     if (keypair == nullptr) continue;
     keypair->replay.prefetch(header_of(data_.message[i]).counter.value());
@@ -80,7 +81,7 @@ void Worker::find_sessions() {
     __builtin_prefetch(&keypair->peer->rx_bytes);
   }
   std::size_t kept = 0;
-  for (std::size_t i = 0; i < data_.n; ++i) {
+  for (std::size_t i = 0; i < n; ++i) {
     if (!session_usable(i)) continue;
     data_.move(i, kept);
     __builtin_prefetch(data_.keypair[kept]->peer->path.load(std::memory_order_acquire));

@@ -6,10 +6,6 @@
 namespace wg::dataplane {
 
 namespace {
-std::size_t hash4(std::uint32_t address) {
-  return address * 0x9e3779b1u >> 16;
-}
-
 std::size_t hash(const IpAddress& address) {
   std::uint64_t words[2];
   std::memcpy(words, address.bytes.data(), sizeof words);
@@ -34,7 +30,7 @@ LocalAddresses::LocalAddresses(const std::vector<IpAddress>& addresses)
 void LocalAddresses::add_v4(const IpAddress& address) {
   std::uint32_t word;
   std::memcpy(&word, address.bytes.data(), sizeof word);
-  std::size_t i = hash4(word) & (slots4_.size() - 1);
+  std::size_t i = hash_v4(word) & (slots4_.size() - 1);
   while (slots4_[i] != 0 && slots4_[i] != word) i = (i + 1) & (slots4_.size() - 1);
   slots4_[i] = word;
 }
@@ -43,16 +39,6 @@ bool LocalAddresses::contains(const IpAddress& address) const noexcept {
   for (std::size_t i = hash(address) & (slots_.size() - 1); slots_[i].used;
        i = (i + 1) & (slots_.size() - 1)) {
     if (slots_[i].address == address) return true;
-  }
-  return false;
-}
-
-bool LocalAddresses::contains_v4(const std::uint8_t* network_order) const noexcept {
-  std::uint32_t word;
-  std::memcpy(&word, network_order, sizeof word);
-  for (std::size_t i = hash4(word) & (slots4_.size() - 1); slots4_[i] != 0;
-       i = (i + 1) & (slots4_.size() - 1)) {
-    if (slots4_[i] == word) return true;
   }
   return false;
 }

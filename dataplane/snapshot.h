@@ -6,6 +6,7 @@
 
 #include <array>
 #include <cstdint>
+#include <cstring>
 #include <memory>
 #include <vector>
 
@@ -56,7 +57,15 @@ class LocalAddresses {
  public:
   LocalAddresses() : slots_(8), slots4_(8) {}
   explicit LocalAddresses(const std::vector<IpAddress>& addresses);
-  [[nodiscard]] bool contains_v4(const std::uint8_t* network_order) const noexcept;
+  [[nodiscard]] bool contains_v4(const std::uint8_t* network_order) const noexcept {
+    std::uint32_t word;
+    std::memcpy(&word, network_order, sizeof word);
+    const std::size_t mask = slots4_.size() - 1;
+    for (std::size_t i = hash_v4(word) & mask; slots4_[i] != 0; i = (i + 1) & mask) {
+      if (slots4_[i] == word) return true;
+    }
+    return false;
+  }
   [[nodiscard]] bool contains_v6(const std::uint8_t* network_order) const noexcept;
 
  private:
@@ -66,6 +75,7 @@ class LocalAddresses {
   };
   [[nodiscard]] bool contains(const IpAddress& address) const noexcept;
   void add_v4(const IpAddress& address);
+  static std::size_t hash_v4(std::uint32_t address) noexcept { return address * 0x9e3779b1u >> 16; }
   std::vector<Slot> slots_;            // IPv6
   std::vector<std::uint32_t> slots4_;  // IPv4 as it lies in packets; 0: free (0.0.0.0 is nobody's address)
 };

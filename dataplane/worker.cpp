@@ -101,6 +101,7 @@ bool Worker::run_once(BootTime now) {
   for (std::uint16_t index = 0; index < view_->ports.size(); ++index) worked |= poll_port(index);
   if (!worked || loop_ % kExceptionPollInterval == 0) worked |= poll_exception_queues();
 
+  if (refused_.n != 0) free_refused();
   if (posted_) {
     posted_ = false;
     control_doorbell_.ring();
@@ -140,6 +141,9 @@ void Worker::run_to_completion() {
     const std::size_t messages = data_.n;
     find_sessions();
     count_stage(Stage::sessions, messages);
+  }
+  if (data_.n != 0) {
+    const std::size_t messages = data_.n;
     open_burst();
     count_stage(Stage::open, messages);
     accept_burst();
@@ -287,9 +291,9 @@ void Worker::sleep_if_idle(bool worked) {
   sleep_ns_ = std::min(sleep_ns_ * 2, max_sleep_ns_.load(std::memory_order_relaxed));
 }
 
-void Worker::drop(rte_mbuf* packet, DropReason reason) noexcept {
-  counters_.drop(reason);
-  rte_pktmbuf_free(packet);
+void Worker::free_refused() noexcept {
+  rte_pktmbuf_free_bulk(refused_.packet.data(), static_cast<unsigned>(refused_.n));
+  refused_.n = 0;
 }
 
 bool Worker::post(const Event& event) noexcept {

@@ -184,11 +184,15 @@ class Worker {
   void sleep_if_idle(bool worked);
 
   // ---- classify.cpp
-  void classify(const PortView& port, std::uint16_t index, rte_mbuf** packets, std::uint16_t n);
+  [[gnu::flatten]] void classify(const PortView& port, std::uint16_t index, rte_mbuf** packets,
+                                 std::uint16_t n);
   void classify_one(const PortView& port, std::uint16_t index, rte_mbuf* packet);
   void classify_v4(const PortView& port, std::uint16_t index, rte_mbuf* packet, const EthernetView& frame);
   void classify_v6(const PortView& port, std::uint16_t index, rte_mbuf* packet, const EthernetView& frame);
   bool take_message(rte_mbuf* packet, const std::uint8_t* l3, bool v6, std::uint8_t tos, Bytes ip_payload);
+  bool take_common(const PortView& port, std::uint16_t index, rte_mbuf* packet);
+  void take_message_of(std::uint16_t interface_id, rte_mbuf* packet, const std::uint8_t* l3, bool v6,
+                       std::uint8_t tos, const UdpHeader& udp, Bytes message);
   void take_socket_datagram(rte_mbuf* packet);
   void post_handshake(rte_mbuf* packet, const std::uint8_t* l3, bool v6, const UdpHeader& udp, Bytes message,
                       std::uint16_t interface_id);
@@ -196,10 +200,10 @@ class Worker {
                   std::size_t length, bool v6);
 
   // ---- receive.cpp
-  void find_sessions();
+  [[gnu::flatten]] void find_sessions();
   bool session_usable(std::size_t i);
   void open_burst();
-  void accept_burst();
+  [[gnu::flatten]] void accept_burst();
   void check_replay(bool* accepted);
   bool accept_one(std::size_t i, bool fresh);
   void note_authenticated(std::size_t i, Peer& peer, bool data);
@@ -207,12 +211,12 @@ class Worker {
   void check_inner(std::size_t i);
   static void count_received(const Tally& tally);
   static void count_sent(const Tally& tally);
-  void check_sources();
+  [[gnu::flatten]] void check_sources();
   void check_sources_of(std::uint16_t interface_id, std::size_t begin, std::size_t end);
   void drop_disallowed(std::size_t i, lpm::Value owner);
 
   // ---- route.cpp
-  void route_burst();
+  [[gnu::flatten]] void route_burst();
   [[nodiscard]] SendOrigin origin_of(std::size_t i) const;
   void look_up_routes(const NextHop** hop);
   void forward(std::size_t i, const NextHop& hop);
@@ -227,7 +231,7 @@ class Worker {
 
   // ---- send.cpp
   void queue_send(rte_mbuf* packet, const SendOrigin& origin, Peer* peer = nullptr);
-  void send_burst();
+  [[gnu::flatten]] void send_burst();
   void choose_peers();
   void choose_peers_of(std::uint16_t interface_id, std::size_t begin, std::size_t end);
   bool ready_to_send(std::size_t i);
@@ -251,7 +255,13 @@ class Worker {
   bool icmp_allowed();
 
   // ---- shared
-  void drop(rte_mbuf* packet, DropReason reason) noexcept;
+  // Refused packets go back to the pool together, when the loop ends.
+  void drop(rte_mbuf* packet, DropReason reason) noexcept {
+    counters_.drop(reason);
+    if (refused_.n == kBurst) free_refused();
+    refused_.packet[refused_.n++] = packet;
+  }
+  void free_refused() noexcept;
   bool post(const Event& event) noexcept;
   void count_stage(Stage stage, std::size_t packets) noexcept;
 
@@ -286,6 +296,7 @@ class Worker {
   IcmpAnswers icmp_answers_;
   bool sending_answers_ = false;
   TunCounters tun_counters_;
+  OutQueue refused_;
   std::vector<OutQueue> port_out_, tap_out_,
       tun_out_;  // by port index and interface id, sized by control's limits
 

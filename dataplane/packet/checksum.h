@@ -3,6 +3,7 @@
 // number of pieces; every piece but the last must have an even length.
 #pragma once
 
+#include <bit>
 #include <cstdint>
 #include <cstring>
 
@@ -47,12 +48,10 @@ inline ChecksumSum add_tail(ChecksumSum sum, const std::uint8_t* data, std::size
 }  // namespace checksum_detail
 
 [[nodiscard]] constexpr std::uint16_t checksum_fold(ChecksumSum sum) {
-  sum = (sum & 0xffffffffU) + (sum >> 32);
-  sum = (sum & 0xffffffffU) + (sum >> 32);
-  sum = (sum & 0xffff) + (sum >> 16);
-  sum = (sum & 0xffff) + (sum >> 16);
-  sum = (sum & 0xffff) + (sum >> 16);
-  return static_cast<std::uint16_t>(sum);
+  // Added to itself with its halves swapped, the upper half is both halves' sum with the carry brought
+  // around.
+  const auto half = static_cast<std::uint32_t>((sum + std::rotl(sum, 32)) >> 32);
+  return static_cast<std::uint16_t>((half + std::rotl(half, 16)) >> 16);
 }
 
 [[nodiscard]] inline ChecksumSum checksum_add(ChecksumSum sum, const std::uint8_t* data, std::size_t size) {
@@ -133,6 +132,9 @@ inline ChecksumSum add_tail(ChecksumSum sum, const std::uint8_t* data, std::size
 
 // IPv4 header checksum; the header's own length (options included) has been checked by parse_ipv4.
 [[nodiscard]] inline bool ipv4_checksum_valid(const Ipv4Header& ip) {
+  if (ip.header_length() == kIpv4HeaderSize) {  // of a length known to the compiler: no loop
+    return checksum_valid(checksum_detail::add_tail(0, bytes_of(ip), kIpv4HeaderSize));
+  }
   return checksum_valid(checksum_detail::add_tail(0, bytes_of(ip), ip.header_length()));
 }
 

@@ -7,6 +7,7 @@
 #pragma once
 
 #include <atomic>
+#include <bit>
 #include <cstddef>
 #include <cstdint>
 #include <functional>
@@ -30,14 +31,17 @@ class KeypairTable {
   [[nodiscard]] Keypair* find(std::uint32_t index) const noexcept {
     const Buckets* b = buckets_.load(std::memory_order_acquire);
     const Bucket& bucket = b->array[index & b->mask];
-    for (std::size_t i = 0; i < kEntries; ++i) {
-      if (bucket.index[i].load(std::memory_order_acquire) == index) {
-        Keypair* const keypair = bucket.keypair[i].load(std::memory_order_acquire);
-        // The entry may have been given to another index between the two loads.
-        return bucket.index[i].load(std::memory_order_acquire) == index ? keypair : nullptr;
-      }
-    }
-    return nullptr;
+    // All four compared before any branch: where in its bucket an index lies cannot be predicted.
+    static_assert(kEntries == 4);
+    const auto equals = [&](std::size_t i) -> unsigned {
+      return bucket.index[i].load(std::memory_order_acquire) == index;
+    };
+    const unsigned equal = equals(0) | equals(1) << 1 | equals(2) << 2 | equals(3) << 3;
+    if (equal == 0) return nullptr;
+    const auto i = static_cast<std::size_t>(std::countr_zero(equal));
+    Keypair* const keypair = bucket.keypair[i].load(std::memory_order_acquire);
+    // The entry may have been given to another index between the two loads.
+    return bucket.index[i].load(std::memory_order_acquire) == index ? keypair : nullptr;
   }
   void prefetch(std::uint32_t index) const noexcept {
     const Buckets* b = buckets_.load(std::memory_order_acquire);
