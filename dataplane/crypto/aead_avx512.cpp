@@ -236,6 +236,7 @@ void wipe_keystream(ChachaWork& work) {
     for (Rows& rows : pair.group) wipe(rows.row[4], sizeof rows.row[0] * 8);
   }
   wipe(work.keystream, sizeof work.keystream);
+  wipe(work.no_block, sizeof work.no_block);
 }
 
 void wipe_one_time_keys(Work& work) {
@@ -327,7 +328,7 @@ void small_keystream(Work& work) {
   rounds_of_two_groups(&state, &work.chacha.keystream[0]);
   for (int g = 0; g < 2; ++g) {
     Vec blocks[kLanes];
-    load_blocks_of(work.chacha.keystream[0].group[g], blocks);
+    load_blocks_of(work.chacha.keystream[0], g, blocks);
     for (int i = 0; i < kLanes; ++i) store(work.keystream[kLanes * g + i], blocks[i]);
   }
 }

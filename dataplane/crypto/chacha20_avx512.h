@@ -16,7 +16,12 @@
 //     full         16 consecutive blocks of one packet; key and counters by broadcast
 //     mixed        a lane list (packet, block): the remainders of all packets, densely packed
 //
-// Two groups run at once (generate_chacha_rounds.py). Rows become blocks by a transposition in registers.
+// Two groups run at once (generate_chacha_rounds.py). Their keystream is left in elements of 64 bits, a pair
+// of words of one lane each, and reaches the payload on one of two ways:
+//
+//     in the shadow    of the rounds of the next pair: general registers XOR element by element, while the
+//                      vector units work on the rounds. Costs next to nothing.
+//     directly         for the last pair, which has no successor: a transposition in registers, vector XOR
 #pragma once
 
 #include <immintrin.h>
@@ -38,6 +43,12 @@ struct alignas(64) Rows {
 
 struct GroupPair {
   Rows group[2];
+};
+
+// Words 2j and 2j + 1 of every lane side by side: element[j][half][group] holds lanes 4q + 2 half + b at
+// 2q + b.
+struct alignas(64) KeystreamPair {
+  std::uint64_t element[8][2][2][8];
 };
 
 // Lanes of block-zero and mixed groups, 16 per group. Room for a whole burst's block zeros, 15 remainders per
@@ -63,34 +74,29 @@ WG_INLINE void set_constant_rows(GroupPair& pair) {
   }
 }
 
-// 16 rows to 16 blocks (or back).
-WG_INLINE void transpose(Vec* x) {
+// Keystream of a group as 16 blocks.
+WG_INLINE void load_blocks_of(const KeystreamPair& keystream, int group, Vec* blocks) {
   Vec t[16];
-  for (int i = 0; i < 16; i += 4) {
-    const Vec a = _mm512_unpacklo_epi32(x[i], x[i + 1]);
-    const Vec b = _mm512_unpackhi_epi32(x[i], x[i + 1]);
-    const Vec c = _mm512_unpacklo_epi32(x[i + 2], x[i + 3]);
-    const Vec d = _mm512_unpackhi_epi32(x[i + 2], x[i + 3]);
-    t[i] = _mm512_unpacklo_epi64(a, c);
-    t[i + 1] = _mm512_unpackhi_epi64(a, c);
-    t[i + 2] = _mm512_unpacklo_epi64(b, d);
-    t[i + 3] = _mm512_unpackhi_epi64(b, d);
+  for (int i = 0; i < 4; ++i) {
+    const auto half_of = [&](int element, int half) {
+      return load(keystream.element[2 * i + element][half][group]);
+    };
+    const Vec a = half_of(0, 0), b = half_of(0, 1), c = half_of(1, 0), d = half_of(1, 1);
+    t[4 * i] = _mm512_unpacklo_epi64(a, c);
+    t[4 * i + 1] = _mm512_unpackhi_epi64(a, c);
+    t[4 * i + 2] = _mm512_unpacklo_epi64(b, d);
+    t[4 * i + 3] = _mm512_unpackhi_epi64(b, d);
   }
   for (int i = 0; i < 4; ++i) {
     const Vec a = _mm512_shuffle_i64x2(t[i], t[4 + i], 0x44);
     const Vec b = _mm512_shuffle_i64x2(t[i], t[4 + i], 0xee);
     const Vec c = _mm512_shuffle_i64x2(t[8 + i], t[12 + i], 0x44);
     const Vec d = _mm512_shuffle_i64x2(t[8 + i], t[12 + i], 0xee);
-    x[i] = _mm512_shuffle_i64x2(a, c, 0x88);
-    x[4 + i] = _mm512_shuffle_i64x2(a, c, 0xdd);
-    x[8 + i] = _mm512_shuffle_i64x2(b, d, 0x88);
-    x[12 + i] = _mm512_shuffle_i64x2(b, d, 0xdd);
+    blocks[i] = _mm512_shuffle_i64x2(a, c, 0x88);
+    blocks[4 + i] = _mm512_shuffle_i64x2(a, c, 0xdd);
+    blocks[8 + i] = _mm512_shuffle_i64x2(b, d, 0x88);
+    blocks[12 + i] = _mm512_shuffle_i64x2(b, d, 0xdd);
   }
-}
-
-WG_INLINE void load_blocks_of(const Rows& keystream, Vec* blocks) {
-  for (int i = 0; i < 16; ++i) blocks[i] = load(keystream.row[i]);
-  transpose(blocks);
 }
 
 // ---- Setting up the state
@@ -162,17 +168,13 @@ WG_INLINE void build_listed(Rows& rows, const Batch& batch, const LaneList& lane
 alignas(16) constexpr std::uint8_t kBlockZeroPacket[kLanes] = {0, 1, 8,  9,  2, 3, 10, 11,
                                                                4, 5, 12, 13, 6, 7, 14, 15};
 
-WG_INLINE void keep_one_time_keys(const Rows& keystream, OneTimeKeys* keys) {
-  const auto unpack = [&](int word, std::uint64_t* first, std::uint64_t* second) {
-    const Vec low = load(keystream.row[word]);
-    const Vec high = load(keystream.row[word + 1]);
-    store(first, _mm512_unpacklo_epi32(low, high));
-    store(second, _mm512_unpackhi_epi32(low, high));
-  };
-  unpack(0, keys[0].r_low, keys[1].r_low);
-  unpack(2, keys[0].r_high, keys[1].r_high);
-  unpack(4, keys[0].pad_low, keys[1].pad_low);
-  unpack(6, keys[0].pad_high, keys[1].pad_high);
+WG_INLINE void keep_one_time_keys(const KeystreamPair& keystream, int group, OneTimeKeys* keys) {
+  for (int half = 0; half < 2; ++half) {
+    store(keys[half].r_low, load(keystream.element[0][half][group]));
+    store(keys[half].r_high, load(keystream.element[1][half][group]));
+    store(keys[half].pad_low, load(keystream.element[2][half][group]));
+    store(keys[half].pad_high, load(keystream.element[3][half][group]));
+  }
 }
 
 WG_INLINE void xor_block(std::uint8_t* data, Vec keystream) {
@@ -186,30 +188,43 @@ WG_INLINE void xor_part(std::uint8_t* data, Vec keystream, __mmask64 bytes) {
 
 // `left` payload bytes from `data` on, of which this group covers up to 1024; only the last lane may be
 // partial.
-WG_INLINE void xor_full(const Rows& keystream, std::uint8_t* data, std::uint64_t left) {
+WG_INLINE void xor_full(const KeystreamPair& keystream, int group, std::uint8_t* data, std::uint64_t left) {
   Vec blocks[kLanes];
-  load_blocks_of(keystream, blocks);
+  load_blocks_of(keystream, group, blocks);
   for (int i = 0; i < kLanes - 1; ++i) xor_block(data + kBlock * i, blocks[i]);
   constexpr std::uint64_t kBeforeLast = kBlock * (kLanes - 1);
   const auto in_last = static_cast<unsigned>(left - kBeforeLast < kBlock ? left - kBeforeLast : kBlock);
   xor_part(data + kBeforeLast, blocks[kLanes - 1], _bzhi_u64(~0ull, in_last));
 }
 
-WG_INLINE void xor_mixed(const Rows& keystream, const Batch& batch, const LaneList& lanes, int first) {
-  // Payload bytes of each lane's block: 64, less in the last block of a packet, none in the padding of the
-  // list.
+// What the lanes of a mixed group cover.
+struct LaneBytes {
+  Vec packets;     // position in the batch
+  Vec offset;      // of the lane's block in its payload
+  Vec left;        // payload bytes from there on
+  __mmask16 used;  // lanes before the end of the list
+};
+
+WG_INLINE LaneBytes bytes_of_lanes(const Batch& batch, const LaneList& lanes, int first) {
   const Vec packets = packets_of(lanes, first);
   const Vec offset = _mm512_slli_epi32(_mm512_sub_epi32(blocks_of(lanes, first), all32(1)), 6);
   const Vec left = _mm512_sub_epi32(pick(batch.length32, packets), offset);
   const int used = lanes.size - first < kLanes ? lanes.size - first : kLanes;
-  const auto used_lanes = static_cast<__mmask16>(0xffffu >> (kLanes - used));
+  return {packets, offset, left, static_cast<__mmask16>(0xffffu >> (kLanes - used))};
+}
+
+WG_INLINE void xor_mixed(const KeystreamPair& keystream, int group, const Batch& batch, const LaneList& lanes,
+                         int first) {
+  // Payload bytes of each lane's block: 64, less in the last block of a packet, none in the padding of the
+  // list.
+  const LaneBytes lane = bytes_of_lanes(batch, lanes, first);
   alignas(64) std::uint32_t bytes[kLanes];
   alignas(64) std::uint32_t offsets[kLanes];
-  store(bytes, _mm512_maskz_min_epu32(used_lanes, left, all32(kBlock)));
-  store(offsets, _mm512_maskz_mov_epi32(used_lanes, offset));
+  store(bytes, _mm512_maskz_min_epu32(lane.used, lane.left, all32(kBlock)));
+  store(offsets, _mm512_maskz_mov_epi32(lane.used, lane.offset));
 
   Vec blocks[kLanes];
-  load_blocks_of(keystream, blocks);
+  load_blocks_of(keystream, group, blocks);
   for (int i = 0; i < kLanes; ++i) {
     xor_part(batch.data[lanes.packet[first + i]] + offsets[i], blocks[i], _bzhi_u64(~0ull, bytes[i]));
   }
@@ -233,10 +248,16 @@ struct GroupList {
 
 struct ChachaWork {
   GroupPair state[2];
-  GroupPair keystream[2];
+  KeystreamPair keystream[2];
   LaneList lanes;
   GroupList groups;
   OneTimeKeys keys[kBatchSize / kPolyLanes];
+  // Where the shadow of the rounds XORs the blocks of a pair to. It knows whole blocks only: the partly
+  // filled last block of packet p is collected as keystream in partial[p], lanes without a payload end in
+  // no_block.
+  alignas(64) std::uint8_t* target[2 * kLanes];
+  alignas(64) std::uint8_t partial[kBatchSize][kBlock];
+  alignas(64) std::uint8_t no_block[kBlock];
 };
 
 WG_INLINE void build(Rows& rows, const ChachaWork& work, const Batch& batch, Group group) {
@@ -247,41 +268,121 @@ WG_INLINE void build(Rows& rows, const ChachaWork& work, const Batch& batch, Gro
   }
 }
 
-WG_INLINE void use(const Rows& keystream, ChachaWork& work, const Batch& batch, Group group) {
-  if (group.kind == Group::kFull) {
-    const std::uint64_t offset = std::uint64_t{kBlock} * (group.first - 1u);
-    xor_full(keystream, batch.data[group.packet] + offset, batch.length[group.packet] - offset);
-  } else if (group.kind == Group::kMixed) {
-    xor_mixed(keystream, batch, work.lanes, group.first);
-  } else {
-    keep_one_time_keys(keystream, work.keys + group.packet / kPolyLanes);
+// ---- ... in the shadow
+
+WG_INLINE Vec all_pointers(const std::uint8_t* address) {
+  return all(reinterpret_cast<std::uint64_t>(address));
+}
+
+WG_INLINE void aim_full(std::uint8_t** target, ChachaWork& work, const Batch& batch, Group group) {
+  const std::uint64_t offset = std::uint64_t{kBlock} * (group.first - 1u);
+  const Vec step = _mm512_setr_epi64(0, 64, 128, 192, 256, 320, 384, 448);
+  const Vec first = add(all_pointers(batch.data[group.packet] + offset), step);
+  store(target, first);
+  store(target + 8, add(first, all(8 * kBlock)));
+  if (batch.length[group.packet] - offset < kLanes * kBlock) target[kLanes - 1] = work.partial[group.packet];
+}
+
+// Element of a 32-entry column of addresses for each of eight packets.
+WG_INLINE Vec pick_address(std::uint8_t* const* column, Vec packets) {
+  const Vec low = _mm512_permutex2var_epi64(load(column), packets, load(column + 8));
+  const Vec high = _mm512_permutex2var_epi64(load(column + 16), packets, load(column + 24));
+  return _mm512_mask_mov_epi64(low, _mm512_cmpgt_epu64_mask(packets, all(15)), high);
+}
+
+WG_INLINE void aim_mixed(std::uint8_t** target, ChachaWork& work, const Batch& batch, Group group) {
+  const LaneBytes lane = bytes_of_lanes(batch, work.lanes, group.first);
+  const auto partial = static_cast<unsigned>(_mm512_cmplt_epu32_mask(lane.left, all32(kBlock)));
+  const auto unused = static_cast<unsigned>(_knot_mask16(lane.used));
+  for (int half = 0; half < 2; ++half) {
+    const auto widen = [half](Vec v) {
+      return _mm512_cvtepu32_epi64(half == 0 ? _mm512_castsi512_si256(v) : _mm512_extracti64x4_epi64(v, 1));
+    };
+    const Vec packets = widen(lane.packets);
+    Vec address = add(pick_address(batch.data, packets), widen(lane.offset));
+    const Vec slot = add(all_pointers(work.partial[0]), _mm512_slli_epi64(packets, 6));
+    address = _mm512_mask_mov_epi64(address, static_cast<__mmask8>(partial >> 8 * half), slot);
+    address = _mm512_mask_mov_epi64(address, static_cast<__mmask8>(unused >> 8 * half),
+                                    all_pointers(work.no_block));
+    store(target + 8 * half, address);
   }
 }
 
-// Groups begin .. end - 1 of the list, in pairs. The keystream of a pair is used after the rounds of the next
-// pair have been issued, so its transpositions fill the gaps where those rounds drain.
+WG_INLINE void aim(std::uint8_t** target, ChachaWork& work, const Batch& batch, Group group) {
+  if (group.kind == Group::kFull) return aim_full(target, work, batch, group);
+  if (group.kind == Group::kMixed) return aim_mixed(target, work, batch, group);
+  store(target, all_pointers(work.no_block));
+  store(target + 8, all_pointers(work.no_block));
+}
+
+WG_INLINE std::uint64_t in_last_block(const Batch& batch, int packet) {
+  return batch.length[packet] % kBlock;
+}
+
+WG_INLINE void clear_partial_blocks(ChachaWork& work, const Batch& batch) {
+  for (int i = 0; i < batch.count; ++i) {
+    if (in_last_block(batch, i) != 0) store(work.partial[i], _mm512_setzero_si512());
+  }
+}
+
+WG_INLINE void xor_partial_blocks(ChachaWork& work, const Batch& batch) {
+  for (int i = 0; i < batch.count; ++i) {
+    const std::uint64_t bytes = in_last_block(batch, i);
+    if (bytes == 0) continue;
+    std::uint8_t* data = batch.data[i] + batch.length[i] - bytes;
+    xor_part(data, load(work.partial[i]), _bzhi_u64(~0ull, static_cast<unsigned>(bytes)));
+    store(work.partial[i], _mm512_setzero_si512());
+  }
+}
+
+// ---- ... directly
+
+WG_INLINE void xor_group(const KeystreamPair& keystream, int g, const ChachaWork& work, const Batch& batch,
+                         Group group) {
+  if (group.kind == Group::kFull) {
+    const std::uint64_t offset = std::uint64_t{kBlock} * (group.first - 1u);
+    xor_full(keystream, g, batch.data[group.packet] + offset, batch.length[group.packet] - offset);
+  } else if (group.kind == Group::kMixed) {
+    xor_mixed(keystream, g, batch, work.lanes, group.first);
+  }
+}
+
+WG_INLINE void run_rounds(ChachaWork& work, int slot, int size, bool with_xor) {
+  const GroupPair& state = work.state[slot];
+  KeystreamPair& keystream = work.keystream[slot];
+  const KeystreamPair& previous = work.keystream[slot ^ 1];
+  if (with_xor) {
+    if (size == 2) return rounds_of_two_groups_and_xor(&state, &keystream, &previous, work.target);
+    return rounds_of_one_group_and_xor(&state, &keystream, &previous, work.target);
+  }
+  if (size == 2) return rounds_of_two_groups(&state, &keystream);
+  return rounds_of_one_group(&state, &keystream);
+}
+
+// Groups begin .. end - 1 of the list, in pairs. Block-zero groups come first.
 [[gnu::noinline]] inline void run_groups(ChachaWork& work, const Batch& batch, int begin, int end) {
   if (begin == end) return;
   for (GroupPair& pair : work.state) set_constant_rows(pair);
   const Group* group = work.groups.group;
+  const bool in_shadow = end - begin > 2;
+  if (in_shadow) clear_partial_blocks(work, batch);
   int slot = 0;
-  int pending = 0;  // groups whose keystream in the other slot is not used yet
-  for (int i = begin; i < end; i += 2) {
-    GroupPair& state = work.state[slot];
+  int pending = begin;  // the pair whose keystream is in the other slot, not used yet
+  for (int i = begin; i < end; i += 2, slot ^= 1) {
     const int size = end - i < 2 ? 1 : 2;
-    for (int g = 0; g < size; ++g) build(state.group[g], work, batch, group[i + g]);
-    if (size == 2) {
-      rounds_of_two_groups(&state, &work.keystream[slot]);
-    } else {
-      rounds_of_one_group(&state, &work.keystream[slot]);
+    for (int g = 0; g < size; ++g) build(work.state[slot].group[g], work, batch, group[i + g]);
+    const bool with_xor = i != begin && group[i - 1].kind != Group::kBlockZero;
+    if (with_xor) {
+      for (int g = 0; g < 2; ++g) aim(work.target + kLanes * g, work, batch, group[i - 2 + g]);
     }
-    for (int g = 0; g < pending; ++g) use(work.keystream[slot ^ 1].group[g], work, batch, group[i - 2 + g]);
-    pending = size;
-    slot ^= 1;
+    run_rounds(work, slot, size, with_xor);
+    for (int g = 0; g < size && group[i + g].kind == Group::kBlockZero; ++g) {
+      keep_one_time_keys(work.keystream[slot], g, work.keys + group[i + g].packet / kPolyLanes);
+    }
+    pending = i;
   }
-  for (int g = 0; g < pending; ++g) {
-    use(work.keystream[slot ^ 1].group[g], work, batch, group[end - pending + g]);
-  }
+  for (int i = pending; i < end; ++i) xor_group(work.keystream[slot ^ 1], i - pending, work, batch, group[i]);
+  if (in_shadow) xor_partial_blocks(work, batch);
 }
 
 }  // namespace wg::crypto::avx512

@@ -10,9 +10,12 @@ AVX-512: 32 registers, 16 lanes of 32 bits each, two groups at once and no regis
     zmm16 .. zmm31   state words 0..15 of the second group
 
 A quarter round (RFC 8439 section 2.1) is a chain of 12 instructions, each waiting for the one before. The four
-quarter rounds of a round are independent, so their instructions are issued step by step side by side; the two
+quarter rounds of a round are independent and go in two pairs, each pair step by step side by side; the pairs of both
 groups are woven together in runs of STEPS_PER_RUN steps. That gives eight chains to a processor that needs eight:
 four vector instructions per cycle at a latency of two (Zen 5), or two per cycle at one to two (Zen 4).
+
+The rounds keep the vector units busy and leave most of the issue slots and all of the general registers idle. A second
+kernel uses them: see "XOR in the shadow of the rounds".
 
 Small bursts take another layout (chacha20_rows_avx512.h): a register holds one row of the 4 x 4 state of two blocks
 (ymm) or four (zmm), and four registers are a set. The diagonals come into columns by turning rows b, c and d within
@@ -39,50 +42,142 @@ DIAGONALS = [(0, 5, 10, 15), (1, 6, 11, 12), (2, 7, 8, 13), (3, 4, 9, 14)]
 # as (sum, addend, target of xor and rotation, distance), indices into the words of a quarter round.
 QUARTER_ROUND = [(0, 1, 3, 16), (2, 3, 1, 12), (0, 1, 3, 8), (2, 3, 1, 7)]
 
-# Measured (core cycles per pair of groups on Zen 4): 1: 1125, 2: 1103, 3: 1085, 4: 1102, 6: 1086, 12: 1104, 24: 1160.
-STEPS_PER_RUN = 6
+# Runs of 3 and pairs of quarter rounds: measured on Zen 4, core cycles per pair of groups: 1110; all four quarter rounds
+# step by step 1130 to 1190; every order the pipes' own limit of 960 allows for 1060 at best.
+STEPS_PER_RUN = 3
 
 
-def steps_of_round(quarters, first_register):
-    """The 12 steps of a round; a step is one instruction for each of the four quarter rounds."""
+def pair_steps(pairs, first_register):
+    """The steps of a double round for two of the four quarter rounds: column pair, then diagonal pair. A step is one
+    instruction for each of the two."""
 
     def register(word):
         return f"%%zmm{first_register + word}"
 
     steps = []
-    for total, addend, target, distance in QUARTER_ROUND:
-        steps.append([f"vpaddd {register(q[addend])}, {register(q[total])}, {register(q[total])}" for q in quarters])
-        steps.append([f"vpxord {register(q[total])}, {register(q[target])}, {register(q[target])}" for q in quarters])
-        steps.append([f"vprold ${distance}, {register(q[target])}, {register(q[target])}" for q in quarters])
+    for quarters in pairs:
+        for total, addend, target, distance in QUARTER_ROUND:
+            steps += [
+                [f"vpaddd {register(q[addend])}, {register(q[total])}, {register(q[total])}" for q in quarters],
+                [f"vpxord {register(q[total])}, {register(q[target])}, {register(q[target])}" for q in quarters],
+                [f"vprold ${distance}, {register(q[target])}, {register(q[target])}" for q in quarters],
+            ]
     return steps
 
 
+# The second pair runs a step behind the first. A diagonal waits longest for word b of the next column, so the pair that
+# leads stays ahead when columns 1, 2 go with diagonals 0, 1.
+LEADING = ([COLUMNS[1], COLUMNS[2]], [DIAGONALS[0], DIAGONALS[1]])
+LAGGING = ([COLUMNS[3], COLUMNS[0]], [DIAGONALS[2], DIAGONALS[3]])
+
+
 def double_round(groups):
-    """Column and diagonal round of every group, woven together."""
-    per_group = [
-        steps_of_round(COLUMNS, 16 * g) + steps_of_round(DIAGONALS, 16 * g) for g in range(groups)
-    ]
+    """Column and diagonal round of every group, woven together in runs of a few steps."""
+    streams = [pair_steps(pairs, 16 * g) for g in range(groups) for pairs in (LEADING, LAGGING)]
     instructions = []
     for start in range(0, 24, STEPS_PER_RUN):
-        for steps in per_group:
+        for steps in streams:
             for step in steps[start : start + STEPS_PER_RUN]:
                 instructions += step
     return instructions
 
 
-def emit_avx512(name, groups):
+# ---- The keystream of a pair of groups, as it is left for its use
+
+# Words 2j and 2j + 1 of the same lane side by side make element j of a lane: 64 bits. In memory
+#     j * 256 + half * 128 + group * 64 + quarter * 16 + (lane & 1) * 8,    lane = 4 * quarter + 2 * half + (lane & 1)
+# which is what vpunpckldq (half 0) and vpunpckhdq (half 1) make of two rows.
+
+
+def keystream_offset(group, element, half):
+    return 256 * element + 128 * half + 64 * group
+
+
+def finish(groups):
+    """Adds the state and stores elements. The first two rows make room for a temporary by a detour through memory."""
+    spare = keystream_offset(0, 0, 1)
+    lines = [
+        "vpaddd (%[state]), %%zmm0, %%zmm0",
+        "vpaddd 64(%[state]), %%zmm1, %%zmm1",
+        f"vmovdqa64 %%zmm1, {spare}(%[keystream])",
+        "vpunpckhdq %%zmm1, %%zmm0, %%zmm1",
+        f"vpunpckldq {spare}(%[keystream]), %%zmm0, %%zmm0",
+        f"vmovdqa64 %%zmm1, {spare}(%[keystream])",
+        f"vmovdqa64 %%zmm0, {keystream_offset(0, 0, 0)}(%[keystream])",
+    ]
+    free = (0, 1)
+    for group in range(groups):
+        for element in range(8):
+            if (group, element) == (0, 0):
+                continue
+            even = 16 * group + 2 * element
+            odd = even + 1
+            lines += [
+                f"vpaddd {64 * even}(%[state]), %%zmm{even}, %%zmm{even}",
+                f"vpaddd {64 * odd}(%[state]), %%zmm{odd}, %%zmm{odd}",
+                f"vpunpckldq %%zmm{odd}, %%zmm{even}, %%zmm{free[0]}",
+                f"vpunpckhdq %%zmm{odd}, %%zmm{even}, %%zmm{free[1]}",
+                f"vmovdqa64 %%zmm{free[0]}, {keystream_offset(group, element, 0)}(%[keystream])",
+                f"vmovdqa64 %%zmm{free[1]}, {keystream_offset(group, element, 1)}(%[keystream])",
+            ]
+            free = (even, odd)
+    return lines
+
+
+# ---- XOR in the shadow of the rounds
+
+# While the vector units are busy for five cycles out of six slots with rounds, general registers XOR the keystream of
+# the pair before into the payloads, 8 bytes at a time: no transposition, no vector register. Eight double rounds carry
+# four lanes each: quarter 0 .. 3 of group 0, then of group 1, whose elements lie 16 bytes apart.
+ROUNDS_WITH_XOR = 8
+
+
+def xor_of_four_lanes():
+    lines = []
+    for lane in range(4):
+        lines.append(f"mov {8 * lane}(%[targets]), %[target]")
+        for element in range(8):
+            lines.append(f"mov {keystream_offset(0, element, lane // 2) + 8 * (lane % 2)}(%[previous]), %[word]")
+            lines.append(f"xor %[word], {8 * element}(%[target])")
+    return lines + ["add $16, %[previous]", "add $32, %[targets]"]
+
+
+def weave(main, shadow):
+    """Spreads the instructions of `shadow` evenly among those of `main`."""
+    lines, taken = [], 0
+    for i, instruction in enumerate(main, start=1):
+        lines.append(instruction)
+        upto = i * len(shadow) // len(main)
+        lines += shadow[taken:upto]
+        taken = upto
+    return lines
+
+
+def loop(label, count, body):
+    return [f"mov ${count}, %k[left]", ".p2align 6", f"{label}:"] + body + ["dec %k[left]", f"jnz {label}b"]
+
+
+def emit_avx512(name, groups, with_xor):
     rows = 16 * groups
-    load = [f"vmovdqa64 {64 * i}(%[state]), %%zmm{i}" for i in range(rows)]
-    add = [f"vpaddd {64 * i}(%[state]), %%zmm{i}, %%zmm{i}" for i in range(rows)]
-    store = [f"vmovdqa64 %%zmm{i}, {64 * i}(%[keystream])" for i in range(rows)]
+    rounds = double_round(groups)
+    lines = [f"vmovdqa64 {64 * i}(%[state]), %%zmm{i}" for i in range(rows)]
+    lines += loop(1, 10 - ROUNDS_WITH_XOR if with_xor else 10, rounds)
+    if with_xor:
+        lines += loop(2, ROUNDS_WITH_XOR, weave(rounds, xor_of_four_lanes()))
     clobbered = ", ".join(f'"xmm{i}"' for i in range(rows))
 
-    print(f"// keystream = state + 20 rounds of state, for {rows} rows of 64 bytes.")
-    print("[[gnu::always_inline]] inline void", f"{name}(const void* state, void* keystream) {{")
-    print("  int double_rounds = 10;")
+    print(f"// keystream = elements of state + 20 rounds of state, for {rows} rows of 64 bytes.")
+    if with_xor:
+        print("// Meanwhile the keystream of the pair before goes into the 32 blocks at `targets`.")
+    print("[[gnu::always_inline]] inline void", f"{name}(const void* state, void* keystream", end="")
+    print(", const void* previous, std::uint8_t* const* targets) {" if with_xor else ") {")
+    print("  int left;")
+    if with_xor:
+        print("  std::uint64_t target, word;")
     print("  asm volatile(")
-    emit_lines(load + LOOP_START + double_round(groups) + LOOP_END + add + store)
-    print('      : [double_rounds] "+r"(double_rounds)')
+    emit_lines(lines + finish(groups))
+    print('      : [left] "=&r"(left)', end="")
+    print(', [target] "=&r"(target), [word] "=&r"(word), [previous] "+r"(previous), [targets] "+r"(targets)' if with_xor else "")
     print('      : [state] "r"(state), [keystream] "r"(keystream)')
     print(f'      : "memory", "cc", {clobbered});')
     print("}\n")
@@ -90,6 +185,7 @@ def emit_avx512(name, groups):
 
 # ---- Rows of two or four blocks
 
+ROW_STEPS_PER_RUN = 6
 ROW_QUARTER_ROUND = (("a", "b", "d", 16), ("c", "d", "b", 12), ("a", "b", "d", 8), ("c", "d", "b", 7))
 
 
@@ -121,7 +217,7 @@ def steps_of_row_round(widths, sets, turn_b, turn_d):
 
 
 def double_round_of_rows(widths):
-    """Three sets go in two halves, one behind the other by STEPS_PER_RUN steps: their rotations, which only two of
+    """Three sets go in two halves, one behind the other by ROW_STEPS_PER_RUN steps: their rotations, which only two of
     the processor's four units do, meet less (three narrow sets: 425 instead of 457 core cycles; no gain for more)."""
     count = len(widths)
     halves = [range(0, count, 2), range(1, count, 2)] if count == 3 else [range(count)]
@@ -129,9 +225,9 @@ def double_round_of_rows(widths):
         steps_of_row_round(widths, half, 0x39, 0x93) + steps_of_row_round(widths, half, 0x93, 0x39) for half in halves
     ]
     instructions = []
-    for start in range(0, 18, STEPS_PER_RUN):
+    for start in range(0, 18, ROW_STEPS_PER_RUN):
         for steps in per_half:
-            for step in steps[start : start + STEPS_PER_RUN]:
+            for step in steps[start : start + ROW_STEPS_PER_RUN]:
                 instructions += step
     return instructions
 
@@ -224,10 +320,12 @@ def main():
         sys.exit("usage: generate_chacha_rounds.py avx2|avx512")
     print("// Generated by dataplane/crypto/generate_chacha_rounds.py; do not edit.")
     print("#pragma once\n")
+    print("#include <cstdint>\n")
     print(f"namespace wg::crypto::{variant} {{\n")
     if variant == "avx512":
-        emit_avx512("rounds_of_one_group", 1)
-        emit_avx512("rounds_of_two_groups", 2)
+        for groups, number in ((1, "one_group"), (2, "two_groups")):
+            emit_avx512(f"rounds_of_{number}", groups, False)
+            emit_avx512(f"rounds_of_{number}_and_xor", groups, True)
         for wide, narrow in ROW_KERNELS:
             emit_rows(f"rounds_of_rows_{wide}_{narrow}", wide, narrow)
     else:
