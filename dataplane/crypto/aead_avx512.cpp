@@ -97,30 +97,25 @@ void append_group(GroupList& groups, Group::Kind kind, int packet, int first) {
 }
 
 void plan_block_zero(ChachaWork& work, int count) {
-  const __m128i pattern = _mm_load_si128(reinterpret_cast<const __m128i*>(kBlockZeroPacket));
   LaneList& lanes = work.lanes;
   for (int i = 0; i < count; i += kLanes) {
-    _mm_storeu_si128(reinterpret_cast<__m128i*>(lanes.packet + i),
-                     _mm_add_epi8(pattern, _mm_set1_epi8(static_cast<char>(i))));
-    _mm256_storeu_si256(reinterpret_cast<__m256i*>(lanes.block + i), _mm256_setzero_si256());
+    store(lanes.lane + i, _mm512_add_epi32(load(kBlockZeroLanes), all32(lane_of(0, i, 0))));
     append_group(work.groups, Group::kBlockZero, i, i);
     lanes.size = i + kLanes;
   }
 }
 
-// Appends `count` < 16 consecutive blocks of a packet; always writes 16 entries.
-WG_INLINE void append_lanes(LaneList& lanes, int packet, int first_block, int count) {
-  const __m256i step = _mm256_setr_epi16(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
-  _mm_storeu_si128(reinterpret_cast<__m128i*>(lanes.packet + lanes.size),
-                   _mm_set1_epi8(static_cast<char>(packet)));
-  _mm256_storeu_si256(reinterpret_cast<__m256i*>(lanes.block + lanes.size),
-                      _mm256_add_epi16(_mm256_set1_epi16(static_cast<short>(first_block)), step));
+// Appends `count` < 16 consecutive blocks of a packet, the last of them `last`; always writes 16 entries.
+WG_INLINE void append_lanes(LaneList& lanes, int packet, int first_block, int count, std::uint32_t last) {
+  const Vec step = _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
+  std::uint32_t* lane = lanes.lane + lanes.size;
+  store(lane, _mm512_add_epi32(all32(lane_of(kWholeBlock, packet, first_block)), step));
+  lane[count - 1] = lane_of(last, packet, first_block + count - 1);
   lanes.size += count;
 }
 
-// Entries past the end of the list name packet 0: a valid key to compute with, and no byte to write.
 WG_INLINE void pad_lanes(LaneList& lanes) {
-  _mm_storeu_si128(reinterpret_cast<__m128i*>(lanes.packet + lanes.size), _mm_setzero_si128());
+  store(lanes.lane + lanes.size, all32(lane_of(kNoBlock, 0, 0)));
 }
 
 void plan_payload(ChachaWork& work, const Batch& batch) {
@@ -131,7 +126,9 @@ void plan_payload(ChachaWork& work, const Batch& batch) {
     int block = 0;
     for (; block + kLanes <= blocks; block += kLanes)
       append_group(work.groups, Group::kFull, packet, 1 + block);
-    append_lanes(lanes, packet, 1 + block, blocks - block);
+    if (block == blocks) continue;
+    const std::uint32_t last = batch.length[packet] % kBlock == 0 ? kWholeBlock : kPartialBlock;
+    append_lanes(lanes, packet, 1 + block, blocks - block, last);
   }
   pad_lanes(lanes);
   for (int i = first_lane; i < lanes.size; i += kLanes) append_group(work.groups, Group::kMixed, 0, i);
@@ -232,9 +229,7 @@ WG_INLINE void wipe(void* memory, std::size_t size) {
 }
 
 void wipe_keystream(ChachaWork& work) {
-  for (GroupPair& pair : work.state) {
-    for (Rows& rows : pair.group) wipe(rows.row[4], sizeof rows.row[0] * 8);
-  }
+  for (GroupPair& pair : work.state) wipe(pair.row[4], sizeof pair.row[0] * 8);
   wipe(work.keystream, sizeof work.keystream);
   wipe(work.no_block, sizeof work.no_block);
 }
@@ -304,9 +299,9 @@ void list_small(Work& work, bool keep_all) {
     const int blocks = chacha_blocks(work.batch.length[packet]);
     const int kept = kept_blocks(work.batch.length[packet], keep_all);
     work.first_block[packet] = lanes.size;
-    append_lanes(lanes, packet, 0, 1);
+    append_lanes(lanes, packet, 0, 1, kWholeBlock);
     for (int i = 0; i < kept; i += kLanes) {
-      append_lanes(lanes, packet, 1 + blocks - kept + i, kept - i < kLanes ? kept - i : kLanes);
+      append_lanes(lanes, packet, 1 + blocks - kept + i, kept - i < kLanes ? kept - i : kLanes, kWholeBlock);
     }
     for (int block = 0; block < blocks - kept; block += kLanes) {
       append_group(work.chacha.groups, Group::kFull, packet, 1 + block);
@@ -324,7 +319,10 @@ void small_keystream(Work& work) {
 
   GroupPair& state = work.chacha.state[0];
   set_constant_rows(state);
-  for (int g = 0; g < 2; ++g) build_listed(state.group[g], work.batch, lanes, kLanes * g);
+  for (int g = 0; g < 2; ++g) {
+    gather_keys(state, g, work.batch, lanes.lane + kLanes * g);
+    set_counters(state, g, work.batch, load(lanes.lane + kLanes * g));
+  }
   rounds_of_two_groups(&state, &work.chacha.keystream[0]);
   for (int g = 0; g < 2; ++g) {
     Vec blocks[kLanes];
@@ -377,9 +375,10 @@ void small_xor(Work& work, bool keep_all) {
 }
 
 void wipe_small(Work& work) {
-  const int blocks = (work.chacha.lanes.size + 1) / 2 * 2;
+  const int listed = work.chacha.lanes.size;
+  const int blocks = listed <= kMaxRowBlocks ? (listed + 1) / 2 * 2 : kSmallBlocks;  // with the idle lanes'
   wipe(work.keystream, static_cast<std::size_t>(blocks) * kBlock);
-  if (blocks > kMaxRowBlocks || work.chacha.groups.size != 0) wipe_keystream(work.chacha);
+  if (listed > kMaxRowBlocks || work.chacha.groups.size != 0) wipe_keystream(work.chacha);
 }
 
 void seal_small(Work& work, AeadOp* ops, int count, bool keep_all) {

@@ -37,12 +37,8 @@ namespace wg::crypto::avx512 {
 constexpr int kLanes = 16;
 constexpr int kBlock = 64;
 
-struct alignas(64) Rows {
-  std::uint32_t row[16][kLanes];
-};
-
-struct GroupPair {
-  Rows group[2];
+struct alignas(64) GroupPair {
+  std::uint32_t row[16][2][kLanes];  // state word, group, lane
 };
 
 // Words 2j and 2j + 1 of every lane side by side: element[j][half][group] holds lanes 4q + 2 half + b at
@@ -51,13 +47,29 @@ struct alignas(64) KeystreamPair {
   std::uint64_t element[8][2][2][8];
 };
 
+// A lane: block | index << 16. The index names the packet in its lower five bits and in the others what
+// becomes of the keystream.
+constexpr std::uint32_t kWholeBlock = 0;             // XORed into the payload
+constexpr std::uint32_t kPartialBlock = kBatchSize;  // the partly filled last block of the payload
+constexpr std::uint32_t kNoBlock = 2 * kBatchSize;   // no payload: block 0 of a packet, or an idle lane
+constexpr std::uint32_t kIndices = 3 * kBatchSize;
+
+WG_INLINE constexpr std::uint32_t lane_of(std::uint32_t kind, int packet, int block) {
+  return (kind + static_cast<std::uint32_t>(packet)) << 16 | static_cast<std::uint32_t>(block);
+}
+WG_INLINE int packet_of(std::uint32_t lane) {
+  return static_cast<int>(lane >> 16) % kBatchSize;
+}
+WG_INLINE int block_of(std::uint32_t lane) {
+  return static_cast<int>(lane & 0xffff);
+}
+
 // Lanes of block-zero and mixed groups, 16 per group. Room for a whole burst's block zeros, 15 remainders per
 // packet, the padding of both, and the overhang of the vector stores that write the list.
 constexpr int kMaxLanes = kBatchSize + 15 * kBatchSize + 16 + 32;
 
 struct LaneList {
-  std::uint8_t packet[kMaxLanes];
-  std::uint16_t block[kMaxLanes];
+  std::uint32_t lane[kMaxLanes];
   int size;
 };
 
@@ -68,9 +80,9 @@ WG_INLINE Vec all32(std::uint32_t value) {
 }
 
 WG_INLINE void set_constant_rows(GroupPair& pair) {
-  for (Rows& rows : pair.group) {
-    for (int word = 0; word < 4; ++word) store(rows.row[word], all32(kConstants[word]));
-    store(rows.row[13], _mm512_setzero_si512());
+  for (int g = 0; g < 2; ++g) {
+    for (int word = 0; word < 4; ++word) store(pair.row[word][g], all32(kConstants[word]));
+    store(pair.row[13][g], _mm512_setzero_si512());
   }
 }
 
@@ -101,72 +113,57 @@ WG_INLINE void load_blocks_of(const KeystreamPair& keystream, int group, Vec* bl
 
 // ---- Setting up the state
 
-// 16 consecutive blocks of one packet.
-WG_INLINE void build_full(Rows& rows, const Batch& batch, int packet, std::uint32_t first_block) {
-  const Vec lane = _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
-  for (int word = 0; word < 8; ++word) {
-    std::uint32_t key_word;
-    __builtin_memcpy(&key_word, batch.key[packet] + 4 * word, sizeof key_word);
-    store(rows.row[4 + word], all32(key_word));
-  }
-  store(rows.row[12], _mm512_add_epi32(all32(first_block), lane));
-  store(rows.row[14], all32(batch.counter_low[packet]));
-  store(rows.row[15], all32(batch.counter_high[packet]));
-}
-
 // Column of each lane's packet out of a 32-entry column of the batch.
 WG_INLINE Vec pick(const std::uint32_t* column, Vec packets) {
   return _mm512_permutex2var_epi32(load(column), packets, load(column + 16));
 }
 
-WG_INLINE Vec packets_of(const LaneList& lanes, int first) {
-  return _mm512_cvtepu8_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i*>(lanes.packet + first)));
-}
-WG_INLINE Vec blocks_of(const LaneList& lanes, int first) {
-  return _mm512_cvtepu16_epi32(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(lanes.block + first)));
+// Rows 12, 14, 15.
+WG_INLINE void set_counters(GroupPair& pair, int group, const Batch& batch, Vec lanes) {
+  const Vec indices = _mm512_srli_epi32(lanes, 16);
+  store(pair.row[12][group], _mm512_and_si512(lanes, all32(0xffff)));
+  store(pair.row[14][group], pick(batch.counter_low, indices));
+  store(pair.row[15][group], pick(batch.counter_high, indices));
 }
 
-// Keys of the lanes first .. first + 15 into rows 4 .. 11: two keys to a vector, then a transposition of 16 x
-// 8 words. The pairs are chosen so that its last step finds lanes in order.
-WG_INLINE void gather_keys(Rows& rows, const Batch& batch, const std::uint8_t* packet) {
+// 16 keys into rows 4 .. 11: two keys to a vector, then a transposition of 16 x 8 words. The pairs are chosen
+// so that its last step finds lanes in order.
+WG_INLINE void gather_keys(GroupPair& pair, int group, const Batch& batch, const std::uint32_t* lanes) {
   constexpr int kLower[8] = {0, 1, 2, 3, 8, 9, 10, 11};
-  Vec pair[8], t[8];
+  Vec two[8], t[8];
   for (int i = 0; i < 8; ++i) {
-    const auto* low = reinterpret_cast<const __m256i*>(batch.key[packet[kLower[i]]]);
-    const auto* high = reinterpret_cast<const __m256i*>(batch.key[packet[kLower[i] + 4]]);
-    pair[i] =
-        _mm512_inserti64x4(_mm512_castsi256_si512(_mm256_loadu_si256(low)), _mm256_loadu_si256(high), 1);
+    const auto key_of = [&](int lane) {
+      return reinterpret_cast<const __m256i*>(batch.key[packet_of(lanes[lane])]);
+    };
+    const __m256i* low = key_of(kLower[i]);
+    const __m256i* high = key_of(kLower[i] + 4);
+    two[i] = _mm512_inserti64x4(_mm512_castsi256_si512(_mm256_loadu_si256(low)), _mm256_loadu_si256(high), 1);
   }
   for (int half = 0; half < 8; half += 4) {
-    const Vec a = _mm512_unpacklo_epi32(pair[half], pair[half + 1]);
-    const Vec b = _mm512_unpackhi_epi32(pair[half], pair[half + 1]);
-    const Vec c = _mm512_unpacklo_epi32(pair[half + 2], pair[half + 3]);
-    const Vec d = _mm512_unpackhi_epi32(pair[half + 2], pair[half + 3]);
+    const Vec a = _mm512_unpacklo_epi32(two[half], two[half + 1]);
+    const Vec b = _mm512_unpackhi_epi32(two[half], two[half + 1]);
+    const Vec c = _mm512_unpacklo_epi32(two[half + 2], two[half + 3]);
+    const Vec d = _mm512_unpackhi_epi32(two[half + 2], two[half + 3]);
     t[half] = _mm512_unpacklo_epi64(a, c);
     t[half + 1] = _mm512_unpackhi_epi64(a, c);
     t[half + 2] = _mm512_unpacklo_epi64(b, d);
     t[half + 3] = _mm512_unpackhi_epi64(b, d);
   }
   for (int word = 0; word < 4; ++word) {
-    store(rows.row[4 + word], _mm512_shuffle_i64x2(t[word], t[4 + word], 0x88));
-    store(rows.row[8 + word], _mm512_shuffle_i64x2(t[word], t[4 + word], 0xdd));
+    store(pair.row[4 + word][group], _mm512_shuffle_i64x2(t[word], t[4 + word], 0x88));
+    store(pair.row[8 + word][group], _mm512_shuffle_i64x2(t[word], t[4 + word], 0xdd));
   }
-}
-
-WG_INLINE void build_listed(Rows& rows, const Batch& batch, const LaneList& lanes, int first) {
-  gather_keys(rows, batch, lanes.packet + first);
-  const Vec packets = packets_of(lanes, first);
-  store(rows.row[12], blocks_of(lanes, first));
-  store(rows.row[14], pick(batch.counter_low, packets));
-  store(rows.row[15], pick(batch.counter_high, packets));
 }
 
 // ---- Using the keystream
 
 // Lane of a block-zero group -> packet, relative to the group's first packet. In this order the 32-bit halves
 // of r and s, unpacked to 64 bits, leave packets 0..7 and 8..15 in two vectors in order: what Poly1305 wants.
-alignas(16) constexpr std::uint8_t kBlockZeroPacket[kLanes] = {0, 1, 8,  9,  2, 3, 10, 11,
-                                                               4, 5, 12, 13, 6, 7, 14, 15};
+alignas(64) constexpr std::uint32_t kBlockZeroLanes[kLanes] = {
+    lane_of(kNoBlock, 0, 0), lane_of(kNoBlock, 1, 0), lane_of(kNoBlock, 8, 0),  lane_of(kNoBlock, 9, 0),
+    lane_of(kNoBlock, 2, 0), lane_of(kNoBlock, 3, 0), lane_of(kNoBlock, 10, 0), lane_of(kNoBlock, 11, 0),
+    lane_of(kNoBlock, 4, 0), lane_of(kNoBlock, 5, 0), lane_of(kNoBlock, 12, 0), lane_of(kNoBlock, 13, 0),
+    lane_of(kNoBlock, 6, 0), lane_of(kNoBlock, 7, 0), lane_of(kNoBlock, 14, 0), lane_of(kNoBlock, 15, 0)};
 
 WG_INLINE void keep_one_time_keys(const KeystreamPair& keystream, int group, OneTimeKeys* keys) {
   for (int half = 0; half < 2; ++half) {
@@ -186,47 +183,23 @@ WG_INLINE void xor_part(std::uint8_t* data, Vec keystream, __mmask64 bytes) {
   _mm512_mask_storeu_epi8(data, bytes, _mm512_xor_si512(text, keystream));
 }
 
-// `left` payload bytes from `data` on, of which this group covers up to 1024; only the last lane may be
-// partial.
-WG_INLINE void xor_full(const KeystreamPair& keystream, int group, std::uint8_t* data, std::uint64_t left) {
-  Vec blocks[kLanes];
-  load_blocks_of(keystream, group, blocks);
-  for (int i = 0; i < kLanes - 1; ++i) xor_block(data + kBlock * i, blocks[i]);
-  constexpr std::uint64_t kBeforeLast = kBlock * (kLanes - 1);
-  const auto in_last = static_cast<unsigned>(left - kBeforeLast < kBlock ? left - kBeforeLast : kBlock);
-  xor_part(data + kBeforeLast, blocks[kLanes - 1], _bzhi_u64(~0ull, in_last));
-}
-
-// What the lanes of a mixed group cover.
-struct LaneBytes {
-  Vec packets;     // position in the batch
-  Vec offset;      // of the lane's block in its payload
-  Vec left;        // payload bytes from there on
-  __mmask16 used;  // lanes before the end of the list
-};
-
-WG_INLINE LaneBytes bytes_of_lanes(const Batch& batch, const LaneList& lanes, int first) {
-  const Vec packets = packets_of(lanes, first);
-  const Vec offset = _mm512_slli_epi32(_mm512_sub_epi32(blocks_of(lanes, first), all32(1)), 6);
-  const Vec left = _mm512_sub_epi32(pick(batch.length32, packets), offset);
-  const int used = lanes.size - first < kLanes ? lanes.size - first : kLanes;
-  return {packets, offset, left, static_cast<__mmask16>(0xffffu >> (kLanes - used))};
-}
-
-WG_INLINE void xor_mixed(const KeystreamPair& keystream, int group, const Batch& batch, const LaneList& lanes,
-                         int first) {
-  // Payload bytes of each lane's block: 64, less in the last block of a packet, none in the padding of the
-  // list.
-  const LaneBytes lane = bytes_of_lanes(batch, lanes, first);
+WG_INLINE void xor_group(const KeystreamPair& keystream, int group, const Batch& batch,
+                         const std::uint32_t* lanes) {
+  const Vec lane = load(lanes);
+  const Vec indices = _mm512_srli_epi32(lane, 16);
+  // Payload bytes of each lane's block: 64, less in the last block of a packet, none without a payload.
+  const Vec offset = _mm512_slli_epi32(_mm512_sub_epi32(_mm512_and_si512(lane, all32(0xffff)), all32(1)), 6);
+  const Vec left = _mm512_sub_epi32(pick(batch.length32, indices), offset);
+  const __mmask16 used = _mm512_cmplt_epu32_mask(indices, all32(kNoBlock));
   alignas(64) std::uint32_t bytes[kLanes];
   alignas(64) std::uint32_t offsets[kLanes];
-  store(bytes, _mm512_maskz_min_epu32(lane.used, lane.left, all32(kBlock)));
-  store(offsets, _mm512_maskz_mov_epi32(lane.used, lane.offset));
+  store(bytes, _mm512_maskz_min_epu32(used, left, all32(kBlock)));
+  store(offsets, _mm512_maskz_mov_epi32(used, offset));
 
   Vec blocks[kLanes];
   load_blocks_of(keystream, group, blocks);
   for (int i = 0; i < kLanes; ++i) {
-    xor_part(batch.data[lanes.packet[first + i]] + offsets[i], blocks[i], _bzhi_u64(~0ull, bytes[i]));
+    xor_part(batch.data[packet_of(lanes[i])] + offsets[i], blocks[i], _bzhi_u64(~0ull, bytes[i]));
   }
 }
 
@@ -252,74 +225,53 @@ struct ChachaWork {
   LaneList lanes;
   GroupList groups;
   OneTimeKeys keys[kBatchSize / kPolyLanes];
-  // Where the shadow of the rounds XORs the blocks of a pair to. It knows whole blocks only: the partly
-  // filled last block of packet p is collected as keystream in partial[p], lanes without a payload end in
-  // no_block.
-  alignas(64) std::uint8_t* target[2 * kLanes];
+  // The lanes of four pairs in a row, group by group: set up before the rounds of the pair before, read until
+  // the end of those of the pair behind.
+  alignas(64) std::uint32_t lane[4][2][kLanes];
+  // Where the shadow of the rounds XORs a lane to: target[index] + 64 * block. It knows whole blocks only:
+  // the partly filled last block of packet p is collected as keystream in partial[p].
+  alignas(64) std::uint8_t* target[kIndices];
   alignas(64) std::uint8_t partial[kBatchSize][kBlock];
   alignas(64) std::uint8_t no_block[kBlock];
 };
 
-WG_INLINE void build(Rows& rows, const ChachaWork& work, const Batch& batch, Group group) {
-  if (group.kind == Group::kFull) {
-    build_full(rows, batch, group.packet, group.first);
-  } else {
-    build_listed(rows, batch, work.lanes, group.first);
+WG_INLINE Vec lanes_of_group(const ChachaWork& work, const Batch& batch, Group group) {
+  if (group.kind != Group::kFull) return load(work.lanes.lane + group.first);
+  const Vec step = _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
+  const Vec lanes = _mm512_add_epi32(all32(lane_of(kWholeBlock, group.packet, group.first)), step);
+  const bool whole = batch.length[group.packet] >= std::uint64_t{kBlock} * (group.first - 1u + kLanes);
+  const Vec partial = all32(kPartialBlock << 16);
+  return whole ? lanes : _mm512_mask_add_epi32(lanes, 1 << (kLanes - 1), lanes, partial);
+}
+
+// All of the state of a pair but the keys.
+WG_INLINE void set_up(ChachaWork& work, const Batch& batch, int pair, const Group* group, int size) {
+  for (int g = 0; g < size; ++g) {
+    const Vec lanes = lanes_of_group(work, batch, group[g]);
+    store(work.lane[pair % 4][g], lanes);
+    set_counters(work.state[pair % 2], g, batch, lanes);
   }
 }
 
 // ---- ... in the shadow
 
-WG_INLINE Vec all_pointers(const std::uint8_t* address) {
-  return all(reinterpret_cast<std::uint64_t>(address));
-}
-
-WG_INLINE void aim_full(std::uint8_t** target, ChachaWork& work, const Batch& batch, Group group) {
-  const std::uint64_t offset = std::uint64_t{kBlock} * (group.first - 1u);
-  const Vec step = _mm512_setr_epi64(0, 64, 128, 192, 256, 320, 384, 448);
-  const Vec first = add(all_pointers(batch.data[group.packet] + offset), step);
-  store(target, first);
-  store(target + 8, add(first, all(8 * kBlock)));
-  if (batch.length[group.packet] - offset < kLanes * kBlock) target[kLanes - 1] = work.partial[group.packet];
-}
-
-// Element of a 32-entry column of addresses for each of eight packets.
-WG_INLINE Vec pick_address(std::uint8_t* const* column, Vec packets) {
-  const Vec low = _mm512_permutex2var_epi64(load(column), packets, load(column + 8));
-  const Vec high = _mm512_permutex2var_epi64(load(column + 16), packets, load(column + 24));
-  return _mm512_mask_mov_epi64(low, _mm512_cmpgt_epu64_mask(packets, all(15)), high);
-}
-
-WG_INLINE void aim_mixed(std::uint8_t** target, ChachaWork& work, const Batch& batch, Group group) {
-  const LaneBytes lane = bytes_of_lanes(batch, work.lanes, group.first);
-  const auto partial = static_cast<unsigned>(_mm512_cmplt_epu32_mask(lane.left, all32(kBlock)));
-  const auto unused = static_cast<unsigned>(_knot_mask16(lane.used));
-  for (int half = 0; half < 2; ++half) {
-    const auto widen = [half](Vec v) {
-      return _mm512_cvtepu32_epi64(half == 0 ? _mm512_castsi512_si256(v) : _mm512_extracti64x4_epi64(v, 1));
-    };
-    const Vec packets = widen(lane.packets);
-    Vec address = add(pick_address(batch.data, packets), widen(lane.offset));
-    const Vec slot = add(all_pointers(work.partial[0]), _mm512_slli_epi64(packets, 6));
-    address = _mm512_mask_mov_epi64(address, static_cast<__mmask8>(partial >> 8 * half), slot);
-    address = _mm512_mask_mov_epi64(address, static_cast<__mmask8>(unused >> 8 * half),
-                                    all_pointers(work.no_block));
-    store(target + 8 * half, address);
-  }
-}
-
-WG_INLINE void aim(std::uint8_t** target, ChachaWork& work, const Batch& batch, Group group) {
-  if (group.kind == Group::kFull) return aim_full(target, work, batch, group);
-  if (group.kind == Group::kMixed) return aim_mixed(target, work, batch, group);
-  store(target, all_pointers(work.no_block));
-  store(target + 8, all_pointers(work.no_block));
-}
-
 WG_INLINE std::uint64_t in_last_block(const Batch& batch, int packet) {
   return batch.length[packet] % kBlock;
 }
 
-WG_INLINE void clear_partial_blocks(ChachaWork& work, const Batch& batch) {
+WG_INLINE Vec all_pointers(const std::uint8_t* address) {
+  return all(reinterpret_cast<std::uint64_t>(address));
+}
+
+WG_INLINE void set_targets(ChachaWork& work, const Batch& batch) {
+  const Vec step = _mm512_setr_epi64(0, 64, 128, 192, 256, 320, 384, 448);
+  for (int i = 0; i < kBatchSize; i += 8) {
+    const Vec blocks = _mm512_srli_epi64(add(load(batch.length + i), all(kBlock - 1)), 6);
+    const Vec partial = add(all_pointers(work.partial[i]), step);
+    store(work.target + kWholeBlock + i, _mm512_sub_epi64(load(batch.data + i), all(kBlock)));
+    store(work.target + kPartialBlock + i, _mm512_sub_epi64(partial, _mm512_slli_epi64(blocks, 6)));
+    store(work.target + kNoBlock + i, all_pointers(work.no_block));
+  }
   for (int i = 0; i < batch.count; ++i) {
     if (in_last_block(batch, i) != 0) store(work.partial[i], _mm512_setzero_si512());
   }
@@ -335,54 +287,49 @@ WG_INLINE void xor_partial_blocks(ChachaWork& work, const Batch& batch) {
   }
 }
 
-// ---- ... directly
+// ---- A run of groups
 
-WG_INLINE void xor_group(const KeystreamPair& keystream, int g, const ChachaWork& work, const Batch& batch,
-                         Group group) {
-  if (group.kind == Group::kFull) {
-    const std::uint64_t offset = std::uint64_t{kBlock} * (group.first - 1u);
-    xor_full(keystream, g, batch.data[group.packet] + offset, batch.length[group.packet] - offset);
-  } else if (group.kind == Group::kMixed) {
-    xor_mixed(keystream, g, batch, work.lanes, group.first);
+// The rounds of a pair; in their shadow the pair before is XORed and the pair behind gets its keys.
+WG_INLINE void run_pair(ChachaWork& work, const Batch& batch, int pair, int size, bool with_shadow) {
+  const GroupPair* state = &work.state[pair % 2];
+  KeystreamPair* keystream = &work.keystream[pair % 2];
+  if (!with_shadow) {
+    return size == 2 ? rounds_of_two_groups(state, keystream) : rounds_of_one_group(state, keystream);
   }
-}
-
-WG_INLINE void run_rounds(ChachaWork& work, int slot, int size, bool with_xor) {
-  const GroupPair& state = work.state[slot];
-  KeystreamPair& keystream = work.keystream[slot];
-  const KeystreamPair& previous = work.keystream[slot ^ 1];
-  if (with_xor) {
-    if (size == 2) return rounds_of_two_groups_and_xor(&state, &keystream, &previous, work.target);
-    return rounds_of_one_group_and_xor(&state, &keystream, &previous, work.target);
-  }
-  if (size == 2) return rounds_of_two_groups(&state, &keystream);
-  return rounds_of_one_group(&state, &keystream);
+  const Shadow shadow = {&work.keystream[(pair + 1) % 2], work.lane[(pair + 3) % 4][0], work.target,
+                         &work.state[(pair + 1) % 2],     work.lane[(pair + 1) % 4][0], batch.key};
+  if (size == 2) return rounds_of_two_groups_with_shadow(state, keystream, shadow);
+  rounds_of_one_group_with_shadow(state, keystream, shadow);
 }
 
 // Groups begin .. end - 1 of the list, in pairs. Block-zero groups come first.
 [[gnu::noinline]] inline void run_groups(ChachaWork& work, const Batch& batch, int begin, int end) {
   if (begin == end) return;
+  const Group* group = work.groups.group + begin;
+  const int count = end - begin;
+  const int pairs = (count + 1) / 2;
+  const auto size_of = [count](int pair) { return count - 2 * pair < 2 ? 1 : 2; };
   for (GroupPair& pair : work.state) set_constant_rows(pair);
-  const Group* group = work.groups.group;
-  const bool in_shadow = end - begin > 2;
-  if (in_shadow) clear_partial_blocks(work, batch);
-  int slot = 0;
-  int pending = begin;  // the pair whose keystream is in the other slot, not used yet
-  for (int i = begin; i < end; i += 2, slot ^= 1) {
-    const int size = end - i < 2 ? 1 : 2;
-    for (int g = 0; g < size; ++g) build(work.state[slot].group[g], work, batch, group[i + g]);
-    const bool with_xor = i != begin && group[i - 1].kind != Group::kBlockZero;
-    if (with_xor) {
-      for (int g = 0; g < 2; ++g) aim(work.target + kLanes * g, work, batch, group[i - 2 + g]);
-    }
-    run_rounds(work, slot, size, with_xor);
-    for (int g = 0; g < size && group[i + g].kind == Group::kBlockZero; ++g) {
-      keep_one_time_keys(work.keystream[slot], g, work.keys + group[i + g].packet / kPolyLanes);
-    }
-    pending = i;
+  for (auto& lanes : work.lane) {
+    store(lanes[0], all32(kNoBlock << 16));
+    store(lanes[1], all32(kNoBlock << 16));
   }
-  for (int i = pending; i < end; ++i) xor_group(work.keystream[slot ^ 1], i - pending, work, batch, group[i]);
-  if (in_shadow) xor_partial_blocks(work, batch);
+  set_up(work, batch, 0, group, size_of(0));
+  for (int g = 0; g < size_of(0); ++g) gather_keys(work.state[0], g, batch, work.lane[0][g]);
+  if (pairs > 1) set_targets(work, batch);
+
+  for (int pair = 0; pair < pairs; ++pair) {
+    if (pair + 1 < pairs) set_up(work, batch, pair + 1, group + 2 * (pair + 1), size_of(pair + 1));
+    run_pair(work, batch, pair, size_of(pair), pairs > 1);
+    for (int i = 2 * pair; i < 2 * pair + size_of(pair) && group[i].kind == Group::kBlockZero; ++i) {
+      keep_one_time_keys(work.keystream[pair % 2], i % 2, work.keys + group[i].packet / kPolyLanes);
+    }
+  }
+  for (int i = 2 * (pairs - 1); i < count; ++i) {
+    if (group[i].kind == Group::kBlockZero) continue;
+    xor_group(work.keystream[(pairs - 1) % 2], i % 2, batch, work.lane[(pairs - 1) % 4][i % 2]);
+  }
+  if (pairs > 1) xor_partial_blocks(work, batch);
 }
 
 }  // namespace wg::crypto::avx512

@@ -55,10 +55,10 @@ struct BlockRows {
 };
 
 WG_INLINE BlockRows rows_of_block(const Batch& batch, const LaneList& lanes, int lane) {
-  const int packet = lanes.packet[lane];
+  const int packet = packet_of(lanes.lane[lane]);
   const std::uint64_t counter = batch.counter_low[packet] | std::uint64_t{batch.counter_high[packet]} << 32;
   return {{constant_quarter(), load_quarter(batch.key[packet]), load_quarter(batch.key[packet] + 16),
-           _mm_set_epi64x(static_cast<long long>(counter), lanes.block[lane])}};
+           _mm_set_epi64x(static_cast<long long>(counter), block_of(lanes.lane[lane]))}};
 }
 
 WG_INLINE __m256i join(__m128i low, __m128i high) {

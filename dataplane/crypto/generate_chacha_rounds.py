@@ -14,8 +14,7 @@ quarter rounds of a round are independent and go in two pairs, each pair step by
 groups are woven together in runs of STEPS_PER_RUN steps. That gives eight chains to a processor that needs eight:
 four vector instructions per cycle at a latency of two (Zen 5), or two per cycle at one to two (Zen 4).
 
-The rounds keep the vector units busy and leave most of the issue slots and all of the general registers idle. A second
-kernel uses them: see "XOR in the shadow of the rounds".
+Between the instructions of the rounds others run that need no vector register: see "In the shadow of the rounds".
 
 Small bursts take another layout (chacha20_rows_avx512.h): a register holds one row of the 4 x 4 state of two blocks
 (ymm) or four (zmm), and four registers are a set. The diagonals come into columns by turning rows b, c and d within
@@ -82,7 +81,11 @@ def double_round(groups):
     return instructions
 
 
-# ---- The keystream of a pair of groups, as it is left for its use
+# ---- State and keystream of a pair of groups in memory
+
+def state_offset(word, group):
+    return 128 * word + 64 * group
+
 
 # Words 2j and 2j + 1 of the same lane side by side make element j of a lane: 64 bits. In memory
 #     j * 256 + half * 128 + group * 64 + quarter * 16 + (lane & 1) * 8,    lane = 4 * quarter + 2 * half + (lane & 1)
@@ -97,8 +100,8 @@ def finish(groups):
     """Adds the state and stores elements. The first two rows make room for a temporary by a detour through memory."""
     spare = keystream_offset(0, 0, 1)
     lines = [
-        "vpaddd (%[state]), %%zmm0, %%zmm0",
-        "vpaddd 64(%[state]), %%zmm1, %%zmm1",
+        f"vpaddd {state_offset(0, 0)}(%[state]), %%zmm0, %%zmm0",
+        f"vpaddd {state_offset(1, 0)}(%[state]), %%zmm1, %%zmm1",
         f"vmovdqa64 %%zmm1, {spare}(%[keystream])",
         "vpunpckhdq %%zmm1, %%zmm0, %%zmm1",
         f"vpunpckldq {spare}(%[keystream]), %%zmm0, %%zmm0",
@@ -113,8 +116,8 @@ def finish(groups):
             even = 16 * group + 2 * element
             odd = even + 1
             lines += [
-                f"vpaddd {64 * even}(%[state]), %%zmm{even}, %%zmm{even}",
-                f"vpaddd {64 * odd}(%[state]), %%zmm{odd}, %%zmm{odd}",
+                f"vpaddd {state_offset(2 * element, group)}(%[state]), %%zmm{even}, %%zmm{even}",
+                f"vpaddd {state_offset(2 * element + 1, group)}(%[state]), %%zmm{odd}, %%zmm{odd}",
                 f"vpunpckldq %%zmm{odd}, %%zmm{even}, %%zmm{free[0]}",
                 f"vpunpckhdq %%zmm{odd}, %%zmm{even}, %%zmm{free[1]}",
                 f"vmovdqa64 %%zmm{free[0]}, {keystream_offset(group, element, 0)}(%[keystream])",
@@ -124,22 +127,50 @@ def finish(groups):
     return lines
 
 
-# ---- XOR in the shadow of the rounds
+# ---- In the shadow of the rounds
 
-# While the vector units are busy for five cycles out of six slots with rounds, general registers XOR the keystream of
-# the pair before into the payloads, 8 bytes at a time: no transposition, no vector register. Eight double rounds carry
-# four lanes each: quarter 0 .. 3 of group 0, then of group 1, whose elements lie 16 bytes apart.
-ROUNDS_WITH_XOR = 8
+# The rounds keep the vector units busy and leave most of the issue slots and all general registers idle. They do what
+# comes before and after the rounds, without a transposition or a vector register:
+#     the keystream of the pair before is XORed into the payloads, 8 bytes at a time;
+#     the keys of the pair behind are copied into its state, 4 bytes at a time.
+# Eight double rounds carry four lanes of both each: quarter 0 .. 3 of group 0, then of group 1, which follow each other
+# in memory in steps of 16 bytes.
+ROUNDS_WITH_SHADOW = 8
+SHADOW_POINTERS = ("keystream_before", "lanes_before", "state_behind", "lanes_behind")
 
 
-def xor_of_four_lanes():
+def xor_lane(lane):
+    """A lane is block | index << 16 (chacha20_avx512.h); target[index] + 64 * block is where it goes."""
+    lines = [
+        f"movzwl {4 * lane}(%[lanes_before]), %k[word]",
+        f"movzwl {4 * lane + 2}(%[lanes_before]), %k[address]",
+        "shl $6, %k[word]",
+        "add (%[target], %[address], 8), %[word]",
+    ]
+    for element in range(8):
+        lines.append(f"mov {keystream_offset(0, element, lane // 2) + 8 * (lane % 2)}(%[keystream_before]), %[address]")
+        lines.append(f"xor %[address], {8 * element}(%[word])")
+    return lines
+
+
+def copy_key(lane):
+    """The packet is the lower five bits of the index."""
+    lines = [
+        f"movzwl {4 * lane + 2}(%[lanes_behind]), %k[address]",
+        "and $31, %k[address]",
+        "mov (%[key], %[address], 8), %[address]",
+    ]
+    for word in range(8):
+        lines.append(f"mov {4 * word}(%[address]), %k[word]")
+        lines.append(f"mov %k[word], {state_offset(4 + word, 0) + 4 * lane}(%[state_behind])")
+    return lines
+
+
+def shadow_of_four_lanes():
     lines = []
     for lane in range(4):
-        lines.append(f"mov {8 * lane}(%[targets]), %[target]")
-        for element in range(8):
-            lines.append(f"mov {keystream_offset(0, element, lane // 2) + 8 * (lane % 2)}(%[previous]), %[word]")
-            lines.append(f"xor %[word], {8 * element}(%[target])")
-    return lines + ["add $16, %[previous]", "add $32, %[targets]"]
+        lines += xor_lane(lane) + copy_key(lane)
+    return lines + [f"add $16, %[{name}]" for name in SHADOW_POINTERS]
 
 
 def weave(main, shadow):
@@ -157,30 +188,44 @@ def loop(label, count, body):
     return [f"mov ${count}, %k[left]", ".p2align 6", f"{label}:"] + body + ["dec %k[left]", f"jnz {label}b"]
 
 
-def emit_avx512(name, groups, with_xor):
-    rows = 16 * groups
+def emit_avx512(name, groups, with_shadow):
+    registers = [(f"%%zmm{16 * g + word}", state_offset(word, g)) for g in range(groups) for word in range(16)]
     rounds = double_round(groups)
-    lines = [f"vmovdqa64 {64 * i}(%[state]), %%zmm{i}" for i in range(rows)]
-    lines += loop(1, 10 - ROUNDS_WITH_XOR if with_xor else 10, rounds)
-    if with_xor:
-        lines += loop(2, ROUNDS_WITH_XOR, weave(rounds, xor_of_four_lanes()))
-    clobbered = ", ".join(f'"xmm{i}"' for i in range(rows))
+    lines = [f"vmovdqa64 {offset}(%[state]), {register}" for register, offset in registers]
+    lines += loop(1, 10 - ROUNDS_WITH_SHADOW if with_shadow else 10, rounds)
+    if with_shadow:
+        lines += loop(2, ROUNDS_WITH_SHADOW, weave(rounds, shadow_of_four_lanes()))
+    clobbered = ", ".join(f'"xmm{i}"' for i in range(16 * groups))
 
-    print(f"// keystream = elements of state + 20 rounds of state, for {rows} rows of 64 bytes.")
-    if with_xor:
-        print("// Meanwhile the keystream of the pair before goes into the 32 blocks at `targets`.")
+    print(f"// keystream = elements of state + 20 rounds of state, for {16 * groups} rows of 64 bytes.")
     print("[[gnu::always_inline]] inline void", f"{name}(const void* state, void* keystream", end="")
-    print(", const void* previous, std::uint8_t* const* targets) {" if with_xor else ") {")
+    print(", Shadow shadow) {" if with_shadow else ") {")
     print("  int left;")
-    if with_xor:
-        print("  std::uint64_t target, word;")
+    if with_shadow:
+        print("  std::uint64_t address, word;")
     print("  asm volatile(")
     emit_lines(lines + finish(groups))
     print('      : [left] "=&r"(left)', end="")
-    print(', [target] "=&r"(target), [word] "=&r"(word), [previous] "+r"(previous), [targets] "+r"(targets)' if with_xor else "")
-    print('      : [state] "r"(state), [keystream] "r"(keystream)')
+    if with_shadow:
+        print(', [address] "=&r"(address), [word] "=&r"(word)', end="")
+        for member in SHADOW_POINTERS:
+            print(f',\n        [{member}] "+r"(shadow.{member})', end="")
+    print('\n      : [state] "r"(state), [keystream] "r"(keystream)', end="")
+    print(', [target] "r"(shadow.target), [key] "r"(shadow.key)' if with_shadow else "")
     print(f'      : "memory", "cc", {clobbered});')
     print("}\n")
+
+
+SHADOW_STRUCT = """// What general registers do during the rounds, for the 32 lanes of two pairs.
+struct Shadow {
+  const void* keystream_before;       // of the pair before, goes to
+  const std::uint32_t* lanes_before;  // the blocks of these lanes
+  std::uint8_t* const* target;        // by index
+  void* state_behind;                 // of the pair behind, gets the keys of
+  const std::uint32_t* lanes_behind;  // these lanes
+  const std::uint8_t* const* key;     // by packet
+};
+"""
 
 
 # ---- Rows of two or four blocks
@@ -323,9 +368,10 @@ def main():
     print("#include <cstdint>\n")
     print(f"namespace wg::crypto::{variant} {{\n")
     if variant == "avx512":
+        print(SHADOW_STRUCT)
         for groups, number in ((1, "one_group"), (2, "two_groups")):
             emit_avx512(f"rounds_of_{number}", groups, False)
-            emit_avx512(f"rounds_of_{number}_and_xor", groups, True)
+            emit_avx512(f"rounds_of_{number}_with_shadow", groups, True)
         for wide, narrow in ROW_KERNELS:
             emit_rows(f"rounds_of_rows_{wide}_{narrow}", wide, narrow)
     else:
