@@ -1,15 +1,16 @@
 // Poly1305 of many packets at once: lane = packet, eight packets in a vector, so there is no power r^8 and no
 // sum across lanes. The packets of a group have different lengths and are aligned at their ends:
 //
-//     block      0   1   2   3 | 4   5   6   7 | 8   9  10  11      a chunk is 4 blocks, 64 bytes
-//     lane 0     .   .   .   . | .   A   A   A | A   A   a  len     a: partly filled last block
-//     lane 1     .   B   B   B | B   B   B   B | B   B   B  len     len: 0 || LE64(length), never in memory
-//     lane 2     .   .   .   . | .   .   .   . | .   C   c  len     .: leading zeros; Horner's rule ignores
-//     them
+//     block      0   1   2   3 | 4   5   6   7 | 8   9  10  11 |     a chunk is 4 blocks, 64 bytes
+//     lane 0     .   .   .   . | .   A   A   A | A   A   A   a | len     a: partly filled last block
+//     lane 1     .   B   B   B | B   B   B   B | B   B   B   b | len     len: 0 || LE64(length)
+//     lane 2     .   .   .   . | .   .   .   . | .   .   C   c | len     .: leading zeros; Horner's rule
+//     ignores them
 //
-// A chunk of eight packets is eight loads and a transposition of 8 x 4 blocks. Chunks where a lane starts,
-// and the last one, blank what lies outside the packet after the transposition: plain loads, which may read
-// up to 48 bytes before the payload and 15 behind the tag (kAeadReadBefore, kAeadReadAfter).
+// The length block follows from a register; it is never in memory. A chunk of eight packets is eight loads
+// and a transposition of 8 x 4 blocks. Chunks where a lane starts, and the last one, blank what lies outside
+// the packet after the transposition: plain loads, which may read up to 48 bytes before the payload and 15
+// behind it (kAeadReadBefore, kAeadReadAfter).
 //
 // Step blocks share one carry: h = (h + m0) r^Step + m1 r^(Step-1) + ... + m_(Step-1) r. Powers cost their
 // set-up, so short packets take Step 1 or 2 and long ones Step 4.
@@ -100,7 +101,7 @@ template <int Step>
 WG_INLINE void start(LaneGroup<Step>& g, const Batch& batch, int first, int chunks, const OneTimeKeys& keys) {
   g.length = load(batch.length + first);
   const Vec data = load(batch.data + first);
-  const Vec blocks = add(_mm512_srli_epi64(add(g.length, all(15)), 4), all(1));
+  const Vec blocks = _mm512_srli_epi64(add(g.length, all(15)), 4);
   const Vec own_chunks = _mm512_srli_epi64(add(blocks, all(3)), 2);
   const Vec lead_in_chunk = _mm512_sub_epi64(_mm512_slli_epi64(own_chunks, 2), blocks);
   const Vec first_chunk = _mm512_sub_epi64(all(static_cast<std::uint64_t>(chunks)), own_chunks);
@@ -119,31 +120,20 @@ WG_INLINE Vec load_at(std::uint64_t address) {
   return load(reinterpret_cast<const void*>(address));
 }
 
-template <int Step>
-WG_INLINE Chunk load_chunk(const LaneGroup<Step>& g, int chunk) {
-  Vec packet[kPolyLanes];
-  for (int i = 0; i < kPolyLanes; ++i)
-    packet[i] = load_at(g.base[i] + 64 * static_cast<std::uint64_t>(chunk));
-  return transpose_chunk(packet);
-}
-
 struct BlockBits {
   Vec bit[kBlocksPerChunk];
 };
 
-WG_INLINE BlockBits whole_blocks() {
-  const Vec bit = all(kBlockBit);
-  return {{bit, bit, bit, bit}};
-}
-
-// A chunk in which lanes may start, and which may be the last.
+// Where the lanes load chunk `index` from; lanes that have not started must not stray.
 template <int Step>
-WG_INLINE Chunk load_edge_chunk(LaneGroup<Step>& g, int index, bool last, BlockBits& bits) {
+WG_INLINE void set_addresses(LaneGroup<Step>& g, int index) {
   const Vec base = load(g.base);
   store(g.address, _mm512_max_epu64(add(base, all(64 * static_cast<std::uint64_t>(index))), g.lowest));
-  Vec packet[kPolyLanes];
-  for (int i = 0; i < kPolyLanes; ++i) packet[i] = load_at(g.address[i]);
-  Chunk chunk = transpose_chunk(packet);
+}
+
+// Blanks what lies outside the packets in a chunk where lanes may start, and which may be the last.
+template <int Step>
+WG_INLINE void blank(const LaneGroup<Step>& g, int index, bool last, Chunk& chunk, BlockBits& bits) {
   for (int b = 0; b < kBlocksPerChunk; ++b) {
     const auto block = static_cast<std::uint64_t>(kBlocksPerChunk * index + b);
     const __mmask8 started = _mm512_cmple_epu64_mask(g.first_block, all(block));
@@ -152,11 +142,18 @@ WG_INLINE Chunk load_edge_chunk(LaneGroup<Step>& g, int index, bool last, BlockB
     chunk.word[2 * b + 1] = _mm512_maskz_mov_epi64(started, chunk.word[2 * b + 1]);
   }
   if (last) {
-    chunk.word[4] = _mm512_and_si512(chunk.word[4], g.last_low);
-    chunk.word[5] = _mm512_and_si512(chunk.word[5], g.last_high);
-    chunk.word[6] = _mm512_setzero_si512();
-    chunk.word[7] = g.length;
+    chunk.word[6] = _mm512_and_si512(chunk.word[6], g.last_low);
+    chunk.word[7] = _mm512_and_si512(chunk.word[7], g.last_high);
   }
+}
+
+template <int Step>
+WG_INLINE Chunk load_edge_chunk(LaneGroup<Step>& g, int index, bool last, BlockBits& bits) {
+  set_addresses(g, index);
+  Vec packet[kPolyLanes];
+  for (int i = 0; i < kPolyLanes; ++i) packet[i] = load_at(g.address[i]);
+  Chunk chunk = transpose_chunk(packet);
+  blank(g, index, last, chunk, bits);
   return chunk;
 }
 
@@ -175,6 +172,14 @@ WG_INLINE void absorb(LaneGroup<Step>& g, const Chunk& chunk, const BlockBits& b
   g.h = carry(sum);
 }
 
+// The length block: 2^64 length + 2^128.
+template <int Step>
+WG_INLINE void absorb_length(LaneGroup<Step>& g) {
+  Product sum = zero_product();
+  multiply_add(sum, add(g.h, split(_mm512_setzero_si512(), g.length, all(kBlockBit))), g.power[0]);
+  g.h = carry(sum);
+}
+
 // Four blocks with two sums, which halves the chains of dependent multiplications.
 WG_INLINE void absorb_chunk(LaneGroup<4>& g, const Chunk& chunk, const BlockBits& bits) {
   Product even = zero_product();
@@ -190,90 +195,102 @@ WG_INLINE void absorb_chunk(LaneGroup<4>& g, const Chunk& chunk, const BlockBits
 // Keeps a value where it is computed, so that the compiler cannot regroup the weave below.
 #define WG_HERE(value) asm volatile("" : "+v"(value))
 
+enum class Chunks { kWhole, kEdge };
+
+struct Halves {
+  Vec lo, hi;
+};
+
 // The loop of long packets: absorbs `chunk` while chunk number `next` is loaded and transposed between the
 // multiplications. Left to itself the processor would fill its schedulers with multiplications that wait and
-// never reach the loads of the next chunk.
-WG_INLINE void absorb_and_load(LaneGroup<4>& g, Chunk& chunk, int next) {
-  const Vec bit = all(kBlockBit);
+// never reach the loads of the next chunk. With kWhole both are blocks of all lanes, otherwise `bits` tells.
+template <Chunks Kind>
+WG_INLINE void absorb_and_load(LaneGroup<4>& g, Limbs& h, Chunk& chunk, BlockBits& bits, int next,
+                               bool last) {
   const auto offset = 64 * static_cast<std::uint64_t>(next);
+  const auto bit = [&](int block) { return Kind == Chunks::kWhole ? all(kBlockBit) : bits.bit[block]; };
+  const auto address = [&](int lane) {
+    return Kind == Chunks::kWhole ? g.base[lane] + offset : g.address[lane];
+  };
+  if (Kind == Chunks::kEdge) set_addresses(g, next);
   Product even = zero_product();
   Product odd = zero_product();
-  Vec packet[8], lo[4], hi[4];
-  const auto load_pair = [&](int i) {
-    packet[2 * i] = load_at(g.base[2 * i] + offset);
-    WG_HERE(packet[2 * i]);
-    packet[2 * i + 1] = load_at(g.base[2 * i + 1] + offset);
-    WG_HERE(packet[2 * i + 1]);
+  // Single values, no arrays: g++ would write those to memory for nothing.
+  const auto load_lane = [&](int lane) {
+    Vec packet = load_at(address(lane));
+    WG_HERE(packet);
+    return packet;
   };
-  const auto unpack_pair = [&](int i) {
-    lo[i] = _mm512_unpacklo_epi64(packet[2 * i], packet[2 * i + 1]);
-    hi[i] = _mm512_unpackhi_epi64(packet[2 * i], packet[2 * i + 1]);
-    WG_HERE(lo[i]);
-    WG_HERE(hi[i]);
+  const auto unpack = [](Vec a, Vec b) {
+    Vec lo = _mm512_unpacklo_epi64(a, b), hi = _mm512_unpackhi_epi64(a, b);
+    WG_HERE(lo);
+    WG_HERE(hi);
+    return Halves{lo, hi};
+  };
+  const auto quarters = [](Vec a, Vec b) {
+    Vec lo = _mm512_shuffle_i64x2(a, b, 0x44), hi = _mm512_shuffle_i64x2(a, b, 0xee);
+    WG_HERE(lo);
+    WG_HERE(hi);
+    return Halves{lo, hi};
   };
 
-  Limbs m = block_of(chunk, 3, bit);
-  load_pair(0);
+  Limbs m = block_of(chunk, 3, bit(3));
+  const Vec p0 = load_lane(0), p1 = load_lane(1);
   multiply_limb0(even, m.limb[0], g.power[0]);
   WG_HERE(even.low[0]);
-  unpack_pair(0);
-  load_pair(1);
+  const Halves p01 = unpack(p0, p1);
+  const Vec p2 = load_lane(2), p3 = load_lane(3);
   multiply_limb1(even, m.limb[1], g.power[0]);
   WG_HERE(even.low[0]);
-  unpack_pair(1);
+  const Halves p23 = unpack(p2, p3);
   multiply_limb2(even, m.limb[2], g.power[0]);
   WG_HERE(even.low[0]);
-  Vec lo_a = _mm512_shuffle_i64x2(lo[0], lo[1], 0x44), lo_b = _mm512_shuffle_i64x2(lo[0], lo[1], 0xee);
-  Vec hi_a = _mm512_shuffle_i64x2(hi[0], hi[1], 0x44), hi_b = _mm512_shuffle_i64x2(hi[0], hi[1], 0xee);
-  WG_HERE(lo_a);
-  WG_HERE(lo_b);
-  WG_HERE(hi_a);
-  WG_HERE(hi_b);
-  load_pair(2);
+  const Halves lo_ab = quarters(p01.lo, p23.lo), hi_ab = quarters(p01.hi, p23.hi);
+  const Vec p4 = load_lane(4), p5 = load_lane(5);
 
-  m = block_of(chunk, 2, bit);
+  m = block_of(chunk, 2, bit(2));
   multiply_limb0(odd, m.limb[0], g.power[1]);
   WG_HERE(odd.low[0]);
-  unpack_pair(2);
-  load_pair(3);
+  const Halves p45 = unpack(p4, p5);
+  const Vec p6 = load_lane(6), p7 = load_lane(7);
   multiply_limb1(odd, m.limb[1], g.power[1]);
   WG_HERE(odd.low[0]);
-  unpack_pair(3);
+  const Halves p67 = unpack(p6, p7);
   multiply_limb2(odd, m.limb[2], g.power[1]);
   WG_HERE(odd.low[0]);
-  Vec lo_c = _mm512_shuffle_i64x2(lo[2], lo[3], 0x44), lo_d = _mm512_shuffle_i64x2(lo[2], lo[3], 0xee);
-  Vec hi_c = _mm512_shuffle_i64x2(hi[2], hi[3], 0x44), hi_d = _mm512_shuffle_i64x2(hi[2], hi[3], 0xee);
-  WG_HERE(lo_c);
-  WG_HERE(lo_d);
-  WG_HERE(hi_c);
-  WG_HERE(hi_d);
+  const Halves lo_cd = quarters(p45.lo, p67.lo), hi_cd = quarters(p45.hi, p67.hi);
 
-  m = block_of(chunk, 1, bit);
+  m = block_of(chunk, 1, bit(1));
   multiply_limb0(even, m.limb[0], g.power[2]);
   WG_HERE(even.low[0]);
-  chunk.word[4] = _mm512_shuffle_i64x2(lo_b, lo_d, 0x88);
-  chunk.word[6] = _mm512_shuffle_i64x2(lo_b, lo_d, 0xdd);
+  chunk.word[4] = _mm512_shuffle_i64x2(lo_ab.hi, lo_cd.hi, 0x88);
+  chunk.word[6] = _mm512_shuffle_i64x2(lo_ab.hi, lo_cd.hi, 0xdd);
   multiply_limb1(even, m.limb[1], g.power[2]);
   WG_HERE(even.low[0]);
-  chunk.word[5] = _mm512_shuffle_i64x2(hi_b, hi_d, 0x88);
-  chunk.word[7] = _mm512_shuffle_i64x2(hi_b, hi_d, 0xdd);
+  chunk.word[5] = _mm512_shuffle_i64x2(hi_ab.hi, hi_cd.hi, 0x88);
+  chunk.word[7] = _mm512_shuffle_i64x2(hi_ab.hi, hi_cd.hi, 0xdd);
   multiply_limb2(even, m.limb[2], g.power[2]);
   WG_HERE(even.low[0]);
-  chunk.word[2] = _mm512_shuffle_i64x2(lo_a, lo_c, 0xdd);
-  chunk.word[3] = _mm512_shuffle_i64x2(hi_a, hi_c, 0xdd);
+  chunk.word[2] = _mm512_shuffle_i64x2(lo_ab.lo, lo_cd.lo, 0xdd);
+  chunk.word[3] = _mm512_shuffle_i64x2(hi_ab.lo, hi_cd.lo, 0xdd);
 
-  m = add(g.h, block_of(chunk, 0, bit));
+  m = add(h, block_of(chunk, 0, bit(0)));
   multiply_limb0(odd, m.limb[0], g.power[3]);
-  chunk.word[0] = _mm512_shuffle_i64x2(lo_a, lo_c, 0x88);
-  chunk.word[1] = _mm512_shuffle_i64x2(hi_a, hi_c, 0x88);
+  chunk.word[0] = _mm512_shuffle_i64x2(lo_ab.lo, lo_cd.lo, 0x88);
+  chunk.word[1] = _mm512_shuffle_i64x2(hi_ab.lo, hi_cd.lo, 0x88);
   multiply_limb1(odd, m.limb[1], g.power[3]);
   multiply_limb2(odd, m.limb[2], g.power[3]);
   add_to(even, odd);
-  g.h = carry(even);
+  h = carry(even);
+  if (Kind == Chunks::kEdge) blank(g, next, last, chunk, bits);
+}
+
+WG_INLINE int data_blocks(std::uint64_t length) {
+  return static_cast<int>((length + 15) / 16);
 }
 
 WG_INLINE int chunks_of(std::uint64_t length) {
-  return (poly_blocks(length) + kBlocksPerChunk - 1) / kBlocksPerChunk;
+  return (data_blocks(length) + kBlocksPerChunk - 1) / kBlocksPerChunk;
 }
 
 template <int Step>
@@ -292,7 +309,7 @@ template <int Step, int Groups>
   const std::uint64_t longest = batch.length[first + kPolyLanes * Groups - 1];
   const int chunks = chunks_of(longest);
   // Blocks no lane has: the first chunk of the longest packet need not be whole.
-  const int skipped = kBlocksPerChunk * chunks - poly_blocks(longest);
+  const int skipped = kBlocksPerChunk * chunks - data_blocks(longest);
   for (int i = 0; i < Groups; ++i) start(g[i], batch, first + kPolyLanes * i, chunks, keys[i]);
   for (int index = 0; index < chunks; ++index) {
     Chunk chunk[Groups];
@@ -305,38 +322,51 @@ template <int Step, int Groups>
       for (int i = 0; i < Groups; ++i) absorb(g[i], chunk[i], bits[i], block);
     }
   }
+  for (int i = 0; i < Groups; ++i) absorb_length(g[i]);
   for (int i = 0; i < Groups; ++i) put_tags(g[i], first + kPolyLanes * i, tags);
 }
 
-// Long packets: edges are batched over the groups, the loop between them runs group by group.
+// All chunks of a group but the last, which is left in `last`. `shortest`: chunks of its shortest packet.
+WG_INLINE void absorb_all_but_last(LaneGroup<4>& g, int chunks, int shortest, Chunk& last,
+                                   BlockBits& last_bits) {
+  const int all_started = chunks - shortest;
+  BlockBits bits;
+  Limbs h = zero_limbs();
+  Chunk chunk = load_edge_chunk(g, 0, chunks == 1, bits);
+  int next = 1;
+  for (; next < chunks && next <= all_started + 1; ++next)
+    absorb_and_load<Chunks::kEdge>(g, h, chunk, bits, next, next == chunks - 1);
+  if (next < chunks) {
+    for (; next < chunks - 1; ++next) absorb_and_load<Chunks::kWhole>(g, h, chunk, bits, next, false);
+    for (Vec& bit : bits.bit) bit = all(kBlockBit);
+    absorb_and_load<Chunks::kEdge>(g, h, chunk, bits, next, true);
+  }
+  g.h = h;
+  last = chunk;
+  last_bits = bits;
+}
+
+// Long packets: the loop runs group by group, what is bound by latency runs batched over the groups.
 template <int Groups>
 [[gnu::noinline]] void tag_long_packets(const Batch& batch, int first, const OneTimeKeys* keys,
                                         TagColumns& tags) {
   LaneGroup<4> g[Groups];
-  int chunks[Groups], next[Groups];
+  Chunk chunk[Groups];
+  BlockBits bits[Groups];
+  const auto chunks_at = [&](int i, int lane) {
+    return chunks_of(batch.length[first + kPolyLanes * i + lane]);
+  };
   for (int i = 0; i < Groups; ++i) {
-    const int position = first + kPolyLanes * i;
-    chunks[i] = chunks_of(batch.length[position + kPolyLanes - 1]);
-    start(g[i], batch, position, chunks[i], keys[i]);
+    start(g[i], batch, first + kPolyLanes * i, chunks_at(i, kPolyLanes - 1), keys[i]);
   }
   for (int i = 0; i < Groups; ++i) {
-    const int all_started = chunks[i] - chunks_of(batch.length[first + kPolyLanes * i]);
-    for (next[i] = 0; next[i] <= all_started && next[i] < chunks[i] - 1; ++next[i]) {
-      BlockBits bits;
-      const Chunk chunk = load_edge_chunk(g[i], next[i], false, bits);
-      absorb_chunk(g[i], chunk, bits);
-    }
+    const int chunks = chunks_at(i, kPolyLanes - 1);
+    if (chunks != 0) absorb_all_but_last(g[i], chunks, chunks_at(i, 0), chunk[i], bits[i]);
   }
   for (int i = 0; i < Groups; ++i) {
-    if (next[i] >= chunks[i] - 1) continue;
-    Chunk chunk = load_chunk(g[i], next[i]);
-    for (; next[i] < chunks[i] - 1; ++next[i]) absorb_and_load(g[i], chunk, next[i] + 1);
+    if (chunks_at(i, kPolyLanes - 1) != 0) absorb_chunk(g[i], chunk[i], bits[i]);
   }
-  for (int i = 0; i < Groups; ++i) {
-    BlockBits bits;
-    const Chunk chunk = load_edge_chunk(g[i], chunks[i] - 1, true, bits);
-    absorb_chunk(g[i], chunk, bits);
-  }
+  for (int i = 0; i < Groups; ++i) absorb_length(g[i]);
   for (int i = 0; i < Groups; ++i) put_tags(g[i], first + kPolyLanes * i, tags);
 }
 
