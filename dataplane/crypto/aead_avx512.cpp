@@ -318,7 +318,6 @@ void small_keystream(Work& work) {
   if (lanes.size <= kMaxRowBlocks) return keystream_of_rows(work.keystream[0], work.batch, lanes);
 
   GroupPair& state = work.chacha.state[0];
-  set_constant_rows(state);
   for (int g = 0; g < 2; ++g) {
     gather_keys(state, g, work.batch, lanes.lane + kLanes * g);
     set_counters(state, g, work.batch, load(lanes.lane + kLanes * g));

@@ -38,7 +38,7 @@ constexpr int kLanes = 16;
 constexpr int kBlock = 64;
 
 struct alignas(64) GroupPair {
-  std::uint32_t row[16][2][kLanes];  // state word, group, lane
+  std::uint32_t row[16][2][kLanes];  // state word, group, lane; words 0 .. 3 and 13 are left out
 };
 
 // Words 2j and 2j + 1 of every lane side by side: element[j][half][group] holds lanes 4q + 2 half + b at
@@ -73,17 +73,8 @@ struct LaneList {
   int size;
 };
 
-constexpr std::uint32_t kConstants[4] = {0x61707865, 0x3320646e, 0x79622d32, 0x6b206574};
-
 WG_INLINE Vec all32(std::uint32_t value) {
   return _mm512_set1_epi32(static_cast<int>(value));
-}
-
-WG_INLINE void set_constant_rows(GroupPair& pair) {
-  for (int g = 0; g < 2; ++g) {
-    for (int word = 0; word < 4; ++word) store(pair.row[word][g], all32(kConstants[word]));
-    store(pair.row[13][g], _mm512_setzero_si512());
-  }
 }
 
 // Keystream of a group as 16 blocks.
@@ -116,6 +107,15 @@ WG_INLINE void load_blocks_of(const KeystreamPair& keystream, int group, Vec* bl
 // Column of each lane's packet out of a 32-entry column of the batch.
 WG_INLINE Vec pick(const std::uint32_t* column, Vec packets) {
   return _mm512_permutex2var_epi32(load(column), packets, load(column + 16));
+}
+
+// One key for all lanes.
+WG_INLINE void broadcast_key(GroupPair& pair, int group, const std::uint8_t* key) {
+  for (int word = 0; word < 8; ++word) {
+    std::uint32_t key_word;
+    __builtin_memcpy(&key_word, key + 4 * word, sizeof key_word);
+    store(pair.row[4 + word][group], all32(key_word));
+  }
 }
 
 // Rows 12, 14, 15.
@@ -183,8 +183,19 @@ WG_INLINE void xor_part(std::uint8_t* data, Vec keystream, __mmask64 bytes) {
   _mm512_mask_storeu_epi8(data, bytes, _mm512_xor_si512(text, keystream));
 }
 
-WG_INLINE void xor_group(const KeystreamPair& keystream, int group, const Batch& batch,
-                         const std::uint32_t* lanes) {
+// `left` payload bytes from `data` on, of which a full group covers up to 1024; only the last lane may be
+// partial.
+WG_INLINE void xor_full(const KeystreamPair& keystream, int group, std::uint8_t* data, std::uint64_t left) {
+  Vec blocks[kLanes];
+  load_blocks_of(keystream, group, blocks);
+  for (int i = 0; i < kLanes - 1; ++i) xor_block(data + kBlock * i, blocks[i]);
+  constexpr std::uint64_t kBeforeLast = kBlock * (kLanes - 1);
+  const auto in_last = static_cast<unsigned>(left - kBeforeLast < kBlock ? left - kBeforeLast : kBlock);
+  xor_part(data + kBeforeLast, blocks[kLanes - 1], _bzhi_u64(~0ull, in_last));
+}
+
+WG_INLINE void xor_listed(const KeystreamPair& keystream, int group, const Batch& batch,
+                          const std::uint32_t* lanes) {
   const Vec lane = load(lanes);
   const Vec indices = _mm512_srli_epi32(lane, 16);
   // Payload bytes of each lane's block: 64, less in the last block of a packet, none without a payload.
@@ -251,6 +262,7 @@ WG_INLINE void set_up(ChachaWork& work, const Batch& batch, int pair, const Grou
     store(work.lane[pair % 4][g], lanes);
     set_counters(work.state[pair % 2], g, batch, lanes);
   }
+  if (size == 1) store(work.lane[pair % 4][1], all32(kNoBlock << 16));
 }
 
 // ---- ... in the shadow
@@ -287,6 +299,24 @@ WG_INLINE void xor_partial_blocks(ChachaWork& work, const Batch& batch) {
   }
 }
 
+// ---- ... directly
+
+WG_INLINE void set_keys(ChachaWork& work, const Batch& batch, int pair, int g, Group group) {
+  GroupPair& state = work.state[pair % 2];
+  if (group.kind == Group::kFull) return broadcast_key(state, g, batch.key[group.packet]);
+  gather_keys(state, g, batch, work.lane[pair % 4][g]);
+}
+
+WG_INLINE void xor_group(ChachaWork& work, const Batch& batch, int pair, int g, Group group) {
+  const KeystreamPair& keystream = work.keystream[pair % 2];
+  if (group.kind == Group::kFull) {
+    const std::uint64_t offset = std::uint64_t{kBlock} * (group.first - 1u);
+    xor_full(keystream, g, batch.data[group.packet] + offset, batch.length[group.packet] - offset);
+  } else if (group.kind == Group::kMixed) {
+    xor_listed(keystream, g, batch, work.lane[pair % 4][g]);
+  }
+}
+
 // ---- A run of groups
 
 // The rounds of a pair; in their shadow the pair before is XORed and the pair behind gets its keys.
@@ -309,13 +339,10 @@ WG_INLINE void run_pair(ChachaWork& work, const Batch& batch, int pair, int size
   const int count = end - begin;
   const int pairs = (count + 1) / 2;
   const auto size_of = [count](int pair) { return count - 2 * pair < 2 ? 1 : 2; };
-  for (GroupPair& pair : work.state) set_constant_rows(pair);
-  for (auto& lanes : work.lane) {
-    store(lanes[0], all32(kNoBlock << 16));
-    store(lanes[1], all32(kNoBlock << 16));
-  }
+  store(work.lane[3][0], all32(kNoBlock << 16));  // before the first pair there is none
+  store(work.lane[3][1], all32(kNoBlock << 16));
   set_up(work, batch, 0, group, size_of(0));
-  for (int g = 0; g < size_of(0); ++g) gather_keys(work.state[0], g, batch, work.lane[0][g]);
+  for (int g = 0; g < size_of(0); ++g) set_keys(work, batch, 0, g, group[g]);
   if (pairs > 1) set_targets(work, batch);
 
   for (int pair = 0; pair < pairs; ++pair) {
@@ -325,10 +352,7 @@ WG_INLINE void run_pair(ChachaWork& work, const Batch& batch, int pair, int size
       keep_one_time_keys(work.keystream[pair % 2], i % 2, work.keys + group[i].packet / kPolyLanes);
     }
   }
-  for (int i = 2 * (pairs - 1); i < count; ++i) {
-    if (group[i].kind == Group::kBlockZero) continue;
-    xor_group(work.keystream[(pairs - 1) % 2], i % 2, batch, work.lane[(pairs - 1) % 4][i % 2]);
-  }
+  for (int i = 2 * (pairs - 1); i < count; ++i) xor_group(work, batch, pairs - 1, i % 2, group[i]);
   if (pairs > 1) xor_partial_blocks(work, batch);
 }
 

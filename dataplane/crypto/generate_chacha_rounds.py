@@ -96,12 +96,29 @@ def keystream_offset(group, element, half):
     return 256 * element + 128 * half + 64 * group
 
 
+def load_row(word, group):
+    """Words 0 .. 3 and 13 are the same in every lane and not in memory."""
+    register = f"%%zmm{16 * group + word}"
+    if word < 4:
+        return [f"vpbroadcastd {4 * word}(%[constants]), {register}"]
+    if word == 13:
+        return [f"vpxord {register}, {register}, {register}"]
+    return [f"vmovdqa64 {state_offset(word, group)}(%[state]), {register}"]
+
+
+def add_row(word, group):
+    register = f"%%zmm{16 * group + word}"
+    if word < 4:
+        return [f"vpaddd {4 * word}(%[constants])%{{1to16%}}, {register}, {register}"]
+    if word == 13:
+        return []
+    return [f"vpaddd {state_offset(word, group)}(%[state]), {register}, {register}"]
+
+
 def finish(groups):
     """Adds the state and stores elements. The first two rows make room for a temporary by a detour through memory."""
     spare = keystream_offset(0, 0, 1)
-    lines = [
-        f"vpaddd {state_offset(0, 0)}(%[state]), %%zmm0, %%zmm0",
-        f"vpaddd {state_offset(1, 0)}(%[state]), %%zmm1, %%zmm1",
+    lines = add_row(0, 0) + add_row(1, 0) + [
         f"vmovdqa64 %%zmm1, {spare}(%[keystream])",
         "vpunpckhdq %%zmm1, %%zmm0, %%zmm1",
         f"vpunpckldq {spare}(%[keystream]), %%zmm0, %%zmm0",
@@ -115,9 +132,7 @@ def finish(groups):
                 continue
             even = 16 * group + 2 * element
             odd = even + 1
-            lines += [
-                f"vpaddd {state_offset(2 * element, group)}(%[state]), %%zmm{even}, %%zmm{even}",
-                f"vpaddd {state_offset(2 * element + 1, group)}(%[state]), %%zmm{odd}, %%zmm{odd}",
+            lines += add_row(2 * element, group) + add_row(2 * element + 1, group) + [
                 f"vpunpckldq %%zmm{odd}, %%zmm{even}, %%zmm{free[0]}",
                 f"vpunpckhdq %%zmm{odd}, %%zmm{even}, %%zmm{free[1]}",
                 f"vmovdqa64 %%zmm{free[0]}, {keystream_offset(group, element, 0)}(%[keystream])",
@@ -189,9 +204,8 @@ def loop(label, count, body):
 
 
 def emit_avx512(name, groups, with_shadow):
-    registers = [(f"%%zmm{16 * g + word}", state_offset(word, g)) for g in range(groups) for word in range(16)]
     rounds = double_round(groups)
-    lines = [f"vmovdqa64 {offset}(%[state]), {register}" for register, offset in registers]
+    lines = [line for group in range(groups) for word in range(16) for line in load_row(word, group)]
     lines += loop(1, 10 - ROUNDS_WITH_SHADOW if with_shadow else 10, rounds)
     if with_shadow:
         lines += loop(2, ROUNDS_WITH_SHADOW, weave(rounds, shadow_of_four_lanes()))
@@ -210,7 +224,7 @@ def emit_avx512(name, groups, with_shadow):
         print(', [address] "=&r"(address), [word] "=&r"(word)', end="")
         for member in SHADOW_POINTERS:
             print(f',\n        [{member}] "+r"(shadow.{member})', end="")
-    print('\n      : [state] "r"(state), [keystream] "r"(keystream)', end="")
+    print('\n      : [state] "r"(state), [keystream] "r"(keystream), [constants] "r"(kConstants)', end="")
     print(', [target] "r"(shadow.target), [key] "r"(shadow.key)' if with_shadow else "")
     print(f'      : "memory", "cc", {clobbered});')
     print("}\n")
@@ -368,6 +382,7 @@ def main():
     print("#include <cstdint>\n")
     print(f"namespace wg::crypto::{variant} {{\n")
     if variant == "avx512":
+        print("constexpr std::uint32_t kConstants[4] = {0x61707865, 0x3320646e, 0x79622d32, 0x6b206574};\n")
         print(SHADOW_STRUCT)
         for groups, number in ((1, "one_group"), (2, "two_groups")):
             emit_avx512(f"rounds_of_{number}", groups, False)
