@@ -151,20 +151,35 @@ void diff_listen_ports(Actions& out, const Gateway& running, const Gateway& next
 struct Holding {
   Prefix prefix;
   const Peer* peer;
+  bool whole;  ///< the peer comes or goes with it
 };
 
 bool by_prefix(const Holding& a, const Holding& b) {
   return a.prefix < b.prefix;
 }
 
+/// A peer with the first bytes of its key beside it: comparing seldom visits the peer.
+struct Keyed {
+  std::uint64_t head;
+  const Peer* peer;
+  bool operator<(const Keyed& other) const {
+    return head != other.head ? head < other.head : peer->public_key < other.peer->public_key;
+  }
+};
+
+std::uint64_t head_of(const Key& key) {
+  std::uint64_t head = 0;
+  for (std::size_t i = 0; i < sizeof head; ++i) head = head << 8 | key.bytes[i];
+  return head;
+}
+
 /// Enabled peers in the order of their keys.
-std::vector<const Peer*> running_peers(const std::vector<Peer>& peers) {
-  std::vector<const Peer*> out;
+std::vector<Keyed> running_peers(const std::vector<Peer>& peers) {
+  std::vector<Keyed> out;
   out.reserve(peers.size());
   for (const Peer& peer : peers)
-    if (peer.enabled) out.push_back(&peer);
-  std::sort(out.begin(), out.end(),
-            [](const Peer* a, const Peer* b) { return a->public_key < b->public_key; });
+    if (peer.enabled) out.push_back({head_of(peer.public_key), &peer});
+  std::sort(out.begin(), out.end());
   return out;
 }
 
@@ -184,33 +199,33 @@ class PeersDiff {
     for (const Holding& gain : gained_) {
       if (const Peer* from = loser_of(gain.prefix))
         out.emplace_back(MoveAllowedIp{ref(*from), ref(*gain.peer), gain.prefix});
-      else if (!is_added(*gain.peer))
+      else if (!gain.whole)
         out.emplace_back(AddAllowedIp{ref(*gain.peer), gain.prefix});
     }
   }
 
   void emit_losses(Actions& out) {
     for (const Holding& loss : lost_)
-      if (!is_removed(*loss.peer) && !is_gained(loss.prefix))
+      if (!loss.whole && !is_gained(loss.prefix))
         out.emplace_back(RemoveAllowedIp{ref(*loss.peer), loss.prefix});
     for (const Peer* peer : removed_) out.emplace_back(RemovePeer{ref(*peer)});
   }
 
  private:
-  void match(const std::vector<const Peer*>& running, const std::vector<const Peer*>& next) {
+  void match(const std::vector<Keyed>& running, const std::vector<Keyed>& next) {
     auto old = running.begin();
     auto now = next.begin();
     while (old != running.end() || now != next.end()) {
-      if (now == next.end() || (old != running.end() && (*old)->public_key < (*now)->public_key)) {
-        removed_.push_back(*old);
-        hold(lost_, **old, (*old)->allowed_ips);
+      if (now == next.end() || (old != running.end() && *old < *now)) {
+        removed_.push_back(old->peer);
+        hold(lost_, *old->peer, old->peer->allowed_ips, true);
         ++old;
-      } else if (old == running.end() || (*now)->public_key < (*old)->public_key) {
-        added_.push_back(*now);
-        hold(gained_, **now, (*now)->allowed_ips);
+      } else if (old == running.end() || *now < *old) {
+        added_.push_back(now->peer);
+        hold(gained_, *now->peer, now->peer->allowed_ips, true);
         ++now;
       } else {
-        match_one(**old++, **now++);
+        match_one(*old++->peer, *now++->peer);
       }
     }
   }
@@ -218,12 +233,13 @@ class PeersDiff {
   void match_one(const Peer& old, const Peer& now) {
     changed_.emplace_back(&old, &now);
     if (old.allowed_ips == now.allowed_ips) return;
-    hold(lost_, old, minus(old.allowed_ips, now.allowed_ips));
-    hold(gained_, now, minus(now.allowed_ips, old.allowed_ips));
+    hold(lost_, old, minus(old.allowed_ips, now.allowed_ips), false);
+    hold(gained_, now, minus(now.allowed_ips, old.allowed_ips), false);
   }
 
-  static void hold(std::vector<Holding>& list, const Peer& peer, const std::vector<Prefix>& prefixes) {
-    for (const Prefix& prefix : prefixes) list.push_back({prefix, &peer});
+  static void hold(std::vector<Holding>& list, const Peer& peer, const std::vector<Prefix>& prefixes,
+                   bool whole) {
+    for (const Prefix& prefix : prefixes) list.push_back({prefix, &peer, whole});
   }
 
   void emit_added(Actions& out, const Peer& peer) {
@@ -245,24 +261,16 @@ class PeersDiff {
   }
 
   static const Peer* find(const std::vector<Holding>& list, const Prefix& prefix) {
-    const auto found = std::lower_bound(list.begin(), list.end(), Holding{prefix, nullptr}, by_prefix);
+    const auto found = std::lower_bound(list.begin(), list.end(), Holding{prefix, nullptr, false}, by_prefix);
     return found != list.end() && found->prefix == prefix ? found->peer : nullptr;
   }
   const Peer* loser_of(const Prefix& prefix) const { return find(lost_, prefix); }
   bool is_gained(const Prefix& prefix) const { return find(gained_, prefix) != nullptr; }
 
-  /// `added_` and `removed_` are in the order of keys, as they were matched.
-  static bool in_order(const std::vector<const Peer*>& list, const Peer& peer) {
-    return std::binary_search(list.begin(), list.end(), &peer,
-                              [](const Peer* a, const Peer* b) { return a->public_key < b->public_key; });
-  }
-  bool is_added(const Peer& peer) const { return in_order(added_, peer); }
-  bool is_removed(const Peer& peer) const { return in_order(removed_, peer); }
-
   PeerRef ref(const Peer& peer) const { return {interface_, peer.public_key, label_of(peer)}; }
 
   std::string interface_;
-  std::vector<const Peer*> added_, removed_;
+  std::vector<const Peer*> added_, removed_;                  ///< in the order of keys
   std::vector<std::pair<const Peer*, const Peer*>> changed_;  ///< in both; perhaps without a change
   std::vector<Holding> lost_, gained_;
 };

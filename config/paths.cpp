@@ -1,6 +1,25 @@
 #include "config/paths.h"
 
+#include "config/scalars.h"
+
 namespace wg::config {
+
+std::vector<std::string> files_of(const std::string& path, const Gateway& gateway) {
+  std::vector<std::string> files{path};
+  files.insert(files.end(), gateway.sources.files.begin(), gateway.sources.files.end());
+  const auto add = [&files](const std::string& beside, const std::string& file) {
+    if (!file.empty()) files.push_back(relative_to_file(beside, file));
+  };
+  for (const auto& [name, interface] : gateway.interfaces) {
+    add(path, interface.private_key_file);
+    for (const std::string& pattern : interface.peer_files) add(path, pattern);
+    for (const Peer& peer : interface.peers) {
+      const std::string file = file_of(gateway, peer.where.self);
+      add(file.empty() ? path : file, peer.preshared_key_file);
+    }
+  }
+  return files;
+}
 
 std::string file_of(const Gateway& gateway, const Position& at) {
   if (!at.known() || at.file >= gateway.sources.files.size()) return {};

@@ -9,6 +9,10 @@
 
 namespace wg::config {
 
+/// Every file the configuration of `path` depends on: itself, peer files and the patterns that name them, key
+/// files. Paths as they are opened.
+std::vector<std::string> files_of(const std::string& path, const Gateway& gateway);
+
 /// The name of the file a position is in; empty for a value that was not read from a file.
 std::string file_of(const Gateway& gateway, const Position& at);
 

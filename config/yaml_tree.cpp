@@ -199,6 +199,12 @@ YamlTree YamlTree::read(std::string_view text, std::uint32_t file, const std::st
     problems.push_back({filename, position_of_offset(text, refusal.offset, file), {}, refusal.message});
     return {};
   }
+  YamlTree tree = read_quickly(text);
+  return tree.empty() ? read_by_library(text, file, filename, problems) : std::move(tree);
+}
+
+YamlTree YamlTree::read_by_library(std::string_view text, std::uint32_t file, const std::string& filename,
+                                   Problems& problems) {
   YamlTree tree;
   TreeBuilder builder(tree);
   MemoryBuffer buffer(text);

@@ -1,4 +1,5 @@
-// A YAML document as a light tree with positions, built from yaml-cpp's events.
+// A YAML document as a light tree with positions, built from yaml-cpp's events, or by a reader of our own
+// (yaml_quick.cpp) where the text is plain enough: a file of 100 000 peers takes yaml-cpp seconds.
 //
 // yaml-cpp's own Node tree costs several times the parse itself and loses nothing we need: here every
 // node is 40 bytes in one vector, scalars lie in an arena that is wiped at the end (the text may hold
@@ -45,6 +46,11 @@ class YamlTree {
   static YamlTree read(std::string_view text, std::uint32_t file, const std::string& filename,
                        Problems& problems);
 
+  /// What read() is made of. Quickly: an empty tree for whatever is not plain. By yaml-cpp: every text.
+  static YamlTree read_quickly(std::string_view text);
+  static YamlTree read_by_library(std::string_view text, std::uint32_t file, const std::string& filename,
+                                  Problems& problems);
+
   YamlTree() = default;
   YamlTree(YamlTree&&) noexcept = default;
   YamlTree& operator=(YamlTree&&) noexcept = default;
@@ -61,6 +67,7 @@ class YamlTree {
 
  private:
   friend class TreeBuilder;
+  friend class QuickReader;
   struct Chunk {
     std::unique_ptr<char[]> bytes;
     std::size_t size = 0;

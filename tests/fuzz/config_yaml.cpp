@@ -10,6 +10,7 @@
 #include "config/lint.h"
 #include "config/parse.h"
 #include "config/validate.h"
+#include "config/yaml_tree.h"
 
 namespace {
 
@@ -29,12 +30,34 @@ void check_accepted(const Gateway& gateway, const ParseOptions& options) {
   require(again.ok() && again.value->interfaces == gateway.interfaces);
 }
 
+bool same(const YamlTree& a, const Node& x, const YamlTree& b, const Node& y) {
+  if (x.kind != y.kind || x.flow != y.flow || x.plain != y.plain || x.line != y.line ||
+      x.column != y.column || x.text != y.text || x.children != y.children)
+    return false;
+  const Node *left = a.first_child(x), *right = b.first_child(y);
+  for (; left != nullptr && right != nullptr; left = a.next_sibling(*left), right = b.next_sibling(*right))
+    if (!same(a, *left, b, *right)) return false;
+  return left == right;
+}
+
+// What the quick reader accepts is what the library reads.
+void check_quick(std::string_view text) {
+  if (!is_yaml_text(text) || text.starts_with("\xef\xbb\xbf")) return;
+  const YamlTree quick = YamlTree::read_quickly(text);
+  if (quick.empty()) return;
+  Problems problems;
+  const YamlTree slow = YamlTree::read_by_library(text, 0, "fuzz.yaml", problems);
+  require(!slow.empty() && same(quick, quick.root(), slow, slow.root()));
+}
+
 }  // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
+  const std::string_view text(reinterpret_cast<const char*>(data), size);
+  check_quick(text);
   ParseOptions options;
   options.open_files = false;
-  const auto result = parse_text({reinterpret_cast<const char*>(data), size}, "fuzz.yaml", options);
+  const auto result = parse_text(text, "fuzz.yaml", options);
   require(result.ok() == result.problems.empty());
   for (const auto& problem : result.problems) require(to_string(problem).find('\n') == std::string::npos);
   if (result.ok()) check_accepted(*result.value, options);

@@ -1,5 +1,9 @@
-// The shipped examples are correct, and a file of 100 000 peers is read in time.
+// The shipped examples are correct, every key is documented, and a file of 100 000 peers is read in time.
+#include <algorithm>
 #include <ctime>
+#include <map>
+#include <set>
+#include <sstream>
 
 #include "config/lint.h"
 #include "tests/unit/config/support.h"
@@ -64,6 +68,68 @@ TEST(Examples, commented_keys_are_the_defaults) {
   Gateway expected = *commented.value;
   expected.interfaces.at("wg0").log_level = LogLevel::kInfo;  // said, not inherited
   EXPECT_TRUE(*uncommented.value == expected);
+}
+
+// ---------------------------------------------------------------- docs/configuration.md
+
+using Keys = std::set<std::string>;
+
+/// The keys a map admits, as the complaint about one that nobody means names them.
+Keys known_keys(const std::string& text) {
+  ParseOptions options;
+  options.open_files = false;
+  const auto result = parse_text(text, "gw.yaml", options);
+  for (const auto& problem : result.problems) {
+    const auto at = problem.message.find("unknown key; allowed: ");
+    if (at == std::string::npos) continue;
+    Keys keys;
+    std::istringstream words(problem.message.substr(at + 22));
+    for (std::string word; words >> word;) keys.insert(word.substr(0, word.find(',')));
+    return keys;
+  }
+  return {};
+}
+
+/// The keys in the first column of the tables of a section; `log.level` stays as it is written.
+std::map<std::string, Keys> documented_keys() {
+  std::map<std::string, Keys> sections;
+  std::istringstream lines(slurp(std::string(LINEGATE_SOURCE_DIR) + "/docs/configuration.md"));
+  std::string section;
+  for (std::string line; std::getline(lines, line);) {
+    if (line.starts_with("#")) section = line.substr(line.find_first_not_of("# "));
+    if (!line.starts_with("| `")) continue;
+    std::string column = line.substr(1, line.find(" | ") - 1);
+    for (std::size_t open; (open = column.find('`')) != std::string::npos;) {
+      const auto close = column.find('`', open + 1);
+      sections[section].insert(column.substr(open + 1, close - open - 1));
+      column.erase(0, close + 1);
+    }
+  }
+  return sections;
+}
+
+/// With the keys of the inner map in place of the map's.
+Keys with_inner(Keys keys, const std::string& map, const Keys& inner) {
+  EXPECT_EQ(keys.erase(map), 1U);
+  for (const auto& key : inner) keys.insert(map + "." + key);
+  return keys;
+}
+
+TEST(Documentation, names_every_key_and_no_other) {
+  constexpr const char* kNobody = "zzzzzzzzzzzz: 1";
+  const auto in = [&](const std::string& before) {
+    return known_keys(
+        before + kNobody +
+        std::string(static_cast<std::size_t>(std::count(before.begin(), before.end(), '{')), '}') + "\n");
+  };
+  const Keys idle = in("dpdk: { idle: { "), log = in("control: { log: { ");
+  auto documented = documented_keys();
+  EXPECT_EQ(documented["`dpdk`"], with_inner(in("dpdk: { "), "idle", idle));
+  EXPECT_EQ(documented["`ports`"], in("ports:\n  p: { "));
+  EXPECT_EQ(documented["`interfaces`"], in("interfaces:\n  wg0: { "));
+  EXPECT_EQ(documented["Peers"], in("interfaces:\n  wg0:\n    peers:\n      - { "));
+  EXPECT_EQ(documented["`control`"], with_inner(in("control: { "), "log", log));
+  EXPECT_EQ(known_keys(kNobody), (Keys{"dpdk", "ports", "interfaces", "control"}));
 }
 
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
