@@ -192,25 +192,23 @@ bool Worker::poll_exception_queues() {
 }
 
 // Control's commands: staged packets that have a session now, keepalives, datagrams the kernel's socket got.
+// One burst per loop: a mailbox full of them (a change that switches thousands of keepalives on) may not keep
+// packets waiting. Peers are named by generation, so that a command outlives its peer without harm.
 bool Worker::drain_commands() {
-  if (mailboxes_.commands.empty()) return false;
-  // All of them, so that a quiescent state means no command names a peer retired before it.
-  for (std::size_t left = mailboxes_.commands.capacity(); left != 0; left -= std::min(left, kCommandBurst)) {
-    const std::size_t n = mailboxes_.commands.drain(kCommandBurst, [this](const Command& command) {
-      if (command.type == CommandType::receive_outer) return take_socket_datagram(command.packet);
-      Peer* peer = view_->peers->find(command.peer);
-      if (peer == nullptr) {
-        if (command.packet != nullptr) rte_pktmbuf_free(command.packet);
-        return;
-      }
-      rte_mbuf* packet = command.type == CommandType::keepalive ? rte_pktmbuf_alloc(pool_) : command.packet;
-      if (packet == nullptr) return counters_.drop(DropReason::no_mbuf);
-      queue_send(packet, {From::kernel, peer->interface_id, peer->interface_id, 0}, peer);
-    });
-    if (n == 0) break;
-    send_burst();
-    run_to_completion();
-  }
+  const std::size_t n = mailboxes_.commands.drain(kCommandBurst, [this](const Command& command) {
+    if (command.type == CommandType::receive_outer) return take_socket_datagram(command.packet);
+    Peer* peer = view_->peers->find(command.peer);
+    if (peer == nullptr) {
+      if (command.packet != nullptr) rte_pktmbuf_free(command.packet);
+      return;
+    }
+    rte_mbuf* packet = command.type == CommandType::keepalive ? rte_pktmbuf_alloc(pool_) : command.packet;
+    if (packet == nullptr) return counters_.drop(DropReason::no_mbuf);
+    queue_send(packet, {From::kernel, peer->interface_id, peer->interface_id, 0}, peer);
+  });
+  if (n == 0) return false;
+  send_burst();
+  run_to_completion();
   return true;
 }
 

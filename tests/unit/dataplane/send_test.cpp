@@ -331,6 +331,17 @@ TEST(SendBursts, MatchTheOracle) {
   EXPECT_EQ(w.missing_buffers(), 0u);
 }
 
+// Control may post a thousand at once; packets that come meanwhile wait for a burst of them at most.
+TEST(Commands, a_burst_per_loop) {
+  World w;
+  for (int i = 0; i < 100; ++i) w.command(CommandType::keepalive, kAlice);
+  w.arrive(kLan, frame_from_host(to_alice(64)));
+  std::vector<std::size_t> sent;
+  while (w.loop()) sent.push_back(w.left(kWan).size());
+  EXPECT_EQ(sent, (std::vector<std::size_t>{33, 32, 32, 4}));
+  EXPECT_EQ(w.missing_buffers(), 0u);
+}
+
 std::vector<Scenario> commands() {
   return {
       {.name = "keepalive: 32 bytes, unpadded, not data",
