@@ -75,9 +75,16 @@ Gateway::Gateway(const config::Gateway& value, std::string config_path)
       log_(make_logger()),
       dataplane_(dataplane_options(value)),
       publisher_(dataplane_, mirror_, netlink_),
-      services_{dataplane_, loop_,      netlink_,
-                mirror_,    publisher_, resolver_,
-                staging_,   random_,    [this](GatewayEvent&& event) { emit(std::move(event)); }},
+      services_{dataplane_,
+                loop_,
+                netlink_,
+                mirror_,
+                publisher_,
+                resolver_,
+                staging_,
+                random_,
+                [this](GatewayEvent&& event) { emit(std::move(event)); },
+                [this] { return rpc_ && rpc_->subscribers() != 0; }},
       started_(std::chrono::system_clock::now()),
       background_(std::make_unique<Background>(loop_)) {
   for (const std::string& warning : dataplane_.facts().warnings) log_->warn("{}", warning);
@@ -93,7 +100,6 @@ Gateway::Gateway(const config::Gateway& value, std::string config_path)
     if (!apply(value, outcome)) throw std::runtime_error(refusals(outcome));
     start_sockets();
     watch_signals();
-    if (running_.control.reload_on_change) watch_file(true);
     register_telemetry(dataplane_);
     if (const std::string& user = running_.control.user; !user.empty()) {
       std::vector<std::string> directories{running_.control.state_directory, kWgSocketDirectory};
@@ -294,7 +300,9 @@ void Gateway::watch_workers() {
 // Waits until the workers have let go of what was unpublished, so that names and devices are free again.
 void Gateway::settle() {
   publisher_.flush();
-  for (int i = 0; i < 2000 && dataplane_.quiescence().collect() != 0; ++i) std::this_thread::sleep_for(100us);
+  const auto patience = std::chrono::steady_clock::now() + 2s;
+  while (dataplane_.quiescence().collect() != 0 && std::chrono::steady_clock::now() < patience)
+    std::this_thread::sleep_for(100us);
 }
 
 void Gateway::stop_everything() {
@@ -302,6 +310,7 @@ void Gateway::stop_everything() {
   unregister_telemetry();
   save_timestamps(true);
   background_.reset();
+  file_watch_.reset();
   metrics_.reset();
   rpc_.reset();
   wg_sockets_.clear();

@@ -20,6 +20,7 @@
 #include "control/api/rpc.h"
 #include "control/api/wg_socket.h"
 #include "control/background.h"
+#include "control/file_watch.h"
 #include "control/gateway_port.h"
 #include "control/interface.h"
 #include "control/services.h"
@@ -36,6 +37,13 @@ class Gateway final : public Operations {
 
   // Until stop() or a termination signal.
   void run();
+
+  // From any thread: `look` runs on the control thread, with what the workers see. For tests.
+  using Look = std::function<void(const dataplane::Snapshot& snapshot,
+                                  const std::map<std::string, std::unique_ptr<Interface>>& interfaces)>;
+  void look(Look look) {
+    loop_.post([this, look = std::move(look)] { look(*dataplane_.current(), interfaces_); });
+  }
 
   // ---- Operations
   GatewayStatus status() override;
@@ -55,7 +63,7 @@ class Gateway final : public Operations {
   Outcome interface_create(const std::string& name, const config::Interface& value) override;
   Outcome interface_up(const std::string& name) override;
   Outcome interface_down(const std::string& name) override;
-  Outcome interface_delete(const std::string& name) override;
+  void interface_delete(const std::string& name, OutcomeDone done) override;
   Outcome set_log_level(const std::string& interface, config::LogLevel level) override;
   void stop() override { loop_.stop(); }
 
@@ -83,13 +91,55 @@ class Gateway final : public Operations {
   // `reached`: how many actions were begun.
   bool carry_out(const config::Plan& plan, PlanOutcome& outcome, std::size_t& reached);
   KernelResult carry_out_one(const config::Action& action);
+  KernelResult carry_out_kind(const config::NeedsRestart& action);
+  KernelResult carry_out_kind(const config::SetIdle& action);
+  KernelResult carry_out_kind(const config::SetLog& action);
+  KernelResult carry_out_kind(const config::SetMetrics& action);
+  KernelResult carry_out_kind(const config::SetControlSocket& action);
+  KernelResult carry_out_kind(const config::SetStateDirectory& action);
+  KernelResult carry_out_kind(const config::SetReloadOnChange& action);
+  KernelResult carry_out_kind(const config::AddPort& action);
+  KernelResult carry_out_kind(const config::RemovePort& action);
+  KernelResult carry_out_kind(const config::AddPortAddress& action);
+  KernelResult carry_out_kind(const config::RemovePortAddress& action);
+  KernelResult carry_out_kind(const config::SetPortGateways& action);
+  KernelResult carry_out_kind(const config::SetPortMtu& action);
+  KernelResult carry_out_kind(const config::SetPortForwarding& action);
+  KernelResult carry_out_kind(const config::AddInterface& action);
+  KernelResult carry_out_kind(const config::RemoveInterface& action);
+  KernelResult carry_out_kind(const config::SetInterfaceEnabled& action);
+  KernelResult carry_out_kind(const config::SetInterfaceKey& action);
+  KernelResult carry_out_kind(const config::SetListenPort& action);
+  KernelResult carry_out_kind(const config::SetFwmark& action);
+  KernelResult carry_out_kind(const config::AddInterfaceAddress& action);
+  KernelResult carry_out_kind(const config::RemoveInterfaceAddress& action);
+  KernelResult carry_out_kind(const config::SetInterfaceMtu& action);
+  KernelResult carry_out_kind(const config::SetRoutes& action);
+  KernelResult carry_out_kind(const config::SetInterfaceForwarding& action);
+  KernelResult carry_out_kind(const config::SetHairpin& action);
+  KernelResult carry_out_kind(const config::SetDscp& action);
+  KernelResult carry_out_kind(const config::SetMssClamp& action);
+  KernelResult carry_out_kind(const config::SetInterfaceLogLevel& action);
+  KernelResult carry_out_kind(const config::AddPeer& action);
+  KernelResult carry_out_kind(const config::RemovePeer& action);
+  KernelResult carry_out_kind(const config::SetPeerName& action);
+  KernelResult carry_out_kind(const config::SetPeerEndpoint& action);
+  KernelResult carry_out_kind(const config::SetPresharedKey& action);
+  KernelResult carry_out_kind(const config::SetKeepalive& action);
+  KernelResult carry_out_kind(const config::SetPeerMtu& action);
+  KernelResult carry_out_kind(const config::AddAllowedIp& action);
+  KernelResult carry_out_kind(const config::MoveAllowedIp& action);
+  KernelResult carry_out_kind(const config::RemoveAllowedIp& action);
+  template <class Use>
+  KernelResult with_port(const std::string& name, Use&& use);
+  template <class Use>
+  KernelResult with_interface(const std::string& name, Use&& use);
+  void flush_routes();
   KernelResult add_port(const std::string& name, const config::Port& value);
   KernelResult add_interface(const std::string& name, const config::Interface& value);
   void remove_interface(const std::string& name);
   [[nodiscard]] std::uint16_t auto_mtu(const config::Gateway& value) const;
   [[nodiscard]] Interface* find_interface(std::string_view name);
-  KernelResult set_metrics(const config::SetMetrics& action);
-  KernelResult set_control_socket(const config::SetControlSocket& action);
 
   // ---- gateway_status.cpp
   [[nodiscard]] PeerStatus peer_status(Interface& interface, const PeerRecord& record, const noise::Now& at);
@@ -101,16 +151,18 @@ class Gateway final : public Operations {
   [[nodiscard]] Found look_up_peer(std::string_view interface, std::string_view peer);
 
   // ---- gateway_operations.cpp
-  void plan_against_file(bool apply_it, PlanDone done);
+  void plan_against_file(bool apply_it, PlanDone done, const config::ParseOptions& options = {});
   void finish_reload(bool dry_run, config::Result<config::Gateway>&& parsed, PlanDone done);
   Outcome change(config::Gateway&& next, const char* what);
+  void when_gone(std::uint32_t ifindex, unsigned tries, const OutcomeDone& done);
   void merge_peers(const std::string& name, const std::vector<config::Key>& looked_at,
                    config::Interface&& part);
   void load_timestamps(Interface& interface);
   void save_timestamps(bool wait);
   [[nodiscard]] std::string timestamps_path(const std::string& interface) const;
   void emit(GatewayEvent&& event);
-  void watch_file(bool on);
+  void watch_files();
+  void reload_after_change();
 
   std::string config_path_;
   config::Gateway running_;  // what runs, as a value; changed by apply() only
@@ -132,8 +184,8 @@ class Gateway final : public Operations {
   std::unique_ptr<MetricsServer> metrics_;
   int signal_fd_ = -1;
   bool applying_ = false;
-  std::uint16_t auto_mtu_ = 1420;  // of the configuration being applied
-  int inotify_fd_ = -1;
+  std::uint16_t auto_mtu_ = 1420;          // of the configuration being applied
+  std::unique_ptr<FileWatch> file_watch_;  // null: reload_on_change is off
   std::uint64_t config_generation_ = 0;
   std::optional<WallTime> last_reload_;
   std::string last_reload_result_;

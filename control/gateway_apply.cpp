@@ -12,15 +12,25 @@ namespace {
 
 constexpr std::uint16_t kOuterHeaders = 80;  // IPv6 40, UDP 8, message header and tag 32
 
-template <class... Ts>
-struct Overloaded : Ts... {
-  using Ts::operator()...;
-};
-template <class... Ts>
-Overloaded(Ts...) -> Overloaded<Ts...>;
-
 KernelResult done() {
   return KernelResult::done();
+}
+
+// Of what cannot fail: done.
+template <class Use, class Subject>
+KernelResult result_of(Use& use, Subject& subject) {
+  if constexpr (std::is_void_v<decltype(use(subject))>) {
+    use(subject);
+    return done();
+  } else {
+    return use(subject);
+  }
+}
+
+// What a plan does last, in all interfaces.
+bool takes_prefixes(const config::Action& action) {
+  return std::holds_alternative<config::RemoveAllowedIp>(action) ||
+         std::holds_alternative<config::RemovePeer>(action);
 }
 
 // The way back is the plan back, as actions that were not reached change nothing when undone: setting what is
@@ -73,6 +83,7 @@ bool Gateway::apply(config::Gateway next, PlanOutcome& outcome) {
     next.dpdk.idle = idle;
     next.control.user = running_.control.user;
     running_ = std::move(next);
+    watch_files();
   }
   outcome.took =
       std::chrono::duration_cast<std::chrono::microseconds>(std::chrono::steady_clock::now() - started);
@@ -110,6 +121,7 @@ bool Gateway::execute(const config::Plan& plan, const std::function<config::Plan
       if (subject.empty() || touched.contains(subject)) static_cast<void>(carry_out_one(action));
     }
   }
+  flush_routes();
   applying_ = false;
   publisher_.flush();
   on_kernel_changes();
@@ -153,8 +165,12 @@ bool Gateway::preflight(const config::Plan& plan, PlanOutcome& outcome) {
 bool Gateway::carry_out(const config::Plan& plan, PlanOutcome& outcome, std::size_t& reached) {
   if (!preflight(plan, outcome)) return false;
   std::vector<std::string> added;
+  bool taking = false;
   for (const config::Action& action : plan.actions) {
     ++reached;
+    // A route that another interface takes over must be its own before this one gives it up.
+    if (takes_prefixes(action) != taking) flush_routes();
+    taking = takes_prefixes(action);
     if (const KernelResult result = carry_out_one(action); !result.ok()) {
       outcome.error = result.error;
       outcome.errors.push_back(config::describe(action) + ": " + result.text);
@@ -167,6 +183,10 @@ bool Gateway::carry_out(const config::Plan& plan, PlanOutcome& outcome, std::siz
     if (Interface* interface = find_interface(name)) load_timestamps(*interface);
   }
   return true;
+}
+
+void Gateway::flush_routes() {
+  for (const auto& [name, interface] : interfaces_) interface->flush_routes();
 }
 
 KernelResult Gateway::add_port(const std::string& name, const config::Port& value) {
@@ -209,154 +229,46 @@ void Gateway::remove_interface(const std::string& name) {
 }
 
 KernelResult Gateway::carry_out_one(const config::Action& action) {
-  const auto interface = [this](const std::string& name, auto&& use) -> KernelResult {
-    Interface* found = find_interface(name);
-    if (found == nullptr) return done();
-    if constexpr (std::is_void_v<decltype(use(*found))>) {
-      use(*found);
-      return done();
-    } else {
-      return use(*found);
-    }
-  };
-  const auto port = [this](const std::string& name, auto&& use) -> KernelResult {
-    const auto at = ports_.find(name);
-    if (at == ports_.end()) return done();
-    if constexpr (std::is_void_v<decltype(use(*at->second))>) {
-      use(*at->second);
-      return done();
-    } else {
-      return use(*at->second);
-    }
-  };
-  return std::visit(
-      Overloaded{
-          [&](const config::NeedsRestart&) { return done(); },
-          [&](const config::SetIdle& a) {
-            for (const auto& worker : dataplane_.workers()) {
-              worker->set_idle(a.idle.mode == config::IdleMode::kAdaptive,
-                               static_cast<std::uint32_t>(a.idle.max_sleep.count() * 1000));
-            }
-            return done();
-          },
-          [&](const config::SetLog& a) {
-            start_log(a.log);
-            control::set_log_level(log_, a.log.level);
-            return done();
-          },
-          [&](const config::SetMetrics& a) { return set_metrics(a); },
-          [&](const config::SetControlSocket& a) { return set_control_socket(a); },
-          [&](const config::SetStateDirectory&) { return done(); },
-          [&](const config::SetReloadOnChange& a) {
-            watch_file(a.on);
-            return done();
-          },
-          [&](const config::AddPort& a) { return add_port(a.port, a.value); },
-          [&](const config::RemovePort& a) {
-            ports_.erase(a.port);
-            settle();
-            return done();
-          },
-          [&](const config::AddPortAddress& a) {
-            return port(a.port, [&](GatewayPort& p) { return p.add_address(a.address); });
-          },
-          [&](const config::RemovePortAddress& a) {
-            return port(a.port, [&](GatewayPort& p) { return p.remove_address(a.address); });
-          },
-          [&](const config::SetPortGateways& a) {
-            return port(a.port, [&](GatewayPort& p) { return p.set_gateways(a.gateways); });
-          },
-          [&](const config::SetPortMtu& a) {
-            return port(a.port, [&](GatewayPort& p) { return p.set_mtu(a.mtu); });
-          },
-          [&](const config::SetPortForwarding& a) {
-            return port(a.port, [&](GatewayPort& p) { p.set_forwarding(a.forwarding); });
-          },
-          [&](const config::AddInterface& a) { return add_interface(a.interface, a.value); },
-          [&](const config::RemoveInterface& a) {
-            remove_interface(a.interface);
-            return done();
-          },
-          [&](const config::SetInterfaceEnabled& a) {
-            return interface(a.interface, [&](Interface& i) { return i.set_enabled(a.enabled); });
-          },
-          [&](const config::SetInterfaceKey& a) {
-            return interface(a.interface, [&](Interface& i) { i.set_private_key(a.key); });
-          },
-          [&](const config::SetListenPort& a) {
-            return interface(a.interface, [&](Interface& i) { return i.set_listen_port(a.port); });
-          },
-          [&](const config::SetFwmark& a) {
-            return interface(a.interface, [&](Interface& i) { return i.set_fwmark(a.fwmark); });
-          },
-          [&](const config::AddInterfaceAddress& a) {
-            return interface(a.interface, [&](Interface& i) { return i.add_address(a.address); });
-          },
-          [&](const config::RemoveInterfaceAddress& a) {
-            return interface(a.interface, [&](Interface& i) { return i.remove_address(a.address); });
-          },
-          [&](const config::SetInterfaceMtu& a) {
-            return interface(a.interface, [&](Interface& i) { return i.set_mtu(a.mtu, auto_mtu_); });
-          },
-          [&](const config::SetRoutes& a) {
-            return interface(a.interface, [&](Interface& i) { i.set_routes(a.routes, a.table); });
-          },
-          [&](const config::SetInterfaceForwarding& a) {
-            return interface(a.interface, [&](Interface& i) { i.set_forwarding(a.forwarding); });
-          },
-          [&](const config::SetHairpin& a) {
-            return interface(a.interface, [&](Interface& i) { i.set_hairpin(a.hairpin); });
-          },
-          [&](const config::SetDscp& a) {
-            return interface(a.interface, [&](Interface& i) { i.set_dscp(a.dscp); });
-          },
-          [&](const config::SetMssClamp& a) {
-            return interface(a.interface, [&](Interface& i) { i.set_mss_clamp(a.clamp); });
-          },
-          [&](const config::SetInterfaceLogLevel& a) {
-            return interface(a.interface, [&](Interface& i) {
-              control::set_log_level(i.log(), a.level.value_or(running_.control.log.level));
-            });
-          },
-          [&](const config::AddPeer& a) {
-            return interface(a.peer.interface, [&](Interface& i) { i.add_peer(a.value); });
-          },
-          [&](const config::RemovePeer& a) {
-            return interface(a.peer.interface, [&](Interface& i) { i.remove_peer(a.peer.key); });
-          },
-          [&](const config::SetPeerName& a) {
-            return interface(a.peer.interface, [&](Interface& i) { i.set_peer_name(a.peer.key, a.name); });
-          },
-          [&](const config::SetPeerEndpoint& a) {
-            return interface(a.peer.interface,
-                             [&](Interface& i) { i.set_peer_endpoint(a.peer.key, a.endpoint); });
-          },
-          [&](const config::SetPresharedKey& a) {
-            return interface(a.peer.interface, [&](Interface& i) { i.set_preshared_key(a.peer.key, a.key); });
-          },
-          [&](const config::SetKeepalive& a) {
-            return interface(a.peer.interface, [&](Interface& i) {
-              i.set_keepalive(a.peer.key, static_cast<std::uint16_t>(a.interval.count()));
-            });
-          },
-          [&](const config::SetPeerMtu& a) {
-            return interface(a.peer.interface, [&](Interface& i) { i.set_peer_mtu(a.peer.key, a.mtu); });
-          },
-          [&](const config::AddAllowedIp& a) {
-            return interface(a.peer.interface, [&](Interface& i) { i.add_allowed_ip(a.peer.key, a.prefix); });
-          },
-          [&](const config::MoveAllowedIp& a) {
-            return interface(a.to.interface, [&](Interface& i) { i.add_allowed_ip(a.to.key, a.prefix); });
-          },
-          [&](const config::RemoveAllowedIp& a) {
-            return interface(a.peer.interface,
-                             [&](Interface& i) { i.remove_allowed_ip(a.peer.key, a.prefix); });
-          },
-      },
-      action);
+  return std::visit([this](const auto& a) { return carry_out_kind(a); }, action);
 }
 
-KernelResult Gateway::set_metrics(const config::SetMetrics& action) {
+// An action on what has gone meanwhile changes nothing.
+template <class Use>
+KernelResult Gateway::with_port(const std::string& name, Use&& use) {
+  const auto at = ports_.find(name);
+  return at == ports_.end() ? done() : result_of(use, *at->second);
+}
+
+template <class Use>
+KernelResult Gateway::with_interface(const std::string& name, Use&& use) {
+  Interface* interface = find_interface(name);
+  return interface == nullptr ? done() : result_of(use, *interface);
+}
+
+// ---- the gateway itself
+
+KernelResult Gateway::carry_out_kind(const config::NeedsRestart&) {
+  return done();
+}
+KernelResult Gateway::carry_out_kind(const config::SetStateDirectory&) {
+  return done();  // the next save goes there
+}
+KernelResult Gateway::carry_out_kind(const config::SetIdle& a) {
+  for (const auto& worker : dataplane_.workers())
+    worker->set_idle(a.idle.mode == config::IdleMode::kAdaptive,
+                     static_cast<std::uint32_t>(a.idle.max_sleep.count() * 1000));
+  return done();
+}
+KernelResult Gateway::carry_out_kind(const config::SetLog& a) {
+  start_log(a.log);
+  control::set_log_level(log_, a.log.level);
+  return done();
+}
+KernelResult Gateway::carry_out_kind(const config::SetReloadOnChange&) {
+  return done();  // apply() looks which files there are now
+}
+
+KernelResult Gateway::carry_out_kind(const config::SetMetrics& action) {
   metrics_.reset();
   if (!action.listen) return done();
   try {
@@ -370,7 +282,7 @@ KernelResult Gateway::set_metrics(const config::SetMetrics& action) {
   return done();
 }
 
-KernelResult Gateway::set_control_socket(const config::SetControlSocket& action) {
+KernelResult Gateway::carry_out_kind(const config::SetControlSocket& action) {
   try {
     rpc_.reset();
     rpc_ = std::make_unique<RpcServer>(
@@ -380,6 +292,118 @@ KernelResult Gateway::set_control_socket(const config::SetControlSocket& action)
     return refused(error.what());
   }
   return done();
+}
+
+// ---- ports
+
+KernelResult Gateway::carry_out_kind(const config::AddPort& a) {
+  return add_port(a.port, a.value);
+}
+KernelResult Gateway::carry_out_kind(const config::RemovePort& a) {
+  ports_.erase(a.port);
+  settle();
+  return done();
+}
+KernelResult Gateway::carry_out_kind(const config::AddPortAddress& a) {
+  return with_port(a.port, [&](GatewayPort& p) { return p.add_address(a.address); });
+}
+KernelResult Gateway::carry_out_kind(const config::RemovePortAddress& a) {
+  return with_port(a.port, [&](GatewayPort& p) { return p.remove_address(a.address); });
+}
+KernelResult Gateway::carry_out_kind(const config::SetPortGateways& a) {
+  return with_port(a.port, [&](GatewayPort& p) { return p.set_gateways(a.gateways); });
+}
+KernelResult Gateway::carry_out_kind(const config::SetPortMtu& a) {
+  return with_port(a.port, [&](GatewayPort& p) { return p.set_mtu(a.mtu); });
+}
+KernelResult Gateway::carry_out_kind(const config::SetPortForwarding& a) {
+  return with_port(a.port, [&](GatewayPort& p) { return p.set_forwarding(a.forwarding); });
+}
+
+// ---- interfaces
+
+KernelResult Gateway::carry_out_kind(const config::AddInterface& a) {
+  return add_interface(a.interface, a.value);
+}
+KernelResult Gateway::carry_out_kind(const config::RemoveInterface& a) {
+  remove_interface(a.interface);
+  return done();
+}
+KernelResult Gateway::carry_out_kind(const config::SetInterfaceEnabled& a) {
+  return with_interface(a.interface, [&](Interface& i) { return i.set_enabled(a.enabled); });
+}
+KernelResult Gateway::carry_out_kind(const config::SetInterfaceKey& a) {
+  return with_interface(a.interface, [&](Interface& i) { return i.set_private_key(a.key); });
+}
+KernelResult Gateway::carry_out_kind(const config::SetListenPort& a) {
+  return with_interface(a.interface, [&](Interface& i) { return i.set_listen_port(a.port); });
+}
+KernelResult Gateway::carry_out_kind(const config::SetFwmark& a) {
+  return with_interface(a.interface, [&](Interface& i) { return i.set_fwmark(a.fwmark); });
+}
+KernelResult Gateway::carry_out_kind(const config::AddInterfaceAddress& a) {
+  return with_interface(a.interface, [&](Interface& i) { return i.add_address(a.address); });
+}
+KernelResult Gateway::carry_out_kind(const config::RemoveInterfaceAddress& a) {
+  return with_interface(a.interface, [&](Interface& i) { return i.remove_address(a.address); });
+}
+KernelResult Gateway::carry_out_kind(const config::SetInterfaceMtu& a) {
+  return with_interface(a.interface, [&](Interface& i) { return i.set_mtu(a.mtu, auto_mtu_); });
+}
+KernelResult Gateway::carry_out_kind(const config::SetRoutes& a) {
+  return with_interface(a.interface, [&](Interface& i) { return i.set_routes(a.routes, a.table); });
+}
+KernelResult Gateway::carry_out_kind(const config::SetInterfaceForwarding& a) {
+  return with_interface(a.interface, [&](Interface& i) { return i.set_forwarding(a.forwarding); });
+}
+KernelResult Gateway::carry_out_kind(const config::SetHairpin& a) {
+  return with_interface(a.interface, [&](Interface& i) { return i.set_hairpin(a.hairpin); });
+}
+KernelResult Gateway::carry_out_kind(const config::SetDscp& a) {
+  return with_interface(a.interface, [&](Interface& i) { return i.set_dscp(a.dscp); });
+}
+KernelResult Gateway::carry_out_kind(const config::SetMssClamp& a) {
+  return with_interface(a.interface, [&](Interface& i) { return i.set_mss_clamp(a.clamp); });
+}
+KernelResult Gateway::carry_out_kind(const config::SetInterfaceLogLevel& a) {
+  return with_interface(a.interface, [&](Interface& i) {
+    control::set_log_level(i.log(), a.level.value_or(running_.control.log.level));
+  });
+}
+
+// ---- peers
+
+KernelResult Gateway::carry_out_kind(const config::AddPeer& a) {
+  return with_interface(a.peer.interface, [&](Interface& i) { i.add_peer(a.value); });
+}
+KernelResult Gateway::carry_out_kind(const config::RemovePeer& a) {
+  return with_interface(a.peer.interface, [&](Interface& i) { i.remove_peer(a.peer.key); });
+}
+KernelResult Gateway::carry_out_kind(const config::SetPeerName& a) {
+  return with_interface(a.peer.interface, [&](Interface& i) { i.set_peer_name(a.peer.key, a.name); });
+}
+KernelResult Gateway::carry_out_kind(const config::SetPeerEndpoint& a) {
+  return with_interface(a.peer.interface, [&](Interface& i) { i.set_peer_endpoint(a.peer.key, a.endpoint); });
+}
+KernelResult Gateway::carry_out_kind(const config::SetPresharedKey& a) {
+  return with_interface(a.peer.interface, [&](Interface& i) { i.set_preshared_key(a.peer.key, a.key); });
+}
+KernelResult Gateway::carry_out_kind(const config::SetKeepalive& a) {
+  return with_interface(a.peer.interface, [&](Interface& i) {
+    i.set_keepalive(a.peer.key, static_cast<std::uint16_t>(a.interval.count()));
+  });
+}
+KernelResult Gateway::carry_out_kind(const config::SetPeerMtu& a) {
+  return with_interface(a.peer.interface, [&](Interface& i) { i.set_peer_mtu(a.peer.key, a.mtu); });
+}
+KernelResult Gateway::carry_out_kind(const config::AddAllowedIp& a) {
+  return with_interface(a.peer.interface, [&](Interface& i) { i.add_allowed_ip(a.peer.key, a.prefix); });
+}
+KernelResult Gateway::carry_out_kind(const config::MoveAllowedIp& a) {
+  return with_interface(a.to.interface, [&](Interface& i) { i.add_allowed_ip(a.to.key, a.prefix); });
+}
+KernelResult Gateway::carry_out_kind(const config::RemoveAllowedIp& a) {
+  return with_interface(a.peer.interface, [&](Interface& i) { i.remove_allowed_ip(a.peer.key, a.prefix); });
 }
 
 }  // namespace wg::control

@@ -1,9 +1,4 @@
 // Changes: reload, diff, save, wg(8), interfaces; and what survives a restart.
-#include <sys/epoll.h>
-#include <sys/inotify.h>
-#include <sys/stat.h>
-#include <unistd.h>
-
 #include <algorithm>
 #include <filesystem>
 #include <fstream>
@@ -11,6 +6,7 @@
 #include <unordered_set>
 #include <utility>
 
+#include "config/paths.h"
 #include "config/read_file.h"
 #include "config/save.h"
 #include "config/validate.h"
@@ -19,6 +15,9 @@
 namespace wg::control {
 
 namespace {
+
+constexpr auto kGoneInterval = std::chrono::milliseconds(5);
+constexpr unsigned kGoneTries = 2000;
 
 std::vector<std::string> lines_of(const config::Problems& problems) {
   std::vector<std::string> lines;
@@ -94,9 +93,9 @@ void Gateway::reload(bool dry_run, PlanDone done) {
 }
 
 // Reading and parsing may take seconds and a slow disk: off the control thread.
-void Gateway::plan_against_file(bool apply_it, PlanDone done) {
+void Gateway::plan_against_file(bool apply_it, PlanDone done, const config::ParseOptions& options) {
   auto parsed = std::make_shared<config::Result<config::Gateway>>();
-  background_->run([parsed, path = config_path_] { *parsed = config::parse_file(path); },
+  background_->run([parsed, path = config_path_, options] { *parsed = config::parse_file(path, options); },
                    [this, parsed, apply_it, done = std::move(done)] {
                      finish_reload(!apply_it, std::move(*parsed), done);
                    });
@@ -253,11 +252,21 @@ Outcome Gateway::interface_down(const std::string& name) {
   return outcome;
 }
 
-Outcome Gateway::interface_delete(const std::string& name) {
-  if (find_interface(name) == nullptr) return {Failure::kNotFound, "there is no interface " + name};
+void Gateway::interface_delete(const std::string& name, OutcomeDone done) {
+  const Interface* interface = find_interface(name);
+  if (interface == nullptr) return done({Failure::kNotFound, "there is no interface " + name});
+  const std::uint32_t ifindex = interface->ifindex();
   config::Gateway next = running_;
   next.interfaces.erase(name);
-  return change(std::move(next), "deleting failed");
+  if (const Outcome outcome = change(std::move(next), "deleting failed"); !outcome.ok()) return done(outcome);
+  when_gone(ifindex, kGoneTries, done);
+}
+
+// A netdev goes when the last worker has let go of it.
+void Gateway::when_gone(std::uint32_t ifindex, unsigned tries, const OutcomeDone& done) {
+  if (!netlink_.find_link(ifindex)) return done({});
+  if (tries == 0) return done({Failure::kFailed, "deleted, but a worker still holds its netdev"});
+  loop_.after(kGoneInterval, [this, ifindex, tries, done] { when_gone(ifindex, tries - 1, done); });
 }
 
 Outcome Gateway::set_log_level(const std::string& interface, config::LogLevel level) {
@@ -278,34 +287,22 @@ void Gateway::emit(GatewayEvent&& event) {
 
 // ---------------------------------------------------------------- reload on file change
 
-// The directory is watched, because a file is replaced by renaming another over it.
-void Gateway::watch_file(bool on) {
-  if (inotify_fd_ >= 0) {
-    loop_.remove(inotify_fd_);
-    close(inotify_fd_);
-    inotify_fd_ = -1;
+void Gateway::watch_files() {
+  if (!running_.control.reload_on_change) return file_watch_.reset();
+  try {
+    if (!file_watch_) file_watch_ = std::make_unique<FileWatch>(loop_, [this] { reload_after_change(); });
+    for (const std::string& refused : file_watch_->watch(config::files_of(config_path_, running_)))
+      log_->error("reload_on_change: {}", refused);
+  } catch (const std::exception& error) {
+    log_->error("reload_on_change: {}", error.what());
   }
-  if (!on) return;
-  const std::filesystem::path path(config_path_);
-  const std::string directory = path.has_parent_path() ? path.parent_path().string() : ".";
-  inotify_fd_ = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
-  if (inotify_fd_ < 0 ||
-      inotify_add_watch(inotify_fd_, directory.c_str(), IN_CLOSE_WRITE | IN_MOVED_TO) < 0) {
-    log_->error("cannot watch {}: {}", directory, strerror(errno));
-    return;
-  }
-  loop_.add(inotify_fd_, EPOLLIN, [this, wanted = path.filename().string()](std::uint32_t) {
-    alignas(inotify_event) char buffer[4096];
-    bool changed = false;
-    for (ssize_t n; (n = read(inotify_fd_, buffer, sizeof buffer)) > 0;) {
-      for (const char* at = buffer; at < buffer + n;) {
-        const auto* event = reinterpret_cast<const inotify_event*>(at);
-        changed |= event->len != 0 && wanted == event->name;
-        at += sizeof(inotify_event) + event->len;
-      }
-    }
-    if (changed) reload(false, [](PlanOutcome) {});
-  });
+}
+
+void Gateway::reload_after_change() {
+  config::ParseOptions options;
+  options.settle = FileWatch::kQuiet;
+  plan_against_file(
+      true, [](PlanOutcome) {}, options);
 }
 
 // ---------------------------------------------------------------- TAI64N floor and peers' timestamps

@@ -9,6 +9,7 @@
 #include <algorithm>
 
 #include "control/api/explain.h"
+#include "control/api/peer_list.h"
 #include "control/convert.h"
 #include "control/gateway.h"
 
@@ -256,9 +257,11 @@ PeerStatus Gateway::peer_status(Interface& interface, const PeerRecord& record, 
 
 void Gateway::visit_peers(const PeerFilter& filter, const std::function<void(PeerStatus&&)>& visit) {
   const noise::Now at = now();
+  const PeerText text(filter.text);
   for (const auto& [name, interface] : interfaces_) {
     if (!filter.interface.empty() && filter.interface != name) continue;
     for (const auto& [key, record] : interface->peers()) {
+      if (!text.matches(record->name, key, record->allowed_ips)) continue;
       if (filter.active_only) {
         const dataplane::Keypair* current = record->slot->current.load(std::memory_order_relaxed);
         if (current == nullptr || current->expired(at.boot)) continue;

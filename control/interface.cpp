@@ -17,6 +17,7 @@ namespace {
 
 constexpr std::size_t kHandshakesPerRound = 64;
 constexpr std::size_t kDatagramsPerRound = 256;
+constexpr std::size_t kRoutesWaiting = 4096;
 
 void require(const KernelResult& result) {
   if (!result.ok()) throw std::runtime_error(result.text);
@@ -127,12 +128,14 @@ KernelResult Interface::go_up() {
   for (const auto& [key, record] : peers_)
     prefixes.insert(prefixes.end(), record->allowed_ips.begin(), record->allowed_ips.end());
   change_routes(RouteVerb::kReplace, prefixes);
+  flush_routes();
   log_->info("up, listening on UDP port {}", socket_.port());
   return KernelResult::done();
 }
 
 void Interface::go_down() {
   if (!engine_->is_up()) return;
+  flush_routes();
   dataplane::InterfaceView& view = services_.publisher.interface(id_);
   view.up = false;
   view.listen_port = 0;
@@ -234,9 +237,11 @@ void Interface::set_routes(config::Routes routes, std::optional<std::uint32_t> t
   for (const auto& [key, record] : peers_)
     prefixes.insert(prefixes.end(), record->allowed_ips.begin(), record->allowed_ips.end());
   change_routes(RouteVerb::kRemove, prefixes);
+  flush_routes();
   routes_ = routes;
   table_ = table;
   change_routes(RouteVerb::kReplace, prefixes);
+  flush_routes();
 }
 
 void Interface::set_forwarding(config::Forwarding forwarding) {
@@ -305,6 +310,7 @@ std::vector<config::Prefix> Interface::routed_prefixes() const {
 }
 
 void Interface::adjust_routes(const std::vector<config::Prefix>& before) {
+  flush_routes();
   const std::vector<config::Prefix> now = routed_prefixes();
   std::vector<config::Prefix> gone, fresh;
   std::set_difference(before.begin(), before.end(), now.begin(), now.end(), std::back_inserter(gone));
@@ -313,17 +319,23 @@ void Interface::adjust_routes(const std::vector<config::Prefix>& before) {
   send_routes(RouteVerb::kRemove, gone);
 }
 
+// They wait for flush_routes(): a plan of 100 000 peers is not as many conversations with the kernel.
 void Interface::change_routes(RouteVerb verb, const std::vector<config::Prefix>& prefixes) {
-  std::vector<config::Prefix> wanted;
-  std::copy_if(prefixes.begin(), prefixes.end(), std::back_inserter(wanted),
+  if (verb != waiting_verb_ || waiting_routes_.size() >= kRoutesWaiting) flush_routes();
+  waiting_verb_ = verb;
+  std::copy_if(prefixes.begin(), prefixes.end(), std::back_inserter(waiting_routes_),
                [this](const config::Prefix& prefix) { return wants_route(prefix); });
-  send_routes(verb, wanted);
+}
+
+void Interface::flush_routes() {
+  if (!waiting_routes_.empty()) send_routes(waiting_verb_, std::exchange(waiting_routes_, {}));
 }
 
 void Interface::send_routes(RouteVerb verb, const std::vector<config::Prefix>& prefixes) {
+  if (prefixes.empty() || !engine_ || !engine_->is_up()) return;
   std::vector<RouteSpec> routes;
+  routes.reserve(prefixes.size());
   for (const config::Prefix& prefix : prefixes) routes.push_back(route_of(prefix));
-  if (routes.empty() || !engine_ || !engine_->is_up()) return;
   const BatchOutcome outcome = services_.netlink.change_routes(verb, routes);
   if (outcome.failed != 0 && verb != RouteVerb::kRemove) {
     log_->warn("{} of {} routes: {}", outcome.failed, routes.size(), outcome.first_failure.text);
@@ -336,6 +348,7 @@ bool Interface::advance() {
   const noise::Now at = now();
   if (engine_->queued() != 0) engine_->process_queued(kHandshakesPerRound, at);
   if (const BootTime due = engine_->next_deadline(); due != 0 && due <= at.boot) engine_->advance(at);
+  flush_routes();
   for (const dataplane::PeerRef& ref : std::exchange(stale_sources_, {})) {
     if (dataplane::Peer* peer = services_.dataplane.peers().find(ref)) engine_->clear_source(*peer);
   }

@@ -86,6 +86,8 @@ class Interface final : public noise::Host {
   // Takes the prefix from whoever holds it, without a moment in between.
   void add_allowed_ip(const config::Key& key, const config::Prefix& prefix);
   void remove_allowed_ip(const config::Key& key, const config::Prefix& prefix);
+  // Routes of peers' prefixes that came or went since the last call reach the kernel now, in few messages.
+  void flush_routes();
 
   [[nodiscard]] PeerRecord* find(const config::Key& key);
   [[nodiscard]] PeerRecord* find_name(const std::string& name);
@@ -141,6 +143,7 @@ class Interface final : public noise::Host {
   void adjust_routes(const std::vector<config::Prefix>& before);
   void send_routes(RouteVerb verb, const std::vector<config::Prefix>& prefixes);
   void change_routes(RouteVerb verb, const std::vector<config::Prefix>& prefixes);
+  void log_event(const PeerRecord* record, const noise::PeerEvent& event) const;
   void announce(const char* kind, const PeerRecord& record, const std::string& detail = {});
   void apply_mss_clamp();
 
@@ -158,6 +161,8 @@ class Interface final : public noise::Host {
   std::optional<std::uint32_t> table_;
   config::MssClamp mss_clamp_;
   std::vector<config::InterfaceAddress> addresses_;
+  RouteVerb waiting_verb_ = RouteVerb::kReplace;
+  std::vector<config::Prefix> waiting_routes_;  // for flush_routes()
   UdpSocket socket_;
   std::unordered_map<config::Key, std::unique_ptr<PeerRecord>> peers_;
   std::unordered_map<std::uint32_t, PeerRecord*> by_slot_;

@@ -212,6 +212,7 @@ void Interface::note(PeerRecord& record, PeerEvent&& event) {
 }
 
 void Interface::announce(const char* kind, const PeerRecord& record, const std::string& detail) {
+  if (!services_.anybody_listens()) return;
   GatewayEvent event;
   event.at = std::chrono::system_clock::now();
   event.kind = kind;
@@ -227,30 +228,41 @@ void Interface::announce(const char* kind, const PeerRecord& record, const std::
   services_.emit(std::move(event));
 }
 
-void Interface::event(const dataplane::Peer* peer, const noise::PeerEvent& event) {
+void Interface::log_event(const PeerRecord* record, const noise::PeerEvent& event) const {
   using Kind = noise::PeerEventKind;
-  PeerRecord* record = peer == nullptr ? nullptr : find_slot(peer->slot);
-  const std::string who = record == nullptr       ? std::string()
-                          : !record->name.empty() ? "peer " + record->name + ": "
-                                                  : "peer " + config::to_string(record->public_key) + ": ";
+  spdlog::level::level_enum level = spdlog::level::debug;
+  bool with_endpoint = false;
   switch (event.kind) {
     case Kind::kSessionUp:
     case Kind::kRoamed:
     case Kind::kGaveUp:
     case Kind::kExpired:
-      log_->info("{}{} ({})", who, noise::to_string(event.kind), dataplane::to_string(event.remote));
+      level = spdlog::level::info;
+      with_endpoint = true;
       break;
     case Kind::kTimestampNotNewer:
     case Kind::kLowOrderKey:
     case Kind::kNoPrivateKey:
     case Kind::kClockJumped:
     case Kind::kClockBehind:
-      log_->warn("{}{} ({})", who, noise::to_string(event.kind), event.detail);
+      level = spdlog::level::warn;
       break;
     default:
-      log_->debug("{}{} ({})", who, noise::to_string(event.kind), event.detail);
       break;
   }
+  if (!log_->should_log(level)) return;  // most events of most peers: no word is made of them
+  const std::string who = record == nullptr       ? std::string()
+                          : !record->name.empty() ? "peer " + record->name + ": "
+                                                  : "peer " + config::to_string(record->public_key) + ": ";
+  const std::string detail =
+      with_endpoint ? dataplane::to_string(event.remote) : std::to_string(event.detail);
+  log_->log(level, "{}{} ({})", who, noise::to_string(event.kind), detail);
+}
+
+void Interface::event(const dataplane::Peer* peer, const noise::PeerEvent& event) {
+  using Kind = noise::PeerEventKind;
+  PeerRecord* record = peer == nullptr ? nullptr : find_slot(peer->slot);
+  log_event(record, event);
   if (event.kind == Kind::kClockBehind) clock_behind_ = std::chrono::seconds(event.detail / 1'000'000'000);
   if (record == nullptr) return;
   if (event.kind == Kind::kSessionUp) announce("peer_up", *record);

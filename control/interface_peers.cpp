@@ -51,7 +51,6 @@ PeerRecord* Interface::add_peer(const config::Peer& value) {
   set_peer_name(value.public_key, value.name);
   if (value.preshared_key) set_preshared_key(value.public_key, value.preshared_key);
   if (value.mtu) set_peer_mtu(value.public_key, value.mtu);
-  std::vector<config::Prefix> routed;
   for (const config::Prefix& prefix : value.allowed_ips) {
     insert_prefix(prefix, slot->slot);
     record.allowed_ips.insert(prefix);

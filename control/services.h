@@ -25,6 +25,7 @@ struct Services {
   Staging& staging;
   noise::Random& random;
   std::function<void(GatewayEvent&&)> emit;  // to the event stream
+  std::function<bool()> anybody_listens;     // to it; else an event need not be made
 };
 
 // Both clocks, read together.

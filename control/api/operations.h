@@ -44,6 +44,7 @@ struct PlanOutcome {
   std::chrono::microseconds took{0};
 };
 using PlanDone = std::function<void(PlanOutcome)>;
+using OutcomeDone = std::function<void(Outcome)>;
 
 struct PeerFilter {
   std::string interface;  ///< empty: all
@@ -62,8 +63,7 @@ class Operations {
   virtual std::vector<WorkerStatus> workers() = 0;
   /// Every reason of the list, in its order, zeros included.
   virtual std::vector<DropStatus> drops() = 0;
-  /// Calls `visit` for each peer that passes the filter's `interface` and `active_only`, in any order; the
-  /// caller looks at `text`.
+  /// Calls `visit` for each peer that passes the filter, in any order.
   virtual void visit_peers(const PeerFilter& filter, const std::function<void(PeerStatus&&)>& visit) = 0;
   /// O(1). `peer` is a name, or a key in base64 or hex. An empty `interface` means any.
   virtual std::optional<PeerStatus> find_peer(std::string_view interface, std::string_view peer) = 0;
@@ -85,7 +85,8 @@ class Operations {
   virtual Outcome interface_create(const std::string& name, const config::Interface& value) = 0;
   virtual Outcome interface_up(const std::string& name) = 0;
   virtual Outcome interface_down(const std::string& name) = 0;
-  virtual Outcome interface_delete(const std::string& name) = 0;
+  /// Done when the netdev is gone: its name is free.
+  virtual void interface_delete(const std::string& name, OutcomeDone done) = 0;
   /// An empty `interface` sets the level of the whole gateway.
   virtual Outcome set_log_level(const std::string& interface, config::LogLevel level) = 0;
   /// Ends the daemon after the answer has been sent.

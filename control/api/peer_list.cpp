@@ -1,6 +1,7 @@
 #include "control/api/peer_list.h"
 
 #include <algorithm>
+#include <functional>
 #include <numeric>
 #include <tuple>
 #include <utility>
@@ -19,8 +20,10 @@ bool by_name(const PeerStatus& a, const PeerStatus& b) {
          std::forward_as_tuple(b.interface, b.name.empty(), b.name, b.public_key);
 }
 
+using Less = std::function<bool(const PeerStatus& a, const PeerStatus& b)>;
+
 template <typename Value>
-auto most_first(Value value) {
+Less most_first(Value value) {
   return [value](const PeerStatus& a, const PeerStatus& b) {
     const auto left = value(a);
     const auto right = value(b);
@@ -28,8 +31,25 @@ auto most_first(Value value) {
   };
 }
 
-template <typename Less>
-void sort_first(std::vector<PeerStatus>& peers, std::size_t limit, Less less) {
+Less order_of(PeerOrder order) {
+  switch (order) {
+    case PeerOrder::kName:
+      break;
+    case PeerOrder::kHandshake:
+      return most_first([](const PeerStatus& peer) { return peer.last_handshake; });
+    case PeerOrder::kRx:
+      return most_first([](const PeerStatus& peer) { return peer.rx_bytes; });
+    case PeerOrder::kTx:
+      return most_first([](const PeerStatus& peer) { return peer.tx_bytes; });
+    case PeerOrder::kTransfer:
+      return most_first([](const PeerStatus& peer) { return peer.rx_bytes + peer.tx_bytes; });
+    case PeerOrder::kDrops:
+      return most_first(all_drops);
+  }
+  return by_name;
+}
+
+void sort_first(std::vector<PeerStatus>& peers, std::size_t limit, const Less& less) {
   if (limit == 0 || limit >= peers.size()) return std::sort(peers.begin(), peers.end(), less);
   std::partial_sort(peers.begin(), peers.begin() + static_cast<std::ptrdiff_t>(limit), peers.end(), less);
   peers.resize(limit);
@@ -47,40 +67,16 @@ std::optional<PeerOrder> parse_peer_order(std::string_view text) {
   return std::nullopt;
 }
 
-bool matches(const PeerStatus& peer, std::string_view text) {
-  if (text.empty() || peer.name.find(text) != std::string::npos) return true;
-  if (config::to_string(peer.public_key).find(text) != std::string::npos) return true;
-  const auto address = config::parse_address(text);
-  return address && std::any_of(peer.allowed_ips.begin(), peer.allowed_ips.end(),
-                                [&](const auto& prefix) { return config::contains(prefix, *address); });
-}
-
 PeerList list_peers(Operations& operations, const PeerQuery& query) {
+  const auto less = order_of(query.order);
   PeerList list;
   operations.visit_peers(query.filter, [&](PeerStatus&& peer) {
-    if (matches(peer, query.filter.text)) list.peers.push_back(std::move(peer));
+    ++list.total;
+    list.peers.push_back(std::move(peer));
+    // Of 100 000 peers a page is wanted: the others are let go on the way.
+    if (query.limit != 0 && list.peers.size() / 2 == query.limit) sort_first(list.peers, query.limit, less);
   });
-  list.total = list.peers.size();
-  switch (query.order) {
-    case PeerOrder::kName:
-      sort_first(list.peers, query.limit, by_name);
-      break;
-    case PeerOrder::kHandshake:
-      sort_first(list.peers, query.limit, most_first([](const auto& peer) { return peer.last_handshake; }));
-      break;
-    case PeerOrder::kRx:
-      sort_first(list.peers, query.limit, most_first([](const auto& peer) { return peer.rx_bytes; }));
-      break;
-    case PeerOrder::kTx:
-      sort_first(list.peers, query.limit, most_first([](const auto& peer) { return peer.tx_bytes; }));
-      break;
-    case PeerOrder::kTransfer:
-      sort_first(list.peers, query.limit, most_first([](const auto& p) { return p.rx_bytes + p.tx_bytes; }));
-      break;
-    case PeerOrder::kDrops:
-      sort_first(list.peers, query.limit, most_first(all_drops));
-      break;
-  }
+  sort_first(list.peers, query.limit, less);
   return list;
 }
 

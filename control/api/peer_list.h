@@ -1,6 +1,7 @@
 // Selecting and ordering peers for `show.peers`: pure, over any number of peers.
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <optional>
 #include <string>
@@ -33,7 +34,25 @@ struct PeerList {
 };
 
 PeerList list_peers(Operations& operations, const PeerQuery& query);
-/// Whether `text` is part of the name or of the base64 key, or an address inside an allowed IP.
-bool matches(const PeerStatus& peer, std::string_view text);
+
+/// PeerFilter::text, looked at once: what is part of the name or of the base64 key, or an address inside an
+/// allowed IP, before a status is made of the peer.
+class PeerText {
+ public:
+  explicit PeerText(std::string_view text) : text_(text), address_(config::parse_address(text)) {}
+
+  template <typename Prefixes>
+  bool matches(std::string_view name, const config::Key& key, const Prefixes& allowed_ips) const {
+    if (text_.empty() || name.find(text_) != std::string_view::npos) return true;
+    if (config::to_string(key).find(text_) != std::string::npos) return true;
+    return address_ && std::any_of(allowed_ips.begin(), allowed_ips.end(), [this](const auto& prefix) {
+             return config::contains(prefix, *address_);
+           });
+  }
+
+ private:
+  std::string_view text_;  ///< the filter's
+  std::optional<config::Address> address_;
+};
 
 }  // namespace wg::control

@@ -47,7 +47,10 @@ class RpcServer::Client final : public Stream {
  public:
   Client(RpcServer& server, int fd, RpcRole role)
       : Stream(server.loop_, fd, kChunk), server_(server), role_(role), caller_(caller_of(fd)) {}
-  ~Client() override { wipe_line(); }
+  ~Client() override {
+    set_subscribed(false);
+    wipe_line();
+  }
 
   void publish(const GatewayEvent& event, const std::string& line) {
     if (!subscribed_ || (!only_interface_.empty() && event.interface != only_interface_)) return;
@@ -60,6 +63,7 @@ class RpcServer::Client final : public Stream {
     send(line);
   }
 
+  bool bounded() const override { return !subscribed_; }
   bool evictable() const override { return idle() && !subscribed_ && in_flight_ == 0; }
 
  private:
@@ -74,6 +78,10 @@ class RpcServer::Client final : public Stream {
   void dispatch(Json& request);
   void call(const RpcMethod& method, Json& params, const Json& id);
   void subscribe(bool on, const Json& params, const Json& id);
+  void set_subscribed(bool on) {
+    if (on != subscribed_) on ? ++server_.subscribers_ : --server_.subscribers_;
+    subscribed_ = on;
+  }
   RpcAnswer answer_to(const Json& id);
   void answered();
   void send_json(const Json& json) { send(dump(json) + "\n"); }
@@ -158,7 +166,7 @@ void RpcServer::Client::subscribe(bool on, const Json& params, const Json& id) {
   const auto interface = params.find("interface");
   const bool one = interface != params.end() && !interface->is_null();
   if (one && !interface->is_string()) return send_error(id, "bad_params", "interface is a name");
-  subscribed_ = on;
+  set_subscribed(on);
   only_interface_ = one ? interface->get<std::string>() : std::string{};
   send_json({{"id", id}, {"result", {{"subscribed", on}}}});
 }
@@ -218,6 +226,7 @@ void RpcServer::adopt(int fd, RpcRole role) {
 }
 
 void RpcServer::publish(const GatewayEvent& event) {
+  if (subscribers_ == 0) return;
   const std::string line = dump({{"event", to_json(event)}}) + "\n";
   std::vector<std::shared_ptr<Stream>> receivers;  // a failing send removes its stream from the set
   for (const auto* set : {&admins_, &readers_})

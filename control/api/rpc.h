@@ -55,6 +55,7 @@ class RpcServer {
 
   /// Sends an event to every subscriber.
   void publish(const GatewayEvent& event);
+  std::size_t subscribers() const { return subscribers_; }
   std::size_t clients() const { return admins_.size() + readers_.size(); }
   /// Serves a connected non-blocking stream socket (takes ownership).
   void adopt(int fd, RpcRole role);
@@ -67,6 +68,7 @@ class RpcServer {
 
   EventLoop& loop_;
   Operations& operations_;
+  std::size_t subscribers_ = 0;
   StreamSet admins_, readers_;  // apart, so that readers cannot crowd out the administrator
   std::unique_ptr<UnixListener> admin_listener_, read_listener_;
 };

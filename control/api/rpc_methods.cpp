@@ -216,7 +216,8 @@ void interface_down(Operations& operations, Json& params, const RpcAnswer& answe
   answer_outcome(operations.interface_down(text(params, "name")), answer);
 }
 void interface_delete(Operations& operations, Json& params, const RpcAnswer& answer) {
-  answer_outcome(operations.interface_delete(text(params, "name")), answer);
+  operations.interface_delete(text(params, "name"),
+                              [answer](const Outcome& outcome) { answer_outcome(outcome, answer); });
 }
 
 void log_level(Operations& operations, Json& params, const RpcAnswer& answer) {

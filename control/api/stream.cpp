@@ -1,5 +1,6 @@
 #include "control/api/stream.h"
 
+#include <poll.h>
 #include <sodium.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
@@ -90,12 +91,18 @@ void Stream::receive() {
   if (got < 0 && (errno == EAGAIN || errno == EINTR)) return;
   if (got < 0) return close();
   last_progress_ = Clock::now();
+  note_idle(last_progress_);
   if (got == 0) {
     ended_ = true;
     return on_end() ? close_after_output() : watch();
   }
   deliver({buffer.data(), static_cast<std::size_t>(got)});
   sodium_memzero(buffer.data(), static_cast<std::size_t>(got));
+}
+
+bool Stream::other_end_gone() const {
+  pollfd end{fd_, 0, 0};
+  return poll(&end, 1, 0) > 0 && (end.revents & (POLLHUP | POLLERR)) != 0;
 }
 
 void Stream::deliver(std::string_view bytes) {
@@ -192,10 +199,14 @@ bool StreamSet::make_room() {
 }
 
 void StreamSet::sweep() {
-  const auto limit = Stream::Clock::now() - limits_.idle_timeout;
+  const auto now = Stream::Clock::now();
   std::vector<std::shared_ptr<Stream>> hanging;
-  for (const auto& [key, stream] : streams_)
-    if (!stream->idle() && stream->last_progress() < limit) hanging.push_back(stream);
+  for (const auto& [key, stream] : streams_) {
+    stream->note_idle(now);
+    const bool stands = stream->last_progress() < now - limits_.idle_timeout;
+    const bool drags = stream->bounded() && stream->busy_since() < now - limits_.request_timeout;
+    if (!stream->idle() && (stands || drags)) hanging.push_back(stream);
+  }
   for (const auto& stream : hanging) stream->close();
   if (streams_.empty()) {
     loop_.cancel(sweeper_);

@@ -40,6 +40,13 @@ class Stream : public std::enable_shared_from_this<Stream> {
   std::size_t queued_bytes() const { return queued_bytes_ + out_.size() - sent_; }
   /// Neither a request begun nor an answer on its way.
   bool idle() const { return !output_pending() && !mid_request(); }
+  /// Whether a request and its answer must come to an end in time; not so for who listens to events.
+  virtual bool bounded() const { return true; }
+  /// Since when it is not idle, as far as sweeps have seen.
+  Clock::time_point busy_since() const { return busy_since_; }
+  void note_idle(Clock::time_point now) {
+    if (idle()) busy_since_ = now;
+  }
   /// May be closed to make room for another.
   virtual bool evictable() const { return idle(); }
   Clock::time_point last_progress() const { return last_progress_; }
@@ -53,6 +60,8 @@ class Stream : public std::enable_shared_from_this<Stream> {
   /// close_after_output() when it has given its last answer.
   virtual bool on_end() { return true; }
   virtual bool mid_request() const = 0;
+  /// After on_end(): closed altogether, so that nobody waits for an answer.
+  bool other_end_gone() const;
 
   void send(std::string text);
   void send_from(Source source);
@@ -82,12 +91,13 @@ class Stream : public std::enable_shared_from_this<Stream> {
   bool delivering_ = false;
   bool flushing_ = false;
   std::uint32_t watched_ = 0;
-  Clock::time_point last_progress_ = Clock::now();
+  Clock::time_point last_progress_ = Clock::now(), busy_since_ = last_progress_;
 };
 
 struct StreamLimits {
   std::size_t streams = 64;
-  std::chrono::milliseconds idle_timeout{10000};  ///< without progress within a request or an answer
+  std::chrono::milliseconds idle_timeout{10000};     ///< without progress within a request or an answer
+  std::chrono::milliseconds request_timeout{60000};  ///< for a request and its answer, with whatever progress
 };
 
 /// Keeps streams alive, counts them, and closes those that hang. When full, the stream that has been idle

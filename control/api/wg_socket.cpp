@@ -15,7 +15,10 @@ class WgClient final : public Stream {
  private:
   void on_bytes(std::string_view& bytes) override { act(reader_.feed(bytes)); }
 
+  // The end of input ends a set, as the protocol says. But of a writer that has died, who knows where it was
+  // cut: nobody waits for that answer, and nothing is applied.
   bool on_end() override {
+    if (other_end_gone()) return true;
     act(reader_.finish());
     return true;
   }

@@ -17,14 +17,15 @@ const PeerSecrets& Engine::State::ready_secrets(PeerState& p) {
   return *p.secrets;
 }
 
-// False: an event says why not.
+// False: an event says why not. What costs nothing is asked first: the secret of a peer without an endpoint
+// is not needed.
 bool Engine::State::may_initiate(PeerState& p, BootTime now) {
-  PeerEventKind reason = PeerEventKind::kNoEndpoint;
+  PeerEventKind reason = PeerEventKind::kLowOrderKey;
   if (identity == nullptr) {
     reason = PeerEventKind::kNoPrivateKey;
-  } else if (!ready_secrets(p).static_static_ok) {
-    reason = PeerEventKind::kLowOrderKey;
-  } else if (p.remote.known()) {
+  } else if (!p.remote.known()) {
+    reason = PeerEventKind::kNoEndpoint;
+  } else if (ready_secrets(p).static_static_ok) {
     return true;
   }
   note(p, reason, now);

@@ -3,6 +3,8 @@
 #include <cstdio>
 #include <ctime>
 
+#include "control/api/peer_list.h"
+
 namespace wg::control::test {
 
 std::chrono::nanoseconds cpu_time() {
@@ -122,9 +124,11 @@ PeerStatus FakeOperations::status_of(const std::string& interface, const config:
 }
 
 void FakeOperations::visit_peers(const PeerFilter& filter, const std::function<void(PeerStatus&&)>& visit) {
+  const PeerText text(filter.text);
   for (const auto& [name, interface] : interfaces_by_name) {
     if (!filter.interface.empty() && filter.interface != name) continue;
     for (const auto& peer : interface.peers) {
+      if (!text.matches(peer.name, peer.public_key, peer.allowed_ips)) continue;
       auto status = status_of(name, peer);
       if (!filter.active_only || status.active()) visit(std::move(status));
     }
@@ -219,9 +223,9 @@ Outcome FakeOperations::interface_down(const std::string& name) {
   return {};
 }
 
-Outcome FakeOperations::interface_delete(const std::string& name) {
-  if (interfaces_by_name.erase(name) == 0) return {Failure::kNotFound, "no interface " + name};
-  return {};
+void FakeOperations::interface_delete(const std::string& name, OutcomeDone done) {
+  if (interfaces_by_name.erase(name) == 0) return done({Failure::kNotFound, "no interface " + name});
+  done({});
 }
 
 Outcome FakeOperations::set_log_level(const std::string& interface, config::LogLevel level) {

@@ -62,7 +62,7 @@ class FakeOperations : public Operations {
   Outcome interface_create(const std::string& name, const config::Interface& value) override;
   Outcome interface_up(const std::string& name) override;
   Outcome interface_down(const std::string& name) override;
-  Outcome interface_delete(const std::string& name) override;
+  void interface_delete(const std::string& name, OutcomeDone done) override;
   Outcome set_log_level(const std::string& interface, config::LogLevel level) override;
   void stop() override;
 

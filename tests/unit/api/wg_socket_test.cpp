@@ -28,7 +28,8 @@ class WgSocketTest : public testing::Test {
     operations.interfaces_by_name["wg0"];
     char name[] = "/tmp/linegate-api-XXXXXX";
     directory = mkdtemp(name);
-    socket = std::make_unique<WgSocket>(loop, operations, "wg0", directory, StreamLimits{4, patience});
+    socket = std::make_unique<WgSocket>(loop, operations, "wg0", directory,
+                                        StreamLimits{4, patience, 3 * patience});
   }
   ~WgSocketTest() override {
     socket.reset();
@@ -91,6 +92,22 @@ TEST_F(WgSocketTest, EndOfInputEndsASet /* framing 3, cases 83, 84, 85 */) {
   half_get.end_of_input();
   EXPECT_EQ(half_get.hear(), "");
   EXPECT_TRUE(half_get.ended());
+}
+
+TEST_F(WgSocketTest, AWriterThatDiesWithinASetAppliesNothing) {
+  for (const std::string half : {"set=1\nfwmark=7\n", "set=1\nfwmark=7"}) {
+    Conversation client(loop, serve());
+    client.say(half);
+    client.close();
+    for (int turn = 0; turn < 5; ++turn) loop.run_once(std::chrono::milliseconds{0});
+    EXPECT_EQ(operations.sets, 0) << half;
+    EXPECT_EQ(socket->clients(), 0U);
+  }
+  Conversation whole(loop, serve());
+  whole.say("set=1\nfwmark=7\n\nset=1\nfwmark=8\n");
+  whole.close();
+  for (int turn = 0; turn < 5; ++turn) loop.run_once(std::chrono::milliseconds{0});
+  EXPECT_EQ(wg0().fwmark, 7U) << "what was said to its end counts";
 }
 
 TEST_F(WgSocketTest, GetWithAnythingBetweenIsRefused /* framing 4, case 82 */) {
@@ -358,6 +375,22 @@ TEST_F(ImpatientWgSocketTest, HangingClientsAreClosedIdleOnesAreNot) {
   while (EventLoop::Clock::now() < until) loop.run_once(std::chrono::milliseconds{20});
   EXPECT_TRUE(half.ended());
   EXPECT_EQ(wg0().fwmark, 0U);  // a set that was never finished is not applied
+  EXPECT_EQ(idle.ask("get=1\n\n"), kOk);
+}
+
+TEST_F(ImpatientWgSocketTest, AByteNowAndThenIsNotPatienceForever) {
+  const std::string request = "set=1\nfwmark=1\n" + std::string(200, '0');
+  Conversation idle(loop, serve());
+  Conversation dragging(loop, serve());
+  std::size_t said = 0;
+  for (; said < request.size() && !dragging.ended(); ++said) {
+    dragging.say(request.substr(said, 1));
+    const auto until = EventLoop::Clock::now() + std::chrono::milliseconds{20};
+    while (EventLoop::Clock::now() < until) loop.run_once(std::chrono::milliseconds{5});
+  }
+  EXPECT_GT(said, 10U);
+  EXPECT_LT(said, request.size()) << "200 ms without a byte, 600 ms in all";
+  EXPECT_EQ(operations.sets, 0);
   EXPECT_EQ(idle.ask("get=1\n\n"), kOk);
 }
 

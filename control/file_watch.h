@@ -1,0 +1,49 @@
+// Tells when files of a configuration have changed: written in place, replaced by renaming, come or gone, and
+// then left alone for a moment, so that a writer in several steps is waited for. By inotify on their
+// directories. Lives on the control thread.
+#pragma once
+
+#include <chrono>
+#include <functional>
+#include <map>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "control/api/event_loop.h"
+
+namespace wg::control {
+
+class FileWatch {
+ public:
+  static constexpr std::chrono::milliseconds kQuiet{250};
+
+  // `changed` is called once per change, however many files it touched. Throws std::system_error.
+  FileWatch(EventLoop& loop, std::function<void()> changed);
+  ~FileWatch();
+  FileWatch(const FileWatch&) = delete;
+  FileWatch& operator=(const FileWatch&) = delete;
+
+  // From now on these: paths whose last part may be a pattern (glob(7)). Returns what cannot be watched, in
+  // words.
+  std::vector<std::string> watch(const std::vector<std::string>& paths);
+
+ private:
+  struct Directory {
+    int descriptor = -1;
+    std::set<std::string> names;     // without wildcards
+    std::set<std::string> patterns;  // with
+    [[nodiscard]] bool concerns(const char* name) const;
+  };
+
+  void read_events();
+  void note_change();
+
+  EventLoop& loop_;
+  std::function<void()> changed_;
+  int fd_;
+  std::map<std::string, Directory> directories_;
+  EventLoop::TimerId timer_ = 0;
+};
+
+}  // namespace wg::control
