@@ -10,7 +10,6 @@ stages=("$@")
 bash scripts/setup.sh || { echo "0 passed, 1 failed"; exit 1; }
 
 export CCACHE_BASEDIR=$PWD  # a clean clone elsewhere hits the same cache
-export SOAK_SECONDS=${SOAK_SECONDS:-10}  # of reloads under load; a minute and more by choice
 passed=0 failed=0 skipped=0
 logs=$PWD/build/test-logs
 mkdir -p "$logs"
@@ -28,11 +27,14 @@ build() {
   return 1
 }
 
-# gtest NAME BINARY: counts the cases one by one, names the failed ones.
+# gtest NAME BINARY [ARGUMENT...]: counts the cases one by one, names the failed ones.
 gtest() {
-  local name=$1 binary=$2 log=$logs/$1.log
-  timeout "${GTEST_SECONDS:-600}" "$binary" --gtest_color=no >"$log" 2>&1
-  local code=$?
+  timeout "${GTEST_SECONDS:-600}" "${@:2}" --gtest_color=no >"$logs/$1.log" 2>&1
+  judge "$1" "$2" $?
+}
+
+judge() { # NAME BINARY EXITCODE: of a run that is over
+  local name=$1 binary=$2 code=$3 log=$logs/$1.log
   local ok bad none
   ok=$(grep -cE '^\[       OK \]' "$log")
   none=$(grep -cE '^\[  SKIPPED \] .*\(' "$log")
@@ -62,9 +64,9 @@ again() {
     >"$logs/$1.again.log" 2>&1
 }
 
-units() { # PRESET: every unit test of the tree under it
+units() { # PRESET [ARGUMENT...]: every unit test of the tree under it
   for binary in build/"$1"/tests/unit_*; do
-    [ -x "$binary" ] && gtest "$1/$(basename "$binary")" "$binary"
+    [ -x "$binary" ] && gtest "$1/$(basename "$binary")" "$binary" "${@:2}"
   done
 }
 # gtest() logs by name: one folder per preset.
@@ -80,7 +82,17 @@ stage_static() {
     fail "format: run scripts/format.sh"; head -10 "$logs/format.log"; fi
 }
 
-stage_unit() { build release all && units release; }
+# The soak of reloads (a minute; SOAK_SECONDS for more) mostly waits: it runs beside the other unit tests.
+stage_unit() {
+  build release all || return
+  local gateway=build/release/tests/unit_gateway
+  timeout "${GTEST_SECONDS:-$((600 + ${SOAK_SECONDS:-60}))}" "$gateway" --gtest_filter='Soak.*' --gtest_color=no \
+    >"$logs/release/unit_gateway-soak.log" 2>&1 &
+  local soak=$!
+  units release '--gtest_filter=-Soak.*'
+  wait "$soak"
+  judge release/unit_gateway-soak "$gateway" $?
+}
 
 # Under AddressSanitizer and UBSan. Debian's DPDK is not instrumented: its pools hide overruns, our parsers do not use them.
 stage_asan() { build asan unit_tests && units asan; }

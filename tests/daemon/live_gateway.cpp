@@ -1,5 +1,6 @@
 #include "tests/daemon/live_gateway.h"
 
+#include <malloc.h>
 #include <pthread.h>
 #include <sodium.h>
 #include <sys/stat.h>
@@ -49,6 +50,7 @@ void write_file(const std::string& path, const std::string& text) {
 }
 
 LiveGateway::LiveGateway(const std::string& yaml) {
+  mallopt(M_ARENA_MAX, 1);  // in the daemon the control thread has the main arena, which grows more cheaply
   write_file(kFile, yaml);
   block_signals();
   if (sodium_init() < 0) throw std::runtime_error("libsodium does not start");

@@ -6,6 +6,7 @@
 #include <memory>
 #include <string>
 #include <thread>
+#include <vector>
 
 #include "control/api/json.h"
 
@@ -39,6 +40,10 @@ class LiveGateway {
   };
   Reloaded reload(const std::string& yaml);
   Reloaded reload();
+  // What the workers see, one line per entry of their tables: allowed IPs with their peers, routes with where
+  // they lead. IPv6 link-local addresses, multicast and own addresses, which Linux adds and removes by rules
+  // of its own, are left out.
+  std::vector<std::string> worker_tables();
   // From the parsed file to the running gateway.
   [[nodiscard]] std::chrono::microseconds start_time() const { return start_time_; }
   // The control thread's time on a core so far.

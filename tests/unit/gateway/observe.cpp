@@ -64,6 +64,18 @@ void wait_for_removals(LiveGateway& gateway) {
   }
 }
 
+// The kernel tells of its routes and addresses in its own time: until they stand still.
+std::vector<std::string> settled_tables(LiveGateway& gateway) {
+  std::vector<std::string> tables = gateway.worker_tables();
+  for (int still = 0, i = 0; still < 4 && i < 200; ++i) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(25));
+    std::vector<std::string> again = gateway.worker_tables();
+    still = again == tables ? still + 1 : 0;
+    tables = std::move(again);
+  }
+  return tables;
+}
+
 }  // namespace
 
 std::string observe(LiveGateway& gateway) {
@@ -83,6 +95,7 @@ std::string observe(LiveGateway& gateway) {
               shell("cd /proc/sys/net/ipv4/conf/" + name + " && cat forwarding rp_filter accept_local"),
               facts);
   }
+  for (std::string& line : settled_tables(gateway)) facts.push_back("workers: " + std::move(line));
   add_lines("address", shell("ip -o addr | sed 's/^[0-9]*: //; s/valid_lft.*//'"), facts);
   add_lines("link", shell("ip -o link | sed 's/^[0-9]*: //; s/qdisc.*//; s/@.*:/:/'"), facts);
   for (const char* family : {"-4", "-6"})

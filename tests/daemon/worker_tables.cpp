@@ -1,0 +1,97 @@
+// The longest-prefix matches that workers read, in words.
+#include <algorithm>
+#include <future>
+
+#include "control/gateway.h"
+#include "dataplane/io/tun.h"
+#include "tests/daemon/live_gateway.h"
+
+namespace wg::test {
+
+namespace {
+
+using dataplane::HopKind;
+using dataplane::Snapshot;
+using Interfaces = std::map<std::string, std::unique_ptr<control::Interface>>;
+using Lines = std::vector<std::string>;
+
+std::string prefix4(std::uint32_t prefix, unsigned length) {
+  const std::uint32_t network_order = __builtin_bswap32(prefix);
+  return dataplane::to_string(dataplane::IpAddress::from_v4(&network_order)) + "/" + std::to_string(length);
+}
+
+std::string prefix6(const lpm::Address6& prefix, unsigned length) {
+  return dataplane::to_string(dataplane::IpAddress::from_v6(prefix.bytes.data())) + "/" +
+         std::to_string(length);
+}
+
+bool comes_by_itself(const lpm::Address6& prefix) {
+  return prefix.bytes[0] == 0xff || (prefix.bytes[0] == 0xfe && (prefix.bytes[1] & 0xc0) == 0x80);
+}
+
+std::string name_of_interface(const Interfaces& interfaces, std::uint16_t id) {
+  for (const auto& [name, interface] : interfaces)
+    if (interface->id() == id) return name;
+  return "nothing";
+}
+
+std::string name_of_hop(const Snapshot& snapshot, const Interfaces& interfaces, lpm::Value value) {
+  const dataplane::NextHop& hop = snapshot.next_hops.at(value);
+  const std::string mtu = hop.kind == HopKind::kernel ? "" : " mtu " + std::to_string(hop.mtu);
+  switch (hop.kind) {
+    case HopKind::kernel:
+      return "to the kernel";
+    case HopKind::drop:
+      return "dropped";
+    case HopKind::interface:
+      return "to " + name_of_interface(interfaces, hop.interface_id) + mtu;
+    case HopKind::port:
+      break;
+  }
+  const dataplane::TapDevice* tap = snapshot.ports.at(hop.port).tap;
+  return "to port " + (tap == nullptr ? "without a netdev" : tap->name()) + " by " +
+         control::to_string(dataplane::MacAddress{hop.header[0], hop.header[1], hop.header[2], hop.header[3],
+                                                  hop.header[4], hop.header[5]}) +
+         mtu;
+}
+
+Lines tables_of(const Snapshot& snapshot, const Interfaces& interfaces) {
+  Lines lines;
+  for (const auto& [name, interface] : interfaces) {
+    const dataplane::InterfaceView& view = snapshot.interfaces.at(interface->id());
+    const auto owner = [&interface = interface, &name = name](const std::string& prefix, lpm::Value slot) {
+      const control::PeerRecord* peer = interface->find_slot(slot);
+      return "allowed " + name + " " + prefix + " of " +
+             (peer == nullptr ? "nobody" : config::to_string(peer->public_key));
+    };
+    view.allowed4->for_each([&](std::uint32_t prefix, unsigned length, lpm::Value slot) {
+      lines.push_back(owner(prefix4(prefix, length), slot));
+    });
+    view.allowed6->for_each([&](const lpm::Address6& prefix, unsigned length, lpm::Value slot) {
+      lines.push_back(owner(prefix6(prefix, length), slot));
+    });
+  }
+  snapshot.routes4->for_each([&](std::uint32_t prefix, unsigned length, lpm::Value value) {
+    lines.push_back("route " + prefix4(prefix, length) + " " + name_of_hop(snapshot, interfaces, value));
+  });
+  snapshot.routes6->for_each([&](const lpm::Address6& prefix, unsigned length, lpm::Value value) {
+    // An interface's own IPv6 addresses: whether their routes survive its going down is Linux's affair.
+    const bool own = snapshot.next_hops.at(value).kind == HopKind::kernel;
+    if (!own && !comes_by_itself(prefix))
+      lines.push_back("route " + prefix6(prefix, length) + " " + name_of_hop(snapshot, interfaces, value));
+  });
+  std::sort(lines.begin(), lines.end());
+  return lines;
+}
+
+}  // namespace
+
+std::vector<std::string> LiveGateway::worker_tables() {
+  std::promise<Lines> promise;
+  gateway_->look([&promise](const Snapshot& snapshot, const Interfaces& interfaces) {
+    promise.set_value(tables_of(snapshot, interfaces));
+  });
+  return promise.get_future().get();
+}
+
+}  // namespace wg::test
