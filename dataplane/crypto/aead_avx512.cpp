@@ -34,6 +34,8 @@
 // instantiated here with external linkage, or the linker could give the AVX-512 copy to the whole program.
 #include <immintrin.h>
 
+#include <cstddef>
+
 #include "dataplane/crypto/aead_batch.h"
 #include "dataplane/crypto/aead_scratch.h"
 #include "dataplane/crypto/aead_variants.h"
@@ -83,13 +85,42 @@ void set_order(const AeadOp* ops, int count, std::uint8_t* order) {
   for (int i = 0; i < count; ++i) order[i] = static_cast<std::uint8_t>(i);
 }
 
-// Fills the batch and repeats the last packet up to a whole number of groups of `multiple` lanes.
+// Four operations into columns: a transposition of four rows of four 64-bit words.
+WG_INLINE void set_four_packets(Batch& batch, int position, const AeadOp* const (&op)[4]) {
+  static_assert(sizeof(AeadOp) == 32 && offsetof(AeadOp, data) == 0 && offsetof(AeadOp, key) == 8 &&
+                offsetof(AeadOp, counter) == 16 && offsetof(AeadOp, length) == 24);
+  const auto row = [&](int i) { return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(op[i])); };
+  const __m256i a = row(0), b = row(1), c = row(2), d = row(3);
+  const __m256i even_ab = _mm256_unpacklo_epi64(a, b), odd_ab = _mm256_unpackhi_epi64(a, b);
+  const __m256i even_cd = _mm256_unpacklo_epi64(c, d), odd_cd = _mm256_unpackhi_epi64(c, d);
+  const __m256i data = _mm256_permute2x128_si256(even_ab, even_cd, 0x20);
+  const __m256i key = _mm256_permute2x128_si256(odd_ab, odd_cd, 0x20);
+  const __m256i counter = _mm256_permute2x128_si256(even_ab, even_cd, 0x31);
+  const __m256i length = _mm256_permute2x128_si256(odd_ab, odd_cd, 0x31);  // beside `authentic`
+  const auto put = [position](auto* column, __m256i value) {
+    _mm256_storeu_si256(reinterpret_cast<__m256i*>(column + position), value);
+  };
+  const auto put_halves = [position](std::uint32_t* column, __m256i value) {
+    _mm_storeu_si128(reinterpret_cast<__m128i*>(column + position), _mm256_cvtepi64_epi32(value));
+  };
+  put(batch.data, data);
+  put(batch.key, key);
+  put(batch.length, _mm256_and_si256(length, _mm256_set1_epi64x(0xffffffff)));
+  put_halves(batch.length32, length);
+  put_halves(batch.counter_low, counter);
+  put_halves(batch.counter_high, _mm256_srli_epi64(counter, 32));
+}
+
+// Fills the batch and repeats the last packet up to a whole number of groups of `multiple` lanes, 1 or a
+// multiple of 4.
 void fill_batch(Batch& batch, const AeadOp* ops, int count, int multiple) {
   batch.count = count;
   set_order(ops, count, batch.order);
-  for (int i = 0; i < count; ++i) set_packet(batch, i, ops[batch.order[i]]);
-  const AeadOp& last = ops[batch.order[count - 1]];
-  for (int i = count; i % multiple != 0; ++i) set_packet(batch, i, last);
+  if (multiple == 1) return set_packet(batch, 0, ops[0]);
+  const auto op = [&](int position) { return &ops[batch.order[position < count ? position : count - 1]]; };
+  for (int i = 0; i < count || i % multiple != 0; i += 4) {
+    set_four_packets(batch, i, {op(i), op(i + 1), op(i + 2), op(i + 3)});
+  }
 }
 
 // ---- ChaCha20: the groups of a batch
