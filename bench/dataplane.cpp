@@ -14,6 +14,7 @@
 #include <deque>
 #include <stdexcept>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "bench/dataplane_gateway.h"
@@ -212,6 +213,79 @@ void measure_load(const Options& options) {
   }
 }
 
+// ---- one peer over several cores: what of a packet's cost stays with its owner, what any core can do, what
+// the hand-over costs, and how far that can scale. Two cores are also run, where there are two.
+struct Shares {
+  double total = 0, crypto = 0;  // clocks per packet of the owner: in all, and of that sealing or opening
+};
+
+Shares run_batches(Gateway& gateway, std::size_t packets) {
+  constexpr auto kOpen = static_cast<std::size_t>(Stage::open), kSeal = static_cast<std::size_t>(Stage::seal);
+  std::vector<double> total, crypto;
+  const auto batch = gateway.batch();
+  const auto n = static_cast<double>(batch.size());
+  for (std::size_t done = 0; done < packets; done += batch.size()) {
+    gateway.prepare(0, batch.size());
+    gateway.arrive(batch);
+    const StageCycles before = stage_cycles(gateway.worker());
+    const std::uint64_t start = clock_now();
+    for (std::size_t left = 0; left < batch.size();
+         left += gateway.leave(batch.data() + left, batch.size() - left))
+      gateway.loop();
+    total.push_back(static_cast<double>(clock_now() - start) / n);
+    const StageCycles after = stage_cycles(gateway.worker());
+    crypto.push_back(static_cast<double>(after[kOpen] - before[kOpen] + after[kSeal] - before[kSeal]) / n);
+  }
+  return {percentile(total, 0.5), percentile(crypto, 0.5)};
+}
+
+void measure_scaling(const Options& options) {
+  for (const Direction direction : {Direction::send, Direction::receive}) {
+    for (const std::uint32_t inner : {64u, 512u, 1420u}) {
+      char line[80];
+      std::snprintf(line, sizeof line, "scaling direction=%s inner=%u",
+                    direction == Direction::send ? "send" : "receive", inner);
+      if (!options.only.empty() && std::string(line).find(options.only) == std::string::npos) continue;
+      Case c{direction, inner, false, 1, false, false, 16, false};
+      const std::size_t packets = options.quick ? 50'000 : 500'000;
+      Shares alone, handed, helped;
+      bool spread = false;  // small packets are not worth their hand-over
+      {
+        Gateway gateway(c);
+        alone = run_batches(gateway, packets);
+      }
+      c.team = true;
+      {
+        Gateway gateway(c);
+        gateway.helper().run_once(boot_now());  // says that it has time, and never comes
+        handed = run_batches(gateway, packets);
+        spread = gateway.worker().counters().spread_bursts.get() != 0;
+      }
+      {
+        Gateway gateway(c);
+        std::thread helper([&gateway] {
+          test::run_on_any_core();
+          gateway.helper().run();
+        });
+        helped = run_batches(gateway, packets);
+        gateway.helper().stop();
+        helper.join();
+      }
+      const double hand_over = std::max(0.0, handed.total - alone.total);
+      const double serial = alone.total - alone.crypto + hand_over;
+      std::printf("%s alone_clocks=%.1f serial_clocks=%.1f parallel_clocks=%.1f hand_over_clocks=%.1f", line,
+                  alone.total, serial, alone.crypto, hand_over);
+      // The owner helps too: n cores share the whole work, and the owner's serial part is the floor.
+      for (const int cores : {2, 4, 8, 16}) {
+        const double clocks = std::max(serial, (serial + alone.crypto) / cores);
+        std::printf(" predicted_%d=%.2f", cores, spread ? alone.total / clocks : 1.0);
+      }
+      std::printf(" measured_2=%.2f spread=%d\n", alone.total / helped.total, spread ? 1 : 0);
+      std::fflush(stdout);
+    }
+  }
+}
+
 // ---- floods: bursts of which `share` percent is junk, spread evenly.
 struct Flooded {
   double clocks;
@@ -298,6 +372,7 @@ int main(int argc, char** argv) {
     }
   }
   measure_paths(options);
+  measure_scaling(options);
   measure_load(options);
   measure_floods(options);
 }

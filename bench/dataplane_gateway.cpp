@@ -18,7 +18,6 @@ using namespace dataplane;
 
 namespace {
 
-constexpr std::size_t kHotBatch = 2 * Gateway::kBurst;
 constexpr std::size_t kColdBatch = 128 * Gateway::kBurst;  // 10 MB: out of L2, in L3
 constexpr unsigned kBuffers = 8191;
 constexpr std::uint16_t kWan = 0, kLan = 1;
@@ -108,13 +107,16 @@ Gateway::Gateway(const Case& c)
   build_templates();
   build_peers();
   build_snapshot();
-  batch_.resize(c.cold ? kColdBatch : kHotBatch);
+  batch_.resize(c.cold ? kColdBatch : c.bursts * kBurst);
   if (rte_pktmbuf_alloc_bulk(shared().pool, batch_.data(), static_cast<unsigned>(batch_.size())) != 0)
     throw std::runtime_error("pool too small");
   WorkerOptions options;
   options.adaptive_idle = false;
-  worker_ = std::make_unique<Worker>(options, crypto::aead_engine(), shared().pool, quiescence_, published_,
-                                     control_doorbell_);
+  for (; options.id < (c.team ? 2 : 1); ++options.id) {
+    workers_.push_back(std::make_unique<Worker>(options, crypto::aead_engine(), shared().pool, quiescence_,
+                                                published_, control_doorbell_));
+  }
+  for (const auto& worker : workers_) worker->join_team(workers_);
 }
 
 Gateway::~Gateway() {
@@ -130,7 +132,7 @@ void Gateway::build_peers() {
     keypair.receiving_key.fill(kKeyByte);
     keypair.sending_key.fill(kKeyByte);
     keypair.peer = peer;
-    keypair.birthdate = boot_now();
+    keypair.set_birthdate(boot_now());
     keypair.local_index = keypair_table_.reserve([this] { return random32(); });
     keypair.remote_index = random32();
     keypair.peer_generation = peer->generation;
@@ -311,8 +313,8 @@ std::size_t Gateway::leave(rte_mbuf** out, std::size_t n) {
 }
 
 void Gateway::drain_mailboxes() {
-  worker_->mailboxes().handshakes.drain(4096, [](const HandshakeMessage&) {});
-  worker_->mailboxes().events.drain(4096, [](const Event& event) {
+  workers_[0]->mailboxes().handshakes.drain(4096, [](const HandshakeMessage&) {});
+  workers_[0]->mailboxes().events.drain(4096, [](const Event& event) {
     if (event.packet != nullptr) rte_pktmbuf_free(event.packet);
   });
 }

@@ -28,6 +28,8 @@ struct Case {
   std::uint32_t peers = 1;
   bool cold = false;        // packet buffers out of L2
   bool sequential = false;  // peers in order, one after the other
+  std::size_t bursts = 2;   // of a batch that is not cold
+  bool team = false;        // a second worker, helper(), which the caller runs
 };
 
 enum class Junk : std::uint8_t { wrong_type, wrong_length, wrong_port, unknown_index, bad_mac1, initiation };
@@ -39,7 +41,7 @@ class Gateway {
   Gateway(const Gateway&) = delete;
   Gateway& operator=(const Gateway&) = delete;
 
-  [[nodiscard]] dataplane::Worker& worker() { return *worker_; }
+  [[nodiscard]] dataplane::Worker& worker() { return *workers_[0]; }
   [[nodiscard]] std::span<rte_mbuf*> batch() { return batch_; }
 
   // Makes packets [begin, end) of the batch as they arrive: the next counter, a random peer.
@@ -56,7 +58,8 @@ class Gateway {
   std::size_t leave(rte_mbuf** out, std::size_t n);
   // Frees what a mailbox holds, as control would.
   void drain_mailboxes();
-  void loop() { worker_->run_once(dataplane::boot_now()); }
+  void loop() { workers_[0]->run_once(dataplane::boot_now()); }
+  [[nodiscard]] dataplane::Worker& helper() { return *workers_[1]; }
 
   static constexpr std::size_t kBurst = dataplane::kPollBurst;
 
@@ -85,7 +88,7 @@ class Gateway {
   crypto::AeadScratchPtr scratch_;
   std::vector<std::uint8_t> aead_buffers_;
 
-  dataplane::Quiescence quiescence_{1};
+  dataplane::Quiescence quiescence_{2};
   dataplane::KeypairTable keypair_table_;
   dataplane::PeerTable peers_;
   std::span<dataplane::Keypair> keypairs_;
@@ -95,7 +98,7 @@ class Gateway {
   dataplane::Snapshot snapshot_;
   std::atomic<const dataplane::Snapshot*> published_{nullptr};
   dataplane::Doorbell control_doorbell_;
-  std::unique_ptr<dataplane::Worker> worker_;
+  std::vector<std::unique_ptr<dataplane::Worker>> workers_;
 };
 
 }  // namespace wg::bench

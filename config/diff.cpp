@@ -44,6 +44,8 @@ void diff_restart(Actions& out, const Gateway& running, const Gateway& next) {
   notice_restart(out, "dpdk.memory", words(running.dpdk.memory), words(next.dpdk.memory));
   notice_restart(out, "dpdk.hugepages", words(running.dpdk.hugepages), words(next.dpdk.hugepages));
   notice_restart(out, "dpdk.eal", words_of(running.dpdk.eal), words_of(next.dpdk.eal));
+  const auto flag = [](bool on) { return std::string(on ? "true" : "false"); };
+  notice_restart(out, "dpdk.spread", flag(running.dpdk.spread), flag(next.dpdk.spread));
   notice_restart(out, "control.user", running.control.user, next.control.user);
 }
 

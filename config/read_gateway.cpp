@@ -98,10 +98,12 @@ void read_dpdk(const Value& value, Dpdk& dpdk) {
              d.hugepages);
        }},
       {"eal", read_eal},
+      {"spread", [](const Value& v, Dpdk& d) { read_flag(v, d.spread); }},
       {"idle", read_idle},
   };
   dpdk.where.self = value.at();
-  if (!value.is_null()) read_fields(value, kFields, "a map with workers, memory, hugepages, eal, idle", dpdk);
+  if (!value.is_null())
+    read_fields(value, kFields, "a map with workers, memory, hugepages, eal, spread, idle", dpdk);
 }
 
 void read_device(const Value& value, Port& port) {

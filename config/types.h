@@ -58,6 +58,7 @@ struct Dpdk {
   Size memory{512ULL << 20};
   Hugepages hugepages = Hugepages::kAuto;
   std::vector<std::string> eal;  ///< further EAL arguments, verbatim
+  bool spread = true;            ///< workers with time seal and open for busy ones
   Idle idle;
   DpdkMarks where;
   bool operator==(const Dpdk&) const = default;

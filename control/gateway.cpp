@@ -51,6 +51,7 @@ dataplane::DataplaneOptions dataplane_options(const config::Gateway& value) {
                               ? dataplane::Hugepages::require
                               : dataplane::Hugepages::off;
   options.eal.extra_arguments = value.dpdk.eal;
+  options.worker.spread = value.dpdk.spread;
   options.worker.adaptive_idle = value.dpdk.idle.mode == config::IdleMode::kAdaptive;
   options.worker.max_sleep_ns = static_cast<std::uint32_t>(value.dpdk.idle.max_sleep.count() * 1000);
   unsigned frame = 2048;

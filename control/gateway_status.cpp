@@ -182,6 +182,8 @@ std::vector<WorkerStatus> Gateway::workers() {
       status.packets_per_burst =
           static_cast<double>(status.packets) / static_cast<double>(counters.busy_loops.get());
     }
+    status.spread_bursts = counters.spread_bursts.get();
+    status.helped_bursts = counters.helped_bursts.get();
     for (std::size_t stage = 0; stage < dataplane::kStages; ++stage) {
       const std::uint64_t packets = counters.stage_packets[stage].get();
       const double cycles = static_cast<double>(counters.stage_cycles[stage].get());

@@ -45,6 +45,8 @@ int answer_workers(const char*, const char*, rte_tel_data* answer) {
     add("sleeps", counters.sleeps);
     add("to_tun", counters.to_tun);
     add("from_tun", counters.from_tun);
+    add("spread_bursts", counters.spread_bursts);
+    add("helped_bursts", counters.helped_bursts);
   }
   return 0;
 }

@@ -48,6 +48,7 @@ Dataplane::Dataplane(const DataplaneOptions& options)
     workers_.push_back(
         std::make_unique<Worker>(worker, engine_, pool_, quiescence_, published_, control_doorbell_));
   }
+  for (const auto& worker : workers_) worker->join_team(workers_);
 }
 
 Dataplane::~Dataplane() {

@@ -3,6 +3,8 @@
 // has done none of it; a bad tag has touched nothing.
 #include <rte_mbuf.h>
 
+#include <algorithm>
+
 #include "dataplane/packet/checksum.h"
 #include "dataplane/worker.h"
 
@@ -105,8 +107,20 @@ bool Worker::session_usable(std::size_t i) {
   return true;
 }
 
-void Worker::open_burst() {
-  if (data_.n == 0) return;
+void Worker::DataBurst::take(const DataBurst& other) noexcept {
+  n = other.n;
+  std::copy_n(other.packet.begin(), n, packet.begin());
+  std::copy_n(other.l3.begin(), n, l3.begin());
+  std::copy_n(other.message.begin(), n, message.begin());
+  std::copy_n(other.message_length.begin(), n, message_length.begin());
+  std::copy_n(other.interface_id.begin(), n, interface_id.begin());
+  std::copy_n(other.outer_tos.begin(), n, outer_tos.begin());
+  std::copy_n(other.keypair.begin(), n, keypair.begin());
+  std::copy_n(other.moved.begin(), n, moved.begin());
+  std::copy_n(other.op.begin(), n, op.begin());
+}
+
+void Worker::prepare_open() {
   std::size_t kept = 0;
   for (std::size_t i = 0; i < data_.n; ++i) {
     const Path* path = data_.keypair[i]->peer->path.load(std::memory_order_acquire);
@@ -125,7 +139,12 @@ void Worker::open_burst() {
     ++kept;
   }
   data_.n = kept;
-  if (kept != 0) static_cast<void>(engine_.open(*scratch_, std::span(data_.op.data(), kept)));
+}
+
+// By the owner or by a worker that helps: touches nothing but the packets and this worker's scratch.
+void Worker::open(DataBurst& burst) {
+  static_cast<void>(engine_.open(*scratch_, std::span(burst.op.data(), burst.n)));
+  count_stage(Stage::open, burst.n);
 }
 
 void Worker::accept_burst() {
@@ -195,7 +214,7 @@ void Worker::note_authenticated(std::size_t i, Peer& peer, bool data) {
     event.keypair_index = keypair.local_index;
     if (post(event)) keypair.confirmed.store(true, std::memory_order_relaxed);
   }
-  if (keypair.i_am_initiator && keypair.age(now_) >= kKeyFreshAfter &&
+  if (keypair.age(now_) >= kKeyFreshAfter && keypair.i_am_initiator &&
       peer.current.load(std::memory_order_relaxed) == &keypair) {
     request_handshake(peer, kRequestKeyFresh, EventType::key_fresh);
   }

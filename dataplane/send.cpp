@@ -40,7 +40,7 @@ static_assert(sizeof(Path::header) <= 32 + 32 + 32 - 16);
 
 bool can_send(const Keypair* keypair, BootTime now) {
   return keypair != nullptr && keypair->sending_valid.load(std::memory_order_relaxed) &&
-         !keypair->expired(now) &&
+         keypair->sending_age(now) < nanoseconds(REJECT_AFTER_TIME) &&
          keypair->sending_counter.load(std::memory_order_relaxed) < REJECT_AFTER_MESSAGES;
 }
 
@@ -96,8 +96,14 @@ void Worker::send_burst() {
   send_.n = kept;
   count_stage(Stage::send, wanted);
   if (kept != 0) {
-    seal_and_transmit();
-    count_stage(Stage::seal, kept);
+    if (CryptoJob* job = reserve_job(CryptoJob::Kind::seal, {send_.op.data(), kept}); job != nullptr) {
+      job->send.take(send_);
+      send_.n = 0;
+      publish_job();
+    } else {
+      seal(send_, *view_);
+      transmit_sealed();
+    }
   }
   send_icmp_answers();
 }
@@ -124,13 +130,11 @@ void Worker::choose_peers() {
     __builtin_prefetch(&send_.peer[i]->last_received);
     __builtin_prefetch(&send_.peer[i]->rx_bytes);
     if (send_.keypair[i] != nullptr) {
-      __builtin_prefetch(send_.keypair[i]);
       __builtin_prefetch(&send_.keypair[i]->sending_key, 1);
-      __builtin_prefetch(&send_.keypair[i]->sending_counter, 1);
     }
     if (send_.path[i] != nullptr) {
-      __builtin_prefetch(send_.path[i]);
-      __builtin_prefetch(&send_.path[i]->header);
+      __builtin_prefetch(&send_.path[i]->port);
+      __builtin_prefetch(send_.path[i]->header.end() - 1);
     }
   }
 }
@@ -217,8 +221,9 @@ void Worker::reserve_counters() {
     std::size_t end = i + 1;
     while (end < send_.n && send_.keypair[end] == keypair) ++end;
     std::uint64_t counter = keypair->sending_counter.fetch_add(end - i, std::memory_order_relaxed);
-    const bool rekey = counter + (end - i) > REKEY_AFTER_MESSAGES ||
-                       (keypair->i_am_initiator && keypair->age(now_) >= nanoseconds(REKEY_AFTER_TIME));
+    const bool rekey =
+        counter + (end - i) > REKEY_AFTER_MESSAGES ||
+        (keypair->i_am_initiator && keypair->sending_age(now_) >= nanoseconds(REKEY_AFTER_TIME));
     if (rekey) request_handshake(*send_.peer[i], kRequestHandshake, EventType::need_handshake);
     for (; i < end; ++i) send_.counter[i] = counter++;
   }
@@ -301,15 +306,33 @@ void Worker::write_outer(std::uint8_t* frame, const Path& path, std::uint16_t ud
   ip->checksum = checksum_finish(sum);
 }
 
-void Worker::seal_and_transmit() {
-  engine_.seal(*scratch_, std::span(send_.op.data(), send_.n));
+void Worker::SendBurst::take(const SendBurst& other) noexcept {
+  n = other.n;
+  std::copy_n(other.packet.begin(), n, packet.begin());
+  std::copy_n(other.peer.begin(), n, peer.begin());
+  std::copy_n(other.path.begin(), n, path.begin());
+  std::copy_n(other.tos.begin(), n, tos.begin());
+  std::copy_n(other.op.begin(), n, op.begin());
+}
+
+// By the owner or by a worker that helps: touches nothing but the packets and this worker's scratch.
+void Worker::seal(SendBurst& burst, const Snapshot& view) {
+  engine_.seal(*scratch_, std::span(burst.op.data(), burst.n));
+  for (std::size_t i = 0; i < burst.n; ++i) {
+    const Path& path = *burst.path[i];
+    if (path.port != kKernelPath)
+      finish_udp_checksum(burst.packet[i], path, view.ports[path.port].udp_checksum_offload);
+  }
+  count_stage(Stage::seal, burst.n);
+}
+
+void Worker::transmit_sealed() {
   std::uint64_t bytes = 0;
   for (std::size_t i = 0; i < send_.n; ++i) {
     bytes += send_.op[i].length;
     if (send_.path[i]->port == kKernelPath) {
       send_through_kernel(i);
     } else {
-      finish_udp_checksum(i);
       transmit(send_.path[i]->port, send_.packet[i]);
     }
   }
@@ -329,9 +352,7 @@ void Worker::send_through_kernel(std::size_t i) {
   counters_.to_kernel_socket.add(1);
 }
 
-void Worker::finish_udp_checksum(std::size_t i) {
-  rte_mbuf* packet = send_.packet[i];
-  const Path& path = *send_.path[i];
+void Worker::finish_udp_checksum(rte_mbuf* packet, const Path& path, bool offload) {
   const bool v6 = path.v6();
   auto* frame = rte_pktmbuf_mtod(packet, std::uint8_t*);
   auto* udp = header_at<UdpHeader>(frame + path.header_length - kUdpHeaderSize);
@@ -341,7 +362,7 @@ void Worker::finish_udp_checksum(std::size_t i) {
   const auto* from = reinterpret_cast<const std::uint8_t*>(udp) - addresses;
   // The field itself is still zero: storing it here would stall the wide loads that follow.
   const ChecksumSum rest = Be16{ip_protocol::kUdp}.native() + udp->length.native();
-  if (view_->ports[path.port].udp_checksum_offload) {
+  if (offload) {
     packet->tx_offload =
         rte_mbuf_tx_offload(path.l3_offset, v6 ? kIpv6HeaderSize : kIpv4HeaderSize, 0, 0, 0, 0, 0);
     packet->ol_flags |= RTE_MBUF_F_TX_UDP_CKSUM | (v6 ? RTE_MBUF_F_TX_IPV6 : RTE_MBUF_F_TX_IPV4);

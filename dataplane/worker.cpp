@@ -4,7 +4,9 @@
 //   send:     port -> classify -> route -> cryptokey routing -> counter, headers -> seal -> out
 //
 // Everything the fast path does not own (handshakes, ARP, fragments, local delivery, unresolved next hops)
-// leaves through a mailbox to control or a TUN/TAP queue to Linux.
+// leaves through a mailbox to control or a TUN/TAP queue to Linux. Under load, open and seal are done by
+// whichever worker has time (spread.cpp); all other stages stay with the worker that received the packet, in
+// its order.
 #include "dataplane/worker.h"
 
 #include <poll.h>
@@ -81,12 +83,14 @@ void Worker::run() {
   prctl(PR_SET_TIMERSLACK, 1000);  // short sleeps are meant to be short
   quiescence_.online(options_.id);
   while (!stopping_.load(std::memory_order_acquire)) sleep_if_idle(run_once(boot_now()));
+  has_time_.store(false, std::memory_order_relaxed);
+  finish_all_jobs();
   quiescence_.offline(options_.id);
 }
 
 bool Worker::run_once(BootTime now) {
   const std::uint64_t started = stage_started_ = rte_rdtsc();
-  quiescence_.report(options_.id);
+  hold_epoch();
   heartbeat_.store(heartbeat_.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
   view_ = published_.load(std::memory_order_acquire);
   if (view_ == nullptr) return false;
@@ -97,9 +101,12 @@ bool Worker::run_once(BootTime now) {
   roamed_peer_ = {};
   ++loop_;
 
+  backlog_ = false;
   bool worked = drain_commands();
   for (std::uint16_t index = 0; index < view_->ports.size(); ++index) worked |= poll_port(index);
   if (!worked || loop_ % kExceptionPollInterval == 0) worked |= poll_exception_queues();
+  worked |= work_on_own_jobs();
+  if (team_.size() > 1) worked |= share_time(!worked);
 
   if (refused_.n != 0) free_refused();
   if (posted_) {
@@ -118,20 +125,20 @@ bool Worker::poll_port(std::uint16_t index) {
   const PortView& port = view_->ports[index];
   if (port.port == nullptr) return false;
   port.port->transmit_handed_over(options_.id, counters_);
-  if (!port.port->has_rx(options_.id)) return false;
+  if (!port.port->has_rx(options_.id) || !room_for_step()) return false;
 
-  const std::uint64_t polled = stage_started_;
+  burst_started_ = stage_started_;
   rte_mbuf* packets[kPollBurst];
   const std::uint16_t n = port.port->receive(options_.id, packets, kPollBurst);
   if (n == 0) return false;
+  backlog_ |= n == kPollBurst;
   counters_.rx_packets.add(n);
   count_stage(Stage::receive_port, n);
 
   classify(port, index, packets, n);
   count_stage(Stage::classify, n);
   run_to_completion();
-  const std::uint64_t ns = (stage_started_ - polled) * 1'000'000'000u / rte_get_tsc_hz();
-  counters_.latency.add(ns, n);
+  count_latency(n);
   return true;
 }
 
@@ -140,17 +147,33 @@ void Worker::run_to_completion() {
   if (data_.n != 0) {
     const std::size_t messages = data_.n;
     find_sessions();
+    prepare_open();
     count_stage(Stage::sessions, messages);
   }
   if (data_.n != 0) {
-    const std::size_t messages = data_.n;
-    open_burst();
-    count_stage(Stage::open, messages);
-    accept_burst();
-    count_stage(Stage::replay, messages);
-    check_sources();
-    count_stage(Stage::inner, messages);
+    if (CryptoJob* job = reserve_job(CryptoJob::Kind::open, {data_.op.data(), data_.n}); job != nullptr) {
+      job->data.take(data_);
+      data_.n = 0;
+      publish_job();
+    } else {
+      open(data_);
+      finish_receive();
+    }
   }
+  route_and_send();
+}
+
+// Behind the open: the checks an authentic packet has to pass. Leaves the packets that want a route in
+// inner_.
+void Worker::finish_receive() {
+  const std::size_t messages = data_.n;
+  accept_burst();
+  count_stage(Stage::replay, messages);
+  check_sources();
+  count_stage(Stage::inner, messages);
+}
+
+void Worker::route_and_send() {
   if (inner_.n != 0) {
     const std::size_t routed = inner_.n;
     route_burst();
@@ -167,10 +190,13 @@ bool Worker::poll_exception_queues() {
   for (std::uint16_t id = 0; id < view_->interfaces.size(); ++id) {
     const InterfaceView& interface = view_->interfaces[id];
     if (interface.tun == nullptr || !interface.up || options_.id >= interface.tun->queue_count()) continue;
+    if (!room_for_step()) break;
     rte_mbuf* packets[kPollBurst];
     const std::size_t n =
         interface.tun->queue(options_.id).read_burst(pool_, packets, kPollBurst, tun_counters_);
     if (n == 0) continue;
+    backlog_ |= n == kPollBurst;
+    burst_started_ = stage_started_;
     counters_.from_tun.add(n);
     taken += n;
     for (std::size_t i = 0; i < n; ++i) queue_send(packets[i], {From::kernel, id, id, 0});
@@ -195,6 +221,8 @@ bool Worker::poll_exception_queues() {
 // One burst per loop: a mailbox full of them (a change that switches thousands of keepalives on) may not keep
 // packets waiting. Peers are named by generation, so that a command outlives its peer without harm.
 bool Worker::drain_commands() {
+  if (!room_for_step()) return false;
+  burst_started_ = stage_started_;
   const std::size_t n = mailboxes_.commands.drain(kCommandBurst, [this](const Command& command) {
     if (command.type == CommandType::receive_outer) return take_socket_datagram(command.packet);
     Peer* peer = view_->peers->find(command.peer);
@@ -302,6 +330,11 @@ bool Worker::post(const Event& event) noexcept {
   counters_.events_posted.add(1);
   posted_ = true;
   return true;
+}
+
+void Worker::count_latency(std::size_t packets) noexcept {
+  const std::uint64_t ns = (stage_started_ - burst_started_) * 1'000'000'000u / rte_get_tsc_hz();
+  counters_.latency.add(ns, packets);
 }
 
 // A stage lasts from the end of the one before: one clock reading each.

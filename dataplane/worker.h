@@ -1,14 +1,16 @@
 // A worker: one polling lcore that owns its queue of every port and TUN, and runs packets to completion.
 //
-// worker.cpp names every stage in order; classify, receive, send, route and icmp hold the stages' bodies.
-// Stages work on bursts as structures of arrays (below), with the fields' validity in comments. Nothing here
-// waits, allocates, throws or logs.
+// worker.cpp names every stage in order; classify, receive, send, route and icmp hold the stages' bodies,
+// spread lets other workers do the crypto of this one's bursts when they have nothing to do. Stages work on
+// bursts as structures of arrays (below), with the fields' validity in comments. Nothing here waits,
+// allocates, throws or logs.
 #pragma once
 
 #include <array>
 #include <atomic>
 #include <cstdint>
 #include <memory>
+#include <span>
 #include <vector>
 
 #include "dataplane/counters.h"
@@ -19,6 +21,7 @@
 #include "dataplane/session/keypair.h"
 #include "dataplane/snapshot.h"
 #include "dataplane/thread/mailbox.h"
+#include "dataplane/thread/ordered_ring.h"
 #include "dataplane/thread/quiescence.h"
 
 struct rte_mbuf;
@@ -38,6 +41,7 @@ struct WorkerOptions {
   std::uint32_t handshake_budget = 16;   // handshake messages posted per loop, the rest is shed unhashed
   std::uint32_t punt_budget = 64;        // packets given to TUN and TAP queues per loop
   std::uint32_t icmp_per_second = 1000;
+  bool spread = true;  // let idle workers seal and open for busy ones
 };
 
 // Worker <-> control, one of each per worker.
@@ -70,6 +74,9 @@ class Worker {
   Worker(const WorkerOptions& options, const crypto::AeadEngine& engine, rte_mempool* pool,
          Quiescence& quiescence, const std::atomic<const Snapshot*>& snapshot, Doorbell& control_doorbell);
   ~Worker();
+
+  // Who may help whom; before run(). The span's workers outlive this one's run().
+  void join_team(std::span<const std::unique_ptr<Worker>> team) noexcept { team_ = team; }
 
   // ---- the lcore
   // Polls until stop().
@@ -119,6 +126,8 @@ class Worker {
 
     // Closes gaps that refused packets leave. Nearly always there are none.
     void move(std::size_t from, std::size_t to) noexcept;
+    // Takes over `other`'s packets and what S says of them.
+    void take(const DataBurst& other) noexcept;
   };
 
   // Decrypted packets between open and the source check.
@@ -156,7 +165,24 @@ class Worker {
     std::array<crypto::AeadOp, kBurst> op;
 
     void move(std::size_t from, std::size_t to) noexcept;
+    // Takes over `other`'s encapsulated packets.
+    void take(const SendBurst& other) noexcept;
   };
+
+  // A burst between the stages in front of the crypto and those behind it: the worker that received it stays
+  // its owner, any worker seals or opens it.
+  struct CryptoJob {
+    enum class Kind : std::uint8_t { open, seal };
+    Kind kind;
+    const Snapshot* view;      // under which the burst has been prepared and will be finished
+    std::uint64_t epoch;       // held against the reclaimer until released
+    std::uint64_t started_at;  // TSC
+    DataBurst data;            // Kind::open
+    SendBurst send;            // Kind::seal
+  };
+  static constexpr std::size_t kJobs = 16;
+  // What one step of the owner may publish at most: what it polled to open and to seal, ICMP answers of both.
+  static constexpr std::size_t kJobsPerStep = 4;
 
   // Traffic of a run of packets of one peer, so that its shared counters are touched once per run.
   struct Tally {
@@ -178,6 +204,7 @@ class Worker {
   // ---- worker.cpp: the journey
   bool poll_port(std::uint16_t index);
   void run_to_completion();
+  void route_and_send();
   bool poll_exception_queues();
   bool drain_commands();
   void flush();
@@ -202,7 +229,9 @@ class Worker {
   // ---- receive.cpp
   [[gnu::flatten]] void find_sessions();
   bool session_usable(std::size_t i);
-  void open_burst();
+  void prepare_open();
+  void open(DataBurst& burst);
+  void finish_receive();
   [[gnu::flatten]] void accept_burst();
   void check_replay(bool* accepted);
   bool accept_one(std::size_t i, bool fresh);
@@ -240,11 +269,26 @@ class Worker {
   void refuse(std::size_t i, DropReason reason);
   bool encapsulate(std::size_t i, std::size_t k, Tally& tally);
   void write_outer(std::uint8_t* frame, const Path& path, std::uint16_t udp_length, std::uint8_t tos);
-  void seal_and_transmit();
+  void seal(SendBurst& burst, const Snapshot& view);
+  void transmit_sealed();
   void send_through_kernel(std::size_t i);
-  void finish_udp_checksum(std::size_t i);
+  static void finish_udp_checksum(rte_mbuf* packet, const Path& path, bool offload);
   void request_handshake(Peer& peer, PeerRequest request, EventType type);
   void transmit(std::uint16_t port, rte_mbuf* packet);
+
+  // ---- spread.cpp: one peer's packets over several cores, in order
+  [[nodiscard]] bool room_for_step() const noexcept { return jobs_.free() >= kJobsPerStep; }
+  [[nodiscard]] bool wants_help(std::span<const crypto::AeadOp> ops) const noexcept;
+  [[nodiscard]] std::size_t workers_with_time() const noexcept;
+  CryptoJob* reserve_job(CryptoJob::Kind kind, std::span<const crypto::AeadOp> ops) noexcept;
+  void publish_job() noexcept;
+  void hold_epoch() noexcept;
+  void work_on(OrderedRing<CryptoJob>::Claim claim);
+  bool work_on_own_jobs();
+  bool share_time(bool has_time);
+  void release_finished_jobs();
+  void release_job(CryptoJob& job);
+  void finish_all_jobs();
 
   // ---- icmp.cpp
   enum class IcmpError : std::uint8_t { no_route, ttl_exceeded, too_big };
@@ -264,6 +308,7 @@ class Worker {
   void free_refused() noexcept;
   bool post(const Event& event) noexcept;
   void count_stage(Stage stage, std::size_t packets) noexcept;
+  void count_latency(std::size_t packets) noexcept;
 
   WorkerOptions options_;
   const crypto::AeadEngine& engine_;
@@ -297,6 +342,14 @@ class Worker {
   bool sending_answers_ = false;
   TunCounters tun_counters_;
   OutQueue refused_;
+
+  OrderedRing<CryptoJob> jobs_{kJobs};  // this worker's bursts; claimed by any worker of the team
+  std::span<const std::unique_ptr<Worker>> team_;
+  std::size_t helped_last_ = 0;        // index into team_
+  std::uint64_t epoch_ = 0;            // under which what is being worked on has been looked up
+  std::uint64_t burst_started_ = 0;    // TSC, of the burst being worked on
+  bool backlog_ = false;               // the last poll filled its burst: more is waiting
+  std::atomic<bool> has_time_{false};  // W: this worker. R: the team
   std::vector<OutQueue> port_out_, tap_out_,
       tun_out_;  // by port index and interface id, sized by control's limits
 

@@ -132,6 +132,8 @@ Json to_json(const WorkerStatus& status) {
           {"loops", status.loops},
           {"packets", status.packets},
           {"packets_per_burst", status.packets_per_burst},
+          {"spread_bursts", status.spread_bursts},
+          {"helped_bursts", status.helped_bursts},
           {"cycles_per_packet", std::move(stages)},
           {"queues", std::move(queues)},
           {"latency", std::move(latency)}};

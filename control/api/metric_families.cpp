@@ -167,6 +167,10 @@ void worker_families(const std::vector<WorkerStatus>& list, Families& out) {
   each(out.gauge("linegate_worker_sleep_share", "Share of the last second asleep, 0 to 1."),
        [](S s) { return s.sleep_share; });
   each(out.counter("linegate_worker_packets_total", "Packets taken in."), [](S s) { return s.packets; });
+  each(out.counter("linegate_worker_spread_bursts_total", "Own bursts whose crypto the team was offered."),
+       [](S s) { return s.spread_bursts; });
+  each(out.counter("linegate_worker_helped_bursts_total", "Bursts of other workers sealed or opened here."),
+       [](S s) { return s.helped_bursts; });
   auto& stages = out.gauge("linegate_worker_stage_cycles", "Clocks per packet, by stage.");
   auto& depths = out.gauge("linegate_worker_queue_depth", "Entries waiting, by queue.");
   auto& latencies = out.gauge("linegate_worker_latency_seconds", "Burst in to burst out, by quantile.");

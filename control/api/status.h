@@ -145,6 +145,8 @@ struct WorkerStatus {
   std::uint64_t loops = 0;
   std::uint64_t packets = 0;
   double packets_per_burst = 0;
+  std::uint64_t spread_bursts = 0;  ///< of this worker, whose crypto the team was offered
+  std::uint64_t helped_bursts = 0;  ///< of other workers, done here
   std::vector<StageCycles> stages;
   std::vector<QueueDepth> queues;
   std::optional<Latency> latency;  ///< burst in to burst out; nullopt: not measured

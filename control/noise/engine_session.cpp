@@ -155,7 +155,7 @@ Keypair* Engine::State::make_keypair(PeerState& p, const SessionKeys& keys, std:
   keypair->sending_key = keys.sending.bytes;
   keypair->peer = p.peer;
   keypair->peer_generation = p.peer->ref().generation;
-  keypair->birthdate = now;
+  keypair->set_birthdate(now);
   keypair->local_index = local_index;
   keypair->remote_index = keys.remote_index;
   keypair->i_am_initiator = initiator;

@@ -6,6 +6,7 @@
 #include <cstdint>
 
 #include "dataplane/packet/address.h"
+#include "dataplane/packet/headers.h"
 
 namespace wg::dataplane {
 
@@ -18,17 +19,19 @@ struct alignas(64) Path {
   // First line: all that receiving looks at.
   Endpoint remote;
   Endpoint local;  // address the peer last addressed (sticky source); zero: kernel's choice
+  // Second line: all that sending over IPv4 looks at (IPv6 reads 12 bytes of the third).
   // Port to transmit on, or kKernelPath: no resolved neighbour or no DPDK port that way, so sealed
   // datagrams leave through the kernel's UDP socket.
-  std::uint16_t port = kKernelPath;
+  alignas(64) std::uint16_t port = kKernelPath;
   std::uint16_t mtu = 1500;        // of the outer link, IP bytes
   std::uint8_t header_length = 0;  // 0 when port == kKernelPath
   std::uint8_t l3_offset = 0;      // 14 or 18
-  // Second line: Ethernet [VLAN] IP UDP, complete but for lengths, id, ECN and checksums. The IPv4 header
+  // Ethernet [VLAN] IP UDP, complete but for lengths, id, ECN and checksums. The IPv4 header
   // checksum field holds the checksum as if length, id and ECN were zero.
-  alignas(64) std::array<std::uint8_t, 66> header{};
+  std::array<std::uint8_t, 66> header{};
 
-  [[nodiscard]] bool v6() const { return remote.address.v6; }
+  // Of the header, so that sending does not touch the first line; only when there is one.
+  [[nodiscard]] bool v6() const { return header_length - l3_offset == kIpv6HeaderSize + kUdpHeaderSize; }
 };
 
 }  // namespace wg::dataplane

@@ -7,6 +7,7 @@
 
 #include <array>
 #include <atomic>
+#include <cstddef>
 #include <cstdint>
 
 #include "dataplane/session/limits.h"
@@ -22,30 +23,36 @@ struct alignas(64) Keypair {
   Peer* peer = nullptr;
   BootTime birthdate = 0;             // when the session was derived
   std::uint32_t local_index = 0;      // receiver_index in messages to us
-  std::uint32_t remote_index = 0;     // receiver_index in messages to the peer
   std::uint32_t peer_generation = 0;  // PeerRef of `peer`
-  bool i_am_initiator = false;
   // False until the first authenticated data on a responder's session: it must not send before
   // (paper section 5.4.6). Writers: worker (false -> true); reader: control.
   std::atomic<bool> confirmed{false};
 
-  // Sending line.
+  // Sending line: all that sending looks at. Constant after publication but for the two atomics.
   alignas(64) std::array<std::uint8_t, 32> sending_key{};
+  BootTime sending_birthdate = 0;  // the same as birthdate
+  std::uint32_t remote_index = 0;  // receiver_index in messages to the peer
+  bool i_am_initiator = false;
+  // False after the interface's private key changed: receiving stays (protocol C4-10). Writer: control.
+  std::atomic<bool> sending_valid{true};
   // Next counter to use. Writers: any worker, by one fetch_add per run of packets, so that a
   // (key, counter) pair can never repeat; reader: control.
   std::atomic<std::uint64_t> sending_counter{0};
-  // False after the interface's private key changed: receiving stays (protocol C4-10). Writer: control.
-  std::atomic<bool> sending_valid{true};
 
   // Writers: workers under the window's own lock.
   alignas(64) ReplayWindow replay;
 
+  void set_birthdate(BootTime now) noexcept { birthdate = sending_birthdate = now; }
   // 0 when `now` was read before the birth: a worker reads its clock once per loop, and control may publish
   // a keypair within the loop.
   [[nodiscard]] BootTime age(BootTime now) const noexcept { return now > birthdate ? now - birthdate : 0; }
+  [[nodiscard]] BootTime sending_age(BootTime now) const noexcept {
+    return now > sending_birthdate ? now - sending_birthdate : 0;
+  }
   [[nodiscard]] bool expired(BootTime now) const noexcept {
     return age(now) >= nanoseconds(REJECT_AFTER_TIME);
   }
 };
+static_assert(offsetof(Keypair, sending_key) == 64 && offsetof(Keypair, replay) == 128);
 
 }  // namespace wg::dataplane

@@ -20,8 +20,12 @@ class Quiescence {
 
   // ---- worker `id`
   // At the top of each loop.
-  void report(std::size_t id) noexcept {
-    slots_[id].seen.store(epoch_.load(std::memory_order_acquire), std::memory_order_release);
+  void report(std::size_t id) noexcept { report_as_of(id, epoch()); }
+  // The same for a worker that still holds references obtained in earlier loops: `epoch` is what epoch() gave
+  // at the top of the oldest of them. An object retired later is not freed before a newer report.
+  [[nodiscard]] std::uint64_t epoch() const noexcept { return epoch_.load(std::memory_order_acquire); }
+  void report_as_of(std::size_t id, std::uint64_t epoch) noexcept {
+    slots_[id].seen.store(epoch, std::memory_order_release);
   }
   // Around a sleep: an offline worker holds nothing and is not waited for.
   void offline(std::size_t id) noexcept { slots_[id].seen.store(kOffline, std::memory_order_release); }

@@ -1,5 +1,8 @@
 #include "tests/packets/environment.h"
 
+#include <pthread.h>
+#include <unistd.h>
+
 #include <rte_eal.h>
 #include <rte_errno.h>
 #include <rte_eth_ring.h>
@@ -58,6 +61,13 @@ RingPort make_ring_port(const std::string& name, unsigned size, rte_mempool* poo
   options.device = "net_ring";
   out.port = std::make_unique<dataplane::Port>(options, ethdev);
   return out;
+}
+
+void run_on_any_core() {
+  cpu_set_t all;
+  CPU_ZERO(&all);
+  for (long cpu = 0; cpu < sysconf(_SC_NPROCESSORS_CONF); ++cpu) CPU_SET(static_cast<std::size_t>(cpu), &all);
+  pthread_setaffinity_np(pthread_self(), sizeof all, &all);
 }
 
 }  // namespace wg::test

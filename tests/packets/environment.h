@@ -16,6 +16,10 @@ namespace wg::test {
 // Starts EAL on the calling thread (once); throws std::runtime_error.
 void start_environment(unsigned memory_mb);
 
+// EAL binds the thread that starts it to one core, and threads made by it inherit that: undo it for this
+// thread.
+void run_on_any_core();
+
 // A port whose wire is a pair of rings: put frames into `arriving`, take them out of `leaving`.
 struct RingPort {
   rte_ring* arriving = nullptr;

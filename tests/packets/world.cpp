@@ -126,7 +126,7 @@ Packet to_host() {
   return Packet().eth(kHostMac, kLanMac);
 }
 
-World::World(const WorkerOptions& options) {
+World::World(const WorkerOptions& options, std::size_t workers) : quiescence_(workers) {
   Shared& s = shared();
   auto listen = std::make_shared<ListenPorts>();
   listen->fill(kNone16);
@@ -185,8 +185,13 @@ World::World(const WorkerOptions& options) {
   snapshot_.peers = &peers_;
   for (const Someone* someone : {&kAlice, &kBob, &kCarol}) add_peer(*someone);
   published_.store(&snapshot_);
-  worker_ = std::make_unique<Worker>(options, crypto::aead_engine(), s.pool, quiescence_, published_,
-                                     control_doorbell_);
+  for (std::uint16_t id = 0; id < quiescence_.workers(); ++id) {
+    WorkerOptions own = options;
+    own.id = id;
+    workers_.push_back(std::make_unique<Worker>(own, crypto::aead_engine(), s.pool, quiescence_, published_,
+                                                control_doorbell_));
+  }
+  for (const auto& worker : workers_) worker->join_team(workers_);
 }
 
 World::~World() {
@@ -214,7 +219,7 @@ void World::set_session(const Someone& someone, const SessionOptions& options) {
   std::copy(receiving.begin(), receiving.end(), keypair->receiving_key.begin());
   std::copy(sending.begin(), sending.end(), keypair->sending_key.begin());
   keypair->peer = &peer(someone);
-  keypair->birthdate = now_ - options.age_seconds * 1'000'000'000u;
+  keypair->set_birthdate(now_ - options.age_seconds * 1'000'000'000u);
   keypair->local_index = someone.our_index;
   keypair->remote_index = someone.their_index;
   keypair->peer_generation = peer(someone).generation.load();
@@ -309,7 +314,7 @@ void World::command(CommandType type, const Someone& someone, const Octets& inne
   command.peer = peer(someone).ref();
   command.interface_id = someone.interface_id;
   command.packet = type == CommandType::keepalive ? nullptr : packet_of(inner);
-  if (!worker_->mailboxes().commands.post(command)) throw std::runtime_error("command mailbox is full");
+  if (!workers_[0]->mailboxes().commands.post(command)) throw std::runtime_error("command mailbox is full");
 }
 
 void World::stale_command(const Octets& inner) {
@@ -317,12 +322,12 @@ void World::stale_command(const Octets& inner) {
   command.type = CommandType::send_inner;
   command.peer = {0, 12345};
   command.packet = packet_of(inner);
-  static_cast<void>(worker_->mailboxes().commands.post(command));
+  static_cast<void>(workers_[0]->mailboxes().commands.post(command));
 }
 
 std::vector<World::Note> World::events() {
   std::vector<Note> out;
-  worker_->mailboxes().events.drain(1u << 20, [&](const Event& event) {
+  workers_[0]->mailboxes().events.drain(1u << 20, [&](const Event& event) {
     Note note{event, {}};
     if (event.packet != nullptr) {
       const auto* data = rte_pktmbuf_mtod(event.packet, const std::uint8_t*);
@@ -336,14 +341,14 @@ std::vector<World::Note> World::events() {
 
 std::vector<HandshakeMessage> World::handshakes() {
   std::vector<HandshakeMessage> out;
-  worker_->mailboxes().handshakes.drain(1u << 20, [&](const HandshakeMessage& m) { out.push_back(m); });
+  workers_[0]->mailboxes().handshakes.drain(1u << 20, [&](const HandshakeMessage& m) { out.push_back(m); });
   return out;
 }
 
 std::map<std::string, std::uint64_t> World::drops() const {
   std::map<std::string, std::uint64_t> out;
   for (std::size_t i = 0; i < kDropReasons; ++i) {
-    const std::uint64_t n = worker_->counters().drops[i].get();
+    const std::uint64_t n = workers_[0]->counters().drops[i].get();
     if (n != 0) out[kDropNames[i]] = n;
   }
   return out;

@@ -70,7 +70,8 @@ struct SessionOptions {
 
 class World {
  public:
-  explicit World(const dataplane::WorkerOptions& options = {});
+  // `workers`: a team of them; the ports' queues belong to the first, which loop() runs.
+  explicit World(const dataplane::WorkerOptions& options = {}, std::size_t workers = 1);
   ~World();
   World(const World&) = delete;
   World& operator=(const World&) = delete;
@@ -84,7 +85,8 @@ class World {
   [[nodiscard]] dataplane::Path& path(const Someone& someone) { return *paths_[someone.slot]; }
   [[nodiscard]] lpm::Lpm4& allowed4(std::uint16_t id) { return allowed4_[id]; }
   [[nodiscard]] lpm::Lpm4& routes4() { return routes4_; }
-  [[nodiscard]] dataplane::Worker& worker() { return *worker_; }
+  [[nodiscard]] dataplane::Worker& worker(std::size_t id = 0) { return *workers_[id]; }
+  [[nodiscard]] dataplane::Quiescence& quiescence() { return quiescence_; }
   [[nodiscard]] BootTime now() const { return now_; }
   void pass(std::chrono::nanoseconds time) { now_ += dataplane_time(time); }
   void set_session(const Someone& someone, const SessionOptions& options);
@@ -100,7 +102,7 @@ class World {
   void arrive(std::uint16_t port, const Octets& frame, std::size_t segments = 1, std::uint64_t ol_flags = 0);
   // Fills the wire, so that it accepts nothing until left() has been called.
   void block_wire(std::uint16_t port);
-  bool loop() { return worker_->run_once(now_); }
+  bool loop(std::size_t worker = 0) { return workers_[worker]->run_once(now_); }
   // Frames of the worker that left since the last call.
   std::vector<Octets> left(std::uint16_t port);
   void command(dataplane::CommandType type, const Someone& someone, const Octets& inner = {});
@@ -130,7 +132,7 @@ class World {
   void drain_everything();
 
   BootTime now_ = 1'000'000'000'000u;
-  dataplane::Quiescence quiescence_{1};
+  dataplane::Quiescence quiescence_;
   dataplane::KeypairTable keypair_table_{64, [](const std::function<void()>& free) { free(); }};
   dataplane::PeerTable peers_{64};
   std::array<lpm::Lpm4, 2> allowed4_;
@@ -142,7 +144,7 @@ class World {
   dataplane::Snapshot snapshot_;
   std::atomic<const dataplane::Snapshot*> published_{nullptr};
   dataplane::Doorbell control_doorbell_;
-  std::unique_ptr<dataplane::Worker> worker_;
+  std::vector<std::unique_ptr<dataplane::Worker>> workers_;
   std::vector<rte_mbuf*> starved_;
 };
 

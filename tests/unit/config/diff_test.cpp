@@ -281,6 +281,7 @@ class Generator {
     gateway.dpdk.memory = {(1ULL + below(2)) << 30};
     gateway.dpdk.hugepages = chance(3) ? Hugepages::kOff : Hugepages::kAuto;
     if (chance(3)) gateway.dpdk.eal = {"--log-level=8"};
+    gateway.dpdk.spread = !chance(3);
     gateway.dpdk.idle.mode = chance(3) ? IdleMode::kSpin : IdleMode::kAdaptive;
     if (chance(3)) gateway.control.metrics = MetricsListen{*parse_address("127.0.0.1"), 9586};
     gateway.control.metrics_per_peer = chance(2);
@@ -356,7 +357,7 @@ TEST(DiffProperty, reaches_the_next_value_and_no_kept_prefix_is_ever_ownerless) 
     const bool restart = running.dpdk.workers != next.dpdk.workers ||
                          running.dpdk.memory != next.dpdk.memory ||
                          running.dpdk.hugepages != next.dpdk.hugepages || running.dpdk.eal != next.dpdk.eal ||
-                         running.control.user != next.control.user;
+                         running.dpdk.spread != next.dpdk.spread || running.control.user != next.control.user;
     ASSERT_EQ(plan.needs_restart(), restart) << "pair " << pair;
     actions += plan.actions.size();
     restarts += restart ? 1 : 0;

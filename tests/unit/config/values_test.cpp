@@ -18,6 +18,7 @@ dpdk:
   memory: 2G
   hugepages: require
   eal: ["--log-level=lib.eal:debug"]
+  spread: false
   idle: { mode: spin, max_sleep: 2ms }
 ports:
   wan0:
@@ -79,6 +80,7 @@ TEST(Values, every_key_of_dpdk_and_control) {
   EXPECT_EQ(gateway.dpdk.workers, (Workers{2, {2, 3}}));
   EXPECT_EQ(gateway.dpdk.memory.bytes, std::uint64_t{2} << 30);
   EXPECT_EQ(gateway.dpdk.hugepages, Hugepages::kRequire);
+  EXPECT_FALSE(gateway.dpdk.spread);
   EXPECT_EQ(gateway.dpdk.eal, std::vector<std::string>{"--log-level=lib.eal:debug"});
   EXPECT_EQ(gateway.dpdk.idle, (Idle{IdleMode::kSpin, 2000us}));
   const Control& control = gateway.control;
@@ -149,10 +151,10 @@ TEST(Values, positions_are_those_of_the_text) {
   const Gateway gateway = parsed(kEveryKey);
   const Peer& alice = gateway.interfaces.at("wg0").peers[0];
   EXPECT_EQ(cite(gateway, gateway.dpdk.where.memory), "gw.yaml:4:11");
-  EXPECT_EQ(cite(gateway, gateway.interfaces.at("wg0").where.listen_port), "gw.yaml:22:18");
-  EXPECT_EQ(cite(gateway, alice.where.self), "gw.yaml:35:9");
-  EXPECT_EQ(cite(gateway, alice.where.endpoint), "gw.yaml:38:19");
-  EXPECT_EQ(cite(gateway, alice.where.allowed_ips.at(1)), "gw.yaml:39:37");
+  EXPECT_EQ(cite(gateway, gateway.interfaces.at("wg0").where.listen_port), "gw.yaml:23:18");
+  EXPECT_EQ(cite(gateway, alice.where.self), "gw.yaml:36:9");
+  EXPECT_EQ(cite(gateway, alice.where.endpoint), "gw.yaml:39:19");
+  EXPECT_EQ(cite(gateway, alice.where.allowed_ips.at(1)), "gw.yaml:40:37");
   EXPECT_EQ(cite(gateway, Position{}), "");
 }
 

@@ -191,7 +191,7 @@ std::vector<Scenario> refused() {
   rows.push_back({.name = "key born after the loop's clock reading is fresh",
                   .in = {{kWan, wan(hi)}},
                   .out = {{kLan, frame_to_host(kHiForwarded)}},
-                  .given = [](World& w) { w.keypair(kAlice).birthdate = w.now() + 1000; }});
+                  .given = [](World& w) { w.keypair(kAlice).set_birthdate(w.now() + 1000); }});
   const std::uint64_t limit = ~std::uint64_t{0} - (std::uint64_t{1} << 13);
   rows.push_back({.name = "counter at REJECT_AFTER_MESSAGES",
                   .in = {{kWan, wan(message_from(kAlice, limit, kHi))}},

@@ -178,7 +178,7 @@ std::vector<Scenario> sessions() {
       {.name = "a key born after the loop's clock reading sends and is not old",
        .in = {hello},
        .out = {sealed},
-       .given = [](World& w) { w.keypair(kAlice).birthdate = w.now() + 1000; }},
+       .given = [](World& w) { w.keypair(kAlice).set_birthdate(w.now() + 1000); }},
       {.name = "message 2^60 asks for a new key, initiator",
        .in = {hello},
        .out = {sealed_at(REKEY_AFTER_MESSAGES)},

@@ -53,7 +53,7 @@ TEST(Limits, AreThePapers) {
 TEST(Keypair, CounterIs64BitsAndExpiryIsAt180Seconds) {
   static_assert(sizeof(Keypair::sending_counter) == 8);
   Keypair k;
-  k.birthdate = 1000;
+  k.set_birthdate(1000);
   EXPECT_FALSE(k.expired(1000 + nanoseconds(REJECT_AFTER_TIME) - 1));
   EXPECT_TRUE(k.expired(1000 + nanoseconds(REJECT_AFTER_TIME)));
 }

@@ -1,0 +1,99 @@
+// Work that several cores share and that stays in order: the owner reserves slots in order, any worker
+// completes them in any order, the owner releases them in slot order. One owner; nobody waits, full is an
+// answer.
+//
+// A slot's life:  reserve() -> publish() -> claim() by one worker -> complete() -> oldest() -> release()
+#pragma once
+
+#include <atomic>
+#include <bit>
+#include <cstddef>
+#include <memory>
+
+namespace wg::dataplane {
+
+template <typename Job>
+class OrderedRing {
+  struct alignas(64) Slot {
+    std::atomic<bool> done{false};
+    Job job;
+  };
+
+ public:
+  // A job that the claiming worker alone may touch until it completes it.
+  class Claim {
+   public:
+    Claim() = default;
+    explicit operator bool() const noexcept { return slot_ != nullptr; }
+    [[nodiscard]] Job& job() const noexcept { return slot_->job; }
+    void complete() noexcept { slot_->done.store(true, std::memory_order_release); }
+
+   private:
+    friend class OrderedRing;
+    explicit Claim(Slot* slot) : slot_(slot) {}
+    Slot* slot_ = nullptr;
+  };
+
+  // `capacity` is rounded up to a power of two.
+  explicit OrderedRing(std::size_t capacity)
+      : mask_(std::bit_ceil(capacity) - 1), slots_(std::make_unique<Slot[]>(mask_ + 1)) {}
+
+  // ---- owner
+  [[nodiscard]] std::size_t in_flight() const noexcept {
+    return published_.load(std::memory_order_relaxed) - released_;
+  }
+  [[nodiscard]] std::size_t free() const noexcept { return mask_ + 1 - in_flight(); }
+  // Of those in flight: not claimed by anybody yet.
+  [[nodiscard]] std::size_t unclaimed() const noexcept {
+    return published_.load(std::memory_order_relaxed) - claimed_.load(std::memory_order_relaxed);
+  }
+  // The next slot to fill, or null when all are in flight. Nobody else sees it before publish().
+  [[nodiscard]] Job* reserve() noexcept {
+    if (free() == 0) return nullptr;
+    Slot& slot = at(published_.load(std::memory_order_relaxed));
+    slot.done.store(false, std::memory_order_relaxed);
+    return &slot.job;
+  }
+  void publish() noexcept {
+    published_.store(published_.load(std::memory_order_relaxed) + 1, std::memory_order_release);
+  }
+  // The oldest job in flight when it has been completed, else null.
+  [[nodiscard]] Job* oldest() noexcept {
+    if (in_flight() == 0) return nullptr;
+    Slot& slot = at(released_);
+    return slot.done.load(std::memory_order_acquire) ? &slot.job : nullptr;
+  }
+  void release() noexcept { ++released_; }
+  // Every job in flight, oldest first; only what no completing worker writes may be read.
+  template <typename Visit>
+  void for_each_in_flight(Visit&& visit) const {
+    const std::size_t end = published_.load(std::memory_order_relaxed);
+    for (std::size_t i = released_; i != end; ++i) visit(at(i).job);
+  }
+
+  // ---- any worker, the owner included
+  // The oldest job that nobody has claimed; nothing when there is none.
+  [[nodiscard]] Claim claim() noexcept {
+    std::size_t next = claimed_.load(std::memory_order_relaxed);
+    // Bounded: a failed exchange means that somebody else took a job, and no more than are published can be
+    // taken.
+    for (std::size_t attempt = 0; attempt <= mask_; ++attempt) {
+      if (next == published_.load(std::memory_order_acquire)) return Claim();
+      if (claimed_.compare_exchange_weak(next, next + 1, std::memory_order_acq_rel,
+                                         std::memory_order_relaxed))
+        return Claim(&at(next));
+    }
+    return Claim();
+  }
+
+ private:
+  [[nodiscard]] Slot& at(std::size_t i) const noexcept { return slots_[i & mask_]; }
+
+  std::size_t mask_;
+  std::unique_ptr<Slot[]> slots_;
+  alignas(64) std::atomic<std::size_t> published_{0};  // W: owner
+  std::size_t released_ = 0;                           // owner's
+  alignas(64) std::atomic<std::size_t> claimed_{0};    // W: any worker
+};
+
+}  // namespace wg::dataplane
