@@ -2,8 +2,8 @@
 // worker; that worker stays the owner of its packets and of their order, and lets workers without work of
 // their own do the crypto, which is most of a packet's cost.
 //
-//   owner:  sessions or headers | reserve, publish ........................ oldest done? release | replay,
-//   out any:                                          claim, open or seal, complete
+//   owner:  sessions or headers | reserve, publish ................. oldest done? release | replay, out
+//   any:                                      claim, open or seal, complete
 //
 // While a burst is in flight every later one goes the same way, so nothing overtakes. The owner holds its
 // epoch against the reclaimer until the oldest burst in flight is finished: sessions, paths and snapshot
