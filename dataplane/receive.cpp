@@ -69,14 +69,19 @@ void Worker::DataBurst::move(std::size_t from, std::size_t to) noexcept {
 // prefetched.
 void Worker::find_sessions() {
   const KeypairTable& keypairs = *view_->keypairs;
-  const std::size_t n = data_.n;
-  for (std::size_t i = 0; i < n; ++i) {
-    data_.keypair[i] = keypairs.find(header_of(data_.message[i]).receiver.value());
-    __builtin_prefetch(data_.keypair[i]);  // null: no fault, no effect
+  std::size_t n = 0;
+  for (std::size_t i = 0; i < data_.n; ++i) {
+    Keypair* keypair = keypairs.find(header_of(data_.message[i]).receiver.value());
+    if (keypair == nullptr) {
+      drop(data_.packet[i], DropReason::unknown_index);
+      continue;
+    }
+    __builtin_prefetch(keypair);
+    data_.move(i, n);
+    data_.keypair[n++] = keypair;
   }
   for (std::size_t i = 0; i < n; ++i) {
     const Keypair* keypair = data_.keypair[i];
-    if (keypair == nullptr) continue;
     keypair->replay.prefetch(header_of(data_.message[i]).counter.value());
     __builtin_prefetch(keypair->peer);
     __builtin_prefetch(&keypair->peer->last_received);
@@ -96,9 +101,8 @@ bool Worker::session_usable(std::size_t i) {
   const Keypair* keypair = data_.keypair[i];
   const TransportDataHeader& header = header_of(data_.message[i]);
   // The table's entry may have been reused between its two loads: the keypair's own index decides.
-  if (keypair == nullptr || keypair->local_index != header.receiver.value()) {
+  if (keypair->local_index != header.receiver.value())
     return drop(data_.packet[i], DropReason::unknown_index), false;
-  }
   if (keypair->peer->interface_id != data_.interface_id[i])
     return drop(data_.packet[i], DropReason::wrong_port), false;
   if (keypair->expired(now_)) return drop(data_.packet[i], DropReason::expired_key), false;

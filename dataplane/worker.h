@@ -317,6 +317,7 @@ class Worker {
   Quiescence& quiescence_;
   const std::atomic<const Snapshot*>& published_;
   Doorbell& control_doorbell_;
+  const std::uint64_t ns_per_clock_;  // fixed point
   WorkerMailboxes mailboxes_;
   Doorbell doorbell_;
 
