@@ -5,19 +5,17 @@
 //     packets            A (2 blocks)   B (5)   C (39)   D (1) ...             any lengths, any keys
 //
 //     one-time keys      | A0 B0 C0 D0 . . . . . . . . . . . . |               block 0 of 16 packets: a group
-//     whole KiBs         | C1 C2 C3 C4 C5 ...             C16 |
-//                        | C17 C18 ...                    C32 |                16 blocks of one packet: a
-//                        group
+//     whole KiBs         | C1 C2 C3 C4 C5 ...             C16 |               16 blocks of one packet:
+//                        | C17 C18 ...                    C32 |               a group
 //     remainders         | A1 A2 B1 B2 B3 B4 B5 C33 ... C39 D1 . |             densely packed: a group
 //                            |
 //                            |  two groups at a time, 32 registers             chacha20_avx512.h
 //                            v
-//     keystream          XORed into the payloads, block 0 kept as Poly1305 keys
+//     keystream          XORed into the payloads during the rounds of the next two groups,
+//                        block 0 kept as Poly1305 keys
 //
-//     tags               lane = packet, eight packets to a vector              poly1305_lanes_avx512.h
-//                        lane = block, for packets alone or uneven             poly1305_message_avx512.h
-//                        in between, for two or four                           poly1305_few_avx512.h
-//                        general registers, for a short packet alone           poly1305_scalar.h
+//     tags               lane = packet, eight packets to a vector, or other kernels where those
+//                        are faster                                          poly1305_tags_avx512.h
 //
 // seal() does this in that order. open() needs the tags before the payload changes: block-zero groups first,
 // then the tags, then the rest. Bursts of up to eight packets whose keystream fits 32 blocks would leave most
@@ -41,9 +39,7 @@
 #include "dataplane/crypto/aead_variants.h"
 #include "dataplane/crypto/chacha20_avx512.h"
 #include "dataplane/crypto/chacha20_rows_avx512.h"
-#include "dataplane/crypto/poly1305_few_avx512.h"
-#include "dataplane/crypto/poly1305_lanes_avx512.h"
-#include "dataplane/crypto/poly1305_message_avx512.h"
+#include "dataplane/crypto/poly1305_tags_avx512.h"
 
 namespace wg::crypto::avx512 {
 namespace {
@@ -167,158 +163,6 @@ void plan_payload(ChachaWork& work, const Batch& batch) {
   for (int i = first_lane; i < lanes.size; i += kLanes) append_group(work.groups, Group::kMixed, 0, i);
 }
 
-// ---- Poly1305: which kernel for which packets
-
-OneTimeKey one_time_key(const OneTimeKeys* keys, int position) {
-  const OneTimeKeys& k = keys[position / kPolyLanes];
-  const int lane = position % kPolyLanes;
-  return {k.r_low[lane], k.r_high[lane], k.pad_low[lane], k.pad_high[lane]};
-}
-
-constexpr int kMaxStragglers = 4;
-constexpr int kFewBlocks = 9;  // below, four packets had better go two by two through general registers
-
-// Without the lane kernels: the kernel for the next packets, and what it takes in core cycles, measured on
-// Zen 4.
-struct AloneStep {
-  enum Kernel { kScalar, kScalarTwo, kMessage, kTwo, kFour } kernel;
-  int packets;
-  int cost;
-};
-
-WG_INLINE AloneStep next_alone(const Batch& batch, int position, int end) {
-  const std::uint64_t* length = batch.length + position;
-  const int left = end - position;
-  const int blocks = poly_blocks(length[0]);
-  const int blocks_of_second = left >= 2 ? poly_blocks(length[1]) : 0;
-  if (left >= 2 && blocks_of_second < kFewBlocks)
-    return {AloneStep::kScalarTwo, 2, 40 + 21 * blocks_of_second};
-  if (left >= 4 && blocks >= kFewBlocks &&
-      TagsOfFew<4>::vectors(length[0]) == TagsOfFew<4>::vectors(length[3]))
-    return {AloneStep::kFour, 4, 380 + 12 * blocks};
-  if (left >= 2 && blocks_of_second <= 22) return {AloneStep::kScalarTwo, 2, 40 + 21 * blocks_of_second};
-  if (left >= 2 && TagsOfFew<2>::vectors(length[0]) == TagsOfFew<2>::vectors(length[1]))
-    return {AloneStep::kTwo, 2, 420 + 11 * blocks / 2};
-  if (blocks <= 28) return {AloneStep::kScalar, 1, 16 * blocks};
-  return {AloneStep::kMessage, 1, 380 + 3 * blocks};
-}
-
-int cost_alone(const Batch& batch, int first, int end) {
-  int cost = 0;
-  while (first < end) {
-    const AloneStep step = next_alone(batch, first, end);
-    cost += step.cost;
-    first += step.packets;
-  }
-  return cost;
-}
-
-// Of eight packets, the longest of so many blocks; `more` follow, whose work fills the gaps.
-int cost_of_lanes(int longest, bool more) {
-  return more && longest <= 16 ? 90 + 38 * longest : 290 + 23 * longest;
-}
-
-// `key_of` gives the one-time key of a position.
-template <typename KeyOf>
-WG_INLINE void tag_alone(const Batch& batch, int first, int end, const KeyOf& key_of, TagColumns& tags) {
-  const auto keep = [&](int position, const Tag128& tag) {
-    tags.low[position] = tag.low;
-    tags.high[position] = tag.high;
-  };
-  while (first < end) {
-    const AloneStep step = next_alone(batch, first, end);
-    const auto data = [&](int i) { return batch.data[first + i]; };
-    const auto length = [&](int i) { return batch.length[first + i]; };
-    if (step.kernel == AloneStep::kScalarTwo) {
-      const scalar_poly1305::TwoTags two =
-          scalar_poly1305::tag_two(data(0), length(0), key_of(first), data(1), length(1), key_of(first + 1));
-      keep(first, two.first);
-      keep(first + 1, two.second);
-    } else if (step.kernel == AloneStep::kScalar) {
-      keep(first, scalar_poly1305::tag(data(0), length(0), key_of(first)));
-    } else if (step.kernel == AloneStep::kMessage) {
-      keep(first, tag_of_message(data(0), length(0), key_of(first)));
-    } else if (step.kernel == AloneStep::kTwo) {
-      const OneTimeKey keys[] = {key_of(first), key_of(first + 1)};
-      tags_of_few<2>(batch, first, keys, tags);
-    } else {
-      const OneTimeKey keys[] = {key_of(first), key_of(first + 1), key_of(first + 2), key_of(first + 3)};
-      tags_of_few<4>(batch, first, keys, tags);
-    }
-    first += step.packets;
-  }
-}
-
-bool better_alone(const Batch& batch, int first, int count) {
-  const int last = first + count - 1;
-  if (count == kPolyLanes && batch.length[first] == batch.length[last]) return false;
-  if (count <= 4 && poly_blocks(batch.length[last]) < kFewBlocks) return true;
-  const bool more = last + 1 < batch.count;
-  return cost_alone(batch, first, last + 1) < cost_of_lanes(poly_blocks(batch.length[last]), more);
-}
-
-// One call of a lane kernel, for the packets from `first` on; returns how many it covered.
-int tag_groups(Work& work, int first) {
-  const Batch& batch = work.batch;
-  const OneTimeKeys* keys = work.chacha.keys + first / kPolyLanes;
-  const int left = batch.count - first;
-  const auto longest = [&](int count) { return poly_blocks(batch.length[first + count - 1]); };
-
-  if (left > 8 && longest(16) <= 8) return tag_short_packets<1, 2>(batch, first, keys, work.tags), 16;
-  if (left > 8 && longest(16) <= 16) return tag_short_packets<2, 2>(batch, first, keys, work.tags), 16;
-  if (left > 24) return tag_long_packets<4>(batch, first, keys, work.tags), 32;
-  if (left > 16) return tag_long_packets<3>(batch, first, keys, work.tags), 24;
-  if (left > 8) return tag_long_packets<2>(batch, first, keys, work.tags), 16;
-  if (longest(8) <= 4) return tag_short_packets<1, 1>(batch, first, keys, work.tags), 8;
-  return tag_long_packets<1>(batch, first, keys, work.tags), 8;
-}
-
-// How many of the longest packets had better not be lanes, because the other lanes would wait for them.
-int stragglers(const Batch& batch) {
-  const int lanes = (batch.count - 1) % kPolyLanes + 1;  // of the last vector
-  const auto cost_of_rest = [&](int n) {
-    return cost_of_lanes(poly_blocks(batch.length[batch.count - 1 - n]), false);
-  };
-  if (batch.length[batch.count - 1] == batch.length[batch.count - lanes]) return 0;
-  int best = 0;
-  int best_cost = cost_of_rest(0);
-  for (int n = 1; n <= kMaxStragglers && n < lanes; ++n) {
-    const int cost = cost_of_rest(n) + cost_alone(batch, batch.count - n, batch.count);
-    if (cost < best_cost) best = n, best_cost = cost;
-  }
-  return best;
-}
-
-void tag_groups_or_alone(Work& work) {
-  const Batch& batch = work.batch;
-  for (int first = 0; first < batch.count;) {
-    const int count = batch.count - first < kPolyLanes ? batch.count - first : kPolyLanes;
-    if (!better_alone(batch, first, count)) {
-      first += tag_groups(work, first);
-      continue;
-    }
-    const auto key_of = [&](int position) { return one_time_key(work.chacha.keys, position); };
-    tag_alone(batch, first, first + count, key_of, work.tags);
-    first += count;
-  }
-}
-
-void compute_tags(Work& work) {
-  Batch& batch = work.batch;
-  const int apart = stragglers(batch);
-  if (apart == 0) return tag_groups_or_alone(work);
-  // Their lanes, and the idle ones behind, are of a shorter packet's length meanwhile.
-  const int first = batch.count - apart;
-  const int end = (batch.count + kPolyLanes - 1) / kPolyLanes * kPolyLanes;
-  std::uint64_t length[kMaxStragglers];
-  for (int i = 0; i < apart; ++i) length[i] = batch.length[first + i];
-  for (int i = first; i < end; ++i) batch.length[i] = batch.length[first - 1];
-  tag_groups_or_alone(work);
-  for (int i = 0; i < apart; ++i) batch.length[first + i] = length[i];
-  const auto key_of = [&](int position) { return one_time_key(work.chacha.keys, position); };
-  tag_alone(batch, first, batch.count, key_of, work.tags);
-}
-
 // ---- Wiping
 
 // Stores the compiler may not drop as dead.
@@ -348,7 +192,7 @@ void seal_batch(Work& work, AeadOp* ops, int count) {
   plan_payload(work.chacha, work.batch);
   run_groups(work.chacha, work.batch, 0, work.chacha.groups.size);
   wipe_keystream(work.chacha);
-  compute_tags(work);
+  compute_tags(work.batch, work.chacha.keys, work.tags);
   write_tags(work.batch, work.tags);
   wipe_one_time_keys(work);
 }
@@ -359,7 +203,7 @@ std::size_t open_batch(Work& work, AeadOp* ops, int count) {
   plan_block_zero(work.chacha, count);
   const int block_zero_groups = work.chacha.groups.size;
   run_groups(work.chacha, work.batch, 0, block_zero_groups);
-  compute_tags(work);
+  compute_tags(work.batch, work.chacha.keys, work.tags);
   const std::size_t authentic = check_tags(work.batch, work.tags, ops);
   plan_payload(work.chacha, work.batch);
   run_groups(work.chacha, work.batch, block_zero_groups, work.chacha.groups.size);
@@ -448,7 +292,7 @@ void small_tags_in_lanes(Work& work) {
     columns.pad_low[i] = key.pad_low;
     columns.pad_high[i] = key.pad_high;
   }
-  tag_groups(work, 0);
+  tag_groups(work.batch, 0, work.chacha.keys, work.tags);
   wipe(&columns, sizeof columns);
 }
 

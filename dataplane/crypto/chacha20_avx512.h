@@ -13,15 +13,22 @@
 // Three kinds of groups keep the lanes full whatever the burst looks like:
 //
 //     block zero   lane = packet; rows 0..7 of the result are the one-time keys of 16 packets
-//     full         16 consecutive blocks of one packet; key and counters by broadcast
-//     mixed        a lane list (packet, block): the remainders of all packets, densely packed
+//     full         16 consecutive blocks of one packet
+//     mixed        the remainders of all packets, densely packed: sixteen of a list of lanes
 //
 // Two groups run at once (generate_chacha_rounds.py). Their keystream is left in elements of 64 bits, a pair
 // of words of one lane each, and reaches the payload on one of two ways:
 //
-//     in the shadow    of the rounds of the next pair: general registers XOR element by element, while the
-//                      vector units work on the rounds. Costs next to nothing.
-//     directly         for the last pair, which has no successor: a transposition in registers, vector XOR
+//     in the shadow    of the rounds of the pair behind: general registers XOR element by element, while the
+//                      vector units work on the rounds. They also copy the keys of the next pair to its
+//                      state.
+//     directly         for the last pair, which has none behind: a transposition in registers, vector XOR
+//
+//     pair 0           set up      | rounds
+//     pair 1                       |  keys     | rounds
+//     pair 2                                   |  keys     | rounds
+//     pair 0 again                 |           |  XOR      |
+//     pair 1 again                                         |  XOR     ...
 #pragma once
 
 #include <immintrin.h>
@@ -319,15 +326,23 @@ WG_INLINE void xor_group(ChachaWork& work, const Batch& batch, int pair, int g, 
 
 // ---- A run of groups
 
-// The rounds of a pair; in their shadow the pair before is XORed and the pair behind gets its keys.
-WG_INLINE void run_pair(ChachaWork& work, const Batch& batch, int pair, int size, bool with_shadow) {
+// The rounds of a pair; in their shadow the pair before is XORed and the pair behind gets its keys. A pair
+// that is alone has neither.
+WG_INLINE void run_pair(ChachaWork& work, const Batch& batch, int pair, int size, bool last) {
   const GroupPair* state = &work.state[pair % 2];
   KeystreamPair* keystream = &work.keystream[pair % 2];
-  if (!with_shadow) {
+  if (last && pair == 0) {
     return size == 2 ? rounds_of_two_groups(state, keystream) : rounds_of_one_group(state, keystream);
   }
-  const Shadow shadow = {&work.keystream[(pair + 1) % 2], work.lane[(pair + 3) % 4][0], work.target,
-                         &work.state[(pair + 1) % 2],     work.lane[(pair + 1) % 4][0], batch.key};
+  // With no pair behind the keys of this one are copied once more: lanes of an earlier call would name
+  // packets, and keys, that are gone.
+  const std::uint32_t* behind = work.lane[(last ? pair : pair + 1) % 4][0];
+  const Shadow shadow = {&work.keystream[(pair + 1) % 2],
+                         work.lane[(pair + 3) % 4][0],
+                         work.target,
+                         &work.state[(pair + 1) % 2],
+                         behind,
+                         batch.key};
   if (size == 2) return rounds_of_two_groups_with_shadow(state, keystream, shadow);
   rounds_of_one_group_with_shadow(state, keystream, shadow);
 }
@@ -347,7 +362,7 @@ WG_INLINE void run_pair(ChachaWork& work, const Batch& batch, int pair, int size
 
   for (int pair = 0; pair < pairs; ++pair) {
     if (pair + 1 < pairs) set_up(work, batch, pair + 1, group + 2 * (pair + 1), size_of(pair + 1));
-    run_pair(work, batch, pair, size_of(pair), pairs > 1);
+    run_pair(work, batch, pair, size_of(pair), pair == pairs - 1);
     for (int i = 2 * pair; i < 2 * pair + size_of(pair) && group[i].kind == Group::kBlockZero; ++i) {
       keep_one_time_keys(work.keystream[pair % 2], i % 2, work.keys + group[i].packet / kPolyLanes);
     }

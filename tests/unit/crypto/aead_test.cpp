@@ -53,10 +53,10 @@ TEST_P(AeadEngines, EveryLengthInBurstsOfOne) {
   }
 }
 
-// 3: small batches of every shape; 7: block zeros and remainders that do or do not fit one pass; 32: whole
-// batches.
+// 2, 4: few packets that share vectors; 3: small batches of every shape; 7: block zeros and remainders that
+// do or do not fit one pass; 32: whole batches.
 TEST_P(AeadEngines, EveryLengthInBursts) {
-  for (const std::size_t count : {3u, 7u, 32u}) {
+  for (const std::size_t count : {2u, 3u, 4u, 7u, 32u}) {
     for (std::size_t length = 0; length <= 4096; ++length) {
       if (count == 32 && length > 700 && length % 7 != 0) continue;
       auto packets = burst(count, length);
@@ -236,22 +236,50 @@ struct GuardedPacket {
   std::uint8_t* key;
 };
 
+// Mixed lengths make lanes start late: those may not read before the bound either.
+enum class Lengths { kEqual, kMixed };
+
+struct GuardedBurst {
+  GuardedBurst(std::mt19937_64& random, std::size_t count, std::size_t length, Lengths lengths) {
+    for (std::size_t i = 0; i < count; ++i) {
+      const bool shorter = lengths == Lengths::kMixed && i % 4 == 3;
+      GuardedPacket& p = packets.emplace_back(random, shorter ? length / 3 : length, i % 2 == 0);
+      ops.push_back({p.data, p.key, p.counter, static_cast<std::uint32_t>(p.plaintext.size()), 0});
+    }
+  }
+
+  void check(const AeadEngine& engine, AeadScratch& scratch) {
+    engine.seal(scratch, ops);
+    for (GuardedPacket& p : packets) {
+      const Bytes expected = oracle_seal(p.key, p.counter, p.plaintext);
+      ASSERT_EQ(std::memcmp(p.data, expected.data(), expected.size()), 0) << p.plaintext.size();
+    }
+    ASSERT_EQ(engine.open(scratch, ops), ops.size()) << ops[0].length;
+  }
+
+  std::deque<GuardedPacket> packets;
+  std::vector<AeadOp> ops;
+};
+
 TEST_P(AeadEngines, ReadsNothingOutsideTheContract) {
   for (std::size_t length = 0; length <= 2100; length += length < 300 ? 1 : 29) {
-    for (const std::size_t count : {1u, 4u, 9u}) {
-      std::deque<GuardedPacket> packets;
-      std::vector<AeadOp> ops;
-      for (std::size_t i = 0; i < count; ++i) {
-        // Mixed lengths make lanes start late: those may not read before the bound either.
-        GuardedPacket& p = packets.emplace_back(random, i % 4 == 3 ? length / 3 : length, i % 2 == 0);
-        ops.push_back({p.data, p.key, p.counter, static_cast<std::uint32_t>(p.plaintext.size()), 0});
+    for (const std::size_t count : {1u, 2u, 4u, 9u}) {
+      for (const Lengths lengths : {Lengths::kEqual, Lengths::kMixed}) {
+        GuardedBurst packets(random, count, length, lengths);
+        ASSERT_NO_FATAL_FAILURE(packets.check(engine, *scratch));
       }
-      engine.seal(*scratch, ops);
-      for (GuardedPacket& p : packets) {
-        const Bytes expected = oracle_seal(p.key, p.counter, p.plaintext);
-        ASSERT_EQ(std::memcmp(p.data, expected.data(), expected.size()), 0) << length;
+    }
+  }
+}
+
+// The keys and buffers of a burst may be gone when the next one comes, which may be smaller.
+TEST_P(AeadEngines, ForgetsTheAddressesOfABurst) {
+  for (const std::size_t count : {1u, 5u, 9u, 16u, 17u}) {
+    for (const std::size_t length : {0u, 64u, 100u, 400u, 1420u, 3000u}) {
+      for (const std::size_t before : {1000u, 3000u}) {
+        ASSERT_NO_FATAL_FAILURE(GuardedBurst(random, 32, before, Lengths::kMixed).check(engine, *scratch));
+        ASSERT_NO_FATAL_FAILURE(GuardedBurst(random, count, length, Lengths::kEqual).check(engine, *scratch));
       }
-      ASSERT_EQ(engine.open(*scratch, ops), count) << length;
     }
   }
 }
