@@ -2,10 +2,14 @@
 
 #include <algorithm>
 #include <iterator>
-#include <type_traits>
 
 namespace wg::lpm {
 namespace {
+
+// A block in a slot stands as deep as its prefixes allow if that skips this many bits: the reader then
+// compares the path but finds the prefixes in its first array. Not so deep that points lie beyond the
+// address.
+constexpr unsigned kWorthAPath = 16;
 
 template <typename Bits>
 unsigned shared_bits(Bits a, Bits b) noexcept {
@@ -20,11 +24,32 @@ unsigned shared_bits(Bits a, Bits b) noexcept {
   }
 }
 
-// Where a range node for these prefixes stands: as deep as all of them allow, but not so deep that part of
-// its window lies beyond the address, which would only lengthen the path to compare.
 template <typename Bits>
-unsigned node_position(Prefixes<Bits> sorted, unsigned floor) noexcept {
-  return std::max(floor, std::min(common_length(sorted), kWidth<Bits> - kWindow<Bits>));
+unsigned deepest_position(Prefixes<Bits> sorted, unsigned floor) noexcept {
+  return std::max(floor, std::min(common_length(sorted), kWidth<Bits> - kWindow));
+}
+
+template <typename Bits>
+bool is_set(Bits bits, unsigned position) noexcept {
+  return (bits >> (kWidth<Bits> - 1 - position) & 1) != 0;
+}
+
+template <typename Bits>
+Header<Bits>* header_at(Line& line) noexcept {
+  return reinterpret_cast<Header<Bits>*>(&line);
+}
+
+template <typename Bits>
+std::size_t cold_lines(std::size_t prefixes) noexcept {
+  const std::size_t bytes = prefixes * kColdPrefix<Bits>;
+  return bytes <= Header<Bits>::kRoom ? 0 : (bytes + kLine - 1) / kLine;
+}
+
+template <typename Bits>
+unsigned char* cold_of(const Header<Bits>* block) noexcept {
+  auto* header = const_cast<Header<Bits>*>(block);
+  if (cold_lines<Bits>(header->prefixes) == 0) return header->room;
+  return reinterpret_cast<unsigned char*>(reinterpret_cast<Line*>(header) + header->lines);
 }
 
 }  // namespace
@@ -36,14 +61,59 @@ unsigned common_length(Prefixes<Bits> sorted) noexcept {
   return length;
 }
 
-// Walks the sorted prefixes once. `open` holds the prefixes around the current point, innermost last;
-// prefixes that end beyond the window and agree in it become one child, entered as a point.
+// The parts one step below what the prefixes share: the prefix that ends there, if any, then what has a zero
+// in the next bit and what has a one. What a point of the area at `position` cannot tell apart stays
+// together.
 template <typename Bits>
-void BlockBuilder<Bits>::sweep(Prefixes<Bits> sorted, unsigned position, std::vector<Range>& ranges,
-                               std::vector<Child>& children) {
-  constexpr std::uint64_t kEnd = std::uint64_t{1} << kWindow<Bits>;
-  std::vector<Open> open{{kEnd, kInherit}};
-  ranges.assign(1, {0, kInherit});
+void BlockBuilder<Bits>::split(Prefixes<Bits> sorted, unsigned position, Parts& parts) {
+  const unsigned deepest = position + kWindow;
+  const unsigned common = std::min(common_length(sorted), deepest);
+  const auto add = [&](Prefixes<Bits> part) {
+    if (part.empty()) return;
+    const unsigned length = std::min(common_length(part), deepest);
+    const bool single = part.size() == 1 && part.front().length <= deepest;
+    parts.push_back({part, kInherit, length, !single, !single && length < deepest});
+  };
+  if (sorted.front().length == common) {
+    add(sorted.first(1));
+    sorted = sorted.subspan(1);
+  }
+  if (common == deepest) return add(sorted);
+  const auto ones = std::partition_point(sorted.begin(), sorted.end(), [common](const Prefix<Bits>& prefix) {
+    return !is_set(prefix.bits, common);
+  });
+  const auto zeros = static_cast<std::size_t>(ones - sorted.begin());
+  add(sorted.first(zeros));
+  add(sorted.subspan(zeros));
+}
+
+// Each prefix a part, but for those that points cannot tell apart.
+template <typename Bits>
+typename BlockBuilder<Bits>::Parts BlockBuilder<Bits>::flat(Prefixes<Bits> sorted, unsigned position) {
+  const unsigned deepest = position + kWindow;
+  Parts parts;
+  for (std::size_t i = 0; i < sorted.size();) {
+    std::size_t end = i + 1;
+    const bool below = sorted[i].length > deepest;
+    const Point point = window(sorted[i].bits, position);
+    while (below && end < sorted.size() && window(sorted[end].bits, position) == point) ++end;
+    const auto length = std::min<unsigned>(sorted[i].length, deepest);
+    parts.push_back({sorted.subspan(i, end - i), kInherit, length, below, false});
+    i = end;
+  }
+  return parts;
+}
+
+// Walks the parts in order and gives those below their cover. `open` holds what is around the current point,
+// innermost last.
+template <typename Bits>
+void BlockBuilder<Bits>::sweep(Parts& parts, const Area& area, std::vector<Range>& ranges) {
+  struct Open {
+    std::uint64_t end;
+    Value entry;
+  };
+  std::vector<Open> open{{area.end, area.cover}};
+  ranges.assign(1, {area.first, area.cover});
   const auto emit = [&ranges](std::uint64_t start, Value entry) {
     if (ranges.back().start == start) ranges.pop_back();
     if (ranges.empty() || ranges.back().entry != entry) ranges.push_back({start, entry});
@@ -52,87 +122,152 @@ void BlockBuilder<Bits>::sweep(Prefixes<Bits> sorted, unsigned position, std::ve
     while (open.size() > 1 && open.back().end <= point) {
       const std::uint64_t end = open.back().end;
       open.pop_back();
-      if (end < kEnd) emit(end, open.back().entry);
+      if (end < area.end) emit(end, open.back().entry);
     }
   };
-  for (std::size_t i = 0; i < sorted.size();) {
-    const auto& prefix = sorted[i];
-    const std::uint64_t start = window(prefix.bits, position);
+  for (std::size_t i = 0; i < parts.size(); ++i) {
+    const std::uint64_t start =
+        window(parts[i].prefixes.front().bits & mask_of<Bits>(parts[i].length), area.position);
     close_until(start);
-    if (prefix.length <= position + kWindow<Bits>) {
-      open.push_back({start + (kEnd >> (prefix.length - position)), prefix.value});
-      ++i;
+    parts[i].cover = open.back().entry;
+    const Value entry =
+        parts[i].below ? kChildEntry | static_cast<Value>(i) : parts[i].prefixes.front().value;
+    open.push_back({start + (std::uint64_t{1} << (area.position + kWindow - parts[i].length)), entry});
+    emit(start, entry);
+  }
+  close_until(area.end);
+}
+
+// Parts whose ranges fit in a line: all prefixes if they do; otherwise arrays below, opened from the largest
+// on while the line has room.
+template <typename Bits>
+typename BlockBuilder<Bits>::Parts BlockBuilder<Bits>::fitting(Prefixes<Bits> sorted, const Area& area,
+                                                               std::vector<Range>& ranges) {
+  Parts parts = flat(sorted, area.position);
+  sweep(parts, area, ranges);
+  if (ranges.size() <= kRanges) return parts;
+  parts.clear();
+  split(sorted, area.position, parts);
+  for (;;) {
+    const auto largest = std::max_element(parts.begin(), parts.end(), [](const Part& a, const Part& b) {
+      return (a.expandable ? a.prefixes.size() : 0) < (b.expandable ? b.prefixes.size() : 0);
+    });
+    if (largest == parts.end() || !largest->expandable) break;
+    Parts opened(parts.begin(), largest);
+    split(largest->prefixes, area.position, opened);
+    opened.insert(opened.end(), largest + 1, parts.end());
+    sweep(opened, area, ranges);
+    if (ranges.size() <= kRanges) {
+      parts.swap(opened);
     } else {
-      std::size_t end = i + 1;
-      while (end < sorted.size() && window(sorted[end].bits, position) == start) ++end;
-      children.push_back({sorted.subspan(i, end - i), open.back().entry});
-      open.push_back({start + 1, kChildEntry | static_cast<Value>(children.size() - 1)});
+      largest->expandable = false;
+    }
+  }
+  sweep(parts, area, ranges);
+  return parts;
+}
+
+// As few lines as leave no range to arrays below, and not more lines than ranges.
+template <typename Bits>
+unsigned BlockBuilder<Bits>::choose_line_bits(Prefixes<Bits> sorted, unsigned position, Value cover) {
+  if (2 * sorted.size() + 1 <= kRanges) return 0;
+  std::vector<Range> ranges;
+  Parts parts = flat(sorted, position);
+  sweep(parts, {position, 0, std::uint64_t{1} << kWindow, cover}, ranges);
+  unsigned best = 0;
+  std::size_t least = ~std::size_t{0};
+  for (unsigned bits = 0; bits <= kMaxLineBits && std::size_t{1} << bits <= ranges.size(); ++bits) {
+    const std::uint64_t size = std::uint64_t{1} << (kWindow - bits);
+    std::size_t overflowing = 0;
+    for (std::size_t i = 0, end = 0; i < ranges.size();) {
+      const std::uint64_t next = (ranges[i].start / size + 1) * size;
+      for (end = i + 1; end < ranges.size() && ranges[end].start < next;) ++end;
+      const std::size_t inside = end - i + (ranges[i].start % size != 0 ? 1 : 0);
+      overflowing += inside > kRanges ? inside : 0;
       i = end;
     }
-    emit(start, open.back().entry);
-  }
-  close_until(kEnd);
-}
-
-template <typename Bits>
-void BlockBuilder<Bits>::fill_group(Group<Bits>& group, std::span<const Range> ranges) {
-  for (unsigned i = 0; i < Layout<Bits>::kLasts; ++i) {
-    const bool used = i + 1 < ranges.size();
-    group.lasts[i] = static_cast<Point<Bits>>(used ? ranges[i + 1].start - 1 : ~0U);
-  }
-  for (unsigned i = 0; i < Layout<Bits>::kRanges; ++i) {
-    group.entries[i] = ranges[std::min<std::size_t>(i, ranges.size() - 1)].entry;
-  }
-}
-
-// Returns the node's first line. Ranges that lead to children get their entries once the children have lines.
-template <typename Bits>
-std::size_t BlockBuilder<Bits>::add_node(Prefixes<Bits> sorted, unsigned floor, Value fallback) {
-  constexpr unsigned kRanges = Layout<Bits>::kRanges;
-  constexpr bool kFirstGroupInNode = std::is_same_v<Node<Bits>, Group<Bits>>;
-  const unsigned position = node_position(sorted, floor);
-  std::vector<Range> ranges;
-  std::vector<Child> children;
-  sweep(sorted, position, ranges, children);
-
-  const std::size_t at = lines_.size();
-  const auto groups = static_cast<unsigned>((ranges.size() + kRanges - 1) / kRanges);
-  const unsigned own_lines = kFirstGroupInNode && groups == 1 ? 0 : groups;
-  lines_.resize(at + 1 + own_lines);
-  for (Range& range : ranges) {
-    if ((range.entry & kChildEntry) == 0) continue;
-    const Child child = children[range.entry & ~kChildEntry];
-    const std::size_t child_at = add_node(child.prefixes, position + kWindow<Bits>, child.fallback);
-    range.entry = kChildEntry | static_cast<Value>((child_at - at) * kLine);
-  }
-
-  auto* node = reinterpret_cast<Node<Bits>*>(&lines_[at]);
-  node->meta = Meta(position, own_lines);
-  node->fallback = fallback;
-  node->path = sorted.front().bits & mask_of<Bits>(position);
-  std::fill(std::begin(node->lasts), std::end(node->lasts), static_cast<Point<Bits>>(~0U));
-  for (unsigned g = 0; g < groups; ++g) {
-    const auto part = std::span<const Range>(ranges).subspan(g * kRanges);
-    if (g > 0) node->lasts[g - 1] = static_cast<Point<Bits>>(part.front().start - 1);
-    if constexpr (kFirstGroupInNode) {
-      if (own_lines == 0) {
-        fill_group(*node, part);
-        break;
-      }
+    const std::size_t cost = overflowing * 4 + (std::size_t{1} << bits);
+    if (cost < least) {
+      least = cost;
+      best = bits;
     }
-    fill_group(*reinterpret_cast<Group<Bits>*>(&lines_[at + 1 + g]),
-               part.first(std::min<std::size_t>(part.size(), kRanges)));
   }
-  return at;
+  return best;
+}
+
+template <typename Bits>
+typename BlockBuilder<Bits>::Array BlockBuilder<Bits>::add_array(Prefixes<Bits> sorted, unsigned position,
+                                                                 Value cover) {
+  if (!sorted.empty() && sorted.front().length == position) {
+    cover = sorted.front().value;
+    sorted = sorted.subspan(1);
+  }
+  const unsigned bits = choose_line_bits(sorted, position, cover);
+  const std::size_t count = std::size_t{1} << bits;
+  const std::uint64_t size = std::uint64_t{1} << (kWindow - bits);
+  const std::size_t first = lines_.size();
+  lines_.resize(first + count);
+  std::vector<Value> covers(count, cover);
+  std::size_t i = 0;
+  for (std::size_t line = 0; line < count; ++line) {
+    const auto here = [&] {
+      return i < sorted.size() && line_of(window(sorted[i].bits, position), bits) == line;
+    };
+    for (; here() && sorted[i].length <= position + bits; ++i) {
+      std::fill_n(covers.begin() + static_cast<long>(line),
+                  std::size_t{1} << (position + bits - sorted[i].length), sorted[i].value);
+    }
+    const std::size_t begin = i;
+    while (here()) ++i;
+    fill_line(first + line, sorted.subspan(begin, i - begin),
+              {position, line * size, (line + 1) * size, covers[line]});
+  }
+  return {first, bits};
+}
+
+template <typename Bits>
+void BlockBuilder<Bits>::fill_line(std::size_t line, Prefixes<Bits> sorted, const Area& area) {
+  std::vector<Range> ranges;
+  Parts parts;
+  if (sorted.empty()) {
+    ranges.push_back({area.first, area.cover});
+  } else {
+    parts = fitting(sorted, area, ranges);
+  }
+  for (unsigned r = 0; r < kRanges; ++r) {
+    Value entry = r < ranges.size() ? ranges[r].entry : kInherit;
+    if (r < ranges.size() && (entry & kChildEntry) != 0)
+      entry = add_below(parts[entry & ~kChildEntry], area.position);
+    auto* in = reinterpret_cast<Ranges*>(&lines_[line]);  // add_below() may have moved it
+    in->entries[r] = entry;
+    if (r + 1 < kRanges)
+      in->lasts[r] = r + 1 < ranges.size() ? static_cast<Point>(ranges[r + 1].start - 1) : ~Point{0};
+  }
+}
+
+template <typename Bits>
+Value BlockBuilder<Bits>::add_below(const Part& part, unsigned position) {
+  const bool deep = part.length == position + kWindow;
+  const unsigned at = deep ? deepest_position(part.prefixes, part.length) : part.length;
+  const bool path = at > part.length;
+  const std::size_t line = lines_.size();
+  if (path) {
+    auto* in = reinterpret_cast<Path<Bits>*>(&lines_.emplace_back());
+    in->path = part.prefixes.front().bits & mask_of<Bits>(at);
+    in->cover = part.cover;
+  }
+  const Array array = add_array(part.prefixes, at, part.cover);
+  return Below::to(line, array.line_bits, at - position, path);
 }
 
 template <typename Bits>
 void BlockBuilder<Bits>::add_cold(Prefixes<Bits> sorted) {
   const std::size_t n = sorted.size();
-  const std::size_t lines = lines_.size();
-  reinterpret_cast<Node<Bits>*>(lines_.data())->meta.set_block(n, lines);
-  lines_.resize(lines + (n * (sizeof(Bits) + sizeof(Value) + 1) + kLine - 1) / kLine);
-  unsigned char* bits = lines_[lines].bytes;
+  auto* header = header_at<Bits>(lines_.front());
+  header->prefixes = static_cast<std::uint16_t>(n);
+  header->lines = static_cast<std::uint16_t>(lines_.size());
+  lines_.resize(lines_.size() + cold_lines<Bits>(n));
+  unsigned char* bits = cold_of(header_at<Bits>(lines_.front()));
   unsigned char* values = bits + n * sizeof(Bits);
   unsigned char* lengths = values + n * sizeof(Value);
   for (std::size_t i = 0; i < n; ++i) {
@@ -143,17 +278,28 @@ void BlockBuilder<Bits>::add_cold(Prefixes<Bits> sorted) {
 }
 
 template <typename Bits>
-std::span<const Line> BlockBuilder<Bits>::build(Prefixes<Bits> sorted, unsigned floor, Value fallback) {
-  lines_.clear();
-  add_node(sorted, floor, fallback);
+typename BlockBuilder<Bits>::Block BlockBuilder<Bits>::build(Prefixes<Bits> sorted, unsigned floor,
+                                                             Value fallback) {
+  const unsigned deepest = deepest_position(sorted, floor);
+  const bool beyond = std::any_of(sorted.begin(), sorted.end(), [floor](const Prefix<Bits>& prefix) {
+    return prefix.length > floor + kWindow;
+  });
+  const bool path = beyond && deepest >= floor + kWorthAPath;
+  const unsigned position = path ? deepest : floor;
+  lines_.assign(1, {});
+  const Array array = add_array(sorted, position, kInherit);
+  auto* header = header_at<Bits>(lines_.front());
+  header->position = static_cast<std::uint8_t>(position);
+  header->path = sorted.front().bits & mask_of<Bits>(position);
+  for (Line& line : lines_) fallback_of(&line).store(fallback, std::memory_order_relaxed);
   add_cold(sorted);
-  return lines_;
+  return {lines_, (path ? kPathTag : 0) | Word{array.line_bits} << kLineBitsShift};
 }
 
 template <typename Bits>
-void append_prefixes(const Node<Bits>* block, std::vector<Prefix<Bits>>& out) {
-  const std::size_t n = block->meta.prefixes();
-  const unsigned char* bits = reinterpret_cast<const Line*>(block)[block->meta.lines()].bytes;
+void append_prefixes(const Header<Bits>* block, std::vector<Prefix<Bits>>& out) {
+  const std::size_t n = block->prefixes;
+  const unsigned char* bits = cold_of(block);
   const unsigned char* values = bits + n * sizeof(Bits);
   const unsigned char* lengths = values + n * sizeof(Value);
   for (std::size_t i = 0; i < n; ++i) {
@@ -165,16 +311,24 @@ void append_prefixes(const Node<Bits>* block, std::vector<Prefix<Bits>>& out) {
 }
 
 template <typename Bits>
-std::size_t block_bytes(const Node<Bits>* block) noexcept {
-  const std::size_t cold = block->meta.prefixes() * (sizeof(Bits) + sizeof(Value) + 1);
-  return block->meta.lines() * kLine + (cold + kLine - 1) / kLine * kLine;
+void set_fallback(Header<Bits>* block, Value fallback) noexcept {
+  const std::size_t lines = block->lines;
+  for (std::size_t i = 0; i < lines; ++i) {
+    fallback_of(reinterpret_cast<Line*>(block) + i).store(fallback, std::memory_order_release);
+  }
 }
 
-#define LPM_INSTANTIATE(Bits)                                                         \
-  template unsigned common_length<Bits>(Prefixes<Bits>) noexcept;                     \
-  template class BlockBuilder<Bits>;                                                  \
-  template void append_prefixes<Bits>(const Node<Bits>*, std::vector<Prefix<Bits>>&); \
-  template std::size_t block_bytes<Bits>(const Node<Bits>*) noexcept;
+template <typename Bits>
+std::size_t block_bytes(const Header<Bits>* block) noexcept {
+  return (block->lines + cold_lines<Bits>(block->prefixes)) * kLine;
+}
+
+#define LPM_INSTANTIATE(Bits)                                                           \
+  template unsigned common_length<Bits>(Prefixes<Bits>) noexcept;                       \
+  template class BlockBuilder<Bits>;                                                    \
+  template void append_prefixes<Bits>(const Header<Bits>*, std::vector<Prefix<Bits>>&); \
+  template void set_fallback<Bits>(Header<Bits>*, Value) noexcept;                      \
+  template std::size_t block_bytes<Bits>(const Header<Bits>*) noexcept;
 LPM_INSTANTIATE(std::uint32_t)
 LPM_INSTANTIATE(Uint128)
 #undef LPM_INSTANTIATE

@@ -28,30 +28,52 @@ using Prefixes = std::span<const Prefix<Bits>>;
 template <typename Bits>
 unsigned common_length(Prefixes<Bits> sorted) noexcept;
 
-// Writes the lines of a block for 1..kBlockPrefixes sorted prefixes, none shorter than `floor` bits and all
-// equal in these.
+// Writes the lines of a block for 1..kOnlyBlockPrefixes sorted prefixes, none shorter than `floor` bits and
+// all equal in these. The lines live until the next call.
 template <typename Bits>
 class BlockBuilder {
  public:
-  [[nodiscard]] std::span<const Line> build(Prefixes<Bits> sorted, unsigned floor, Value fallback);
+  struct Block {
+    std::span<const Line> lines;
+    Word tags;  // of the word that leads to it
+  };
+  [[nodiscard]] Block build(Prefixes<Bits> sorted, unsigned floor, Value fallback);
 
  private:
+  // What one line or one array has to tell apart, all longer than its position: a prefix, or several of them
+  // in an array below that covers the address bits they have in common.
+  struct Part {
+    Prefixes<Bits> prefixes;
+    Value cover;      // what holds where none of them does; known after a sweep
+    unsigned length;  // of the address bits it covers
+    bool below;
+    bool expandable;
+  };
+  using Parts = std::vector<Part>;
   struct Range {
     std::uint64_t start;
-    Value entry;
+    Value entry;  // a child entry stands for parts[the rest of it]
   };
-  struct Open {  // a prefix whose end the sweep has not passed
+  struct Area {  // the points of one line, or of a whole array
+    unsigned position;
+    std::uint64_t first;
     std::uint64_t end;
-    Value entry;
+    Value cover;
   };
-  struct Child {
-    Prefixes<Bits> prefixes;
-    Value fallback;
+  struct Array {
+    std::size_t line;
+    unsigned line_bits;
   };
-  std::size_t add_node(Prefixes<Bits> sorted, unsigned floor, Value fallback);
-  void sweep(Prefixes<Bits> sorted, unsigned position, std::vector<Range>& ranges,
-             std::vector<Child>& children);
-  void fill_group(Group<Bits>& group, std::span<const Range> ranges);
+
+  Array add_array(Prefixes<Bits> sorted, unsigned position, Value cover);
+  unsigned choose_line_bits(Prefixes<Bits> sorted, unsigned position, Value cover);
+  void fill_line(std::size_t line, Prefixes<Bits> sorted, const Area& area);
+  Value add_below(const Part& part, unsigned position);
+
+  static void split(Prefixes<Bits> sorted, unsigned position, Parts& parts);
+  static Parts flat(Prefixes<Bits> sorted, unsigned position);
+  static Parts fitting(Prefixes<Bits> sorted, const Area& area, std::vector<Range>& ranges);
+  static void sweep(Parts& parts, const Area& area, std::vector<Range>& ranges);
   void add_cold(Prefixes<Bits> sorted);
 
   std::vector<Line> lines_;
@@ -59,9 +81,13 @@ class BlockBuilder {
 
 // The prefixes of a block, appended in order.
 template <typename Bits>
-void append_prefixes(const Node<Bits>* block, std::vector<Prefix<Bits>>& out);
+void append_prefixes(const Header<Bits>* block, std::vector<Prefix<Bits>>& out);
+
+// In all its lines, while readers may be in them.
+template <typename Bits>
+void set_fallback(Header<Bits>* block, Value fallback) noexcept;
 
 template <typename Bits>
-std::size_t block_bytes(const Node<Bits>* block) noexcept;
+std::size_t block_bytes(const Header<Bits>* block) noexcept;
 
 }  // namespace wg::lpm

@@ -41,12 +41,8 @@ const Lookup* lookup_named(std::string_view name) noexcept {
 }
 
 const Lookup* best_lookup() noexcept {
-#ifdef __SANITIZE_THREAD__
-  return &kLookupPortable;  // the sanitizer does not see what gathers read
-#else
   const Lookup* vector = lookup_named(kLookupAvx512.name);
   return vector != nullptr ? vector : &kLookupPortable;
-#endif
 }
 
 std::atomic<const Lookup*>& chosen() noexcept {
@@ -70,6 +66,7 @@ void lookup_all(const Table<Bits>& table, const Bits* keys, Value* out, std::siz
     const std::uint64_t before = table.default_word();
     lookup_below_root(*table.root(), keys, out, n);
     if (table.default_word() != before) continue;
+    if (static_cast<Value>(before) == kNoMatch) return;
     for (std::size_t i = 0; i < n; ++i) out[i] = out[i] == kNoMatch ? static_cast<Value>(before) : out[i];
     return;
   }

@@ -39,11 +39,15 @@ LPM_INLINE Bits mask_of(unsigned length) noexcept {
 
 // ---- What a slot of the root or of a branch holds.
 // Odd: a leaf, its value in the upper half. Otherwise a pointer, aligned to a line, and what it points to:
-// kBranchTag, kGroupedTag (a block whose first node has groups), or none (any other block).
+// kBranchTag for a branch and none for a block, which stand where the slot does, or with kPathTag deeper; of
+// blocks also how many bits choose the line.
 using Word = std::uint64_t;
 inline constexpr Word kLeafTag = 1;
 inline constexpr Word kBranchTag = 2;
-inline constexpr Word kGroupedTag = 4;
+inline constexpr Word kPathTag = 4;
+inline constexpr Word kTags = kLeafTag | kBranchTag | kPathTag;
+inline constexpr unsigned kLineBitsShift = 3;
+inline constexpr unsigned kMaxLineBits = 7;
 inline constexpr std::size_t kLine = 64;
 
 LPM_INLINE Word leaf_word(Value value) noexcept {
@@ -58,96 +62,111 @@ LPM_INLINE bool is_branch(Word word) noexcept {
 LPM_INLINE Value leaf_value(Word word) noexcept {
   return static_cast<Value>(word >> 32);
 }
+LPM_INLINE unsigned line_bits(Word word) noexcept {
+  return word >> kLineBitsShift & kMaxLineBits;
+}
 
-// ---- Block: a few prefixes as a small trie of range nodes, in one allocation of whole lines; behind the
-// nodes ("cold") the prefixes themselves for the writer, sorted: bits, values, lengths.
+// ---- Block: some prefixes in one allocation: a header, an array of lines, the arrays below it, and "cold"
+// the prefixes themselves for the writer, sorted.
 //
-// A range node cuts the window of address bits from `position` into ranges and holds the answer of each: a
-// value, kInherit, or kChildEntry | distance in bytes to a deeper node. Ranges stand in groups of one line;
-// range r of a group ends with the point lasts[r], so the range of a point is the number of lasts below it.
-// Unused lasts are all ones: no point is above. With more than one group, the node's own lasts are those of
-// the groups.
-struct alignas(kLine) Line {
-  unsigned char bytes[kLine];
-};
+// An array of 2^n lines stands at a position of the address. The point of an address is its 32 bits from
+// there; the first n of them choose the line. A line cuts its points into at most kRanges ranges, the last
+// points of which are in `lasts`: the range of a point is the number of lasts below it. Unused lasts are all
+// ones: no point is above. The entry of a range is a value, kInherit (no prefix of the block: its fallback
+// holds), or kChildEntry and an array below (Below) for addresses that agree in more bits than the line tells
+// apart.
+//
+// What holds around a block, its fallback, is the one thing in it that may change. Every line has a copy, so
+// that a key needs no other line for it; all nodes and lines have it at the same place.
+using Point = std::uint32_t;
+inline constexpr unsigned kWindow = 32;
+inline constexpr unsigned kRanges = 8;
 inline constexpr Value kChildEntry = 0x80000000;
 
-// The first node's counts of prefixes and lines speak for the block.
-struct Meta {
-  std::uint32_t word = 0;
+struct alignas(kLine) Line {  // as memory
+  unsigned char bytes[kLine];
+};
+struct alignas(kLine) Ranges {  // what is in it
+  Point lasts[kRanges - 1];
+  Value fallback;  // the answer where no prefix of the block matches
+  Value entries[kRanges];
+};
+static_assert(sizeof(Line) == kLine && sizeof(Ranges) == kLine);
+inline constexpr std::size_t kFallbackAt = offsetof(Ranges, fallback);
 
-  Meta() = default;
-  Meta(unsigned position, unsigned groups) noexcept : word(position | groups << 7) {}
-  void set_block(std::size_t prefixes, std::size_t lines) noexcept {
-    word |= static_cast<std::uint32_t>(prefixes << 11 | lines << 18);
+// A child entry. With a path, one line more stands before the array (Path).
+struct Below {
+  static constexpr unsigned kLineBitsAt = 16;
+  static constexpr unsigned kDistanceAt = 19;
+  static constexpr unsigned kPathAt = 26;
+  static constexpr Value kMaxLine = 0xffff;
+  static constexpr Value kMaxDistance = 127;
+  Value entry;
+
+  [[nodiscard, gnu::always_inline]] std::size_t line() const noexcept { return entry & kMaxLine; }
+  [[nodiscard, gnu::always_inline]] unsigned line_bits() const noexcept {
+    return entry >> kLineBitsAt & kMaxLineBits;
   }
-  [[nodiscard, gnu::always_inline]] unsigned position() const noexcept { return word & 127; }
-  [[nodiscard, gnu::always_inline]] unsigned groups() const noexcept {
-    return word >> 7 & 15;
-  }  // in lines of their own
-  [[nodiscard]] unsigned prefixes() const noexcept { return word >> 11 & 127; }
-  [[nodiscard]] unsigned lines() const noexcept { return word >> 18; }
+  // Where it stands, counted from the position of the array above.
+  [[nodiscard, gnu::always_inline]] unsigned distance() const noexcept {
+    return entry >> kDistanceAt & kMaxDistance;
+  }
+  [[nodiscard, gnu::always_inline]] bool has_path() const noexcept { return (entry >> kPathAt & 1) != 0; }
+  static Value to(std::size_t line, unsigned line_bits, unsigned distance, bool path) noexcept {
+    return kChildEntry | static_cast<Value>(line) | line_bits << kLineBitsAt | distance << kDistanceAt |
+           Value{path} << kPathAt;
+  }
 };
 
+// The bits that addresses must begin with to be looked up in an array below; where they do not, `cover`
+// holds.
 template <typename Bits>
-struct Layout;
-
-// IPv4: 16 bits per node; nodes of one group are one line, so the usual walk is root, line.
-template <>
-struct Layout<std::uint32_t> {
-  using Point = std::uint16_t;
-  static constexpr unsigned kLasts = 8;
-  static constexpr unsigned kRanges = 9;
-  static constexpr unsigned kBlockPrefixes = 40;     // at most 81 ranges: 9 groups
-  static constexpr std::ptrdiff_t kBlockLocals = 8;  // of these, no longer than the floor + 8
-  struct alignas(kLine) Node {
-    Value fallback;      // the answer when the node has none
-    std::uint32_t path;  // the address bits before position
-    Point lasts[kLasts];
-    Value entries[kRanges];
-    Meta meta;
-  };
-  using Group = Node;
+struct alignas(kLine) Path {
+  Bits path;
+  Value cover;
+  unsigned char unused[kFallbackAt - sizeof(Bits) - sizeof(Value)];
+  Value fallback;
 };
+static_assert(sizeof(Path<std::uint32_t>) == kLine && sizeof(Path<Uint128>) == kLine);
 
-// IPv6: 32 bits per node, so that one node reaches from /16 to /48; a line of fences, then the groups.
-template <>
-struct Layout<Uint128> {
-  using Point = std::uint32_t;
-  static constexpr unsigned kLasts = 7;
-  static constexpr unsigned kRanges = 8;
-  static constexpr unsigned kBlockPrefixes = 31;  // at most 63 ranges: 8 groups
-  static constexpr std::ptrdiff_t kBlockLocals = 31;
-  struct alignas(kLine) Node {
-    Value fallback;
-    Meta meta;
-    std::uint64_t unused;
-    Uint128 path;
-    Point lasts[kLasts];
-    std::uint32_t unused_too[5];
-  };
-  struct alignas(kLine) Group {
-    Point lasts[kLasts];
-    Value entries[kRanges];
-    std::uint32_t unused;
-  };
+// The first line of a block.
+template <typename Bits>
+struct alignas(kLine) Header {
+  Bits path;               // the address bits before position
+  std::uint16_t prefixes;  // for the writer
+  std::uint16_t lines;     // all of them, this one included
+  std::uint8_t position;   // of the first array
+  unsigned char unused[kFallbackAt - sizeof(Bits) - 5];
+  Value fallback;
+  static constexpr std::size_t kRoom = kLine - kFallbackAt - sizeof(Value);
+  unsigned char room[kRoom];  // the prefixes, if they are so few; otherwise they follow the lines
 };
-static_assert(sizeof(Layout<std::uint32_t>::Node) == kLine);
-static_assert(sizeof(Layout<Uint128>::Group) == kLine);
+static_assert(sizeof(Header<std::uint32_t>) == kLine && sizeof(Header<Uint128>) == kLine);
 
 template <typename Bits>
-using Node = typename Layout<Bits>::Node;
-template <typename Bits>
-using Group = typename Layout<Bits>::Group;
-template <typename Bits>
-using Point = typename Layout<Bits>::Point;
-template <typename Bits>
-inline constexpr unsigned kWindow = sizeof(Point<Bits>) * 8;
+inline constexpr std::size_t kColdPrefix = sizeof(Bits) + sizeof(Value) + 1;
+
+// A block costs its writer a copy; a branch costs a step. A table with a single slot has no branches.
+inline constexpr std::size_t kBlockPrefixes = 128;
+inline constexpr std::size_t kOnlyBlockPrefixes = 1024;
 
 // The bits [position, position + kWindow) of an address; zero beyond its end. position < width.
 template <typename Bits>
-LPM_INLINE Point<Bits> window(Bits address, unsigned position) noexcept {
-  return static_cast<Point<Bits>>(static_cast<Bits>(address << position) >> (kWidth<Bits> - kWindow<Bits>));
+LPM_INLINE Point window(Bits address, unsigned position) noexcept {
+  return static_cast<Point>(static_cast<Bits>(address << position) >> (kWidth<Bits> - kWindow));
+}
+
+template <>
+LPM_INLINE Point window(Uint128 address, unsigned position) noexcept {
+  const auto high = static_cast<std::uint64_t>(address >> 64);
+  const auto low = static_cast<std::uint64_t>(address);
+  if (position >= 64) return static_cast<Point>(low << (position - 64) >> kWindow);
+  return static_cast<Point>((high << position | low >> 1 >> (63 - position)) >> kWindow);
+}
+
+// The line among 2^bits in which a point lies.
+LPM_INLINE std::size_t line_of(Point point, unsigned bits) noexcept {
+  return static_cast<std::size_t>(std::uint64_t{point} >> (kWindow - bits));
 }
 
 // ---- Branch: 256 slots for the 8 bits from `position`.
@@ -160,11 +179,12 @@ struct Local {  // a prefix that ends inside the branch: position <= length <= p
 
 template <typename Bits>
 struct Branch {
-  std::atomic<Value> fallback;  // as [0] of a block
-  std::uint8_t position;
-  std::uint16_t locals;    // behind the slots, for the writer
-  std::uint32_t prefixes;  // in the whole subtree
   Bits path;
+  std::uint32_t prefixes;  // in the whole subtree
+  std::uint16_t locals;    // behind the slots, for the writer
+  std::uint8_t position;
+  unsigned char unused[kFallbackAt - sizeof(Bits) - 7];
+  Value fallback;
   Word slots[256];
 
   [[nodiscard]] std::size_t bytes() const noexcept { return sizeof(Branch) + locals * sizeof(Local<Bits>); }
@@ -174,13 +194,20 @@ struct Branch {
   }
 };
 
-// Every node begins with its fallback.
+static_assert(offsetof(Branch<std::uint32_t>, fallback) == kFallbackAt);
+static_assert(offsetof(Branch<Uint128>, fallback) == kFallbackAt);
+
+// Of a branch, a block or a line.
 LPM_INLINE std::atomic_ref<Value> fallback_of(const void* node) noexcept {
-  return std::atomic_ref<Value>(*static_cast<Value*>(const_cast<void*>(node)));
+  const auto at = reinterpret_cast<std::uintptr_t>(node) + kFallbackAt;
+  return std::atomic_ref<Value>(*reinterpret_cast<Value*>(at));
+}
+LPM_INLINE Value fallback_at(const void* node) noexcept {
+  return fallback_of(node).load(std::memory_order_acquire);
 }
 template <typename Bits>
-LPM_INLINE const Node<Bits>* block_of(Word word) noexcept {
-  return reinterpret_cast<const Node<Bits>*>(word & ~Word{kLine - 1});
+LPM_INLINE const Header<Bits>* block_of(Word word) noexcept {
+  return reinterpret_cast<const Header<Bits>*>(word & ~Word{kLine - 1});
 }
 template <typename Bits>
 LPM_INLINE const Branch<Bits>* branch_of(Word word) noexcept {
@@ -205,35 +232,50 @@ struct RootShape;
 
 template <>
 struct RootShape<std::uint32_t> {
-  static constexpr std::size_t kSlots = 1 << 16;
+  static constexpr unsigned kDepth = 16;
+  static constexpr std::size_t kSlots = std::size_t{1} << kDepth;
   // The bits a slot decides.
-  static unsigned depth(std::uint32_t) noexcept { return 16; }
-  [[gnu::always_inline]] static std::size_t slot(std::uint32_t address) noexcept { return address >> 16; }
+  [[gnu::always_inline]] static unsigned depth(std::uint32_t) noexcept { return kDepth; }
+  [[gnu::always_inline]] static std::size_t slot(std::uint32_t address) noexcept {
+    return address >> (32 - kDepth);
+  }
+  // The first 64 bits that follow, zero beyond the address.
+  [[gnu::always_inline]] static std::uint64_t view(std::uint32_t address) noexcept {
+    return std::uint64_t{address} << (32 + kDepth);
+  }
   // The slots under a prefix not longer than its slots' depth, in two parts, the second possibly empty.
   static std::array<SlotRange, 2> under(std::uint32_t bits, unsigned length) noexcept {
-    return {{{bits >> 16, std::size_t{1} << (16 - length)}, {0, 0}}};
+    return {{{slot(bits), std::size_t{1} << (kDepth - length)}, {0, 0}}};
   }
 };
 
-// All global unicast addresses are in 2000::/3, most of the 2^16 slots would stay empty: these have 2^16
-// slots of their own, by the bits 3 to 18.
+// All global unicast addresses are in 2000::/3: it has as many slots of its own as all the rest.
 template <>
 struct RootShape<Uint128> {
-  static constexpr std::size_t kPart = 1 << 16;
+  static constexpr unsigned kDepth = 13;  // and 3 more in 2000::/3
+  static constexpr std::size_t kPart = 1 << kDepth;
   static constexpr std::size_t kSlots = 2 * kPart;
-  [[gnu::always_inline]] static bool is_global(Uint128 address) noexcept {
-    return static_cast<std::uint64_t>(address >> 125) == 1;
+  [[gnu::always_inline]] static unsigned is_global(Uint128 address) noexcept {
+    return static_cast<std::uint64_t>(address >> 125) == 1 ? 1 : 0;
   }
-  static unsigned depth(Uint128 address) noexcept { return is_global(address) ? 19 : 16; }
+  [[gnu::always_inline]] static unsigned depth(Uint128 address) noexcept {
+    return kDepth + 3 * is_global(address);
+  }
   [[gnu::always_inline]] static std::size_t slot(Uint128 address) noexcept {
     const auto high = static_cast<std::uint64_t>(address >> 64);
-    return is_global(address) ? kPart + (high >> 45 & (kPart - 1)) : high >> 48;
+    return (high >> (64 - depth(address)) & (kPart - 1)) + kPart * is_global(address);
+  }
+  [[gnu::always_inline]] static std::uint64_t view(Uint128 address) noexcept {
+    const unsigned bits = depth(address);
+    return static_cast<std::uint64_t>(address >> 64) << bits |
+           static_cast<std::uint64_t>(address) >> (64 - bits);
   }
   static std::array<SlotRange, 2> under(Uint128 bits, unsigned length) noexcept {
-    if (length >= 3 && is_global(bits)) return {{{slot(bits), std::size_t{1} << (19 - length)}, {0, 0}}};
+    if (length >= 3 && is_global(bits) != 0)
+      return {{{slot(bits), std::size_t{1} << (kDepth + 3 - length)}, {0, 0}}};
     const bool around = length < 3 && (bits >> 126) == 0;
     const SlotRange all_global{kPart, kPart};
-    return {{{slot(bits), std::size_t{1} << (16 - length)}, around ? all_global : SlotRange{0, 0}}};
+    return {{{slot(bits), std::size_t{1} << (kDepth - length)}, around ? all_global : SlotRange{0, 0}}};
   }
 };
 

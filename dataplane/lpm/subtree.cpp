@@ -1,4 +1,4 @@
-// The subtrees below a root slot: blocks up to Layout::kBlockPrefixes prefixes, branches above.
+// The subtrees below a root slot: blocks up to kBlockPrefixes prefixes, branches above.
 #include <algorithm>
 #include <new>
 
@@ -8,14 +8,22 @@ namespace wg::lpm {
 namespace {
 
 // A branch goes back to a block at half of what made it, so that one prefix does not make it come and go.
-template <typename Bits>
-constexpr std::size_t kMergeBelow = Layout<Bits>::kBlockPrefixes / 2;
-
-constexpr std::size_t kGenerousUpTo = 2048;
+constexpr std::size_t kMergeBelow = kBlockPrefixes / 2;
 
 template <typename Bits>
 Word branch_word(const Branch<Bits>* branch) noexcept {
   return reinterpret_cast<Word>(branch) | kBranchTag;
+}
+
+template <typename Bits>
+Word branch_word(const Branch<Bits>* branch, unsigned floor) noexcept {
+  return branch_word(branch) | (branch->position != floor ? kPathTag : 0);
+}
+
+// The word of a branch for another slot.
+template <typename Bits>
+Word at_floor(Word word, unsigned floor) noexcept {
+  return branch_word(branch_of<Bits>(word), floor);
 }
 
 // Where a branch for prefixes with this much in common stands: as deep as they allow, in steps of 8 from the
@@ -25,11 +33,6 @@ template <typename Bits>
 unsigned branch_position(unsigned floor, unsigned common) noexcept {
   if (sizeof(Bits) == 4) return floor;
   return floor + ((std::min(common, kWidth<Bits> - 1) - floor) & ~7U);
-}
-
-template <typename Bits>
-Word block_word(const Node<Bits>* block) noexcept {
-  return reinterpret_cast<Word>(block) | (block->meta.groups() > 0 ? kGroupedTag : 0);
 }
 
 // The slots a local prefix covers.
@@ -47,23 +50,18 @@ bool same_prefix(const Local<Bits>& local, const Prefix<Bits>& prefix) noexcept 
 
 // ---- Making nodes
 
-// A branch costs 2 KB but one step per byte: worth it for many prefixes, or some that end in it, of which one
-// is enough in a table so small that all its branches fit in a few MB.
 template <typename Bits>
 Word Table<Bits>::build(Prefixes<Bits> sorted, unsigned floor, Value fallback) {
-  const auto ends_near = [floor](const Prefix<Bits>& prefix) { return prefix.length <= floor + 8; };
-  const auto near = std::count_if(sorted.begin(), sorted.end(), ends_near);
-  const auto few = sizeof(Bits) == 4 && size_ <= kGenerousUpTo ? 0 : Layout<Bits>::kBlockLocals;
-  const bool branch = sorted.size() > Layout<Bits>::kBlockPrefixes || (floor != 0 && near > few);
-  return branch ? make_branch(sorted, floor, fallback) : make_block(sorted, floor, fallback);
+  const std::size_t most = floor == 0 ? kOnlyBlockPrefixes : kBlockPrefixes;
+  return sorted.size() > most ? make_branch(sorted, floor, fallback) : make_block(sorted, floor, fallback);
 }
 
 template <typename Bits>
 Word Table<Bits>::make_block(Prefixes<Bits> sorted, unsigned floor, Value fallback) {
-  const std::span<const Line> lines = builder_.build(sorted, floor, fallback);
-  void* memory = allocate(lines.size_bytes());
-  std::memcpy(memory, lines.data(), lines.size_bytes());
-  return block_word<Bits>(static_cast<const Node<Bits>*>(memory));
+  const auto block = builder_.build(sorted, floor, fallback);
+  void* memory = allocate(block.lines.size_bytes());
+  std::memcpy(memory, block.lines.data(), block.lines.size_bytes());
+  return reinterpret_cast<Word>(memory) | block.tags;
 }
 
 template <typename Bits>
@@ -77,7 +75,7 @@ Branch<Bits>* Table<Bits>::new_branch(std::size_t locals) {
 template <typename Bits>
 Branch<Bits>* Table<Bits>::copy_branch(const Branch<Bits>* from, std::size_t locals) {
   Branch<Bits>* to = new_branch(locals);
-  to->fallback.store(from->fallback.load(std::memory_order_relaxed), std::memory_order_relaxed);
+  to->fallback = from->fallback;
   to->position = from->position;
   to->prefixes = from->prefixes;
   to->path = from->path;
@@ -92,7 +90,7 @@ Word Table<Bits>::make_branch(Prefixes<Bits> sorted, unsigned floor, Value fallb
   const auto is_local = [position](const Prefix<Bits>& prefix) { return prefix.length <= position + 8; };
   const auto locals = static_cast<std::size_t>(std::count_if(sorted.begin(), sorted.end(), is_local));
   Branch<Bits>* branch = new_branch(locals);
-  branch->fallback.store(fallback, std::memory_order_relaxed);
+  branch->fallback = fallback;
   branch->position = static_cast<std::uint8_t>(position);
   branch->prefixes = static_cast<std::uint32_t>(sorted.size());
   branch->path = sorted.front().bits & mask_of<Bits>(position);
@@ -112,7 +110,7 @@ Word Table<Bits>::make_branch(Prefixes<Bits> sorted, unsigned floor, Value fallb
     branch->slots[slot] = build(sorted.subspan(i, end - i), position + 8, leaf_value(branch->slots[slot]));
     i = end;
   }
-  return branch_word(branch);
+  return branch_word(branch, floor);
 }
 
 // The same node with another fallback. Nodes below a branch are copied for it: only the fallback a root slot
@@ -122,22 +120,20 @@ Word Table<Bits>::with_fallback(Word word, Value fallback) {
   if (is_leaf(word)) return leaf_word(fallback);
   if (is_branch(word)) {
     const auto* from = branch_of<Bits>(word);
-    if (from->fallback.load(std::memory_order_relaxed) == fallback) return word;
+    if (from->fallback == fallback) return word;
     Branch<Bits>* to = copy_branch(from, from->locals);
-    to->fallback.store(fallback, std::memory_order_relaxed);
+    to->fallback = fallback;
     discard(from, from->bytes());
-    return branch_word(to);
+    return branch_word(to) | (word & kPathTag);
   }
   const auto* from = block_of<Bits>(word);
-  if (fallback_of(from).load(std::memory_order_relaxed) == fallback) return word;
+  if (from->fallback == fallback) return word;
   const std::size_t bytes = block_bytes<Bits>(from);
-  auto* to = static_cast<Node<Bits>*>(allocate(bytes));
-  to->fallback = fallback;
-  constexpr std::size_t kBehind = sizeof fallback;
-  std::memcpy(reinterpret_cast<Line*>(to)->bytes + kBehind,
-              reinterpret_cast<const Line*>(from)->bytes + kBehind, bytes - kBehind);
+  void* to = allocate(bytes);
+  std::memcpy(to, from, bytes);
+  set_fallback(static_cast<Header<Bits>*>(to), fallback);
   discard(from, bytes);
-  return block_word<Bits>(to);
+  return reinterpret_cast<Word>(to) | (word & (kLine - 1));
 }
 
 // Brings the slots [first, first + count) in line with the locals.
@@ -184,7 +180,7 @@ Word Table<Bits>::insert_in_block(Word word, unsigned floor, const Prefix<Bits>&
     scratch_.insert(at, prefix);
   }
   discard(block, block_bytes<Bits>(block));
-  return build(scratch_, floor, fallback_of(block).load(std::memory_order_relaxed));
+  return build(scratch_, floor, block->fallback);
 }
 
 template <typename Bits>
@@ -196,7 +192,7 @@ Word Table<Bits>::insert_in_branch(Word word, const Prefix<Bits>& prefix) {
     Word& slot = to->slots[byte_at(prefix.bits, to->position)];
     slot = insert_below(slot, to->position + 8U, prefix);
     to->prefixes += adding_ ? 1 : 0;
-    return branch_word(to);
+    return branch_word(to) | (word & kPathTag);
   }
   const Local<Bits> local{prefix.bits, prefix.value, prefix.length};
   Branch<Bits>* to = copy_branch(from, from->locals + (adding_ ? 1U : 0U));
@@ -208,7 +204,7 @@ Word Table<Bits>::insert_in_branch(Word word, const Prefix<Bits>& prefix) {
   *at = local;
   const auto [first, count] = local_slots(local, to->position);
   cover_branch_slots(to, first, count);
-  return branch_word(to);
+  return branch_word(to) | (word & kPathTag);
 }
 
 // The prefix ends before the branch or leaves its path: a branch above takes both.
@@ -218,14 +214,14 @@ Word Table<Bits>::insert_above(Word word, unsigned floor, const Prefix<Bits>& pr
   const Prefix<Bits> ends[] = {{below->path, 0, below->position}, prefix};
   const unsigned position = branch_position<Bits>(floor, common_length(Prefixes<Bits>(ends)));
   Branch<Bits>* above = new_branch(0);
-  above->fallback.store(below->fallback.load(std::memory_order_relaxed), std::memory_order_relaxed);
+  above->fallback = below->fallback;
   above->position = static_cast<std::uint8_t>(position);
   above->prefixes = below->prefixes;
   above->path = prefix.bits & mask_of<Bits>(position);
   std::fill(std::begin(above->slots), std::end(above->slots), leaf_word(kInherit));
-  above->slots[byte_at(below->path, position)] = with_fallback(word, kInherit);
+  above->slots[byte_at(below->path, position)] = at_floor<Bits>(with_fallback(word, kInherit), position + 8);
   // insert_in_branch() copies `above` once more; that happens once per branch and keeps one way to insert.
-  return insert_in_branch(branch_word(above), prefix);
+  return insert_in_branch(branch_word(above, floor), prefix);
 }
 
 // ---- Removing; the prefix is there
@@ -234,7 +230,7 @@ template <typename Bits>
 Word Table<Bits>::remove_below(Word word, unsigned floor, const Prefix<Bits>& prefix) {
   if (is_branch(word)) return remove_in_branch(word, floor, prefix);
   const auto* block = block_of<Bits>(word);
-  const Value fallback = fallback_of(block).load(std::memory_order_relaxed);
+  const Value fallback = block->fallback;
   scratch_.clear();
   append_prefixes<Bits>(block, scratch_);
   scratch_.erase(std::lower_bound(scratch_.begin(), scratch_.end(), prefix));
@@ -265,8 +261,8 @@ Word Table<Bits>::remove_in_branch(Word word, unsigned floor, const Prefix<Bits>
 // a node must stand where its slot does (branch_position()).
 template <typename Bits>
 Word Table<Bits>::shrink_branch(Branch<Bits>* branch, unsigned floor) {
-  const Value fallback = branch->fallback.load(std::memory_order_relaxed);
-  if (branch->prefixes <= kMergeBelow<Bits> && branch->locals <= Layout<Bits>::kBlockLocals / 2) {
+  const Value fallback = branch->fallback;
+  if (branch->prefixes <= kMergeBelow) {
     scratch_.clear();
     collect(branch_word(branch), scratch_);
     std::sort(scratch_.begin(), scratch_.end());
@@ -277,11 +273,15 @@ Word Table<Bits>::shrink_branch(Branch<Bits>* branch, unsigned floor) {
   const auto is_child = [](Word word) { return !is_leaf(word); };
   if (sizeof(Bits) == 4 || branch->locals != 0 ||
       std::count_if(std::begin(branch->slots), std::end(branch->slots), is_child) != 1) {
-    return branch_word(branch);
+    return branch_word(branch, floor);
   }
   const Word child = *std::find_if(std::begin(branch->slots), std::end(branch->slots), is_child);
   discard(branch, branch->bytes());
-  return with_fallback(child, fallback);
+  if (is_branch(child)) return at_floor<Bits>(with_fallback(child, fallback), floor);
+  scratch_.clear();  // a block stands where its slot does, so it cannot be lifted as it is
+  collect(child, scratch_);
+  discard_subtree(child);
+  return make_block(scratch_, floor, fallback);
 }
 
 // ---- Whole subtrees

@@ -142,8 +142,10 @@ void Table<Bits>::cover_slots(Bits bits, unsigned length, unsigned new_length, V
       const Word word = root->slots[slot].load(std::memory_order_relaxed);
       if (is_leaf(word)) {
         root->slots[slot].store(leaf_word(value), std::memory_order_release);
+      } else if (is_branch(word)) {
+        fallback_of(branch_of<Bits>(word)).store(value, std::memory_order_release);
       } else {
-        fallback_of(block_of<Bits>(word)).store(value, std::memory_order_release);
+        set_fallback(const_cast<Header<Bits>*>(block_of<Bits>(word)), value);
       }
     }
   }

@@ -244,6 +244,56 @@ TYPED_TEST(LpmTest, OneCrowdedSlotBelowAGrownRoot) {
   }
 }
 
+// As in a routing table: many prefixes behind few first bits, most in a shorter one, so that a burst goes
+// through branches and arrays below arrays. The keys lie inside, with random bits behind.
+TYPED_TEST(LpmTest, CrowdsInsidePrefixesInsideFewSlots) {
+  for (std::uint64_t seed = 0; seed < 6; ++seed) {
+    Random random(seed);
+    typename TypeParam::Table table;
+    Oracle<TypeParam> oracle;
+    const unsigned slots = seed < 3 ? 2 : 40;
+    const unsigned outer = TypeParam::kWidth / 8 + 4;
+    std::vector<typename TypeParam::Address> centres;
+    for (unsigned i = 0; i < slots; ++i) centres.push_back(random_address<TypeParam>(random));
+    if (seed % 2 == 0) {  // 2000::/3
+      for (auto& centre : centres) {
+        for (unsigned bit = 0; bit < 3; ++bit) TypeParam::set_bit(centre, bit, bit == 2);
+      }
+    }
+    while (oracle.entries().size() < 900) {
+      auto prefix = random_address<TypeParam>(random);
+      const auto& parents = oracle.entries();
+      const bool inside = !parents.empty() && random() % 3 != 0;
+      const auto parent =
+          inside ? parents[random() % parents.size()] : Entry<TypeParam>{centres[random() % slots], outer, 0};
+      const unsigned length =
+          std::min<unsigned>(TypeParam::kWidth, parent.length + static_cast<unsigned>(random() % 17));
+      for (unsigned bit = 0; bit < parent.length; ++bit)
+        TypeParam::set_bit(prefix, bit, TypeParam::bit(parent.bits, bit));
+      const auto value = static_cast<Value>(random() % 64);
+      ASSERT_EQ(table.insert(prefix, length, value), oracle.insert(prefix, length, value));
+    }
+    std::vector<typename TypeParam::Address> keys;
+    for (unsigned i = 0; i < 4000; ++i) {
+      const auto& entry = oracle.entries()[random() % oracle.entries().size()];
+      auto key = random_address<TypeParam>(random);
+      for (unsigned bit = 0; bit < entry.length; ++bit)
+        TypeParam::set_bit(key, bit, TypeParam::bit(entry.bits, bit));
+      keys.push_back(key);
+    }
+    ASSERT_NO_FATAL_FAILURE(expect_same_answers<TypeParam>(table, oracle, keys)) << "seed " << seed;
+    // What covers everything comes and goes: every line must take it.
+    const typename TypeParam::Address zero{};
+    for (const unsigned length : {1U, 3U, 9U}) {
+      const auto covering = random_address<TypeParam>(random);
+      for (const auto& prefix : {covering, centres.front(), zero}) {
+        ASSERT_EQ(table.insert(prefix, length, 99), oracle.insert(prefix, length, 99));
+        ASSERT_NO_FATAL_FAILURE(expect_same_answers<TypeParam>(table, oracle, keys)) << "seed " << seed;
+      }
+    }
+  }
+}
+
 // Too many for the list; distinct prefixes of one length are their own oracle.
 TYPED_TEST(LpmTest, HundredThirtyThousandPrefixes) {
   constexpr Value kPrefixes = 130560;
