@@ -34,13 +34,13 @@ bool CookieChecker::mac1_valid(Bytes message) const noexcept {
 bool CookieChecker::mac2_valid(Bytes message, const Endpoint& source, BootTime now) {
   const Macs macs = macs_of(message);
   if (is_zero(macs.mac2)) return false;  // no cookie was used: spare the two hashes
-  const Mac cookie = make_cookie(source, now);
-  const Mac expected = mac(cookie, before_mac2(message));
+  const Cookie cookie = make_cookie(source, now);
+  const Mac expected = mac(cookie.bytes, before_mac2(message));
   return crypto::equal(expected.data(), macs.mac2.data(), kMacSize);
 }
 
 // Source address and port, as the kernel does it: two peers behind one NAT address get two cookies.
-Mac CookieChecker::make_cookie(const Endpoint& source, BootTime now) {
+Cookie CookieChecker::make_cookie(const Endpoint& source, BootTime now) {
   if (secret_birthdate_ == 0 || now - secret_birthdate_ >= COOKIE_SECRET_MAX_AGE) {
     random_.fill(secret_.bytes);
     secret_birthdate_ = now;
@@ -50,7 +50,7 @@ Mac CookieChecker::make_cookie(const Endpoint& source, BootTime now) {
   std::memcpy(input.data(), source.address.bytes.data(), n);
   input[n] = static_cast<std::uint8_t>(source.port >> 8);
   input[n + 1] = static_cast<std::uint8_t>(source.port);
-  return mac(secret_.bytes, Bytes(input).first(n + 2));
+  return Cookie(mac(secret_.bytes, Bytes(input).first(n + 2)));
 }
 
 CookieReplyMessage CookieChecker::create_reply(Bytes message, const Endpoint& source, BootTime now) {
@@ -58,8 +58,8 @@ CookieReplyMessage CookieChecker::create_reply(Bytes message, const Endpoint& so
   reply.header = header_of(kCookieReply);
   std::memcpy(reply.receiver_index.data(), message.data() + sizeof(Header), 4);  // its sender_index
   random_.fill(reply.nonce);
-  const Mac cookie = make_cookie(source, now);
-  xseal(reply.sealed_cookie.data(), cookie_key_, reply.nonce, cookie, macs_of(message).mac1);
+  const Cookie cookie = make_cookie(source, now);
+  xseal(reply.sealed_cookie.data(), cookie_key_, reply.nonce, cookie.bytes, macs_of(message).mac1);
   return reply;
 }
 
@@ -74,7 +74,7 @@ void CookieJar::add_macs(std::span<std::uint8_t> message, BootTime now) {
   have_sent_mac1_ = true;
   std::memcpy(message.data() + at, last_mac1_.data(), kMacSize);
   Mac mac2{};
-  if (has_cookie(now)) mac2 = mac(cookie_, message.first(at + kMacSize));
+  if (has_cookie(now)) mac2 = mac(cookie_.bytes, message.first(at + kMacSize));
   std::memcpy(message.data() + at + kMacSize, mac2.data(), kMacSize);
 }
 
@@ -84,8 +84,8 @@ bool CookieJar::has_cookie(BootTime now) const noexcept {
 
 std::optional<CookieJar::Refusal> CookieJar::consume_reply(const CookieReplyMessage& reply, BootTime now) {
   if (!have_sent_mac1_) return Refusal::kUnexpected;
-  Mac cookie;
-  if (!xopen(cookie.data(), cookie_key_, reply.nonce, reply.sealed_cookie, last_mac1_)) {
+  Cookie cookie;
+  if (!xopen(cookie.bytes.data(), cookie_key_, reply.nonce, reply.sealed_cookie, last_mac1_)) {
     return Refusal::kUnauthentic;
   }
   cookie_ = cookie;

@@ -30,7 +30,7 @@ class CookieChecker {
   CookieReplyMessage create_reply(Bytes message, const Endpoint& source, BootTime now);
 
  private:
-  Mac make_cookie(const Endpoint& source, BootTime now);
+  Cookie make_cookie(const Endpoint& source, BootTime now);
 
   Random& random_;
   Key mac1_key_{};
@@ -52,7 +52,7 @@ class CookieJar {
  private:
   Key mac1_key_{};
   Key cookie_key_{};
-  Mac cookie_{};
+  Cookie cookie_;
   Mac last_mac1_{};
   BootTime cookie_birthdate_ = 0;  // 0: none
   bool have_sent_mac1_ = false;

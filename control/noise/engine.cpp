@@ -101,7 +101,7 @@ void Engine::State::adopt_private_key(const Now& now) {
     for (Keypair* const keypair : {p.current, p.next}) {
       if (keypair != nullptr) keypair->sending_valid.store(false, std::memory_order_release);
     }
-    p.peer->requested.store(0, std::memory_order_relaxed);
+    p.peer->requested.fetch_and(~dataplane::kHandshakeRequests, std::memory_order_relaxed);
     note(p, PeerEventKind::kPrivateKeyChanged, now.boot);
     if (identity != nullptr && up && host.has_staged(*p.peer)) send_initiation(p, false, now);
     arm(p, now.boot);
@@ -127,7 +127,7 @@ void Engine::up(const Now& now) {
   for (auto& entry : s.peers) {
     if (!entry) continue;
     PeerState& p = *entry;
-    p.peer->requested.store(0, std::memory_order_relaxed);
+    p.peer->requested.fetch_and(~dataplane::kHandshakeRequests, std::memory_order_relaxed);
     if (p.persistent_keepalive != 0) {
       p.persistent_base = now.boot;
       s.keepalive_or_handshake(p, now);
@@ -181,7 +181,7 @@ AddPeer Engine::add_peer(Peer& peer, const PublicKey& key, const Now& now) {
   if (peer.slot >= s.id_of_slot.size()) s.id_of_slot.resize(peer.slot + 1, dataplane::kNoPeer);
   s.id_of_slot[peer.slot] = id;
   s.wheel.reserve_id(id);
-  peer.requested.store(0, std::memory_order_relaxed);
+  peer.requested.store(0, std::memory_order_relaxed);  // whatever the slot's peer before left
   s.arm(p, now.boot);
   return AddPeer::kAdded;
 }
@@ -197,7 +197,7 @@ void Engine::State::remove(PeerState& p) {
   wipe_session(p);
   host.drop_staged(*p.peer);
   host.endpoint_changed(*p.peer, {}, {});
-  p.peer->requested.store(0, std::memory_order_relaxed);
+  p.peer->requested.fetch_and(~dataplane::kHandshakeRequests, std::memory_order_relaxed);
   arenas->peer_secrets.destroy(p.secrets);
   id_of_key.erase(p.public_key);
   id_of_slot[p.peer->slot] = dataplane::kNoPeer;

@@ -225,7 +225,7 @@ void Engine::State::handshake_complete(PeerState& p, const Now& now) {
   p.attempts = 0;
   p.sent_lastminute_handshake = false;
   p.last_handshake_wall = now.wall;
-  p.peer->requested.store(0, std::memory_order_relaxed);
+  p.peer->requested.fetch_and(~dataplane::kHandshakeRequests, std::memory_order_relaxed);
   note(p, first ? PeerEventKind::kSessionUp : PeerEventKind::kRekeyed, now.boot,
        p.current->i_am_initiator ? 1 : 0, p.remote);
 }

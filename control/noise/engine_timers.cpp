@@ -168,7 +168,7 @@ void Engine::State::stop_timers(PeerState& p) {
   p.sent_lastminute_handshake = false;
   p.peer->unanswered_received.store(0, std::memory_order_relaxed);
   p.peer->unanswered_sent.store(0, std::memory_order_relaxed);
-  p.peer->requested.store(0, std::memory_order_relaxed);
+  p.peer->requested.fetch_and(~dataplane::kHandshakeRequests, std::memory_order_relaxed);
   wheel.cancel(p.id);
 }
 

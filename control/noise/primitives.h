@@ -21,16 +21,19 @@ using Mac = std::array<std::uint8_t, kMacSize>;
 // Overwrites memory in a way the compiler keeps.
 void wipe(void* memory, std::size_t size) noexcept;
 
-// A 32-byte secret on the stack or in a wiped structure: cleared when it goes out of scope.
-struct Secret {
-  Key bytes{};
+// A secret on the stack or in a wiped structure: cleared when it goes out of scope.
+template <typename Array>
+struct Wiped {
+  Array bytes{};
 
-  Secret() = default;
-  explicit Secret(const Key& from) : bytes(from) {}
-  Secret(const Secret&) = default;
-  Secret& operator=(const Secret&) = default;
-  ~Secret() { wipe(bytes.data(), bytes.size()); }
+  Wiped() = default;
+  explicit Wiped(const Array& from) : bytes(from) {}
+  Wiped(const Wiped&) = default;
+  Wiped& operator=(const Wiped&) = default;
+  ~Wiped() { wipe(bytes.data(), bytes.size()); }
 };
+using Secret = Wiped<Key>;
+using Cookie = Wiped<Mac>;
 
 [[nodiscard]] bool is_zero(Bytes bytes) noexcept;  // constant time
 

@@ -35,6 +35,8 @@ enum PeerRequest : std::uint32_t {
   // peer back).
   kRequestRoaming = 1u << 2,
 };
+// What a handshake answers. The engine lowers these alone: the news of a move may still be on its way.
+inline constexpr std::uint32_t kHandshakeRequests = kRequestHandshake | kRequestKeyFresh;
 
 struct alignas(64) Peer {
   // ---- W: control. R: workers.

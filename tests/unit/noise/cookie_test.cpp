@@ -3,6 +3,9 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <memory>
+
 #include "fake_host.h"
 
 namespace wg::noise::test {
@@ -118,6 +121,24 @@ TEST_F(Cookies, ReplyIsAddressedToTheSendersIndexAndNoncesDiffer) {
   EXPECT_EQ(hex(one.header.type), "03000000");
   EXPECT_EQ(hex(one.receiver_index), "a0a1a2a3");
   EXPECT_NE(one.nonce, two.nonce);
+}
+
+// The cookie is a secret between the two: with it anybody passes for this source.
+TEST_F(Cookies, AreWipedWithTheirPeer) {
+  alignas(CookieJar) std::array<std::uint8_t, sizeof(CookieJar)> place{};
+  auto* const held = new (place.data()) CookieJar;
+  held->set_public_key(receiver);
+  held->add_macs(message, now);
+  const auto r = reply();
+  EXPECT_FALSE(held->consume_reply(r, now).has_value());
+  Mac cookie;
+  ASSERT_TRUE(xopen(cookie.data(), cookie_key_of(receiver), r.nonce, r.sealed_cookie, macs_of(message).mac1));
+  const auto found = [&] {
+    return std::search(place.begin(), place.end(), cookie.begin(), cookie.end()) != place.end();
+  };
+  EXPECT_TRUE(found());
+  std::destroy_at(held);
+  EXPECT_FALSE(found());
 }
 
 // The reply opens with XChaCha20-Poly1305, key HASH("cookie--" || public key), mac1 as additional data.

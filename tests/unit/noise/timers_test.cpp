@@ -409,6 +409,21 @@ TEST_F(Timers, RequestBitsAreClearedWhenASessionComesOrARetryIsDue) {
   EXPECT_EQ(t.at_a->requested.load(), 0u);
 }
 
+// A worker raises it with the news of a move, which is still on its way: lowering it would send answers to
+// the old place, and pull the peer back there.
+TEST_F(Timers, NothingOfTheEngineLowersTheRequestOfAMove) {
+  const std::uint32_t all = dataplane::kHandshakeRequests | dataplane::kRequestRoaming;
+  const auto lowers_only_its_own = [&](const char* what, const auto& action) {
+    t.at_a->requested.store(all);
+    action();
+    EXPECT_EQ(t.at_a->requested.load(), dataplane::kRequestRoaming) << what;
+  };
+  lowers_only_its_own("a session", [&] { t.handshake(); });
+  lowers_only_its_own("a new private key", [&] { t.a.engine.set_private_key(Key{7}, t.now); });
+  lowers_only_its_own("down", [&] { t.a.engine.down(t.now); });
+  lowers_only_its_own("up", [&] { t.a.engine.up(t.now); });
+}
+
 TEST_F(Timers, RefusedRequestsAreClearedWithinASecond) {
   t.a.engine.set_private_key(std::nullopt, t.now);
   t.at_a->requested.store(dataplane::kRequestHandshake);
