@@ -89,8 +89,7 @@ Peer* Engine::set_private_key(const std::optional<Key>& key, const Now& now) {
 
 // Protocol C4-10: nothing sealed by a session of the old identity leaves; what arrives is still opened.
 void Engine::State::adopt_private_key(const Now& now) {
-  queue.clear();
-  cookied_queue.clear();
+  drop_queued(Outcome::kBadMac1);  // they were for the old key
   for (auto& entry : peers) {
     if (!entry) continue;
     PeerState& p = *entry;
@@ -142,8 +141,7 @@ void Engine::down(const Now&) {
   State& s = *s_;
   if (!s.up) return;
   s.up = false;
-  s.queue.clear();
-  s.cookied_queue.clear();
+  s.drop_queued(Outcome::kInterfaceDown);
   for (auto& entry : s.peers) {
     if (!entry) continue;
     PeerState& p = *entry;

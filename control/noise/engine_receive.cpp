@@ -49,6 +49,12 @@ Outcome Engine::State::refuse(Outcome outcome, const Endpoint& remote, BootTime 
   return count(outcome);
 }
 
+void Engine::State::drop_queued(Outcome outcome) {
+  counts[static_cast<std::size_t>(outcome)] += queue.size() + cookied_queue.size();
+  queue.clear();
+  cookied_queue.clear();
+}
+
 // ---- entry
 
 // What costs nothing or one keyed hash. kQueued: go on.

@@ -157,6 +157,7 @@ struct Engine::State {
   Outcome count(Outcome outcome);
   Outcome refuse(Outcome outcome, const Endpoint& remote, BootTime now, PeerState* p = nullptr,
                  const PublicKey& claimed = {});
+  void drop_queued(Outcome outcome);
   bool look_at_load(BootTime now);
   [[nodiscard]] bool under_load(BootTime now) const;
 

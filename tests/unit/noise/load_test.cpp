@@ -243,6 +243,7 @@ TEST_F(Load, DownEmptiesTheQueue) {
   t.b.engine.queue_handshake(initiation(), t.a_at, t.b_at, t.now);
   t.b.engine.down(t.now);
   EXPECT_EQ(t.b.engine.queued(), 0u);
+  EXPECT_EQ(t.b.engine.count(Outcome::kInterfaceDown), 1u) << "nothing ends uncounted";
   t.b.engine.up(t.now);
   EXPECT_EQ(t.b.engine.process_queued(10, t.now), 0u);
 }

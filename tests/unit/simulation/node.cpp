@@ -73,6 +73,7 @@ void Node::stop() {
   table.reset();
   for (auto& free : std::exchange(retired_, {})) free();
   posted_.clear();
+  ledger_ = {};
   for (auto& link : links) {
     must(link->peer.current.load() == nullptr, "a stopped engine publishes nothing");
     link->peer.generation.fetch_add(1);
@@ -120,8 +121,12 @@ void Node::request(Peer& peer, std::uint32_t bit, Posted::Kind kind) {
 void Node::send(const Inner& inner) {
   Link& link = *links[inner.destination];
   if (!link.configured || !engine->is_up()) return;
-  if (link.staged.size() == kMaxStaged) link.staged.pop_front();
+  if (link.staged.size() == kMaxStaged) {
+    link.staged.pop_front();
+    ++ledger_.dropped_oldest;
+  }
   link.staged.push_back(inner);
+  ++ledger_.staged;
   if (usable(link.peer.current.load())) {
     release_staged(link.peer);
   } else {
@@ -129,13 +134,26 @@ void Node::send(const Inner& inner) {
   }
 }
 
+void Node::drop_staged(Peer& peer) {
+  note_call(&peer);
+  ledger_.dropped_by_engine += links[peer.slot]->staged.size();
+  links[peer.slot]->staged.clear();
+}
+
+void Node::retire(std::function<void()> free) {
+  note_call(nullptr);
+  retired_.push_back(std::move(free));
+}
+
 bool Node::release_staged(Peer& peer) {
+  note_call(&peer);
   Link& link = *links[peer.slot];
   bool any = false;
   while (!link.staged.empty() && usable(peer.current.load())) {
     std::uint8_t bytes[sizeof(Inner)];
     std::memcpy(bytes, &link.staged.front(), sizeof bytes);
     link.staged.pop_front();
+    ++ledger_.sealed;
     seal_and_send(link, *peer.current.load(), bytes);
     any = true;
   }
@@ -143,6 +161,7 @@ bool Node::release_staged(Peer& peer) {
 }
 
 void Node::send_keepalive(Peer& peer) {
+  note_call(&peer);
   must(usable(peer.current.load()), "a keepalive is only asked for on a usable session");
   seal_and_send(*links[peer.slot], *peer.current.load(), {});
 }
@@ -220,6 +239,7 @@ void Node::receive_data(const Datagram& d) {
 void Node::receive_handshake(const Datagram& d) {
   const std::size_t before = engine->memory_bytes();
   const std::size_t sent_before = handshake_bytes_sent_;
+  ++ledger_.handshakes;
   const Outcome outcome = engine->queue_handshake(d.bytes, d.from, at, now());
   if (outcome == Outcome::kQueued) return;
   must(handshake_bytes_sent_ == sent_before, "I4: no answer before mac1 is valid");
@@ -232,28 +252,47 @@ void Node::receive_handshake(const Datagram& d) {
 
 void Node::drain() {
   for (const Posted& p : std::exchange(posted_, {})) {
-    switch (p.kind) {
-      case Posted::kNeedHandshake:
-        engine->on_need_handshake(p.peer, now());
-        break;
-      case Posted::kKeyFresh:
-        engine->on_key_fresh(p.peer, now());
-        break;
-      case Posted::kConfirmed:
-        engine->on_confirmed(p.index, now());
-        break;
-      case Posted::kRoamed:
-        engine->on_roamed(p.peer, p.remote, p.local, now());
-        break;
-    }
+    bounded([&] { take(p); });
   }
+}
+
+void Node::take(const Posted& p) {
+  switch (p.kind) {
+    case Posted::kNeedHandshake:
+      return engine->on_need_handshake(p.peer, now());
+    case Posted::kKeyFresh:
+      return engine->on_key_fresh(p.peer, now());
+    case Posted::kConfirmed:
+      return engine->on_confirmed(p.index, now());
+    case Posted::kRoamed:
+      return engine->on_roamed(p.peer, p.remote, p.local, now());
+  }
+}
+
+template <typename Work>
+void Node::bounded(Work work) {
+  calls_ = 0;
+  concerned_ = nullptr;
+  counting_ = true;
+  work();
+  counting_ = false;
+}
+
+// A response that ends one session and begins another is the most: endpoint, four events, three retirements,
+// the staged packets, a keepalive.
+void Node::note_call(const Peer* peer) {
+  if (!counting_) return;
+  must(++calls_ <= 10, "I10: one message does a bounded amount of work");
+  if (peer == nullptr) return;
+  must(concerned_ == nullptr || concerned_ == peer, "I10: one message concerns one peer");
+  concerned_ = peer;
 }
 
 void Node::step() {
   drain();
   while (engine->queued() > 0) {
     const std::size_t before = handshake_bytes_sent_;
-    engine->process_queued(1, now());
+    bounded([&] { engine->process_queued(1, now()); });
     must(handshake_bytes_sent_ - before <= sizeof(ResponseMessage), "I4: no answer longer than its cause");
   }
   const BootTime next = engine->next_deadline();
@@ -265,6 +304,7 @@ void Node::step() {
 
 void Node::send_handshake(const Endpoint& to, const Endpoint&, std::span<const std::uint8_t> message,
                           std::uint8_t tos) {
+  note_call(nullptr);
   const std::uint32_t type = message_type(message);
   must(message.size() == handshake_length(type), "exact lengths");
   must(tos == (type == kCookieReply ? 0 : kHandshakeTos), "C5-9");
@@ -282,11 +322,13 @@ void Node::send_handshake(const Endpoint& to, const Endpoint&, std::span<const s
 }
 
 void Node::endpoint_changed(Peer& peer, const Endpoint& remote, const Endpoint& local) {
+  note_call(&peer);
   links[peer.slot]->path = remote;
   links[peer.slot]->path_local = local;
 }
 
 void Node::event(const Peer* peer, const PeerEvent& e) {
+  note_call(peer);
   if (peer == nullptr) return;
   Link& link = *links[peer->slot];
   if (e.kind == PeerEventKind::kResponseSent || e.kind == PeerEventKind::kResponseReceived) {
@@ -297,7 +339,21 @@ void Node::event(const Peer* peer, const PeerEvent& e) {
 
 // ---- invariants that hold between steps
 
+void Node::check_ledger() const {
+  std::uint64_t ended = engine->queued();
+  for (std::size_t i = 0; i < kOutcomes; ++i) {
+    const auto outcome = static_cast<Outcome>(i);
+    if (outcome != Outcome::kQueued) ended += engine->count(outcome);  // queued ones end in another
+  }
+  must(ended == ledger_.handshakes, "I8: each handshake message waits or has one counted outcome");
+  std::uint64_t waiting = 0;
+  for (const auto& link : links) waiting += link->staged.size();
+  must(ledger_.staged == waiting + ledger_.sealed + ledger_.dropped_oldest + ledger_.dropped_by_engine,
+       "I8: each inner packet waits, was sealed or was dropped for a reason");
+}
+
 void Node::check() {
+  check_ledger();
   std::size_t configured = 0;
   for (auto& entry : links) {
     Link& link = *entry;

@@ -106,10 +106,10 @@ class Node final : public Host {
                       std::uint8_t tos) override;
   void send_keepalive(Peer& peer) override;
   bool release_staged(Peer& peer) override;
-  void drop_staged(Peer& peer) override { links[peer.slot]->staged.clear(); }
+  void drop_staged(Peer& peer) override;
   bool has_staged(const Peer& peer) override { return !links[peer.slot]->staged.empty(); }
   void endpoint_changed(Peer& peer, const Endpoint& remote, const Endpoint& local) override;
-  void retire(std::function<void()> free) override { retired_.push_back(std::move(free)); }
+  void retire(std::function<void()> free) override;
   void event(const Peer* peer, const PeerEvent& event) override;
 
   std::uint32_t id;
@@ -130,18 +130,34 @@ class Node final : public Host {
     Endpoint local;
   };
 
+  // I8: everything that came in since the engine started, and what became of it.
+  struct Ledger {
+    std::uint64_t handshakes = 0;                                                     // given to the engine
+    std::uint64_t staged = 0, sealed = 0, dropped_oldest = 0, dropped_by_engine = 0;  // inner packets
+  };
+  void check_ledger() const;
+  // I10: what one message, event or deadline makes the engine do is bounded and concerns one peer.
+  template <typename Work>
+  void bounded(Work work);
+  void note_call(const Peer* peer);
+
   [[nodiscard]] bool usable(const Keypair* keypair) const;
   void request(Peer& peer, std::uint32_t bit, Posted::Kind kind);
   void seal_and_send(Link& link, Keypair& keypair, std::span<const std::uint8_t> inner);
   void receive_data(const Datagram& datagram);
   void receive_handshake(const Datagram& datagram);
   void drain();
+  void take(const Posted& posted);
 
   Wire& wire_;
   crypto::AeadScratchPtr scratch_;
   std::vector<Posted> posted_;
   std::vector<std::function<void()>> retired_;
   std::size_t handshake_bytes_sent_ = 0;
+  Ledger ledger_;
+  unsigned calls_ = 0;               // of Host within bounded()
+  const Peer* concerned_ = nullptr;  // the peer they concern
+  bool counting_ = false;
 };
 
 }  // namespace wg::noise::sim

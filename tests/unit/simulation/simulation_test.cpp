@@ -1,4 +1,4 @@
-// Engines against a hostile network, invariants I1 to I7 and I9 asserted after each step.
+// Engines against a hostile network, invariants I1 to I10 asserted after each step.
 //
 // SIM_SEED=n runs one seed, SIM_STEPS=n changes the number of steps; a failing seed is printed and repeats.
 #include <gtest/gtest.h>
