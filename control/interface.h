@@ -128,6 +128,8 @@ class Interface final : public noise::Host {
   void receive(bool v6);
   void receive_data(const ReceivedDatagram& datagram);
   void post_command(const dataplane::Peer& peer, dataplane::Command command);
+  bool answer_by_port(const Endpoint& to, const Endpoint& from, std::span<const std::uint8_t> message,
+                      std::uint8_t tos);
   void stage(const dataplane::Event& event);
   void send_sealed(const dataplane::Event& event);
   void note(PeerRecord& record, PeerEvent&& event);

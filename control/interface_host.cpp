@@ -16,42 +16,60 @@ std::span<const std::uint8_t> bytes_of(const rte_mbuf* packet) {
   return {rte_pktmbuf_mtod(packet, const std::uint8_t*), packet->data_len};
 }
 
-// Outer headers in front of a datagram the socket received, so that a worker can classify it like any other.
-bool write_outer(rte_mbuf* packet, const ReceivedDatagram& datagram) {
+// A datagram as a frame: `l2` (its EtherType is set here), IP and UDP headers, payload. Null: no buffer, or
+// none that large.
+rte_mbuf* frame_of(rte_mempool* pool, std::span<const std::uint8_t> l2, const Endpoint& from,
+                   const Endpoint& to, std::uint8_t tos, std::span<const std::uint8_t> payload) {
   using namespace dataplane;
-  const bool v6 = datagram.remote.address.v6;
-  const std::size_t l3 = v6 ? kIpv6HeaderSize : kIpv4HeaderSize;
-  const std::size_t headers = kEthernetHeaderSize + l3 + kUdpHeaderSize;
+  const bool v6 = to.address.v6;
+  const std::size_t headers = l2.size() + (v6 ? kIpv6HeaderSize : kIpv4HeaderSize) + kUdpHeaderSize;
+  rte_mbuf* packet = rte_pktmbuf_alloc(pool);
+  if (packet == nullptr) return nullptr;
   auto* out = reinterpret_cast<std::uint8_t*>(
-      rte_pktmbuf_append(packet, static_cast<std::uint16_t>(headers + datagram.bytes.size())));
-  if (out == nullptr) return false;
+      rte_pktmbuf_append(packet, static_cast<std::uint16_t>(headers + payload.size())));
+  if (out == nullptr) return rte_pktmbuf_free(packet), nullptr;
   std::memset(out, 0, headers);
-  header_at<EthernetHeader>(out)->type = Be16{v6 ? ether_type::kIpv6 : ether_type::kIpv4};
-  const auto udp_length = static_cast<std::uint16_t>(kUdpHeaderSize + datagram.bytes.size());
+  std::copy(l2.begin(), l2.end(), out);
+  *header_at<Be16>(out + l2.size() - 2) = Be16{v6 ? ether_type::kIpv6 : ether_type::kIpv4};
+  const auto udp_length = static_cast<std::uint16_t>(kUdpHeaderSize + payload.size());
+  auto* udp = header_at<UdpHeader>(out + headers - kUdpHeaderSize);
+  udp->source_port = Be16{from.port};
+  udp->destination_port = Be16{to.port};
+  udp->length = Be16{udp_length};
   if (v6) {
-    auto* ip = header_at<Ipv6Header>(out + kEthernetHeaderSize);
+    auto* ip = header_at<Ipv6Header>(out + l2.size());
     ip->version_class_flow = Be32{6u << 28};
-    ip->set_traffic_class(datagram.tos);
+    ip->set_traffic_class(tos);
     ip->payload_length = Be16{udp_length};
     ip->next_header = ip_protocol::kUdp;
-    std::memcpy(ip->source.data(), datagram.remote.address.bytes.data(), 16);
-    std::memcpy(ip->destination.data(), datagram.local.address.bytes.data(), 16);
+    ip->hop_limit = 64;
+    std::memcpy(ip->source.data(), from.address.bytes.data(), 16);
+    std::memcpy(ip->destination.data(), to.address.bytes.data(), 16);
   } else {
-    auto* ip = header_at<Ipv4Header>(out + kEthernetHeaderSize);
+    auto* ip = header_at<Ipv4Header>(out + l2.size());
     ip->version_ihl = 0x45;
-    ip->tos = datagram.tos;
+    ip->tos = tos;
     ip->total_length = Be16{static_cast<std::uint16_t>(kIpv4HeaderSize + udp_length)};
+    ip->ttl = 64;
     ip->protocol = ip_protocol::kUdp;
-    std::memcpy(ip->source.data(), datagram.remote.address.bytes.data(), 4);
-    std::memcpy(ip->destination.data(), datagram.local.address.bytes.data(), 4);
+    std::memcpy(ip->source.data(), from.address.bytes.data(), 4);
+    std::memcpy(ip->destination.data(), to.address.bytes.data(), 4);
+    ipv4_checksum_fill(ip);
   }
-  auto* udp = header_at<UdpHeader>(out + kEthernetHeaderSize + l3);
-  udp->source_port = Be16{datagram.remote.port};
-  udp->destination_port = Be16{datagram.local.port};
-  udp->length = Be16{udp_length};
-  std::memcpy(out + headers, datagram.bytes.data(), datagram.bytes.size());
-  packet->ol_flags |= RTE_MBUF_F_RX_L4_CKSUM_GOOD;  // the kernel has checked it
-  return true;
+  std::memcpy(out + headers, payload.data(), payload.size());
+  return packet;
+}
+
+// Of a frame of frame_of(): RFC 768, RFC 8200 8.1. The addresses lie just in front of the UDP header.
+void fill_udp_checksum(rte_mbuf* packet, std::size_t l2, bool v6) {
+  using namespace dataplane;
+  auto* l3 = rte_pktmbuf_mtod_offset(packet, std::uint8_t*, l2);
+  auto* udp = header_at<UdpHeader>(l3 + (v6 ? kIpv6HeaderSize : kIpv4HeaderSize));
+  const std::uint16_t length = udp->length.value();
+  const ChecksumSum pseudo = v6 ? pseudo_header(*header_at<Ipv6Header>(l3), ip_protocol::kUdp, length)
+                                : pseudo_header(*header_at<Ipv4Header>(l3), ip_protocol::kUdp, length);
+  udp->checksum =
+      checksum_finish_udp(checksum_add(pseudo, {reinterpret_cast<const std::uint8_t*>(udp), length}));
 }
 
 }  // namespace
@@ -60,10 +78,37 @@ bool write_outer(rte_mbuf* packet, const ReceivedDatagram& datagram) {
 
 void Interface::send_handshake(const Endpoint& to, const Endpoint& from,
                                std::span<const std::uint8_t> message, std::uint8_t tos) {
+  const bool cookie_reply = message[0] == dataplane::kMessageCookieReply;
+  if (cookie_reply && answer_by_port(to, from, message, tos)) return;
   const SendResult result = socket_.send({to, {from.address, from.scope}, tos, message});
   if (result.outcome == SendOutcome::kFailed) {
     log_->debug("handshake to {}: {}", dataplane::to_string(to), strerror(result.error));
   }
+}
+
+// Cookie replies answer a flood one by one: each through the kernel's socket and a TAP would cost the workers
+// more time than refusing the flood does. False: no port that way, or policy is at work; the kernel knows
+// better.
+bool Interface::answer_by_port(const Endpoint& to, const Endpoint& from,
+                               std::span<const std::uint8_t> message, std::uint8_t tos) {
+  if (fwmark_ != 0 || from.address.is_zero() || from.address.v6 != to.address.v6) return false;
+  const dataplane::NextHop* hop = services_.publisher.hop_to(to.address);
+  if (hop == nullptr || hop->kind != dataplane::HopKind::port) return false;
+  auto& workers = services_.dataplane.workers();
+  dataplane::Worker& worker = *workers[to.port % workers.size()];
+  auto& commands = worker.mailboxes().commands;
+  if (commands.size() >= commands.capacity() / 2)
+    return true;  // lost: the other half is for established peers
+  dataplane::Command command{};
+  command.type = dataplane::CommandType::send_frame;
+  command.port = hop->port;
+  command.packet = frame_of(services_.dataplane.pool(), std::span(hop->header).first(hop->header_length),
+                            from, to, tos, message);
+  if (command.packet == nullptr) return true;
+  fill_udp_checksum(command.packet, hop->header_length, to.address.v6);
+  if (!commands.post(command)) return rte_pktmbuf_free(command.packet), true;
+  worker.doorbell().ring();
+  return true;
 }
 
 void Interface::post_command(const dataplane::Peer& peer, dataplane::Command command) {
@@ -179,9 +224,11 @@ void Interface::send_sealed(const dataplane::Event& event) {
 
 void Interface::receive_data(const ReceivedDatagram& datagram) {
   if (datagram.bytes.size() < dataplane::kKeepaliveSize) return;
-  rte_mbuf* packet = rte_pktmbuf_alloc(services_.dataplane.pool());
+  const std::array<std::uint8_t, dataplane::kEthernetHeaderSize> l2{};
+  rte_mbuf* packet =
+      frame_of(services_.dataplane.pool(), l2, datagram.remote, datagram.local, datagram.tos, datagram.bytes);
   if (packet == nullptr) return;
-  if (!write_outer(packet, datagram)) return rte_pktmbuf_free(packet);
+  packet->ol_flags |= RTE_MBUF_F_RX_L4_CKSUM_GOOD;  // the kernel has checked it
   auto& workers = services_.dataplane.workers();
   std::uint32_t index;
   std::memcpy(&index, datagram.bytes.data() + 4, sizeof index);

@@ -376,6 +376,12 @@ Way Publisher::way_to(const IpAddress& destination, std::uint32_t fwmark, std::u
   return way;
 }
 
+const dataplane::NextHop* Publisher::hop_to(const IpAddress& destination) const {
+  const lpm::Value value = destination.v6 ? routes6_.lookup(destination.bytes.data())
+                                          : routes4_.lookup(destination.v4_host_order());
+  return value < next_.next_hops.size() ? &next_.next_hops[value] : nullptr;
+}
+
 std::unique_ptr<dataplane::Path> Publisher::make_path(const Way& way, const Endpoint& remote,
                                                       const Endpoint& local, std::uint8_t tos) {
   using namespace dataplane;

@@ -80,6 +80,8 @@ class Publisher {
   // Headers for sealed packets from `local` to `remote` by that way.
   [[nodiscard]] static std::unique_ptr<dataplane::Path> make_path(const Way& way, const Endpoint& remote,
                                                                   const Endpoint& local, std::uint8_t tos);
+  // What the workers would do with a packet to there; null: leave it to the kernel.
+  [[nodiscard]] const dataplane::NextHop* hop_to(const IpAddress& destination) const;
   // Asks the kernel to resolve what is unresolved and in use; keeps used entries from going stale unnoticed.
   void want_neighbour(const NextHopKey& key);
   void refresh_neighbours();

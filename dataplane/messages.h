@@ -50,12 +50,14 @@ enum class CommandType : std::uint8_t {
   send_inner,     // peer, packet: inner IP packet (was staged); seal and send
   keepalive,      // peer: seal and send an empty packet
   receive_outer,  // packet: an outer frame that reached the kernel's socket instead of a port
+  send_frame,     // port, packet: a finished frame
 };
 
 // control -> worker. Ownership of the packet passes.
 struct Command {
   CommandType type;
   std::uint16_t interface_id = 0;
+  std::uint16_t port = 0;
   PeerRef peer;
   rte_mbuf* packet = nullptr;
   Endpoint remote;

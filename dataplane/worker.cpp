@@ -29,6 +29,7 @@ namespace {
 constexpr std::size_t kMaxPorts = 64;
 constexpr std::size_t kMaxInterfaces = 256;
 constexpr std::size_t kCommandBurst = 32;
+constexpr std::uint32_t kSavedBudgets = 4;
 // A read() of an empty TUN costs as much as several packets of crypto: look every so many busy loops.
 constexpr std::uint32_t kExceptionPollInterval = 8;
 constexpr std::uint32_t kFirstSleepNs = 20'000;
@@ -98,7 +99,8 @@ bool Worker::run_once(BootTime now) {
   view_ = published_.load(std::memory_order_acquire);
   if (view_ == nullptr) return false;
   now_ = now;
-  handshakes_left_ = options_.handshake_budget;
+  handshakes_left_ =
+      std::min(handshakes_left_ + options_.handshake_budget, kSavedBudgets * options_.handshake_budget);
   punts_left_ = options_.punt_budget;
   mismatch_posted_ = false;
   roamed_peer_ = {};
@@ -228,6 +230,7 @@ bool Worker::drain_commands() {
   burst_started_ = stage_started_;
   const std::size_t n = mailboxes_.commands.drain(kCommandBurst, [this](const Command& command) {
     if (command.type == CommandType::receive_outer) return take_socket_datagram(command.packet);
+    if (command.type == CommandType::send_frame) return transmit(command.port, command.packet);
     Peer* peer = view_->peers->find(command.peer);
     if (peer == nullptr) {
       if (command.packet != nullptr) rte_pktmbuf_free(command.packet);

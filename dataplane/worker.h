@@ -38,8 +38,10 @@ struct WorkerOptions {
   bool adaptive_idle = true;
   std::uint32_t spin_ns = 50'000;        // busy polling before the first sleep
   std::uint32_t max_sleep_ns = 500'000;  // bound on the latency an idle worker adds
-  std::uint32_t handshake_budget = 16;   // handshake messages posted per loop, the rest is shed unhashed
-  std::uint32_t punt_budget = 64;        // packets given to TUN and TAP queues per loop
+  // Handshake messages posted per loop, the rest is shed unhashed. Quiet loops save up for up to four: a heap
+  // after a pause (a late poll, a sender's burst) is no flood, and who is honest is in it too.
+  std::uint32_t handshake_budget = 16;
+  std::uint32_t punt_budget = 64;  // packets given to TUN and TAP queues per loop
   std::uint32_t icmp_per_second = 1000;
   bool spread = true;  // let idle workers seal and open for busy ones
 };
@@ -321,14 +323,14 @@ class Worker {
   WorkerMailboxes mailboxes_;
   Doorbell doorbell_;
 
-  const Snapshot* view_ = nullptr;     // of this loop
-  BootTime now_ = 0;                   // of this loop
-  std::uint64_t stage_started_ = 0;    // TSC clocks
-  std::uint32_t handshakes_left_ = 0;  // of this loop
-  std::uint32_t punts_left_ = 0;       // of this loop
-  bool posted_ = false;                // something waits for control
-  bool mismatch_posted_ = false;       // one source_mismatch event per loop is enough
-  PeerRef roamed_peer_;                // of this loop: what the last roamed event said
+  const Snapshot* view_ = nullptr;   // of this loop
+  BootTime now_ = 0;                 // of this loop
+  std::uint64_t stage_started_ = 0;  // TSC clocks
+  std::uint32_t handshakes_left_ = 0;
+  std::uint32_t punts_left_ = 0;  // of this loop
+  bool posted_ = false;           // something waits for control
+  bool mismatch_posted_ = false;  // one source_mismatch event per loop is enough
+  PeerRef roamed_peer_;           // of this loop: what the last roamed event said
   Endpoint roamed_to_, roamed_at_;
   std::uint32_t loop_ = 0;
   std::uint16_t ipv4_id_ = 0;

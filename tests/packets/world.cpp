@@ -325,6 +325,14 @@ void World::stale_command(const Octets& inner) {
   static_cast<void>(workers_[0]->mailboxes().commands.post(command));
 }
 
+void World::frame_command(std::uint16_t port, const Octets& frame) {
+  Command command{};
+  command.type = CommandType::send_frame;
+  command.port = port;
+  command.packet = packet_of(frame);
+  static_cast<void>(workers_[0]->mailboxes().commands.post(command));
+}
+
 std::vector<World::Note> World::events() {
   std::vector<Note> out;
   workers_[0]->mailboxes().events.drain(1u << 20, [&](const Event& event) {

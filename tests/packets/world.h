@@ -107,6 +107,7 @@ class World {
   std::vector<Octets> left(std::uint16_t port);
   void command(dataplane::CommandType type, const Someone& someone, const Octets& inner = {});
   void stale_command(const Octets& inner);
+  void frame_command(std::uint16_t port, const Octets& frame);
 
   // ---- what came of it. Draining frees the packets that events carry; their bytes stay.
   struct Note {

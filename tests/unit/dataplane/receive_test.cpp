@@ -501,20 +501,21 @@ TEST(ReceiveLengths, EveryShortPlaintextIsJudged) {
   }
 }
 
+Octets handshake(std::uint8_t type, std::size_t length) {
+  Octets m = pattern(length, 3);
+  m[0] = type;
+  m[1] = m[2] = m[3] = 0;
+  return m;
+}
+
 std::vector<Scenario> handshakes() {
-  const auto handshake = [](std::uint8_t type, std::size_t length) {
-    Octets m = pattern(length, 3);
-    m[0] = type;
-    m[1] = m[2] = m[3] = 0;
-    return m;
-  };
   std::vector<Scenario> rows = {
       {.name = "initiation, response and cookie reply are posted whole",
        .in = {{kWan, outer_from(kAlice, handshake(1, 148))},
               {kWan, outer_from(kBob, handshake(2, 92))},
               {kWan, outer_from(kCarol, handshake(3, 64))}},
        .then =
-           [handshake](World& w) {
+           [](World& w) {
              const auto got = w.handshakes();
              ASSERT_EQ(got.size(), 3u);
              const std::size_t sizes[] = {148, 92, 64};
@@ -550,7 +551,7 @@ std::vector<Scenario> handshakes() {
                   .in = {},
                   .drops = {{"handshake_mailbox_full", 16}},
                   .handshakes = 1024,
-                  .given = [handshake](World& w) {
+                  .given = [](World& w) {
                     for (int loop = 0; loop < 65; ++loop) {
                       for (int i = 0; i < 16; ++i) w.arrive(kWan, outer_from(kAlice, handshake(1, 148)));
                       w.loop();
@@ -559,6 +560,22 @@ std::vector<Scenario> handshakes() {
   return rows;
 }
 SCENARIOS(ReceiveHandshakes, handshakes);
+
+TEST(HandshakeBudget, QuietLoopsSaveUpForAHeapNotForAFlood) {
+  World w;
+  for (int i = 0; i < 100; ++i) w.loop();
+  const Octets frame = outer_from(kAlice, handshake(1, 148));
+  std::vector<std::uint64_t> posted;
+  for (int loop = 0; loop < 6; ++loop) {
+    for (int i = 0; i < 32; ++i) w.arrive(kWan, frame);
+    const auto before = w.worker().counters().handshakes_posted.get();
+    w.loop();
+    posted.push_back(w.worker().counters().handshakes_posted.get() - before);
+  }
+  EXPECT_EQ(posted, (std::vector<std::uint64_t>{32, 32, 32, 16, 16, 16}));
+  EXPECT_EQ(w.drops().at("handshake_budget"), 48u);
+  w.handshakes();
+}
 
 }  // namespace
 }  // namespace wg::test

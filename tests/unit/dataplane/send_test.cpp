@@ -393,6 +393,14 @@ std::vector<Scenario> commands() {
            [](World& w) {
              w.stale_command({1, 2, 3});
            }},
+      {.name = "a finished frame leaves by its port as it is",
+       .in = {},
+       .out = {{kLan, pattern(106)}},
+       .given = [](World& w) { w.frame_command(kLan, pattern(106)); }},
+      {.name = "a finished frame for a port that has gone is dropped with its buffer",
+       .in = {},
+       .drops = {{"port_down", 1}},
+       .given = [](World& w) { w.frame_command(77, pattern(106)); }},
       {.name = "a path through the kernel: sealed message, no outer headers",
        .in = {host_sends(to_alice(64, 64, 0xb9))},
        .given = [](World& w) { w.kernel_path(kAlice); },
