@@ -128,7 +128,7 @@ stage_fuzz() {
 
 stage_e2e() {
   if [ "$(id -u)" != 0 ] || [ ! -e /dev/net/tun ]; then skip "end to end: needs root and /dev/net/tun"; return; fi
-  build release linegate || return
+  build release linegate e2e_tools || return
   tests/e2e/run.sh 2>&1 | tee "$logs/e2e.log" | grep -vE '^[0-9]+ passed'
   local rescued=0
   mapfile -t again < <(grep -oE '^FAIL [0-9a-z_]+' "$logs/e2e.log" | cut -d' ' -f2)
