@@ -3,33 +3,13 @@
 # The Linux kernel's own WireGuard, in a small virtual machine, as the peer: handshakes as initiator and as responder with a
 # preshared key, data both ways, both families inside and outside, forced rekeys, roaming. Skipped where it cannot run.
 source "$(dirname "$0")/lib.sh"
-VM=$ROOT/tests/e2e/kernel_vm
-CACHE=${LINEGATE_VM_CACHE:-$ROOT/build/kernel_vm}
-for program in qemu-system-x86_64 busybox cpio depmod; do
-  command -v $program >/dev/null || skip "$program is not installed (scripts/setup.sh)"
-done
-bash "$VM/make_image.sh" "$CACHE" 2>/run/image.err || skip "no kernel image: $(tail -1 /run/image.err)"
-
+source "$(dirname "$0")/kernel_vm/boot.sh"
 lab_namespaces
 lab_keys
-ip -n "$GW" link del wire0
-ip -n "$GW" tuntap add dev wire0 mode tap
-in_gw qemu-system-x86_64 -accel tcg,thread=multi -cpu max -M q35 -smp 1 -m 256 -nodefaults -no-user-config -display none \
-  -no-reboot -kernel "$CACHE/vmlinuz" -initrd "$CACHE/initramfs.gz" -append "console=ttyS0 quiet panic=-1 mitigations=off" \
-  -serial file:"$LAB_DIR/guest.log" -serial unix:/run/guest.sock,server=on,wait=off \
-  -netdev tap,id=n,ifname=wire0,script=no,downscript=no,vhost=off \
-  -device virtio-net-pci,netdev=n,romfile=,csum=off,gso=off,guest_csum=off,guest_tso4=off,guest_tso6=off,guest_ecn=off,guest_ufo=off \
-  </dev/null >"$LAB_DIR/qemu.log" 2>&1 &
-qemu=$!
-wait_for 60 sh -c "grep -q ready $LAB_DIR/guest.log || ! kill -0 $qemu" || skip "the virtual machine does not boot within 60 s"
-grep -q ready "$LAB_DIR/guest.log" || skip "the virtual machine does not run: $(cat "$LAB_DIR/qemu.log" "$LAB_DIR/guest.log" 2>/dev/null | tail -1)"
-say "$(grep ready "$LAB_DIR/guest.log")"
-guest() { timeout 40 python3 "$VM/guest.py" /run/guest.sock "$1"; }
-
+boot_kernel
 lab_config
 start_gateway
-guest "ip addr add 10.20.0.2/24 dev eth0; ip addr add fd20::2/64 dev eth0; ip link set eth0 up
-echo 0 >/proc/sys/net/ipv6/conf/eth0/accept_dad; echo '$(cat "$LAB_DIR/peer.key")' >/run/key; echo '$(cat "$LAB_DIR/psk")' >/run/psk
+guest "echo '$(cat "$LAB_DIR/peer.key")' >/run/key; echo '$(cat "$LAB_DIR/psk")' >/run/psk
 ip link add name wg0 type wireguard && wg set wg0 private-key /run/key listen-port 51821
 ip addr add 10.10.0.2/24 dev wg0; ip addr add fd00::2/64 dev wg0; ip link set wg0 mtu 1420 up
 ip route add 192.168.1.0/24 dev wg0; ip route add fd01::/64 dev wg0" || fail "the guest's set-up"
