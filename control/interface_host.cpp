@@ -25,9 +25,10 @@ rte_mbuf* frame_of(rte_mempool* pool, std::span<const std::uint8_t> l2, const En
   const std::size_t headers = l2.size() + (v6 ? kIpv6HeaderSize : kIpv4HeaderSize) + kUdpHeaderSize;
   rte_mbuf* packet = rte_pktmbuf_alloc(pool);
   if (packet == nullptr) return nullptr;
+  // Before any narrowing: the largest datagram of all has a length that its headers carry over 16 bits.
+  if (headers + payload.size() > rte_pktmbuf_tailroom(packet)) return rte_pktmbuf_free(packet), nullptr;
   auto* out = reinterpret_cast<std::uint8_t*>(
       rte_pktmbuf_append(packet, static_cast<std::uint16_t>(headers + payload.size())));
-  if (out == nullptr) return rte_pktmbuf_free(packet), nullptr;
   std::memset(out, 0, headers);
   std::copy(l2.begin(), l2.end(), out);
   *header_at<Be16>(out + l2.size() - 2) = Be16{v6 ? ether_type::kIpv6 : ether_type::kIpv4};
