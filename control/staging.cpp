@@ -5,21 +5,24 @@
 namespace wg::control {
 
 void Staging::pop_oldest(std::deque<Packet>& queue) {
-  bytes_ -= queue.front().size();
+  bytes_ -= cost(queue.front());
   queue.pop_front();
   ++dropped_;
 }
 
 bool Staging::push(std::uint32_t peer_slot, Packet packet) {
-  std::deque<Packet>& queue = queues_[peer_slot];
+  const auto [at, fresh] = queues_.try_emplace(peer_slot);
+  std::deque<Packet>& queue = at->second;
+  if (fresh) bytes_ += kPeerOverhead;
   if (queue.size() >= kPerPeer) pop_oldest(queue);
-  while (bytes_ + packet.size() > kTotalBytes && !queue.empty()) pop_oldest(queue);
-  if (bytes_ + packet.size() > kTotalBytes) {
+  while (bytes_ + cost(packet) > kTotalBytes && !queue.empty()) pop_oldest(queue);
+  if (bytes_ + cost(packet) > kTotalBytes) {
     ++dropped_;
-    queues_.erase(peer_slot);
+    queues_.erase(at);
+    bytes_ -= kPeerOverhead;
     return false;
   }
-  bytes_ += packet.size();
+  bytes_ += cost(packet);
   queue.push_back(std::move(packet));
   return true;
 }
@@ -29,7 +32,8 @@ std::deque<Staging::Packet> Staging::take(std::uint32_t peer_slot) {
   if (at == queues_.end()) return {};
   std::deque<Packet> queue = std::move(at->second);
   queues_.erase(at);
-  for (const Packet& packet : queue) bytes_ -= packet.size();
+  bytes_ -= kPeerOverhead;
+  for (const Packet& packet : queue) bytes_ -= cost(packet);
   return queue;
 }
 

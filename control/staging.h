@@ -12,7 +12,11 @@ namespace wg::control {
 class Staging {
  public:
   static constexpr std::size_t kPerPeer = 128;           // protocol C5-8: the oldest goes first
-  static constexpr std::size_t kTotalBytes = 64u << 20;  // over all peers
+  static constexpr std::size_t kTotalBytes = 64u << 20;  // over all peers, what holds the packets included
+  // A packet's vector with the allocator's share; a peer's queue, which begins with a block of 512 bytes. A
+  // sweep with small packets over a million idle peers would else cost ten times the total.
+  static constexpr std::size_t kPacketOverhead = 40;
+  static constexpr std::size_t kPeerOverhead = 704;
 
   using Packet = std::vector<std::uint8_t>;
 
@@ -25,6 +29,7 @@ class Staging {
   [[nodiscard]] std::uint64_t dropped() const noexcept { return dropped_; }
 
  private:
+  [[nodiscard]] static std::size_t cost(const Packet& packet) { return packet.size() + kPacketOverhead; }
   void pop_oldest(std::deque<Packet>& queue);
 
   std::unordered_map<std::uint32_t, std::deque<Packet>> queues_;
