@@ -3,6 +3,7 @@
 #pragma once
 
 #include <chrono>
+#include <cstddef>
 #include <memory>
 #include <string>
 #include <thread>
@@ -54,6 +55,9 @@ class LiveGateway {
   std::unique_ptr<control::Gateway> gateway_;
   std::chrono::microseconds start_time_{0};
 };
+
+// Resident bytes of this process, after what the allocator only keeps for later has been given back.
+[[nodiscard]] std::size_t resident_bytes();
 
 // The file as it lands in one go (temporary file and rename), as editors and the daemon itself write.
 void write_file(const std::string& path, const std::string& text);

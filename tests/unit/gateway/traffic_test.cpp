@@ -1,7 +1,6 @@
 // Live changes under traffic: no packet of a peer that does not change is ever lost, and what is refused
 // changes nothing.
 #include <gtest/gtest.h>
-#include <malloc.h>
 #include <netinet/in.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -9,7 +8,6 @@
 #include <atomic>
 #include <chrono>
 #include <cstdlib>
-#include <fstream>
 #include <functional>
 #include <numeric>
 #include <random>
@@ -108,14 +106,6 @@ std::string guest(std::size_t number, unsigned keepalive = 0) {
                     ""});
 }
 
-std::size_t resident_mb() {
-  malloc_trim(0);
-  std::ifstream file("/proc/self/statm");
-  std::size_t all = 0, pages = 0;
-  file >> all >> pages;
-  return pages * static_cast<std::size_t>(sysconf(_SC_PAGESIZE)) >> 20;
-}
-
 // The second writer: wg(8) sets and syncs while the other reloads.
 class WgWriter {
  public:
@@ -175,10 +165,10 @@ std::string soak(std::chrono::seconds time) {
     require(reloaded.ok, "reload refused: " + reloaded.error);
     ++reloads;
     traffic.check(false);
-    if (memory == 0 && Clock::now() - from > time / 3) memory = resident_mb();
+    if (memory == 0 && Clock::now() - from > time / 3) memory = resident_bytes() >> 20;
     std::this_thread::sleep_until(due);
   }
-  const std::size_t grown = resident_mb();
+  const std::size_t grown = resident_bytes() >> 20;
   require(writer.failure().empty(), "wg: " + writer.failure());
   traffic.check(true);
   require(grown <= memory + 8,
