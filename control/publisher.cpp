@@ -4,6 +4,8 @@
 
 #include <algorithm>
 #include <cstring>
+#include <iterator>
+#include <utility>
 
 #include "dataplane/packet/checksum.h"
 
@@ -17,7 +19,7 @@ namespace {
 // A next hop stays asked for this many refresh rounds after its last use.
 constexpr unsigned kWantedRounds = 4;
 // Beyond this many changed prefixes, looking at every path is cheaper.
-constexpr std::size_t kChangedPrefixesMax = 64;
+constexpr std::size_t kChangedPrefixesMax = 4096;
 
 template <typename Views>
 std::uint16_t free_slot(Views& views, const std::vector<std::uint32_t>& ifindexes) {
@@ -63,9 +65,25 @@ std::size_t NextHopKeyHash::operator()(const NextHopKey& key) const noexcept {
   return (words[0] * 31 + words[1] + key.ifindex) * 0x9e3779b97f4a7c15u;
 }
 
+void RoutesChanged::narrow() {
+  for (IpPrefix& prefix : prefixes) prefix = prefix.network();
+  std::sort(prefixes.begin(), prefixes.end());
+  const auto within = [](const IpPrefix& wide, const IpPrefix& prefix) {
+    return wide.contains(prefix.address);
+  };
+  prefixes.erase(std::unique(prefixes.begin(), prefixes.end(), within), prefixes.end());
+}
+
+// Asked for both ends of every path.
 bool RoutesChanged::concerns(const IpAddress& address) const {
-  return everywhere || std::any_of(prefixes.begin(), prefixes.end(),
-                                   [&](const IpPrefix& prefix) { return prefix.contains(address); });
+  const auto after = std::upper_bound(prefixes.begin(), prefixes.end(), IpPrefix{address, 255});
+  return everywhere || (after != prefixes.begin() && std::prev(after)->contains(address));
+}
+
+RoutesChanged Publisher::take_routes_changed() {
+  RoutesChanged taken = std::exchange(routes_changed_, {});
+  taken.narrow();
+  return taken;
 }
 
 Publisher::Publisher(dataplane::Dataplane& dataplane, NetlinkMirror& mirror, NetlinkConfigure& netlink)

@@ -45,7 +45,9 @@ struct Way {
 // Which paths may lead elsewhere after routes or links changed.
 struct RoutesChanged {
   bool everywhere = false;
-  std::vector<IpPrefix> prefixes;  // only towards (or from) these
+  std::vector<IpPrefix> prefixes;  // only towards (or from) these; sorted, none within another
+  // Brings `prefixes` into that form.
+  void narrow();
   [[nodiscard]] bool any() const { return everywhere || !prefixes.empty(); }
   [[nodiscard]] bool concerns(const IpAddress& address) const;
 };
@@ -68,7 +70,7 @@ class Publisher {
   // ---- what Linux says
   void on_changes(const std::vector<Change>& changes);
   // Since the last call.
-  [[nodiscard]] RoutesChanged take_routes_changed() { return std::exchange(routes_changed_, {}); }
+  [[nodiscard]] RoutesChanged take_routes_changed();
   // Neighbours whose MAC or usability changed since the last call.
   [[nodiscard]] std::vector<NextHopKey> take_changed_neighbours() {
     return std::exchange(changed_neighbours_, {});

@@ -2,6 +2,7 @@
 
 #include <array>
 #include <memory>
+#include <utility>
 
 #include "config/export.h"
 #include "control/api/explain.h"
@@ -120,7 +121,13 @@ void explain_peer(Operations& operations, Json& params, const RpcAnswer& answer)
 // ---------------------------------------------------------------- changing
 
 PlanDone plan_answer(const RpcAnswer& answer) {
-  return [answer](const PlanOutcome& outcome) { answer.result(to_json(outcome)); };
+  return [answer](PlanOutcome outcome) {
+    Json plan = Json::array();  // of words that are moved: there may be 200 000
+    for (std::string& words : std::exchange(outcome.plan, {})) plan.push_back(std::move(words));
+    Json result = to_json(outcome);
+    result["plan"] = std::move(plan);
+    answer.result(std::move(result));
+  };
 }
 
 void reload(Operations& operations, Json& params, const RpcAnswer& answer) {
