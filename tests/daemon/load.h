@@ -31,11 +31,13 @@ inline constexpr const char* kLanDevice = "net_null1,no-rx=1";
 void add_neighbours();
 
 // Times between two polls of the wan port, without the making of packets: how long a packet may wait because
-// of the worker. `wall` as the clock on the wall says; `ran` without what the worker was off its core.
+// of the worker. `wall` as the clock on the wall says; `ran` without what the worker was off its core; `own`:
+// `ran` of those loops alone in which it was not, as after another's turn the caches are the other's too.
 struct LoopTimes {
   static constexpr std::size_t kBuckets = 100'000;  // microseconds
   std::vector<std::uint32_t> wall = std::vector<std::uint32_t>(kBuckets);
   std::vector<std::uint32_t> ran = std::vector<std::uint32_t>(kBuckets);
+  std::vector<std::uint32_t> own = std::vector<std::uint32_t>(kBuckets);
   std::uint64_t loops = 0;
 
   static std::size_t quantile(const std::vector<std::uint32_t>& counts, double share);
