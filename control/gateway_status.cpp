@@ -184,6 +184,7 @@ std::vector<WorkerStatus> Gateway::workers() {
     }
     status.spread_bursts = counters.spread_bursts.get();
     status.helped_bursts = counters.helped_bursts.get();
+    status.spread_stalls = counters.spread_stalls.get();
     for (std::size_t stage = 0; stage < dataplane::kStages; ++stage) {
       const std::uint64_t packets = counters.stage_packets[stage].get();
       const double cycles = static_cast<double>(counters.stage_cycles[stage].get());

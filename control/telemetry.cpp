@@ -47,6 +47,7 @@ int answer_workers(const char*, const char*, rte_tel_data* answer) {
     add("from_tun", counters.from_tun);
     add("spread_bursts", counters.spread_bursts);
     add("helped_bursts", counters.helped_bursts);
+    add("spread_stalls", counters.spread_stalls);
   }
   return 0;
 }

@@ -66,6 +66,7 @@ struct alignas(64) WorkerCounters {
   Counter staged, handshakes_posted, events_posted, events_lost, to_kernel_socket;
   Counter icmp_sent, icmp_suppressed;
   Counter hairpin, short_cut_to_port, short_cut_from_port;
+  Counter spread_stalls;  // a helper was off its core in the middle of a burst
   Counter spread_bursts,
       helped_bursts;  // bursts whose crypto was offered to the team; done for another worker
   std::array<Counter, kStages> stage_cycles, stage_packets;

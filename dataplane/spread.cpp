@@ -16,12 +16,17 @@
 
 namespace wg::dataplane {
 
+namespace {
+constexpr std::uint64_t kSlowHelpNs = 2'000'000;
+constexpr BootTime kMistrustNs = 100'000'000;
+}  // namespace
+
 // Help is worth its hand-over when more is waiting than this burst, somebody has time, and there is enough to
 // do: a packet's lines travel to the helper's cache and back, which at small packets costs what the help
 // saves.
 bool Worker::wants_help(std::span<const crypto::AeadOp> ops) const noexcept {
   constexpr std::size_t kWorthBytes = kPollBurst * 256;
-  if (!options_.spread || !backlog_ || workers_with_time() == 0) return false;
+  if (!options_.spread || !backlog_ || now_ < spread_again_ || workers_with_time() == 0) return false;
   std::size_t bytes = 0;
   for (const crypto::AeadOp& op : ops) bytes += op.length;
   return bytes >= kWorthBytes;
@@ -44,6 +49,7 @@ Worker::CryptoJob* Worker::reserve_job(CryptoJob::Kind kind, std::span<const cry
   job->view = view_;
   job->epoch = epoch_;
   job->started_at = burst_started_;
+  job->handed_at = rte_rdtsc();
   return job;
 }
 
@@ -117,10 +123,16 @@ void Worker::release_job(CryptoJob& job) {
   const Snapshot* const current_view = view_;
   const std::uint64_t current_epoch = epoch_;
   const bool opened = job.kind == CryptoJob::Kind::open;
+  stage_started_ = rte_rdtsc();
+  // All slots full of the largest packets take less: the scheduler has taken a helper off its core meanwhile,
+  // as it does where workers have no cores of their own. Do without for a while.
+  if ((stage_started_ - job.handed_at) * ns_per_clock_ >> kNsShift > kSlowHelpNs) {
+    counters_.spread_stalls.add(1);
+    spread_again_ = now_ + kMistrustNs;
+  }
   view_ = job.view;
   epoch_ = job.epoch;
   burst_started_ = job.started_at;
-  stage_started_ = rte_rdtsc();
   if (opened) {
     data_.take(job.data);
     for (std::size_t i = 0; i < data_.n; ++i) __builtin_prefetch(data_.op[i].data);  // in the helper's cache

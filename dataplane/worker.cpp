@@ -33,7 +33,6 @@ constexpr std::uint32_t kSavedBudgets = 4;
 // A read() of an empty TUN costs as much as several packets of crypto: look every so many busy loops.
 constexpr std::uint32_t kExceptionPollInterval = 8;
 constexpr std::uint32_t kFirstSleepNs = 20'000;
-constexpr unsigned kNsShift = 24;  // of clocks to nanoseconds in fixed point: no division per burst
 }  // namespace
 
 BootTime boot_now() noexcept {

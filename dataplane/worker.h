@@ -178,7 +178,8 @@ class Worker {
     Kind kind;
     const Snapshot* view;      // under which the burst has been prepared and will be finished
     std::uint64_t epoch;       // held against the reclaimer until released
-    std::uint64_t started_at;  // TSC
+    std::uint64_t started_at;  // TSC, of the poll
+    std::uint64_t handed_at;   // TSC, of publish_job()
     DataBurst data;            // Kind::open
     SendBurst send;            // Kind::seal
   };
@@ -319,7 +320,8 @@ class Worker {
   Quiescence& quiescence_;
   const std::atomic<const Snapshot*>& published_;
   Doorbell& control_doorbell_;
-  const std::uint64_t ns_per_clock_;  // fixed point
+  static constexpr unsigned kNsShift = 24;
+  const std::uint64_t ns_per_clock_;  // fixed point: no division per burst
   WorkerMailboxes mailboxes_;
   Doorbell doorbell_;
 
@@ -351,6 +353,7 @@ class Worker {
   std::size_t helped_last_ = 0;        // index into team_
   std::uint64_t epoch_ = 0;            // under which what is being worked on has been looked up
   std::uint64_t burst_started_ = 0;    // TSC, of the burst being worked on
+  BootTime spread_again_ = 0;          // no hand-over before: a helper was off its core
   bool backlog_ = false;               // the last poll filled its burst: more is waiting
   std::atomic<bool> has_time_{false};  // W: this worker. R: the team
   std::vector<OutQueue> port_out_, tap_out_,

@@ -134,6 +134,7 @@ Json to_json(const WorkerStatus& status) {
           {"packets_per_burst", status.packets_per_burst},
           {"spread_bursts", status.spread_bursts},
           {"helped_bursts", status.helped_bursts},
+          {"spread_stalls", status.spread_stalls},
           {"cycles_per_packet", std::move(stages)},
           {"queues", std::move(queues)},
           {"latency", std::move(latency)}};

@@ -171,6 +171,9 @@ void worker_families(const std::vector<WorkerStatus>& list, Families& out) {
        [](S s) { return s.spread_bursts; });
   each(out.counter("linegate_worker_helped_bursts_total", "Bursts of other workers sealed or opened here."),
        [](S s) { return s.helped_bursts; });
+  each(out.counter("linegate_worker_spread_stalls_total",
+                   "Own bursts that waited 2 ms for a helper off its core."),
+       [](S s) { return s.spread_stalls; });
   auto& stages = out.gauge("linegate_worker_stage_cycles", "Clocks per packet, by stage.");
   auto& depths = out.gauge("linegate_worker_queue_depth", "Entries waiting, by queue.");
   auto& latencies = out.gauge("linegate_worker_latency_seconds", "Burst in to burst out, by quantile.");

@@ -147,6 +147,7 @@ struct WorkerStatus {
   double packets_per_burst = 0;
   std::uint64_t spread_bursts = 0;  ///< of this worker, whose crypto the team was offered
   std::uint64_t helped_bursts = 0;  ///< of other workers, done here
+  std::uint64_t spread_stalls = 0;  ///< own bursts that waited 2 ms for a helper off its core
   std::vector<StageCycles> stages;
   std::vector<QueueDepth> queues;
   std::optional<Latency> latency;  ///< burst in to burst out; nullopt: not measured

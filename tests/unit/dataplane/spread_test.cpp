@@ -150,6 +150,29 @@ TEST_P(Spread, ABurstInFlightHoldsBackReclamation) {
   EXPECT_EQ(received_, sent_);
 }
 
+// A helper off its core for milliseconds: the owner does without until 100 ms later.
+TEST_P(Spread, AStallCostsTheTeamItsTrustForAWhile) {
+  World w({}, 2);
+  w.loop(1);
+  arrive(w, kPollBurst);
+  w.loop();  // handed over; nobody does it
+  std::this_thread::sleep_for(std::chrono::milliseconds(4));
+  w.loop();  // nothing arrives any more: the owner does it after all
+  collect(w);
+  EXPECT_EQ(received_, sent_);
+  EXPECT_EQ(w.worker().counters().spread_stalls.get(), 1u);
+  const auto spread = [&w] { return w.worker().counters().spread_bursts.get(); };
+  const std::uint64_t before = spread();
+  for (const auto& [pause, handed] : {std::pair(99, false), std::pair(2, true)}) {
+    w.pass(std::chrono::milliseconds(pause));
+    arrive(w, kPollBurst);
+    for (int i = 0; i < 3; ++i) w.loop();
+    EXPECT_EQ(spread() > before, handed) << pause;
+  }
+  collect(w);
+  EXPECT_EQ(received_, sent_);
+}
+
 // Three helpers and the owner on as many cores as there are (here perhaps two): preempted anywhere.
 TEST_P(Spread, OrderAndNoLossWithMoreWorkersThanCores) {
   using Clock = std::chrono::steady_clock;
