@@ -105,6 +105,7 @@ void Worker::send_burst() {
       transmit_sealed();
     }
   }
+  if (cut_.n != 0) send_pieces();
   send_icmp_answers();
 }
 
@@ -191,6 +192,7 @@ bool Worker::ready_to_send(std::size_t i) {
   }
   const std::uint16_t peer_mtu = peer.mtu.load(std::memory_order_relaxed);
   if (peer_mtu != 0 && length > peer_mtu) {
+    if (cut(i, peer_mtu)) return false;
     peer.drop_oversized.fetch_add(1, std::memory_order_relaxed);
     send_icmp(IcmpError::too_big, send_.packet[i], 0, send_.origin[i], peer_mtu);
     return drop(send_.packet[i], DropReason::too_big), false;

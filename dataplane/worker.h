@@ -267,6 +267,8 @@ class Worker {
   void choose_peers();
   void choose_peers_of(std::uint16_t interface_id, std::size_t begin, std::size_t end);
   bool ready_to_send(std::size_t i);
+  bool cut(std::size_t i, std::size_t mtu);  // fragment.cpp
+  void send_pieces();
   void stage(std::size_t i);
   void reserve_counters();
   void refuse(std::size_t i, DropReason reason);
@@ -357,7 +359,10 @@ class Worker {
   bool backlog_ = false;               // the last poll filled its burst: more is waiting
   std::atomic<bool> has_time_{false};  // W: this worker. R: the team
   std::vector<OutQueue> port_out_, tap_out_,
-      tun_out_;  // by port index and interface id, sized by control's limits
+      tun_out_;   // by port index and interface id, sized by control's limits
+  OutQueue cut_;  // fragments made of this burst's packets, and whose they are
+  std::array<SendOrigin, kBurst> cut_origin_;
+  std::array<Peer*, kBurst> cut_peer_;
 
   BootTime idle_since_ = 0;
   std::uint32_t sleep_ns_ = 0;

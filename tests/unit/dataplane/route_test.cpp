@@ -138,6 +138,13 @@ std::vector<Scenario> icmp_errors() {
   const Octets old4 = inner4("192.168.1.5", "10.10.0.2").ttl(1), old6 = inner6("fd01::5", "fd10::2").ttl(1);
   const Octets big4 = inner4("192.168.1.5", "10.10.0.2", 1421).dont_fragment();
   const Octets big6 = inner6("fd01::5", "fd10::2", 1421);
+  const auto bytes = [](std::size_t from, std::size_t to) { return slice(Packet().data(2000), from, to); };
+  const auto host_piece = [](std::uint16_t fragment, const Octets& data) -> Octets {
+    return Packet().ip4("192.168.1.5", "10.10.0.2").fragment(fragment).ttl(63).data(data);
+  };
+  const auto alice_piece = [](std::uint16_t fragment, const Octets& data) {
+    return Packet().ip4("10.10.0.2", "10.10.0.3").fragment(fragment).data(data);
+  };
   const auto silent = [](const std::string& name, const Octets& ip, const std::string& reason) {
     return Scenario{.name = name, .in = {host_sends(ip)}, .drops = {{reason, 1}}};
   };
@@ -181,17 +188,49 @@ std::vector<Scenario> icmp_errors() {
        .drops = {{"too_big", 1}},
        .given = [](World& w) { w.peer(kAlice).mtu = 1300; },
        .then = [](World& w) { EXPECT_EQ(w.peer(kAlice).drop_oversized, 1u); }},
+      {.name = "too big for the peer but fragmentable: cut at its MTU",
+       .in = {host_sends(Packet().ip4("192.168.1.5", "10.10.0.2").data(bytes(0, 1376)))},
+       .out = {{kWan, outer_to(kAlice, message_to(kAlice, 0, host_piece(0x2000, bytes(0, 1280)), 1301))},
+               {kWan, outer_to(kAlice, message_to(kAlice, 1, host_piece(0x00a0, bytes(1280, 1376))), 2)}},
+       .given = [](World& w) { w.peer(kAlice).mtu = 1301; },
+       .then = [](World& w) { EXPECT_EQ(w.peer(kAlice).drop_oversized, 0u); }},
+      {.name = "a fragment too big for the peer: more follow its last piece",
+       .in = {alice_sends(alice_piece(0x2003, bytes(0, 1376)))},
+       .out = {{kWan, outer_to(kBob, message_to(kBob, 0, alice_piece(0x2003, bytes(0, 1280)).ttl(63), 1300))},
+               {kWan,
+                outer_to(kBob, message_to(kBob, 1, alice_piece(0x20a3, bytes(1280, 1376)).ttl(63)), 2)}},
+       .given = [](World& w) { w.peer(kBob).mtu = 1300; }},
+      {.name = "with DF the sender is told",
+       .in = {host_sends(inner4("192.168.1.5", "10.10.0.2", 1396).dont_fragment())},
+       .out = {{kLan,
+                router4()
+                    .icmp4(3, 4, 1300)
+                    .data(slice(inner4("192.168.1.5", "10.10.0.2", 1396).dont_fragment().ttl(63), 0, 548))}},
+       .drops = {{"too_big", 1}},
+       .given = [](World& w) { w.peer(kAlice).mtu = 1300; }},
+      {.name = "no buffer for the pieces",
+       .in = {},
+       .drops = {{"no_mbuf", 1}},
+       .given =
+           [](World& w) {
+             w.peer(kAlice).mtu = 1300;
+             w.arrive(kLan, frame_from_host(inner4("192.168.1.5", "10.10.0.2", 1396)));
+             w.starve();
+           }},
       {.name = "too big for the LAN, out of the tunnel",
        .in = {alice_sends(inner4("10.10.0.2", "192.168.1.5", 1400).dont_fragment())},
-       .out = {{kWan,
-                outer_to(kAlice,
-                         message_to(kAlice, 0,
-                                    Packet()
-                                        .ip4("10.10.0.1", "10.10.0.2")
-                                        .tos(0xc0)
-                                        .icmp4(3, 4, 1300)
-                                        .data(slice(inner4("10.10.0.2", "192.168.1.5", 1400).dont_fragment(),
-                                                    0, 548))))}},
+       .out =
+           {{kWan,
+             outer_to(
+                 kAlice,
+                 message_to(
+                     kAlice,
+                     0,
+                     Packet()
+                         .ip4("10.10.0.1", "10.10.0.2")
+                         .tos(0xc0)
+                         .icmp4(3, 4, 1300)
+                         .data(slice(inner4("10.10.0.2", "192.168.1.5", 1400).dont_fragment(), 0, 548))))}},
        .drops = {{"too_big", 1}},
        .given = [](World& w) { w.snapshot().next_hops[0].mtu = 1300; }},
       {.name = "blackhole",
