@@ -325,13 +325,13 @@ void wipe_small(Work& work) {
   if (listed > kMaxRowBlocks || work.chacha.groups.size != 0) wipe_keystream(work.chacha);
 }
 
-// Payloads are needed only when their keystream is there: what is not in the cache comes meanwhile. Longer
-// payloads are the business of the processor's own prefetching.
+// Payloads are needed only when their keystream is there: what is not in the cache comes meanwhile. No more
+// lines than the processor can wait for; it fetches the rest of a long payload by itself.
 void prefetch_payloads(const Batch& batch) {
-  constexpr std::uint64_t kLongest = 24 * kBlock;
+  const std::uint64_t longest = (batch.count == 1 ? 24 : 12) * kBlock;
   for (int packet = 0; packet < batch.count; ++packet) {
     const std::uint64_t end = batch.length[packet] + kAeadTagSize;
-    for (std::uint64_t i = 0; i < (end < kLongest ? end : kLongest); i += kBlock) {
+    for (std::uint64_t i = 0; i < (end < longest ? end : longest); i += kBlock) {
       _mm_prefetch(reinterpret_cast<const char*>(batch.data[packet] + i), _MM_HINT_T0);
     }
   }
