@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cstring>
 #include <iterator>
+#include <limits>
 #include <utility>
 
 #include "dataplane/packet/checksum.h"
@@ -200,6 +201,9 @@ void Publisher::note_route(const IpPrefix& prefix) {
 
 void Publisher::rebuild_routes() {
   rebuild_ = false;
+  in_vrf_ = std::any_of(mirror_.links().begin(), mirror_.links().end(), [this](const auto& at) {
+    return (port_of(at.first) || interface_of(at.first)) && mirror_.vrf_of_link(at.first) != 0;
+  });
   known_macs_.clear();
   for (const auto& [ifindex, link] : mirror_.links()) {
     if (!port_of(ifindex)) continue;
@@ -256,7 +260,7 @@ void Publisher::update_hosts_within(const IpPrefix& prefix) {
 
 lpm::Value Publisher::value_for(const IpPrefix& prefix) {
   // With rules of the operator's own, one table does not tell the whole truth: Linux routes everything.
-  if (!mirror_.rules_are_default(prefix.address.v6)) return lpm::kNoMatch;
+  if (!mirror_.rules_are_default(prefix.address.v6) || in_vrf_) return lpm::kNoMatch;
   Resolved route = mirror_.best(RT_TABLE_LOCAL, prefix);
   if (route.type == RTN_UNSPEC) route = mirror_.best(RT_TABLE_MAIN, prefix);
   if (route.type != RTN_UNSPEC) return value_of(route);
@@ -300,7 +304,8 @@ lpm::Value Publisher::simple_hop(HopKind kind, std::uint16_t interface_id, std::
     dataplane::NextHop hop;
     hop.kind = kind;
     hop.interface_id = interface_id;
-    if (mtu != 0) hop.mtu = mtu;
+    // Of an interface, Linux's route may allow less than the interface does.
+    hop.mtu = mtu != 0 ? mtu : std::numeric_limits<std::uint16_t>::max();
     next_.next_hops.push_back(hop);
     hop_use_.emplace_back();
     touch();

@@ -121,6 +121,7 @@ class Publisher {
   dataplane::Snapshot next_;  // copied by flush()
   bool dirty_ = true;
   bool rebuild_ = true;
+  bool in_vrf_ = false;  // a port or an interface is: the main table is not the truth for all, Linux routes
   RoutesChanged routes_changed_;
   bool local_addresses_stale_ = true;
   std::uint64_t generation_ = 0;

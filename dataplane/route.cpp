@@ -125,7 +125,7 @@ void Worker::forward_to_interface(std::size_t i, const NextHop& hop) {
   if (from_tunnel && inner_.origin[i] == hop.interface_id && !interface.hairpin) {
     return drop(inner_.packet[i], DropReason::hairpin_off);
   }
-  if (!forwardable(i, interface.mtu)) return;
+  if (!forwardable(i, std::min(interface.mtu, hop.mtu))) return;
   rte_mbuf* packet = inner_.packet[i];
   rte_pktmbuf_adj(packet, inner_.l3_offset[i]);
   rte_pktmbuf_trim(packet,

@@ -32,3 +32,13 @@ done
 check "IPv6 of 8920 bytes, peer to LAN" pings 3 "$WAN" fd01::2 -M do -s 8872
 check "IPv6 of 8920 bytes, to the gateway" pings 3 "$WAN" fd00::1 -M do -s 8872
 check "fragments of a packet larger than the MTU, to the gateway" pings 3 "$WAN" 10.10.0.1 -M dont -s 20000
+mbps=$(IPERF_SECONDS=2 iperf_mbps "$WAN" 192.168.1.2 "$LAN")
+[ "$mbps" -gt 0 ] || fail "TCP of 8880-byte segments, peer to LAN"
+mbps=$(IPERF_SECONDS=2 iperf_mbps "$LAN" 10.10.0.2 "$WAN")
+[ "$mbps" -gt 0 ] || fail "TCP of 8880-byte segments, LAN to peer"
+say "TCP of 8880-byte segments, both ways"
+# A route into the tunnel may allow less than the interface does.
+in_gw ip route add 10.10.0.2/32 dev wg0 mtu 4000
+refuse "8920 bytes where the route says 4000" pings 1 "$LAN" 10.10.0.2 -M do -s 8892
+check "4000 bytes there" pings 3 "$LAN" 10.10.0.2 -M do -s 3972
+check "and 8920 in fragments" pings 3 "$LAN" 10.10.0.2 -M dont -s 8892

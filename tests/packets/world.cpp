@@ -165,6 +165,7 @@ World::World(const WorkerOptions& options, std::size_t workers) : quiescence_(wo
   NextHop wg;
   wg.kind = HopKind::interface;
   wg.interface_id = kWg0;
+  wg.mtu = 65535;
   NextHop wg1 = wg;
   wg1.interface_id = kWg1;
   NextHop nowhere;

@@ -180,6 +180,13 @@ std::vector<Scenario> icmp_errors() {
        .in = {host_sends(big6)},
        .out = {{kLan, router6().icmp6(2, 0, 1420).data(slice(big6, 0, 1232))}},
        .drops = {{"too_big", 1}}},
+      {.name = "too big for the route into the tunnel",
+       .in = {host_sends(inner4("192.168.1.5", "10.10.0.2", 1401).dont_fragment())},
+       .out = {{kLan, router4()
+                          .icmp4(3, 4, 1400)
+                          .data(slice(inner4("192.168.1.5", "10.10.0.2", 1401).dont_fragment(), 0, 548))}},
+       .drops = {{"too_big", 1}},
+       .given = [](World& w) { w.snapshot().next_hops[1].mtu = 1400; }},
       {.name = "too big for the peer",
        .in = {host_sends(inner6("fd01::5", "fd10::2", 1301))},
        .out =
