@@ -50,8 +50,10 @@ class Host {
 inline constexpr std::uint8_t kHandshakeTos = 0x88;
 
 struct EngineOptions {
-  std::size_t queue_capacity = 4096;        // handshake messages waiting (protocol C2-6)
-  std::size_t under_load_at = 4096 / 8;     // queue length that means "under load" (C2-2)
+  std::size_t queue_capacity = 4096;  // handshake messages waiting (protocol C2-6)
+  // What means "under load": so many queued (C2-2), or so many forged initiations answered with
+  // Diffie-Hellman within a second.
+  std::size_t under_load_at = 4096 / 8;
   bool allow_big_future_timestamps = true;  // false: refuse initiations stamped > 1 day ahead of us
 };
 

@@ -124,6 +124,16 @@ bool Engine::State::look_at_load(BootTime now) {
   return under_load(now);
 }
 
+// A flood just below what the control thread can answer would never fill the queue and keep it busy all the
+// time.
+void Engine::State::note_wasted(BootTime now) {
+  if (elapsed(now, wasted_since) >= kUnderLoadHold) {
+    wasted_since = now;
+    wasted = 0;
+  }
+  if (++wasted >= options.under_load_at) last_under_load = now;
+}
+
 // mac1 is valid. Not under load mac2 is not looked at (protocol C2-3).
 Outcome Engine::State::receive(Bytes message, const Endpoint& remote, const Endpoint& local,
                                bool cookie_valid, const Now& now) {
@@ -187,6 +197,7 @@ Outcome Engine::State::consume_initiation(Bytes bytes, const Endpoint& remote, c
   const Verdict verdict =
       noise::consume_initiation(*identity, find_peer, message_as<InitiationMessage>(bytes), &initiation);
   if (verdict != Verdict::kOk) {
+    note_wasted(now.boot);
     // Claiming a public key proves nothing, so nothing is recorded at that peer.
     const Outcome outcome = outcome_of(verdict, Outcome::kBadInitiation);
     const PublicKey claimed = verdict == Verdict::kUnauthentic ? PublicKey{} : initiation.remote_static;

@@ -112,6 +112,9 @@ struct Engine::State {
   HandshakeQueue queue;
   HandshakeQueue cookied_queue;  // messages whose cookie was right: served first
   BootTime last_under_load = 0;
+  // Initiations of this second that cost Diffie-Hellman and were nobody's.
+  std::size_t wasted = 0;
+  BootTime wasted_since = 0;
 
   std::vector<std::unique_ptr<PeerState>> peers;  // by id; null: free
   std::vector<std::uint32_t> free_ids;
@@ -159,6 +162,7 @@ struct Engine::State {
                  const PublicKey& claimed = {});
   void drop_queued(Outcome outcome);
   bool look_at_load(BootTime now);
+  void note_wasted(BootTime now);
   [[nodiscard]] bool under_load(BootTime now) const;
 
   // engine_session.cpp

@@ -48,6 +48,29 @@ TEST_F(Load, BeginsAt512QueuedAndHoldsForOneSecond) {
   EXPECT_FALSE(t.b.engine.under_load(t.now));
 }
 
+// A flood that the queue never shows, because each is answered before the next one comes.
+TEST_F(Load, WastedDiffieHellmanIsLoadToo) {
+  const auto forged = [this](std::uint32_t n) {
+    Buffer m = spoofed(n);
+    m[8] = 9;  // an ephemeral of full order
+    repair_mac1(m, t.b.engine.public_key());
+    return m;
+  };
+  for (std::uint32_t i = 0; i < 2000; ++i) {
+    EXPECT_EQ(t.to_b(forged(i)), Outcome::kBadInitiation) << "400 a second are not";
+    t.pass(kSec / 400);
+  }
+  t.pass(kSec);
+  for (std::uint32_t i = 0; i < 512; ++i) {
+    EXPECT_FALSE(t.b.engine.under_load(t.now));
+    EXPECT_EQ(t.to_b(forged(i)), Outcome::kBadInitiation);
+  }
+  EXPECT_TRUE(t.b.engine.under_load(t.now));
+  EXPECT_EQ(t.to_b(forged(1)), Outcome::kCookieReplySent);
+  t.pass(kSec);
+  EXPECT_FALSE(t.b.engine.under_load(t.now));
+}
+
 TEST_F(Load, OneInterfaceUnderLoadDoesNotPutAnotherThere) {
   put_under_load();
   EXPECT_TRUE(t.b.engine.under_load(t.now));
