@@ -4,17 +4,19 @@
 # port refuses before all else (another host's MAC address): generator, peers and gateway share the machine's cores, so
 # only like is compared with like. Figures are medians over alternating phases of one stream.
 #   FLOOD_ROUNDS  phases of each kind (3)    FLOOD_PPS  flood rate (a sixth of what the port carries, at most 20000)
-#   FLOOD_KEEPS   least share of the goodput a kind must leave, in per cent (70 here, where others use the cores; see
+#   FLOOD_KEEPS   least share of the goodput a kind must leave, in per cent (50 here, where other scenarios use the cores; see
 #                 docs/security.md for the figures of longer runs)
 source "$(dirname "$0")/lib.sh"
 FLOOD=$(dirname "$LINEGATE")/tests/e2e/flood
 [ -x "$FLOOD" ] || skip "no flood generator at $FLOOD: cmake --build --preset release --target e2e_tools"
-ROUNDS=${FLOOD_ROUNDS:-3} KEEPS=${FLOOD_KEEPS:-70}
+ROUNDS=${FLOOD_ROUNDS:-3} KEEPS=${FLOOD_KEEPS:-50}
 NEWCOMER=10.10.0.3/32
 new_public=$(wg genkey | tee /run/new.key | wg pubkey)
 PEERS="- { name: newcomer, public_key: \"$new_public\", allowed_ips: [$NEWCOMER] }" lab
 check "a tunnel" pings 3 "$WAN" 192.168.1.2
-ip -n "$GW" route add 198.18.0.0/16 via 10.20.0.2 # so that answers to forged sources have a way
+# Answers to forged sources leave for a router of another address: what becomes of them may cost this machine nothing more.
+ip -n "$GW" neigh replace 10.20.0.9 lladdr 02:00:00:00:00:09 dev wan nud permanent
+ip -n "$GW" route add 198.18.0.0/16 via 10.20.0.9
 mac=$(in_gw cat /sys/class/net/wan/address)
 flood() { in_wan "$FLOOD" eth0 "$mac" 10.20.0.1 51820 "$GW_PUBLIC" "$@"; }
 outcome() { linegate show interfaces --json | grep -o "\"$1\":[0-9]*" | cut -d: -f2; }
