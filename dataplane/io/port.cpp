@@ -23,6 +23,14 @@ constexpr std::uint16_t kHandOverBurst = 64;
                            rte_strerror(error < 0 ? -error : error));
 }
 
+// Some drivers bound the MTU, some the frame, some neither (then the fields hold all ones).
+std::uint32_t largest_mtu(const rte_eth_dev_info& info) {
+  if (info.max_mtu != UINT16_MAX) return info.max_mtu;
+  constexpr std::uint32_t kOverhead = RTE_ETHER_HDR_LEN + RTE_ETHER_CRC_LEN;
+  return info.max_rx_pktlen > kOverhead ? std::min<std::uint32_t>(info.max_rx_pktlen - kOverhead, UINT16_MAX)
+                                        : UINT16_MAX;
+}
+
 // "net_af_packet0,iface=eth1" -> "net_af_packet0"
 std::string device_name(const std::string& device) {
   return device.substr(0, device.find(','));
@@ -119,9 +127,15 @@ void Port::configure(rte_mempool* pool) {
   }
   conf.txmode.offloads =
       info.tx_offload_capa & (RTE_ETH_TX_OFFLOAD_IPV4_CKSUM | RTE_ETH_TX_OFFLOAD_UDP_CKSUM);
-  if (options_.mtu != 0)
-    conf.rxmode.mtu =
-        std::clamp<std::uint32_t>(options_.mtu, info.min_mtu, std::max(info.max_mtu, info.min_mtu));
+  if (options_.mtu != 0) {
+    const std::uint32_t largest = largest_mtu(info);
+    if (options_.mtu > largest) {
+      throw std::runtime_error(
+          "port " + options_.name + " (" + options_.device + "): mtu " + std::to_string(options_.mtu) +
+          " is more than this device takes; allowed: at most " + std::to_string(largest));
+    }
+    conf.rxmode.mtu = std::max<std::uint32_t>(options_.mtu, info.min_mtu);
+  }
   if (const int error = rte_eth_dev_configure(ethdev_, facts_.rx_queues, facts_.tx_queues, &conf);
       error != 0) {
     fail(options_, "configuring " + std::to_string(facts_.rx_queues) + " queues", error);

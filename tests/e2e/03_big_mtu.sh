@@ -42,3 +42,13 @@ in_gw ip route add 10.10.0.2/32 dev wg0 mtu 4000
 refuse "8920 bytes where the route says 4000" pings 1 "$LAN" 10.10.0.2 -M do -s 8892
 check "4000 bytes there" pings 3 "$LAN" 10.10.0.2 -M do -s 3972
 check "and 8920 in fragments" pings 3 "$LAN" 10.10.0.2 -M dont -s 8892
+
+# A device that cannot: said at once, with what it can.
+stop_gateway
+cat >/run/lab/small.yaml <<'YAML'
+dpdk: { memory: 256M }
+ports: { wan: { device: "net_af_packet0,iface=lo", mtu: 9000 } }
+interfaces: {}
+YAML
+refuse "an MTU of 9000 on net_af_packet" in_gw timeout 10 "$LINEGATE" run -c /run/lab/small.yaml
+grep -q "mtu 9000 is more than this device takes; allowed: at most 1500" /run/check.out || fail "and why: $(cat /run/check.out)"
