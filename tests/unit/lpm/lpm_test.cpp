@@ -141,16 +141,26 @@ TYPED_TEST(LpmTest, ChurnFewPrefixes) {
   }
 }
 
+// Sanitizers make the oracle's scans minutes; the ordinary build goes through all seeds.
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+constexpr bool kSanitized = true;
+constexpr std::uint64_t kSeeds = 2;
+#else
+constexpr bool kSanitized = false;
+constexpr std::uint64_t kSeeds = 12;
+#endif
+
 TYPED_TEST(LpmTest, ChurnOneBranchAndBack) {
-  for (std::uint64_t seed = 0; seed < 12; ++seed) {
+  for (std::uint64_t seed = 0; seed < kSeeds; ++seed) {
     ASSERT_NO_FATAL_FAILURE((churn<TypeParam>(seed, {150, 2, TypeParam::kWidth / 2}, 1500)))
         << "seed " << seed;
   }
 }
 
 TYPED_TEST(LpmTest, ChurnAcrossTheRootsGrowth) {
-  for (std::uint64_t seed = 0; seed < 4; ++seed) {
-    ASSERT_NO_FATAL_FAILURE((churn<TypeParam>(seed, {900, 1 + 5 * seed, 0}, 5000))) << "seed " << seed;
+  for (std::uint64_t seed = 0; seed < std::min<std::uint64_t>(kSeeds, 4); ++seed) {
+    ASSERT_NO_FATAL_FAILURE((churn<TypeParam>(seed, {900, 1 + 5 * seed, 0}, kSanitized ? 1500 : 5000)))
+        << "seed " << seed;
   }
 }
 
@@ -247,7 +257,7 @@ TYPED_TEST(LpmTest, OneCrowdedSlotBelowAGrownRoot) {
 // As in a routing table: many prefixes behind few first bits, most in a shorter one, so that a burst goes
 // through branches and arrays below arrays. The keys lie inside, with random bits behind.
 TYPED_TEST(LpmTest, CrowdsInsidePrefixesInsideFewSlots) {
-  for (std::uint64_t seed = 0; seed < 6; ++seed) {
+  for (std::uint64_t seed = 0; seed < std::min<std::uint64_t>(kSeeds, 6); ++seed) {
     Random random(seed);
     typename TypeParam::Table table;
     Oracle<TypeParam> oracle;
