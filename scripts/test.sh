@@ -120,7 +120,7 @@ stage_fuzz() {
   for target in build/fuzz/fuzz/fuzz_*; do
     local name
     name=$(basename "$target")
-    if timeout 60 "$target" -max_total_time="${FUZZ_SECONDS:-5}" -rss_limit_mb=4096 -print_final_stats=0 \
+    if timeout 60 "$target" -max_total_time="${FUZZ_SECONDS:-3}" -rss_limit_mb=4096 -print_final_stats=0 \
       -artifact_prefix="$logs/$name-" >"$logs/$name.log" 2>&1; then pass "$name"; else
       fail "$name"; tail -20 "$logs/$name.log"; fi
   done
