@@ -4,7 +4,6 @@
 
 #include <array>
 #include <bit>
-#include <cstring>
 
 #include "dataplane/io/port.h"
 #include "dataplane/packet/checksum.h"
@@ -18,12 +17,7 @@ Bytes frame_of(const rte_mbuf* packet) {
   return {rte_pktmbuf_mtod(packet, const std::uint8_t*), packet->data_len};
 }
 
-template <typename Word>
-Word load(const std::uint8_t* p) {
-  Word word;
-  std::memcpy(&word, p, sizeof word);
-  return word;
-}
+using checksum_detail::load;
 
 // Ethernet type and the first two bytes of IPv4 in one word; the second of them is the TOS, which may be any.
 constexpr std::uint32_t kIpv4NoOptions =

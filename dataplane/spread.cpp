@@ -159,6 +159,7 @@ void Worker::finish_all_jobs() {
     if (auto claim = jobs_.claim()) work_on(claim);
     release_finished_jobs();
   }
+  free_refused();
 }
 
 }  // namespace wg::dataplane
