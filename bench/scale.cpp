@@ -2,13 +2,11 @@
 // process and namespaces of its own. One line per figure. *_ms: on the wall, *_cpu_ms: on a core, which is
 // what a busy machine does not distort.
 //   scale [PART...]     start, memory, up, wg; without a word: all
-#include <malloc.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <cstdio>
-#include <fstream>
 #include <functional>
 #include <numeric>
 #include <set>
@@ -47,15 +45,6 @@ double median(std::vector<double> values) {
   return values[values.size() / 2];
 }
 
-// Resident bytes, after what the allocator only keeps for later has been given back.
-std::size_t resident() {
-  malloc_trim(0);
-  std::ifstream file("/proc/self/statm");
-  std::size_t all = 0, pages = 0;
-  file >> all >> pages;
-  return pages * static_cast<std::size_t>(sysconf(_SC_PAGESIZE));
-}
-
 std::string idle_peers(std::size_t count) {
   std::string text;
   for (std::size_t i = 0; i < count; ++i) {
@@ -88,9 +77,9 @@ std::string start(std::size_t peers) {
 std::string config_memory(std::size_t peers) {
   write_file(kFile, idle_gateway(peers));
   { const auto warm = wg::config::parse_file(kFile); }
-  const std::size_t before = resident();
+  const std::size_t before = resident_bytes();
   const auto parsed = wg::config::parse_file(kFile);
-  const std::size_t after = resident();
+  const std::size_t after = resident_bytes();
   if (!parsed.ok()) throw std::runtime_error(wg::config::to_string(parsed.problems));
   return line("%zu", (after - before) / peers);
 }
@@ -99,11 +88,11 @@ std::string idle_memory(std::size_t peers, std::size_t config_bytes) {
   LiveGateway gateway(idle_gateway(1));
   static_cast<void>(gateway.reload(idle_gateway(64)));
   const std::string text = idle_gateway(peers);
-  const std::size_t before = resident();
+  const std::size_t before = resident_bytes();
   const LiveGateway::Reloaded reloaded = gateway.reload(text);
   if (!reloaded.ok) throw std::runtime_error(reloaded.error);
   std::this_thread::sleep_for(300ms);
-  const std::size_t all = (resident() - before) / peers;
+  const std::size_t all = (resident_bytes() - before) / peers;
   return line(
       "scale memory peers=%zu bytes_per_idle_peer=%zu of_which_configuration=%zu engine_and_dataplane=%zu\n",
       peers, all, config_bytes, all - std::min(all, config_bytes));
@@ -123,13 +112,13 @@ std::string all_up(std::size_t peers) {
   add_neighbours();
   Load load(remotes);
   const double started = ms_since(from);
-  const std::size_t before = resident();
+  const std::size_t before = resident_bytes();
   const auto control = gateway.control_time();
   const std::size_t up = load.bring_up(all, 60s);
   const double done = ms_since(from);
   const double control_us = static_cast<double>((gateway.control_time() - control).count());
   load.confirm(all);
-  const std::size_t after = resident();
+  const std::size_t after = resident_bytes();
   return line(
              "scale up peers=%zu up=%zu seconds_from_start=%.2f start_seconds=%.2f retries=%zu "
              "control_cpu_us_per_handshake=%.1f\n",
