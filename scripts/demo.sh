@@ -69,13 +69,7 @@ for address in 10.20.0.1/24 fd20::1/64; do ip -n "$GW" addr add "$address" dev w
 for address in 192.168.1.1/24 fd01::1/64; do ip -n "$GW" addr add "$address" dev wire1; done
 for ns in "$WAN" "$LAN"; do ip -n "$ns" neigh flush all; done  # the gateway's ports had MAC addresses of their own
 in_gw sysctl -qw net.ipv4.ip_forward=1 net.ipv6.conf.all.forwarding=1
-WG_PROCESS_FOREGROUND=1 ip netns exec "$GW" wireguard-go -f lgdemo0 >"$LAB_DIR/baseline.log" 2>&1 &
-echo $! >"$LAB_DIR/baseline.pid"
-wait_for 5 in_gw wg show lgdemo0
-in_gw wg set lgdemo0 private-key "$LAB_DIR/gw.key" listen-port 51820 peer "$PEER_PUBLIC" \
-  preshared-key "$LAB_DIR/psk" allowed-ips 10.10.0.2/32,fd00::2/128
-ip -n "$GW" addr add 10.10.0.1/24 dev lgdemo0
-ip -n "$GW" link set lgdemo0 mtu 1420 up
+baseline_up lgdemo0
 in_wan wg set "$LAB" peer "$GW_PUBLIC" remove
 in_wan wg set "$LAB" peer "$GW_PUBLIC" preshared-key "$LAB_DIR/psk" endpoint 10.20.0.1:51820 \
   allowed-ips 10.10.0.0/24,192.168.1.0/24,fd00::/64,fd01::/64

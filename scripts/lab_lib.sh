@@ -97,6 +97,17 @@ start_gateway() {
   fi
 }
 
+# baseline_up NETDEV: wireguard-go in the gateway's place, with its keys; `stop_pid baseline` ends it.
+baseline_up() {
+  WG_PROCESS_FOREGROUND=1 ip netns exec "$GW" wireguard-go -f "$1" >"$LAB_DIR/baseline.log" 2>&1 &
+  echo $! >"$LAB_DIR/baseline.pid"
+  wait_for 5 in_gw wg show "$1"
+  in_gw wg set "$1" private-key "$LAB_DIR/gw.key" listen-port 51820 peer "$PEER_PUBLIC" \
+    preshared-key "$LAB_DIR/psk" allowed-ips 10.10.0.2/32,fd00::2/128
+  ip -n "$GW" addr add 10.10.0.1/24 dev "$1"
+  ip -n "$GW" link set "$1" mtu 1420 up
+}
+
 stop_pid() {
   local pid
   pid=$(cat "$LAB_DIR/$1.pid" 2>/dev/null) || return 0

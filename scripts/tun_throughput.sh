@@ -49,13 +49,7 @@ with_linegate() {
 }
 with_wireguard_go() {
   ip -n "$GW" addr add 10.20.0.1/24 dev wire0
-  WG_PROCESS_FOREGROUND=1 ip netns exec "$GW" wireguard-go -f lgtun0 >"$LAB_DIR/baseline.log" 2>&1 &
-  echo $! >"$LAB_DIR/baseline.pid"
-  wait_for 5 in_gw wg show lgtun0
-  in_gw wg set lgtun0 private-key "$LAB_DIR/gw.key" listen-port 51820 peer "$PEER_PUBLIC" \
-    preshared-key "$LAB_DIR/psk" allowed-ips 10.10.0.2/32,fd00::2/128
-  ip -n "$GW" addr add 10.10.0.1/24 dev lgtun0
-  ip -n "$GW" link set lgtun0 mtu 1420 up
+  baseline_up lgtun0
   measure wireguard-go
   stop_pid baseline
   ip -n "$GW" addr del 10.20.0.1/24 dev wire0
