@@ -167,8 +167,11 @@ void Gateway::watch_signals() {
 
 void Gateway::run() {
   while (!loop_.stopped()) {
+    // While handshakes gather nobody rings: descriptors and this wait alone end the sleep.
+    const bool gather = pace_.gather();
     std::chrono::nanoseconds wait = 1s;
-    dataplane_.doorbell().prepare_sleep();
+    if (gather) wait = std::chrono::nanoseconds(noise::HandshakePace::kGather);
+    if (!gather) dataplane_.doorbell().prepare_sleep();
     const BootTime at = now().boot;
     for (const auto& [name, interface] : interfaces_) {
       const BootTime due = interface->next_deadline();
@@ -176,7 +179,8 @@ void Gateway::run() {
       if (interface->engine().queued() != 0) wait = 0ns;
     }
     for (const auto& worker : dataplane_.workers()) {
-      if (!worker->mailboxes().events.empty() || !worker->mailboxes().handshakes.empty()) wait = 0ns;
+      const dataplane::WorkerMailboxes& boxes = worker->mailboxes();
+      if (!boxes.events.empty() || (!gather && !boxes.handshakes.empty())) wait = 0ns;
     }
     if (dataplane_.quiescence().collect() != 0) wait = std::min<std::chrono::nanoseconds>(wait, 1ms);
     loop_.run_once(std::chrono::duration_cast<EventLoop::Clock::duration>(wait));
@@ -187,12 +191,14 @@ void Gateway::run() {
 }
 
 void Gateway::round() {
-  drain_mailboxes();
+  pace_.note(drain_mailboxes(), now().boot);
   for (const auto& [name, interface] : interfaces_) interface->advance();
   publisher_.flush();
 }
 
-void Gateway::drain_mailboxes() {
+std::size_t Gateway::drain_mailboxes() {
+  const noise::Now at = now();
+  std::size_t handshakes = 0;
   for (const auto& worker : dataplane_.workers()) {
     // Events first: confirmations and roaming of established peers go before strangers' handshakes.
     worker->mailboxes().events.drain(kEventsPerRound, [this](const dataplane::Event& event) {
@@ -204,14 +210,15 @@ void Gateway::drain_mailboxes() {
         rte_pktmbuf_free(event.packet);
       }
     });
-    worker->mailboxes().handshakes.drain(
-        kHandshakesPerRound, [this](const dataplane::HandshakeMessage& message) {
+    handshakes += worker->mailboxes().handshakes.drain(
+        kHandshakesPerRound, [this, &at](const dataplane::HandshakeMessage& message) {
           Interface* interface = message.interface_id < interface_by_id_.size()
                                      ? interface_by_id_[message.interface_id]
                                      : nullptr;
-          if (interface != nullptr) interface->on_handshake(message);
+          if (interface != nullptr) interface->on_handshake(message, at);
         });
   }
+  return handshakes;
 }
 
 void Gateway::on_kernel_changes() {

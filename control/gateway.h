@@ -23,6 +23,7 @@
 #include "control/file_watch.h"
 #include "control/gateway_port.h"
 #include "control/interface.h"
+#include "control/noise/handshake_pace.h"
 #include "control/services.h"
 
 namespace wg::control {
@@ -72,7 +73,7 @@ class Gateway final : public Operations {
   void start_sockets();
   void watch_signals();
   void round();
-  void drain_mailboxes();
+  std::size_t drain_mailboxes();  // returns how many handshake messages
   void on_kernel_changes();
   void on_resolved();
   void every_second();
@@ -167,6 +168,7 @@ class Gateway final : public Operations {
   std::string config_path_;
   config::Gateway running_;  // what runs, as a value; changed by apply() only
   EventLoop loop_;
+  noise::HandshakePace pace_;
   Logger log_;
   dataplane::Dataplane dataplane_;
   NetlinkConfigure netlink_;

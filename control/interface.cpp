@@ -355,8 +355,8 @@ bool Interface::advance() {
   return engine_->queued() != 0;
 }
 
-void Interface::on_handshake(const dataplane::HandshakeMessage& message) {
-  engine_->queue_handshake({message.bytes.data(), message.length}, message.remote, message.local, now());
+void Interface::on_handshake(const dataplane::HandshakeMessage& message, const noise::Now& at) {
+  engine_->queue_handshake({message.bytes.data(), message.length}, message.remote, message.local, at);
 }
 
 void Interface::receive(bool v6) {

@@ -97,7 +97,7 @@ class Interface final : public noise::Host {
   }
 
   // ---- input
-  void on_handshake(const dataplane::HandshakeMessage& message);
+  void on_handshake(const dataplane::HandshakeMessage& message, const noise::Now& at);
   void on_event(const dataplane::Event& event);
   void on_resolved(PeerRecord& record, const ResolvedName& result);
   void on_routes_changed(const RoutesChanged& changed = {true, {}});

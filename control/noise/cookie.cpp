@@ -53,11 +53,20 @@ Cookie CookieChecker::make_cookie(const Endpoint& source, BootTime now) {
   return Cookie(mac(secret_.bytes, Bytes(input).first(n + 2)));
 }
 
+// The kernel's generator takes as long for one nonce as for a heap of them.
+const CookieChecker::CookieNonce& CookieChecker::next_nonce() {
+  if (nonces_left_ == 0) {
+    random_.fill({nonces_.front().data(), sizeof nonces_});
+    nonces_left_ = nonces_.size();
+  }
+  return nonces_[--nonces_left_];
+}
+
 CookieReplyMessage CookieChecker::create_reply(Bytes message, const Endpoint& source, BootTime now) {
   CookieReplyMessage reply{};
   reply.header = header_of(kCookieReply);
   std::memcpy(reply.receiver_index.data(), message.data() + sizeof(Header), 4);  // its sender_index
-  random_.fill(reply.nonce);
+  reply.nonce = next_nonce();
   const Cookie cookie = make_cookie(source, now);
   xseal(reply.sealed_cookie.data(), cookie_key_, reply.nonce, cookie.bytes, macs_of(message).mac1);
   return reply;

@@ -30,9 +30,15 @@ class CookieChecker {
   CookieReplyMessage create_reply(Bytes message, const Endpoint& source, BootTime now);
 
  private:
+  static constexpr std::size_t kNonces = 16;
+  using CookieNonce = decltype(CookieReplyMessage::nonce);
+
   Cookie make_cookie(const Endpoint& source, BootTime now);
+  const CookieNonce& next_nonce();
 
   Random& random_;
+  std::array<CookieNonce, kNonces> nonces_;  // drawn together, used from the back; not secret
+  std::size_t nonces_left_ = 0;
   Key mac1_key_{};
   Key cookie_key_{};
   Secret secret_;

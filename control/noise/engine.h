@@ -51,9 +51,10 @@ inline constexpr std::uint8_t kHandshakeTos = 0x88;
 
 struct EngineOptions {
   std::size_t queue_capacity = 4096;  // handshake messages waiting (protocol C2-6)
-  // What means "under load": so many queued (C2-2), or so many forged initiations answered with
-  // Diffie-Hellman within a second.
+  // What means "under load": so many queued (C2-2), or so many initiations within a second that cost
+  // Diffie-Hellman and led to nothing (forged, replayed, too many of one peer).
   std::size_t under_load_at = 4096 / 8;
+  std::size_t wasted_at = 256;
   bool allow_big_future_timestamps = true;  // false: refuse initiations stamped > 1 day ahead of us
 };
 

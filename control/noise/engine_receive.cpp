@@ -83,7 +83,14 @@ Outcome Engine::queue_handshake(Bytes message, const Endpoint& remote, const End
   if (checked != Outcome::kQueued) return s.refuse(checked, remote, now.boot);
   // A cookie reply has no mac1, so it may not occupy the queue; refusing one costs a table lookup.
   if (message_type(message) == kCookieReply) return s.consume_cookie(message, now.boot);
-  const bool cookied = s.look_at_load(now.boot) && s.checker.mac2_valid(message, remote, now.boot);
+  const bool claims_cookie = !is_zero(macs_of(message).mac2);
+  bool cookied = false;
+  if (s.look_at_load(now.boot) && claims_cookie) {
+    // Whoever has used up the rate is refused before mac2 is computed; it takes both to get further.
+    if (s.limiter.exhausted(remote.address, now.boot))
+      return s.refuse(Outcome::kRateLimited, remote, now.boot);
+    cookied = s.checker.mac2_valid(message, remote, now.boot);
+  }
   QueuedMessage* const slot = (cookied ? s.cookied_queue : s.queue).push();
   if (slot == nullptr) return s.count(Outcome::kQueueFull);
   slot->remote = remote;
@@ -131,7 +138,7 @@ void Engine::State::note_wasted(BootTime now) {
     wasted_since = now;
     wasted = 0;
   }
-  if (++wasted >= options.under_load_at) last_under_load = now;
+  if (++wasted >= options.wasted_at) last_under_load = now;
 }
 
 // mac1 is valid. Not under load mac2 is not looked at (protocol C2-3).
@@ -204,7 +211,10 @@ Outcome Engine::State::consume_initiation(Bytes bytes, const Endpoint& remote, c
     return refuse(outcome, remote, now.boot, nullptr, claimed);
   }
   const Outcome stamped = accept_timestamp(*p, initiation.timestamp, cookie_valid, now);
-  if (stamped != Outcome::kInitiationAnswered) return refuse(stamped, remote, now.boot, p);
+  if (stamped != Outcome::kInitiationAnswered) {
+    note_wasted(now.boot);
+    return refuse(stamped, remote, now.boot, p);
+  }
 
   p->peer->rx_bytes.fetch_add(bytes.size(), std::memory_order_relaxed);
   p->peer->rx_packets.fetch_add(1, std::memory_order_relaxed);

@@ -112,7 +112,7 @@ struct Engine::State {
   HandshakeQueue queue;
   HandshakeQueue cookied_queue;  // messages whose cookie was right: served first
   BootTime last_under_load = 0;
-  // Initiations of this second that cost Diffie-Hellman and were nobody's.
+  // Initiations of this second that cost Diffie-Hellman and led to nothing.
   std::size_t wasted = 0;
   BootTime wasted_since = 0;
 

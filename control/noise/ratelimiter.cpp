@@ -31,13 +31,22 @@ RateLimiter::SourceKey RateLimiter::key_of(const IpAddress& source) {
   return key;
 }
 
+std::uint64_t RateLimiter::tokens_at(const Bucket& bucket, BootTime now) noexcept {
+  const std::uint64_t elapsed = now > bucket.last ? now - bucket.last : 0;
+  return std::min(kMaxNs, bucket.tokens_ns + std::min(elapsed, kMaxNs));
+}
+
+bool RateLimiter::exhausted(const IpAddress& source, BootTime now) const {
+  const auto found = buckets_.find(key_of(source));
+  return found != buckets_.end() && tokens_at(found->second, now) < kTokenNs;
+}
+
 bool RateLimiter::allow(const IpAddress& source, BootTime now) {
   sweep(now);
   const SourceKey key = key_of(source);
   if (const auto found = buckets_.find(key); found != buckets_.end()) {
     Bucket& bucket = found->second;
-    const std::uint64_t elapsed = now > bucket.last ? now - bucket.last : 0;
-    bucket.tokens_ns = std::min(kMaxNs, bucket.tokens_ns + std::min(elapsed, kMaxNs));
+    bucket.tokens_ns = tokens_at(bucket, now);
     bucket.last = now;
     if (bucket.tokens_ns < kTokenNs) return false;
     bucket.tokens_ns -= kTokenNs;

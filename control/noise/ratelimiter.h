@@ -20,6 +20,8 @@ class RateLimiter {
 
   // Takes one token of the source's bucket. False: empty, or no room for another source.
   [[nodiscard]] bool allow(const IpAddress& source, BootTime now);
+  // True: allow() would refuse the source for having used up its tokens. Takes none.
+  [[nodiscard]] bool exhausted(const IpAddress& source, BootTime now) const;
   // Drops idle sources; runs at most once per second, so it may be called at any rate.
   void sweep(BootTime now);
   [[nodiscard]] BootTime next_sweep() const noexcept { return last_sweep_ + kIdle; }
@@ -46,6 +48,7 @@ class RateLimiter {
     std::uint64_t tokens_ns = 0;
   };
 
+  static std::uint64_t tokens_at(const Bucket& bucket, BootTime now) noexcept;
   static SourceKey key_of(const IpAddress& source);
   static SourceHash seeded(Random& random);
 

@@ -56,12 +56,12 @@ TEST_F(Load, WastedDiffieHellmanIsLoadToo) {
     repair_mac1(m, t.b.engine.public_key());
     return m;
   };
-  for (std::uint32_t i = 0; i < 2000; ++i) {
-    EXPECT_EQ(t.to_b(forged(i)), Outcome::kBadInitiation) << "400 a second are not";
-    t.pass(kSec / 400);
+  for (std::uint32_t i = 0; i < 1000; ++i) {
+    EXPECT_EQ(t.to_b(forged(i)), Outcome::kBadInitiation) << "200 a second are not";
+    t.pass(kSec / 200);
   }
   t.pass(kSec);
-  for (std::uint32_t i = 0; i < 512; ++i) {
+  for (std::uint32_t i = 0; i < 256; ++i) {
     EXPECT_FALSE(t.b.engine.under_load(t.now));
     EXPECT_EQ(t.to_b(forged(i)), Outcome::kBadInitiation);
   }
@@ -69,6 +69,18 @@ TEST_F(Load, WastedDiffieHellmanIsLoadToo) {
   EXPECT_EQ(t.to_b(forged(1)), Outcome::kCookieReplySent);
   t.pass(kSec);
   EXPECT_FALSE(t.b.engine.under_load(t.now));
+}
+
+// One recorded message is enough for that flood, so it may not cost more than one of forgeries.
+TEST_F(Load, ReplayedInitiationsAreLoadToo) {
+  const Buffer recorded = initiation();
+  EXPECT_EQ(t.to_b(recorded), Outcome::kInitiationAnswered);
+  for (std::uint32_t i = 0; i < 256; ++i) {
+    EXPECT_FALSE(t.b.engine.under_load(t.now));
+    EXPECT_EQ(t.to_b(recorded), Outcome::kTimestampNotNewer);
+  }
+  EXPECT_TRUE(t.b.engine.under_load(t.now));
+  EXPECT_EQ(t.to_b(recorded), Outcome::kCookieReplySent);
 }
 
 TEST_F(Load, OneInterfaceUnderLoadDoesNotPutAnotherThere) {
@@ -144,6 +156,32 @@ TEST_F(Load, ValidMac2BeyondTheRateIsSilence) {
   EXPECT_EQ(answered, 20);
   EXPECT_EQ(limited, 100) << "five of ten pass the bucket, nothing is sent for the rest (C2-3)";
   EXPECT_EQ(t.b.engine.sent(kCookieReply), t.b.engine.count(Outcome::kCookieReplySent));
+}
+
+// A source with a cookie floods: beyond its rate it neither occupies the queue nor has its mac2 computed, and
+// keeps nobody behind the same address from asking for a cookie.
+TEST_F(Load, SourceBeyondItsRateIsNotQueued) {
+  put_under_load();
+  t.to_b(initiation());
+  t.to_a(last_of_b());
+  t.pass(5 * kSec);
+  put_under_load();
+  const Buffer cookied = initiation();
+  const auto queue = [&](const Buffer& m, const Endpoint& from) {
+    const Outcome outcome = t.b.engine.queue_handshake(m, from, t.b_at, t.now);
+    t.b.engine.process_queued(1, t.now);
+    return outcome;
+  };
+  for (int i = 0; i < 5; ++i) EXPECT_EQ(queue(cookied, t.a_at), Outcome::kQueued) << i;
+  EXPECT_EQ(t.b.engine.count(Outcome::kRateLimited), 0u);
+  for (int i = 0; i < 100; ++i) EXPECT_EQ(queue(cookied, t.a_at), Outcome::kRateLimited);
+  const auto cookies = t.b.engine.sent(kCookieReply);
+  EXPECT_EQ(queue(spoofed(1), t.a_at), Outcome::kQueued);
+  EXPECT_EQ(t.b.engine.sent(kCookieReply), cookies + 1);
+  EXPECT_EQ(queue(cookied, endpoint(77, 7)), Outcome::kQueued) << "another address has its own rate";
+  t.pass(kSec / 20);
+  EXPECT_EQ(queue(cookied, t.a_at), Outcome::kQueued);
+  EXPECT_EQ(queue(cookied, t.a_at), Outcome::kRateLimited);
 }
 
 TEST_F(Load, WithoutLoadMac2IsNotLookedAtAndTheLimiterNotAsked) {
