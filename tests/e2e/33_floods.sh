@@ -2,7 +2,8 @@
 # limit: 300 s
 # An established TCP stream beside floods of four kinds, each against a neutral flood of the same rate and length that the
 # port refuses before all else (another host's MAC address): generator, peers and gateway share the machine's cores, so
-# only like is compared with like. Figures are medians over alternating phases of one stream.
+# only like is compared with like. Figures are medians over alternating phases of one stream; what the stream has
+# without any flood is printed beside them.
 #   FLOOD_ROUNDS  phases of each kind (3)    FLOOD_PPS  flood rate (a sixth of what the port carries, at most 20000)
 #   FLOOD_KEEPS   least share of the goodput a kind must leave, in per cent (50 here, where other scenarios use the cores; see
 #                 docs/security.md for the figures of longer runs)
@@ -36,29 +37,34 @@ wait_for 5 ns "$LAN" sh -c 'ss -ltn | grep -q :5201' || fail "no iperf3 server"
 ns "$WAN" iperf3 -c 192.168.1.2 -t 280 >/dev/null 2>&1 &
 stream=$!
 received() { in_lan cat /sys/class/net/eth0/statistics/rx_bytes; }
-# phase KIND: kbit/s of the stream beside that flood, into /run/KIND.kbps
+# phase KIND: kbit/s of the stream beside that flood, into /run/KIND.kbps; alone: beside none.
 phase() {
-  rm -f /run/begun
-  flood "$1" "$rate" 1.3 >>/run/sent 2>/run/begun &
-  local flooding=$! from from_at
-  wait_for 25 grep -q begun /run/begun || fail "the flood of $1: $(cat /run/begun)"
+  local flooding='' from from_at
+  if [ "$1" != alone ]; then
+    rm -f /run/begun
+    flood "$1" "$rate" 1.3 >>/run/sent 2>/run/begun &
+    flooding=$!
+    wait_for 25 grep -q begun /run/begun || fail "the flood of $1: $(cat /run/begun)"
+  fi
   sleep 0.3
   from=$(received) from_at=${EPOCHREALTIME/./}
   sleep 0.8
   echo $((($(received) - from) * 8000 / (${EPOCHREALTIME/./} - from_at))) >>"/run/$1.kbps"
-  wait "$flooding" || fail "the flood of $1"
+  [ -z "$flooding" ] || wait "$flooding" || fail "the flood of $1"
 }
 kinds="junk bad_mac1 mac1 mac2"
 sleep 1
 for ((round = 0; round < ROUNDS; ++round)); do
+  phase alone
   for kind in $kinds; do phase neutral; phase "$kind"; done
 done
 median() { sort -n "/run/$1.kbps" | awk '{ v[NR] = $1 } END { print v[int((NR + 1) / 2)] }'; }
 kill -0 $stream || fail "the stream has broken off"
-reference=$(median neutral)
+reference=$(median neutral) alone=$(median alone)
+say "flood=neutral pps=$rate goodput_mbps=$((reference / 1000)) alone_mbps=$((alone / 1000)): of the stream alone the port's own work and the generator leave $((reference * 100 / alone)) %"
 for kind in $kinds; do
   keeps=$(($(median "$kind") * 100 / reference))
-  say "flood=$kind pps=$rate goodput_mbps=$(($(median "$kind") / 1000)) beside_neutral_mbps=$((reference / 1000)) keeps=$keeps %"
+  say "flood=$kind pps=$rate goodput_mbps=$(($(median "$kind") / 1000)) beside_neutral_mbps=$((reference / 1000)) keeps=$keeps % (of the stream alone $(($(median "$kind") * 100 / alone)) %)"
   [ "$keeps" -ge "$KEEPS" ] || fail "a flood of $kind leaves $keeps % of the goodput, at least $KEEPS wanted"
 done
 kill $stream

@@ -120,6 +120,7 @@ void fetch_cookie(const Target& target, CookieJar& jar) {
       while (recv(fd, bytes, sizeof bytes, 0) == sizeof(CookieReplyMessage)) {
         if (!jar.consume_reply(message_as<CookieReplyMessage>({bytes, sizeof(CookieReplyMessage)}), 1)) {
           close(fd);
+          usleep(1'500'000);  // the heap above is no part of the flood: what it disturbed recovers first
           return;
         }
       }
