@@ -1,12 +1,13 @@
 #include "control/noise/peer_events.h"
 
+#include <algorithm>
 #include <limits>
 
 namespace wg::noise {
 
-void PeerEventRing::push(const PeerEvent& event) noexcept {
-  if (size_ > 0) {
-    PeerEvent& last = events_[(next_ + kCapacity - 1) % kCapacity];
+void PeerEventRing::push(const PeerEvent& event) {
+  if (!events_.empty()) {
+    PeerEvent& last = events_[(oldest_ + events_.size() - 1) % events_.size()];
     if (last.kind == event.kind && last.remote == event.remote) {
       last.at = event.at;
       last.detail = event.detail;
@@ -14,18 +15,21 @@ void PeerEventRing::push(const PeerEvent& event) noexcept {
       return;
     }
   }
-  events_[next_] = event;
-  events_[next_].count = 1;
-  next_ = static_cast<std::uint8_t>((next_ + 1) % kCapacity);
-  if (size_ < kCapacity) ++size_;
+  PeerEvent* place = nullptr;
+  if (events_.size() < kCapacity) {
+    if (events_.size() == events_.capacity()) events_.reserve(std::min(kCapacity, events_.size() * 2 + 2));
+    place = &events_.emplace_back();
+  } else {
+    place = &events_[oldest_];
+    oldest_ = static_cast<std::uint8_t>((oldest_ + 1) % kCapacity);
+  }
+  *place = event;
+  place->count = 1;
 }
 
 std::vector<PeerEvent> PeerEventRing::list() const {
-  std::vector<PeerEvent> out;
-  out.reserve(size_);
-  for (std::size_t i = 0; i < size_; ++i) {
-    out.push_back(events_[(next_ + kCapacity - size_ + i) % kCapacity]);
-  }
+  std::vector<PeerEvent> out(events_.begin() + oldest_, events_.end());
+  out.insert(out.end(), events_.begin(), events_.begin() + oldest_);
   return out;
 }
 

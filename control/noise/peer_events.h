@@ -1,8 +1,8 @@
-// The last few things that happened to a peer: what `linegate explain` reads. A ring of fixed size inside
-// the peer's state; a repeated event raises a count instead of pushing older ones out.
+// The last few things that happened to a peer: what `linegate explain` reads. A ring that grows to its
+// capacity as things happen (most peers of a large gateway never do anything); a repeated event raises a
+// count instead of pushing older ones out.
 #pragma once
 
-#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <vector>
@@ -68,14 +68,13 @@ class PeerEventRing {
  public:
   static constexpr std::size_t kCapacity = 12;
 
-  void push(const PeerEvent& event) noexcept;
+  void push(const PeerEvent& event);
   // Oldest first.
   [[nodiscard]] std::vector<PeerEvent> list() const;
 
  private:
-  std::array<PeerEvent, kCapacity> events_{};
-  std::uint8_t next_ = 0;
-  std::uint8_t size_ = 0;
+  std::vector<PeerEvent> events_;
+  std::uint8_t oldest_ = 0;  // of a full ring
 };
 
 }  // namespace wg::noise

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstdlib>
+#include <cstring>
 #include <new>
 #include <stdexcept>
 
@@ -16,8 +17,26 @@ std::size_t rounded(std::size_t bytes) noexcept {
   return (bytes + kLine - 1) & ~(kLine - 1);
 }
 
+// glibc's aligned_alloc cannot use again what it gave out for the same size before: it looks for more than it
+// needs and cuts that to fit. Updates copy and free nodes all the time, so most of the heap became such
+// holes. Instead a line more is asked for, and the start of the allocation noted just in front of the node.
+std::size_t footprint(std::size_t bytes) noexcept {
+  return kLine + rounded(bytes);
+}
+
+void* allocate_node(std::size_t bytes) noexcept {
+  auto* const start = static_cast<std::byte*>(std::malloc(footprint(bytes)));
+  if (start == nullptr) return nullptr;
+  static_assert(alignof(std::max_align_t) >= sizeof start);
+  std::byte* const node = start + kLine - reinterpret_cast<std::uintptr_t>(start) % kLine;
+  std::memcpy(node - sizeof start, &start, sizeof start);
+  return node;
+}
+
 void free_node(void* node, std::size_t) {
-  std::free(node);
+  std::byte* start = nullptr;
+  std::memcpy(&start, static_cast<std::byte*>(node) - sizeof start, sizeof start);
+  std::free(start);
 }
 
 template <typename Bits>
@@ -75,16 +94,16 @@ std::size_t Table<Bits>::memory_bytes() const noexcept {
 template <typename Bits>
 void* Table<Bits>::allocate(std::size_t bytes) {
   fresh_.reserve(fresh_.size() + 1);
-  void* memory = std::aligned_alloc(kLine, rounded(bytes));
+  void* memory = allocate_node(bytes);
   if (memory == nullptr) throw std::bad_alloc();
-  fresh_.push_back({memory, rounded(bytes)});
-  bytes_ += rounded(bytes);
+  fresh_.push_back({memory, footprint(bytes)});
+  bytes_ += footprint(bytes);
   return memory;
 }
 
 template <typename Bits>
 void Table<Bits>::discard(const void* node, std::size_t bytes) {
-  replaced_.push_back({const_cast<void*>(node), rounded(bytes)});
+  replaced_.push_back({const_cast<void*>(node), footprint(bytes)});
 }
 
 template <typename Bits>
@@ -101,7 +120,7 @@ template <typename Bits>
 void Table<Bits>::abandon() noexcept {
   for (const Allocation& node : fresh_) {
     bytes_ -= node.bytes;
-    std::free(node.memory);
+    free_node(node.memory, node.bytes);
   }
   replaced_.clear();
   fresh_.clear();
