@@ -5,9 +5,11 @@
 #include <sys/mman.h>
 
 #include <algorithm>
+#include <cstdio>
 #include <cstring>
 #include <stdexcept>
 
+#include "bench/huge_pages.h"
 #include "dataplane/eal.h"
 #include "dataplane/packet/checksum.h"
 #include "dataplane/packet/headers.h"
@@ -19,7 +21,7 @@ using namespace dataplane;
 namespace {
 
 constexpr std::size_t kColdBatch = 128 * Gateway::kBurst;  // 10 MB: out of L2, in L3
-constexpr unsigned kBuffers = 8191;
+constexpr unsigned kBuffers = 8191, kMemoryMb = 256;
 constexpr std::uint16_t kWan = 0, kLan = 1;
 constexpr std::uint32_t kHost = 0xc0a80105, kPeers = 0x0a000000, kUs = 0xcb007102, kRemote = 0xc6336401;
 constexpr std::array<std::uint8_t, 16> kUs6 = {0x20, 1, 13, 0xb8, 15}, kRemote6 = {0x20, 1, 13, 0xb8, 14};
@@ -34,7 +36,9 @@ struct Shared {
 
 Shared& shared() {
   static Shared s = [] {
-    test::start_environment(256);
+    const bool huge = borrow_huge_pages(kMemoryMb);
+    std::printf("# packets in pages of %s\n", huge ? "2 MB" : "4 KB: slower, see docs/benchmarking.md");
+    test::start_environment(kMemoryMb, huge ? test::Pages::huge : test::Pages::ordinary);
     Shared made{};
     made.pool = create_packet_pool("packets", kBuffers, 2048);
     made.ports[kWan] = test::make_ring_port("wan", 4096 * 2, made.pool);

@@ -201,13 +201,9 @@ void Worker::post_handshake(rte_mbuf* packet, const std::uint8_t* l3, bool v6, c
 void Worker::want_route(const PortView& port, std::uint16_t index, rte_mbuf* packet, std::size_t l3_offset,
                         std::size_t length, bool v6) {
   if (!port.short_cut) return punt_to_tap(index, packet);
-  const std::size_t i = inner_.n++;
-  inner_.packet[i] = packet;
-  inner_.l3_offset[i] = static_cast<std::uint16_t>(l3_offset);
-  inner_.length[i] = static_cast<std::uint16_t>(length);
-  inner_.from[i] = From::port;
-  inner_.origin[i] = index;
-  inner_.v6[i] = v6;
+  queue_inner(packet, rte_pktmbuf_mtod_offset(packet, std::uint8_t*, l3_offset),
+              static_cast<std::uint16_t>(length),
+              {From::port, index, index, static_cast<std::uint16_t>(l3_offset)}, v6);
 }
 
 }  // namespace wg::dataplane

@@ -282,6 +282,8 @@ void Worker::check_inner(std::size_t i) {
   plain_.packet[k] = packet;
   plain_.peer[k] = &peer;
   plain_.interface_id[k] = data_.interface_id[i];
+  plain_.l3[k] = data_.op[i].data;
+  plain_.length[k] = static_cast<std::uint16_t>(ip.total_length);
   plain_.source[k] = ip.source;
   plain_.v6[k] = ip.v6;
   plain_.message_length[k] = data_.message_length[i];
@@ -330,13 +332,8 @@ void Worker::check_sources_of(std::uint16_t interface_id, std::size_t begin, std
     }
     tally.bytes += plain_.message_length[i];
     ++tally.packets;
-    const std::size_t k = inner_.n++;
-    inner_.packet[k] = plain_.packet[i];
-    inner_.l3_offset[k] = 0;
-    inner_.length[k] = plain_.packet[i]->data_len;
-    inner_.from[k] = From::tunnel;
-    inner_.origin[k] = interface_id;
-    inner_.v6[k] = plain_.v6[i];
+    queue_inner(plain_.packet[i], plain_.l3[i], plain_.length[i],
+                {From::tunnel, interface_id, interface_id, 0}, plain_.v6[i]);
   }
   count_received(tally);
 }

@@ -2,6 +2,7 @@
 #include <rte_mbuf.h>
 
 #include <algorithm>
+#include <cassert>
 
 #include "dataplane/io/port.h"
 #include "dataplane/packet/checksum.h"
@@ -34,55 +35,53 @@ bool is_group_or_odd_v6(const Ipv6Header& ip) {
   return odd(ip.source) || odd(ip.destination);
 }
 
-std::uint8_t* l3_of(rte_mbuf* packet, std::size_t offset) {
-  return rte_pktmbuf_mtod_offset(packet, std::uint8_t*, offset);
-}
-
 }  // namespace
-
-Worker::SendOrigin Worker::origin_of(std::size_t i) const {
-  return {inner_.from[i], inner_.origin[i], inner_.origin[i], inner_.l3_offset[i]};
-}
 
 void Worker::route_burst() {
   std::array<const NextHop*, kBurst> hop;
   look_up_routes(hop.data());
   for (std::size_t i = 0; i < inner_.n; ++i) forward(i, *hop[i]);
-  inner_.n = 0;
+  inner_.n = inner_.n6 = 0;
 }
 
 void Worker::look_up_routes(const NextHop** hop) {
+  std::array<lpm::Value, kBurst> value;
+  if (inner_.n6 == 0) {
+    view_->routes4->lookup_burst(inner_.destination4.data(), value.data(), inner_.n);
+  } else {
+    look_up_mixed_routes(value.data());
+  }
+  const std::span<const NextHop> hops = view_->next_hops;
+  for (std::size_t i = 0; i < inner_.n; ++i) hop[i] = value[i] < hops.size() ? &hops[value[i]] : &kKernelHop;
+}
+
+void Worker::look_up_mixed_routes(lpm::Value* value) {
   std::array<std::uint32_t, kBurst> keys4;
   std::array<const std::uint8_t*, kBurst> keys6;
   std::array<lpm::Value, kBurst> value4, value6;
   std::size_t n4 = 0, n6 = 0;
   for (std::size_t i = 0; i < inner_.n; ++i) {
-    const std::uint8_t* l3 = l3_of(inner_.packet[i], inner_.l3_offset[i]);
     if (inner_.v6[i]) {
-      keys6[n6++] = header_at<Ipv6Header>(l3)->destination.data();
+      keys6[n6++] = header_at<Ipv6Header>(inner_.l3[i])->destination.data();
     } else {
-      keys4[n4++] = header_at<Be32>(header_at<Ipv4Header>(l3)->destination.data())->value();
+      keys4[n4++] = inner_.destination4[i];
     }
   }
   if (n4 != 0) view_->routes4->lookup_burst(keys4.data(), value4.data(), n4);
   if (n6 != 0) view_->routes6->lookup_burst(keys6.data(), value6.data(), n6);
   n4 = n6 = 0;
-  for (std::size_t i = 0; i < inner_.n; ++i) {
-    const lpm::Value value = inner_.v6[i] ? value6[n6++] : value4[n4++];
-    hop[i] = value < view_->next_hops.size() ? &view_->next_hops[value] : &kKernelHop;
-  }
+  for (std::size_t i = 0; i < inner_.n; ++i) value[i] = inner_.v6[i] ? value6[n6++] : value4[n4++];
 }
 
 void Worker::forward(std::size_t i, const NextHop& hop) {
-  const std::uint8_t* l3 = l3_of(inner_.packet[i], inner_.l3_offset[i]);
+  const std::uint8_t* l3 = inner_.l3[i];
+  // IPv4 options want a router that reads them.
   const bool odd = inner_.v6[i] ? is_group_or_odd_v6(*header_at<Ipv6Header>(l3))
-                                : is_group_or_odd_v4(*header_at<Ipv4Header>(l3));
-  const bool from_tunnel = inner_.from[i] == From::tunnel;
-  // IPv4 options want a router that reads them, and `forwarding: kernel` wants Linux to see everything.
-  if (odd || (!inner_.v6[i] && header_at<Ipv4Header>(l3)->header_length() != kIpv4HeaderSize) ||
-      (from_tunnel && !view_->interfaces[inner_.origin[i]].short_cut)) {
-    return to_kernel(i);
-  }
+                                : is_group_or_odd_v4(*header_at<Ipv4Header>(l3)) ||
+                                      header_at<Ipv4Header>(l3)->header_length() != kIpv4HeaderSize;
+  const bool from_tunnel = inner_.origin[i].from == From::tunnel;
+  // `forwarding: kernel` wants Linux to see everything.
+  if (odd || (from_tunnel && !view_->interfaces[inner_.origin[i].id].short_cut)) return to_kernel(i);
   switch (hop.kind) {
     case HopKind::interface:
       return forward_to_interface(i, hop);
@@ -90,7 +89,7 @@ void Worker::forward(std::size_t i, const NextHop& hop) {
       // Between two ports Linux routes: we are the short cut to and from tunnels only.
       return from_tunnel ? forward_to_port(i, hop) : to_kernel(i);
     case HopKind::drop: {
-      send_icmp(IcmpError::no_route, inner_.packet[i], inner_.l3_offset[i], origin_of(i), 0);
+      send_icmp(IcmpError::no_route, inner_.packet[i], inner_.origin[i].l2_length, inner_.origin[i], 0);
       return drop(inner_.packet[i], DropReason::blackhole);
     }
     case HopKind::kernel:
@@ -101,56 +100,80 @@ void Worker::forward(std::size_t i, const NextHop& hop) {
 void Worker::forward_to_port(std::size_t i, const NextHop& hop) {
   if (!forwardable(i, hop.mtu)) return;
   rte_mbuf* packet = inner_.packet[i];
-  std::uint8_t* l3 = rte_pktmbuf_mtod(packet, std::uint8_t*);
+  std::uint8_t* l3 = inner_.l3[i];
   decrement_ttl(l3, inner_.v6[i]);
-  const InterfaceView& interface = view_->interfaces[inner_.origin[i]];
+  const InterfaceView& interface = view_->interfaces[inner_.origin[i].id];
   if (interface.mss_clamp != 0) clamp_mss(l3, inner_.length[i], inner_.v6[i], interface.mss_clamp);
-  char* ethernet = rte_pktmbuf_prepend(packet, hop.header_length);
-  if (ethernet == nullptr) return drop(packet, DropReason::no_headroom);
+  if (packet->data_off < hop.header_length) [[unlikely]]
+    return drop(packet, DropReason::no_headroom);
+  const std::uint16_t length = static_cast<std::uint16_t>(inner_.length[i] + hop.header_length);
+  packet->data_off = static_cast<std::uint16_t>(packet->data_off - hop.header_length);
+  packet->data_len = length;
+  packet->pkt_len = length;
+  std::uint8_t* ethernet = l3 - hop.header_length;
   if (hop.header_length == kEthernetHeaderSize) {
     std::memcpy(ethernet, hop.header.data(), kEthernetHeaderSize);
   } else {
     std::memcpy(ethernet, hop.header.data(), kEthernetHeaderSize + kVlanTagSize);
   }
-  *header_at<Be16>(reinterpret_cast<std::uint8_t*>(ethernet) + hop.header_length - 2) =
-      Be16{inner_.v6[i] ? ether_type::kIpv6 : ether_type::kIpv4};
+  *header_at<Be16>(l3 - sizeof(Be16)) = Be16{inner_.v6[i] ? ether_type::kIpv6 : ether_type::kIpv4};
   counters_.short_cut_to_port.add(1);
   transmit(hop.port, packet);
 }
 
 void Worker::forward_to_interface(std::size_t i, const NextHop& hop) {
   const InterfaceView& interface = view_->interfaces[hop.interface_id];
-  const bool from_tunnel = inner_.from[i] == From::tunnel;
+  SendOrigin origin = inner_.origin[i];
+  const bool from_tunnel = origin.from == From::tunnel;
   if (!interface.up || !interface.short_cut) return to_kernel(i);
-  if (from_tunnel && inner_.origin[i] == hop.interface_id && !interface.hairpin) {
+  if (from_tunnel && origin.id == hop.interface_id && !interface.hairpin) {
     return drop(inner_.packet[i], DropReason::hairpin_off);
   }
   if (!forwardable(i, std::min(interface.mtu, hop.mtu))) return;
   rte_mbuf* packet = inner_.packet[i];
-  rte_pktmbuf_adj(packet, inner_.l3_offset[i]);
-  rte_pktmbuf_trim(packet,
-                   static_cast<std::uint16_t>(packet->data_len - inner_.length[i]));  // Ethernet padding
-  std::uint8_t* l3 = rte_pktmbuf_mtod(packet, std::uint8_t*);
+  std::uint8_t* l3 = inner_.l3[i];
+  const std::uint16_t length = inner_.length[i];
+  packet->data_off = static_cast<std::uint16_t>(packet->data_off + origin.l2_length);
+  packet->data_len = length;  // without Ethernet's padding
+  packet->pkt_len = length;
   decrement_ttl(l3, inner_.v6[i]);
-  if (interface.mss_clamp != 0) clamp_mss(l3, inner_.length[i], inner_.v6[i], interface.mss_clamp);
+  if (interface.mss_clamp != 0) clamp_mss(l3, length, inner_.v6[i], interface.mss_clamp);
   (from_tunnel ? counters_.hairpin : counters_.short_cut_from_port).add(1);
-  queue_send(packet, {inner_.from[i], inner_.origin[i], hop.interface_id, inner_.l3_offset[i]});
+  origin.interface_id = hop.interface_id;
+
+  assert(send_.n < kBurst);
+  const std::size_t k = send_.n++;
+  send_.packet[k] = packet;
+  send_.l3[k] = l3;
+  send_.length[k] = length;
+  send_.destination4[k] = inner_.destination4[i];
+  send_.v6[k] = inner_.v6[i];
+  send_.n6 += inner_.v6[i] ? 1 : 0;
+  send_.origin[k] = origin;
+  send_.peer[k] = nullptr;
+  send_.mixed |= hop.interface_id != send_.origin[0].interface_id;
 }
 
 // TTL and MTU. Too big and fragmentable goes to Linux, whose stack fragments; not fragmentable is answered.
 bool Worker::forwardable(std::size_t i, std::uint16_t mtu) {
-  rte_mbuf* packet = inner_.packet[i];
-  const std::uint8_t* l3 = l3_of(packet, inner_.l3_offset[i]);
+  const std::uint8_t* l3 = inner_.l3[i];
   const std::uint8_t ttl =
       inner_.v6[i] ? header_at<Ipv6Header>(l3)->hop_limit : header_at<Ipv4Header>(l3)->ttl;
+  if (ttl > 1 && inner_.length[i] <= mtu) [[likely]]
+    return true;
+  return refuse_to_forward(i, ttl, mtu), false;
+}
+
+void Worker::refuse_to_forward(std::size_t i, std::uint8_t ttl, std::uint16_t mtu) {
+  rte_mbuf* packet = inner_.packet[i];
+  const std::size_t l3_offset = inner_.origin[i].l2_length;
   if (ttl <= 1) {
-    send_icmp(IcmpError::ttl_exceeded, packet, inner_.l3_offset[i], origin_of(i), 0);
-    return drop(packet, DropReason::ttl_exceeded), false;
+    send_icmp(IcmpError::ttl_exceeded, packet, l3_offset, inner_.origin[i], 0);
+    return drop(packet, DropReason::ttl_exceeded);
   }
-  if (inner_.length[i] <= mtu) return true;
-  if (!inner_.v6[i] && !header_at<Ipv4Header>(l3)->dont_fragment()) return to_kernel(i), false;
-  send_icmp(IcmpError::too_big, packet, inner_.l3_offset[i], origin_of(i), mtu);
-  return drop(packet, DropReason::too_big), false;
+  if (!inner_.v6[i] && !header_at<Ipv4Header>(inner_.l3[i])->dont_fragment()) return to_kernel(i);
+  send_icmp(IcmpError::too_big, packet, l3_offset, inner_.origin[i], mtu);
+  drop(packet, DropReason::too_big);
 }
 
 void Worker::decrement_ttl(std::uint8_t* l3, bool v6) {
@@ -198,8 +221,9 @@ void Worker::clamp_mss(std::uint8_t* l3, std::size_t length, bool v6, std::uint1
 }
 
 void Worker::to_kernel(std::size_t i) {
-  if (inner_.from[i] == From::port) return punt_to_tap(inner_.origin[i], inner_.packet[i]);
-  punt_to_tun(inner_.origin[i], inner_.packet[i]);
+  const SendOrigin& origin = inner_.origin[i];
+  if (origin.from == From::port) return punt_to_tap(origin.id, inner_.packet[i]);
+  punt_to_tun(origin.id, inner_.packet[i]);
 }
 
 void Worker::punt_to_tap(std::uint16_t port_index, rte_mbuf* packet) {

@@ -5,7 +5,7 @@
 #include <cassert>
 
 #include "dataplane/io/port.h"
-#include "dataplane/packet/checksum_long.h"
+#include "dataplane/packet/checksum_burst.h"
 #include "dataplane/worker.h"
 
 namespace wg::dataplane {
@@ -15,13 +15,8 @@ namespace {
 constexpr std::size_t kPaddingMultiple = 16;
 constexpr std::uint8_t kEcnMask = 3;
 
-std::uint8_t tos_of(const std::uint8_t* l3) {
-  return l3[0] >> 4 == 6 ? header_at<Ipv6Header>(l3)->traffic_class() : header_at<Ipv4Header>(l3)->tos;
-}
-
-const std::uint8_t* destination_of(const std::uint8_t* l3) {
-  return l3[0] >> 4 == 6 ? header_at<Ipv6Header>(l3)->destination.data()
-                         : header_at<Ipv4Header>(l3)->destination.data();
+std::uint8_t tos_of(const std::uint8_t* l3, bool v6) {
+  return v6 ? header_at<Ipv6Header>(l3)->traffic_class() : header_at<Ipv4Header>(l3)->tos;
 }
 
 // Paper section 5.4.6 pads to 16 bytes; never beyond the MTU, so that padding cannot cause fragments.
@@ -44,6 +39,11 @@ bool can_send(const Keypair* keypair, BootTime now) {
          keypair->sending_counter.load(std::memory_order_relaxed) < REJECT_AFTER_MESSAGES;
 }
 
+// `base` may be null: a prefetch does not mind.
+void prefetch_at(const void* base, std::size_t offset) {
+  __builtin_prefetch(reinterpret_cast<const void*>(reinterpret_cast<std::uintptr_t>(base) + offset));
+}
+
 const Path kThroughControl{};
 
 const Path* path_of(const Peer& peer) {
@@ -63,47 +63,56 @@ Keypair* session_of(const Peer& peer) {
 void Worker::queue_send(rte_mbuf* packet, const SendOrigin& origin, Peer* peer) {
   assert(send_.n < kBurst);  // a poll's packets and the answers they cause always fit
   const std::size_t i = send_.n++;
+  auto* l3 = rte_pktmbuf_mtod(packet, std::uint8_t*);
+  const bool v6 = packet->data_len != 0 && l3[0] >> 4 == 6;
   send_.packet[i] = packet;
+  send_.l3[i] = l3;
+  send_.length[i] = packet->data_len;
+  send_.v6[i] = v6;
+  send_.n6 += v6 ? 1 : 0;
+  // Junk that a TUN's user wrote may be shorter than a header; the buffer is not.
+  send_.destination4[i] = header_at<Be32>(header_at<Ipv4Header>(l3)->destination.data())->value();
   send_.origin[i] = origin;
   send_.peer[i] = peer;
+  send_.mixed = send_.mixed || peer != nullptr || origin.interface_id != send_.origin[0].interface_id;
 }
 
 void Worker::SendBurst::move(std::size_t from, std::size_t to) noexcept {
   if (from == to) return;
   packet[to] = packet[from];
-  origin[to] = origin[from];
+  l3[to] = l3[from];
+  length[to] = length[from];
+  v6[to] = v6[from];
+  padded[to] = padded[from];
   peer[to] = peer[from];
   keypair[to] = keypair[from];
   path[to] = path[from];
 }
 
+void Worker::SendBurst::clear() noexcept {
+  n = n6 = 0;
+  mixed = false;
+}
+
 void Worker::send_burst() {
   const std::size_t wanted = send_.n;
   choose_peers();
-  std::size_t kept = 0;
-  for (std::size_t i = 0; i < send_.n; ++i) {
-    if (send_.packet[i] == nullptr || !ready_to_send(i)) continue;
-    send_.move(i, kept++);
-  }
-  send_.n = kept;
-  reserve_counters();
-  kept = 0;
+  find_paths();
+  keep_ready();
   Tally tally;
-  for (std::size_t i = 0; i < send_.n; ++i) {
-    if (encapsulate(i, kept, tally)) ++kept;
-  }
+  for (std::size_t i = 0; i < send_.n; ++i) encapsulate(i, tally);
   count_sent(tally);
-  send_.n = kept;
   count_stage(Stage::send, wanted);
-  if (kept != 0) {
-    if (CryptoJob* job = reserve_job(CryptoJob::Kind::seal, {send_.op.data(), kept}); job != nullptr) {
-      job->send.take(send_);
-      send_.n = 0;
-      publish_job();
-    } else {
-      seal(send_, *view_);
-      transmit_sealed();
-    }
+  if (send_.n == 0) {
+    send_.clear();
+  } else if (CryptoJob* job = reserve_job(CryptoJob::Kind::seal, {send_.op.data(), send_.n});
+             job != nullptr) {
+    job->send.take(send_);
+    send_.clear();
+    publish_job();
+  } else {
+    seal(send_, *view_);
+    transmit_sealed();
   }
   if (cut_.n != 0) send_pieces();
   send_icmp_answers();
@@ -112,6 +121,7 @@ void Worker::send_burst() {
 // Cryptokey routing, outbound (paper section 2): the longest prefix that holds the destination names the
 // peer.
 void Worker::choose_peers() {
+  if (!send_.mixed) return choose_peers_of(send_.origin[0].interface_id, 0, send_.n);
   for (std::size_t i = 0; i < send_.n;) {
     if (send_.peer[i] != nullptr) {
       ++i;
@@ -124,48 +134,58 @@ void Worker::choose_peers() {
     choose_peers_of(interface_id, i, end);
     i = end;
   }
-  for (std::size_t i = 0; i < send_.n; ++i) {
-    if (send_.packet[i] == nullptr) continue;
-    send_.path[i] = path_of(*send_.peer[i]);
-    send_.keypair[i] = session_of(*send_.peer[i]);
-    __builtin_prefetch(&send_.peer[i]->last_received);
-    __builtin_prefetch(&send_.peer[i]->rx_bytes);
-    if (send_.keypair[i] != nullptr) {
-      __builtin_prefetch(&send_.keypair[i]->sending_key, 1);
-    }
-    if (send_.path[i] != nullptr) {
-      __builtin_prefetch(&send_.path[i]->port);
-      __builtin_prefetch(send_.path[i]->header.end() - 1);
-    }
-  }
 }
 
 void Worker::choose_peers_of(std::uint16_t interface_id, std::size_t begin, std::size_t end) {
-  const InterfaceView& interface = view_->interfaces[interface_id];
+  std::array<lpm::Value, kBurst> slot;
+  look_up_allowed(view_->interfaces[interface_id], begin, end, slot.data());
+  const PeerTable& peers = *view_->peers;
+  for (std::size_t i = begin; i < end; ++i) {
+    const lpm::Value value = slot[i - begin];
+    if (value == lpm::kNoMatch) [[unlikely]] {
+      refuse(i, DropReason::no_peer);
+      continue;
+    }
+    send_.peer[i] = &peers.at(value);
+    __builtin_prefetch(send_.peer[i]);
+  }
+}
+
+void Worker::look_up_allowed(const InterfaceView& interface, std::size_t begin, std::size_t end,
+                             lpm::Value* slot) {
+  if (send_.n6 == 0)
+    return interface.allowed4->lookup_burst(send_.destination4.data() + begin, slot, end - begin);
   std::array<std::uint32_t, kBurst> keys4;
   std::array<const std::uint8_t*, kBurst> keys6;
   std::array<lpm::Value, kBurst> slot4, slot6;
   std::size_t n4 = 0, n6 = 0;
   for (std::size_t i = begin; i < end; ++i) {
-    const std::uint8_t* l3 = rte_pktmbuf_mtod(send_.packet[i], const std::uint8_t*);
-    if (l3[0] >> 4 == 6) {
-      keys6[n6++] = destination_of(l3);
+    if (send_.v6[i]) {
+      keys6[n6++] = header_at<Ipv6Header>(send_.l3[i])->destination.data();
     } else {
-      keys4[n4++] = header_at<Be32>(destination_of(l3))->value();
+      keys4[n4++] = send_.destination4[i];
     }
   }
   if (n4 != 0) interface.allowed4->lookup_burst(keys4.data(), slot4.data(), n4);
   if (n6 != 0) interface.allowed6->lookup_burst(keys6.data(), slot6.data(), n6);
   n4 = n6 = 0;
-  for (std::size_t i = begin; i < end; ++i) {
-    const bool v6 = *rte_pktmbuf_mtod(send_.packet[i], const std::uint8_t*) >> 4 == 6;
-    const lpm::Value slot = v6 ? slot6[n6++] : slot4[n4++];
-    if (slot == lpm::kNoMatch) {
-      refuse(i, DropReason::no_peer);
-      continue;
-    }
-    send_.peer[i] = &view_->peers->at(slot);
-    __builtin_prefetch(send_.peer[i]);
+  for (std::size_t i = begin; i < end; ++i) *slot++ = send_.v6[i] ? slot6[n6++] : slot4[n4++];
+}
+
+// Where to and with which keys, in a pass of its own: the next one finds what this one prefetches.
+void Worker::find_paths() {
+  for (std::size_t i = 0; i < send_.n; ++i) {
+    if (send_.packet[i] == nullptr) continue;
+    const Peer& peer = *send_.peer[i];
+    const Path* path = path_of(peer);
+    Keypair* keypair = session_of(peer);
+    send_.path[i] = path;
+    send_.keypair[i] = keypair;
+    __builtin_prefetch(&peer.last_received);
+    __builtin_prefetch(&peer.rx_bytes);
+    prefetch_at(keypair, offsetof(Keypair, sending_key));
+    prefetch_at(path, offsetof(Path, port));
+    prefetch_at(path, offsetof(Path, header) + sizeof path->header - 1);
   }
 }
 
@@ -176,29 +196,66 @@ void Worker::refuse(std::size_t i, DropReason reason) {
   send_.packet[i] = nullptr;
 }
 
-bool Worker::ready_to_send(std::size_t i) {
-  Peer& peer = *send_.peer[i];
-  const std::size_t length = send_.packet[i]->data_len;
-  if (send_.path[i] == nullptr) {
-    peer.drop_no_endpoint.fetch_add(1, std::memory_order_relaxed);
-    if (length == 0) return drop(send_.packet[i], DropReason::no_endpoint), false;
+// Leaves in send_ what can leave now, with its padding and its session's next counters. What is asked of the
+// path and the session is asked once per run of packets that share them.
+void Worker::keep_ready() {
+  std::size_t kept = 0, run = 0;  // run: the first one kept with the session at hand
+  const Keypair* keypair = nullptr;
+  const Path* path = nullptr;
+  for (std::size_t i = 0; i < send_.n; ++i) {
+    if (send_.packet[i] == nullptr) continue;
+    if (send_.keypair[i] != keypair || send_.path[i] != path || keypair == nullptr) {
+      kept = run = reserve_counters(run, kept);
+      keypair = nullptr;
+      if (!way_open(i)) continue;
+      if (!fits(i)) continue;
+      if (!can_send(send_.keypair[i], now_)) {
+        stage(i);
+        continue;
+      }
+      keypair = send_.keypair[i];
+      path = send_.path[i];
+    } else if (!fits(i)) {
+      continue;
+    }
+    send_.move(i, kept++);
+  }
+  send_.n = reserve_counters(run, kept);
+}
+
+bool Worker::way_open(std::size_t i) {
+  const Path* path = send_.path[i];
+  if (path == nullptr) {
+    send_.peer[i]->drop_no_endpoint.fetch_add(1, std::memory_order_relaxed);
+    if (send_.length[i] == 0) return drop(send_.packet[i], DropReason::no_endpoint), false;
     return refuse(i, DropReason::no_endpoint), false;
   }
-  const std::uint16_t port = send_.path[i]->port;
-  if (port >= view_->ports.size() || view_->ports[port].port == nullptr) {
-    if (port == kLoopPath) return drop(send_.packet[i], DropReason::routing_loop), false;
-    // A path may be published before, and outlive, the snapshot that knows its port.
-    if (port != kKernelPath) return drop(send_.packet[i], DropReason::port_down), false;
-  }
+  if (port_is_live(path->port) || path->port == kKernelPath) return true;
+  // A path may be published before, and outlive, the snapshot that knows its port.
+  drop(send_.packet[i], path->port == kLoopPath ? DropReason::routing_loop : DropReason::port_down);
+  return false;
+}
+
+// MTU, padding, and room for headers and tag.
+bool Worker::fits(std::size_t i) {
+  rte_mbuf* packet = send_.packet[i];
+  Peer& peer = *send_.peer[i];
+  const std::size_t length = send_.length[i];
   const std::uint16_t peer_mtu = peer.mtu.load(std::memory_order_relaxed);
-  if (peer_mtu != 0 && length > peer_mtu) {
+  if (peer_mtu != 0 && length > peer_mtu) [[unlikely]] {
     if (cut(i, peer_mtu)) return false;
     peer.drop_oversized.fetch_add(1, std::memory_order_relaxed);
-    send_icmp(IcmpError::too_big, send_.packet[i], 0, send_.origin[i], peer_mtu);
-    return drop(send_.packet[i], DropReason::too_big), false;
+    send_icmp(IcmpError::too_big, packet, 0, send_.origin[i], peer_mtu);
+    return drop(packet, DropReason::too_big), false;
   }
-  if (can_send(send_.keypair[i], now_)) return true;
-  return stage(i), false;
+  const std::size_t mtu = peer_mtu != 0 ? peer_mtu : view_->interfaces[peer.interface_id].mtu;
+  const std::size_t padded = length + padding_of(length, mtu);
+  const std::size_t front = kTransportDataHeaderSize + send_.path[i]->header_length;
+  if (packet->data_off < front || packet->data_off + padded + kAuthTagSize > packet->buf_len) [[unlikely]] {
+    return drop(packet, DropReason::no_headroom), false;
+  }
+  send_.padded[i] = static_cast<std::uint16_t>(padded);
+  return true;
 }
 
 // No usable session: the packet waits with control, which asks for a handshake.
@@ -216,72 +273,62 @@ void Worker::stage(std::size_t i) {
   counters_.staged.add(1);
 }
 
-// One fetch_add per run of packets to the same keypair: whoever sends, no counter is used twice.
-void Worker::reserve_counters() {
-  for (std::size_t i = 0; i < send_.n;) {
-    Keypair* keypair = send_.keypair[i];
-    std::size_t end = i + 1;
-    while (end < send_.n && send_.keypair[end] == keypair) ++end;
-    std::uint64_t counter = keypair->sending_counter.fetch_add(end - i, std::memory_order_relaxed);
-    const bool rekey =
-        counter + (end - i) > REKEY_AFTER_MESSAGES ||
-        (keypair->i_am_initiator && keypair->sending_age(now_) >= nanoseconds(REKEY_AFTER_TIME));
-    if (rekey) request_handshake(*send_.peer[i], kRequestHandshake, EventType::need_handshake);
-    for (; i < end; ++i) send_.counter[i] = counter++;
-  }
+// The run [begin, end) of one session: one fetch_add, so whoever sends, no counter is used twice. Returns the
+// end of what got one that may be used.
+std::size_t Worker::reserve_counters(std::size_t begin, std::size_t end) {
+  if (begin == end) return end;
+  Keypair* keypair = send_.keypair[begin];
+  std::uint64_t counter = keypair->sending_counter.fetch_add(end - begin, std::memory_order_relaxed);
+  const bool rekey = counter + (end - begin) > REKEY_AFTER_MESSAGES ||
+                     (keypair->i_am_initiator && keypair->sending_age(now_) >= nanoseconds(REKEY_AFTER_TIME));
+  if (rekey) request_handshake(*send_.peer[begin], kRequestHandshake, EventType::need_handshake);
+  while (counter + (end - begin) > REJECT_AFTER_MESSAGES && end != begin)
+    drop(send_.packet[--end], DropReason::counter_limit);
+  for (std::size_t i = begin; i < end; ++i) send_.counter[i] = counter++;
+  return end;
 }
 
-// Writes packet i's padding and headers in place, as operation k of the burst. False: dropped.
-bool Worker::encapsulate(std::size_t i, std::size_t k, Tally& tally) {
+// Writes packet i's padding and headers in place.
+void Worker::encapsulate(std::size_t i, Tally& tally) {
   rte_mbuf* packet = send_.packet[i];
   Peer& peer = *send_.peer[i];
   const Path& path = *send_.path[i];
   const Keypair& keypair = *send_.keypair[i];
-  if (send_.counter[i] >= REJECT_AFTER_MESSAGES) return drop(packet, DropReason::counter_limit), false;
-  const std::size_t length = packet->data_len;
-  const InterfaceView& interface = view_->interfaces[peer.interface_id];
-  const std::uint16_t peer_mtu = peer.mtu.load(std::memory_order_relaxed);
-  const std::size_t padding = padding_of(length, peer_mtu != 0 ? peer_mtu : interface.mtu);
+  const std::uint64_t counter = send_.counter[i];
+  std::uint8_t* payload = send_.l3[i];
+  const std::size_t length = send_.length[i], padded = send_.padded[i];
   const std::size_t headers = kTransportDataHeaderSize + path.header_length;
-  if (rte_pktmbuf_headroom(packet) < headers || rte_pktmbuf_tailroom(packet) < padding + kAuthTagSize) {
-    return drop(packet, DropReason::no_headroom), false;
-  }
-  auto* payload = rte_pktmbuf_mtod(packet, std::uint8_t*);
-  const std::uint8_t inner_tos = length != 0 ? tos_of(payload) : std::uint8_t{0};
+  const std::uint8_t inner_tos = length != 0 ? tos_of(payload, send_.v6[i]) : std::uint8_t{0};
+  // RFC 6040 section 4.1, normal mode: the outer header carries the inner congestion bits.
+  const std::uint8_t mask = view_->interfaces[peer.interface_id].copy_dscp ? 0xff : kEcnMask;
+  const std::uint8_t tos = inner_tos & mask;
   std::memset(payload + length, 0, kPaddingMultiple);  // beyond the padding the tag overwrites it
   auto* header = header_at<TransportDataHeader>(payload - kTransportDataHeaderSize);
   header->type = Le32{kMessageTransportData};
   header->receiver = Le32{keypair.remote_index};
-  header->counter = Le64{send_.counter[i]};
-  const auto sealed = static_cast<std::uint16_t>(length + padding);
+  header->counter = Le64{counter};
   packet->data_off = static_cast<std::uint16_t>(packet->data_off - headers);
-  packet->data_len = static_cast<std::uint16_t>(headers + sealed + kAuthTagSize);
-  packet->pkt_len = packet->data_len;
+  packet->data_len = static_cast<std::uint16_t>(headers + padded + kAuthTagSize);
+  packet->pkt_len = static_cast<std::uint32_t>(headers + padded + kAuthTagSize);
   packet->ol_flags = 0;
-
-  // RFC 6040 section 4.1, normal mode: the outer header carries the inner congestion bits.
-  const std::uint8_t tos = interface.copy_dscp ? inner_tos : static_cast<std::uint8_t>(inner_tos & kEcnMask);
   if (path.header_length != 0)
-    write_outer(payload - headers, path, static_cast<std::uint16_t>(kUdpHeaderSize + kKeepaliveSize + sealed),
+    write_outer(payload - headers, path, static_cast<std::uint16_t>(kUdpHeaderSize + kKeepaliveSize + padded),
                 tos);
-  send_.packet[k] = packet;
-  send_.peer[k] = &peer;
-  send_.path[k] = &path;
-  send_.tos[k] = tos;
-  send_.op[k] = {payload, keypair.sending_key.data(), send_.counter[i], sealed, 0};
+  send_.tos[i] = tos;
+  send_.op[i] = {payload, keypair.sending_key.data(), counter, static_cast<std::uint32_t>(padded), 0};
 
-  peer.note_sent(now_, length != 0);
   if (tally.peer != &peer) {
     count_sent(tally);
-    tally = {&peer, 0, 0};
+    tally = {&peer, 0, 0, false};
   }
-  tally.bytes += kKeepaliveSize + sealed;
+  tally.bytes += kKeepaliveSize + padded;
   ++tally.packets;
-  return true;
+  tally.data |= length != 0;
 }
 
 void Worker::count_sent(const Tally& tally) {
   if (tally.packets == 0) return;
+  tally.peer->note_sent(now_, tally.data);
   tally.peer->tx_bytes.fetch_add(tally.bytes, std::memory_order_relaxed);
   tally.peer->tx_packets.fetch_add(tally.packets, std::memory_order_relaxed);
 }
@@ -320,11 +367,7 @@ void Worker::SendBurst::take(const SendBurst& other) noexcept {
 // By the owner or by a worker that helps: touches nothing but the packets and this worker's scratch.
 void Worker::seal(SendBurst& burst, const Snapshot& view) {
   engine_.seal(*scratch_, std::span(burst.op.data(), burst.n));
-  for (std::size_t i = 0; i < burst.n; ++i) {
-    const Path& path = *burst.path[i];
-    if (path.port != kKernelPath)
-      finish_udp_checksum(burst.packet[i], path, view.ports[path.port].udp_checksum_offload);
-  }
+  finish_udp_checksums(burst, view);
   count_stage(Stage::seal, burst.n);
 }
 
@@ -332,15 +375,16 @@ void Worker::transmit_sealed() {
   std::uint64_t bytes = 0;
   for (std::size_t i = 0; i < send_.n; ++i) {
     bytes += send_.op[i].length;
-    if (send_.path[i]->port == kKernelPath) {
+    const std::uint16_t port = send_.path[i]->port;
+    if (port == kKernelPath) {
       send_through_kernel(i);
     } else {
-      transmit(send_.path[i]->port, send_.packet[i]);
+      transmit(port, send_.packet[i]);
     }
   }
   counters_.sealed_packets.add(send_.n);
   counters_.sealed_bytes.add(bytes);
-  send_.n = 0;
+  send_.clear();
 }
 
 void Worker::send_through_kernel(std::size_t i) {
@@ -354,25 +398,38 @@ void Worker::send_through_kernel(std::size_t i) {
   counters_.to_kernel_socket.add(1);
 }
 
-void Worker::finish_udp_checksum(rte_mbuf* packet, const Path& path, bool offload) {
-  const bool v6 = path.v6();
-  auto* frame = rte_pktmbuf_mtod(packet, std::uint8_t*);
-  auto* udp = header_at<UdpHeader>(frame + path.header_length - kUdpHeaderSize);
-  const std::size_t udp_length = packet->data_len - path.header_length + kUdpHeaderSize;
-  // Of the pseudo header (RFC 768, RFC 8200 8.1) the addresses lie just in front of the UDP header.
-  const std::size_t addresses = v6 ? 2 * sizeof(Ipv6Bytes) : 2 * sizeof(Ipv4Bytes);
-  const auto* from = reinterpret_cast<const std::uint8_t*>(udp) - addresses;
-  // The field itself is still zero: storing it here would stall the wide loads that follow.
-  const ChecksumSum rest = Be16{ip_protocol::kUdp}.native() + udp->length.native();
-  if (offload) {
-    packet->tx_offload =
-        rte_mbuf_tx_offload(path.l3_offset, v6 ? kIpv6HeaderSize : kIpv4HeaderSize, 0, 0, 0, 0, 0);
-    packet->ol_flags |= RTE_MBUF_F_TX_UDP_CKSUM | (v6 ? RTE_MBUF_F_TX_IPV6 : RTE_MBUF_F_TX_IPV4);
-    // The NIC adds the datagram.
-    udp->checksum = Be16::from_native(checksum_fold(checksum_add(rest, from, addresses)));
-    return;
+// The burst's UDP checksums (RFC 768, RFC 8200 8.1), after the seal: by the port where it can, else here.
+void Worker::finish_udp_checksums(SendBurst& burst, const Snapshot& view) {
+  std::array<ChecksumPiece, kBurst> pieces;
+  std::array<UdpHeader*, kBurst> headers;
+  std::array<std::uint16_t, kBurst> folded;
+  std::size_t n = 0;
+  for (std::size_t i = 0; i < burst.n; ++i) {
+    const Path& path = *burst.path[i];
+    if (path.port == kKernelPath) continue;
+    const bool v6 = path.v6();
+    auto* udp = header_at<UdpHeader>(burst.op[i].data - kTransportDataHeaderSize - kUdpHeaderSize);
+    const auto size = static_cast<std::uint32_t>(kUdpHeaderSize + kKeepaliveSize + burst.op[i].length);
+    // Of the pseudo header the addresses lie just in front of the UDP header.
+    const std::uint32_t addresses = v6 ? 2 * sizeof(Ipv6Bytes) : 2 * sizeof(Ipv4Bytes);
+    const auto* from = reinterpret_cast<const std::uint8_t*>(udp) - addresses;
+    const std::uint32_t rest =
+        Be16{ip_protocol::kUdp}.native() + Be16{static_cast<std::uint16_t>(size)}.native();
+    if (view.ports[path.port].udp_checksum_offload) {
+      rte_mbuf* packet = burst.packet[i];
+      packet->tx_offload =
+          rte_mbuf_tx_offload(path.l3_offset, v6 ? kIpv6HeaderSize : kIpv4HeaderSize, 0, 0, 0, 0, 0);
+      packet->ol_flags |= RTE_MBUF_F_TX_UDP_CKSUM | (v6 ? RTE_MBUF_F_TX_IPV6 : RTE_MBUF_F_TX_IPV4);
+      // The NIC adds the datagram.
+      udp->checksum = Be16::from_native(checksum_fold(checksum_add(rest, from, addresses)));
+      continue;
+    }
+    headers[n] = udp;
+    pieces[n++] = {from, addresses + size, rest};
   }
-  udp->checksum = checksum_finish_udp(checksum_add_long(rest, from, addresses + udp_length));
+  if (n == 0) return;
+  checksum_burst(pieces.data(), folded.data(), n);
+  for (std::size_t i = 0; i < n; ++i) headers[i]->checksum = checksum_finish_udp(folded[i]);
 }
 
 void Worker::request_handshake(Peer& peer, PeerRequest request, EventType type) {
@@ -386,8 +443,7 @@ void Worker::request_handshake(Peer& peer, PeerRequest request, EventType type) 
 }
 
 void Worker::transmit(std::uint16_t port, rte_mbuf* packet) {
-  if (port >= view_->ports.size() || view_->ports[port].port == nullptr)
-    return drop(packet, DropReason::port_down);
+  if (!port_is_live(port)) return drop(packet, DropReason::port_down);
   OutQueue& out = port_out_[port];
   if (out.n == kBurst) {
     view_->ports[port].port->transmit(options_.id, out.packet.data(), static_cast<std::uint16_t>(out.n),

@@ -130,7 +130,7 @@ void Worker::release_job(CryptoJob& job) {
     counters_.spread_stalls.add(1);
     spread_again_ = now_ + kMistrustNs;
   }
-  view_ = job.view;
+  look_at(job.view);
   epoch_ = job.epoch;
   burst_started_ = job.started_at;
   if (opened) {
@@ -149,7 +149,7 @@ void Worker::release_job(CryptoJob& job) {
   }
   route_and_send();
   count_latency(packets);
-  view_ = current_view;
+  look_at(current_view);
   epoch_ = current_epoch;
 }
 

@@ -26,7 +26,6 @@
 namespace wg::dataplane {
 
 namespace {
-constexpr std::size_t kMaxPorts = 64;
 constexpr std::size_t kMaxInterfaces = 256;
 constexpr std::size_t kCommandBurst = 32;
 constexpr std::uint32_t kSavedBudgets = 4;
@@ -95,8 +94,9 @@ bool Worker::run_once(BootTime now) {
   const std::uint64_t started = stage_started_ = rte_rdtsc();
   hold_epoch();
   heartbeat_.store(heartbeat_.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
-  view_ = published_.load(std::memory_order_acquire);
-  if (view_ == nullptr) return false;
+  const Snapshot* const published = published_.load(std::memory_order_acquire);
+  if (published == nullptr) return false;
+  look_at(published);
   now_ = now;
   handshakes_left_ =
       std::min(handshakes_left_ + options_.handshake_budget, kSavedBudgets * options_.handshake_budget);
@@ -122,6 +122,13 @@ bool Worker::run_once(BootTime now) {
   (worked ? counters_.busy_cycles : counters_.idle_cycles).add(cycles);
   if (worked) counters_.busy_loops.add(1);
   return worked;
+}
+
+void Worker::look_at(const Snapshot* view) noexcept {
+  view_ = view;
+  live_ports_ = 0;
+  for (std::size_t i = 0; i < view->ports.size(); ++i)
+    live_ports_ |= static_cast<std::uint64_t>(view->ports[i].port != nullptr) << i;
 }
 
 // One burst of one port, run to completion.

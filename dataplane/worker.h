@@ -32,6 +32,7 @@ namespace wg::dataplane {
 inline constexpr std::size_t kPollBurst = 32;
 // A poll's packets plus what they caused (ICMP errors, staged packets) always fit.
 inline constexpr std::size_t kBurst = 64;
+inline constexpr std::size_t kMaxPorts = 64;
 
 struct WorkerOptions {
   std::uint16_t id = 0;
@@ -138,6 +139,8 @@ class Worker {
     std::array<rte_mbuf*, kBurst> packet;  // starts at the inner IP header, trimmed
     std::array<Peer*, kBurst> peer;
     std::array<std::uint16_t, kBurst> interface_id;
+    std::array<std::uint8_t*, kBurst> l3;      // the inner IP header
+    std::array<std::uint16_t, kBurst> length;  // IP bytes
     std::array<const std::uint8_t*, kBurst> source;
     std::array<bool, kBurst> v6;
     std::array<std::uint32_t, kBurst> message_length;  // on the wire, for the peer's byte counter
@@ -146,27 +149,37 @@ class Worker {
   // IP packets that want a route.
   struct InnerBurst {
     std::size_t n = 0;
+    std::size_t n6 = 0;  // of them IPv6
     std::array<rte_mbuf*, kBurst> packet;
-    std::array<std::uint16_t, kBurst> l3_offset;  // 0 from the tunnel, 14 or 18 from a port
-    std::array<std::uint16_t, kBurst> length;     // IP bytes
-    std::array<From, kBurst> from;
-    std::array<std::uint16_t, kBurst> origin;  // interface id or port index, by `from`
+    std::array<std::uint8_t*, kBurst> l3;            // the IP header
+    std::array<std::uint16_t, kBurst> length;        // IP bytes
+    std::array<SendOrigin, kBurst> origin;           // its interface is not known yet
+    std::array<std::uint32_t, kBurst> destination4;  // host order; IPv4 only
     std::array<bool, kBurst> v6;
   };
 
   // IP packets that a WireGuard interface will send.
   struct SendBurst {
     std::size_t n = 0;
-    std::array<rte_mbuf*, kBurst> packet;  // starts at the inner IP header; null: refused
+    std::size_t n6 = 0;                              // of them IPv6
+    bool mixed = false;                              // several interfaces, or packets whose peer is given
+    std::array<rte_mbuf*, kBurst> packet;            // starts at the inner IP header; null: refused
+    std::array<std::uint8_t*, kBurst> l3;            // the inner IP header
+    std::array<std::uint16_t, kBurst> length;        // IP bytes, 0: keepalive
+    std::array<std::uint32_t, kBurst> destination4;  // host order; IPv4 only
+    std::array<bool, kBurst> v6;
     std::array<SendOrigin, kBurst> origin;
     std::array<Peer*, kBurst> peer;  // after cryptokey routing (or given: staged, keepalive)
     std::array<Keypair*, kBurst> keypair;
     std::array<const Path*, kBurst> path;
+    // Ready to leave:
+    std::array<std::uint16_t, kBurst> padded;  // IP bytes with padding
     std::array<std::uint64_t, kBurst> counter;
     std::array<std::uint8_t, kBurst> tos;
     std::array<crypto::AeadOp, kBurst> op;
 
     void move(std::size_t from, std::size_t to) noexcept;
+    void clear() noexcept;
     // Takes over `other`'s encapsulated packets.
     void take(const SendBurst& other) noexcept;
   };
@@ -191,6 +204,7 @@ class Worker {
   struct Tally {
     Peer* peer = nullptr;
     std::uint64_t bytes = 0, packets = 0;
+    bool data = false;  // not keepalives alone
   };
 
   struct IcmpAnswers {
@@ -205,6 +219,7 @@ class Worker {
   };
 
   // ---- worker.cpp: the journey
+  void look_at(const Snapshot* view) noexcept;
   bool poll_port(std::uint16_t index);
   void run_to_completion();
   void route_and_send();
@@ -228,6 +243,17 @@ class Worker {
                       std::uint16_t interface_id);
   void want_route(const PortView& port, std::uint16_t index, rte_mbuf* packet, std::size_t l3_offset,
                   std::size_t length, bool v6);
+  void queue_inner(rte_mbuf* packet, std::uint8_t* l3, std::uint16_t length, const SendOrigin& origin,
+                   bool v6) noexcept {
+    const std::size_t i = inner_.n++;
+    inner_.packet[i] = packet;
+    inner_.l3[i] = l3;
+    inner_.length[i] = length;
+    inner_.origin[i] = origin;
+    inner_.destination4[i] = header_at<Be32>(header_at<Ipv4Header>(l3)->destination.data())->value();
+    inner_.v6[i] = v6;
+    inner_.n6 += v6 ? 1 : 0;
+  }
 
   // ---- receive.cpp
   [[gnu::flatten]] void find_sessions();
@@ -242,19 +268,19 @@ class Worker {
   void post_roamed(std::size_t i, Peer& peer);
   void check_inner(std::size_t i);
   static void count_received(const Tally& tally);
-  static void count_sent(const Tally& tally);
   [[gnu::flatten]] void check_sources();
   void check_sources_of(std::uint16_t interface_id, std::size_t begin, std::size_t end);
   void drop_disallowed(std::size_t i, lpm::Value owner);
 
   // ---- route.cpp
   [[gnu::flatten]] void route_burst();
-  [[nodiscard]] SendOrigin origin_of(std::size_t i) const;
   void look_up_routes(const NextHop** hop);
+  void look_up_mixed_routes(lpm::Value* value);
   void forward(std::size_t i, const NextHop& hop);
   void forward_to_port(std::size_t i, const NextHop& hop);
   void forward_to_interface(std::size_t i, const NextHop& hop);
   bool forwardable(std::size_t i, std::uint16_t mtu);
+  [[gnu::cold]] void refuse_to_forward(std::size_t i, std::uint8_t ttl, std::uint16_t mtu);
   void decrement_ttl(std::uint8_t* l3, bool v6);
   void clamp_mss(std::uint8_t* l3, std::size_t length, bool v6, std::uint16_t mss);
   void to_kernel(std::size_t i);
@@ -266,18 +292,23 @@ class Worker {
   [[gnu::flatten]] void send_burst();
   void choose_peers();
   void choose_peers_of(std::uint16_t interface_id, std::size_t begin, std::size_t end);
-  bool ready_to_send(std::size_t i);
+  void look_up_allowed(const InterfaceView& interface, std::size_t begin, std::size_t end, lpm::Value* slot);
+  void find_paths();
+  void keep_ready();
+  [[nodiscard]] bool way_open(std::size_t i);
+  [[nodiscard]] bool fits(std::size_t i);
+  std::size_t reserve_counters(std::size_t begin, std::size_t end);
   bool cut(std::size_t i, std::size_t mtu);  // fragment.cpp
   void send_pieces();
-  void stage(std::size_t i);
-  void reserve_counters();
-  void refuse(std::size_t i, DropReason reason);
-  bool encapsulate(std::size_t i, std::size_t k, Tally& tally);
+  [[gnu::cold]] void stage(std::size_t i);
+  [[gnu::cold]] void refuse(std::size_t i, DropReason reason);
+  void encapsulate(std::size_t i, Tally& tally);
+  void count_sent(const Tally& tally);
   void write_outer(std::uint8_t* frame, const Path& path, std::uint16_t udp_length, std::uint8_t tos);
   void seal(SendBurst& burst, const Snapshot& view);
   void transmit_sealed();
   void send_through_kernel(std::size_t i);
-  static void finish_udp_checksum(rte_mbuf* packet, const Path& path, bool offload);
+  static void finish_udp_checksums(SendBurst& burst, const Snapshot& view);
   void request_handshake(Peer& peer, PeerRequest request, EventType type);
   void transmit(std::uint16_t port, rte_mbuf* packet);
 
@@ -304,6 +335,9 @@ class Worker {
   bool icmp_allowed();
 
   // ---- shared
+  [[nodiscard]] bool port_is_live(std::uint16_t port) const noexcept {
+    return port < kMaxPorts && (live_ports_ >> port & 1) != 0;
+  }
   // Refused packets go back to the pool together, when the loop ends.
   void drop(rte_mbuf* packet, DropReason reason) noexcept {
     counters_.drop(reason);
@@ -332,6 +366,7 @@ class Worker {
   std::uint64_t stage_started_ = 0;  // TSC clocks
   std::uint32_t handshakes_left_ = 0;
   std::uint32_t punts_left_ = 0;  // of this loop
+  std::uint64_t live_ports_ = 0;  // of view_: bit i, port i is there
   bool posted_ = false;           // something waits for control
   bool mismatch_posted_ = false;  // one source_mismatch event per loop is enough
   PeerRef roamed_peer_;           // of this loop: what the last roamed event said

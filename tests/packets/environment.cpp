@@ -27,13 +27,19 @@ std::string lcores() {
 }
 }  // namespace
 
-void start_environment(unsigned memory_mb) {
+void start_environment(unsigned memory_mb, Pages pages) {
   static bool started = false;
   if (started) return;
-  std::vector<std::string> arguments{
-      "linegate-test",  "--no-huge",      "--no-pci", "--no-shconf",
-      "--no-telemetry", "--iova-mode=va", "-m",       std::to_string(memory_mb),
-      "--lcores",       lcores()};
+  std::vector<std::string> arguments{"linegate-test",
+                                     "--no-pci",
+                                     "--no-telemetry",
+                                     "--iova-mode=va",
+                                     pages == Pages::huge ? "--in-memory" : "--no-huge",
+                                     pages == Pages::huge ? "--single-file-segments" : "--no-shconf",
+                                     "-m",
+                                     std::to_string(memory_mb),
+                                     "--lcores",
+                                     lcores()};
   std::vector<char*> argv;
   for (std::string& argument : arguments) argv.push_back(argument.data());
   rte_log_set_global_level(RTE_LOG_ERR);

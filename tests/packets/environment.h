@@ -1,4 +1,4 @@
-// DPDK's environment in ordinary memory and ports that are rings in memory: once per process, no root.
+// DPDK's environment without devices and ports that are rings in memory: once per process, no root.
 #pragma once
 
 #include <cstddef>
@@ -13,8 +13,11 @@ struct rte_ring;
 
 namespace wg::test {
 
+// Large pages are what a gateway runs on; ordinary ones are always to be had.
+enum class Pages { ordinary, huge };
+
 // Starts EAL on the calling thread (once); throws std::runtime_error.
-void start_environment(unsigned memory_mb);
+void start_environment(unsigned memory_mb, Pages pages = Pages::ordinary);
 
 // EAL binds the thread that starts it to one core, and threads made by it inherit that: undo it for this
 // thread.
