@@ -366,8 +366,10 @@ int main(int argc, char** argv) {
       options.stages = true;
     } else if (std::strcmp(argv[i], "--only") == 0 && i + 1 < argc) {
       options.only = argv[++i];
+    } else if (std::strcmp(argv[i], "--small-pages") == 0) {
+      Gateway::use_small_pages();
     } else {
-      std::fprintf(stderr, "usage: dataplane [--quick] [--stages] [--only TEXT]\n");
+      std::fprintf(stderr, "usage: dataplane [--quick] [--stages] [--small-pages] [--only TEXT]\n");
       return 2;
     }
   }

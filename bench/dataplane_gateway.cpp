@@ -29,6 +29,8 @@ constexpr std::uint16_t kListenPort = 51820, kRemotePort = 1111;
 // All peers share one key pair: keys are per packet to the AEAD whether equal or not.
 constexpr std::uint8_t kKeyByte = 0x5a;
 
+bool small_pages = false;
+
 struct Shared {
   rte_mempool* pool;
   std::array<test::RingPort, 2> ports;
@@ -36,7 +38,7 @@ struct Shared {
 
 Shared& shared() {
   static Shared s = [] {
-    const bool huge = borrow_huge_pages(kMemoryMb);
+    const bool huge = !small_pages && borrow_huge_pages(kMemoryMb);
     std::printf("# packets in pages of %s\n", huge ? "2 MB" : "4 KB: slower, see docs/benchmarking.md");
     test::start_environment(kMemoryMb, huge ? test::Pages::huge : test::Pages::ordinary);
     Shared made{};
@@ -100,6 +102,10 @@ std::span<Keypair> make_keypairs(std::size_t n) {
 }
 
 }  // namespace
+
+void Gateway::use_small_pages() noexcept {
+  small_pages = true;
+}
 
 Gateway::Gateway(const Case& c)
     : case_(c),

@@ -36,6 +36,9 @@ enum class Junk : std::uint8_t { wrong_type, wrong_length, wrong_port, unknown_i
 
 class Gateway {
  public:
+  // Before the first gateway: packets in ordinary pages, whatever is free.
+  static void use_small_pages() noexcept;
+
   explicit Gateway(const Case& c);
   ~Gateway();
   Gateway(const Gateway&) = delete;

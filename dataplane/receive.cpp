@@ -85,7 +85,6 @@ void Worker::find_sessions() {
     keypair->replay.prefetch(header_of(data_.message[i]).counter.value());
     __builtin_prefetch(keypair->peer);
     __builtin_prefetch(&keypair->peer->last_received);
-    __builtin_prefetch(&keypair->peer->rx_bytes);
   }
   std::size_t kept = 0;
   for (std::size_t i = 0; i < n; ++i) {

@@ -182,10 +182,8 @@ void Worker::find_paths() {
     send_.path[i] = path;
     send_.keypair[i] = keypair;
     __builtin_prefetch(&peer.last_received);
-    __builtin_prefetch(&peer.rx_bytes);
     prefetch_at(keypair, offsetof(Keypair, sending_key));
     prefetch_at(path, offsetof(Path, port));
-    prefetch_at(path, offsetof(Path, header) + sizeof path->header - 1);
   }
 }
 

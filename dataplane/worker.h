@@ -34,6 +34,8 @@ inline constexpr std::size_t kPollBurst = 32;
 inline constexpr std::size_t kBurst = 64;
 inline constexpr std::size_t kMaxPorts = 64;
 
+using FrameStart = std::array<std::uint64_t, 2>;  // a frame's first 16 bytes
+
 struct WorkerOptions {
   std::uint16_t id = 0;
   bool adaptive_idle = true;
@@ -231,11 +233,11 @@ class Worker {
   // ---- classify.cpp
   [[gnu::flatten]] void classify(const PortView& port, std::uint16_t index, rte_mbuf** packets,
                                  std::uint16_t n);
-  void classify_one(const PortView& port, std::uint16_t index, rte_mbuf* packet);
+  void classify_one(const PortView& port, std::uint16_t index, rte_mbuf* packet, const FrameStart& usual);
   void classify_v4(const PortView& port, std::uint16_t index, rte_mbuf* packet, const EthernetView& frame);
   void classify_v6(const PortView& port, std::uint16_t index, rte_mbuf* packet, const EthernetView& frame);
   bool take_message(rte_mbuf* packet, const std::uint8_t* l3, bool v6, std::uint8_t tos, Bytes ip_payload);
-  bool take_common(const PortView& port, std::uint16_t index, rte_mbuf* packet);
+  bool take_common(const PortView& port, std::uint16_t index, rte_mbuf* packet, const FrameStart& usual);
   void take_message_of(std::uint16_t interface_id, rte_mbuf* packet, const std::uint8_t* l3, bool v6,
                        std::uint8_t tos, const UdpHeader& udp, Bytes message);
   void take_socket_datagram(rte_mbuf* packet);

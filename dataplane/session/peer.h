@@ -51,6 +51,10 @@ struct alignas(64) Peer {
   std::atomic<Keypair*> next{nullptr};
   // ---- W: workers set bits, control clears them.
   std::atomic<std::uint32_t> requested{0};
+  // ---- W: workers and control (handshake bytes), fetch_add. R: control. Here, and those of sending below,
+  // because with very many peers each further line is a trip to memory.
+  std::atomic<std::uint64_t> rx_bytes{0};
+  std::atomic<std::uint64_t> rx_packets{0};
 
   // ---- W: workers (relaxed). R: control, which also clears the two unanswered_* when their timer fires.
   alignas(64) std::atomic<BootTime> last_received{0};  // any authenticated packet
@@ -61,13 +65,12 @@ struct alignas(64) Peer {
   std::atomic<BootTime> unanswered_received{0};
   // First data packet sent since we last received anything: due for a new handshake 15 s later.
   std::atomic<BootTime> unanswered_sent{0};
-
-  // ---- W: workers and control (handshake bytes), fetch_add. R: control.
-  alignas(64) std::atomic<std::uint64_t> rx_bytes{0};
-  std::atomic<std::uint64_t> rx_packets{0};
+  // W: workers and control (handshake bytes), fetch_add. R: control.
   std::atomic<std::uint64_t> tx_bytes{0};
   std::atomic<std::uint64_t> tx_packets{0};
-  std::atomic<std::uint32_t> drop_disallowed_source{0};
+
+  // ---- W: workers, fetch_add. R: control. Not touched by packets that pass.
+  alignas(64) std::atomic<std::uint32_t> drop_disallowed_source{0};
   std::atomic<std::uint32_t> drop_replayed{0};
   std::atomic<std::uint32_t> drop_bad_tag{0};
   std::atomic<std::uint32_t> drop_malformed_inner{0};
@@ -95,6 +98,7 @@ struct alignas(64) Peer {
     last_sent.store(now, std::memory_order_relaxed);
   }
 };
-static_assert(sizeof(Peer) == 192);
+static_assert(sizeof(Peer) == 192 && offsetof(Peer, last_received) == 64 &&
+              offsetof(Peer, drop_disallowed_source) == 128);
 
 }  // namespace wg::dataplane
