@@ -4,16 +4,22 @@
 // worst_stall_us: the longest time a packet had to wait for the worker, in loops during which the worker kept
 // its core (on a machine at rest: all); ran_worst_us: in all loops, without the times the machine had given
 // the core to others, but with what that costs afterwards; wall_*: with those times. Interrupts and a
-// hypervisor are in all of them: the line still=1 shows them without a reload. applied_ms: diff and apply;
-// control_cpu_ms: what that and the answer took of a core; total_ms: with the file.
-//   reload [--routes] [--peers N] [--big N]     --routes: every allowed IP is a route in the kernel
+// hypervisor are in all of them. So each change has a window beside it of the same length, in which nothing
+// changes while another core is as busy: *_without_change, and as jitter_* what the machine took from the
+// thread that kept it busy. applied_ms: diff and apply; control_cpu_ms: what that and the answer took of a
+// core; total_ms: with the file.
+//   reload [--routes] [--peers N] [--big N] [--rounds N] [--longs]
+//     --routes: every allowed IP is a route in the kernel; --rounds: the large changes so many times, and the
+//     sums of all; --longs: the longest loops one by one
 #include <algorithm>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <map>
 #include <numeric>
 #include <thread>
 
+#include "dataplane/eal.h"
 #include "tests/daemon/live_gateway.h"
 #include "tests/daemon/load.h"
 #include "tests/daemon/remotes.h"
@@ -26,12 +32,18 @@ using namespace wg::test;
 using namespace std::chrono_literals;
 
 struct Options {
-  bool routes = false;
-  std::size_t peers = 10'000, big = 100'000;
+  bool routes = false, longs = false;
+  std::size_t peers = 10'000, big = 100'000, rounds = 1;
 };
 
 constexpr std::size_t kGuestShare = 100;  // 1 % of the peers come and go and have no session
 constexpr int kRepeats = 15;
+constexpr std::size_t kLongsPrinted = 5;
+
+// One worker has the last of the cores (control/gateway.cpp).
+unsigned worker_core() {
+  return wg::dataplane::usable_cpus().back();
+}
 
 double ms(std::chrono::microseconds time) {
   return static_cast<double>(time.count()) / 1000;
@@ -89,16 +101,67 @@ class Files {
   Remotes& remotes_;
 };
 
+// The longest loops first; where their time went.
+void print_longs(std::vector<LongLoop> longs) {
+  std::sort(longs.begin(), longs.end(), [](const LongLoop& a, const LongLoop& b) { return a.wall > b.wall; });
+  for (std::size_t i = 0; i < std::min(longs.size(), kLongsPrinted); ++i) {
+    const LongLoop& l = longs[i];
+    std::printf("long wall_us=%u ran_us=%u receive_us=%u send_us=%u rest_us=%u minor_faults=%u switches=%u\n",
+                l.wall, l.ran, l.receive, l.send, l.rest, l.minor_faults, l.switches);
+  }
+}
+
 void print_stalls(const LoopTimes& times) {
   std::printf(
-      " worst_stall_us=%zu p999_us=%zu over_100us=%llu ran_worst_us=%zu wall_p999_us=%zu wall_worst_us=%zu "
-      "loops=%llu\n",
+      " worst_stall_us=%zu p999_us=%zu loops_over_100us=%llu ran_worst_us=%zu wall_p999_us=%zu "
+      "wall_worst_us=%zu "
+      "wall_over_100us=%llu minor_faults=%llu loops=%llu",
       LoopTimes::largest(times.own), LoopTimes::quantile(times.own, 0.999),
-      static_cast<unsigned long long>(LoopTimes::above(times.own, 100)), LoopTimes::largest(times.ran),
+      static_cast<unsigned long long>(LoopTimes::above(times.own, kLongLoop)), LoopTimes::largest(times.ran),
       LoopTimes::quantile(times.wall, 0.999), LoopTimes::largest(times.wall),
-      static_cast<unsigned long long>(times.loops));
-  std::fflush(stdout);
+      static_cast<unsigned long long>(LoopTimes::above(times.wall, kLongLoop)),
+      static_cast<unsigned long long>(times.minor_faults), static_cast<unsigned long long>(times.loops));
 }
+
+// The window beside it: as long, nothing changes, another core is as busy.
+struct Control {
+  LoopTimes times;
+  Jitter jitter;
+};
+
+void print_control(const Control& control) {
+  std::printf(
+      " worst_without_change_us=%zu p999_without_change_us=%zu loops_over_100us_without_change=%llu "
+      "loops_without_change=%llu jitter_worst_us=%llu jitter_over_100us=%llu",
+      LoopTimes::largest(control.times.own), LoopTimes::quantile(control.times.own, 0.999),
+      static_cast<unsigned long long>(LoopTimes::above(control.times.own, kLongLoop)),
+      static_cast<unsigned long long>(control.times.loops),
+      static_cast<unsigned long long>(control.jitter.worst_us),
+      static_cast<unsigned long long>(control.jitter.gaps));
+}
+
+// Of one kind of change over all rounds.
+struct Stalls {
+  std::vector<std::size_t> worst;
+  std::vector<std::uint64_t> over;
+  std::uint64_t loops = 0;
+
+  void add(const LoopTimes& times) {
+    worst.push_back(LoopTimes::largest(times.own));
+    over.push_back(LoopTimes::above(times.own, kLongLoop));
+    loops += times.loops;
+  }
+  void print(const char* what) {
+    std::sort(worst.begin(), worst.end());
+    std::sort(over.begin(), over.end());
+    std::printf(
+        " worst_median%s_us=%zu worst%s_us=%zu over_100us_median%s=%llu over_100us%s=%llu loops%s=%llu", what,
+        worst[worst.size() / 2], what, worst.back(), what,
+        static_cast<unsigned long long>(over[over.size() / 2]), what,
+        static_cast<unsigned long long>(std::accumulate(over.begin(), over.end(), std::uint64_t{0})), what,
+        static_cast<unsigned long long>(loops));
+  }
+};
 
 class Bench {
  public:
@@ -122,6 +185,7 @@ class Bench {
     measure_still();
     small_reloads();
     big_reloads();
+    if (options_.rounds > 1) print_sums();
     load_.reset();
   }
 
@@ -148,18 +212,27 @@ class Bench {
     std::printf("reload still=1 peers=%zu mpps=%.2f lost=%lld", options_.peers,
                 static_cast<double>(tally.sent()) / us, static_cast<long long>(tally.lost()));
     print_stalls(load_->take_times());
+    std::putchar('\n');
+    std::fflush(stdout);
   }
 
-  void one(const std::string& text, const char* what) {
+  Control without_change(std::chrono::microseconds time) {
+    begin();
+    const Jitter jitter = spin(time, worker_core());
+    static_cast<void>(end());
+    return {load_->take_times(), jitter};
+  }
+
+  void one(const std::string& text, const char* kind) {
     write_file(kFile, text);
     begin();
     const LiveGateway::Reloaded reloaded = gateway_.reload();
     const Tally tally = end();
-    report(what, reloaded.changes, {reloaded}, tally);
+    report(std::to_string(options_.big).c_str(), reloaded.changes, {reloaded}, tally, kind);
   }
 
   void report(const char* what, std::size_t changed, std::vector<LiveGateway::Reloaded> all,
-              const Tally& tally) {
+              const Tally& tally, const char* kind) {
     std::sort(all.begin(), all.end(), [](const auto& a, const auto& b) { return a.applied < b.applied; });
     for (const auto& reloaded : all)
       if (!reloaded.ok) std::printf("reload refused: %s\n", reloaded.error.c_str());
@@ -169,7 +242,21 @@ class Bench {
     std::printf(" control_cpu_ms=%.1f total_ms=%.0f reordered=%llu packets=%llu", ms(all[all.size() / 2].ran),
                 ms(all[all.size() / 2].total), static_cast<unsigned long long>(tally.reordered),
                 static_cast<unsigned long long>(tally.sent()));
-    print_stalls(load_->take_times());
+    const LoopTimes times = load_->take_times();
+    std::chrono::microseconds time{0};
+    for (const auto& reloaded : all) time += reloaded.total;
+    const Control control = without_change(time);
+    with_[kind].add(times);
+    without_[kind].add(control.times);
+    print_stalls(times);
+    print_control(control);
+    std::putchar('\n');
+    if (options_.longs) {
+      print_longs(times.longs);
+      std::puts("without a change:");
+      print_longs(control.times.longs);
+    }
+    std::fflush(stdout);
     if (tally.lost() != 0) print_drops();
   }
 
@@ -193,18 +280,28 @@ class Bench {
           files_.text(static_cast<std::size_t>(i), false, come * static_cast<std::size_t>(i), guests)));
     }
     const Tally tally = end();
-    report(std::to_string(options_.peers).c_str(), all.front().changes, all, tally);
+    report(std::to_string(options_.peers).c_str(), all.front().changes, all, tally, "few");
   }
 
   void big_reloads() {
     if (options_.big <= remotes_.size()) return;
-    const std::string what = std::to_string(options_.big);
     const std::size_t guests = options_.big - remotes_.size();
-    one(files_.text(0, false, 0, guests), what.c_str());
-    one(files_.text(0, false, 0, guests), what.c_str());
-    one(files_.text(1, true, 0, guests), what.c_str());
-    one(files_.text(1, true, 1'000'000, guests), what.c_str());
-    one(files_.text(0, false, 0, 0), what.c_str());
+    for (std::size_t round = 0; round < options_.rounds; ++round) {
+      one(files_.text(0, false, 0, guests), "come");
+      one(files_.text(0, false, 0, guests), "none");
+      one(files_.text(1, true, 0, guests), "each");
+      one(files_.text(1, true, 1'000'000, guests), "replace");
+      one(files_.text(0, false, 0, 0), "leave");
+    }
+  }
+
+  void print_sums() {
+    for (auto& [kind, stalls] : with_) {
+      std::printf("stalls change=%s windows=%zu", kind.c_str(), stalls.worst.size());
+      stalls.print("");
+      without_[kind].print("_without_change");
+      std::putchar('\n');
+    }
   }
 
   Options options_;
@@ -213,6 +310,7 @@ class Bench {
   LiveGateway gateway_;
   std::unique_ptr<Load> load_;
   std::vector<std::size_t> all_;
+  std::map<std::string, Stalls> with_, without_;  // by the kind of change
 };
 
 }  // namespace
@@ -223,6 +321,9 @@ int main(int count, char** words) {
     if (std::strcmp(words[i], "--routes") == 0) options.routes = true;
     if (std::strcmp(words[i], "--peers") == 0 && i + 1 < count)
       options.peers = std::strtoul(words[++i], nullptr, 10);
+    if (std::strcmp(words[i], "--longs") == 0) options.longs = true;
+    if (std::strcmp(words[i], "--rounds") == 0 && i + 1 < count)
+      options.rounds = std::strtoul(words[++i], nullptr, 10);
     if (std::strcmp(words[i], "--big") == 0 && i + 1 < count)
       options.big = std::strtoul(words[++i], nullptr, 10);
   }

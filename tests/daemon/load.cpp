@@ -2,7 +2,6 @@
 
 #include <rte_cycles.h>
 #include <rte_ethdev.h>
-#include <time.h>
 
 #include <algorithm>
 #include <cstring>
@@ -32,18 +31,6 @@ constexpr std::size_t kMessageHeader = 16;
 constexpr std::size_t kInner = 64;  // bytes of an inner packet: a multiple of 16, so nothing is padded
 constexpr std::size_t kInnerSequence = kIpv4HeaderSize + kUdpHeaderSize;
 constexpr MacAddress kWanNeighbour{2, 0, 0, 0, 0, 0x22}, kLanNeighbour{2, 0, 0, 0, 0, 0x55};
-
-std::uint64_t clock_ns(clockid_t clock) {
-  timespec t{};
-  clock_gettime(clock, &t);
-  return static_cast<std::uint64_t>(t.tv_sec) * 1'000'000'000u + static_cast<std::uint64_t>(t.tv_nsec);
-}
-std::uint64_t wall_ns() {
-  return clock_ns(CLOCK_MONOTONIC);
-}
-std::uint64_t ran_ns() {
-  return clock_ns(CLOCK_THREAD_CPUTIME_ID);
-}
 
 Ipv4Bytes v4(std::uint32_t address) {
   return {static_cast<std::uint8_t>(address >> 24), static_cast<std::uint8_t>(address >> 16),
@@ -92,10 +79,6 @@ const std::uint8_t* message_of(const rte_mbuf* packet, std::size_t* length) {
   return frame + kMessage;
 }
 
-void bump(std::vector<std::uint32_t>& counts, std::uint64_t ns) {
-  ++counts[std::min<std::uint64_t>(ns / 1000, counts.size() - 1)];
-}
-
 std::uint16_t ethdev(const char* device) {
   const std::string name(device, std::strchr(device, ','));
   std::uint16_t id;
@@ -104,31 +87,6 @@ std::uint16_t ethdev(const char* device) {
 }
 
 }  // namespace
-
-std::size_t LoopTimes::quantile(const std::vector<std::uint32_t>& counts, double share) {
-  std::uint64_t all = 0;
-  for (const std::uint32_t n : counts) all += n;
-  const auto wanted = static_cast<std::uint64_t>(static_cast<double>(all) * share);
-  std::uint64_t seen = 0;
-  for (std::size_t us = 0; us < counts.size(); ++us) {
-    seen += counts[us];
-    if (seen > wanted) return us;
-  }
-  return counts.size();
-}
-
-std::size_t LoopTimes::largest(const std::vector<std::uint32_t>& counts) {
-  for (std::size_t us = counts.size(); us-- > 0;) {
-    if (counts[us] != 0) return us;
-  }
-  return 0;
-}
-
-std::uint64_t LoopTimes::above(const std::vector<std::uint32_t>& counts, std::size_t us) {
-  std::uint64_t n = 0;
-  for (std::size_t i = us + 1; i < counts.size(); ++i) n += counts[i];
-  return n;
-}
 
 void add_neighbours() {
   shell(
@@ -169,14 +127,12 @@ std::uint16_t Load::on_wan_rx(std::uint16_t, std::uint16_t, rte_mbuf** packets, 
   Load& load = *static_cast<Load*>(self);
   const Mode mode = load.mode_.load(std::memory_order_acquire);
   const std::uint64_t poll = load.polls_.fetch_add(1, std::memory_order_release);
-  if (mode == Mode::on) load.note_poll();
+  load.clock_.wan_polled(mode == Mode::on);
   n = load.inject(packets, n, room);
   const bool turn = mode != Mode::off && poll % load.poll_every_ == 0;
   if (turn)
     n = static_cast<std::uint16_t>(n + load.make_sealed(packets + n, static_cast<std::uint16_t>(room - n)));
-  load.lan_wall_ = load.lan_ran_ = 0;
-  load.last_wall_ = wall_ns();
-  load.last_ran_ = ran_ns();
+  load.clock_.wan_filled();
   return n;
 }
 
@@ -186,21 +142,10 @@ std::uint16_t Load::on_lan_rx(std::uint16_t, std::uint16_t, rte_mbuf** packets, 
   if (load.mode_.load(std::memory_order_acquire) != Mode::on ||
       load.polls_.load(std::memory_order_relaxed) % load.poll_every_ != 0)
     return n;
-  const std::uint64_t wall = wall_ns(), ran = ran_ns();
+  load.clock_.lan_polled();
   n = static_cast<std::uint16_t>(n + load.make_plain(packets + n, static_cast<std::uint16_t>(room - n)));
-  load.lan_wall_ = wall_ns() - wall;
-  load.lan_ran_ = ran_ns() - ran;
+  load.clock_.lan_filled();
   return n;
-}
-
-void Load::note_poll() {
-  if (last_wall_ == 0) return;
-  constexpr std::uint64_t kOffCore = 3000;  // ns; less is the reading of two clocks
-  const std::uint64_t wall = wall_ns() - last_wall_ - lan_wall_, ran = ran_ns() - last_ran_ - lan_ran_;
-  bump(times_.wall, wall);
-  bump(times_.ran, ran);
-  if (wall < ran + kOffCore) bump(times_.own, ran);
-  ++times_.loops;
 }
 
 std::uint16_t Load::inject(rte_mbuf** packets, std::uint16_t n, std::uint16_t room) {
@@ -283,6 +228,7 @@ std::uint16_t Load::on_wan_tx(std::uint16_t, std::uint16_t, rte_mbuf** packets, 
     remote->next_counter = counter + 1;
     if (length != kKeepaliveSize) ++remote->arrived_out;
   }
+  load.clock_.wan_transmitted();
   return n;
 }
 
@@ -360,7 +306,7 @@ void Load::start(const std::vector<std::size_t>& wanted, unsigned poll_every) {
   for (const std::size_t i : wanted) active_.push_back(&remotes_[i]);
   next_in_ = next_out_ = 0;
   poll_every_ = poll_every;
-  last_wall_ = 0;
+  clock_.forget();
   mode_.store(Mode::on, std::memory_order_release);
 }
 
@@ -384,7 +330,7 @@ Tally Load::take_tally() {
 }
 
 LoopTimes Load::take_times() {
-  return std::exchange(times_, {});
+  return clock_.take();
 }
 
 }  // namespace wg::test

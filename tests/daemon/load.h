@@ -20,6 +20,7 @@
 #include <vector>
 
 #include "dataplane/crypto/aead.h"
+#include "tests/daemon/loop_times.h"
 #include "tests/daemon/remotes.h"
 
 namespace wg::test {
@@ -29,21 +30,6 @@ inline constexpr const char* kLanDevice = "net_null1,no-rx=1";
 
 // The commands a sandbox needs before packets find their way: neighbours of the ports.
 void add_neighbours();
-
-// Times between two polls of the wan port, without the making of packets: how long a packet may wait because
-// of the worker. `wall` as the clock on the wall says; `ran` without what the worker was off its core; `own`:
-// `ran` of those loops alone in which it was not, as after another's turn the caches are the other's too.
-struct LoopTimes {
-  static constexpr std::size_t kBuckets = 100'000;  // microseconds
-  std::vector<std::uint32_t> wall = std::vector<std::uint32_t>(kBuckets);
-  std::vector<std::uint32_t> ran = std::vector<std::uint32_t>(kBuckets);
-  std::vector<std::uint32_t> own = std::vector<std::uint32_t>(kBuckets);
-  std::uint64_t loops = 0;
-
-  static std::size_t quantile(const std::vector<std::uint32_t>& counts, double share);
-  static std::size_t largest(const std::vector<std::uint32_t>& counts);
-  static std::uint64_t above(const std::vector<std::uint32_t>& counts, std::size_t us);
-};
 
 struct Tally {
   std::uint64_t sent_in = 0, arrived_in = 0;    // from the remotes to the LAN
@@ -91,7 +77,6 @@ class Load {
   std::uint16_t inject(rte_mbuf** packets, std::uint16_t n, std::uint16_t room);
   std::uint16_t make_sealed(rte_mbuf** packets, std::uint16_t n);
   std::uint16_t make_plain(rte_mbuf** packets, std::uint16_t n);
-  void note_poll();
   void wait_loops(std::uint64_t loops);
   void send(const Remote& remote, std::span<const std::uint8_t> message);
   std::deque<std::vector<std::uint8_t>> take();
@@ -112,8 +97,7 @@ class Load {
   std::mutex mutex_;  // the two queues of handshake frames
   std::deque<std::vector<std::uint8_t>> to_gateway_, from_gateway_;
 
-  LoopTimes times_;  // W: load; read while off
-  std::uint64_t last_wall_ = 0, last_ran_ = 0, lan_wall_ = 0, lan_ran_ = 0;
+  LoopClock clock_;  // W: load; read while off
 };
 
 }  // namespace wg::test
