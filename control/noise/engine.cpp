@@ -128,8 +128,7 @@ void Engine::up(const Now& now) {
     PeerState& p = *entry;
     p.peer->requested.fetch_and(~dataplane::kHandshakeRequests, std::memory_order_relaxed);
     if (p.persistent_keepalive != 0) {
-      p.persistent_base = now.boot;
-      s.keepalive_or_handshake(p, now);
+      s.start_keepalives(p, now);
     } else if (s.host.has_staged(*p.peer)) {
       s.send_initiation(p, false, now);
     }
@@ -142,6 +141,7 @@ void Engine::down(const Now&) {
   if (!s.up) return;
   s.up = false;
   s.drop_queued(Outcome::kInterfaceDown);
+  s.starts.clear();
   for (auto& entry : s.peers) {
     if (!entry) continue;
     PeerState& p = *entry;
@@ -231,7 +231,8 @@ void Engine::set_keepalive(Peer& peer, std::uint16_t seconds, const Now& now) {
   const bool switched_on = p->persistent_keepalive == 0;
   p->persistent_keepalive = seconds;
   p->persistent_base = now.boot;
-  if (switched_on && s_->up) s_->keepalive_or_handshake(*p, now);
+  if (seconds == 0) p->start_waits = false;
+  if (switched_on && s_->up) s_->start_keepalives(*p, now);
   s_->arm(*p, now.boot);
 }
 

@@ -29,6 +29,10 @@ inline constexpr BootTime kKeyFreshAfter = nanoseconds(REJECT_AFTER_TIME - KEEPA
 // A live session is looked at this often. No timer it can start is shorter, so none is seen too late.
 inline constexpr BootTime kWatchInterval = nanoseconds(KEEPALIVE_TIMEOUT);
 inline constexpr BootTime kBigJump = nanoseconds(24h);
+// Persistent keepalives switched on for many peers at once: so many start at once, the others one by one,
+// about half of a core. Who has data to send does not wait.
+inline constexpr std::size_t kStartsAtOnce = 32;
+inline constexpr BootTime kStartInterval = nanoseconds(400us);
 
 // Ages never go negative: boottime does not step, but two threads' readings of it may cross.
 constexpr BootTime elapsed(BootTime now, BootTime then) {
@@ -71,6 +75,7 @@ struct PeerState {
   StaticStatic static_static = StaticStatic::kUnknown;
   bool sent_lastminute_handshake = false;  // C3-6
   bool retry_initiates = false;            // at retry_at, not only look
+  bool start_waits = false;                // in State::starts
   bool has_refusal = false;
   Outcome last_refusal{};
   BootTime last_refusal_at = 0;
@@ -122,6 +127,8 @@ struct Engine::State {
   std::unordered_map<PublicKey, std::uint32_t, KeyHash> id_of_key;
   std::unordered_map<std::uint32_t, std::uint32_t> id_of_handshake;  // our sender_index -> peer id
   TimingWheel wheel;
+  std::deque<PeerRef> starts;  // whose persistent keepalives have not begun yet, in order
+  BootTime starts_paid = 0;    // each start costs kStartInterval of it; kStartsAtOnce of them ahead at most
 
   Tai64n floor{};  // imported; no initiation is stamped at or below it
   Tai64n greatest_sent{};
@@ -193,6 +200,10 @@ struct Engine::State {
   void passive_keepalive(PeerState& p, const Now& now);
   void new_handshake(PeerState& p, const Now& now);
   void persistent_keepalive(PeerState& p, const Now& now);
+  void start_keepalives(PeerState& p, const Now& now);
+  void start_waiting(const Now& now);
+  bool may_start(BootTime now);
+  [[nodiscard]] BootTime next_start() const;
   void keepalive_or_handshake(PeerState& p, const Now& now);
   void stop_timers(PeerState& p);
   void arm(PeerState& p, BootTime now);

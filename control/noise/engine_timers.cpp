@@ -43,7 +43,7 @@ BootTime new_handshake_due(const PeerState& p) {
 }
 
 BootTime persistent_keepalive_due(const PeerState& p) {
-  if (p.persistent_keepalive == 0) return 0;
+  if (p.persistent_keepalive == 0 || p.start_waits) return 0;
   const BootTime last = std::max({load(p.peer->last_sent), load(p.peer->last_received), p.persistent_base});
   return last + nanoseconds(std::chrono::seconds(p.persistent_keepalive));
 }
@@ -65,13 +65,17 @@ void Engine::advance(const Now& now) {
   s.look_at_clock(now);
   if (s.limiter.sources() > 0) s.limiter.sweep(now.boot);
   s.wheel.advance(now.boot, [&](std::uint32_t id) { s.fire(*s.peers[id], now); });
+  s.start_waiting(now);
 }
 
 BootTime Engine::next_deadline() const {
-  const BootTime wheel = s_->wheel.next_deadline();
-  if (s_->limiter.sources() == 0) return wheel;
-  const BootTime sweep = s_->limiter.next_sweep();
-  return wheel == 0 ? sweep : std::min(wheel, sweep);
+  BootTime earliest = s_->wheel.next_deadline();
+  const auto consider = [&earliest](BootTime deadline) {
+    if (deadline != 0 && (earliest == 0 || deadline < earliest)) earliest = deadline;
+  };
+  if (s_->limiter.sources() != 0) consider(s_->limiter.next_sweep());
+  consider(s_->next_start());
+  return earliest;
 }
 
 // Boottime and wall clock run side by side unless somebody steps the latter.
@@ -154,6 +158,43 @@ void Engine::State::persistent_keepalive(PeerState& p, const Now& now) {
   keepalive_or_handshake(p, now);
 }
 
+// ---- the first persistent keepalive, which is an initiation where there is no session
+
+// At once, unless too many came before. Without an endpoint nothing leaves, and nobody waits for it.
+void Engine::State::start_keepalives(PeerState& p, const Now& now) {
+  p.persistent_base = now.boot;
+  if (!p.remote.known() || (starts.empty() && may_start(now.boot))) return keepalive_or_handshake(p, now);
+  if (!p.start_waits) starts.push_back(p.peer->ref());
+  p.start_waits = true;
+}
+
+// However late the call, no more than kStartsAtOnce leave in it.
+void Engine::State::start_waiting(const Now& now) {
+  while (!starts.empty()) {
+    PeerState* const p = find(starts.front());
+    const bool gone = p == nullptr || !p->start_waits;
+    if (!gone && !may_start(now.boot)) return;
+    starts.pop_front();
+    if (gone) continue;
+    p->start_waits = false;
+    persistent_keepalive(*p, now);
+    arm(*p, now.boot);
+  }
+}
+
+bool Engine::State::may_start(BootTime now) {
+  constexpr BootTime kAhead = kStartsAtOnce * kStartInterval;
+  const BootTime paid = std::max(starts_paid, now) + kStartInterval;
+  if (paid > now + kAhead) return false;
+  starts_paid = paid;
+  return true;
+}
+
+// 0: nobody waits.
+BootTime Engine::State::next_start() const {
+  return starts.empty() ? 0 : starts_paid - (kStartsAtOnce - 1) * kStartInterval;
+}
+
 void Engine::State::keepalive_or_handshake(PeerState& p, const Now& now) {
   if (usable(p.current, now.boot)) {
     host.send_keepalive(*p.peer);
@@ -166,6 +207,7 @@ void Engine::State::stop_timers(PeerState& p) {
   p.retransmit_at = p.retry_at = p.zero_keys_at = p.another_keepalive_at = 0;
   p.attempts = 0;
   p.sent_lastminute_handshake = false;
+  p.start_waits = false;
   p.peer->unanswered_received.store(0, std::memory_order_relaxed);
   p.peer->unanswered_sent.store(0, std::memory_order_relaxed);
   p.peer->requested.fetch_and(~dataplane::kHandshakeRequests, std::memory_order_relaxed);

@@ -104,9 +104,10 @@ void LoopClock::note(std::uint64_t now, std::uint64_t ran_now) {
   if (us(wall) <= kLongLoop || times_.longs.size() == kLongsKept) return;
   const std::uint64_t begin = lan_begin_ != 0 ? lan_begin_ : now, end = lan_end_ != 0 ? lan_end_ : now;
   const std::uint64_t through = through_ != 0 ? through_ : end;
-  times_.longs.push_back({us(wall), us(ran), us(begin - wall_), us(through - end), us(now - through),
-                          static_cast<std::uint32_t>(faults),
-                          static_cast<std::uint32_t>(static_cast<std::uint64_t>(usage.ru_nivcsw) - switches_)});
+  times_.longs.push_back(
+      {us(wall), us(ran), us(begin - wall_), us(through - end), us(now - through),
+       static_cast<std::uint32_t>(faults),
+       static_cast<std::uint32_t>(static_cast<std::uint64_t>(usage.ru_nivcsw) - switches_)});
 }
 
 LoopTimes LoopClock::take() {

@@ -62,8 +62,8 @@ class LoopClock {
   void note(std::uint64_t now, std::uint64_t ran);
 
   LoopTimes times_;
-  std::uint64_t wall_ = 0, ran_ = 0;                    // at the loop's begin, ns
-  std::uint64_t lan_wall_ = 0, lan_ran_ = 0;            // spent in the lan port's callback
+  std::uint64_t wall_ = 0, ran_ = 0;          // at the loop's begin, ns
+  std::uint64_t lan_wall_ = 0, lan_ran_ = 0;  // spent in the lan port's callback
   std::uint64_t lan_begin_ = 0, lan_end_ = 0, through_ = 0;
   std::uint64_t faults_ = 0, switches_ = 0;
 };

@@ -1,6 +1,8 @@
 // Every line of C.3 with a virtual clock. The wheel's tick is about 1 ms, so "at" means within two of them.
 #include <gtest/gtest.h>
 
+#include <set>
+
 #include "fake_host.h"
 
 namespace wg::noise::test {
@@ -320,6 +322,121 @@ TEST_F(Timers, UpSendsThePersistentKeepalive) {
   EXPECT_EQ(u.a.engine.sent(kInitiation), 0u);
   u.a.engine.up(u.now);
   EXPECT_EQ(u.a.engine.sent(kInitiation), 1u);
+}
+
+// ---- persistent keepalives of many peers at once
+
+class ManyStarts : public ::testing::Test {
+ protected:
+  static constexpr std::size_t kPeers = 2000;
+  static constexpr std::size_t kAtOnce = 32;
+
+  ManyStarts() {
+    for (std::size_t i = 0; i < kPeers; ++i) peers.push_back(add(static_cast<std::uint16_t>(i + 1)));
+  }
+  ~ManyStarts() override { side.host.collect(); }
+
+  Peer* add(std::uint16_t number) {
+    Peer& peer = side.new_slot();
+    peer.generation.store(number);
+    Key key;
+    side.random.fill(key);
+    side.engine.add_peer(peer, key, now);
+    side.engine.set_endpoint(peer, endpoint(9, number), now);
+    return &peer;
+  }
+  void switch_on() {
+    for (Peer* const peer : peers) side.engine.set_keepalive(*peer, 25, now);
+  }
+  [[nodiscard]] std::size_t initiations() const { return side.engine.sent(kInitiation); }
+  void pass(BootTime duration) {
+    now.boot += duration;
+    now.wall += duration;
+  }
+  // As the control thread does: sleeps until the engine wants a look.
+  void sleep_and_advance() {
+    const BootTime due = side.engine.next_deadline();
+    ASSERT_NE(due, 0u);
+    if (due > now.boot) pass(due - now.boot);
+    side.engine.advance(now);
+  }
+
+  Now now{1000 * kSec, 1'700'000'000 * kSec};
+  Side side{now, 7};
+  bool up = (side.engine.set_private_key(side.key, now), side.engine.up(now), true);
+  std::vector<Peer*> peers;
+};
+
+TEST_F(ManyStarts, LeaveOneByOneAndSoonEnough) {
+  switch_on();
+  EXPECT_EQ(initiations(), kAtOnce) << "the first do not wait";
+  const BootTime from = now.boot;
+  std::size_t looks = 0;
+  for (; initiations() < kPeers && looks < 2 * kPeers; ++looks) {
+    const std::size_t before = initiations();
+    sleep_and_advance();
+    EXPECT_LE(initiations() - before, kAtOnce);
+    EXPECT_LE(initiations(), kAtOnce + (now.boot - from) / (400 * 1000)) << "after " << now.boot - from;
+  }
+  EXPECT_EQ(initiations(), kPeers);
+  EXPECT_LE(now.boot - from, kPeers * kMs / 2) << "10 000 in 5 s";
+  EXPECT_LE(looks, kPeers) << "a look each time one may leave, not more";
+  std::set<std::uint16_t> reached;
+  for (const SentMessage& message : side.host.sent) reached.insert(message.to.port);
+  EXPECT_EQ(reached.size(), kPeers) << "each peer once";
+}
+
+TEST_F(ManyStarts, DoNotHeapUpWhileTheControlThreadIsBusy) {
+  switch_on();
+  pass(kSec);
+  side.engine.advance(now);
+  EXPECT_LE(initiations(), 2 * kAtOnce);
+}
+
+TEST_F(ManyStarts, FollowNoKeepaliveBeforeTheirFirst) {
+  for (Peer* const peer : peers) side.engine.set_keepalive(*peer, 1, now);
+  pass(kSec + 2 * kMs);  // the interval is over for all that wait
+  side.engine.advance(now);
+  EXPECT_LE(initiations(), 2 * kAtOnce);
+}
+
+TEST_F(ManyStarts, DataDoesNotWait) {
+  switch_on();
+  const std::size_t before = initiations();
+  side.engine.on_need_handshake(peers.back()->ref(), now);
+  EXPECT_EQ(initiations(), before + 1);
+}
+
+TEST_F(ManyStarts, AreForgottenWhenSwitchedOffRemovedOrDown) {
+  switch_on();
+  for (std::size_t i = kAtOnce; i < kPeers; ++i) {
+    if (i % 2 == 0) {
+      side.engine.set_keepalive(*peers[i], 0, now);
+    } else if (i != kPeers - 1) {
+      side.engine.remove_peer(*peers[i]);
+    }
+  }
+  pass(kMs);
+  side.engine.advance(now);
+  EXPECT_EQ(initiations(), kAtOnce + 1) << "only the last is left, and nobody is in front of it any more";
+  side.engine.set_keepalive(*peers[kAtOnce], 25, now);
+  switch_on();
+  side.engine.down(now);
+  const std::size_t before = initiations();
+  pass(10 * kSec);
+  side.engine.advance(now);
+  EXPECT_EQ(initiations(), before);
+  EXPECT_EQ(side.engine.next_deadline(), 0u);
+  side.engine.up(now);
+  EXPECT_EQ(initiations(), before + kAtOnce);
+}
+
+TEST_F(ManyStarts, WithoutAnEndpointHoldUpNobody) {
+  for (Peer* const peer : peers) side.engine.set_endpoint(*peer, {}, now);
+  switch_on();
+  Peer* const one = add(5000);
+  side.engine.set_keepalive(*one, 25, now);
+  EXPECT_EQ(initiations(), 1u);
 }
 
 // ---- key wipe (C3-10)
