@@ -66,6 +66,7 @@ std::vector<std::string> FileWatch::watch(const std::vector<std::string>& paths)
   for (const auto& [directory, entry] : directories_)
     if (entry.descriptor >= 0 && !kept.contains(entry.descriptor)) inotify_rm_watch(fd_, entry.descriptor);
   directories_ = std::move(wanted);
+  if (directories_.empty() && timer_ != 0) loop_.cancel(std::exchange(timer_, 0));
   return refused;
 }
 

@@ -287,12 +287,16 @@ void Gateway::emit(GatewayEvent&& event) {
 
 // ---------------------------------------------------------------- reload on file change
 
+// Switched off, the watch stays with nothing to watch: to close it would hold the control thread for 10 to 20
+// ms.
 void Gateway::watch_files() {
-  if (!running_.control.reload_on_change) return file_watch_.reset();
+  const bool wanted = running_.control.reload_on_change;
+  if (!wanted && !file_watch_) return;
   try {
     if (!file_watch_) file_watch_ = std::make_unique<FileWatch>(loop_, [this] { reload_after_change(); });
-    for (const std::string& refused : file_watch_->watch(config::files_of(config_path_, running_)))
-      log_->error("reload_on_change: {}", refused);
+    const std::vector<std::string> files =
+        wanted ? config::files_of(config_path_, running_) : std::vector<std::string>{};
+    for (const std::string& refused : file_watch_->watch(files)) log_->error("reload_on_change: {}", refused);
   } catch (const std::exception& error) {
     log_->error("reload_on_change: {}", error.what());
   }
