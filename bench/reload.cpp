@@ -5,9 +5,10 @@
 // its core (on a machine at rest: all); ran_worst_us: in all loops, without the times the machine had given
 // the core to others, but with what that costs afterwards; wall_*: with those times. Interrupts and a
 // hypervisor are in all of them. So each change has a window beside it of the same length, in which nothing
-// changes while another core is as busy: *_without_change, and as jitter_* what the machine took from the
-// thread that kept it busy. applied_ms: diff and apply; control_cpu_ms: what that and the answer took of a
-// core; total_ms: with the file.
+// changes while another core reads the clock: *_without_change, and as jitter_* what the machine took from
+// that core; and one more in which that core writes to memory as well, as a change does: *_beside_memory.
+// applied_ms: diff and apply; control_cpu_ms: what that and the answer took of a core; total_ms: with the
+// file.
 //   reload [--routes] [--peers N] [--big N] [--rounds N] [--longs]
 //     --routes: every allowed IP is a route in the kernel; --rounds: the large changes so many times, and the
 //     sums of all; --longs: the longest loops one by one
@@ -129,15 +130,18 @@ struct Control {
   Jitter jitter;
 };
 
+void print_window(const char* what, const LoopTimes& times) {
+  std::printf(" worst_%s_us=%zu p999_%s_us=%zu loops_over_100us_%s=%llu loops_%s=%llu", what,
+              LoopTimes::largest(times.own), what, LoopTimes::quantile(times.own, 0.999), what,
+              static_cast<unsigned long long>(LoopTimes::above(times.own, kLongLoop)), what,
+              static_cast<unsigned long long>(times.loops));
+}
+
 void print_control(const Control& control) {
-  std::printf(
-      " worst_without_change_us=%zu p999_without_change_us=%zu loops_over_100us_without_change=%llu "
-      "loops_without_change=%llu jitter_worst_us=%llu jitter_over_100us=%llu",
-      LoopTimes::largest(control.times.own), LoopTimes::quantile(control.times.own, 0.999),
-      static_cast<unsigned long long>(LoopTimes::above(control.times.own, kLongLoop)),
-      static_cast<unsigned long long>(control.times.loops),
-      static_cast<unsigned long long>(control.jitter.worst_us),
-      static_cast<unsigned long long>(control.jitter.gaps));
+  print_window("without_change", control.times);
+  std::printf(" jitter_worst_us=%llu jitter_over_100us=%llu",
+              static_cast<unsigned long long>(control.jitter.worst_us),
+              static_cast<unsigned long long>(control.jitter.gaps));
 }
 
 // Of one kind of change over all rounds.
@@ -216,9 +220,9 @@ class Bench {
     std::fflush(stdout);
   }
 
-  Control without_change(std::chrono::microseconds time) {
+  Control without_change(std::chrono::microseconds time, std::span<std::uint8_t> memory = {}) {
     begin();
-    const Jitter jitter = spin(time, worker_core());
+    const Jitter jitter = spin(time, worker_core(), memory);
     static_cast<void>(end());
     return {load_->take_times(), jitter};
   }
@@ -246,10 +250,13 @@ class Bench {
     std::chrono::microseconds time{0};
     for (const auto& reloaded : all) time += reloaded.total;
     const Control control = without_change(time);
+    const Control touching = without_change(time, memory_);
     with_[kind].add(times);
     without_[kind].add(control.times);
+    touching_[kind].add(touching.times);
     print_stalls(times);
     print_control(control);
+    print_window("beside_memory", touching.times);
     std::putchar('\n');
     if (options_.longs) {
       print_longs(times.longs);
@@ -300,6 +307,7 @@ class Bench {
       std::printf("stalls change=%s windows=%zu", kind.c_str(), stalls.worst.size());
       stalls.print("");
       without_[kind].print("_without_change");
+      touching_[kind].print("_beside_memory");
       std::putchar('\n');
     }
   }
@@ -310,7 +318,8 @@ class Bench {
   LiveGateway gateway_;
   std::unique_ptr<Load> load_;
   std::vector<std::size_t> all_;
-  std::map<std::string, Stalls> with_, without_;  // by the kind of change
+  std::vector<std::uint8_t> memory_ = std::vector<std::uint8_t>(std::size_t{64} << 20, 1);
+  std::map<std::string, Stalls> with_, without_, touching_;  // by the kind of change
 };
 
 }  // namespace

@@ -118,7 +118,7 @@ LoopTimes LoopClock::take() {
 
 // ---------------------------------------------------------------- jitter
 
-Jitter spin(std::chrono::microseconds time, unsigned avoided) {
+Jitter spin(std::chrono::microseconds time, unsigned avoided, std::span<std::uint8_t> memory) {
   constexpr std::uint64_t kTurn = 5'000'000;  // ns; then others of the same priority may go on
   cpu_set_t before, cores;
   pthread_getaffinity_np(pthread_self(), sizeof before, &before);
@@ -126,6 +126,8 @@ Jitter spin(std::chrono::microseconds time, unsigned avoided) {
   if (CPU_COUNT(&cores) > 1) CPU_CLR(avoided, &cores);
   pthread_setaffinity_np(pthread_self(), sizeof cores, &cores);
   Jitter jitter;
+  constexpr unsigned kLines = 8;
+  std::uint64_t at = 1;
   std::uint64_t last = wall_ns(), turn = last;
   const std::uint64_t end = last + static_cast<std::uint64_t>(time.count()) * 1000;
   while (last < end) {
@@ -137,6 +139,10 @@ Jitter spin(std::chrono::microseconds time, unsigned avoided) {
     jitter.worst_us = std::max(jitter.worst_us, gap_us);
     if (gap_us > kLongLoop) ++jitter.gaps;
     last = now;
+    for (unsigned i = 0; i < kLines && !memory.empty(); ++i) {
+      at = at * 6364136223846793005u + 1442695040888963407u;
+      ++memory[(at >> 20) % memory.size()];
+    }
   }
   pthread_setaffinity_np(pthread_self(), sizeof before, &before);
   return jitter;

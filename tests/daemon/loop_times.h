@@ -5,6 +5,7 @@
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
+#include <span>
 #include <vector>
 
 namespace wg::test {
@@ -69,10 +70,11 @@ class LoopClock {
 };
 
 // What the machine takes away from a thread that nobody disturbs: reads the clock for `time` on any core but
-// `avoided`, which keeps that core as busy as a change does.
+// `avoided`, which keeps that core busy. With `memory` it writes to a line of it, here and there, after each
+// reading, so that the caches and what lies behind them are shared as well.
 struct Jitter {
   std::uint64_t worst_us = 0, gaps = 0;  // above kLongLoop
 };
-Jitter spin(std::chrono::microseconds time, unsigned avoided);
+Jitter spin(std::chrono::microseconds time, unsigned avoided, std::span<std::uint8_t> memory = {});
 
 }  // namespace wg::test
