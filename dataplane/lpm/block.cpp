@@ -240,6 +240,7 @@ void BlockBuilder<Bits>::fill_line(std::size_t line, Prefixes<Bits> sorted, cons
       entry = add_below(parts[entry & ~kChildEntry], area.position);
     auto* in = reinterpret_cast<Ranges*>(&lines_[line]);  // add_below() may have moved it
     in->entries[r] = entry;
+    if (r < ranges.size() && entry == kInherit) in->inherits |= 1U << r;
     if (r + 1 < kRanges)
       in->lasts[r] = r + 1 < ranges.size() ? static_cast<Point>(ranges[r + 1].start - 1) : ~Point{0};
   }
@@ -255,6 +256,7 @@ Value BlockBuilder<Bits>::add_below(const Part& part, unsigned position) {
     auto* in = reinterpret_cast<Path<Bits>*>(&lines_.emplace_back());
     in->path = part.prefixes.front().bits & mask_of<Bits>(at);
     in->cover = part.cover;
+    in->inherits = part.cover == kInherit ? 1 : 0;
   }
   const Array array = add_array(part.prefixes, at, part.cover);
   return Below::to(line, array.line_bits, at - position, path);
@@ -291,8 +293,8 @@ typename BlockBuilder<Bits>::Block BlockBuilder<Bits>::build(Prefixes<Bits> sort
   auto* header = header_at<Bits>(lines_.front());
   header->position = static_cast<std::uint8_t>(position);
   header->path = sorted.front().bits & mask_of<Bits>(position);
-  for (Line& line : lines_) fallback_of(&line).store(fallback, std::memory_order_relaxed);
   add_cold(sorted);
+  set_fallback(header_at<Bits>(lines_.front()), fallback);
   return {lines_, (path ? kPathTag : 0) | Word{array.line_bits} << kLineBitsShift};
 }
 
@@ -312,9 +314,13 @@ void append_prefixes(const Header<Bits>* block, std::vector<Prefix<Bits>>& out) 
 
 template <typename Bits>
 void set_fallback(Header<Bits>* block, Value fallback) noexcept {
-  const std::size_t lines = block->lines;
-  for (std::size_t i = 0; i < lines; ++i) {
-    fallback_of(reinterpret_cast<Line*>(block) + i).store(fallback, std::memory_order_release);
+  fallback_of(block).store(fallback, std::memory_order_release);
+  auto* lines = reinterpret_cast<Ranges*>(block);
+  for (std::size_t i = 1; i < block->lines; ++i) {
+    for (Value marked = lines[i].inherits; marked != 0; marked &= marked - 1) {
+      Value& entry = lines[i].entries[__builtin_ctz(marked)];
+      std::atomic_ref<Value>(entry).store(fallback, std::memory_order_release);
+    }
   }
 }
 

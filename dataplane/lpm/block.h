@@ -83,7 +83,7 @@ class BlockBuilder {
 template <typename Bits>
 void append_prefixes(const Header<Bits>* block, std::vector<Prefix<Bits>>& out);
 
-// In all its lines, while readers may be in them.
+// In all entries that hold it, while readers may be there.
 template <typename Bits>
 void set_fallback(Header<Bits>* block, Value fallback) noexcept;
 

@@ -9,7 +9,7 @@ namespace wg::lpm {
 struct Lookup {
   const char* name;
   void (*v4)(const Root& root, const std::uint32_t* keys, Value* out, std::size_t n) noexcept;
-  void (*v6)(const Root& root, const Uint128* keys, Value* out, std::size_t n) noexcept;
+  void (*v6)(const Root& root, const std::uint8_t* const* keys, Value* out, std::size_t n) noexcept;
 };
 
 extern const Lookup kLookupPortable;

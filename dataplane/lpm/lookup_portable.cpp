@@ -8,8 +8,10 @@ void lookup4(const Root& root, const std::uint32_t* keys, Value* out, std::size_
   walk_all(root, keys, out, n);
 }
 
-void lookup6(const Root& root, const Uint128* keys, Value* out, std::size_t n) noexcept {
-  walk_all(root, keys, out, n);
+void lookup6(const Root& root, const std::uint8_t* const* keys, Value* out, std::size_t n) noexcept {
+  Uint128 bits[kMaxBurst];
+  for (std::size_t i = 0; i < n; ++i) bits[i] = bits_of(keys[i]);
+  walk_all(root, bits, out, n);
 }
 
 }  // namespace

@@ -13,16 +13,8 @@ class ImmediateReclaimer final : public Reclaimer {
   }
 };
 
-Uint128 bits_of(const std::uint8_t* address) noexcept {
-  std::uint64_t high;
-  std::uint64_t low;
-  std::memcpy(&high, address, sizeof high);
-  std::memcpy(&low, address + 8, sizeof low);
-  return Uint128{__builtin_bswap64(high)} << 64 | __builtin_bswap64(low);
-}
-
 Uint128 bits_of(const Address6& address) noexcept {
-  return bits_of(address.bytes.data());
+  return lpm::bits_of(address.bytes.data());
 }
 
 Address6 address_of(Uint128 bits) noexcept {
@@ -53,15 +45,16 @@ std::atomic<const Lookup*>& chosen() noexcept {
 void lookup_below_root(const Root& root, const std::uint32_t* keys, Value* out, std::size_t n) noexcept {
   chosen().load(std::memory_order_relaxed)->v4(root, keys, out, n);
 }
-void lookup_below_root(const Root& root, const Uint128* keys, Value* out, std::size_t n) noexcept {
+void lookup_below_root(const Root& root, const std::uint8_t* const* keys, Value* out,
+                       std::size_t n) noexcept {
   chosen().load(std::memory_order_relaxed)->v6(root, keys, out, n);
 }
 
 // The /0 is not in the trie: it would be the fallback of every slot. A key that misses there takes the /0
 // seen before the walk, provided the /0 is still the same after it: then table and /0 held together while the
 // key's slot was read.
-template <typename Bits>
-void lookup_all(const Table<Bits>& table, const Bits* keys, Value* out, std::size_t n) noexcept {
+template <typename Bits, typename Key>
+void lookup_all(const Table<Bits>& table, const Key* keys, Value* out, std::size_t n) noexcept {
   for (;;) {
     const std::uint64_t before = table.default_word();
     lookup_below_root(*table.root(), keys, out, n);
@@ -149,15 +142,12 @@ std::size_t Lpm6::memory_bytes() const noexcept {
 }
 
 Value Lpm6::lookup(const std::uint8_t* address) const noexcept {
-  const Uint128 bits = bits_of(address);
   Value value;
-  lookup_all(*table_, &bits, &value, 1);
+  lookup_all(*table_, &address, &value, 1);
   return value;
 }
 void Lpm6::lookup_burst(const std::uint8_t* const* addresses, Value* out, std::size_t n) const noexcept {
-  Uint128 bits[kMaxBurst];
-  for (std::size_t i = 0; i < n; ++i) bits[i] = bits_of(addresses[i]);
-  lookup_all(*table_, bits, out, n);
+  lookup_all(*table_, addresses, out, n);
 }
 
 }  // namespace wg::lpm

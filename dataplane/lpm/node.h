@@ -20,6 +20,15 @@ inline constexpr Value kInherit = 0x7fffffff;
 template <typename Bits>
 inline constexpr unsigned kWidth = sizeof(Bits) * 8;
 
+// Of 16 bytes in network order.
+LPM_INLINE Uint128 bits_of(const std::uint8_t* address) noexcept {
+  std::uint64_t high;
+  std::uint64_t low;
+  std::memcpy(&high, address, sizeof high);
+  std::memcpy(&low, address + 8, sizeof low);
+  return Uint128{__builtin_bswap64(high)} << 64 | __builtin_bswap64(low);
+}
+
 // The 8 bits from `position`.
 template <typename Bits>
 LPM_INLINE unsigned byte_at(Bits address, unsigned position) noexcept {
@@ -72,12 +81,12 @@ LPM_INLINE unsigned line_bits(Word word) noexcept {
 // An array of 2^n lines stands at a position of the address. The point of an address is its 32 bits from
 // there; the first n of them choose the line. A line cuts its points into at most kRanges ranges, the last
 // points of which are in `lasts`: the range of a point is the number of lasts below it. Unused lasts are all
-// ones: no point is above. The entry of a range is a value, kInherit (no prefix of the block: its fallback
-// holds), or kChildEntry and an array below (Below) for addresses that agree in more bits than the line tells
-// apart.
+// ones: no point is above. The entry of a range is a value, or kChildEntry and an array below (Below) for
+// addresses that agree in more bits than the line tells apart.
 //
-// What holds around a block, its fallback, is the one thing in it that may change. Every line has a copy, so
-// that a key needs no other line for it; all nodes and lines have it at the same place.
+// What holds around a block, its fallback, is the one thing in it that may change: the entries of ranges
+// without a prefix of the block hold it, so that a key needs one load for its answer. A line marks them in
+// `inherits`. kInherit is the fallback of a block that has none (the branch above decides).
 using Point = std::uint32_t;
 inline constexpr unsigned kWindow = 32;
 inline constexpr unsigned kRanges = 8;
@@ -88,11 +97,12 @@ struct alignas(kLine) Line {  // as memory
 };
 struct alignas(kLine) Ranges {  // what is in it
   Point lasts[kRanges - 1];
-  Value fallback;  // the answer where no prefix of the block matches
+  Value inherits;  // one bit for each entry that is the block's fallback
   Value entries[kRanges];
 };
 static_assert(sizeof(Line) == kLine && sizeof(Ranges) == kLine);
-inline constexpr std::size_t kFallbackAt = offsetof(Ranges, fallback);
+inline constexpr std::size_t kInheritsAt = offsetof(Ranges, inherits);
+inline constexpr std::size_t kFallbackAt = kInheritsAt;
 
 // A child entry. With a path, one line more stands before the array (Path).
 struct Below {
@@ -123,11 +133,13 @@ struct Below {
 template <typename Bits>
 struct alignas(kLine) Path {
   Bits path;
+  unsigned char unused[kInheritsAt - sizeof(Bits)];
+  Value inherits;  // 1 if the cover is the block's fallback: as if it were the first of a line's entries
   Value cover;
-  unsigned char unused[kFallbackAt - sizeof(Bits) - sizeof(Value)];
-  Value fallback;
 };
 static_assert(sizeof(Path<std::uint32_t>) == kLine && sizeof(Path<Uint128>) == kLine);
+static_assert(offsetof(Path<Uint128>, cover) == offsetof(Ranges, entries));
+static_assert(offsetof(Path<std::uint32_t>, cover) == offsetof(Ranges, entries));
 
 // The first line of a block.
 template <typename Bits>
@@ -147,7 +159,7 @@ template <typename Bits>
 inline constexpr std::size_t kColdPrefix = sizeof(Bits) + sizeof(Value) + 1;
 
 // A block costs its writer a copy; a branch costs a step. A table with a single slot has no branches.
-inline constexpr std::size_t kBlockPrefixes = 128;
+inline constexpr std::size_t kBlockPrefixes = 512;
 inline constexpr std::size_t kOnlyBlockPrefixes = 1024;
 
 // The bits [position, position + kWindow) of an address; zero beyond its end. position < width.
@@ -197,13 +209,17 @@ struct Branch {
 static_assert(offsetof(Branch<std::uint32_t>, fallback) == kFallbackAt);
 static_assert(offsetof(Branch<Uint128>, fallback) == kFallbackAt);
 
-// Of a branch, a block or a line.
+// Of a branch or a block.
 LPM_INLINE std::atomic_ref<Value> fallback_of(const void* node) noexcept {
   const auto at = reinterpret_cast<std::uintptr_t>(node) + kFallbackAt;
   return std::atomic_ref<Value>(*reinterpret_cast<Value*>(at));
 }
 LPM_INLINE Value fallback_at(const void* node) noexcept {
   return fallback_of(node).load(std::memory_order_acquire);
+}
+// Of an entry or a cover, which may be the fallback.
+LPM_INLINE Value entry_at(const Value& entry) noexcept {
+  return std::atomic_ref<Value>(const_cast<Value&>(entry)).load(std::memory_order_acquire);
 }
 template <typename Bits>
 LPM_INLINE const Header<Bits>* block_of(Word word) noexcept {
