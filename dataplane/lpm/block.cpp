@@ -89,9 +89,9 @@ void BlockBuilder<Bits>::split(Prefixes<Bits> sorted, unsigned position, Parts& 
 
 // Each prefix a part, but for those that points cannot tell apart.
 template <typename Bits>
-typename BlockBuilder<Bits>::Parts BlockBuilder<Bits>::flat(Prefixes<Bits> sorted, unsigned position) {
+void BlockBuilder<Bits>::flat(Prefixes<Bits> sorted, unsigned position, Parts& parts) {
   const unsigned deepest = position + kWindow;
-  Parts parts;
+  parts.clear();
   for (std::size_t i = 0; i < sorted.size();) {
     std::size_t end = i + 1;
     const bool below = sorted[i].length > deepest;
@@ -101,18 +101,13 @@ typename BlockBuilder<Bits>::Parts BlockBuilder<Bits>::flat(Prefixes<Bits> sorte
     parts.push_back({sorted.subspan(i, end - i), kInherit, length, below, false});
     i = end;
   }
-  return parts;
 }
 
-// Walks the parts in order and gives those below their cover. `open` holds what is around the current point,
-// innermost last.
+// Walks the parts in order and gives those below their cover. Of what is open the innermost is last.
 template <typename Bits>
 void BlockBuilder<Bits>::sweep(Parts& parts, const Area& area, std::vector<Range>& ranges) {
-  struct Open {
-    std::uint64_t end;
-    Value entry;
-  };
-  std::vector<Open> open{{area.end, area.cover}};
+  std::vector<Open>& open = open_;
+  open.assign(1, {area.end, area.cover});
   ranges.assign(1, {area.first, area.cover});
   const auto emit = [&ranges](std::uint64_t start, Value entry) {
     if (ranges.back().start == start) ranges.pop_back();
@@ -141,11 +136,11 @@ void BlockBuilder<Bits>::sweep(Parts& parts, const Area& area, std::vector<Range
 // Parts whose ranges fit in a line: all prefixes if they do; otherwise arrays below, opened from the largest
 // on while the line has room.
 template <typename Bits>
-typename BlockBuilder<Bits>::Parts BlockBuilder<Bits>::fitting(Prefixes<Bits> sorted, const Area& area,
-                                                               std::vector<Range>& ranges) {
-  Parts parts = flat(sorted, area.position);
+void BlockBuilder<Bits>::fitting(Prefixes<Bits> sorted, const Area& area, Division& division) {
+  auto& [parts, ranges] = division;
+  flat(sorted, area.position, parts);
   sweep(parts, area, ranges);
-  if (ranges.size() <= kRanges) return parts;
+  if (ranges.size() <= kRanges) return;
   parts.clear();
   split(sorted, area.position, parts);
   for (;;) {
@@ -164,19 +159,19 @@ typename BlockBuilder<Bits>::Parts BlockBuilder<Bits>::fitting(Prefixes<Bits> so
     }
   }
   sweep(parts, area, ranges);
-  return parts;
 }
 
-// As few lines as leave no range to arrays below, and not more lines than ranges.
+// As few lines as leave no range to arrays below, and not more lines than ranges, or four times as many.
 template <typename Bits>
 unsigned BlockBuilder<Bits>::choose_line_bits(Prefixes<Bits> sorted, unsigned position, Value cover) {
   if (2 * sorted.size() + 1 <= kRanges) return 0;
-  std::vector<Range> ranges;
-  Parts parts = flat(sorted, position);
+  auto& [parts, ranges] = whole_;
+  flat(sorted, position, parts);
   sweep(parts, {position, 0, std::uint64_t{1} << kWindow, cover}, ranges);
   unsigned best = 0;
   std::size_t least = ~std::size_t{0};
-  for (unsigned bits = 0; bits <= kMaxLineBits && std::size_t{1} << bits <= ranges.size(); ++bits) {
+  for (unsigned bits = 0; bits <= kMaxLineBits && std::size_t{1} << bits <= ranges.size() * (roomy_ ? 4 : 1);
+       ++bits) {
     const std::uint64_t size = std::uint64_t{1} << (kWindow - bits);
     std::size_t overflowing = 0;
     for (std::size_t i = 0, end = 0; i < ranges.size();) {
@@ -186,7 +181,7 @@ unsigned BlockBuilder<Bits>::choose_line_bits(Prefixes<Bits> sorted, unsigned po
       overflowing += inside > kRanges ? inside : 0;
       i = end;
     }
-    const std::size_t cost = overflowing * 4 + (std::size_t{1} << bits);
+    const std::size_t cost = overflowing * (roomy_ ? 16 : 4) + (std::size_t{1} << bits);
     if (cost < least) {
       least = cost;
       best = bits;
@@ -227,23 +222,25 @@ typename BlockBuilder<Bits>::Array BlockBuilder<Bits>::add_array(Prefixes<Bits> 
 
 template <typename Bits>
 void BlockBuilder<Bits>::fill_line(std::size_t line, Prefixes<Bits> sorted, const Area& area) {
-  std::vector<Range> ranges;
-  Parts parts;
+  if (depth_ == divisions_.size()) divisions_.emplace_back();
+  Division& division = divisions_[depth_++];
+  const auto& ranges = division.ranges;
   if (sorted.empty()) {
-    ranges.push_back({area.first, area.cover});
+    division.ranges.assign(1, {area.first, area.cover});
   } else {
-    parts = fitting(sorted, area, ranges);
+    fitting(sorted, area, division);
   }
   for (unsigned r = 0; r < kRanges; ++r) {
     Value entry = r < ranges.size() ? ranges[r].entry : kInherit;
     if (r < ranges.size() && (entry & kChildEntry) != 0)
-      entry = add_below(parts[entry & ~kChildEntry], area.position);
+      entry = add_below(division.parts[entry & ~kChildEntry], area.position);
     auto* in = reinterpret_cast<Ranges*>(&lines_[line]);  // add_below() may have moved it
     in->entries[r] = entry;
     if (r < ranges.size() && entry == kInherit) in->inherits |= 1U << r;
     if (r + 1 < kRanges)
       in->lasts[r] = r + 1 < ranges.size() ? static_cast<Point>(ranges[r + 1].start - 1) : ~Point{0};
   }
+  --depth_;
 }
 
 template <typename Bits>
@@ -281,13 +278,15 @@ void BlockBuilder<Bits>::add_cold(Prefixes<Bits> sorted) {
 
 template <typename Bits>
 typename BlockBuilder<Bits>::Block BlockBuilder<Bits>::build(Prefixes<Bits> sorted, unsigned floor,
-                                                             Value fallback) {
+                                                             Value fallback, bool roomy) {
+  roomy_ = roomy;
   const unsigned deepest = deepest_position(sorted, floor);
   const bool beyond = std::any_of(sorted.begin(), sorted.end(), [floor](const Prefix<Bits>& prefix) {
     return prefix.length > floor + kWindow;
   });
   const bool path = beyond && deepest >= floor + kWorthAPath;
   const unsigned position = path ? deepest : floor;
+  depth_ = 0;
   lines_.assign(1, {});
   const Array array = add_array(sorted, position, kInherit);
   auto* header = header_at<Bits>(lines_.front());
@@ -313,6 +312,31 @@ void append_prefixes(const Header<Bits>* block, std::vector<Prefix<Bits>>& out) 
 }
 
 template <typename Bits>
+std::optional<Value> value_in(const Header<Bits>* block, Bits bits, unsigned length) {
+  const std::size_t n = block->prefixes;
+  const unsigned char* all_bits = cold_of(block);
+  const unsigned char* values = all_bits + n * sizeof(Bits);
+  const unsigned char* lengths = values + n * sizeof(Value);
+  const Prefix<Bits> wanted{bits, 0, static_cast<std::uint8_t>(length)};
+  const auto prefix_at = [&](std::size_t i) {
+    Prefix<Bits> prefix{0, 0, lengths[i]};
+    std::memcpy(&prefix.bits, all_bits + i * sizeof(Bits), sizeof(Bits));
+    return prefix;
+  };
+  std::size_t first = 0;
+  for (std::size_t count = n; count != 0;) {
+    const std::size_t half = count / 2;
+    const bool after = prefix_at(first + half) < wanted;
+    first = after ? first + half + 1 : first;
+    count = after ? count - half - 1 : half;
+  }
+  if (first == n || wanted < prefix_at(first)) return std::nullopt;
+  Value value;
+  std::memcpy(&value, values + first * sizeof(Value), sizeof(Value));
+  return value;
+}
+
+template <typename Bits>
 void set_fallback(Header<Bits>* block, Value fallback) noexcept {
   fallback_of(block).store(fallback, std::memory_order_release);
   auto* lines = reinterpret_cast<Ranges*>(block);
@@ -333,6 +357,7 @@ std::size_t block_bytes(const Header<Bits>* block) noexcept {
   template unsigned common_length<Bits>(Prefixes<Bits>) noexcept;                       \
   template class BlockBuilder<Bits>;                                                    \
   template void append_prefixes<Bits>(const Header<Bits>*, std::vector<Prefix<Bits>>&); \
+  template std::optional<Value> value_in<Bits>(const Header<Bits>*, Bits, unsigned);    \
   template void set_fallback<Bits>(Header<Bits>*, Value) noexcept;                      \
   template std::size_t block_bytes<Bits>(const Header<Bits>*) noexcept;
 LPM_INSTANTIATE(std::uint32_t)

@@ -2,6 +2,8 @@
 #pragma once
 
 #include <cstddef>
+#include <deque>
+#include <optional>
 #include <span>
 #include <vector>
 
@@ -37,7 +39,8 @@ class BlockBuilder {
     std::span<const Line> lines;
     Word tags;  // of the word that leads to it
   };
-  [[nodiscard]] Block build(Prefixes<Bits> sorted, unsigned floor, Value fallback);
+  // `roomy`: rather more lines than arrays below; for tables whose lines all stay in the cache.
+  [[nodiscard]] Block build(Prefixes<Bits> sorted, unsigned floor, Value fallback, bool roomy);
 
  private:
   // What one line or one array has to tell apart, all longer than its position: a prefix, or several of them
@@ -53,6 +56,14 @@ class BlockBuilder {
   struct Range {
     std::uint64_t start;
     Value entry;  // a child entry stands for parts[the rest of it]
+  };
+  struct Open {  // a range around the point that a sweep has come to
+    std::uint64_t end;
+    Value entry;
+  };
+  struct Division {
+    Parts parts;
+    std::vector<Range> ranges;
   };
   struct Area {  // the points of one line, or of a whole array
     unsigned position;
@@ -71,17 +82,27 @@ class BlockBuilder {
   Value add_below(const Part& part, unsigned position);
 
   static void split(Prefixes<Bits> sorted, unsigned position, Parts& parts);
-  static Parts flat(Prefixes<Bits> sorted, unsigned position);
-  static Parts fitting(Prefixes<Bits> sorted, const Area& area, std::vector<Range>& ranges);
-  static void sweep(Parts& parts, const Area& area, std::vector<Range>& ranges);
+  static void flat(Prefixes<Bits> sorted, unsigned position, Parts& parts);
+  void fitting(Prefixes<Bits> sorted, const Area& area, Division& division);
+  void sweep(Parts& parts, const Area& area, std::vector<Range>& ranges);
   void add_cold(Prefixes<Bits> sorted);
 
   std::vector<Line> lines_;
+  bool roomy_ = false;
+  // Kept for their memory; a line's division outlives those of the arrays below it.
+  std::vector<Open> open_;
+  Division whole_;
+  std::deque<Division> divisions_;
+  std::size_t depth_ = 0;
 };
 
 // The prefixes of a block, appended in order.
 template <typename Bits>
 void append_prefixes(const Header<Bits>* block, std::vector<Prefix<Bits>>& out);
+
+// The value of one of them.
+template <typename Bits>
+std::optional<Value> value_in(const Header<Bits>* block, Bits bits, unsigned length);
 
 // In all entries that hold it, while readers may be there.
 template <typename Bits>

@@ -22,9 +22,25 @@ LPM_INLINE __mmask8 first_lanes(std::size_t n) noexcept {
   return static_cast<__mmask8>(n >= kLanes ? 0xff : (1U << n) - 1);
 }
 
-template <typename Load>
-LPM_INLINE __m512i eight_words(const Load& load) noexcept {
+// The words at eight addresses, two loads to a register. What is found there is used as addresses, so no
+// later load can be early; the sanitizer wants to see it said.
+template <typename At>
+LPM_INLINE __m512i eight_words(const At& at) noexcept {
+#ifdef __SANITIZE_THREAD__
+  const auto load = [&at](unsigned j) {
+    return static_cast<long long>(
+        std::atomic_ref<Word>(*const_cast<Word*>(at(j))).load(std::memory_order_acquire));
+  };
   return _mm512_set_epi64(load(7), load(6), load(5), load(4), load(3), load(2), load(1), load(0));
+#else
+  const auto two = [&at](unsigned j) {
+    const __m128i low = _mm_loadl_epi64(reinterpret_cast<const __m128i*>(at(j)));
+    return _mm_castpd_si128(_mm_loadh_pd(_mm_castsi128_pd(low), reinterpret_cast<const double*>(at(j + 1))));
+  };
+  const __m256i low = _mm256_inserti128_si256(_mm256_castsi128_si256(two(0)), two(2), 1);
+  const __m256i high = _mm256_inserti128_si256(_mm256_castsi128_si256(two(4)), two(6), 1);
+  return _mm512_inserti64x4(_mm512_castsi256_si512(low), high, 1);
+#endif
 }
 
 template <typename Load>
@@ -202,7 +218,7 @@ class VectorWalk {
 
   // Whether there are branches.
   LPM_INLINE bool read_root() noexcept {
-    const auto* root = root_.slots;
+    const auto* root = reinterpret_cast<const Word*>(root_.slots);
     const std::size_t n = n_;
     __m512i seen = _mm512_setzero_si512();
     for (std::size_t i = 0; i < n; i += kLanes) {
@@ -213,7 +229,7 @@ class VectorWalk {
         const __m512i inside = _mm512_and_si512(_mm512_srli_epi64(high, 48), all(RootShape<Bits>::kPart - 1));
         const Words slot = stored(_mm512_mask_add_epi64(_mm512_srli_epi64(high, 64 - RootShape<Bits>::kDepth),
                                                         global, inside, all(RootShape<Bits>::kPart)));
-        words = eight_words([&](unsigned j) { return load_slot(root + slot.at[j]); });
+        words = eight_words([&](unsigned j) { return root + slot.at[j]; });
         seen = _mm512_or_si512(seen, words);
         const __m512i places =
             _mm512_mask_mov_epi64(all(Word{RootShape<Bits>::kDepth} << kPositionAt), global,
@@ -222,16 +238,12 @@ class VectorWalk {
       } else {
         Halves copy;
         const std::uint32_t* key = keys_.eight_at(i, copy);
-        words = eight_words([&](unsigned j) { return load_slot(root + RootShape<Bits>::slot(key[j])); });
+        words = eight_words([&](unsigned j) { return root + RootShape<Bits>::slot(key[j]); });
         seen = _mm512_or_si512(seen, words);
       }
       _mm512_store_si512(words_ + i, words);
     }
     return _mm512_test_epi64_mask(seen, all(kBranchTag)) != 0;
-  }
-
-  LPM_INLINE static long long load_slot(const std::atomic<Word>* slot) noexcept {
-    return static_cast<long long>(slot->load(std::memory_order_acquire));
   }
 
   LPM_INLINE static __mmask8 at_plain_branch(__m512i words) noexcept {
@@ -303,8 +315,7 @@ class VectorWalk {
     const __m512i branches = _mm512_and_si512(lanes.words, all(kPointer));
     const Words at =
         stored(_mm512_add_epi64(_mm512_add_epi64(branches, offsets), all(offsetof(Branch<Bits>, slots))));
-    const __m512i words = eight_words(
-        [&](unsigned j) { return static_cast<long long>(*reinterpret_cast<const Word*>(at.at[j])); });
+    const __m512i words = eight_words([&](unsigned j) { return reinterpret_cast<const Word*>(at.at[j]); });
     lanes.words = standing_at(words, _mm512_add_epi64(positions, all(8)), kBranched);
     const Words word = stored(lanes.words);
     const Halves key = stored(keys);

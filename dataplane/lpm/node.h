@@ -159,7 +159,8 @@ template <typename Bits>
 inline constexpr std::size_t kColdPrefix = sizeof(Bits) + sizeof(Value) + 1;
 
 // A block costs its writer a copy; a branch costs a step. A table with a single slot has no branches.
-inline constexpr std::size_t kBlockPrefixes = 512;
+template <typename Bits>
+inline constexpr std::size_t kBlockPrefixes = sizeof(Bits) == 4 ? 512 : 256;
 inline constexpr std::size_t kOnlyBlockPrefixes = 1024;
 
 // The bits [position, position + kWindow) of an address; zero beyond its end. position < width.

@@ -7,8 +7,12 @@
 namespace wg::lpm {
 namespace {
 
+// Lines of so few prefixes stay in the cache.
+constexpr std::size_t kRoomyBelow = 8192;
+
 // A branch goes back to a block at half of what made it, so that one prefix does not make it come and go.
-constexpr std::size_t kMergeBelow = kBlockPrefixes / 2;
+template <typename Bits>
+constexpr std::size_t kMergeBelow = kBlockPrefixes<Bits> / 2;
 
 template <typename Bits>
 Word branch_word(const Branch<Bits>* branch) noexcept {
@@ -52,13 +56,13 @@ bool same_prefix(const Local<Bits>& local, const Prefix<Bits>& prefix) noexcept 
 
 template <typename Bits>
 Word Table<Bits>::build(Prefixes<Bits> sorted, unsigned floor, Value fallback) {
-  const std::size_t most = floor == 0 ? kOnlyBlockPrefixes : kBlockPrefixes;
+  const std::size_t most = floor == 0 ? kOnlyBlockPrefixes : kBlockPrefixes<Bits>;
   return sorted.size() > most ? make_branch(sorted, floor, fallback) : make_block(sorted, floor, fallback);
 }
 
 template <typename Bits>
 Word Table<Bits>::make_block(Prefixes<Bits> sorted, unsigned floor, Value fallback) {
-  const auto block = builder_.build(sorted, floor, fallback);
+  const auto block = builder_.build(sorted, floor, fallback, size_ < kRoomyBelow);
   void* memory = allocate(block.lines.size_bytes());
   std::memcpy(memory, block.lines.data(), block.lines.size_bytes());
   return reinterpret_cast<Word>(memory) | block.tags;
@@ -262,7 +266,7 @@ Word Table<Bits>::remove_in_branch(Word word, unsigned floor, const Prefix<Bits>
 template <typename Bits>
 Word Table<Bits>::shrink_branch(Branch<Bits>* branch, unsigned floor) {
   const Value fallback = branch->fallback;
-  if (branch->prefixes <= kMergeBelow) {
+  if (branch->prefixes <= kMergeBelow<Bits>) {
     scratch_.clear();
     collect(branch_word(branch), scratch_);
     std::sort(scratch_.begin(), scratch_.end());

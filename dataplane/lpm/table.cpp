@@ -278,12 +278,7 @@ std::optional<Value> Table<Bits>::find_exact(Bits bits, unsigned length) const {
     word = branch->slots[byte_at(bits, branch->position)];
   }
   if (is_leaf(word)) return std::nullopt;
-  std::vector<Prefix<Bits>> all;
-  append_prefixes<Bits>(block_of<Bits>(word), all);
-  for (const auto& prefix : all) {
-    if (prefix.bits == bits && prefix.length == length) return prefix.value;
-  }
-  return std::nullopt;
+  return value_in<Bits>(block_of<Bits>(word), bits, length);
 }
 
 template <typename Bits>
