@@ -50,18 +50,32 @@ void lookup_below_root(const Root& root, const std::uint8_t* const* keys, Value*
   chosen().load(std::memory_order_relaxed)->v6(root, keys, out, n);
 }
 
-// The /0 is not in the trie: it would be the fallback of every slot. A key that misses there takes the /0
-// seen before the walk, provided the /0 is still the same after it: then table and /0 held together while the
-// key's slot was read.
+LPM_INLINE unsigned first_byte(std::uint32_t key) noexcept {
+  return key >> 24;
+}
+LPM_INLINE unsigned first_byte(const std::uint8_t* key) noexcept {
+  return key[0];
+}
+
+// The shortest prefixes are not in the trie: they would be the fallback of most slots. A key that misses
+// there takes the default seen before the walk, provided it is still the same after it: then trie and default
+// held together while the key's slot was read.
 template <typename Bits, typename Key>
 void lookup_all(const Table<Bits>& table, const Key* keys, Value* out, std::size_t n) noexcept {
-  for (;;) {
-    const std::uint64_t before = table.default_word();
+  const Defaults* defaults;
+  do {
+    defaults = table.defaults();
     lookup_below_root(*table.root(), keys, out, n);
-    if (table.default_word() != before) continue;
-    if (static_cast<Value>(before) == kNoMatch) return;
-    for (std::size_t i = 0; i < n; ++i) out[i] = out[i] == kNoMatch ? static_cast<Value>(before) : out[i];
+  } while (table.defaults() != defaults);
+  if (defaults->is_single()) {
+    const Value value = defaults->values[0];
+    if (value == kNoMatch) return;
+    for (std::size_t i = 0; i < n; ++i) out[i] = out[i] == kNoMatch ? value : out[i];
     return;
+  }
+  for (std::size_t i = 0; i < n; ++i) {
+    const Value value = defaults->values[first_byte(keys[i]) >> (8 - kWideBits)];
+    out[i] = out[i] == kNoMatch ? value : out[i];
   }
 }
 

@@ -238,6 +238,16 @@ struct Root {
   std::atomic<Word> slots[1];  // RootShape::slots() in fact
 };
 
+// ---- What holds where the trie says kNoMatch: the shortest prefixes, which would have to be written to most
+// of its lines. Immutable, one value for all addresses or one for each start of kWideBits bits.
+inline constexpr unsigned kWideBits = 7;
+struct Defaults {
+  std::uint64_t unused_bits;  // of the first kWideBits of an address: all of them or none
+  Value values[1];            // 1 << (kWideBits - unused_bits) in fact
+
+  [[nodiscard, gnu::always_inline]] bool is_single() const noexcept { return unused_bits == kWideBits; }
+};
+
 struct SlotRange {
   std::size_t first;
   std::size_t count;

@@ -49,6 +49,10 @@ Bits short_bits(std::uint32_t key) noexcept {
   return static_cast<Bits>(key >> 8) << (kWidth<Bits> - 24);
 }
 
+std::size_t defaults_bytes(std::size_t values) noexcept {
+  return sizeof(Defaults) + (values - 1) * sizeof(Value);
+}
+
 template <typename Bits>
 std::size_t slots_of(const Root& root) noexcept {
   return root.grown != 0 ? RootShape<Bits>::kSlots : 1;
@@ -69,7 +73,13 @@ unsigned depth_of(const Root& root, Bits bits) noexcept {
 
 template <typename Bits>
 Table<Bits>::Table(Reclaimer& reclaimer) : reclaimer_(reclaimer) {
-  root_.store(new_root(false), std::memory_order_release);
+  try {
+    root_.store(new_root(false), std::memory_order_release);
+    defaults_.store(new_defaults(wide_), std::memory_order_release);
+  } catch (const std::bad_alloc&) {
+    abandon();
+    throw;
+  }
   fresh_.clear();
 }
 
@@ -77,6 +87,7 @@ template <typename Bits>
 Table<Bits>::~Table() {
   try {
     discard_root(root_.load(std::memory_order_relaxed));
+    discard_defaults();
     commit();
   } catch (const std::bad_alloc&) {
     replaced_.clear();  // better lost than freed under a reader
@@ -86,7 +97,7 @@ Table<Bits>::~Table() {
 template <typename Bits>
 std::size_t Table<Bits>::memory_bytes() const noexcept {
   constexpr std::size_t kMapNode = 64;
-  return sizeof *this + bytes_ + short_.size() * kMapNode + cover_.size();
+  return sizeof *this + bytes_ + (wide_.size() + short_.size()) * kMapNode + cover_.size();
 }
 
 // ---- Memory of one update
@@ -145,9 +156,62 @@ void Table<Bits>::publish(std::atomic<Word>& slot, Word word) {
 // ---- Prefixes that end in the root
 
 template <typename Bits>
-void Table<Bits>::set_default(Value value) {
-  const std::uint64_t changes = default_.load(std::memory_order_relaxed) >> 32;
-  default_.store((changes + 1) << 32 | value, std::memory_order_release);
+bool Table<Bits>::is_wide(const Root& root, unsigned length) noexcept {
+  return length == 0 || (root.grown != 0 && length <= kWideBits);
+}
+
+// A shorter prefix stands before all it covers.
+template <typename Bits>
+const Defaults* Table<Bits>::new_defaults(const ShortPrefixes& wide) {
+  const bool single = wide.empty() || (wide.rbegin()->first & 0xff) == 0;
+  const std::size_t count = single ? 1 : std::size_t{1} << kWideBits;
+  auto* defaults = static_cast<Defaults*>(allocate(defaults_bytes(count)));
+  defaults->unused_bits = single ? kWideBits : 0;
+  std::fill_n(defaults->values, count, kNoMatch);
+  for (const auto& [key, value] : wide) {
+    const std::size_t first = key >> (32 - kWideBits) >> defaults->unused_bits;
+    std::fill_n(defaults->values + first, count >> (key & 0xff), value);
+  }
+  return defaults;
+}
+
+template <typename Bits>
+void Table<Bits>::discard_defaults() {
+  const Defaults* defaults = defaults_.load(std::memory_order_relaxed);
+  discard(defaults, defaults_bytes(std::size_t{1} << (kWideBits - defaults->unused_bits)));
+}
+
+template <typename Bits>
+void Table<Bits>::publish_defaults(const Defaults* defaults) {
+  discard_defaults();
+  defaults_.store(defaults, std::memory_order_release);
+}
+
+template <typename Bits>
+void Table<Bits>::change_wide(ShortPrefixes wide) {
+  try {
+    publish_defaults(new_defaults(wide));
+  } catch (const std::bad_alloc&) {
+    abandon();
+    throw;
+  }
+  wide_.swap(wide);
+  commit();
+}
+
+template <typename Bits>
+bool Table<Bits>::insert_wide(Bits bits, unsigned length, Value value) {
+  ShortPrefixes wide = wide_;
+  const bool added = wide.insert_or_assign(short_key(bits, length), value).second;
+  change_wide(std::move(wide));
+  return added;
+}
+
+template <typename Bits>
+void Table<Bits>::remove_wide(Bits bits, unsigned length) {
+  ShortPrefixes wide = wide_;
+  wide.erase(short_key(bits, length));
+  change_wide(std::move(wide));
 }
 
 // The slots under the prefix that fall back to it, or to a shorter one, fall back to `value` from now on.
@@ -182,14 +246,14 @@ bool Table<Bits>::remove_short(Bits bits, unsigned length) {
   if (short_.erase(short_key(bits, length)) == 0) return false;
   unsigned shorter = length - 1;
   Value value = kNoMatch;
-  for (; shorter > 0; --shorter) {
+  for (; shorter > kWideBits; --shorter) {
     const auto found = short_.find(short_key(static_cast<Bits>(bits & mask_of<Bits>(shorter)), shorter));
     if (found != short_.end()) {
       value = found->second;
       break;
     }
   }
-  cover_slots(bits, length, shorter, value);
+  cover_slots(bits, length, shorter > kWideBits ? shorter : 0, value);
   return true;
 }
 
@@ -202,9 +266,8 @@ bool Table<Bits>::insert(Bits bits, unsigned length, Value value) {
   bits &= mask_of<Bits>(length);
   Root* root = root_.load(std::memory_order_relaxed);
   bool added = false;
-  if (length == 0) {
-    added = static_cast<Value>(default_.load(std::memory_order_relaxed)) == kNoMatch;
-    set_default(value);
+  if (is_wide(*root, length)) {
+    added = insert_wide(bits, length, value);
   } else if (length <= depth_of(*root, bits)) {
     added = insert_short(bits, length, value);
   } else {
@@ -231,8 +294,8 @@ bool Table<Bits>::remove(Bits bits, unsigned length) {
   bits &= mask_of<Bits>(length);
   Root* root = root_.load(std::memory_order_relaxed);
   if (!find_exact(bits, length)) return false;
-  if (length == 0) {
-    set_default(kNoMatch);
+  if (is_wide(*root, length)) {
+    remove_wide(bits, length);
   } else if (length <= depth_of(*root, bits)) {
     remove_short(bits, length);
   } else {
@@ -257,13 +320,10 @@ std::optional<Value> Table<Bits>::find_exact(Bits bits, unsigned length) const {
   if (length > kWidth<Bits>) return std::nullopt;
   bits &= mask_of<Bits>(length);
   const Root* root = root_.load(std::memory_order_relaxed);
-  if (length == 0) {
-    const auto value = static_cast<Value>(default_.load(std::memory_order_relaxed));
-    return value == kNoMatch ? std::nullopt : std::optional(value);
-  }
-  if (length <= depth_of(*root, bits)) {
-    const auto found = short_.find(short_key(bits, length));
-    return found == short_.end() ? std::nullopt : std::optional(found->second);
+  if (is_wide(*root, length) || length <= depth_of(*root, bits)) {
+    const ShortPrefixes& among = is_wide(*root, length) ? wide_ : short_;
+    const auto found = among.find(short_key(bits, length));
+    return found == among.end() ? std::nullopt : std::optional(found->second);
   }
   Word word = root->slots[slot_of(*root, bits)].load(std::memory_order_relaxed);
   while (!is_leaf(word) && is_branch(word)) {
@@ -284,10 +344,9 @@ std::optional<Value> Table<Bits>::find_exact(Bits bits, unsigned length) const {
 template <typename Bits>
 std::vector<Prefix<Bits>> Table<Bits>::prefixes() const {
   std::vector<Prefix<Bits>> all;
-  const auto value = static_cast<Value>(default_.load(std::memory_order_relaxed));
-  if (value != kNoMatch) all.push_back({Bits{0}, value, 0});
-  for (const auto& [key, short_value] : short_) {
-    all.push_back({short_bits<Bits>(key), short_value, static_cast<std::uint8_t>(key & 0xff)});
+  for (const ShortPrefixes* some : {&wide_, &short_}) {
+    for (const auto& [key, value] : *some)
+      all.push_back({short_bits<Bits>(key), value, static_cast<std::uint8_t>(key & 0xff)});
   }
   const Root* root = root_.load(std::memory_order_relaxed);
   for (std::size_t slot = 0; slot < slots_of<Bits>(*root); ++slot) {
@@ -297,19 +356,27 @@ std::vector<Prefix<Bits>> Table<Bits>::prefixes() const {
   return all;
 }
 
-// Both roots hold the same prefixes; a reader that still stands in the old one is answered as well.
-// The other root is only a better one: without memory for it the table stays as it is.
+// Both roots hold the same prefixes together with their defaults; a reader that still stands in the old one
+// is answered as well. Wide prefixes are in both places while the root changes: a key that misses the root
+// that holds them is under none. The other root is only a better one: without memory for it the table stays
+// as it is.
 template <typename Bits>
 void Table<Bits>::resize_root(bool grown) {
   try {
     const auto all = prefixes();
     Root* old = root_.load(std::memory_order_relaxed);
     Root* root = new_root(grown);
-    std::map<std::uint32_t, Value> short_prefixes;
+    ShortPrefixes wide;
+    ShortPrefixes short_prefixes;
     std::vector<std::uint8_t> cover(grown ? RootShape<Bits>::kSlots : 0);
-    fill_root(*root, all, short_prefixes, cover);
+    fill_root(*root, all, wide, short_prefixes, cover);
+    const Defaults* defaults = new_defaults(wide);
     discard_root(old);
+    discard_defaults();
+    if (grown) defaults_.store(defaults, std::memory_order_release);
     root_.store(root, std::memory_order_release);
+    if (!grown) defaults_.store(defaults, std::memory_order_release);
+    wide_.swap(wide);
     short_.swap(short_prefixes);
     cover_.swap(cover);
     commit();
@@ -319,18 +386,20 @@ void Table<Bits>::resize_root(bool grown) {
 }
 
 template <typename Bits>
-void Table<Bits>::fill_root(Root& root, Prefixes<Bits> sorted, std::map<std::uint32_t, Value>& short_prefixes,
-                            std::vector<std::uint8_t>& cover) {
+void Table<Bits>::fill_root(Root& root, Prefixes<Bits> sorted, ShortPrefixes& wide,
+                            ShortPrefixes& short_prefixes, std::vector<std::uint8_t>& cover) {
   for (std::size_t i = 0; i < sorted.size();) {
     const Prefix<Bits>& prefix = sorted[i];
     const std::size_t first = slot_of(root, prefix.bits);
     std::size_t end = i + 1;
     const unsigned depth = depth_of(root, prefix.bits);
-    if (prefix.length > depth) {
+    if (is_wide(root, prefix.length)) {
+      wide.emplace(short_key(prefix.bits, prefix.length), prefix.value);
+    } else if (prefix.length > depth) {
       while (end < sorted.size() && slot_of(root, sorted[end].bits) == first) ++end;
       const Value fallback = leaf_value(root.slots[first].load(std::memory_order_relaxed));
       root.slots[first].store(build(sorted.subspan(i, end - i), depth, fallback), std::memory_order_relaxed);
-    } else if (prefix.length > 0) {
+    } else {
       short_prefixes.emplace(short_key(prefix.bits, prefix.length), prefix.value);
       for (const SlotRange& range : RootShape<Bits>::under(prefix.bits, prefix.length)) {
         for (std::size_t slot = range.first; slot < range.first + range.count; ++slot) {

@@ -28,10 +28,10 @@ class Table {
 
   // What readers start from.
   [[nodiscard]] const Root* root() const noexcept { return root_.load(std::memory_order_acquire); }
-  // The /0, with a count of its changes in the upper half: a reader that missed everywhere else checks that
-  // the /0 did not change meanwhile.
-  [[nodiscard]] std::uint64_t default_word() const noexcept {
-    return default_.load(std::memory_order_acquire);
+  // For those that missed everywhere else: each change makes a new one, so a reader that finds the same
+  // before and after its walk knows that they held together.
+  [[nodiscard]] const Defaults* defaults() const noexcept {
+    return defaults_.load(std::memory_order_acquire);
   }
 
  private:
@@ -41,12 +41,20 @@ class Table {
     std::size_t bytes;
   };
 
-  void set_default(Value value);
+  using ShortPrefixes = std::map<std::uint32_t, Value>;  // first 24 bits << 8 | length
+
+  [[nodiscard]] static bool is_wide(const Root& root, unsigned length) noexcept;
+  bool insert_wide(Bits bits, unsigned length, Value value);
+  void remove_wide(Bits bits, unsigned length);
+  void change_wide(ShortPrefixes wide);
+  const Defaults* new_defaults(const ShortPrefixes& wide);
+  void publish_defaults(const Defaults* defaults);
+  void discard_defaults();
   bool insert_short(Bits bits, unsigned length, Value value);
   bool remove_short(Bits bits, unsigned length);
   void cover_slots(Bits bits, unsigned length, unsigned new_length, Value value);
   void resize_root(bool grown);
-  void fill_root(Root& root, Prefixes<Bits> sorted, std::map<std::uint32_t, Value>& short_prefixes,
+  void fill_root(Root& root, Prefixes<Bits> sorted, ShortPrefixes& wide, ShortPrefixes& short_prefixes,
                  std::vector<std::uint8_t>& cover);
   void discard_root(Root* root);
 
@@ -78,9 +86,10 @@ class Table {
 
   Reclaimer& reclaimer_;
   std::atomic<Root*> root_{nullptr};
-  std::atomic<std::uint64_t> default_{kNoMatch};
-  std::map<std::uint32_t, Value> short_;  // those that end in the root: first 24 bits << 8 | length
-  std::vector<std::uint8_t> cover_;       // length of the prefix in short_ each root slot falls back to
+  std::atomic<const Defaults*> defaults_{nullptr};
+  ShortPrefixes wide_;               // those in the defaults
+  ShortPrefixes short_;              // those that end in the root
+  std::vector<std::uint8_t> cover_;  // length of the prefix in short_ each root slot falls back to
   std::size_t size_ = 0;
   bool adding_ = false;  // the insert under way brings a new prefix
   std::size_t bytes_ = 0;

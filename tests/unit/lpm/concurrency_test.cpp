@@ -133,22 +133,46 @@ TYPED_TEST(LpmConcurrencyTest, OwnerWandersOverAllLengths) {
   }
 }
 
-// The root grows and shrinks under the reader; the owner stays.
+// The root grows and shrinks under the reader; the owner stays, wherever it is kept.
 TYPED_TEST(LpmConcurrencyTest, OwnerStaysWhileTheRootGrowsAndShrinks) {
-  const auto address = random_address<TypeParam>(this->random_);
-  this->table_.insert(address, 24, 1);
-  std::vector<typename TypeParam::Address> others;
-  for (int i = 0; i < 700; ++i) {
-    others.push_back(random_address<TypeParam>(this->random_));
-    TypeParam::set_bit(others.back(), 0, !TypeParam::bit(address, 0));
+  for (const unsigned length : {0U, 1U, 7U, 8U, 24U}) {
+    const auto address = random_address<TypeParam>(this->random_);
+    this->table_.insert(address, length, 1);
+    std::vector<typename TypeParam::Address> others;
+    for (int i = 0; i < 700; ++i) {
+      others.push_back(random_address<TypeParam>(this->random_));
+      TypeParam::set_bit(others.back(), 0, !TypeParam::bit(address, 0));
+    }
+    const std::vector<typename TypeParam::Address> keys(16, address);
+    this->race(
+        keys, [](Value value) { return value == 1; },
+        [&] {
+          for (const auto& other : others) this->table_.insert(other, TypeParam::kWidth, 5);
+          for (const auto& other : others) this->table_.remove(other, TypeParam::kWidth);
+        });
+    this->table_.remove(address, length);
   }
-  const std::vector<typename TypeParam::Address> keys(16, address);
-  this->race(
-      keys, [](Value value) { return value == 1; },
-      [&] {
-        for (const auto& other : others) this->table_.insert(other, TypeParam::kWidth, 5);
-        for (const auto& other : others) this->table_.remove(other, TypeParam::kWidth);
-      });
+}
+
+// A covering prefix changes its value while a longer one comes and goes: both owners are right, nobody is
+// not.
+TYPED_TEST(LpmConcurrencyTest, CoverMovesOverATableOfAllKindsOfNodes) {
+  const auto address = random_address<TypeParam>(this->random_);
+  this->add_neighbours(address, 2000);
+  for (const unsigned length : {1U, 7U, 8U, 13U, 17U}) {
+    this->table_.insert(address, length, 1);
+    Value owner = 1;
+    const unsigned inside = length + 1 + static_cast<unsigned>(this->random_() % 8);
+    const std::vector<typename TypeParam::Address> keys(40, address);
+    this->race(
+        keys, [](Value value) { return value >= 1 && value <= 3; },
+        [&] {
+          this->table_.insert(address, inside, 3);
+          this->table_.insert(address, length, owner = 3 - owner);
+          this->table_.remove(address, inside);
+        });
+    this->table_.remove(address, length);
+  }
 }
 
 }  // namespace
