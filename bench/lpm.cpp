@@ -7,6 +7,7 @@
 // One pass looks a quarter of the keys up; the passes of all tables are interleaved and medians taken, so
 // that what else runs on the machine hits all alike. Each begins with the caches as its own pass left them.
 // Uses huge pages when enough are free, otherwise none.
+#include <malloc.h>
 #include <rte_eal.h>
 
 #include <algorithm>
@@ -157,6 +158,7 @@ void compare(unsigned family, Mix mix, std::size_t prefixes, std::size_t rounds)
     if (best == rivals.size() || quantile(times[i], 0.5) < quantile(times[best], 0.5)) best = i;
   }
   const std::size_t our_bytes = ours.table.memory_bytes();
+  malloc_trim(0);  // or the first update pays for tidying up what the routes and rivals left in the heap
   const auto updates = time_updates(ours, routes);
   std::printf("# update us: median=%.2f p99=%.2f max=%.2f\n", quantile(updates, 0.5), quantile(updates, 0.99),
               quantile(updates, 1));

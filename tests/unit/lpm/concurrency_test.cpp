@@ -135,7 +135,7 @@ TYPED_TEST(LpmConcurrencyTest, OwnerWandersOverAllLengths) {
 
 // The root grows and shrinks under the reader; the owner stays, wherever it is kept.
 TYPED_TEST(LpmConcurrencyTest, OwnerStaysWhileTheRootGrowsAndShrinks) {
-  for (const unsigned length : {0U, 1U, 7U, 8U, 24U}) {
+  for (const unsigned length : {0U, 5U, 24U}) {
     const auto address = random_address<TypeParam>(this->random_);
     this->table_.insert(address, length, 1);
     std::vector<typename TypeParam::Address> others;
