@@ -122,6 +122,7 @@ Gateway::Gateway(const Case& c)
     throw std::runtime_error("pool too small");
   WorkerOptions options;
   options.adaptive_idle = false;
+  options.sole = !c.team;
   for (; options.id < (c.team ? 2 : 1); ++options.id) {
     workers_.push_back(std::make_unique<Worker>(options, crypto::aead_engine(), shared().pool, quiescence_,
                                                 published_, control_doorbell_));

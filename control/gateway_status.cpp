@@ -117,10 +117,11 @@ InterfaceStatus Gateway::interface_status(Interface& interface) {
     const dataplane::Peer& peer = *record->slot;
     const dataplane::Keypair* current = peer.current.load(std::memory_order_relaxed);
     out.peers_active += current != nullptr && !current->expired(at.boot);
-    out.rx_bytes += relaxed(peer.rx_bytes);
-    out.tx_bytes += relaxed(peer.tx_bytes);
-    out.rx_packets += relaxed(peer.rx_packets);
-    out.tx_packets += relaxed(peer.tx_packets);
+    const dataplane::Traffic received = peer.received(), sent = peer.sent();
+    out.rx_bytes += received.bytes;
+    out.tx_bytes += sent.bytes;
+    out.rx_packets += received.packets;
+    out.tx_packets += sent.packets;
   }
   for (std::size_t i = 0; i < noise::kOutcomes; ++i) {
     const auto outcome = static_cast<noise::Outcome>(i);
@@ -233,10 +234,11 @@ PeerStatus Gateway::peer_status(Interface& interface, const PeerRecord& record, 
   if (engine.has_session) out.session_age = std::chrono::seconds(engine.session_age / 1'000'000'000u);
   if (const BootTime received = relaxed(peer.last_received); received != 0)
     out.last_received = wall_of(received, at);
-  out.rx_bytes = relaxed(peer.rx_bytes);
-  out.tx_bytes = relaxed(peer.tx_bytes);
-  out.rx_packets = relaxed(peer.rx_packets);
-  out.tx_packets = relaxed(peer.tx_packets);
+  const dataplane::Traffic in = peer.received(), out_bound = peer.sent();
+  out.rx_bytes = in.bytes;
+  out.tx_bytes = out_bound.bytes;
+  out.rx_packets = in.packets;
+  out.tx_packets = out_bound.packets;
   const dataplane::Keypair* current = peer.current.load(std::memory_order_relaxed);
   if (current != nullptr) {
     // Every counter up to the window's top was sent once; what did not arrive was lost (or is still on its
@@ -351,8 +353,8 @@ std::optional<WgDevice> Gateway::wg_get(std::string_view name) {
     }
     if (status.remote.known()) peer.endpoint = to_config(status.remote);
     if (status.last_handshake_wall != 0) peer.last_handshake = wall_time(status.last_handshake_wall);
-    peer.tx_bytes = relaxed(record->slot->tx_bytes);
-    peer.rx_bytes = relaxed(record->slot->rx_bytes);
+    peer.tx_bytes = record->slot->sent().bytes;
+    peer.rx_bytes = record->slot->received().bytes;
     peer.keepalive_seconds = record->keepalive_seconds;
     peer.allowed_ips.assign(record->allowed_ips.begin(), record->allowed_ips.end());
   }

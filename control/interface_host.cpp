@@ -268,8 +268,8 @@ void Interface::announce(const char* kind, const PeerRecord& record, const std::
   event.public_key = config::to_string(record.public_key);
   event.peer = record.name.empty() ? event.public_key : record.name;
   event.detail = detail;
-  event.rx_bytes = record.slot->rx_bytes.load(std::memory_order_relaxed);
-  event.tx_bytes = record.slot->tx_bytes.load(std::memory_order_relaxed);
+  event.rx_bytes = record.slot->received().bytes;
+  event.tx_bytes = record.slot->sent().bytes;
   if (const dataplane::Path* path = record.slot->path.load(std::memory_order_relaxed)) {
     event.endpoint = dataplane::to_string(path->remote);
   }

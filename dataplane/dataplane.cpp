@@ -45,6 +45,7 @@ Dataplane::Dataplane(const DataplaneOptions& options)
   for (std::size_t i = 0; i < facts_.worker_lcores.size(); ++i) {
     WorkerOptions worker = options_.worker;
     worker.id = static_cast<std::uint16_t>(i);
+    worker.sole = facts_.worker_lcores.size() == 1;
     workers_.push_back(
         std::make_unique<Worker>(worker, engine_, pool_, quiescence_, published_, control_doorbell_));
   }

@@ -199,8 +199,8 @@ bool Worker::accept_one(std::size_t i, bool fresh) {
   if (data) return true;
   // A packet with length 0 is a keepalive packet.
   counters_.keepalives_received.add(1);
-  peer.rx_bytes.fetch_add(data_.message_length[i], std::memory_order_relaxed);
-  peer.rx_packets.fetch_add(1, std::memory_order_relaxed);
+  count(peer.rx_bytes, data_.message_length[i]);
+  count(peer.rx_packets, 1);
   rte_pktmbuf_free(packet);
   return true;
 }
@@ -339,8 +339,8 @@ void Worker::check_sources_of(std::uint16_t interface_id, std::size_t begin, std
 
 void Worker::count_received(const Tally& tally) {
   if (tally.packets == 0) return;
-  tally.peer->rx_bytes.fetch_add(tally.bytes, std::memory_order_relaxed);
-  tally.peer->rx_packets.fetch_add(tally.packets, std::memory_order_relaxed);
+  count(tally.peer->rx_bytes, tally.bytes);
+  count(tally.peer->rx_packets, tally.packets);
 }
 
 void Worker::drop_disallowed(std::size_t i, lpm::Value owner) {

@@ -327,8 +327,8 @@ void Worker::encapsulate(std::size_t i, Tally& tally) {
 void Worker::count_sent(const Tally& tally) {
   if (tally.packets == 0) return;
   tally.peer->note_sent(now_, tally.data);
-  tally.peer->tx_bytes.fetch_add(tally.bytes, std::memory_order_relaxed);
-  tally.peer->tx_packets.fetch_add(tally.packets, std::memory_order_relaxed);
+  count(tally.peer->tx_bytes, tally.bytes);
+  count(tally.peer->tx_packets, tally.packets);
 }
 
 // Copies the path's prebuilt headers and fills in what differs per packet; the UDP checksum follows the seal.

@@ -47,6 +47,7 @@ struct WorkerOptions {
   std::uint32_t punt_budget = 64;  // packets given to TUN and TAP queues per loop
   std::uint32_t icmp_per_second = 1000;
   bool spread = true;  // let idle workers seal and open for busy ones
+  bool sole = false;   // there is no other worker
 };
 
 // Worker <-> control, one of each per worker.
@@ -269,7 +270,7 @@ class Worker {
   void note_authenticated(std::size_t i, Peer& peer, bool data);
   void post_roamed(std::size_t i, Peer& peer);
   void check_inner(std::size_t i);
-  static void count_received(const Tally& tally);
+  void count_received(const Tally& tally);
   [[gnu::flatten]] void check_sources();
   void check_sources_of(std::uint16_t interface_id, std::size_t begin, std::size_t end);
   void drop_disallowed(std::size_t i, lpm::Value owner);
@@ -347,6 +348,12 @@ class Worker {
     refused_.packet[refused_.n++] = packet;
   }
   void free_refused() noexcept;
+  // A counter of a peer, which only workers write: a sole worker needs no locked instruction.
+  void count(std::atomic<std::uint64_t>& counter, std::uint64_t n) const noexcept {
+    if (options_.sole)
+      return counter.store(counter.load(std::memory_order_relaxed) + n, std::memory_order_relaxed);
+    counter.fetch_add(n, std::memory_order_relaxed);
+  }
   bool post(const Event& event) noexcept;
   void count_stage(Stage stage, std::size_t packets) noexcept;
   void count_latency(std::size_t packets) noexcept;

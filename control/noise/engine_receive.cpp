@@ -216,8 +216,7 @@ Outcome Engine::State::consume_initiation(Bytes bytes, const Endpoint& remote, c
     return refuse(stamped, remote, now.boot, p);
   }
 
-  p->peer->rx_bytes.fetch_add(bytes.size(), std::memory_order_relaxed);
-  p->peer->rx_packets.fetch_add(1, std::memory_order_relaxed);
+  p->peer->count_handshake_received(bytes.size());
   roam(*p, remote, local, now.boot);
   note(*p, PeerEventKind::kInitiationReceived, now.boot, 0, remote);
   p->peer->note_received(now.boot, false);
@@ -285,8 +284,7 @@ Outcome Engine::State::consume_response(Bytes bytes, const Endpoint& remote, con
   id_of_handshake.erase(found);  // the index stays reserved: the session takes it over (protocol C4-7)
   arenas->handshakes.destroy(std::exchange(p.handshake, nullptr));
 
-  p.peer->rx_bytes.fetch_add(bytes.size(), std::memory_order_relaxed);
-  p.peer->rx_packets.fetch_add(1, std::memory_order_relaxed);
+  p.peer->count_handshake_received(bytes.size());
   roam(p, remote, local, now.boot);
   note(p, PeerEventKind::kResponseReceived, now.boot, 0, remote);
   p.peer->note_received(now.boot, false);

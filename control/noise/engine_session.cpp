@@ -78,8 +78,7 @@ void Engine::State::send(PeerState& p, MessageType type, std::span<std::uint8_t>
   p.jar.add_macs(message, now);
   ++sent_messages[type];
   p.peer->note_sent(now, false);
-  p.peer->tx_bytes.fetch_add(message.size(), std::memory_order_relaxed);
-  p.peer->tx_packets.fetch_add(1, std::memory_order_relaxed);
+  p.peer->count_handshake_sent(message.size());
   host.send_handshake(p.remote, p.local, message, kHandshakeTos);
 }
 

@@ -38,6 +38,11 @@ enum PeerRequest : std::uint32_t {
 // What a handshake answers. The engine lowers these alone: the news of a move may still be on its way.
 inline constexpr std::uint32_t kHandshakeRequests = kRequestHandshake | kRequestKeyFresh;
 
+// On the wire, with WireGuard's headers and tags.
+struct Traffic {
+  std::uint64_t bytes = 0, packets = 0;
+};
+
 struct alignas(64) Peer {
   // ---- W: control. R: workers.
   std::atomic<Keypair*> current{nullptr};  // the session to send with; null: stage and ask
@@ -51,8 +56,8 @@ struct alignas(64) Peer {
   std::atomic<Keypair*> next{nullptr};
   // ---- W: workers set bits, control clears them.
   std::atomic<std::uint32_t> requested{0};
-  // ---- W: workers and control (handshake bytes), fetch_add. R: control. Here, and those of sending below,
-  // because with very many peers each further line is a trip to memory.
+  // ---- W: workers. R: control. Here, and those of sending below, because with very many peers each further
+  // line is a trip to memory.
   std::atomic<std::uint64_t> rx_bytes{0};
   std::atomic<std::uint64_t> rx_packets{0};
 
@@ -65,7 +70,7 @@ struct alignas(64) Peer {
   std::atomic<BootTime> unanswered_received{0};
   // First data packet sent since we last received anything: due for a new handshake 15 s later.
   std::atomic<BootTime> unanswered_sent{0};
-  // W: workers and control (handshake bytes), fetch_add. R: control.
+  // W: workers. R: control.
   std::atomic<std::uint64_t> tx_bytes{0};
   std::atomic<std::uint64_t> tx_packets{0};
 
@@ -76,8 +81,35 @@ struct alignas(64) Peer {
   std::atomic<std::uint32_t> drop_malformed_inner{0};
   std::atomic<std::uint32_t> drop_oversized{0};
   std::atomic<std::uint32_t> drop_no_endpoint{0};
+  // ---- W: control, of its handshake messages.
+  std::atomic<std::uint64_t> handshake_rx_bytes{0};
+  std::atomic<std::uint32_t> handshake_rx_packets{0};
+  std::atomic<std::uint32_t> handshake_tx_packets{0};
+  std::atomic<std::uint64_t> handshake_tx_bytes{0};
 
+  // Transport data and handshake messages together.
+  [[nodiscard]] Traffic received() const noexcept {
+    return {relaxed(rx_bytes) + relaxed(handshake_rx_bytes),
+            relaxed(rx_packets) + relaxed(handshake_rx_packets)};
+  }
+  [[nodiscard]] Traffic sent() const noexcept {
+    return {relaxed(tx_bytes) + relaxed(handshake_tx_bytes),
+            relaxed(tx_packets) + relaxed(handshake_tx_packets)};
+  }
+  void count_handshake_received(std::size_t bytes) noexcept {
+    handshake_rx_bytes.fetch_add(bytes, std::memory_order_relaxed);
+    handshake_rx_packets.fetch_add(1, std::memory_order_relaxed);
+  }
+  void count_handshake_sent(std::size_t bytes) noexcept {
+    handshake_tx_bytes.fetch_add(bytes, std::memory_order_relaxed);
+    handshake_tx_packets.fetch_add(1, std::memory_order_relaxed);
+  }
   [[nodiscard]] PeerRef ref() const noexcept { return {slot, generation.load(std::memory_order_relaxed)}; }
+
+  template <typename T>
+  [[nodiscard]] static T relaxed(const std::atomic<T>& value) noexcept {
+    return value.load(std::memory_order_relaxed);
+  }
 
   // An authenticated packet of `length` plaintext bytes arrived / left (protocol C3-7, C3-8).
   void note_received(BootTime now, bool data) noexcept {

@@ -189,6 +189,7 @@ World::World(const WorkerOptions& options, std::size_t workers) : quiescence_(wo
   for (std::uint16_t id = 0; id < quiescence_.workers(); ++id) {
     WorkerOptions own = options;
     own.id = id;
+    own.sole = quiescence_.workers() == 1;
     workers_.push_back(std::make_unique<Worker>(own, crypto::aead_engine(), s.pool, quiescence_, published_,
                                                 control_doorbell_));
   }

@@ -66,10 +66,10 @@ TEST(Handshake, StagedPacketsConfirmInsteadOfAKeepalive) {
 TEST(Handshake, CountsItsBytes) {
   TwoEngines t;
   t.handshake();
-  EXPECT_EQ(t.at_a->tx_bytes.load(), 148u);
-  EXPECT_EQ(t.at_a->rx_bytes.load(), 92u);
-  EXPECT_EQ(t.at_b->rx_bytes.load(), 148u);
-  EXPECT_EQ(t.at_b->tx_bytes.load(), 92u);
+  EXPECT_EQ(t.at_a->sent().bytes, 148u);
+  EXPECT_EQ(t.at_a->received().bytes, 92u);
+  EXPECT_EQ(t.at_b->received().bytes, 148u);
+  EXPECT_EQ(t.at_b->sent().bytes, 92u);
 }
 
 TEST(Handshake, PresharedKeyMustAgreeAndTakesEffectAtTheNextHandshake) {

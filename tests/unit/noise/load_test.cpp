@@ -100,11 +100,11 @@ TEST_F(Load, InitiationGetsACookieTheNextOneCarriesMac2) {
   EXPECT_EQ(t.at_b->last_received.load(), last_received);
 
   const auto sent = t.a.host.sent.size();
-  const auto rx = t.at_a->rx_bytes.load();
+  const auto rx = t.at_a->received().bytes;
   const int changes = t.a.host.endpoint_changes;
   EXPECT_EQ(t.a.engine.on_handshake(last_of_b(), endpoint(77, 7), t.a_at, t.now), Outcome::kCookieAccepted);
   EXPECT_EQ(t.a.host.sent.size(), sent) << "no immediate resend (C1-10)";
-  EXPECT_EQ(t.at_a->rx_bytes.load(), rx);
+  EXPECT_EQ(t.at_a->received().bytes, rx);
   EXPECT_EQ(t.a.host.endpoint_changes, changes) << "never roams (C5-5)";
   EXPECT_EQ(t.status_a().remote, t.b_at);
   EXPECT_EQ(t.at_a->last_received.load(), 0u) << "no timer is touched";
