@@ -166,7 +166,9 @@ class VectorWalk {
 
   LPM_INLINE void run() noexcept {
     if (root_.grown == 0) {
-      read_single();
+      const Word word = root_.slots[0].load(std::memory_order_acquire);
+      if (!is_leaf(word) && (word & kTags) != 0) return all_to_tail(word);
+      read_single(word);
     } else if (read_root()) {
       read_branches();
     }
@@ -207,8 +209,15 @@ class VectorWalk {
     return _mm512_mask_or_epi64(words, static_cast<__mmask8>(~tagged(words, kLeafTag)), words, place);
   }
 
-  LPM_INLINE void read_single() noexcept {
-    const Word word = root_.slots[0].load(std::memory_order_acquire);
+  LPM_INLINE void all_to_tail(Word word) noexcept {
+    for (std::size_t i = 0; i < n_; ++i) {
+      out_[i] = kNoMatch;
+      tail_.go_to(static_cast<std::uint16_t>(i), word, 0);
+    }
+    tail_.finish();
+  }
+
+  LPM_INLINE void read_single(Word word) noexcept {
     for (std::size_t i = 0; i < n_; i += kLanes) {
       if constexpr (kTwo) keys_.load(i);
       _mm512_store_si512(words_ + i, all(word));
