@@ -83,6 +83,7 @@ Gateway::Gateway(const config::Gateway& value, std::string config_path)
                 publisher_,
                 resolver_,
                 staging_,
+                socket_drops_,
                 random_,
                 [this](GatewayEvent&& event) { emit(std::move(event)); },
                 [this] { return rpc_ && rpc_->subscribers() != 0; }},

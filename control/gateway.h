@@ -176,6 +176,7 @@ class Gateway final : public Operations {
   Publisher publisher_;
   Resolver resolver_;
   Staging staging_;
+  SocketDrops socket_drops_;
   noise::SystemRandom random_;
   Services services_;
   std::map<std::string, std::unique_ptr<GatewayPort>> ports_;

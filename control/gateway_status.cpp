@@ -212,10 +212,16 @@ std::vector<DropStatus> Gateway::drops() {
       out[i].count += out[i].per_worker.back();
     }
   }
-  DropStatus staged{
-      "staged_dropped", "a packet waiting for a session was displaced or given up", staging_.dropped(), {}};
-  staged.per_worker.assign(dataplane_.workers().size(), 0);
-  out.push_back(std::move(staged));
+  // The control thread's own.
+  const std::vector<std::uint64_t> none(dataplane_.workers().size(), 0);
+  out.push_back({"staged_dropped", "a packet waiting for a session was displaced or given up",
+                 staging_.dropped(), none});
+  out.push_back({"socket_malformed", "datagram at the kernel's socket shorter than any message",
+                 socket_drops_.malformed, none});
+  out.push_back({"socket_oversized", "datagram at the kernel's socket larger than a packet buffer",
+                 socket_drops_.oversized, none});
+  out.push_back({"socket_full", "no buffer or mailbox room for a datagram of the kernel's socket",
+                 socket_drops_.full, none});
   return out;
 }
 

@@ -16,13 +16,23 @@ std::span<const std::uint8_t> bytes_of(const rte_mbuf* packet) {
   return {rte_pktmbuf_mtod(packet, const std::uint8_t*), packet->data_len};
 }
 
+std::size_t headers_of(std::size_t l2, bool v6) {
+  using namespace dataplane;
+  return l2 + (v6 ? kIpv6HeaderSize : kIpv4HeaderSize) + kUdpHeaderSize;
+}
+
+// Of an empty packet buffer.
+std::size_t room_in(rte_mempool* pool) {
+  return rte_pktmbuf_data_room_size(pool) - RTE_PKTMBUF_HEADROOM;
+}
+
 // A datagram as a frame: `l2` (its EtherType is set here), IP and UDP headers, payload. Null: no buffer, or
 // none that large.
 rte_mbuf* frame_of(rte_mempool* pool, std::span<const std::uint8_t> l2, const Endpoint& from,
                    const Endpoint& to, std::uint8_t tos, std::span<const std::uint8_t> payload) {
   using namespace dataplane;
   const bool v6 = to.address.v6;
-  const std::size_t headers = l2.size() + (v6 ? kIpv6HeaderSize : kIpv4HeaderSize) + kUdpHeaderSize;
+  const std::size_t headers = headers_of(l2.size(), v6);
   rte_mbuf* packet = rte_pktmbuf_alloc(pool);
   if (packet == nullptr) return nullptr;
   // Before any narrowing: the largest datagram of all has a length that its headers carry over 16 bits.
@@ -224,11 +234,14 @@ void Interface::send_sealed(const dataplane::Event& event) {
 }
 
 void Interface::receive_data(const ReceivedDatagram& datagram) {
-  if (datagram.bytes.size() < dataplane::kKeepaliveSize) return;
+  SocketDrops& drops = services_.socket_drops;
+  if (datagram.bytes.size() < dataplane::kKeepaliveSize) return void(++drops.malformed);
   const std::array<std::uint8_t, dataplane::kEthernetHeaderSize> l2{};
-  rte_mbuf* packet =
-      frame_of(services_.dataplane.pool(), l2, datagram.remote, datagram.local, datagram.tos, datagram.bytes);
-  if (packet == nullptr) return;
+  rte_mempool* const pool = services_.dataplane.pool();
+  if (headers_of(l2.size(), datagram.remote.address.v6) + datagram.bytes.size() > room_in(pool))
+    return void(++drops.oversized);
+  rte_mbuf* packet = frame_of(pool, l2, datagram.remote, datagram.local, datagram.tos, datagram.bytes);
+  if (packet == nullptr) return void(++drops.full);
   packet->ol_flags |= RTE_MBUF_F_RX_L4_CKSUM_GOOD;  // the kernel has checked it
   auto& workers = services_.dataplane.workers();
   std::uint32_t index;
@@ -238,7 +251,10 @@ void Interface::receive_data(const ReceivedDatagram& datagram) {
   command.type = dataplane::CommandType::receive_outer;
   command.interface_id = id_;
   command.packet = packet;
-  if (!worker.mailboxes().commands.post(command)) return rte_pktmbuf_free(packet);
+  if (!worker.mailboxes().commands.post(command)) {
+    ++drops.full;
+    return rte_pktmbuf_free(packet);
+  }
   worker.doorbell().ring();
 }
 

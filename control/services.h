@@ -1,6 +1,7 @@
 // What interfaces and ports use of the gateway that owns them. References, valid as long as the gateway.
 #pragma once
 
+#include <cstdint>
 #include <functional>
 
 #include "control/api/event_loop.h"
@@ -15,6 +16,13 @@
 
 namespace wg::control {
 
+// Datagrams of the kernel's sockets that went nowhere.
+struct SocketDrops {
+  std::uint64_t malformed = 0;  // shorter than any message
+  std::uint64_t oversized = 0;  // no packet buffer holds it
+  std::uint64_t full = 0;       // no buffer, or no room in the worker's mailbox
+};
+
 struct Services {
   dataplane::Dataplane& dataplane;
   EventLoop& loop;
@@ -23,6 +31,7 @@ struct Services {
   Publisher& publisher;
   Resolver& resolver;
   Staging& staging;
+  SocketDrops& socket_drops;  // W: interfaces. R: status
   noise::Random& random;
   std::function<void(GatewayEvent&&)> emit;  // to the event stream
   std::function<bool()> anybody_listens;     // to it; else an event need not be made

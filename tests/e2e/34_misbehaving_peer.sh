@@ -25,3 +25,13 @@ wait $answering || code=$?
 told /run/answer.out $code
 stream_stop "the honest peer's stream meanwhile"
 linegate explain peer begins | grep -qi 'ahead' || fail "explain does not name the stamp ahead: $(linegate explain peer begins)"
+# What Linux hands to the gateway's own socket ends by name too.
+[ "$(drops socket_oversized)" -ge 20 ] || fail "the huge datagrams are counted as $(drops socket_oversized) socket_oversized"
+say "larger than any packet buffer: $(drops socket_oversized)"
+before=$(drops socket_malformed)
+for text in a abc "$(printf '\4')" "$(printf '%.0s.' {1..3})"; do printf %s "$text" | in_gw timeout 1 bash -c 'cat >/dev/udp/127.0.0.1/51820'; done
+printf '\4\0\0\0 too short for data' | in_gw timeout 1 bash -c 'cat >/dev/udp/127.0.0.1/51820'
+all_counted() { [ "$(($(drops socket_malformed) - before))" = 5 ]; }
+wait_for 3 all_counted || fail "of five datagrams too short for any message $(($(drops socket_malformed) - before)) are counted"
+say "shorter than any message: 5"
+linegate show drops --json | grep -q socket_full || fail "socket_full has no counter"
