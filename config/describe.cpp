@@ -121,6 +121,9 @@ struct Describe {
   std::string operator()(const SetDscp& a) const {
     return a.interface + ": dscp " + std::string(to_string(a.dscp));
   }
+  std::string operator()(const SetUdpChecksum4& a) const {
+    return a.interface + ": UDP checksums over IPv4 " + on_off(a.on);
+  }
   std::string operator()(const SetMssClamp& a) const {
     return a.interface + ": mss clamp " + to_string(a.clamp);
   }

@@ -290,6 +290,7 @@ void diff_interface(Actions& out, const std::string& name, const Interface& old,
   if (old.forwarding != now.forwarding) out.emplace_back(SetInterfaceForwarding{name, now.forwarding});
   if (old.hairpin != now.hairpin) out.emplace_back(SetHairpin{name, now.hairpin});
   if (old.dscp != now.dscp) out.emplace_back(SetDscp{name, now.dscp});
+  if (old.udp_checksum4 != now.udp_checksum4) out.emplace_back(SetUdpChecksum4{name, now.udp_checksum4});
   if (old.mss_clamp != now.mss_clamp) out.emplace_back(SetMssClamp{name, now.mss_clamp});
   if (old.log_level != now.log_level) out.emplace_back(SetInterfaceLogLevel{name, now.log_level});
 }

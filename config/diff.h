@@ -140,6 +140,10 @@ struct SetDscp {
   std::string interface;
   Dscp dscp;
 };
+struct SetUdpChecksum4 {
+  std::string interface;
+  bool on;
+};
 struct SetMssClamp {
   std::string interface;
   MssClamp clamp;
@@ -196,9 +200,9 @@ using Action =
                  SetReloadOnChange, AddPort, RemovePort, AddPortAddress, RemovePortAddress, SetPortGateways,
                  SetPortMtu, SetPortForwarding, AddInterface, RemoveInterface, SetInterfaceEnabled,
                  SetInterfaceKey, SetListenPort, SetFwmark, AddInterfaceAddress, RemoveInterfaceAddress,
-                 SetInterfaceMtu, SetRoutes, SetInterfaceForwarding, SetHairpin, SetDscp, SetMssClamp,
-                 SetInterfaceLogLevel, AddPeer, RemovePeer, SetPeerName, SetPeerEndpoint, SetPresharedKey,
-                 SetKeepalive, SetPeerMtu, AddAllowedIp, MoveAllowedIp, RemoveAllowedIp>;
+                 SetInterfaceMtu, SetRoutes, SetInterfaceForwarding, SetHairpin, SetDscp, SetUdpChecksum4,
+                 SetMssClamp, SetInterfaceLogLevel, AddPeer, RemovePeer, SetPeerName, SetPeerEndpoint,
+                 SetPresharedKey, SetKeepalive, SetPeerMtu, AddAllowedIp, MoveAllowedIp, RemoveAllowedIp>;
 
 struct Plan {
   std::vector<Action> actions;

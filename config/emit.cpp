@@ -67,6 +67,7 @@ std::vector<Entry> entries_of(const Interface& interface) {
   add("forwarding", i.forwarding, defaults.forwarding, [&] { return std::string(to_string(i.forwarding)); });
   add("hairpin", i.hairpin, defaults.hairpin, [&] { return std::string("false"); });
   add("dscp", i.dscp, defaults.dscp, [&] { return std::string(to_string(i.dscp)); });
+  add("udp_checksum4", i.udp_checksum4, defaults.udp_checksum4, [&] { return std::string("false"); });
   add("mss_clamp", i.mss_clamp, defaults.mss_clamp, [&] { return to_string(i.mss_clamp); });
   add("log_level", i.log_level, defaults.log_level, [&] { return std::string(to_string(*i.log_level)); });
   add("peer_files", i.peer_files, defaults.peer_files, [&] { return list(files); });

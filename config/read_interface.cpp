@@ -184,6 +184,11 @@ void read_interface(const Value& value, Interface& interface) {
          i.where.dscp = v.at();
          read_choice<Dscp>(v, {{"zero", Dscp::kZero}, {"copy", Dscp::kCopy}}, i.dscp);
        }},
+      {"udp_checksum4",
+       [](const Value& v, Interface& i) {
+         i.where.udp_checksum4 = v.at();
+         read_flag(v, i.udp_checksum4);
+       }},
       {"mss_clamp", read_mss_clamp},
       {"log_level",
        [](const Value& v, Interface& i) {

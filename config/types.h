@@ -127,7 +127,7 @@ struct MssClamp {
 
 struct InterfaceMarks {
   Position self, private_key, listen_port, fwmark, mtu, routes, table, enabled, forwarding, hairpin, dscp,
-      mss_clamp, log_level, peers;
+      udp_checksum4, mss_clamp, log_level, peers;
   std::vector<Position> addresses, peer_files;  ///< parallel to the values
   bool operator==(const InterfaceMarks&) const { return true; }
 };
@@ -147,6 +147,7 @@ struct Interface {
   Forwarding forwarding = Forwarding::kShortCut;
   bool hairpin = true;  ///< may traffic go from peer to peer
   Dscp dscp = Dscp::kZero;
+  bool udp_checksum4 = true;  ///< of outer packets over IPv4; IPv6 always has one
   MssClamp mss_clamp;
   std::optional<LogLevel> log_level;  ///< nullopt: control.log.level
   InterfaceMarks where;

@@ -119,6 +119,7 @@ class Gateway final : public Operations {
   KernelResult carry_out_kind(const config::SetInterfaceForwarding& action);
   KernelResult carry_out_kind(const config::SetHairpin& action);
   KernelResult carry_out_kind(const config::SetDscp& action);
+  KernelResult carry_out_kind(const config::SetUdpChecksum4& action);
   KernelResult carry_out_kind(const config::SetMssClamp& action);
   KernelResult carry_out_kind(const config::SetInterfaceLogLevel& action);
   KernelResult carry_out_kind(const config::AddPeer& action);

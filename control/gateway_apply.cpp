@@ -367,6 +367,9 @@ KernelResult Gateway::carry_out_kind(const config::SetHairpin& a) {
 KernelResult Gateway::carry_out_kind(const config::SetDscp& a) {
   return with_interface(a.interface, [&](Interface& i) { return i.set_dscp(a.dscp); });
 }
+KernelResult Gateway::carry_out_kind(const config::SetUdpChecksum4& a) {
+  return with_interface(a.interface, [&](Interface& i) { return i.set_udp_checksum4(a.on); });
+}
 KernelResult Gateway::carry_out_kind(const config::SetMssClamp& a) {
   return with_interface(a.interface, [&](Interface& i) { return i.set_mss_clamp(a.clamp); });
 }

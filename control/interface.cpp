@@ -68,6 +68,7 @@ Interface::Interface(Services& services, std::string name, const config::Interfa
   view.short_cut = value.forwarding == config::Forwarding::kShortCut;
   view.hairpin = value.hairpin;
   view.copy_dscp = value.dscp == config::Dscp::kCopy;
+  view.udp_checksum4 = value.udp_checksum4;
   view.allowed4 = &allowed4_;
   view.allowed6 = &allowed6_;
   view.tun = tun_.get();
@@ -254,6 +255,10 @@ void Interface::set_hairpin(bool hairpin) {
 
 void Interface::set_dscp(config::Dscp dscp) {
   services_.publisher.interface(id_).copy_dscp = dscp == config::Dscp::kCopy;
+}
+
+void Interface::set_udp_checksum4(bool on) {
+  services_.publisher.interface(id_).udp_checksum4 = on;
 }
 
 void Interface::set_mss_clamp(const config::MssClamp& clamp) {

@@ -73,6 +73,7 @@ class Interface final : public noise::Host {
   void set_forwarding(config::Forwarding forwarding);
   void set_hairpin(bool hairpin);
   void set_dscp(config::Dscp dscp);
+  void set_udp_checksum4(bool on);
   void set_mss_clamp(const config::MssClamp& clamp);
 
   // ---- peers

@@ -406,6 +406,7 @@ void Worker::finish_udp_checksums(SendBurst& burst, const Snapshot& view) {
     const Path& path = *burst.path[i];
     if (path.port == kKernelPath) continue;
     const bool v6 = path.v6();
+    if (!v6 && !view.interfaces[burst.peer[i]->interface_id].udp_checksum4) continue;  // it is zero
     auto* udp = header_at<UdpHeader>(burst.op[i].data - kTransportDataHeaderSize - kUdpHeaderSize);
     const auto size = static_cast<std::uint32_t>(kUdpHeaderSize + kKeepaliveSize + burst.op[i].length);
     // Of the pseudo header the addresses lie just in front of the UDP header.

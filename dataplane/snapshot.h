@@ -31,6 +31,7 @@ struct InterfaceView {
   bool short_cut = true;  // false: every inner packet takes the kernel's way (forwarding: kernel)
   bool hairpin = true;    // peer to peer inside this interface
   bool copy_dscp = false;
+  bool udp_checksum4 = true;    // false: outer IPv4 datagrams say "none" (RFC 768)
   std::uint16_t mtu = 1420;     // inner bytes
   std::uint16_t mss_clamp = 0;  // largest TCP MSS for IPv4 (IPv6: 20 less), 0: off
   std::uint16_t listen_port = 0;

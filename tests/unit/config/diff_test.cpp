@@ -123,6 +123,7 @@ class Model {
   }
   void on(const SetInterfaceForwarding& a) { interface(a.interface).forwarding = a.forwarding; }
   void on(const SetHairpin& a) { interface(a.interface).hairpin = a.hairpin; }
+  void on(const SetUdpChecksum4& a) { interface(a.interface).udp_checksum4 = a.on; }
   void on(const SetDscp& a) { interface(a.interface).dscp = a.dscp; }
   void on(const SetMssClamp& a) { interface(a.interface).mss_clamp = a.clamp; }
   void on(const SetInterfaceLogLevel& a) { interface(a.interface).log_level = a.level; }
@@ -255,6 +256,7 @@ class Generator {
     interface.enabled = !chance(3);
     interface.forwarding = chance(3) ? Forwarding::kKernel : Forwarding::kShortCut;
     interface.hairpin = !chance(3);
+    interface.udp_checksum4 = !chance(3);
     interface.dscp = chance(3) ? Dscp::kCopy : Dscp::kZero;
     if (chance(3))
       interface.mss_clamp = {MssClamp::Mode::kFixed, static_cast<std::uint16_t>(1200 + below(2))};

@@ -94,6 +94,12 @@ const std::vector<ErrorCase> kCases = {
      "    private_key: AQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQE=\n"
      "    dscp: ef\n",
      "gw.yaml:4:11: interfaces.wg0.dscp: 'ef' is not known here; allowed: zero, copy\n"},
+    {"a checksum switch that is no switch",
+     "interfaces:\n"
+     "  wg0:\n"
+     "    private_key: AQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQE=\n"
+     "    udp_checksum4: none\n",
+     "gw.yaml:4:20: interfaces.wg0.udp_checksum4: 'none' is not known here; allowed: true, false\n"},
     {"a clamp too small",
      "interfaces:\n"
      "  wg0:\n"

@@ -209,6 +209,7 @@ TEST(RoundTrip, through_yaml) {
     interface.enabled = random.chance();
     interface.hairpin = random.chance();
     interface.dscp = random.chance() ? Dscp::kCopy : Dscp::kZero;
+    interface.udp_checksum4 = random.chance();
     interface.forwarding = random.chance() ? Forwarding::kKernel : Forwarding::kShortCut;
     if (random.chance()) interface.log_level = LogLevel::kTrace;
     if (random.chance()) interface.mss_clamp = {MssClamp::Mode::kOff, 0};

@@ -44,6 +44,7 @@ interfaces:
     forwarding: kernel
     hairpin: false
     dscp: copy
+    udp_checksum4: false
     mss_clamp: 1200
     log_level: debug
     peers:
@@ -131,6 +132,7 @@ TEST(Values, every_key_of_interfaces_and_peers) {
   EXPECT_EQ(wg0.forwarding, Forwarding::kKernel);
   EXPECT_FALSE(wg0.hairpin);
   EXPECT_EQ(wg0.dscp, Dscp::kCopy);
+  EXPECT_FALSE(wg0.udp_checksum4);
   EXPECT_EQ(wg0.mss_clamp, (MssClamp{MssClamp::Mode::kFixed, 1200}));
   EXPECT_EQ(wg0.log_level, LogLevel::kDebug);
   ASSERT_EQ(wg0.peers.size(), 2U);
@@ -152,9 +154,9 @@ TEST(Values, positions_are_those_of_the_text) {
   const Peer& alice = gateway.interfaces.at("wg0").peers[0];
   EXPECT_EQ(cite(gateway, gateway.dpdk.where.memory), "gw.yaml:4:11");
   EXPECT_EQ(cite(gateway, gateway.interfaces.at("wg0").where.listen_port), "gw.yaml:23:18");
-  EXPECT_EQ(cite(gateway, alice.where.self), "gw.yaml:36:9");
-  EXPECT_EQ(cite(gateway, alice.where.endpoint), "gw.yaml:39:19");
-  EXPECT_EQ(cite(gateway, alice.where.allowed_ips.at(1)), "gw.yaml:40:37");
+  EXPECT_EQ(cite(gateway, alice.where.self), "gw.yaml:37:9");
+  EXPECT_EQ(cite(gateway, alice.where.endpoint), "gw.yaml:40:19");
+  EXPECT_EQ(cite(gateway, alice.where.allowed_ips.at(1)), "gw.yaml:41:37");
   EXPECT_EQ(cite(gateway, Position{}), "");
 }
 

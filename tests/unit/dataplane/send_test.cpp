@@ -16,6 +16,12 @@ Octets to_alice(std::size_t size, std::uint8_t ttl = 64, std::uint8_t tos = 0) {
 Octets to_alice_aged(std::size_t size, std::uint8_t tos = 0) {
   return to_alice(size, 63, tos);
 }
+// An IPv4 datagram whose UDP checksum says "none".
+Octets without_checksum(Octets frame) {
+  std::fill_n(frame.begin() + kEthernetHeaderSize + kIpv4HeaderSize + offsetof(UdpHeader, checksum), 2,
+              std::uint8_t{0});
+  return frame;
+}
 Frame host_sends(const Octets& ip) {
   return {kLan, frame_from_host(ip)};
 }
@@ -107,6 +113,12 @@ std::vector<Scenario> sent() {
        .out = {{kWan, outer_to(kBob, message_to(kBob, 0, inner6("fd01::5", "fd10::3").tos(0x2b).ttl(63)), 0,
                                0x2b)}},
        .given = [](World& w) { w.interface(kWg0).copy_dscp = true; }},
+      {.name = "UDP checksums of IPv4 can be left out, IPv6 has them all the same",
+       .in = {host_sends(to_alice(64)), host_sends(bob4), host_sends(carol)},
+       .out = {{kWan, without_checksum(outer_to(kAlice, message_to(kAlice, 0, to_alice_aged(64)), 1))},
+               {kWan, outer_to(kBob, message_to(kBob, 0, bob4_out))},
+               {kWan, outer_to(kCarol, message_to(kCarol, 0, carol_out), 2)}},
+       .given = [](World& w) { w.interface(kWg0).udp_checksum4 = false; }},
       {.name = "ten pings: 1280 bytes sent",
        .in = std::vector<Frame>(10, host_sends(to_alice(84))),
        .out =

@@ -70,6 +70,7 @@ class Generator {
     if (chance(30)) text += "    forwarding: " + one_of({"short_cut", "kernel"}) + "\n";
     if (chance(30)) text += "    hairpin: " + one_of({"true", "false"}) + "\n";
     if (chance(30)) text += "    dscp: " + one_of({"zero", "copy"}) + "\n";
+    if (chance(30)) text += "    udp_checksum4: " + one_of({"true", "false"}) + "\n";
     if (chance(30)) text += "    mss_clamp: " + one_of({"off", "auto", "1300"}) + "\n";
     return text + peers(n);
   }
