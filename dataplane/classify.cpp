@@ -45,12 +45,13 @@ bool ipv4_checksum_good(const rte_mbuf* packet, const Ipv4Header& ip) {
 }  // namespace
 
 void Worker::classify(const PortView& port, std::uint16_t index, rte_mbuf** packets, std::uint16_t n) {
-  constexpr std::uint16_t kAhead = 4;
+  constexpr std::uint16_t kFramesAhead = 4;
   const FrameStart usual = usual_start(port.mac);
   for (std::uint16_t i = 0; i < n; ++i) __builtin_prefetch(packets[i]);
-  for (std::uint16_t i = 0; i < n && i < kAhead; ++i) __builtin_prefetch(rte_pktmbuf_mtod(packets[i], void*));
+  for (std::uint16_t i = 0; i < n && i < kFramesAhead; ++i)
+    __builtin_prefetch(rte_pktmbuf_mtod(packets[i], void*));
   for (std::uint16_t i = 0; i < n; ++i) {
-    if (i + kAhead < n) __builtin_prefetch(rte_pktmbuf_mtod(packets[i + kAhead], void*));
+    if (i + kFramesAhead < n) __builtin_prefetch(rte_pktmbuf_mtod(packets[i + kFramesAhead], void*));
     classify_one(port, index, packets[i], usual);
   }
 }

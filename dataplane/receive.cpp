@@ -71,6 +71,7 @@ void Worker::find_sessions() {
   const KeypairTable& keypairs = *view_->keypairs;
   std::size_t n = 0;
   for (std::size_t i = 0; i < data_.n; ++i) {
+    if (i + kAhead < data_.n) keypairs.prefetch(header_of(data_.message[i + kAhead]).receiver.value());
     Keypair* keypair = keypairs.find(header_of(data_.message[i]).receiver.value());
     if (keypair == nullptr) {
       drop(data_.packet[i], DropReason::unknown_index);
@@ -81,13 +82,12 @@ void Worker::find_sessions() {
     data_.keypair[n++] = keypair;
   }
   for (std::size_t i = 0; i < n; ++i) {
-    const Keypair* keypair = data_.keypair[i];
-    keypair->replay.prefetch(header_of(data_.message[i]).counter.value());
-    __builtin_prefetch(keypair->peer);
-    __builtin_prefetch(&keypair->peer->last_received);
+    if (i + kAhead < n) __builtin_prefetch(data_.keypair[i + kAhead]);
+    __builtin_prefetch(data_.keypair[i]->peer);
   }
   std::size_t kept = 0;
   for (std::size_t i = 0; i < n; ++i) {
+    if (i + kAhead < n) __builtin_prefetch(data_.keypair[i + kAhead]->peer);
     if (!session_usable(i)) continue;
     data_.move(i, kept);
     __builtin_prefetch(data_.keypair[kept]->peer->path.load(std::memory_order_acquire));
@@ -126,6 +126,8 @@ void Worker::DataBurst::take(const DataBurst& other) noexcept {
 void Worker::prepare_open() {
   std::size_t kept = 0;
   for (std::size_t i = 0; i < data_.n; ++i) {
+    if (i + kAhead < data_.n)
+      __builtin_prefetch(data_.keypair[i + kAhead]->peer->path.load(std::memory_order_relaxed));
     const Path* path = data_.keypair[i]->peer->path.load(std::memory_order_acquire);
     const UdpHeader& udp = udp_of(data_.message[i]);
     const bool moved = path == nullptr || !same_addresses(*path, data_.l3[i], udp);
@@ -139,9 +141,17 @@ void Worker::prepare_open() {
                       data_.keypair[kept]->receiving_key.data(),
                       header_of(data_.message[kept]).counter.value(),
                       data_.message_length[kept] - static_cast<std::uint32_t>(kKeepaliveSize), 0};
+    prefetch_accepting(kept);
     ++kept;
   }
   data_.n = kept;
+}
+
+// What check_replay() and accept_one() will write.
+void Worker::prefetch_accepting(std::size_t i) const {
+  const Keypair& keypair = *data_.keypair[i];
+  keypair.replay.prefetch(data_.op[i].counter);
+  __builtin_prefetch(&keypair.peer->last_received, 1);
 }
 
 // By the owner or by a worker that helps: touches nothing but the packets and this worker's scratch.
@@ -174,6 +184,7 @@ void Worker::check_replay(bool* fresh) {
     const std::size_t begin = i;
     std::size_t n = 0;
     for (; i < data_.n && data_.keypair[i] == keypair; ++i) {
+      if (i + kAhead < data_.n) prefetch_accepting(i + kAhead);
       if (data_.op[i].authentic == 0) break;
       counters[n++] = data_.op[i].counter;
     }

@@ -100,7 +100,10 @@ void Worker::send_burst() {
   find_paths();
   keep_ready();
   Tally tally;
-  for (std::size_t i = 0; i < send_.n; ++i) encapsulate(i, tally);
+  for (std::size_t i = 0; i < send_.n; ++i) {
+    if (i + kAhead < send_.n) __builtin_prefetch(&send_.peer[i + kAhead]->last_received, 1);
+    encapsulate(i, tally);
+  }
   count_sent(tally);
   count_stage(Stage::send, wanted);
   if (send_.n == 0) {
@@ -175,6 +178,7 @@ void Worker::look_up_allowed(const InterfaceView& interface, std::size_t begin, 
 // Where to and with which keys, in a pass of its own: the next one finds what this one prefetches.
 void Worker::find_paths() {
   for (std::size_t i = 0; i < send_.n; ++i) {
+    if (i + kAhead < send_.n) __builtin_prefetch(send_.peer[i + kAhead]);
     if (send_.packet[i] == nullptr) continue;
     const Peer& peer = *send_.peer[i];
     const Path* path = path_of(peer);
@@ -201,6 +205,10 @@ void Worker::keep_ready() {
   const Keypair* keypair = nullptr;
   const Path* path = nullptr;
   for (std::size_t i = 0; i < send_.n; ++i) {
+    if (i + kAhead < send_.n) {
+      prefetch_at(send_.keypair[i + kAhead], offsetof(Keypair, sending_key));
+      prefetch_at(send_.path[i + kAhead], offsetof(Path, port));
+    }
     if (send_.packet[i] == nullptr) continue;
     if (send_.keypair[i] != keypair || send_.path[i] != path || keypair == nullptr) {
       kept = run = reserve_counters(run, kept);

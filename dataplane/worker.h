@@ -33,6 +33,9 @@ inline constexpr std::size_t kPollBurst = 32;
 // A poll's packets plus what they caused (ICMP errors, staged packets) always fit.
 inline constexpr std::size_t kBurst = 64;
 inline constexpr std::size_t kMaxPorts = 64;
+// A pass over the burst asks for the lines that the next pass reads. Cores drop some of so many requests, so
+// that pass asks again for those of the packet this far ahead: with 100 000 peers that halves its time.
+inline constexpr std::size_t kAhead = 8;
 
 using FrameStart = std::array<std::uint64_t, 2>;  // a frame's first 16 bytes
 
@@ -262,6 +265,7 @@ class Worker {
   [[gnu::flatten]] void find_sessions();
   bool session_usable(std::size_t i);
   void prepare_open();
+  void prefetch_accepting(std::size_t i) const;
   void open(DataBurst& burst);
   void finish_receive();
   [[gnu::flatten]] void accept_burst();
