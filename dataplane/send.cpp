@@ -124,6 +124,7 @@ void Worker::send_burst() {
 // Cryptokey routing, outbound (paper section 2): the longest prefix that holds the destination names the
 // peer.
 void Worker::choose_peers() {
+  if (send_.n == 0) return;  // commands for peers that have gone
   if (!send_.mixed) return choose_peers_of(send_.origin[0].interface_id, 0, send_.n);
   for (std::size_t i = 0; i < send_.n;) {
     if (send_.peer[i] != nullptr) {
@@ -140,6 +141,7 @@ void Worker::choose_peers() {
 }
 
 void Worker::choose_peers_of(std::uint16_t interface_id, std::size_t begin, std::size_t end) {
+  assert(begin < end && interface_id < view_->interfaces.size());
   std::array<lpm::Value, kBurst> slot;
   look_up_allowed(view_->interfaces[interface_id], begin, end, slot.data());
   const PeerTable& peers = *view_->peers;
