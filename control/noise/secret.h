@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "control/noise/primitives.h"
+#include "dataplane/session/large_pages.h"
 
 namespace wg::noise {
 
@@ -21,9 +22,8 @@ namespace wg::noise {
 class SecretPages {
  public:
   explicit SecretPages(std::size_t size) : size_(size) {
-    void* const m = mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    if (m == MAP_FAILED) throw std::bad_alloc();
-    memory_ = m;
+    memory_ = dataplane::map_large(size);
+    if (memory_ == nullptr) throw std::bad_alloc();
     locked_ = mlock(memory_, size_) == 0;
     madvise(memory_, size_, MADV_DONTDUMP);
     madvise(memory_, size_, MADV_WIPEONFORK);
@@ -75,7 +75,7 @@ class SecretArena {
 
   [[nodiscard]] std::size_t live() const noexcept { return live_; }
   [[nodiscard]] std::size_t memory_bytes() const noexcept {
-    return slabs_.size() * kSlabBytes + free_.capacity() * sizeof(std::byte*);
+    return bytes_ + free_.capacity() * sizeof(std::byte*);
   }
   [[nodiscard]] bool locked() const noexcept {
     for (const auto& slab : slabs_) {
@@ -86,18 +86,22 @@ class SecretArena {
 
  private:
   static constexpr std::size_t kStride = (sizeof(T) + alignof(T) - 1) / alignof(T) * alignof(T);
-  static constexpr std::size_t kSlabBytes = 64 * 1024;
-  static constexpr std::size_t kPerSlab = kSlabBytes / kStride;
-  static_assert(kPerSlab > 0 && alignof(T) <= 4096);
+  static constexpr std::size_t kSmallSlab = 64 * 1024;
+  static_assert(kStride <= kSmallSlab && alignof(T) <= 4096);
 
+  // Small ones first; who needs more than a large page of them gets large pages.
   void add_slab() {
-    slabs_.emplace_back(kSlabBytes);
-    free_.reserve(slabs_.size() * kPerSlab);
-    for (std::size_t i = kPerSlab; i-- > 0;) free_.push_back(slabs_.back().data() + i * kStride);
+    const std::size_t size = bytes_ < dataplane::kLargePage ? kSmallSlab : dataplane::kLargePage;
+    const std::size_t objects = size / kStride;
+    free_.reserve(live_ + objects);
+    slabs_.emplace_back(size);
+    bytes_ += size;
+    for (std::size_t i = objects; i-- > 0;) free_.push_back(slabs_.back().data() + i * kStride);
   }
 
   std::vector<SecretPages> slabs_;
   std::vector<std::byte*> free_;
+  std::size_t bytes_ = 0;
   std::size_t live_ = 0;
 };
 

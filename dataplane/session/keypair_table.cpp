@@ -1,8 +1,22 @@
 #include "dataplane/session/keypair_table.h"
 
 #include <bit>
+#include <new>
+
+#include "dataplane/session/large_pages.h"
 
 namespace wg::dataplane {
+
+KeypairTable::Buckets::Buckets(std::size_t n) : mask(n - 1) {
+  void* const pages = map_large(n * sizeof(Bucket));
+  if (pages == nullptr) throw std::bad_alloc();
+  array = static_cast<Bucket*>(pages);
+  for (std::size_t i = 0; i < n; ++i) new (array + i) Bucket{};
+}
+
+KeypairTable::Buckets::~Buckets() {
+  munmap(array, (mask + 1) * sizeof(Bucket));
+}
 
 KeypairTable::KeypairTable(std::size_t buckets, std::function<void(std::function<void()>)> defer)
     : buckets_(new Buckets(std::bit_ceil(buckets))), defer_(std::move(defer)) {}

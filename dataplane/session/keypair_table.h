@@ -11,7 +11,6 @@
 #include <cstddef>
 #include <cstdint>
 #include <functional>
-#include <memory>
 
 #include "dataplane/session/keypair.h"
 
@@ -65,9 +64,12 @@ class KeypairTable {
     std::atomic<Keypair*> keypair[kEntries];
   };
   struct Buckets {
-    explicit Buckets(std::size_t n) : mask(n - 1), array(new Bucket[n]{}) {}
+    explicit Buckets(std::size_t n);  // a power of two
+    ~Buckets();
+    Buckets(const Buckets&) = delete;
+    Buckets& operator=(const Buckets&) = delete;
     std::size_t mask;
-    std::unique_ptr<Bucket[]> array;
+    Bucket* array;  // its own pages, zeroed: empty
   };
 
   static int free_entry(const Bucket& bucket) noexcept;

@@ -1,17 +1,14 @@
 #include "dataplane/session/peer_table.h"
 
-#include <sys/mman.h>
-
 #include <new>
+
+#include "dataplane/session/large_pages.h"
 
 namespace wg::dataplane {
 
 PeerTable::PeerTable(std::size_t capacity) : capacity_(capacity) {
-  void* range = mmap(nullptr, capacity * sizeof(Peer), PROT_READ | PROT_WRITE,
-                     MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-  if (range == MAP_FAILED) throw std::bad_alloc();
-  // Workers reach peers in random order: with small pages each visit would miss the TLB as well. Advice only.
-  madvise(range, capacity * sizeof(Peer), MADV_HUGEPAGE);
+  void* range = map_large(capacity * sizeof(Peer));
+  if (range == nullptr) throw std::bad_alloc();
   peers_ = static_cast<Peer*>(range);
 }
 
