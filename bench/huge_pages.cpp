@@ -1,5 +1,7 @@
 #include "bench/huge_pages.h"
 
+#include <unistd.h>
+#include <csignal>
 #include <cstdlib>
 #include <fstream>
 #include <string>
@@ -28,6 +30,13 @@ void give_back() {
   write_total(read_pages("nr_hugepages") - borrowed);
 }
 
+// An interrupted bench gives back as well. Not by the book inside a handler (it allocates), but the
+// alternative is to keep the pages for certain.
+void give_back_and_die(int signal) {
+  give_back();
+  _exit(128 + signal);
+}
+
 }  // namespace
 
 bool borrow_huge_pages(std::size_t megabytes) {
@@ -37,7 +46,10 @@ bool borrow_huge_pages(std::size_t megabytes) {
   const long before = read_pages("nr_hugepages");
   write_total(before + missing);
   borrowed = read_pages("nr_hugepages") - before;
-  if (borrowed > 0) std::atexit(give_back);
+  if (borrowed > 0) {
+    std::atexit(give_back);
+    for (const int signal : {SIGINT, SIGTERM, SIGHUP, SIGPIPE}) std::signal(signal, give_back_and_die);
+  }
   return read_pages("free_hugepages") >= wanted;
 }
 
