@@ -2,9 +2,9 @@
 #include <rte_mbuf.h>
 
 #include <algorithm>
-#include <cassert>
 
 #include "dataplane/io/port.h"
+#include "dataplane/look_up_destinations.h"
 #include "dataplane/packet/checksum.h"
 #include "dataplane/worker.h"
 
@@ -46,31 +46,10 @@ void Worker::route_burst() {
 
 void Worker::look_up_routes(const NextHop** hop) {
   std::array<lpm::Value, kBurst> value;
-  if (inner_.n6 == 0) {
-    view_->routes4->lookup_burst(inner_.destination4.data(), value.data(), inner_.n);
-  } else {
-    look_up_mixed_routes(value.data());
-  }
+  look_up_destinations<kBurst>(*view_->routes4, *view_->routes6, inner_.l3.data(), inner_.v6.data(),
+                               inner_.destination4.data(), inner_.n, inner_.n6, value.data());
   const std::span<const NextHop> hops = view_->next_hops;
   for (std::size_t i = 0; i < inner_.n; ++i) hop[i] = value[i] < hops.size() ? &hops[value[i]] : &kKernelHop;
-}
-
-void Worker::look_up_mixed_routes(lpm::Value* value) {
-  std::array<std::uint32_t, kBurst> keys4;
-  std::array<const std::uint8_t*, kBurst> keys6;
-  std::array<lpm::Value, kBurst> value4, value6;
-  std::size_t n4 = 0, n6 = 0;
-  for (std::size_t i = 0; i < inner_.n; ++i) {
-    if (inner_.v6[i]) {
-      keys6[n6++] = header_at<Ipv6Header>(inner_.l3[i])->destination.data();
-    } else {
-      keys4[n4++] = inner_.destination4[i];
-    }
-  }
-  if (n4 != 0) view_->routes4->lookup_burst(keys4.data(), value4.data(), n4);
-  if (n6 != 0) view_->routes6->lookup_burst(keys6.data(), value6.data(), n6);
-  n4 = n6 = 0;
-  for (std::size_t i = 0; i < inner_.n; ++i) value[i] = inner_.v6[i] ? value6[n6++] : value4[n4++];
 }
 
 void Worker::forward(std::size_t i, const NextHop& hop) {
@@ -141,17 +120,7 @@ void Worker::forward_to_interface(std::size_t i, const NextHop& hop) {
   (from_tunnel ? counters_.hairpin : counters_.short_cut_from_port).add(1);
   origin.interface_id = hop.interface_id;
 
-  assert(send_.n < kBurst);
-  const std::size_t k = send_.n++;
-  send_.packet[k] = packet;
-  send_.l3[k] = l3;
-  send_.length[k] = length;
-  send_.destination4[k] = inner_.destination4[i];
-  send_.v6[k] = inner_.v6[i];
-  send_.n6 += inner_.v6[i] ? 1 : 0;
-  send_.origin[k] = origin;
-  send_.peer[k] = nullptr;
-  send_.mixed |= hop.interface_id != send_.origin[0].interface_id;
+  queue_send(packet, l3, length, inner_.v6[i], inner_.destination4[i], origin, nullptr);
 }
 
 // TTL and MTU. Too big and fragmentable goes to Linux, whose stack fragments; not fragmentable is answered.

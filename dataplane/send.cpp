@@ -5,6 +5,7 @@
 #include <cassert>
 
 #include "dataplane/io/port.h"
+#include "dataplane/look_up_destinations.h"
 #include "dataplane/packet/checksum_burst.h"
 #include "dataplane/worker.h"
 
@@ -61,20 +62,11 @@ Keypair* session_of(const Peer& peer) {
 }  // namespace
 
 void Worker::queue_send(rte_mbuf* packet, const SendOrigin& origin, Peer* peer) {
-  assert(send_.n < kBurst);  // a poll's packets and the answers they cause always fit
-  const std::size_t i = send_.n++;
   auto* l3 = rte_pktmbuf_mtod(packet, std::uint8_t*);
   const bool v6 = packet->data_len != 0 && l3[0] >> 4 == 6;
-  send_.packet[i] = packet;
-  send_.l3[i] = l3;
-  send_.length[i] = packet->data_len;
-  send_.v6[i] = v6;
-  send_.n6 += v6 ? 1 : 0;
   // Junk that a TUN's user wrote may be shorter than a header; the buffer is not.
-  send_.destination4[i] = header_at<Be32>(header_at<Ipv4Header>(l3)->destination.data())->value();
-  send_.origin[i] = origin;
-  send_.peer[i] = peer;
-  send_.mixed = send_.mixed || peer != nullptr || origin.interface_id != send_.origin[0].interface_id;
+  const std::uint32_t destination4 = header_at<Be32>(header_at<Ipv4Header>(l3)->destination.data())->value();
+  queue_send(packet, l3, packet->data_len, v6, destination4, origin, peer);
 }
 
 void Worker::SendBurst::move(std::size_t from, std::size_t to) noexcept {
@@ -142,8 +134,11 @@ void Worker::choose_peers() {
 
 void Worker::choose_peers_of(std::uint16_t interface_id, std::size_t begin, std::size_t end) {
   assert(begin < end && interface_id < view_->interfaces.size());
+  const InterfaceView& interface = view_->interfaces[interface_id];
   std::array<lpm::Value, kBurst> slot;
-  look_up_allowed(view_->interfaces[interface_id], begin, end, slot.data());
+  look_up_destinations<kBurst>(*interface.allowed4, *interface.allowed6, send_.l3.data() + begin,
+                               send_.v6.data() + begin, send_.destination4.data() + begin, end - begin,
+                               send_.n6, slot.data());
   const PeerTable& peers = *view_->peers;
   for (std::size_t i = begin; i < end; ++i) {
     const lpm::Value value = slot[i - begin];
@@ -154,27 +149,6 @@ void Worker::choose_peers_of(std::uint16_t interface_id, std::size_t begin, std:
     send_.peer[i] = &peers.at(value);
     __builtin_prefetch(send_.peer[i]);
   }
-}
-
-void Worker::look_up_allowed(const InterfaceView& interface, std::size_t begin, std::size_t end,
-                             lpm::Value* slot) {
-  if (send_.n6 == 0)
-    return interface.allowed4->lookup_burst(send_.destination4.data() + begin, slot, end - begin);
-  std::array<std::uint32_t, kBurst> keys4;
-  std::array<const std::uint8_t*, kBurst> keys6;
-  std::array<lpm::Value, kBurst> slot4, slot6;
-  std::size_t n4 = 0, n6 = 0;
-  for (std::size_t i = begin; i < end; ++i) {
-    if (send_.v6[i]) {
-      keys6[n6++] = header_at<Ipv6Header>(send_.l3[i])->destination.data();
-    } else {
-      keys4[n4++] = send_.destination4[i];
-    }
-  }
-  if (n4 != 0) interface.allowed4->lookup_burst(keys4.data(), slot4.data(), n4);
-  if (n6 != 0) interface.allowed6->lookup_burst(keys6.data(), slot6.data(), n6);
-  n4 = n6 = 0;
-  for (std::size_t i = begin; i < end; ++i) *slot++ = send_.v6[i] ? slot6[n6++] : slot4[n4++];
 }
 
 // Where to and with which keys, in a pass of its own: the next one finds what this one prefetches.

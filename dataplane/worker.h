@@ -8,6 +8,7 @@
 
 #include <array>
 #include <atomic>
+#include <cassert>
 #include <cstdint>
 #include <memory>
 #include <span>
@@ -282,7 +283,6 @@ class Worker {
   // ---- route.cpp
   [[gnu::flatten]] void route_burst();
   void look_up_routes(const NextHop** hop);
-  void look_up_mixed_routes(lpm::Value* value);
   void forward(std::size_t i, const NextHop& hop);
   void forward_to_port(std::size_t i, const NextHop& hop);
   void forward_to_interface(std::size_t i, const NextHop& hop);
@@ -296,10 +296,23 @@ class Worker {
 
   // ---- send.cpp
   void queue_send(rte_mbuf* packet, const SendOrigin& origin, Peer* peer = nullptr);
+  void queue_send(rte_mbuf* packet, std::uint8_t* l3, std::uint16_t length, bool v6,
+                  std::uint32_t destination4, const SendOrigin& origin, Peer* peer) noexcept {
+    assert(send_.n < kBurst);  // a poll's packets and the answers they cause always fit
+    const std::size_t i = send_.n++;
+    send_.packet[i] = packet;
+    send_.l3[i] = l3;
+    send_.length[i] = length;
+    send_.v6[i] = v6;
+    send_.n6 += v6 ? 1 : 0;
+    send_.destination4[i] = destination4;
+    send_.origin[i] = origin;
+    send_.peer[i] = peer;
+    send_.mixed = send_.mixed || peer != nullptr || origin.interface_id != send_.origin[0].interface_id;
+  }
   [[gnu::flatten]] void send_burst();
   void choose_peers();
   void choose_peers_of(std::uint16_t interface_id, std::size_t begin, std::size_t end);
-  void look_up_allowed(const InterfaceView& interface, std::size_t begin, std::size_t end, lpm::Value* slot);
   void find_paths();
   void keep_ready();
   [[nodiscard]] bool way_open(std::size_t i);
