@@ -10,8 +10,8 @@
 
 namespace wg::dataplane {
 
-// n <= Capacity packets, n6 of the whole burst IPv6: their headers, families and IPv4 destinations in host order.
-// value[i]: lpm::kNoMatch when no prefix holds packet i's destination.
+// n <= Capacity packets, n6 of the whole burst IPv6: their headers, families and IPv4 destinations in host
+// order. value[i]: lpm::kNoMatch when no prefix holds packet i's destination.
 template <std::size_t Capacity>
 void look_up_destinations(const lpm::Lpm4& table4, const lpm::Lpm6& table6, std::uint8_t* const* l3,
                           const bool* v6, const std::uint32_t* destination4, std::size_t n, std::size_t n6,
