@@ -2,10 +2,12 @@
 //
 //   flood INTERFACE TO_MAC ADDRESS PORT PUBLIC_KEY KIND RATE SECONDS
 //
-//   neutral    148 bytes to another MAC address: what the port refuses before all else, the yardstick of the
-//   others junk       random bytes of random lengths and types bad_mac1   initiations in all but their mac1
+//   junk       random bytes of random lengths and types
+//   bad_mac1   initiations in all but their mac1
 //   mac1       with a right mac1, from 198.18.0.0/16: what anybody can send who knows the public key
 //   mac2       from our own address, with a cookie asked for first: what one captured machine can send
+//   neutral-K  frames of kind K to another MAC address: what the port refuses before all else, the yardstick
+//   of K
 //
 // RATE is per second; 0: as fast as it goes. IPv4. Prints kind=… sent=… refused=… pps=…, `refused` by our own
 // interface, and "begun" on stderr when everything is prepared.
@@ -27,6 +29,7 @@
 #include <cstring>
 #include <stdexcept>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "control/noise/cookie.h"
@@ -156,10 +159,16 @@ Message frame(const Target& target, const MacAddress& to, const std::array<std::
   return out;
 }
 
-std::vector<Message> frames(const Target& target, const std::string& kind) {
+constexpr std::string_view kNeutral = "neutral-";
+
+std::vector<Message> frames(const Target& target, const std::string& wanted) {
+  const bool neutral = wanted.starts_with(kNeutral);
+  const std::string kind = neutral ? wanted.substr(kNeutral.size()) : wanted;
+  if (kind != "junk" && kind != "bad_mac1" && kind != "mac1" && kind != "mac2")
+    throw std::runtime_error("no such kind: " + wanted);
   CookieJar jar;
   jar.set_public_key(target.key);
-  if (kind == "mac2") fetch_cookie(target, jar);
+  if (kind == "mac2" && !neutral) fetch_cookie(target, jar);
   MacAddress elsewhere = target.to_mac;
   elsewhere[5] ^= 0x55;
   std::vector<Message> out;
@@ -169,8 +178,7 @@ std::vector<Message> frames(const Target& target, const std::string& kind) {
                                               static_cast<std::uint8_t>(i)};
     Message m = kind == "junk" ? junk() : initiation();
     if (kind == "mac1" || kind == "mac2") jar.add_macs(m, 1);
-    out.push_back(frame(target, kind == "neutral" ? elsewhere : target.to_mac,
-                        own ? target.own_address : spoofed,
+    out.push_back(frame(target, neutral ? elsewhere : target.to_mac, own ? target.own_address : spoofed,
                         own ? kOwnPort : static_cast<std::uint16_t>(1024 + randombytes_uniform(60'000)), m));
   }
   return out;
