@@ -4,7 +4,7 @@
 #include <chrono>
 
 #include "config/address.h"
-#include "control/kernel/types.h"
+#include "control/kernel/netlink_mirror.h"
 #include "dataplane/packet/address.h"
 
 namespace wg::control {
@@ -27,8 +27,10 @@ inline IpPrefix to_dataplane(const config::InterfaceAddress& a) {
   return {to_dataplane(a.address), a.length};
 }
 
-inline config::Endpoint to_config(const dataplane::Endpoint& endpoint) {
+// With the name of its link, as the kernel's WireGuard shows it.
+inline config::Endpoint to_config(const dataplane::Endpoint& endpoint, const NetlinkMirror& mirror) {
   config::Endpoint out;
+  if (const Link* link = endpoint.scope == 0 ? nullptr : mirror.link(endpoint.scope)) out.zone = link->name;
   out.host = to_config(endpoint.address);
   out.port = endpoint.port;
   return out;

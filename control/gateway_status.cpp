@@ -233,7 +233,7 @@ PeerStatus Gateway::peer_status(Interface& interface, const PeerRecord& record, 
   out.name = record.name;
   out.public_key = record.public_key;
   out.has_preshared_key = engine.has_preshared_key;
-  if (engine.remote.known()) out.endpoint = to_config(engine.remote);
+  if (engine.remote.known()) out.endpoint = to_config(engine.remote, mirror_);
   if (record.endpoint) out.configured_endpoint = config::to_string(*record.endpoint);
   out.allowed_ips.assign(record.allowed_ips.begin(), record.allowed_ips.end());
   if (engine.last_handshake_wall != 0) out.last_handshake = wall_time(engine.last_handshake_wall);
@@ -357,7 +357,7 @@ std::optional<WgDevice> Gateway::wg_get(std::string_view name) {
       peer.preshared_key = config::SecretKey(std::span<const std::uint8_t, config::kKeyBytes>(psk));
       sodium_memzero(psk.data(), psk.size());
     }
-    if (status.remote.known()) peer.endpoint = to_config(status.remote);
+    if (status.remote.known()) peer.endpoint = to_config(status.remote, mirror_);
     if (status.last_handshake_wall != 0) peer.last_handshake = wall_time(status.last_handshake_wall);
     peer.tx_bytes = record->slot->sent().bytes;
     peer.rx_bytes = record->slot->received().bytes;

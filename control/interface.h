@@ -133,11 +133,14 @@ class Interface final : public noise::Host {
                       std::uint8_t tos);
   void stage(const dataplane::Event& event);
   void send_sealed(const dataplane::Event& event);
+  [[nodiscard]] dataplane::Endpoint on_its_link(const PeerRecord& record, dataplane::Endpoint remote,
+                                                const dataplane::Endpoint& local) const;
   void note(PeerRecord& record, PeerEvent&& event);
   void forget_name(const PeerRecord& record);
   void set_path(PeerRecord& record, std::unique_ptr<dataplane::Path> path);
   void build_path(PeerRecord& record, const Endpoint& remote, const Endpoint& local);
   void apply_endpoint(PeerRecord& record);
+  [[nodiscard]] dataplane::Endpoint literal(const config::Endpoint& endpoint) const;
   void insert_prefix(const config::Prefix& prefix, std::uint32_t slot);
   void erase_prefix(const config::Prefix& prefix);
   [[nodiscard]] bool wants_route(const config::Prefix& prefix) const;

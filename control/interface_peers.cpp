@@ -123,13 +123,18 @@ void Interface::apply_endpoint(PeerRecord& record) {
     }
     return;
   }
+  engine_->set_endpoint(*record.slot, literal(*record.endpoint), now());
+}
+
+// A zone whose link is not there (yet) counts as none; on_routes_changed() looks again.
+Endpoint Interface::literal(const config::Endpoint& endpoint) const {
   Endpoint remote;
-  remote.address = to_dataplane(*record.endpoint->address());
-  remote.port = record.endpoint->port;
-  if (!record.endpoint->zone.empty()) {
-    if (const Link* link = services_.mirror.link(record.endpoint->zone)) remote.scope = link->ifindex;
+  remote.address = to_dataplane(*endpoint.address());
+  remote.port = endpoint.port;
+  if (!endpoint.zone.empty()) {
+    if (const Link* link = services_.mirror.link(endpoint.zone)) remote.scope = link->ifindex;
   }
-  engine_->set_endpoint(*record.slot, remote, now());
+  return remote;
 }
 
 void Interface::on_resolved(PeerRecord& record, const ResolvedName& result) {
@@ -220,7 +225,7 @@ void Interface::set_path(PeerRecord& record, std::unique_ptr<dataplane::Path> pa
 }
 
 void Interface::build_path(PeerRecord& record, const Endpoint& remote, const Endpoint& local) {
-  const Way way = services_.publisher.way_to(remote.address, fwmark_, tun_->ifindex());
+  const Way way = services_.publisher.way_to(remote, fwmark_, tun_->ifindex());
   record.next_hop = way.next_hop;
   record.next_hop_unresolved = way.unresolved;
   services_.publisher.want_neighbour(way.next_hop);
@@ -246,6 +251,15 @@ void Interface::on_routes_changed(const RoutesChanged& changed) {
     if (!changed.concerns(remote.address) && !changed.concerns(local.address)) continue;
     // Sticky until that address disappears (protocol C5-6).
     if (!local.address.is_zero() && !services_.mirror.is_local(local.address)) local = {};
+    if (record->endpoint && !record->endpoint->zone.empty()) {
+      // A link that went and came again has another index.
+      const Endpoint configured = literal(*record->endpoint);
+      const bool same = configured.address == remote.address && configured.port == remote.port;
+      if (same && configured.scope != 0 && configured.scope != remote.scope) {
+        engine_->set_endpoint(*record->slot, configured, now());
+        continue;
+      }
+    }
     build_path(*record, remote, local);
   }
 }

@@ -370,9 +370,9 @@ void Publisher::refresh_local_addresses() {
 
 // ---------------------------------------------------------------- paths
 
-Way Publisher::way_to(const IpAddress& destination, std::uint32_t fwmark, std::uint32_t own_ifindex) const {
+Way Publisher::way_to(const Endpoint& remote, std::uint32_t fwmark, std::uint32_t own_ifindex) const {
   Way way;
-  const Resolved route = mirror_.resolve(destination, {fwmark, 0});
+  const Resolved route = mirror_.resolve(remote.address, {fwmark, 0, remote.scope});
   way.source = route.source;
   way.mtu = clamp16(route.mtu);
   if (route.type != RTN_UNICAST) {
@@ -386,7 +386,7 @@ Way Publisher::way_to(const IpAddress& destination, std::uint32_t fwmark, std::u
   way.kind = Way::Kind::kernel;
   const auto link = port_of(route.ifindex);
   if (!link || next_.ports[link->port].port == nullptr) return way;
-  way.next_hop = {route.ifindex, route.next_hop(destination)};
+  way.next_hop = {route.ifindex, route.next_hop(remote.address)};
   if (route.neighbour != NeighbourState::kUsable) {
     way.unresolved = true;
     return way;

@@ -19,6 +19,15 @@ Bytes frame_of(const rte_mbuf* packet) {
 
 using checksum_detail::load;
 
+bool from_link_local(const Ipv6Header& ip) {
+  return ip.source[0] == 0xfe && (ip.source[1] & 0xc0) == 0x80;
+}
+
+// Of what an IP packet carries, were it a datagram.
+bool is_data(Bytes ip_payload) {
+  return ip_payload.size() > kUdpHeaderSize && ip_payload[kUdpHeaderSize] == kMessageTransportData;
+}
+
 // The first 16 bytes of the usual frame: to this port, from anybody, IPv4 without options, any TOS.
 constexpr auto kCompared = std::bit_cast<FrameStart>(
     std::array<std::uint8_t, 16>{255, 255, 255, 255, 255, 255, 0, 0, 0, 0, 0, 0, 255, 255, 255, 0});
@@ -130,6 +139,8 @@ void Worker::classify_v6(const PortView& port, std::uint16_t index, rte_mbuf* pa
   if (!view_->local_addresses.contains_v6(ip.header->destination.data())) {
     return want_route(port, index, packet, frame.l3_offset(), ip.total_length, true);
   }
+  // From a link-local address Linux takes handshakes: its socket tells the link, without which none is answered.
+  if (from_link_local(*ip.header) && !is_data(ip.payload)) return punt_to_tap(index, packet);
   if (ip.header->next_header == ip_protocol::kUdp &&
       take_message(packet, frame.payload.data(), true, ip.header->traffic_class(), ip.payload)) {
     return;

@@ -72,12 +72,16 @@ const std::vector<LocalAddress>& NetlinkMirror::addresses(std::uint32_t ifindex)
 }
 
 bool NetlinkMirror::is_local(const IpAddress& address) const {
+  return link_of(address) != 0;
+}
+
+std::uint32_t NetlinkMirror::link_of(const IpAddress& address) const {
   for (const auto& [ifindex, list] : addresses_) {
     for (const LocalAddress& local : list) {
-      if (local.prefix.address == address) return true;
+      if (local.prefix.address == address) return ifindex;
     }
   }
-  return false;
+  return 0;
 }
 
 const Neighbour* NetlinkMirror::neighbour(std::uint32_t ifindex, const IpAddress& address) const {
@@ -255,10 +259,22 @@ Resolved NetlinkMirror::follow_rules(const IpAddress& destination, const Resolve
   return {};
 }
 
+// The hosts of a link itself: fe80::/64 is on every link, and no table tells which of them is meant.
+Resolved NetlinkMirror::on_link(std::uint32_t ifindex) const {
+  const Link* out = link(ifindex);
+  if (out == nullptr || !out->up) return {};
+  Resolved result = outcome(RTN_UNICAST);
+  result.scope = RT_SCOPE_LINK;
+  result.ifindex = ifindex;
+  result.mtu = out->mtu;
+  return result;
+}
+
 Resolved NetlinkMirror::resolve(const IpAddress& destination, const ResolveKey& key) const {
   const bool merged = !destination.v6 && key.vrf == 0 && rules(false).size() == 3 && rules_are_default(false);
-  Resolved found = merged ? look_up_merged(destination) : Resolved{};
-  if (is_nothing(found)) found = follow_rules(destination, key);
+  const bool scoped = key.link != 0 && destination.v6 && is_link_local(destination);
+  Resolved found = merged ? look_up_merged(destination) : scoped ? on_link(key.link) : Resolved{};
+  if (is_nothing(found) && !scoped) found = follow_rules(destination, key);
   if (found.source.is_zero()) {
     found.source = destination.v6 ? choose_source_v6(found, destination) : choose_source_v4(found);
     if (found.type == RTN_LOCAL) found.source = destination;

@@ -75,6 +75,7 @@ struct Resolved {
 struct ResolveKey {
   std::uint32_t fwmark = 0;
   std::uint32_t vrf = 0;  // ifindex of the VRF device; 0: none
+  std::uint32_t link = 0;  // ifindex a link-local IPv6 destination is meant on (sin6_scope_id); 0: not said
 };
 
 struct MirrorOptions {
@@ -103,6 +104,7 @@ class NetlinkMirror {
   // In the kernel's order of preference for source addresses.
   [[nodiscard]] const std::vector<LocalAddress>& addresses(std::uint32_t ifindex) const;
   [[nodiscard]] bool is_local(const IpAddress& address) const;
+  [[nodiscard]] std::uint32_t link_of(const IpAddress& address) const;  // the first that has it; 0: none
   [[nodiscard]] const RouteTable& routes() const { return routes_; }
   [[nodiscard]] const Neighbour* neighbour(std::uint32_t ifindex, const IpAddress& address) const;
   [[nodiscard]] const std::vector<RoutingRule>& rules(bool v6) const { return rules_[v6 ? 1 : 0]; }
@@ -183,6 +185,7 @@ class NetlinkMirror {
   [[nodiscard]] Resolved follow_rules(const IpAddress& destination, const ResolveKey& key) const;
   [[nodiscard]] Resolved follow(const RoutingRule& rule, const IpAddress& destination,
                                 const ResolveKey& key) const;
+  [[nodiscard]] Resolved on_link(std::uint32_t ifindex) const;
   [[nodiscard]] IpAddress choose_source_v4(const Resolved& route) const;
   [[nodiscard]] IpAddress first_address_v4(std::uint32_t ifindex, std::uint8_t scope) const;
   [[nodiscard]] IpAddress choose_source_v6(const Resolved& route, const IpAddress& destination) const;
