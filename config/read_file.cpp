@@ -141,9 +141,9 @@ std::string resolved(const std::string& path) {
   return text;
 }
 
-int fill_new_file(int fd, const std::string& text, const struct stat* old, mode_t mode) {
+int fill_new_file(int fd, const std::string& text, const struct stat* old, mode_t mode, mode_t at_most) {
   if (old != nullptr && ::fchown(fd, old->st_uid, old->st_gid) != 0 && errno != EPERM) return errno;
-  if (::fchmod(fd, old != nullptr ? old->st_mode & 07777 : mode) != 0) return errno;
+  if (::fchmod(fd, old != nullptr ? old->st_mode & at_most : mode) != 0) return errno;
   return write_all(fd, text);
 }
 
@@ -158,14 +158,14 @@ FileText read_file(const std::string& path, const ReadLimits& limits) {
   }
 }
 
-std::string replace_file(const std::string& path, const std::string& text, mode_t mode) {
+std::string replace_file(const std::string& path, const std::string& text, mode_t mode, mode_t at_most) {
   const std::string target = resolved(path);  // a symbolic link stays one
   struct stat old {};
   const bool exists = ::stat(target.c_str(), &old) == 0;
   std::string beside = target + ".XXXXXX";
   const Descriptor file(::mkostemp(beside.data(), O_CLOEXEC));
   if (file.get() < 0) return "cannot be written: " + words_of(errno);
-  int error = fill_new_file(file.get(), text, exists ? &old : nullptr, mode);
+  int error = fill_new_file(file.get(), text, exists ? &old : nullptr, mode, at_most);
   if (error == 0 && ::rename(beside.c_str(), target.c_str()) != 0) error = errno;
   if (error != 0) {
     ::unlink(beside.c_str());

@@ -35,7 +35,9 @@ struct FileText {
 FileText read_file(const std::string& path, const ReadLimits& limits = {});
 
 /// Writes `text` beside `path`, flushes it to disk and renames it over `path`, keeping the mode and
-/// the owner of a file already there (`mode` for a new one). Returns the error in words or nothing.
-std::string replace_file(const std::string& path, const std::string& text, mode_t mode = 0600);
+/// the owner of a file already there (`mode` for a new one), of its permissions only those in `at_most`.
+/// Returns the error in words or nothing.
+std::string replace_file(const std::string& path, const std::string& text, mode_t mode = 0600,
+                         mode_t at_most = 07777);
 
 }  // namespace wg::config

@@ -346,6 +346,29 @@ bool attempt(const std::string& path, Saver& saver, const Gateway& settled, cons
   return false;
 }
 
+// How often a key stands in a YAML text itself; also in its comments, which do not change.
+std::size_t inline_secrets(std::string_view text) {
+  std::size_t count = 0;
+  for (const std::string_view key : {"private_key", "preshared_key"})
+    for (auto at = text.find(key); at != text.npos; at = text.find(key, at + 1)) {
+      const auto rest = text.substr(at + key.size(), 2);
+      count += rest.starts_with(':') || rest == "\":" || rest == "':" ? 1 : 0;
+    }
+  return count;
+}
+
+// An interface that wg(8) has left without a key cannot stand in a file.
+void refuse_keyless(const std::string& path, const Gateway& wanted, Problems& problems) {
+  for (const auto& [name, interface] : wanted.interfaces) {
+    if (interface.private_key) continue;
+    problems.push_back({path,
+                        {},
+                        "interfaces." + name,
+                        "has no private key, without which it cannot be saved; allowed: `wg set " + name +
+                            " private-key FILE`, or `linegate interface delete " + name + "`"});
+  }
+}
+
 void wipe_all(Texts& texts) {
   for (auto& [path, text] : texts) wipe(text);
 }
@@ -366,6 +389,11 @@ Saved save(const std::string& path, const Gateway& wanted, const SaveOptions& op
     saved.problems = on_disk.problems;
     return saved;
   }
+  refuse_keyless(path, wanted, saved.problems);
+  if (!saved.ok()) {
+    wipe_all(texts);
+    return saved;
+  }
   Saver saver(path, *on_disk.value, texts, options);
   const Gateway settled = saver.settle(wanted);
   saved.keys = saver.take_keys();
@@ -374,8 +402,12 @@ Saved save(const std::string& path, const Gateway& wanted, const SaveOptions& op
   saver.take_remarks();
   if (!done) done = attempt(path, saver, settled, saved.keys, true, edited);
   saved.remarks = saver.take_remarks();
+  for (auto& [file, text] : edited)
+    saved.files.push_back({file, text, inline_secrets(text) > inline_secrets(texts.at(file))});
   wipe_all(texts);
   if (!done) {
+    for (auto& file : saved.files) wipe(file.text);
+    saved.files.clear();
     saved.problems.push_back({path,
                               {},
                               {},
@@ -383,15 +415,20 @@ Saved save(const std::string& path, const Gateway& wanted, const SaveOptions& op
                               "line, or save by hand"});
     return saved;
   }
-  for (auto& [file, text] : edited) saved.files.push_back({file, std::move(text)});
+  wipe_all(edited);
+  for (const auto& file : saved.files)
+    if (file.gains_secret)
+      saved.remarks.push_back(file.path + ": holds a key now, so only its owner may read it");
   return saved;
 }
 
 std::string write(const Saved& saved) {
   for (const auto& [path, key] : saved.keys)
     if (auto error = write_key_file(path, key); !error.empty()) return path + ": " + error;
-  for (const auto& [path, text] : saved.files)
-    if (auto error = replace_file(path, text); !error.empty()) return path + ": " + error;
+  for (const auto& [path, text, gains_secret] : saved.files) {
+    const mode_t at_most = gains_secret ? 0700 : 07777;
+    if (auto error = replace_file(path, text, 0600, at_most); !error.empty()) return path + ": " + error;
+  }
   return {};
 }
 

@@ -22,7 +22,8 @@ struct SaveOptions {
 
 struct SavedFile {
   std::string path;
-  std::string text;  ///< may hold secrets: replace_file() keeps the mode of the old file
+  std::string text;           ///< may hold secrets: replace_file() keeps the mode of the old file
+  bool gains_secret = false;  ///< an inline key more than before: what others may do is taken away
 };
 struct SavedKey {
   std::string path;

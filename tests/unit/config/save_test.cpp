@@ -1,4 +1,6 @@
 // save(): what ran is in the file afterwards, and what people wrote around it still is.
+#include <sys/stat.h>
+
 #include <random>
 
 #include "config/diff.h"
@@ -162,6 +164,43 @@ TEST_F(SaveTest, adds_and_removes_interfaces) {
   save_and_check(wanted);
   EXPECT_EQ(slurp(path).find("wg0"), std::string::npos);
   EXPECT_NE(slurp(path).find("# the end"), std::string::npos);
+}
+
+mode_t mode_of(const std::string& path) {
+  struct stat state {};
+  EXPECT_EQ(::stat(path.c_str(), &state), 0);
+  return state.st_mode & 0777;
+}
+
+TEST_F(SaveTest, a_key_that_comes_into_a_file_is_nobody_elses) {
+  for (const mode_t before : {0644, 0640, 0660, 0600}) {
+    path = dir.write("gw.yaml", with("ports:", "# private_key: of each interface\nports:"));
+    ::chmod(path.c_str(), before);
+    Gateway wanted = running();
+    named(wanted, "bob").persistent_keepalive = 5s;
+    save_and_check(wanted);
+    EXPECT_EQ(mode_of(path), before) << "no new key: the mode is the administrator's";
+    wanted.interfaces.at("wg0").private_key = secret_key(9);
+    save_and_check(wanted);
+    EXPECT_EQ(mode_of(path), before) << "another key where one was";
+    named(wanted, "bob").preshared_key = secret_key(7);
+    const Saved saved = save_and_check(wanted);
+    EXPECT_EQ(mode_of(path), 0600u);
+    ASSERT_EQ(saved.remarks.size(), 1u);
+    EXPECT_EQ(saved.remarks[0], path + ": holds a key now, so only its owner may read it");
+  }
+}
+
+TEST_F(SaveTest, an_interface_without_a_key_is_named) {
+  Gateway wanted = running();
+  wanted.interfaces["wg1"].listen_port = 7;
+  const Saved saved = save(path, wanted);
+  EXPECT_TRUE(saved.files.empty());
+  EXPECT_EQ(
+      to_string(saved.problems),
+      path +
+          ": interfaces.wg1: has no private key, without which it cannot be saved; allowed: `wg set wg1 "
+          "private-key FILE`, or `linegate interface delete wg1`\n");
 }
 
 TEST_F(SaveTest, a_new_private_key_goes_into_its_file) {
