@@ -231,6 +231,7 @@ void Gateway::on_kernel_changes() {
   for (const Change& change : changes)
     links |= std::holds_alternative<LinkChanged>(change) || std::holds_alternative<Resynced>(change);
   if (links && !applying_) {
+    renew_ports();
     std::vector<std::string> gone;
     for (const auto& [name, interface] : interfaces_) {
       if (const Link* link = mirror_.link(interface->ifindex())) {

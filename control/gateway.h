@@ -138,6 +138,7 @@ class Gateway final : public Operations {
   KernelResult with_interface(const std::string& name, Use&& use);
   void flush_routes();
   KernelResult add_port(const std::string& name, const config::Port& value);
+  void renew_ports();
   KernelResult add_interface(const std::string& name, const config::Interface& value);
   void remove_interface(const std::string& name);
   [[nodiscard]] std::uint16_t auto_mtu(const config::Gateway& value) const;
@@ -181,6 +182,7 @@ class Gateway final : public Operations {
   noise::SystemRandom random_;
   Services services_;
   std::map<std::string, std::unique_ptr<GatewayPort>> ports_;
+  std::set<std::string> broken_ports_;  // of running_: taken away from outside, until they are made anew
   std::map<std::string, std::unique_ptr<Interface>> interfaces_;
   std::vector<Interface*> interface_by_id_;
   std::map<std::string, std::unique_ptr<WgSocket>> wg_sockets_;

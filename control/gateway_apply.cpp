@@ -207,6 +207,27 @@ KernelResult Gateway::add_port(const std::string& name, const config::Port& valu
   return done();
 }
 
+// A wire is unplugged and comes again with another index, a TAP is deleted: nothing would ever pass again.
+// Such a port is made anew, as soon as there is something to make it of.
+void Gateway::renew_ports() {
+  std::set<std::string> broken;
+  for (const auto& [name, value] : running_.ports) {
+    const auto at = ports_.find(name);
+    if (at != ports_.end() && at->second->whole()) continue;
+    broken.insert(name);
+    if (!broken_ports_.contains(name)) log_->error("port {}: its wire or its Linux interface is gone", name);
+    const std::string wire = GatewayPort::wire_of(value);
+    if (!wire.empty() && !netlink_.find_link(wire)) continue;
+    if (at != ports_.end()) static_cast<void>(carry_out_kind(config::RemovePort{name}));
+    const KernelResult made = add_port(name, value);
+    if (made.ok())
+      broken.erase(name);
+    else
+      log_->error("{}", made.text);
+  }
+  broken_ports_ = std::move(broken);
+}
+
 KernelResult Gateway::add_interface(const std::string& name, const config::Interface& value) {
   if (interfaces_.contains(name)) return done();
   try {

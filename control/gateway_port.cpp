@@ -44,14 +44,33 @@ GatewayPort::~GatewayPort() {
   restore_wire();
 }
 
+std::string GatewayPort::wire_of(const config::Port& value) {
+  const std::string& device = value.device.text;
+  const std::size_t at = device.find("iface=");
+  const bool on_netdev = device.rfind("net_af_", 0) == 0 || device.rfind("eth_af_", 0) == 0;
+  if (!on_netdev || at == std::string::npos) return {};
+  const std::size_t end = device.find(',', at);
+  return device.substr(at + 6, end == std::string::npos ? end : end - at - 6);
+}
+
+bool GatewayPort::whole() const {
+  // The mirror may not have come to the netdev's creation yet: the kernel itself is asked.
+  const auto there = [&](std::uint32_t ifindex) {
+    return services_.mirror.link(ifindex) != nullptr || services_.netlink.find_link(ifindex).has_value();
+  };
+  return there(ifindex_) && there(tap_->ifindex()) && (wire_ifindex_ == 0 || there(wire_ifindex_));
+}
+
+bool GatewayPort::link_up() const {
+  if (!whole() || !port_->link_up()) return false;
+  const Link* wire = wire_ifindex_ == 0 ? nullptr : services_.mirror.link(wire_ifindex_);
+  return wire == nullptr || (wire->up && wire->carrier);
+}
+
 // "net_af_packet0,iface=eth1": eth1 carries our frames and must not take part in them.
 void GatewayPort::prepare_wire() {
-  const std::size_t at = value_.device.text.find("iface=");
-  const bool on_netdev =
-      value_.device.text.rfind("net_af_", 0) == 0 || value_.device.text.rfind("eth_af_", 0) == 0;
-  if (!on_netdev || at == std::string::npos) return;
-  const std::size_t end = value_.device.text.find(',', at);
-  const std::string wire = value_.device.text.substr(at + 6, end == std::string::npos ? end : end - at - 6);
+  const std::string wire = wire_of(value_);
+  if (wire.empty()) return;
   const auto link = services_.netlink.find_link(wire);
   if (!link)
     throw std::runtime_error("port " + name_ + ": no network interface " + wire +

@@ -79,6 +79,9 @@ GatewayStatus Gateway::status() {
   out.last_reload_result = last_reload_result_;
   out.warnings = dataplane_.facts().warnings;
   out.hugepages = dataplane_.facts().hugepages;
+  for (const std::string& name : broken_ports_) {
+    out.warnings.push_back("port " + name + ": its wire or its Linux interface is gone");
+  }
   const noise::Now at = now();
   for (const auto& [name, interface] : interfaces_) {
     out.interfaces.push_back(name);
@@ -146,7 +149,7 @@ std::vector<PortStatus> Gateway::ports() {
     status.device = owned->value().device.text;
     status.driver = port.facts().driver;
     status.mac = to_string(port.facts().mac);
-    status.link_up = port.link_up();
+    status.link_up = owned->link_up();
     status.mtu = owned->value().mtu;
     status.rx_queues = port.facts().rx_queues;
     status.tx_queues = port.facts().tx_queues;

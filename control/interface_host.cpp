@@ -102,7 +102,8 @@ void Interface::send_handshake(const Endpoint& to, const Endpoint& from,
 // better.
 bool Interface::answer_by_port(const Endpoint& to, const Endpoint& from,
                                std::span<const std::uint8_t> message, std::uint8_t tos) {
-  if (fwmark_ != 0 || from.address.is_zero() || from.address.v6 != to.address.v6 || to.scope != 0) return false;
+  if (fwmark_ != 0 || from.address.is_zero() || from.address.v6 != to.address.v6 || to.scope != 0)
+    return false;
   const dataplane::NextHop* hop = services_.publisher.hop_to(to.address);
   if (hop == nullptr || hop->kind != dataplane::HopKind::port) return false;
   auto& workers = services_.dataplane.workers();
@@ -206,8 +207,9 @@ void Interface::on_event(const dataplane::Event& event) {
   }
 }
 
-// Workers know addresses, not links. A link-local peer that moves is taken to stay on its link; one that comes
-// from elsewhere, to be on the link of our address it speaks to. Its next handshake tells, through the kernel.
+// Workers know addresses, not links. A link-local peer that moves is taken to stay on its link; one that
+// comes from elsewhere, to be on the link of our address it speaks to. Its next handshake tells, through the
+// kernel.
 Endpoint Interface::on_its_link(const PeerRecord& record, Endpoint remote, const Endpoint& local) const {
   if (!remote.address.v6 || !is_link_local(remote.address)) return remote;
   const dataplane::Path* path = record.slot->path.load(std::memory_order_relaxed);

@@ -77,8 +77,7 @@ class Publisher {
   }
 
   // ---- paths
-  [[nodiscard]] Way way_to(const Endpoint& remote, std::uint32_t fwmark,
-                           std::uint32_t own_ifindex) const;
+  [[nodiscard]] Way way_to(const Endpoint& remote, std::uint32_t fwmark, std::uint32_t own_ifindex) const;
   // Headers for sealed packets from `local` to `remote` by that way.
   [[nodiscard]] static std::unique_ptr<dataplane::Path> make_path(const Way& way, const Endpoint& remote,
                                                                   const Endpoint& local, std::uint8_t tos);

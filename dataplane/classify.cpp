@@ -139,7 +139,8 @@ void Worker::classify_v6(const PortView& port, std::uint16_t index, rte_mbuf* pa
   if (!view_->local_addresses.contains_v6(ip.header->destination.data())) {
     return want_route(port, index, packet, frame.l3_offset(), ip.total_length, true);
   }
-  // From a link-local address Linux takes handshakes: its socket tells the link, without which none is answered.
+  // From a link-local address Linux takes handshakes: its socket tells the link, without which none is
+  // answered.
   if (from_link_local(*ip.header) && !is_data(ip.payload)) return punt_to_tap(index, packet);
   if (ip.header->next_header == ip_protocol::kUdp &&
       take_message(packet, frame.payload.data(), true, ip.header->traffic_class(), ip.payload)) {

@@ -74,7 +74,7 @@ struct Resolved {
 
 struct ResolveKey {
   std::uint32_t fwmark = 0;
-  std::uint32_t vrf = 0;  // ifindex of the VRF device; 0: none
+  std::uint32_t vrf = 0;   // ifindex of the VRF device; 0: none
   std::uint32_t link = 0;  // ifindex a link-local IPv6 destination is meant on (sin6_scope_id); 0: not said
 };
 

@@ -508,6 +508,10 @@ Octets handshake(std::uint8_t type, std::size_t length) {
   return m;
 }
 
+Packet from_fe80(const Octets& message) {
+  return Packet().eth(kWanMac, kGatewayMac).ip6("fe80::9", kUs6).udp(9, 51820).data(message);
+}
+
 std::vector<Scenario> handshakes() {
   std::vector<Scenario> rows = {
       {.name = "initiation, response and cookie reply are posted whole",
@@ -539,6 +543,14 @@ std::vector<Scenario> handshakes() {
               {kWan, outer_from(kAlice, handshake(3, 63))},
               {kWan, outer_from(kAlice, handshake(3, 65))}},
        .drops = {{"bad_message_length", 6}}},
+      {.name = "from a link-local address a handshake is for Linux, which knows the link; data is not",
+       .in = {{kWan, from_fe80(handshake(1, 148))},
+              {kWan, from_fe80(handshake(2, 92))},
+              {kWan, from_fe80(handshake(3, 64))},
+              {kWan, from_fe80(message_from(kAlice, 0, kHi))}},
+       .out = {{kLan, frame_to_host(kHiForwarded)}},
+       .drops = {{"punt_off", 3}},
+       .events = {EventType::roamed}},
   };
   std::vector<Frame> flood(20, {kWan, outer_from(kAlice, handshake(1, 148))});
   flood.push_back({kWan, alice_says(0)});
