@@ -133,6 +133,7 @@ class Interface final : public noise::Host {
                       std::uint8_t tos);
   void stage(const dataplane::Event& event);
   void send_sealed(const dataplane::Event& event);
+  [[nodiscard]] bool may_roam_to(const PeerRecord& record, const dataplane::Endpoint& remote) const;
   [[nodiscard]] dataplane::Endpoint on_its_link(const PeerRecord& record, dataplane::Endpoint remote,
                                                 const dataplane::Endpoint& local) const;
   void note(PeerRecord& record, PeerEvent&& event);

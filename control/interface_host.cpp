@@ -187,7 +187,8 @@ void Interface::on_event(const dataplane::Event& event) {
     case EventType::confirmed:
       return engine_->on_confirmed(event.keypair_index, at);
     case EventType::roamed:
-      engine_->on_roamed(event.peer, on_its_link(*record, event.remote, event.local), event.local, at);
+      if (may_roam_to(*record, event.remote))
+        engine_->on_roamed(event.peer, on_its_link(*record, event.remote, event.local), event.local, at);
       record->slot->requested.fetch_and(~std::uint32_t{dataplane::kRequestRoaming},
                                         std::memory_order_relaxed);
       return;
@@ -205,6 +206,17 @@ void Interface::on_event(const dataplane::Event& event) {
       return note(*record, std::move(own));
     }
   }
+}
+
+// An address that nobody out there has moves no peer (a local process that is one keeps its address).
+bool Interface::may_roam_to(const PeerRecord& record, const Endpoint& remote) const {
+  const auto& bytes = remote.address.bytes;
+  if (remote.port == 0 || remote.address.is_zero()) return false;
+  const bool group = remote.address.v6 ? bytes[0] == 0xff : bytes[0] == 0 || bytes[0] >= 224;
+  if (group) return false;
+  const bool ours = services_.mirror.is_local(remote.address) || (!remote.address.v6 && bytes[0] == 127);
+  const dataplane::Path* path = record.slot->path.load(std::memory_order_relaxed);
+  return !ours || (path != nullptr && path->remote.address == remote.address);
 }
 
 // Workers know addresses, not links. A link-local peer that moves is taken to stay on its link; one that

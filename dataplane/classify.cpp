@@ -2,6 +2,7 @@
 // Linux.
 #include <rte_mbuf.h>
 
+#include <algorithm>
 #include <array>
 #include <bit>
 
@@ -21,6 +22,20 @@ using checksum_detail::load;
 
 bool from_link_local(const Ipv6Header& ip) {
   return ip.source[0] == 0xfe && (ip.source[1] & 0xc0) == 0x80;
+}
+
+// Nobody out there has such an address (RFC 1812 5.3.7, RFC 4291 2.5.2, 2.5.3, 2.7): to answer it would send
+// our message to a service of this box, or to a group. Linux refuses such packets on its own path.
+bool is_martian(const std::uint8_t* l3, const UdpHeader& udp, const LocalAddresses& own) {
+  if (udp.source_port.value() == 0) return true;
+  if (l3[0] >> 4 == 6) {
+    const std::uint8_t* from = header_at<Ipv6Header>(l3)->source.data();
+    const bool none_or_loopback =
+        from[15] <= 1 && std::all_of(from, from + 15, [](auto b) { return b == 0; });
+    return from[0] == 0xff || none_or_loopback || own.contains_v6(from);
+  }
+  const std::uint8_t* from = header_at<Ipv4Header>(l3)->source.data();
+  return from[0] == 0 || from[0] == 127 || from[0] >= 224 || own.contains_v4(from);
 }
 
 // Of what an IP packet carries, were it a datagram.
@@ -202,6 +217,7 @@ void Worker::post_handshake(rte_mbuf* packet, const std::uint8_t* l3, bool v6, c
                             Bytes message, std::uint16_t interface_id) {
   if (handshakes_left_ == 0) return drop(packet, DropReason::handshake_budget);
   --handshakes_left_;
+  if (is_martian(l3, udp, view_->local_addresses)) return drop(packet, DropReason::martian_source);
   HandshakeMessage out;
   std::memcpy(out.bytes.data(), message.data(), message.size());
   out.length = static_cast<std::uint16_t>(message.size());

@@ -12,6 +12,7 @@ namespace wg::dataplane {
   X(truncated_frame, "frame shorter than its headers say")                                   \
   X(other_host, "frame addressed to another MAC address")                                    \
   X(bad_outer_checksum, "outer IPv4 header or UDP checksum is wrong")                        \
+  X(martian_source, "handshake from an address that nobody can have")                        \
   X(segmented, "chained buffer that does not fit into one")                                  \
   /* WireGuard message, protocol order of checks */                                          \
   X(bad_message_type, "message type is not 1 to 4, or reserved bytes are set")               \

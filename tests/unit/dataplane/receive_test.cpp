@@ -508,6 +508,12 @@ Octets handshake(std::uint8_t type, std::size_t length) {
   return m;
 }
 
+Octets initiation_from(const std::string& host, std::uint16_t port) {
+  return Packet().eth(kWanMac, kGatewayMac).ip4(host, kUs4).udp(port, 51820).data(handshake(1, 148));
+}
+Octets initiation_from6(const std::string& host, std::uint16_t port) {
+  return Packet().eth(kWanMac, kGatewayMac).ip6(host, kUs6).udp(port, 51820).data(handshake(1, 148));
+}
 Packet from_fe80(const Octets& message) {
   return Packet().eth(kWanMac, kGatewayMac).ip6("fe80::9", kUs6).udp(9, 51820).data(message);
 }
@@ -543,6 +549,22 @@ std::vector<Scenario> handshakes() {
               {kWan, outer_from(kAlice, handshake(3, 63))},
               {kWan, outer_from(kAlice, handshake(3, 65))}},
        .drops = {{"bad_message_length", 6}}},
+      {.name = "from where nobody can be there is no handshake",
+       .in = {{kWan, initiation_from("198.51.100.9", 0)},
+              {kWan, initiation_from("0.0.0.0", 9)},
+              {kWan, initiation_from("127.0.0.1", 53)},
+              {kWan, initiation_from("224.0.0.1", 9)},
+              {kWan, initiation_from("255.255.255.255", 9)},
+              {kWan, initiation_from("203.0.113.2", 9)},
+              {kWan, initiation_from6("::", 9)},
+              {kWan, initiation_from6("::1", 9)},
+              {kWan, initiation_from6("ff02::1", 9)},
+              {kWan, initiation_from6(kUs6, 9)},
+              {kWan, initiation_from6("2001:db8::9", 0)},
+              {kWan, initiation_from("198.51.100.9", 9)},
+              {kWan, initiation_from6("::2", 9)}},
+       .drops = {{"martian_source", 11}},
+       .handshakes = 2},
       {.name = "from a link-local address a handshake is for Linux, which knows the link; data is not",
        .in = {{kWan, from_fe80(handshake(1, 148))},
               {kWan, from_fe80(handshake(2, 92))},
