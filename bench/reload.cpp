@@ -9,6 +9,13 @@
 // that core; and one more in which that core writes to memory as well, as a change does: *_beside_memory.
 // applied_ms: diff and apply; control_cpu_ms: what that and the answer took of a core; total_ms: with the
 // file.
+//
+// The last two lines say what must hold of 100 000 peers: the reloads' time, and the stalls. Of these, what
+// Linegate has part in can be told apart in two ways: own_threads_on_worker_core, which are the threads that
+// could take the worker's core away (their names follow; none may), and excess_*, how many more long loops of
+// a million the changes have than the windows beside them, at most (95 %), and p that chance makes it so.
+// linegates_part: yes, as_any_neighbours (more than alone, not more than beside a core that writes) or
+// none_found.
 //   reload [--routes] [--peers N] [--big N] [--rounds N] [--longs]
 //     --routes: every allowed IP is a route in the kernel; --rounds: the large changes so many times, and the
 //     sums of all; --longs: the longest loops one by one
@@ -23,6 +30,8 @@
 #include "dataplane/eal.h"
 #include "tests/daemon/live_gateway.h"
 #include "tests/daemon/load.h"
+#include "tests/daemon/own_threads.h"
+#include "tests/daemon/paired_windows.h"
 #include "tests/daemon/remotes.h"
 #include "tests/daemon/sandbox.h"
 #include "tests/daemon/yaml.h"
@@ -34,17 +43,14 @@ using namespace std::chrono_literals;
 
 struct Options {
   bool routes = false, longs = false;
-  std::size_t peers = 10'000, big = 100'000, rounds = 1;
+  std::size_t peers = 10'000, big = 100'000, rounds = 3;
 };
 
 constexpr std::size_t kGuestShare = 100;  // 1 % of the peers come and go and have no session
 constexpr int kRepeats = 15;
 constexpr std::size_t kLongsPrinted = 5;
-
-// One worker has the last of the cores (control/gateway.cpp).
-unsigned worker_core() {
-  return wg::dataplane::usable_cpus().back();
-}
+constexpr double kLongestReloadMs = 3000;
+constexpr double kChance = 0.01;  // an excess less probable than this by chance is one
 
 double ms(std::chrono::microseconds time) {
   return static_cast<double>(time.count()) / 1000;
@@ -144,15 +150,20 @@ void print_control(const Control& control) {
               static_cast<unsigned long long>(control.jitter.gaps));
 }
 
-// Of one kind of change over all rounds.
+// Of one kind of window over all rounds.
 struct Stalls {
   std::vector<std::size_t> worst;
   std::vector<std::uint64_t> over;
-  std::uint64_t loops = 0;
+  std::vector<Window> windows;
+  std::size_t wall_worst = 0;
+  std::uint64_t loops = 0, wall_over = 0;
 
   void add(const LoopTimes& times) {
     worst.push_back(LoopTimes::largest(times.own));
     over.push_back(LoopTimes::above(times.own, kLongLoop));
+    windows.push_back({over.back(), times.loops});
+    wall_worst = std::max(wall_worst, LoopTimes::largest(times.wall));
+    wall_over += LoopTimes::above(times.wall, kLongLoop);
     loops += times.loops;
   }
   void print(const char* what) {
@@ -167,6 +178,24 @@ struct Stalls {
   }
 };
 
+// One of the three kinds of windows of all large changes.
+void print_all(const char* what, const Stalls& stalls) {
+  const auto over = std::accumulate(stalls.over.begin(), stalls.over.end(), std::uint64_t{0});
+  std::printf(" wall_worst%s_us=%zu wall_over_100us%s=%llu worst%s_us=%zu over_100us%s=%llu loops%s=%llu",
+              what, stalls.wall_worst, what, static_cast<unsigned long long>(stalls.wall_over), what,
+              stalls.worst.empty() ? 0 : *std::max_element(stalls.worst.begin(), stalls.worst.end()), what,
+              static_cast<unsigned long long>(over), what, static_cast<unsigned long long>(stalls.loops));
+}
+
+void print_excess(const char* what, const Excess& excess) {
+  std::printf(" excess_%s_per_million=%.0f at_most_%s=%.0f p_%s=%.4f", what, excess.per_million, what,
+              excess.at_most, what, excess.p);
+}
+
+struct Windows {
+  Stalls with, without, touching;  // of each as many
+};
+
 class Bench {
  public:
   explicit Bench(const Options& options)
@@ -174,6 +203,7 @@ class Bench {
         remotes_(options.peers - options.peers / kGuestShare, gateway_key()),
         files_(options_, remotes_),
         gateway_(files_.text(0, false, 0, options.peers / kGuestShare)) {
+    keep_off(worker_core_);
     add_neighbours();
     load_ = std::make_unique<Load>(remotes_);
     all_.resize(remotes_.size());
@@ -190,6 +220,7 @@ class Bench {
     small_reloads();
     big_reloads();
     if (options_.rounds > 1) print_sums();
+    if (options_.big > remotes_.size()) print_must();
     load_.reset();
   }
 
@@ -222,7 +253,7 @@ class Bench {
 
   Control without_change(std::chrono::microseconds time, std::span<std::uint8_t> memory = {}) {
     begin();
-    const Jitter jitter = spin(time, worker_core(), memory);
+    const Jitter jitter = spin(time, worker_core_, memory);
     static_cast<void>(end());
     return {load_->take_times(), jitter};
   }
@@ -232,11 +263,12 @@ class Bench {
     begin();
     const LiveGateway::Reloaded reloaded = gateway_.reload();
     const Tally tally = end();
-    report(std::to_string(options_.big).c_str(), reloaded.changes, {reloaded}, tally, kind);
+    longest_ms_ = std::max(longest_ms_, ms(reloaded.total));
+    report(std::to_string(options_.big).c_str(), reloaded.changes, {reloaded}, tally, kind, &big_);
   }
 
   void report(const char* what, std::size_t changed, std::vector<LiveGateway::Reloaded> all,
-              const Tally& tally, const char* kind) {
+              const Tally& tally, const char* kind, Windows* sum = nullptr) {
     std::sort(all.begin(), all.end(), [](const auto& a, const auto& b) { return a.applied < b.applied; });
     for (const auto& reloaded : all)
       if (!reloaded.ok) std::printf("reload refused: %s\n", reloaded.error.c_str());
@@ -251,9 +283,12 @@ class Bench {
     for (const auto& reloaded : all) time += reloaded.total;
     const Control control = without_change(time);
     const Control touching = without_change(time, memory_);
-    with_[kind].add(times);
-    without_[kind].add(control.times);
-    touching_[kind].add(touching.times);
+    for (Windows* windows : {&kinds_[kind], sum}) {
+      if (windows == nullptr) continue;
+      windows->with.add(times);
+      windows->without.add(control.times);
+      windows->touching.add(touching.times);
+    }
     print_stalls(times);
     print_control(control);
     print_window("beside_memory", touching.times);
@@ -303,23 +338,48 @@ class Bench {
   }
 
   void print_sums() {
-    for (auto& [kind, stalls] : with_) {
-      std::printf("stalls change=%s windows=%zu", kind.c_str(), stalls.worst.size());
-      stalls.print("");
-      without_[kind].print("_without_change");
-      touching_[kind].print("_beside_memory");
+    for (auto& [kind, windows] : kinds_) {
+      std::printf("stalls change=%s windows=%zu", kind.c_str(), windows.with.worst.size());
+      windows.with.print("");
+      windows.without.print("_without_change");
+      windows.touching.print("_beside_memory");
       std::putchar('\n');
     }
   }
 
+  void print_must() {
+    std::printf("must reload_ms=%.0f limit_ms=%.0f met=%s\n", longest_ms_, kLongestReloadMs,
+                longest_ms_ <= kLongestReloadMs ? "yes" : "no");
+    const std::vector<std::string> beside = own_threads_on(worker_core_);
+    const Excess without = excess(big_.with.windows, big_.without.windows);
+    const Excess touching = excess(big_.with.windows, big_.touching.windows);
+    const char* part = "none_found";
+    if (without.p < kChance) part = "as_any_neighbours";
+    if (!beside.empty() || (without.p < kChance && touching.p < kChance)) part = "yes";
+    std::printf("must stall_us=%llu windows=%zu", static_cast<unsigned long long>(kLongLoop),
+                big_.with.windows.size());
+    print_all("", big_.with);
+    print_all("_without_change", big_.without);
+    print_all("_beside_memory", big_.touching);
+    print_excess("without_change", without);
+    print_excess("beside_memory", touching);
+    std::printf(" own_threads_on_worker_core=%zu met=%s linegates_part=%s\n", beside.size(),
+                big_.with.wall_over == 0 ? "yes" : "no", part);
+    for (const std::string& name : beside) std::printf("may take the worker's core: %s\n", name.c_str());
+  }
+
   Options options_;
+  // One worker has the last of the cores (control/gateway.cpp).
+  const unsigned worker_core_ = wg::dataplane::usable_cpus().back();
   Remotes remotes_;
   Files files_;
   LiveGateway gateway_;
   std::unique_ptr<Load> load_;
   std::vector<std::size_t> all_;
   std::vector<std::uint8_t> memory_ = std::vector<std::uint8_t>(std::size_t{64} << 20, 1);
-  std::map<std::string, Stalls> with_, without_, touching_;  // by the kind of change
+  std::map<std::string, Windows> kinds_;  // by the kind of change
+  Windows big_;                           // of all large ones
+  double longest_ms_ = 0;                 // of them
 };
 
 }  // namespace

@@ -89,6 +89,7 @@ Gateway::Gateway(const config::Gateway& value, std::string config_path)
                 [this] { return rpc_ && rpc_->subscribers() != 0; }},
       started_(std::chrono::system_clock::now()),
       background_(std::make_unique<Background>(loop_)) {
+  keep_log_beside_this_thread();  // it ran before the dataplane gave this thread its CPUs
   for (const std::string& warning : dataplane_.facts().warnings) log_->warn("{}", warning);
   // What cannot change while running is taken over as it is; everything else comes through the one door.
   running_.dpdk = value.dpdk;

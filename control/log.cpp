@@ -5,6 +5,10 @@
 #include <spdlog/pattern_formatter.h>
 #include <spdlog/sinks/stdout_sinks.h>
 
+#include <pthread.h>
+#include <sched.h>
+
+#include <future>
 #include <nlohmann/json.hpp>
 
 namespace wg::control {
@@ -75,6 +79,7 @@ class TextFormatter final : public spdlog::formatter {
 
 struct LogState {
   std::shared_ptr<spdlog::details::thread_pool> pool;
+  pthread_t writer{};
   std::shared_ptr<spdlog::sinks::stderr_sink_mt> sink;
   config::LogLevel level = config::LogLevel::kInfo;
 };
@@ -89,7 +94,10 @@ LogState& state() {
 void start_log(const config::Log& options) {
   LogState& log = state();
   if (!log.pool) {
-    log.pool = std::make_shared<spdlog::details::thread_pool>(kQueueLines, 1);
+    std::promise<pthread_t> started;
+    log.pool = std::make_shared<spdlog::details::thread_pool>(
+        kQueueLines, 1, [&started] { started.set_value(pthread_self()); });
+    log.writer = started.get_future().get();
     log.sink = std::make_shared<spdlog::sinks::stderr_sink_mt>();
   }
   log.level = options.level;
@@ -98,6 +106,12 @@ void start_log(const config::Log& options) {
   } else {
     log.sink->set_formatter(std::make_unique<TextFormatter>());
   }
+}
+
+void keep_log_beside_this_thread() {
+  cpu_set_t cpus;
+  if (state().pool && pthread_getaffinity_np(pthread_self(), sizeof cpus, &cpus) == 0)
+    pthread_setaffinity_np(state().writer, sizeof cpus, &cpus);
 }
 
 void stop_log() {

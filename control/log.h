@@ -15,6 +15,8 @@ using Logger = std::shared_ptr<spdlog::logger>;
 
 // Once, before the first logger. Lines go to stderr (journald reads it there).
 void start_log(const config::Log& options);
+// The writer thread may from now on run where the calling thread may.
+void keep_log_beside_this_thread();
 // Flushes what is queued.
 void stop_log();
 

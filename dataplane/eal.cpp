@@ -12,6 +12,7 @@
 #include <algorithm>
 #include <cstdio>
 #include <fstream>
+#include <iterator>
 #include <sstream>
 #include <stdexcept>
 
@@ -26,12 +27,14 @@ std::size_t free_hugepages_mb() {
   return n * 2;
 }
 
-// lcore 0 is the control thread on any CPU, lcores 1..n the workers, each pinned; several lcores may share a
-// CPU.
+// lcore 0 is the control thread, lcores 1..n the workers, each pinned; several lcores may share a CPU. On the
+// control thread's CPUs also run the threads it starts and DPDK's own: none of them takes a worker's CPU for
+// the milliseconds that a scheduler gives it.
 std::string lcore_map(const EalOptions& options, const std::vector<unsigned>& cpus) {
+  const std::vector<unsigned> control = control_cpus(cpus, options.worker_cores);
   std::ostringstream map;
   map << "0@(";
-  for (std::size_t i = 0; i < cpus.size(); ++i) map << (i ? "," : "") << cpus[i];
+  for (std::size_t i = 0; i < control.size(); ++i) map << (i ? "," : "") << control[i];
   map << ")";
   for (std::size_t i = 0; i < options.worker_cores.size(); ++i)
     map << "," << i + 1 << "@" << options.worker_cores[i];
@@ -108,6 +111,15 @@ std::vector<unsigned> usable_cpus() {
     if (CPU_ISSET(i, &set)) cpus.push_back(i);
   }
   return cpus;
+}
+
+std::vector<unsigned> control_cpus(const std::vector<unsigned>& usable,
+                                   const std::vector<unsigned>& workers) {
+  std::vector<unsigned> others;
+  std::copy_if(usable.begin(), usable.end(), std::back_inserter(others), [&workers](unsigned cpu) {
+    return std::find(workers.begin(), workers.end(), cpu) == workers.end();
+  });
+  return others.empty() ? usable : others;
 }
 
 EalFacts start_eal(const EalOptions& options) {

@@ -12,7 +12,7 @@ namespace wg::dataplane {
 enum class Hugepages { automatic, require, off };
 
 struct EalOptions {
-  std::vector<unsigned> worker_cores;  // CPU each worker runs on; the control thread takes the others
+  std::vector<unsigned> worker_cores;  // CPU each worker runs on; see control_cpus()
   std::size_t memory_mb = 512;
   Hugepages hugepages = Hugepages::automatic;
   std::vector<std::string> pci_allow;  // PCI addresses of the ports; empty: no PCI scan at all
@@ -32,6 +32,10 @@ EalFacts start_eal(const EalOptions& options);
 
 // CPUs this process may run on.
 std::vector<unsigned> usable_cpus();
+
+// Of these, where the control thread and all others but the workers may run: those without a worker, or all
+// when each has one.
+std::vector<unsigned> control_cpus(const std::vector<unsigned>& usable, const std::vector<unsigned>& workers);
 
 // The packet buffer pool. Element stride is never a multiple of 4096 (cache-set conflicts cost 20 %).
 // Throws when memory does not suffice, naming how much was asked for.
