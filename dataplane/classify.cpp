@@ -59,30 +59,29 @@ bool starts_as(const std::uint8_t* frame, const FrameStart& usual) {
 
 constexpr std::uint16_t kFragmentBits = std::bit_cast<std::uint16_t>(std::array<std::uint8_t, 2>{0x3f, 255});
 
-bool ipv4_checksum_good(const rte_mbuf* packet, const Ipv4Header& ip) {
+// What the port says of an IPv4 header's checksum; where it says nothing, `checked()` decides.
+template <typename Checked>
+bool ipv4_checksum_good(const rte_mbuf* packet, Checked checked) {
   const std::uint64_t flags = packet->ol_flags & RTE_MBUF_F_RX_IP_CKSUM_MASK;
   if (flags == RTE_MBUF_F_RX_IP_CKSUM_GOOD) return true;
-  if (flags == RTE_MBUF_F_RX_IP_CKSUM_BAD) return false;
-  return ipv4_checksum_valid(ip);
+  return flags != RTE_MBUF_F_RX_IP_CKSUM_BAD && checked();
 }
 
 }  // namespace
 
 void Worker::classify(const PortView& port, std::uint16_t index, rte_mbuf** packets, std::uint16_t n) {
-  constexpr std::uint16_t kFramesAhead = 4;
-  const FrameStart usual = usual_start(port.mac);
-  for (std::uint16_t i = 0; i < n; ++i) __builtin_prefetch(packets[i]);
-  for (std::uint16_t i = 0; i < n && i < kFramesAhead; ++i)
+  constexpr std::size_t kFramesAhead = 4;
+  const FirstLook look{usual_start(port.mac), {From::port, index, index, kEthernetHeaderSize}};
+  for (std::size_t i = 0; i < n; ++i) __builtin_prefetch(packets[i]);
+  for (std::size_t i = 0; i < n && i < kFramesAhead; ++i)
     __builtin_prefetch(rte_pktmbuf_mtod(packets[i], void*));
-  for (std::uint16_t i = 0; i < n; ++i) {
+  for (std::size_t i = 0; i < n; ++i) {
     if (i + kFramesAhead < n) __builtin_prefetch(rte_pktmbuf_mtod(packets[i + kFramesAhead], void*));
-    classify_one(port, index, packets[i], usual);
+    if (!take_common(port, index, packets[i], look)) classify_checked(port, index, packets[i]);
   }
 }
 
-void Worker::classify_one(const PortView& port, std::uint16_t index, rte_mbuf* packet,
-                          const FrameStart& usual) {
-  if (take_common(port, index, packet, usual)) return;
+void Worker::classify_checked(const PortView& port, std::uint16_t index, rte_mbuf* packet) {
   // One segment is the rule; a chain that fits into its first buffer is made one, any other is refused.
   if (packet->nb_segs != 1 && rte_pktmbuf_linearize(packet) != 0) return drop(packet, DropReason::segmented);
   EthernetView frame;
@@ -101,20 +100,22 @@ void Worker::classify_one(const PortView& port, std::uint16_t index, rte_mbuf* p
 // Nearly every frame: untagged, whole IPv4 without options, to be routed or a datagram for a listen port.
 // Asks what the checked way below asks, in fewer steps, and leaves every other frame and every refusal to it.
 // True: taken.
-bool Worker::take_common(const PortView& port, std::uint16_t index, rte_mbuf* packet,
-                         const FrameStart& usual) {
+bool Worker::take_common(const PortView& port, std::uint16_t index, rte_mbuf* packet, const FirstLook& look) {
   constexpr std::size_t kIp = kEthernetHeaderSize, kUdp = kIp + kIpv4HeaderSize;
   constexpr std::size_t kMessage = kUdp + kUdpHeaderSize;
-  const auto* frame = rte_pktmbuf_mtod(packet, const std::uint8_t*);
-  if (packet->data_len < kMessage + sizeof(Le32) || packet->nb_segs != 1) return false;
+  auto* frame = rte_pktmbuf_mtod(packet, std::uint8_t*);
+  if (packet->data_len < kMessage + sizeof(Le32) || packet->nb_segs != 1) [[unlikely]]
+    return false;
   const auto& ip = *header_at<Ipv4Header>(frame + kIp);
   const std::size_t total = ip.total_length.value();
-  if (!starts_as(frame, usual) || (load<std::uint16_t>(bytes_of(ip.fragment)) & kFragmentBits) != 0 ||
-      total < kIpv4HeaderSize || total > packet->data_len - kIp || !ipv4_checksum_good(packet, ip)) {
+  if (!starts_as(frame, look.usual) || (load<std::uint16_t>(bytes_of(ip.fragment)) & kFragmentBits) != 0 ||
+      total < kIpv4HeaderSize || total > packet->data_len - kIp ||
+      !ipv4_checksum_good(packet, [&] { return checksum_valid(ipv4_header_sum(frame + kIp)); })) [[unlikely]]
     return false;
+  if (!view_->local_addresses.contains_v4(ip.destination.data())) {
+    if (!port.short_cut) return punt_to_tap(index, packet), true;
+    return queue_inner(packet, frame + kIp, static_cast<std::uint16_t>(total), look.untagged, false), true;
   }
-  if (!view_->local_addresses.contains_v4(ip.destination.data()))
-    return want_route(port, index, packet, kIp, total, false), true;
   const auto& udp = *header_at<UdpHeader>(frame + kUdp);
   const std::size_t length = udp.length.value();
   if (ip.protocol != ip_protocol::kUdp || length > total - kIpv4HeaderSize ||
@@ -131,7 +132,8 @@ void Worker::classify_v4(const PortView& port, std::uint16_t index, rte_mbuf* pa
                          const EthernetView& frame) {
   Ipv4View ip;
   if (parse_ipv4(frame.payload, &ip) != Parse::kOk) return drop(packet, DropReason::truncated_frame);
-  if (!ipv4_checksum_good(packet, *ip.header)) return drop(packet, DropReason::bad_outer_checksum);
+  if (!ipv4_checksum_good(packet, [&] { return ipv4_checksum_valid(*ip.header); }))
+    return drop(packet, DropReason::bad_outer_checksum);
   // Options and fragments are Linux's: its stack reassembles, and its socket hands datagrams back to us.
   if (ip.has_options() || ip.header->is_fragment()) return punt_to_tap(index, packet);
   if (!view_->local_addresses.contains_v4(ip.header->destination.data())) {

@@ -48,11 +48,30 @@ bool outer_checksum_good(const rte_mbuf* packet, const std::uint8_t* l3, const U
   return checksum_valid(checksum_add(pseudo, reinterpret_cast<const std::uint8_t*>(&udp), length));
 }
 
+// RFC 6040 section 4.2. False: a combination that nobody may make, the packet is dropped.
+bool merge_ecn(const IpView& ip, std::uint8_t outer_tos, std::uint8_t* l3) {
+  const std::uint8_t inner = ip.tos & kEcnMask, merged = kEcnMerged[inner][outer_tos & kEcnMask];
+  if (merged == inner) return true;
+  if (merged == kEcnInvalid) return false;
+  const auto marked = static_cast<std::uint8_t>((ip.tos & ~kEcnMask) | merged);
+  if (ip.v6) {
+    header_at<Ipv6Header>(l3)->set_traffic_class(marked);
+  } else {
+    ipv4_set_tos(header_at<Ipv4Header>(l3), marked);
+  }
+  return true;
+}
+
 const UdpHeader& udp_of(const std::uint8_t* message) {
   return *header_at<UdpHeader>(message - kUdpHeaderSize);
 }
 
 }  // namespace
+
+bool Worker::DataBurst::same_session(std::size_t a, std::size_t b) const noexcept {
+  return keypair[a] == keypair[b] && interface_id[a] == interface_id[b] &&
+         header_of(message[a]).receiver.value() == header_of(message[b]).receiver.value();
+}
 
 void Worker::DataBurst::move(std::size_t from, std::size_t to) noexcept {
   if (from == to) return;
@@ -70,9 +89,12 @@ void Worker::DataBurst::move(std::size_t from, std::size_t to) noexcept {
 void Worker::find_sessions() {
   const KeypairTable& keypairs = *view_->keypairs;
   std::size_t n = 0;
+  std::uint32_t index = 0;  // neighbours mostly share it
+  Keypair* keypair = nullptr;
   for (std::size_t i = 0; i < data_.n; ++i) {
     if (i + kAhead < data_.n) keypairs.prefetch(header_of(data_.message[i + kAhead]).receiver.value());
-    Keypair* keypair = keypairs.find(header_of(data_.message[i]).receiver.value());
+    const std::uint32_t receiver = header_of(data_.message[i]).receiver.value();
+    if (receiver != index) keypair = keypairs.find(index = receiver);
     if (keypair == nullptr) {
       drop(data_.packet[i], DropReason::unknown_index);
       continue;
@@ -88,7 +110,11 @@ void Worker::find_sessions() {
   std::size_t kept = 0;
   for (std::size_t i = 0; i < n; ++i) {
     if (i + kAhead < n) __builtin_prefetch(data_.keypair[i + kAhead]->peer);
-    if (!session_usable(i)) continue;
+    if (!(kept != 0 && data_.same_session(i, kept - 1)) && !session_usable(i)) continue;
+    if (header_of(data_.message[i]).counter.value() >= REJECT_AFTER_MESSAGES) [[unlikely]] {
+      drop(data_.packet[i], DropReason::counter_limit);
+      continue;
+    }
     data_.move(i, kept);
     __builtin_prefetch(data_.keypair[kept]->peer->path.load(std::memory_order_acquire));
     ++kept;
@@ -105,8 +131,6 @@ bool Worker::session_usable(std::size_t i) {
   if (keypair->peer->interface_id != data_.interface_id[i])
     return drop(data_.packet[i], DropReason::wrong_port), false;
   if (keypair->expired(now_)) return drop(data_.packet[i], DropReason::expired_key), false;
-  if (header.counter.value() >= REJECT_AFTER_MESSAGES)
-    return drop(data_.packet[i], DropReason::counter_limit), false;
   return true;
 }
 
@@ -165,8 +189,9 @@ void Worker::accept_burst() {
   std::array<bool, kBurst> fresh;
   check_replay(fresh.data());
   std::uint64_t opened = 0, bytes = 0;
+  Noted noted;
   for (std::size_t i = 0; i < data_.n; ++i) {
-    if (!accept_one(i, fresh[i])) continue;
+    if (!accept_one(i, fresh[i], noted)) continue;
     ++opened;
     bytes += data_.op[i].length;
     if (data_.op[i].length != 0) check_inner(i);
@@ -194,7 +219,7 @@ void Worker::check_replay(bool* fresh) {
 }
 
 // Tag, replay window, then all that an authenticated packet means.
-bool Worker::accept_one(std::size_t i, bool fresh) {
+bool Worker::accept_one(std::size_t i, bool fresh, Noted& noted) {
   Peer& peer = *data_.keypair[i]->peer;
   rte_mbuf* packet = data_.packet[i];
   if (data_.op[i].authentic == 0) {
@@ -206,7 +231,11 @@ bool Worker::accept_one(std::size_t i, bool fresh) {
     return drop(packet, DropReason::replayed), false;
   }
   const bool data = data_.op[i].length != 0;
-  note_authenticated(i, peer, data);
+  // The next packet of a run says nothing new, unless it moves or is the first with data.
+  if (data_.keypair[i] != noted.keypair || data_.moved[i] || data > noted.data) {
+    note_authenticated(i, peer, data);
+    noted = {data_.keypair[i], data};
+  }
   if (data) return true;
   // A packet with length 0 is a keepalive packet.
   counters_.keepalives_received.add(1);
@@ -278,16 +307,8 @@ void Worker::check_inner(std::size_t i) {
   packet->data_len = static_cast<std::uint16_t>(ip.total_length);
   packet->pkt_len = static_cast<std::uint32_t>(ip.total_length);
   packet->ol_flags = 0;
-  const std::uint8_t ecn = kEcnMerged[ip.tos & kEcnMask][data_.outer_tos[i] & kEcnMask];
-  if (ecn != (ip.tos & kEcnMask)) {
-    if (ecn == kEcnInvalid) return drop(packet, DropReason::ecn_invalid);
-    const auto marked = static_cast<std::uint8_t>((ip.tos & ~kEcnMask) | ecn);
-    if (ip.v6) {
-      header_at<Ipv6Header>(data_.op[i].data)->set_traffic_class(marked);
-    } else {
-      ipv4_set_tos(header_at<Ipv4Header>(data_.op[i].data), marked);
-    }
-  }
+  if (((ip.tos | data_.outer_tos[i]) & kEcnMask) != 0 && !merge_ecn(ip, data_.outer_tos[i], data_.op[i].data))
+    return drop(packet, DropReason::ecn_invalid);
   const std::size_t k = plain_.n++;
   plain_.packet[k] = packet;
   plain_.peer[k] = &peer;

@@ -35,12 +35,22 @@ bool is_group_or_odd_v6(const Ipv6Header& ip) {
   return odd(ip.source) || odd(ip.destination);
 }
 
+std::uint8_t ttl_of(const std::uint8_t* l3, bool v6) {
+  return v6 ? header_at<Ipv6Header>(l3)->hop_limit : header_at<Ipv4Header>(l3)->ttl;
+}
+
 }  // namespace
 
 void Worker::route_burst() {
   std::array<const NextHop*, kBurst> hop;
   look_up_routes(hop.data());
-  for (std::size_t i = 0; i < inner_.n; ++i) forward(i, *hop[i]);
+  Way way{};
+  for (std::size_t i = 0; i < inner_.n; ++i) {
+    // Neighbours mostly share both.
+    if (i == 0 || hop[i] != hop[i - 1] || !(inner_.origin[i] == inner_.origin[i - 1]))
+      way = way_of(*hop[i], inner_.origin[i]);
+    forward(i, way);
+  }
   inner_.n = inner_.n6 = 0;
 }
 
@@ -52,37 +62,57 @@ void Worker::look_up_routes(const NextHop** hop) {
   for (std::size_t i = 0; i < inner_.n; ++i) hop[i] = value[i] < hops.size() ? &hops[value[i]] : &kKernelHop;
 }
 
-void Worker::forward(std::size_t i, const NextHop& hop) {
+Worker::Way Worker::way_of(const NextHop& hop, const SendOrigin& origin) const noexcept {
+  const bool from_tunnel = origin.from == From::tunnel;
+  Way way{Way::Kind::kernel, from_tunnel, hop.mtu, 0, &hop, origin};
+  // `forwarding: kernel` wants Linux to see everything.
+  if (from_tunnel && !view_->interfaces[origin.id].short_cut) return way;
+  switch (hop.kind) {
+    case HopKind::interface: {
+      const InterfaceView& interface = view_->interfaces[hop.interface_id];
+      if (!interface.up || !interface.short_cut) return way;
+      const bool hairpin = from_tunnel && origin.id == hop.interface_id;
+      way.kind = hairpin && !interface.hairpin ? Way::Kind::hairpin_off : Way::Kind::interface;
+      way.mtu = std::min(interface.mtu, hop.mtu);
+      way.mss_clamp = interface.mss_clamp;
+      way.origin.interface_id = hop.interface_id;
+      return way;
+    }
+    case HopKind::port:
+      // Between two ports Linux routes: we are the short cut to and from tunnels only.
+      if (!from_tunnel) return way;
+      way.kind = Way::Kind::port;
+      way.mss_clamp = view_->interfaces[origin.id].mss_clamp;
+      return way;
+    case HopKind::drop:
+      way.kind = Way::Kind::blackhole;
+      return way;
+    case HopKind::kernel:
+      return way;
+  }
+  return way;
+}
+
+void Worker::forward(std::size_t i, const Way& way) {
   const std::uint8_t* l3 = inner_.l3[i];
   // IPv4 options want a router that reads them.
   const bool odd = inner_.v6[i] ? is_group_or_odd_v6(*header_at<Ipv6Header>(l3))
                                 : is_group_or_odd_v4(*header_at<Ipv4Header>(l3)) ||
                                       header_at<Ipv4Header>(l3)->header_length() != kIpv4HeaderSize;
-  const bool from_tunnel = inner_.origin[i].from == From::tunnel;
-  // `forwarding: kernel` wants Linux to see everything.
-  if (odd || (from_tunnel && !view_->interfaces[inner_.origin[i].id].short_cut)) return to_kernel(i);
-  switch (hop.kind) {
-    case HopKind::interface:
-      return forward_to_interface(i, hop);
-    case HopKind::port:
-      // Between two ports Linux routes: we are the short cut to and from tunnels only.
-      return from_tunnel ? forward_to_port(i, hop) : to_kernel(i);
-    case HopKind::drop: {
-      send_icmp(IcmpError::no_route, inner_.packet[i], inner_.origin[i].l2_length, inner_.origin[i], 0);
-      return drop(inner_.packet[i], DropReason::blackhole);
-    }
-    case HopKind::kernel:
-      return to_kernel(i);
-  }
+  if (odd || way.kind == Way::Kind::kernel) return to_kernel(i);
+  if (way.kind > Way::Kind::kernel || ttl_of(l3, inner_.v6[i]) <= 1 || inner_.length[i] > way.mtu)
+      [[unlikely]]
+    return refuse_way(i, way);
+  if (way.kind == Way::Kind::interface) return forward_to_interface(i, way);
+  forward_to_port(i, way);
 }
 
-void Worker::forward_to_port(std::size_t i, const NextHop& hop) {
-  if (!forwardable(i, hop.mtu)) return;
+void Worker::forward_to_port(std::size_t i, const Way& way) {
+  const NextHop& hop = *way.hop;
   rte_mbuf* packet = inner_.packet[i];
   std::uint8_t* l3 = inner_.l3[i];
   decrement_ttl(l3, inner_.v6[i]);
-  const InterfaceView& interface = view_->interfaces[inner_.origin[i].id];
-  if (interface.mss_clamp != 0) clamp_mss(l3, inner_.length[i], inner_.v6[i], interface.mss_clamp);
+  if (way.mss_clamp != 0) clamp_mss(l3, inner_.length[i], inner_.v6[i], way.mss_clamp);
   if (packet->data_off < hop.header_length) [[unlikely]]
     return drop(packet, DropReason::no_headroom);
   const std::uint16_t length = static_cast<std::uint16_t>(inner_.length[i] + hop.header_length);
@@ -100,49 +130,33 @@ void Worker::forward_to_port(std::size_t i, const NextHop& hop) {
   transmit(hop.port, packet);
 }
 
-void Worker::forward_to_interface(std::size_t i, const NextHop& hop) {
-  const InterfaceView& interface = view_->interfaces[hop.interface_id];
-  SendOrigin origin = inner_.origin[i];
-  const bool from_tunnel = origin.from == From::tunnel;
-  if (!interface.up || !interface.short_cut) return to_kernel(i);
-  if (from_tunnel && origin.id == hop.interface_id && !interface.hairpin) {
-    return drop(inner_.packet[i], DropReason::hairpin_off);
-  }
-  if (!forwardable(i, std::min(interface.mtu, hop.mtu))) return;
+void Worker::forward_to_interface(std::size_t i, const Way& way) {
   rte_mbuf* packet = inner_.packet[i];
   std::uint8_t* l3 = inner_.l3[i];
   const std::uint16_t length = inner_.length[i];
-  packet->data_off = static_cast<std::uint16_t>(packet->data_off + origin.l2_length);
+  packet->data_off = static_cast<std::uint16_t>(packet->data_off + way.origin.l2_length);
   packet->data_len = length;  // without Ethernet's padding
   packet->pkt_len = length;
   decrement_ttl(l3, inner_.v6[i]);
-  if (interface.mss_clamp != 0) clamp_mss(l3, length, inner_.v6[i], interface.mss_clamp);
-  (from_tunnel ? counters_.hairpin : counters_.short_cut_from_port).add(1);
-  origin.interface_id = hop.interface_id;
-
-  queue_send(packet, l3, length, inner_.v6[i], inner_.destination4[i], origin, nullptr);
+  if (way.mss_clamp != 0) clamp_mss(l3, length, inner_.v6[i], way.mss_clamp);
+  (way.from_tunnel ? counters_.hairpin : counters_.short_cut_from_port).add(1);
+  queue_send(packet, l3, length, inner_.v6[i], inner_.destination4[i], way.origin, nullptr);
 }
 
-// TTL and MTU. Too big and fragmentable goes to Linux, whose stack fragments; not fragmentable is answered.
-bool Worker::forwardable(std::size_t i, std::uint16_t mtu) {
-  const std::uint8_t* l3 = inner_.l3[i];
-  const std::uint8_t ttl =
-      inner_.v6[i] ? header_at<Ipv6Header>(l3)->hop_limit : header_at<Ipv4Header>(l3)->ttl;
-  if (ttl > 1 && inner_.length[i] <= mtu) [[likely]]
-    return true;
-  return refuse_to_forward(i, ttl, mtu), false;
-}
-
-void Worker::refuse_to_forward(std::size_t i, std::uint8_t ttl, std::uint16_t mtu) {
+// Too big and fragmentable goes to Linux, whose stack fragments; not fragmentable is answered.
+void Worker::refuse_way(std::size_t i, const Way& way) {
   rte_mbuf* packet = inner_.packet[i];
-  const std::size_t l3_offset = inner_.origin[i].l2_length;
-  if (ttl <= 1) {
-    send_icmp(IcmpError::ttl_exceeded, packet, l3_offset, inner_.origin[i], 0);
-    return drop(packet, DropReason::ttl_exceeded);
-  }
+  const SendOrigin& origin = inner_.origin[i];
+  const auto answer = [&](IcmpError error, DropReason reason) {
+    send_icmp(error, packet, origin.l2_length, origin, error == IcmpError::too_big ? way.mtu : 0);
+    drop(packet, reason);
+  };
+  if (way.kind == Way::Kind::hairpin_off) return drop(packet, DropReason::hairpin_off);
+  if (way.kind == Way::Kind::blackhole) return answer(IcmpError::no_route, DropReason::blackhole);
+  if (ttl_of(inner_.l3[i], inner_.v6[i]) <= 1)
+    return answer(IcmpError::ttl_exceeded, DropReason::ttl_exceeded);
   if (!inner_.v6[i] && !header_at<Ipv4Header>(inner_.l3[i])->dont_fragment()) return to_kernel(i);
-  send_icmp(IcmpError::too_big, packet, l3_offset, inner_.origin[i], mtu);
-  drop(packet, DropReason::too_big);
+  answer(IcmpError::too_big, DropReason::too_big);
 }
 
 void Worker::decrement_ttl(std::uint8_t* l3, bool v6) {

@@ -21,9 +21,9 @@ std::uint8_t tos_of(const std::uint8_t* l3, bool v6) {
 }
 
 // Paper section 5.4.6 pads to 16 bytes; never beyond the MTU, so that padding cannot cause fragments.
-std::size_t padding_of(std::size_t length, std::size_t mtu) {
+std::size_t padded_length(std::size_t length, std::size_t mtu) {
   const std::size_t padded = (length + kPaddingMultiple - 1) / kPaddingMultiple * kPaddingMultiple;
-  return (mtu != 0 && padded > mtu ? std::max(mtu, length) : padded) - length;
+  return padded > mtu ? std::max(mtu, length) : padded;
 }
 
 // `size` 42 to 66. Blocks that overlap, because a copy of a length unknown to the compiler is a call.
@@ -57,6 +57,22 @@ Keypair* session_of(const Peer& peer) {
   Keypair* next = peer.next.load(std::memory_order_acquire);
   if (next != nullptr && next->confirmed.load(std::memory_order_relaxed)) return next;
   return peer.current.load(std::memory_order_acquire);
+}
+
+enum class UdpChecksum : std::uint8_t { none, by_port, here };
+
+UdpChecksum udp_checksum_of(const Path& path, const Peer& peer, const Snapshot& view) {
+  if (path.port == kKernelPath) return UdpChecksum::none;
+  if (!path.v6() && !view.interfaces[peer.interface_id].udp_checksum4)
+    return UdpChecksum::none;  // it is zero
+  return view.ports[path.port].udp_checksum_offload ? UdpChecksum::by_port : UdpChecksum::here;
+}
+
+void leave_checksum_to_port(rte_mbuf& packet, const Path& path) {
+  const bool v6 = path.v6();
+  packet.tx_offload =
+      rte_mbuf_tx_offload(path.l3_offset, v6 ? kIpv6HeaderSize : kIpv4HeaderSize, 0, 0, 0, 0, 0);
+  packet.ol_flags |= RTE_MBUF_F_TX_UDP_CKSUM | (v6 ? RTE_MBUF_F_TX_IPV6 : RTE_MBUF_F_TX_IPV4);
 }
 
 }  // namespace
@@ -177,32 +193,39 @@ void Worker::refuse(std::size_t i, DropReason reason) {
 // Leaves in send_ what can leave now, with its padding and its session's next counters. What is asked of the
 // path and the session is asked once per run of packets that share them.
 void Worker::keep_ready() {
-  std::size_t kept = 0, run = 0;  // run: the first one kept with the session at hand
-  const Keypair* keypair = nullptr;
-  const Path* path = nullptr;
+  std::size_t kept = 0, run = 0;  // run: the first one kept with the outlet at hand
+  Outlet outlet;
   for (std::size_t i = 0; i < send_.n; ++i) {
     if (i + kAhead < send_.n) {
       prefetch_at(send_.keypair[i + kAhead], offsetof(Keypair, sending_key));
       prefetch_at(send_.path[i + kAhead], offsetof(Path, port));
     }
     if (send_.packet[i] == nullptr) continue;
-    if (send_.keypair[i] != keypair || send_.path[i] != path || keypair == nullptr) {
+    if (!outlet.serves(send_, i)) {
       kept = run = reserve_counters(run, kept);
-      keypair = nullptr;
+      outlet = {};
       if (!way_open(i)) continue;
-      if (!fits(i)) continue;
+      const Outlet next = outlet_of(i);
+      if (!fits(i, next)) continue;
       if (!can_send(send_.keypair[i], now_)) {
         stage(i);
         continue;
       }
-      keypair = send_.keypair[i];
-      path = send_.path[i];
-    } else if (!fits(i)) {
+      outlet = next;
+    } else if (!fits(i, outlet)) {
       continue;
     }
     send_.move(i, kept++);
   }
   send_.n = reserve_counters(run, kept);
+}
+
+Worker::Outlet Worker::outlet_of(std::size_t i) const noexcept {
+  const Peer& peer = *send_.peer[i];
+  const std::size_t peer_mtu = peer.mtu.load(std::memory_order_relaxed);
+  const std::size_t mtu = peer_mtu != 0 ? peer_mtu : view_->interfaces[peer.interface_id].mtu;
+  return {send_.keypair[i], send_.path[i], peer_mtu, mtu != 0 ? mtu : SIZE_MAX,
+          kTransportDataHeaderSize + send_.path[i]->header_length};
 }
 
 bool Worker::way_open(std::size_t i) {
@@ -219,21 +242,18 @@ bool Worker::way_open(std::size_t i) {
 }
 
 // MTU, padding, and room for headers and tag.
-bool Worker::fits(std::size_t i) {
+bool Worker::fits(std::size_t i, const Outlet& outlet) {
   rte_mbuf* packet = send_.packet[i];
-  Peer& peer = *send_.peer[i];
   const std::size_t length = send_.length[i];
-  const std::uint16_t peer_mtu = peer.mtu.load(std::memory_order_relaxed);
-  if (peer_mtu != 0 && length > peer_mtu) [[unlikely]] {
-    if (cut(i, peer_mtu)) return false;
-    peer.drop_oversized.fetch_add(1, std::memory_order_relaxed);
-    send_icmp(IcmpError::too_big, packet, 0, send_.origin[i], peer_mtu);
+  if (outlet.peer_mtu != 0 && length > outlet.peer_mtu) [[unlikely]] {
+    if (cut(i, outlet.peer_mtu)) return false;
+    send_.peer[i]->drop_oversized.fetch_add(1, std::memory_order_relaxed);
+    send_icmp(IcmpError::too_big, packet, 0, send_.origin[i], static_cast<std::uint16_t>(outlet.peer_mtu));
     return drop(packet, DropReason::too_big), false;
   }
-  const std::size_t mtu = peer_mtu != 0 ? peer_mtu : view_->interfaces[peer.interface_id].mtu;
-  const std::size_t padded = length + padding_of(length, mtu);
-  const std::size_t front = kTransportDataHeaderSize + send_.path[i]->header_length;
-  if (packet->data_off < front || packet->data_off + padded + kAuthTagSize > packet->buf_len) [[unlikely]] {
+  const std::size_t padded = padded_length(length, outlet.pad_limit);
+  if (packet->data_off < outlet.headers || packet->data_off + padded + kAuthTagSize > packet->buf_len)
+      [[unlikely]] {
     return drop(packet, DropReason::no_headroom), false;
   }
   send_.padded[i] = static_cast<std::uint16_t>(padded);
@@ -280,10 +300,13 @@ void Worker::encapsulate(std::size_t i, Tally& tally) {
   std::uint8_t* payload = send_.l3[i];
   const std::size_t length = send_.length[i], padded = send_.padded[i];
   const std::size_t headers = kTransportDataHeaderSize + path.header_length;
-  const std::uint8_t inner_tos = length != 0 ? tos_of(payload, send_.v6[i]) : std::uint8_t{0};
-  // RFC 6040 section 4.1, normal mode: the outer header carries the inner congestion bits.
-  const std::uint8_t mask = view_->interfaces[peer.interface_id].copy_dscp ? 0xff : kEcnMask;
-  const std::uint8_t tos = inner_tos & mask;
+  if (tally.peer != &peer) {
+    count_sent(tally);
+    // RFC 6040 section 4.1, normal mode: the outer header carries the inner congestion bits.
+    tally = {&peer, 0, 0, false,
+             view_->interfaces[peer.interface_id].copy_dscp ? std::uint8_t{0xff} : kEcnMask};
+  }
+  const std::uint8_t tos = length != 0 ? tos_of(payload, send_.v6[i]) & tally.tos_mask : std::uint8_t{0};
   std::memset(payload + length, 0, kPaddingMultiple);  // beyond the padding the tag overwrites it
   auto* header = header_at<TransportDataHeader>(payload - kTransportDataHeaderSize);
   header->type = Le32{kMessageTransportData};
@@ -299,10 +322,6 @@ void Worker::encapsulate(std::size_t i, Tally& tally) {
   send_.tos[i] = tos;
   send_.op[i] = {payload, keypair.sending_key.data(), counter, static_cast<std::uint32_t>(padded), 0};
 
-  if (tally.peer != &peer) {
-    count_sent(tally);
-    tally = {&peer, 0, 0, false};
-  }
   tally.bytes += kKeepaliveSize + padded;
   ++tally.packets;
   tally.data |= length != 0;
@@ -358,7 +377,7 @@ void Worker::transmit_sealed() {
   for (std::size_t i = 0; i < send_.n; ++i) {
     bytes += send_.op[i].length;
     const std::uint16_t port = send_.path[i]->port;
-    if (port == kKernelPath) {
+    if (port == kKernelPath) [[unlikely]] {
       send_through_kernel(i);
     } else {
       transmit(port, send_.packet[i]);
@@ -386,23 +405,26 @@ void Worker::finish_udp_checksums(SendBurst& burst, const Snapshot& view) {
   std::array<UdpHeader*, kBurst> headers;
   std::array<std::uint16_t, kBurst> folded;
   std::size_t n = 0;
+  const Path* path = nullptr;
+  const Peer* peer = nullptr;
+  UdpChecksum kind = UdpChecksum::none;
+  std::uint32_t addresses = 0;
   for (std::size_t i = 0; i < burst.n; ++i) {
-    const Path& path = *burst.path[i];
-    if (path.port == kKernelPath) continue;
-    const bool v6 = path.v6();
-    if (!v6 && !view.interfaces[burst.peer[i]->interface_id].udp_checksum4) continue;  // it is zero
+    if (burst.path[i] != path || burst.peer[i] != peer) {
+      path = burst.path[i];
+      peer = burst.peer[i];
+      kind = udp_checksum_of(*path, *peer, view);
+      addresses = path->v6() ? 2 * sizeof(Ipv6Bytes) : 2 * sizeof(Ipv4Bytes);
+    }
+    if (kind == UdpChecksum::none) continue;
+    // Of the pseudo header the addresses lie just in front of the UDP header.
     auto* udp = header_at<UdpHeader>(burst.op[i].data - kTransportDataHeaderSize - kUdpHeaderSize);
     const auto size = static_cast<std::uint32_t>(kUdpHeaderSize + kKeepaliveSize + burst.op[i].length);
-    // Of the pseudo header the addresses lie just in front of the UDP header.
-    const std::uint32_t addresses = v6 ? 2 * sizeof(Ipv6Bytes) : 2 * sizeof(Ipv4Bytes);
     const auto* from = reinterpret_cast<const std::uint8_t*>(udp) - addresses;
     const std::uint32_t rest =
         Be16{ip_protocol::kUdp}.native() + Be16{static_cast<std::uint16_t>(size)}.native();
-    if (view.ports[path.port].udp_checksum_offload) {
-      rte_mbuf* packet = burst.packet[i];
-      packet->tx_offload =
-          rte_mbuf_tx_offload(path.l3_offset, v6 ? kIpv6HeaderSize : kIpv4HeaderSize, 0, 0, 0, 0, 0);
-      packet->ol_flags |= RTE_MBUF_F_TX_UDP_CKSUM | (v6 ? RTE_MBUF_F_TX_IPV6 : RTE_MBUF_F_TX_IPV4);
+    if (kind == UdpChecksum::by_port) {
+      leave_checksum_to_port(*burst.packet[i], *path);
       // The NIC adds the datagram.
       udp->checksum = Be16::from_native(checksum_fold(checksum_add(rest, from, addresses)));
       continue;
@@ -425,15 +447,10 @@ void Worker::request_handshake(Peer& peer, PeerRequest request, EventType type) 
   if (!post(event)) peer.requested.fetch_and(~std::uint32_t{request}, std::memory_order_relaxed);
 }
 
-void Worker::transmit(std::uint16_t port, rte_mbuf* packet) {
-  if (!port_is_live(port)) return drop(packet, DropReason::port_down);
-  OutQueue& out = port_out_[port];
-  if (out.n == kBurst) {
-    view_->ports[port].port->transmit(options_.id, out.packet.data(), static_cast<std::uint16_t>(out.n),
-                                      counters_);
-    out.n = 0;
-  }
-  out.packet[out.n++] = packet;
+void Worker::hand_over(std::uint16_t port, OutQueue& out) noexcept {
+  view_->ports[port].port->transmit(options_.id, out.packet.data(), static_cast<std::uint16_t>(out.n),
+                                    counters_);
+  out.n = 0;
 }
 
 }  // namespace wg::dataplane

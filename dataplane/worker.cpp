@@ -259,9 +259,7 @@ void Worker::flush() {
     OutQueue& out = port_out_[index];
     if (out.n != 0) {
       sent += out.n;
-      view_->ports[index].port->transmit(options_.id, out.packet.data(), static_cast<std::uint16_t>(out.n),
-                                         counters_);
-      out.n = 0;
+      hand_over(static_cast<std::uint16_t>(index), out);
     }
     OutQueue& tap = tap_out_[index];
     if (tap.n != 0) {

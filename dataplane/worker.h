@@ -8,6 +8,7 @@
 
 #include <array>
 #include <atomic>
+#include <bit>
 #include <cassert>
 #include <cstdint>
 #include <memory>
@@ -113,12 +114,23 @@ class Worker {
 
  private:
   // Where an inner packet came from; decides TTL, ICMP and the way to the kernel.
-  enum class From : std::uint8_t { tunnel, port, kernel };
+  enum class From : std::uint16_t { tunnel, port, kernel };
   struct SendOrigin {
     From from;
     std::uint16_t id;            // interface id, or port index for From::port
     std::uint16_t interface_id;  // the WireGuard interface that sends
     std::uint16_t l2_length;     // From::port: bytes of the Ethernet header still in front of the packet
+    // In one piece: neighbours in a burst are compared and copied often.
+    [[nodiscard]] friend bool operator==(const SendOrigin& a, const SendOrigin& b) noexcept {
+      return std::bit_cast<std::uint64_t>(a) == std::bit_cast<std::uint64_t>(b);
+    }
+  };
+  static_assert(sizeof(SendOrigin) == sizeof(std::uint64_t));
+
+  // What is asked once per poll of the port a frame came from.
+  struct FirstLook {
+    FrameStart usual;     // how nearly every frame begins
+    SendOrigin untagged;  // of a packet behind a plain Ethernet header
   };
 
   // Transport data of one poll. Letters: C after classify, S after sessions, O after open.
@@ -134,6 +146,7 @@ class Worker {
     std::array<bool, kBurst> moved;                    // S: outer addresses differ from the peer's path
     std::array<crypto::AeadOp, kBurst> op;             // S; authentic: O
 
+    [[nodiscard]] bool same_session(std::size_t a, std::size_t b) const noexcept;
     // Closes gaps that refused packets leave. Nearly always there are none.
     void move(std::size_t from, std::size_t to) noexcept;
     // Takes over `other`'s packets and what S says of them.
@@ -163,6 +176,17 @@ class Worker {
     std::array<SendOrigin, kBurst> origin;           // its interface is not known yet
     std::array<std::uint32_t, kBurst> destination4;  // host order; IPv4 only
     std::array<bool, kBurst> v6;
+  };
+
+  // What becomes of packets that share next hop and origin.
+  struct Way {
+    enum class Kind : std::uint8_t { interface, port, kernel, hairpin_off, blackhole };
+    Kind kind;
+    bool from_tunnel;
+    std::uint16_t mtu;        // the least on the way
+    std::uint16_t mss_clamp;  // 0: off
+    const NextHop* hop;
+    SendOrigin origin;  // with the interface that sends, for Kind::interface
   };
 
   // IP packets that a WireGuard interface will send.
@@ -207,11 +231,30 @@ class Worker {
   // What one step of the owner may publish at most: what it polled to open and to seal, ICMP answers of both.
   static constexpr std::size_t kJobsPerStep = 4;
 
+  // What a run of packets shares that leave with the same session by the same path.
+  struct Outlet {
+    const Keypair* keypair = nullptr;
+    const Path* path = nullptr;
+    std::size_t peer_mtu = 0;   // inner bytes, 0: the interface's
+    std::size_t pad_limit = 0;  // padding does not go beyond
+    std::size_t headers = 0;    // in front of the payload
+    [[nodiscard]] bool serves(const SendBurst& burst, std::size_t i) const noexcept {
+      return burst.keypair[i] == keypair && burst.path[i] == path && keypair != nullptr;
+    }
+  };
+
   // Traffic of a run of packets of one peer, so that its shared counters are touched once per run.
   struct Tally {
     Peer* peer = nullptr;
     std::uint64_t bytes = 0, packets = 0;
-    bool data = false;  // not keepalives alone
+    bool data = false;          // not keepalives alone
+    std::uint8_t tos_mask = 0;  // sending: of the inner TOS, what the outer one copies
+  };
+
+  // What note_authenticated() has said last in this burst.
+  struct Noted {
+    const Keypair* keypair = nullptr;
+    bool data = false;
   };
 
   struct IcmpAnswers {
@@ -238,16 +281,17 @@ class Worker {
   // ---- classify.cpp
   [[gnu::flatten]] void classify(const PortView& port, std::uint16_t index, rte_mbuf** packets,
                                  std::uint16_t n);
-  void classify_one(const PortView& port, std::uint16_t index, rte_mbuf* packet, const FrameStart& usual);
+  // Not inlined: rare, and they would take the usual frame's registers.
+  [[gnu::noinline]] void classify_checked(const PortView& port, std::uint16_t index, rte_mbuf* packet);
   void classify_v4(const PortView& port, std::uint16_t index, rte_mbuf* packet, const EthernetView& frame);
   void classify_v6(const PortView& port, std::uint16_t index, rte_mbuf* packet, const EthernetView& frame);
   bool take_message(rte_mbuf* packet, const std::uint8_t* l3, bool v6, std::uint8_t tos, Bytes ip_payload);
-  bool take_common(const PortView& port, std::uint16_t index, rte_mbuf* packet, const FrameStart& usual);
+  bool take_common(const PortView& port, std::uint16_t index, rte_mbuf* packet, const FirstLook& look);
   void take_message_of(std::uint16_t interface_id, rte_mbuf* packet, const std::uint8_t* l3, bool v6,
                        std::uint8_t tos, const UdpHeader& udp, Bytes message);
   void take_socket_datagram(rte_mbuf* packet);
-  void post_handshake(rte_mbuf* packet, const std::uint8_t* l3, bool v6, const UdpHeader& udp, Bytes message,
-                      std::uint16_t interface_id);
+  [[gnu::noinline]] void post_handshake(rte_mbuf* packet, const std::uint8_t* l3, bool v6,
+                                        const UdpHeader& udp, Bytes message, std::uint16_t interface_id);
   void want_route(const PortView& port, std::uint16_t index, rte_mbuf* packet, std::size_t l3_offset,
                   std::size_t length, bool v6);
   void queue_inner(rte_mbuf* packet, std::uint8_t* l3, std::uint16_t length, const SendOrigin& origin,
@@ -271,7 +315,7 @@ class Worker {
   void finish_receive();
   [[gnu::flatten]] void accept_burst();
   void check_replay(bool* accepted);
-  bool accept_one(std::size_t i, bool fresh);
+  bool accept_one(std::size_t i, bool fresh, Noted& noted);
   void note_authenticated(std::size_t i, Peer& peer, bool data);
   void post_roamed(std::size_t i, Peer& peer);
   void check_inner(std::size_t i);
@@ -283,11 +327,11 @@ class Worker {
   // ---- route.cpp
   [[gnu::flatten]] void route_burst();
   void look_up_routes(const NextHop** hop);
-  void forward(std::size_t i, const NextHop& hop);
-  void forward_to_port(std::size_t i, const NextHop& hop);
-  void forward_to_interface(std::size_t i, const NextHop& hop);
-  bool forwardable(std::size_t i, std::uint16_t mtu);
-  [[gnu::cold]] void refuse_to_forward(std::size_t i, std::uint8_t ttl, std::uint16_t mtu);
+  [[nodiscard]] Way way_of(const NextHop& hop, const SendOrigin& origin) const noexcept;
+  void forward(std::size_t i, const Way& way);
+  void forward_to_port(std::size_t i, const Way& way);
+  void forward_to_interface(std::size_t i, const Way& way);
+  [[gnu::noinline]] void refuse_way(std::size_t i, const Way& way);
   void decrement_ttl(std::uint8_t* l3, bool v6);
   void clamp_mss(std::uint8_t* l3, std::size_t length, bool v6, std::uint16_t mss);
   void to_kernel(std::size_t i);
@@ -316,7 +360,8 @@ class Worker {
   void find_paths();
   void keep_ready();
   [[nodiscard]] bool way_open(std::size_t i);
-  [[nodiscard]] bool fits(std::size_t i);
+  [[nodiscard]] Outlet outlet_of(std::size_t i) const noexcept;
+  [[nodiscard]] bool fits(std::size_t i, const Outlet& outlet);
   std::size_t reserve_counters(std::size_t begin, std::size_t end);
   bool cut(std::size_t i, std::size_t mtu);  // fragment.cpp
   void send_pieces();
@@ -330,7 +375,6 @@ class Worker {
   void send_through_kernel(std::size_t i);
   static void finish_udp_checksums(SendBurst& burst, const Snapshot& view);
   void request_handshake(Peer& peer, PeerRequest request, EventType type);
-  void transmit(std::uint16_t port, rte_mbuf* packet);
 
   // ---- spread.cpp: one peer's packets over several cores, in order
   [[nodiscard]] bool room_for_step() const noexcept { return jobs_.free() >= kJobsPerStep; }
@@ -358,6 +402,15 @@ class Worker {
   [[nodiscard]] bool port_is_live(std::uint16_t port) const noexcept {
     return port < kMaxPorts && (live_ports_ >> port & 1) != 0;
   }
+  void transmit(std::uint16_t port, rte_mbuf* packet) noexcept {
+    if (!port_is_live(port)) [[unlikely]]
+      return drop(packet, DropReason::port_down);
+    OutQueue& out = port_out_[port];
+    if (out.n == kBurst) [[unlikely]]
+      hand_over(port, out);
+    out.packet[out.n++] = packet;
+  }
+  void hand_over(std::uint16_t port, OutQueue& out) noexcept;
   // Refused packets go back to the pool together, when the loop ends.
   void drop(rte_mbuf* packet, DropReason reason) noexcept {
     counters_.drop(reason);
