@@ -63,7 +63,7 @@ void add_events(CLI::App& app, Invocation& invocation) {
   const auto options = std::make_shared<Options>();
   auto* events = app.add_subcommand("events", "Print events as they happen, until interrupted");
   events->add_option("--interface", options->interface, "Only of this interface");
-  events->add_option("--count", options->count, "Stop after so many");
+  events->add_option("--count", options->count, "Stop after so many")->check(CLI::NonNegativeNumber);
   events->add_flag("--json", options->json, "JSON, one event per line");
   events->callback([options, &invocation] {
     Gateway gateway(invocation.socket, Access::kAny);

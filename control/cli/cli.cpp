@@ -13,6 +13,11 @@ constexpr const char* kFooter =
     "`linegate COMMAND --help` tells more.";
 
 int usage_error(const CLI::App& app, const CLI::ParseError& error, Terminal& terminal) {
+  const bool help = dynamic_cast<const CLI::Success*>(&error) != nullptr;
+  if (const auto words = app.remaining(); !help && app.get_subcommands().empty() && !words.empty()) {
+    terminal.err << "there is no command " << words.front() << "\nRun with --help for more information.\n";
+    return kBadUsage;
+  }
   const int code = app.exit(error, terminal.out, terminal.err);
   return code == 0 ? kDone : kBadUsage;  // 0: help was asked for
 }

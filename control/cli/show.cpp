@@ -130,14 +130,15 @@ void add_show(CLI::App& app, Invocation& invocation) {
       ->expected(0, 1)
       ->default_str("2")
       ->type_name("SECONDS");
-  command->add_option("--times", options->times, "With --watch: stop after so many rounds");
+  command->add_option("--times", options->times, "With --watch: stop after so many rounds")
+      ->check(CLI::NonNegativeNumber);
   command->add_option("--interface", options->interface, "Only this interface");
   command->add_option("--peer", options->peer,
                       "Only this peer: name, key, a part of either, or an allowed address");
   command->add_option("--sort", options->sort, "Order of peers")
       ->check(CLI::IsMember({"name", "handshake", "rx", "tx", "transfer", "drops"}))
       ->capture_default_str();
-  command->add_option("--limit", options->limit, "At most so many peers");
+  command->add_option("--limit", options->limit, "At most so many peers")->check(CLI::NonNegativeNumber);
   command->add_flag("--active", options->active, "Only peers with a session");
   command->callback([options, &invocation] { show(*options, invocation); });
 }

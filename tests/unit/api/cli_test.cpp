@@ -102,6 +102,11 @@ TEST_F(CliTest, NotRunningIsItsOwnCodeAndSentence) {
 TEST_F(CliTest, UsageErrorsAreTwoHelpIsZero) {
   EXPECT_EQ(linegate({}).code, 2);
   EXPECT_EQ(linegate({"frob"}).code, 2);
+  EXPECT_TRUE(linegate({"frob"}).err.starts_with("there is no command frob\n"));
+  EXPECT_TRUE(linegate({"frob", "--help"}).out.starts_with("Linegate"));
+  for (const char* option : {"--limit", "--times"})
+    EXPECT_EQ(linegate({"show", "peers", option, "-1"}).code, 2) << "not as a number of 64 bits";
+  EXPECT_EQ(linegate({"events", "--count", "-1"}).code, 2);
   EXPECT_EQ(linegate({"show", "everything"}).code, 2);
   EXPECT_EQ(linegate({"show", "--sort", "colour"}).code, 2);
   EXPECT_EQ(linegate({"explain"}).code, 2);
