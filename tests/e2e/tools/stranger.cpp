@@ -156,6 +156,26 @@ Message echo(std::uint16_t sequence, const char* from = "10.10.0.9", std::size_t
   return p;
 }
 
+// A datagram to the gateway whose source is made up; no UDP checksum.
+void send_from(const char* host, std::uint16_t port, const Message& m) {
+  Message p(28 + m.size());
+  p[0] = 0x45;
+  p[8] = 64;
+  p[9] = 17;
+  inet_pton(AF_INET, host, p.data() + 12);
+  inet_pton(AF_INET, "10.20.0.1", p.data() + 16);
+  const std::uint16_t ports[] = {htons(port), htons(51820), htons(static_cast<std::uint16_t>(8 + m.size()))};
+  std::memcpy(p.data() + 20, ports, sizeof ports);
+  std::copy(m.begin(), m.end(), p.begin() + 28);
+  sockaddr_in to{};
+  to.sin_family = AF_INET;
+  std::memcpy(&to.sin_addr, p.data() + 16, 4);
+  const int fd = socket(AF_INET, SOCK_RAW, IPPROTO_RAW);
+  if (fd < 0 || sendto(fd, p.data(), p.size(), 0, reinterpret_cast<const sockaddr*>(&to), sizeof to) < 0)
+    throw std::runtime_error(std::string("raw socket: ") + std::strerror(errno));
+  close(fd);
+}
+
 class Stranger {
  public:
   Stranger(const Key& own, const PublicKey& gateway, std::uint16_t port)
@@ -362,6 +382,20 @@ void Stranger::bad_sessions(Session& s) {
     judge("neither a bad tag nor a replay moves us", nowhere.receive(kSilence).empty());
   }
   judge("and home again", works(s));
+  struct {
+    const char* host;
+    std::uint16_t port;
+  } nobody[] = {
+      {"127.0.0.1", 7}, {"224.0.0.1", 7}, {"255.255.255.255", 7}, {"10.20.0.1", 7}, {"10.20.0.2", 0}};
+  for (const auto& from : nobody) {
+    home_.drain();
+    send_from(from.host, from.port, sealed(s, s.counter++, echo(++sequence_)));
+    const auto plain = opened(s, home_.receive(kPatience));
+    judge("data from where nobody can be does not move us", plain && plain->size() >= 28);
+    send_from(from.host, from.port, initiation(wall_ns(), 76));
+    judge("an initiation from there: silence", silent(50));
+    judge("and nothing has moved", works(s));
+  }
 
   const Message again = initiation(wall_ns(), 78);
   home_.drain();
