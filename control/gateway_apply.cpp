@@ -202,6 +202,7 @@ KernelResult Gateway::add_port(const std::string& name, const config::Port& valu
     ports_.erase(name);
     return refused(error.what());
   }
+  broken_ports_.erase(name);
   log_->info("port {}: {} ({}), {} receive queue(s)", name, value.device.text,
              ports_[name]->port().facts().driver, ports_[name]->port().facts().rx_queues);
   return done();
@@ -209,23 +210,19 @@ KernelResult Gateway::add_port(const std::string& name, const config::Port& valu
 
 // A wire is unplugged and comes again with another index, a TAP is deleted: nothing would ever pass again.
 // Such a port is made anew, as soon as there is something to make it of.
+// Not by running_: while a plan is carried out that is still the value before.
 void Gateway::renew_ports() {
-  std::set<std::string> broken;
-  for (const auto& [name, value] : running_.ports) {
-    const auto at = ports_.find(name);
-    if (at != ports_.end() && at->second->whole()) continue;
-    broken.insert(name);
-    if (!broken_ports_.contains(name)) log_->error("port {}: its wire or its Linux interface is gone", name);
+  for (const auto& [name, port] : ports_) {
+    if (port->whole() || !broken_ports_.emplace(name, port->value()).second) continue;
+    log_->error("port {}: its wire or its Linux interface is gone", name);
+  }
+  for (const auto& [name, value] : std::map(broken_ports_)) {
     const std::string wire = GatewayPort::wire_of(value);
     if (!wire.empty() && !netlink_.find_link(wire)) continue;
-    if (at != ports_.end()) static_cast<void>(carry_out_kind(config::RemovePort{name}));
-    const KernelResult made = add_port(name, value);
-    if (made.ok())
-      broken.erase(name);
-    else
-      log_->error("{}", made.text);
+    ports_.erase(name);
+    settle();
+    if (const KernelResult made = add_port(name, value); !made.ok()) log_->error("{}", made.text);
   }
-  broken_ports_ = std::move(broken);
 }
 
 KernelResult Gateway::add_interface(const std::string& name, const config::Interface& value) {
@@ -327,6 +324,7 @@ KernelResult Gateway::carry_out_kind(const config::AddPort& a) {
 }
 KernelResult Gateway::carry_out_kind(const config::RemovePort& a) {
   ports_.erase(a.port);
+  broken_ports_.erase(a.port);
   settle();
   return done();
 }

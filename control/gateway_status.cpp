@@ -79,7 +79,7 @@ GatewayStatus Gateway::status() {
   out.last_reload_result = last_reload_result_;
   out.warnings = dataplane_.facts().warnings;
   out.hugepages = dataplane_.facts().hugepages;
-  for (const std::string& name : broken_ports_) {
+  for (const auto& [name, value] : broken_ports_) {
     out.warnings.push_back("port " + name + ": its wire or its Linux interface is gone");
   }
   const noise::Now at = now();
