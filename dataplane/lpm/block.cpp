@@ -1,6 +1,7 @@
 #include "dataplane/lpm/block.h"
 
 #include <algorithm>
+#include <array>
 #include <iterator>
 
 namespace wg::lpm {
@@ -163,29 +164,34 @@ void BlockBuilder<Bits>::fitting(Prefixes<Bits> sorted, const Area& area, Divisi
 
 // As few lines as leave no range to arrays below, and not more lines than ranges, or four times as many.
 template <typename Bits>
-unsigned BlockBuilder<Bits>::choose_line_bits(Prefixes<Bits> sorted, unsigned position, Value cover) {
-  if (2 * sorted.size() + 1 <= kRanges) return 0;
-  auto& [parts, ranges] = whole_;
-  flat(sorted, position, parts);
-  sweep(parts, {position, 0, std::uint64_t{1} << kWindow, cover}, ranges);
+unsigned BlockBuilder<Bits>::choose_line_bits() {
+  const auto& ranges = whole_.ranges;
+  // Of the finest lines: how many ranges start in each, and whether one does at its very start.
+  std::array<std::uint16_t, std::size_t{1} << kMaxLineBits> starts{};
+  std::array<bool, std::size_t{1} << kMaxLineBits> exact{};
+  constexpr unsigned kShift = kWindow - kMaxLineBits;
+  for (const Range& range : ranges) {
+    const std::size_t line = range.start >> kShift;
+    ++starts[line];
+    exact[line] |= (range.start & ((std::uint64_t{1} << kShift) - 1)) == 0;
+  }
   unsigned best = 0;
   std::size_t least = ~std::size_t{0};
-  for (unsigned bits = 0; bits <= kMaxLineBits && std::size_t{1} << bits <= ranges.size() * (roomy_ ? 4 : 1);
-       ++bits) {
-    const std::uint64_t size = std::uint64_t{1} << (kWindow - bits);
+  for (unsigned bits = kMaxLineBits + 1; bits-- > 0;) {
+    const std::size_t count = std::size_t{1} << bits, step = starts.size() >> bits;
     std::size_t overflowing = 0;
-    for (std::size_t i = 0, end = 0; i < ranges.size();) {
-      const std::uint64_t next = (ranges[i].start / size + 1) * size;
-      for (end = i + 1; end < ranges.size() && ranges[end].start < next;) ++end;
-      const std::size_t inside = end - i + (ranges[i].start % size != 0 ? 1 : 0);
+    for (std::size_t line = 0; line < count; ++line) {
+      const std::size_t inside = std::size_t{starts[line]} + (exact[line * step] ? 0 : 1);
       overflowing += inside > kRanges ? inside : 0;
-      i = end;
     }
-    const std::size_t cost = overflowing * (roomy_ ? 16 : 4) + (std::size_t{1} << bits);
-    if (cost < least) {
+    const std::size_t cost = overflowing * (roomy_ ? 16 : 4) + count;
+    if (cost <= least && (bits == 0 || count <= ranges.size() * (roomy_ ? 4 : 1))) {
       least = cost;
       best = bits;
+      overflows_ = overflowing != 0;
     }
+    for (std::size_t line = 0; line < count / 2; ++line)
+      starts[line] = static_cast<std::uint16_t>(starts[2 * line] + starts[2 * line + 1]);
   }
   return best;
 }
@@ -197,7 +203,15 @@ typename BlockBuilder<Bits>::Array BlockBuilder<Bits>::add_array(Prefixes<Bits> 
     cover = sorted.front().value;
     sorted = sorted.subspan(1);
   }
-  const unsigned bits = choose_line_bits(sorted, position, cover);
+  unsigned bits = 0;
+  if (2 * sorted.size() + 1 > kRanges) {
+    flat(sorted, position, whole_.parts);
+    sweep(whole_.parts, {position, 0, std::uint64_t{1} << kWindow, cover}, whole_.ranges);
+    bits = choose_line_bits();
+    const bool below =
+        std::any_of(whole_.parts.begin(), whole_.parts.end(), [](const Part& part) { return part.below; });
+    if (!overflows_ && !below) return {add_lines(bits), bits};
+  }
   const std::size_t count = std::size_t{1} << bits;
   const std::uint64_t size = std::uint64_t{1} << (kWindow - bits);
   const std::size_t first = lines_.size();
@@ -218,6 +232,29 @@ typename BlockBuilder<Bits>::Array BlockBuilder<Bits>::add_array(Prefixes<Bits> 
               {position, line * size, (line + 1) * size, covers[line]});
   }
   return {first, bits};
+}
+
+// Cuts the ranges of the whole array, which fit in 2^bits lines and need nothing below, into these.
+template <typename Bits>
+std::size_t BlockBuilder<Bits>::add_lines(unsigned bits) {
+  const auto& ranges = whole_.ranges;
+  const std::size_t count = std::size_t{1} << bits, first = lines_.size();
+  lines_.resize(first + count);
+  std::size_t i = 0;  // the range that holds the line's first point
+  for (std::size_t line = 0; line < count; ++line) {
+    const std::uint64_t end = std::uint64_t{line + 1} << (kWindow - bits);
+    auto* in = reinterpret_cast<Ranges*>(&lines_[first + line]);
+    std::fill_n(in->lasts, kRanges - 1, ~Point{0});
+    std::fill_n(in->entries, kRanges, kInherit);
+    for (unsigned r = 0;; ++r) {
+      in->entries[r] = ranges[i].entry;
+      if (ranges[i].entry == kInherit) in->inherits |= 1U << r;
+      if (i + 1 == ranges.size() || ranges[i + 1].start >= end) break;
+      in->lasts[r] = static_cast<Point>(ranges[++i].start - 1);
+    }
+    if (i + 1 < ranges.size() && ranges[i + 1].start == end) ++i;
+  }
+  return first;
 }
 
 template <typename Bits>
@@ -303,11 +340,13 @@ void append_prefixes(const Header<Bits>* block, std::vector<Prefix<Bits>>& out) 
   const unsigned char* bits = cold_of(block);
   const unsigned char* values = bits + n * sizeof(Bits);
   const unsigned char* lengths = values + n * sizeof(Value);
+  const std::size_t before = out.size();
+  out.resize(before + n);
+  Prefix<Bits>* to = out.data() + before;
   for (std::size_t i = 0; i < n; ++i) {
-    Prefix<Bits> prefix{0, 0, lengths[i]};
-    std::memcpy(&prefix.bits, bits + i * sizeof(Bits), sizeof(Bits));
-    std::memcpy(&prefix.value, values + i * sizeof(Value), sizeof(Value));
-    out.push_back(prefix);
+    std::memcpy(&to[i].bits, bits + i * sizeof(Bits), sizeof(Bits));
+    std::memcpy(&to[i].value, values + i * sizeof(Value), sizeof(Value));
+    to[i].length = lengths[i];
   }
 }
 

@@ -77,7 +77,8 @@ class BlockBuilder {
   };
 
   Array add_array(Prefixes<Bits> sorted, unsigned position, Value cover);
-  unsigned choose_line_bits(Prefixes<Bits> sorted, unsigned position, Value cover);
+  unsigned choose_line_bits();
+  std::size_t add_lines(unsigned bits);
   void fill_line(std::size_t line, Prefixes<Bits> sorted, const Area& area);
   Value add_below(const Part& part, unsigned position);
 
@@ -91,7 +92,8 @@ class BlockBuilder {
   bool roomy_ = false;
   // Kept for their memory; a line's division outlives those of the arrays below it.
   std::vector<Open> open_;
-  Division whole_;
+  Division whole_;          // of a whole array
+  bool overflows_ = false;  // some of its lines have more ranges than room
   std::deque<Division> divisions_;
   std::size_t depth_ = 0;
 };
