@@ -26,13 +26,22 @@ std::size_t padded_length(std::size_t length, std::size_t mtu) {
   return padded > mtu ? std::max(mtu, length) : padded;
 }
 
-// `size` 42 to 66. Blocks that overlap, because a copy of a length unknown to the compiler is a call.
-void copy_headers(std::uint8_t* to, const std::uint8_t* from, std::size_t size) {
+// All but the UDP header's length and checksum, which differ per packet: without them the headers of IPv6 end
+// with the path's second line. Blocks that overlap, because a copy of a length unknown to the compiler is a
+// call.
+constexpr std::size_t kFilledIn = 2 * sizeof(Be16);
+void copy_headers(std::uint8_t* to, const Path& path) {
+  const std::uint8_t* from = path.header.data();
+  const std::size_t size = path.header_length - kFilledIn;
   std::memcpy(to, from, 32);
   if (size > 48) std::memcpy(to + 16, from + 16, 32);
   std::memcpy(to + size - 32, from + size - 32, 32);
 }
-static_assert(sizeof(Path::header) <= 32 + 32 + 32 - 16);
+static_assert(sizeof(Path::header) - kFilledIn <= 32 + 32 + 32 - 16);
+static_assert(kEthernetHeaderSize + kIpv4HeaderSize + kUdpHeaderSize - kFilledIn >= 32);
+static_assert(offsetof(Path, header) - offsetof(Path, port) + kEthernetHeaderSize + kIpv6HeaderSize +
+                  kUdpHeaderSize - kFilledIn <=
+              64);
 
 bool can_send(const Keypair* keypair, BootTime now) {
   return keypair != nullptr && keypair->sending_valid.load(std::memory_order_relaxed) &&
@@ -336,7 +345,7 @@ void Worker::count_sent(const Tally& tally) {
 
 // Copies the path's prebuilt headers and fills in what differs per packet; the UDP checksum follows the seal.
 void Worker::write_outer(std::uint8_t* frame, const Path& path, std::uint16_t udp_length, std::uint8_t tos) {
-  copy_headers(frame, path.header.data(), path.header_length);
+  copy_headers(frame, path);
   auto* udp = header_at<UdpHeader>(frame + path.header_length - kUdpHeaderSize);
   udp->length = Be16{udp_length};
   udp->checksum = Be16{0};

@@ -19,7 +19,7 @@ struct alignas(64) Path {
   // First line: all that receiving looks at.
   Endpoint remote;
   Endpoint local;  // address the peer last addressed (sticky source); zero: kernel's choice
-  // Second line: all that sending over IPv4 looks at (the last bytes of IPv6's header are in the third).
+  // Second line: all that sending looks at (behind a VLAN tag the last bytes of IPv6 are in the third).
   // Port to transmit on, or kKernelPath: no resolved neighbour or no DPDK port that way, so sealed
   // datagrams leave through the kernel's UDP socket.
   alignas(64) std::uint16_t port = kKernelPath;
