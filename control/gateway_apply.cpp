@@ -86,6 +86,8 @@ bool Gateway::apply(config::Gateway next, PlanOutcome& outcome) {
     // Of 100 000 peers the old value takes its time to go: not here.
     auto old = std::make_shared<config::Gateway>(std::exchange(running_, std::move(next)));
     background_->run([old = std::move(old)]() mutable { old.reset(); }, {});
+    for (auto& [name, value] : broken_ports_)
+      if (const auto at = running_.ports.find(name); at != running_.ports.end()) value = at->second;
     watch_files();
   }
   outcome.took =
@@ -123,6 +125,9 @@ bool Gateway::execute(const config::Plan& plan, const std::function<config::Plan
       const std::string subject = not_idempotent(action);
       if (subject.empty() || touched.contains(subject)) static_cast<void>(carry_out_one(action));
     }
+    // What cannot come back now does when its wire is there.
+    for (const auto& [name, value] : running_.ports)
+      if (!ports_.contains(name)) broken_ports_.emplace(name, value);
   }
   flush_routes();
   applying_ = false;
@@ -213,7 +218,7 @@ KernelResult Gateway::add_port(const std::string& name, const config::Port& valu
 // Not by running_: while a plan is carried out that is still the value before.
 void Gateway::renew_ports() {
   for (const auto& [name, port] : ports_) {
-    if (port->whole() || !broken_ports_.emplace(name, port->value()).second) continue;
+    if (port->whole() || !broken_ports_.insert_or_assign(name, port->value()).second) continue;
     log_->error("port {}: its wire or its Linux interface is gone", name);
   }
   for (const auto& [name, value] : std::map(broken_ports_)) {
