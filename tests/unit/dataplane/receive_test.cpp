@@ -138,6 +138,36 @@ std::vector<Scenario> delivered() {
 }
 SCENARIOS(ReceiveDelivers, delivered);
 
+// Neighbours of one session are judged together, each still by what is its own.
+std::vector<Scenario> runs() {
+  const std::uint64_t limit = ~std::uint64_t{0} - (std::uint64_t{1} << 13);
+  const Frame at_another_port{kWan, Packet()
+                                        .eth(kWanMac, kGatewayMac)
+                                        .ip4(kAlice.endpoint, kUs4)
+                                        .udp(1111, 51821)
+                                        .data(message_from(kAlice, 1, kHi))};
+  return {
+      {.name = "within a run the port and the counter of each count",
+       .in = {{kWan, alice_says(0)},
+              at_another_port,
+              {kWan, alice_says(2)},
+              {kWan, alice_says(limit)},
+              {kWan, alice_says(3)}},
+       .out = std::vector<Frame>(3, {kLan, frame_to_host(kHiForwarded)}),
+       .drops = {{"wrong_port", 1}, {"counter_limit", 1}}},
+      {.name = "data behind a keepalive feeds the timers of data",
+       .in = {{kWan, outer_from(kAlice, message_from(kAlice, 0, {}))}, {kWan, alice_says(1)}},
+       .out = {{kLan, frame_to_host(kHiForwarded)}},
+       .then =
+           [](World& w) {
+             EXPECT_EQ(w.peer(kAlice).last_data_received, w.now());
+             EXPECT_EQ(w.peer(kAlice).unanswered_received, w.now());
+             EXPECT_EQ(w.peer(kAlice).rx_packets, 2u);
+           }},
+  };
+}
+SCENARIOS(ReceiveRuns, runs);
+
 std::vector<Scenario> refused() {
   const Octets hi = message_from(kAlice, 0, kHi);
   const auto wan = [](const Octets& message) { return outer_from(kAlice, message).build(); };

@@ -84,6 +84,19 @@ std::vector<Scenario> sent() {
                          .udp(1000, 2000)
                          .data(36)}},
        .out = {{kWan, outer_to(kAlice, message_to(kAlice, 0, to_alice_aged(64)))}}},
+      {.name = "a frame with a VLAN tag between frames without",
+       .in = {host_sends(to_alice(64)),
+              {kLan, Packet()
+                         .eth(kLanMac, kHostMac)
+                         .vlan(9)
+                         .ip4("192.168.1.5", "10.10.0.2")
+                         .dont_fragment()
+                         .udp(1000, 2000)
+                         .data(36)},
+              host_sends(to_alice(64))},
+       .out = {{kWan, outer_to(kAlice, message_to(kAlice, 0, to_alice_aged(64)), 1)},
+               {kWan, outer_to(kAlice, message_to(kAlice, 1, to_alice_aged(64)), 2)},
+               {kWan, outer_to(kAlice, message_to(kAlice, 2, to_alice_aged(64)), 3)}}},
       {.name = "a chain of buffers",
        .in = {{kLan, frame_from_host(to_alice(500)), 4}},
        .out = {{kWan, outer_to(kAlice, message_to(kAlice, 0, to_alice_aged(500)))}}},
@@ -107,6 +120,15 @@ std::vector<Scenario> sent() {
       {.name = "DSCP is copied where asked for",
        .in = {host_sends(to_alice(64, 64, 0xb9))},
        .out = {{kWan, outer_to(kAlice, message_to(kAlice, 0, to_alice_aged(64, 0xb9)), 1, 0xb9)}},
+       .given = [](World& w) { w.interface(kWg0).copy_dscp = true; }},
+      {.name = "DSCP is copied by the interface that was asked to alone",
+       .in = {host_sends(to_alice(64, 64, 0xb9)), host_sends(inner4("192.168.1.5", "10.20.0.2").tos(0xb9)),
+              host_sends(to_alice(64, 64, 0xb9))},
+       .out = {{kWan, outer_to(kAlice, message_to(kAlice, 0, to_alice_aged(64, 0xb9)), 1, 0xb9)},
+               {kWan,
+                outer_to(kCarol, message_to(kCarol, 0, inner4("192.168.1.5", "10.20.0.2").tos(0xb9).ttl(63)),
+                         2, 1)},
+               {kWan, outer_to(kAlice, message_to(kAlice, 1, to_alice_aged(64, 0xb9)), 3, 0xb9)}},
        .given = [](World& w) { w.interface(kWg0).copy_dscp = true; }},
       {.name = "v6 traffic class into a v6 outer header",
        .in = {host_sends(inner6("fd01::5", "fd10::3").tos(0x2b))},
@@ -170,6 +192,14 @@ std::vector<Scenario> sessions() {
        .in = {hello},
        .events = {EventType::need_handshake, EventType::stage},
        .given = [](World& w) { w.set_session(kAlice, {.age_seconds = 180}); }},
+      {.name = "nor behind a packet that is cut first",
+       .in = {host_sends(inner4("192.168.1.5", "10.10.0.2", 1400)), hello},
+       .events = {EventType::need_handshake, EventType::stage, EventType::stage, EventType::stage},
+       .given =
+           [](World& w) {
+             w.set_session(kAlice, {.age_seconds = 180});
+             w.peer(kAlice).mtu = 1300;
+           }},
       {.name = "nor one whose private key is gone",
        .in = {hello},
        .events = {EventType::need_handshake, EventType::stage},
