@@ -54,7 +54,6 @@ ip -n "$WAN" address del "$FAR/64" dev eth0
 check "far moves" wait_for 20 pings 3 "$WAN" 10.10.0.1 -W 1
 expect "far's new place" "[fe80::77%wan]:51900" "$(endpoint "$far")"
 
-
 in_gw wg set wg0 peer "$far" endpoint "[fe80::77%wan]:51900"
 before=$(in_gw cat /sys/class/net/wan/ifindex)
 linegate save >/run/save.out

@@ -1,9 +1,11 @@
 // A peer that misbehaves, seen from the wire alone: sends what no honest one would and watches what comes
 // back. After each trick the session must still answer an ICMP echo (or not, where that is the point).
 //
-//   stranger begin   OWN_PRIVATE_KEY GATEWAY_PUBLIC_KEY    as the initiator, inside 10.10.0.9,
-//   from 10.20.0.2:41000 stranger answer  OWN_PRIVATE_KEY GATEWAY_PUBLIC_KEY    as the responder
-//   at 10.20.0.2:41010, which the gateway calls
+//   stranger begin   OWN_PRIVATE_KEY GATEWAY_PUBLIC_KEY
+//     as the initiator, inside 10.10.0.9, from 10.20.0.2:41000
+//
+//   stranger answer  OWN_PRIVATE_KEY GATEWAY_PUBLIC_KEY
+//     as the responder at 10.20.0.2:41010, which the gateway calls
 //
 // The gateway is 10.20.0.1:51820 and 10.10.0.1. One line per trick; exit code 1 when one of them worked.
 #include <arpa/inet.h>
