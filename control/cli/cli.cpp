@@ -14,7 +14,8 @@ constexpr const char* kFooter =
 
 int usage_error(const CLI::App& app, const CLI::ParseError& error, Terminal& terminal) {
   const bool help = dynamic_cast<const CLI::Success*>(&error) != nullptr;
-  if (const auto words = app.remaining(); !help && app.get_subcommands().empty() && !words.empty()) {
+  const auto words = app.remaining();
+  if (!help && app.get_subcommands().empty() && !words.empty() && !words.front().starts_with('-')) {
     terminal.err << "there is no command " << words.front() << "\nRun with --help for more information.\n";
     return kBadUsage;
   }

@@ -104,6 +104,9 @@ TEST_F(CliTest, UsageErrorsAreTwoHelpIsZero) {
   EXPECT_EQ(linegate({"frob"}).code, 2);
   EXPECT_TRUE(linegate({"frob"}).err.starts_with("there is no command frob\n"));
   EXPECT_TRUE(linegate({"frob", "--help"}).out.starts_with("Linegate"));
+  EXPECT_EQ(linegate({"--frob"}).code, 2);
+  EXPECT_EQ(linegate({"--frob"}).err.find("there is no command"), std::string::npos)
+      << "no command is wanted";
   for (const char* option : {"--limit", "--times"})
     EXPECT_EQ(linegate({"show", "peers", option, "-1"}).code, 2) << "not as a number of 64 bits";
   EXPECT_EQ(linegate({"events", "--count", "-1"}).code, 2);
