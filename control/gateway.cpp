@@ -268,6 +268,7 @@ void Gateway::on_resolved() {
 
 void Gateway::every_second() {
   watch_workers();
+  if (!broken_ports_.empty()) renew_ports();
   sd_notify(0, "WATCHDOG=1");
   if (const std::size_t swallowed = log_lines_swallowed(); swallowed != reported_swallowed_) {
     log_->warn("{} log lines swallowed", swallowed - reported_swallowed_);

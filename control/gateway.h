@@ -182,7 +182,8 @@ class Gateway final : public Operations {
   noise::SystemRandom random_;
   Services services_;
   std::map<std::string, std::unique_ptr<GatewayPort>> ports_;
-  std::map<std::string, config::Port> broken_ports_;  // taken away from outside, until they are made anew
+  std::chrono::steady_clock::time_point renew_again_{};  // no port is made anew before
+  std::map<std::string, config::Port> broken_ports_;     // taken away from outside, until they are made anew
   std::map<std::string, std::unique_ptr<Interface>> interfaces_;
   std::vector<Interface*> interface_by_id_;
   std::map<std::string, std::unique_ptr<WgSocket>> wg_sockets_;

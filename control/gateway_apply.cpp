@@ -11,7 +11,8 @@ namespace wg::control {
 namespace {
 
 constexpr std::size_t kActionsPerCollection = 64;
-constexpr std::uint16_t kOuterHeaders = 80;  // IPv6 40, UDP 8, message header and tag 32
+constexpr std::uint16_t kOuterHeaders = 80;               // IPv6 40, UDP 8, message header and tag 32
+constexpr auto kRenewalPause = std::chrono::seconds(10);  // after an attempt that failed
 
 KernelResult done() {
   return KernelResult::done();
@@ -224,9 +225,15 @@ void Gateway::renew_ports() {
   for (const auto& [name, value] : std::map(broken_ports_)) {
     const std::string wire = GatewayPort::wire_of(value);
     if (!wire.empty() && !netlink_.find_link(wire)) continue;
+    // What fails half-way makes and removes a TAP, and so the next change of links.
+    const auto at = std::chrono::steady_clock::now();
+    if (at < renew_again_) continue;
     ports_.erase(name);
     settle();
-    if (const KernelResult made = add_port(name, value); !made.ok()) log_->error("{}", made.text);
+    const KernelResult made = add_port(name, value);
+    if (made.ok()) continue;
+    log_->error("{}", made.text);
+    renew_again_ = at + kRenewalPause;
   }
 }
 

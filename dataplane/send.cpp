@@ -414,15 +414,13 @@ void Worker::finish_udp_checksums(SendBurst& burst, const Snapshot& view) {
   std::array<UdpHeader*, kBurst> headers;
   std::array<std::uint16_t, kBurst> folded;
   std::size_t n = 0;
-  const Path* path = nullptr;
-  const Peer* peer = nullptr;
+  const Path* path = nullptr;  // neighbours mostly share it; a path is of one peer
   UdpChecksum kind = UdpChecksum::none;
   std::uint32_t addresses = 0;
   for (std::size_t i = 0; i < burst.n; ++i) {
-    if (burst.path[i] != path || burst.peer[i] != peer) {
+    if (burst.path[i] != path) {
       path = burst.path[i];
-      peer = burst.peer[i];
-      kind = udp_checksum_of(*path, *peer, view);
+      kind = udp_checksum_of(*path, *burst.peer[i], view);
       addresses = path->v6() ? 2 * sizeof(Ipv6Bytes) : 2 * sizeof(Ipv4Bytes);
     }
     if (kind == UdpChecksum::none) continue;
