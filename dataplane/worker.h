@@ -180,7 +180,13 @@ class Worker {
 
   // What becomes of packets that share next hop and origin.
   struct Way {
-    enum class Kind : std::uint8_t { interface, port, kernel, hairpin_off, blackhole };
+    enum class Kind : std::uint8_t {
+      interface,
+      port,
+      kernel,
+      hairpin_off,  // this and what follows: refused
+      blackhole,
+    };
     Kind kind;
     bool from_tunnel;
     std::uint16_t mtu;        // the least on the way
