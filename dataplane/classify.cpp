@@ -2,11 +2,11 @@
 // Linux.
 #include <rte_mbuf.h>
 
-#include <algorithm>
 #include <array>
 #include <bit>
 
 #include "dataplane/io/port.h"
+#include "dataplane/packet/address_class.h"
 #include "dataplane/packet/checksum.h"
 #include "dataplane/worker.h"
 
@@ -20,22 +20,16 @@ Bytes frame_of(const rte_mbuf* packet) {
 
 using checksum_detail::load;
 
-bool from_link_local(const Ipv6Header& ip) {
-  return ip.source[0] == 0xfe && (ip.source[1] & 0xc0) == 0x80;
-}
-
-// Nobody out there has such an address (RFC 1812 5.3.7, RFC 4291 2.5.2, 2.5.3, 2.7): to answer it would send
-// our message to a service of this box, or to a group. Linux refuses such packets on its own path.
+// Nobody out there has such an address: to answer it would send our message to a service of this box, or to
+// a group. Linux refuses such packets on its own path.
 bool is_martian(const std::uint8_t* l3, const UdpHeader& udp, const LocalAddresses& own) {
   if (udp.source_port.value() == 0) return true;
   if (l3[0] >> 4 == 6) {
     const std::uint8_t* from = header_at<Ipv6Header>(l3)->source.data();
-    const bool none_or_loopback =
-        from[15] <= 1 && std::all_of(from, from + 15, [](auto b) { return b == 0; });
-    return from[0] == 0xff || none_or_loopback || own.contains_v6(from);
+    return is_special_v6(from) || own.contains_v6(from);
   }
   const std::uint8_t* from = header_at<Ipv4Header>(l3)->source.data();
-  return from[0] == 0 || from[0] == 127 || from[0] >= 224 || own.contains_v4(from);
+  return is_special_v4(from) || own.contains_v4(from);
 }
 
 // Of what an IP packet carries, were it a datagram.
@@ -158,7 +152,7 @@ void Worker::classify_v6(const PortView& port, std::uint16_t index, rte_mbuf* pa
   }
   // From a link-local address Linux takes handshakes: its socket tells the link, without which none is
   // answered.
-  if (from_link_local(*ip.header) && !is_data(ip.payload)) return punt_to_tap(index, packet);
+  if (is_link_local_v6(ip.header->source.data()) && !is_data(ip.payload)) return punt_to_tap(index, packet);
   if (ip.header->next_header == ip_protocol::kUdp &&
       take_message(packet, frame.payload.data(), true, ip.header->traffic_class(), ip.payload)) {
     return;

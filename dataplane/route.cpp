@@ -5,6 +5,7 @@
 
 #include "dataplane/io/port.h"
 #include "dataplane/look_up_destinations.h"
+#include "dataplane/packet/address_class.h"
 #include "dataplane/packet/checksum.h"
 #include "dataplane/worker.h"
 
@@ -15,24 +16,16 @@ namespace {
 constexpr NextHop kKernelHop{};
 constexpr std::uint8_t kTcpOptionEnd = 0, kTcpOptionNop = 1, kTcpOptionMss = 2;
 
-// Multicast, class E, loopback and "this network" by the address's first byte (RFC 1812 5.3.7).
-constexpr std::array<bool, 256> kOddFirstByte = [] {
-  std::array<bool, 256> odd{};
-  for (std::size_t b = 0; b < 256; ++b) odd[b] = b >= 224 || b == 127 || b == 0;
-  return odd;
-}();
-
-bool is_group_or_odd_v4(const Ipv4Header& ip) {
-  return kOddFirstByte[ip.destination[0]] || kOddFirstByte[ip.source[0]];
+// Never forwarded.
+bool is_special(const Ipv4Header& ip) {
+  return is_special_v4(ip.destination.data()) || is_special_v4(ip.source.data());
 }
 
-bool is_group_or_odd_v6(const Ipv6Header& ip) {
-  // Multicast, unspecified, loopback or link-local: never forwarded (RFC 4291 2.5.2, 2.5.3, 2.5.6, 2.7).
-  const auto odd = [](const Ipv6Bytes& a) {
-    if (a[0] == 0xff || (a[0] == 0xfe && (a[1] & 0xc0) == 0x80)) return true;
-    return std::all_of(a.begin(), a.end() - 1, [](std::uint8_t b) { return b == 0; }) && a[15] <= 1;
+bool is_special(const Ipv6Header& ip) {
+  const auto special = [](const Ipv6Bytes& a) {
+    return is_special_v6(a.data()) || is_link_local_v6(a.data());
   };
-  return odd(ip.source) || odd(ip.destination);
+  return special(ip.source) || special(ip.destination);
 }
 
 std::uint8_t ttl_of(const std::uint8_t* l3, bool v6) {
@@ -96,8 +89,8 @@ Worker::Way Worker::way_of(const NextHop& hop, const SendOrigin& origin) const n
 void Worker::forward(std::size_t i, const Way& way) {
   const std::uint8_t* l3 = inner_.l3[i];
   // IPv4 options want a router that reads them.
-  const bool odd = inner_.v6[i] ? is_group_or_odd_v6(*header_at<Ipv6Header>(l3))
-                                : is_group_or_odd_v4(*header_at<Ipv4Header>(l3)) ||
+  const bool odd = inner_.v6[i] ? is_special(*header_at<Ipv6Header>(l3))
+                                : is_special(*header_at<Ipv4Header>(l3)) ||
                                       header_at<Ipv4Header>(l3)->header_length() != kIpv4HeaderSize;
   if (odd || way.kind == Way::Kind::kernel) return to_kernel(i);
   if (way.kind > Way::Kind::kernel || ttl_of(l3, inner_.v6[i]) <= 1 || inner_.length[i] > way.mtu)
