@@ -73,7 +73,7 @@ units() { # PRESET [ARGUMENT...]: every unit test of the tree under it
 mkdir -p "$logs"/{release,asan,tsan}
 
 stage_static() {
-  if tests/layering.sh >"$logs/layering.log" 2>&1; then pass "layering: includes follow the two arrows"; else
+  if tests/layering.sh >"$logs/layering.log" 2>&1; then pass "layering: every include follows the table of folders"; else
     fail "layering"; cat "$logs/layering.log"; fi
   if tests/headers.sh >"$logs/headers.log" 2>&1; then pass "every header compiles alone"; else
     fail "headers"; tail -20 "$logs/headers.log"; fi

@@ -1,17 +1,115 @@
 #!/usr/bin/env bash
-# The folders' dependency rule, by their includes: control -> dataplane, control -> config, and no other arrow;
-# and the parts that must run without DPDK or threads include neither.
+# Who may include whom. A row is a room and the rooms it may include. A room is a folder without its subfolders, or one
+# file of a folder (a path without its ending) that others may include without the rest. Rows stand bottom up: a room may
+# include itself and rooms of rows above its own, so there is no circle. DIR/* means every room above under that folder.
+# A row whose room does not exist yet is allowed; a source without a row is not. No two files include each other in a circle.
+#   tests/layering.sh           prints each include that breaks a rule, and fails
+#   tests/layering.sh --used    prints the arrows that are in use
 set -euo pipefail
 cd "$(dirname "$0")/.."
-bad=0
-forbid() { # FOLDERS PATTERN WHY
-  local hits
-  hits=$(git ls-files $1 | grep -E '\.(cpp|h)$' | xargs -r grep -nE "$2" || true)
-  [ -z "$hits" ] || { echo "$3:"; echo "$hits"; bad=1; }
-}
-forbid 'dataplane' '#include "(control|config)/' 'dataplane may not know control or config'
-forbid 'config' '#include "(control|dataplane)/' 'config may not know control or dataplane'
-free='dataplane/crypto dataplane/lpm dataplane/packet dataplane/session dataplane/thread control/noise config'
-forbid "$free" '#include <(rte_|dpdk)' 'these folders must do without DPDK'
-forbid 'dataplane/crypto dataplane/lpm dataplane/packet control/noise' '#include <(thread|pthread\.h|mutex)>' 'these folders must do without threads'
-exit $bad
+rooms='
+dataplane/packet:
+dataplane/crypto:
+dataplane/lpm:
+dataplane/thread:
+dataplane/session:       dataplane/packet
+dataplane/drop_reason:
+dataplane/counters:      dataplane/drop_reason
+dataplane/next_hop:      dataplane/packet
+dataplane/messages:      dataplane/packet dataplane/session
+dataplane/snapshot:      dataplane/lpm dataplane/next_hop dataplane/packet dataplane/session
+dataplane/io:            dataplane/packet dataplane/thread dataplane/drop_reason dataplane/counters dataplane/messages
+dataplane/core:          dataplane/*
+dataplane/stage:         dataplane/*
+dataplane:               dataplane/*
+config:
+control/noise:           dataplane/crypto dataplane/packet dataplane/session
+control/kernel:          dataplane/packet dataplane/session
+control/log:             config
+control/loop:            control/log
+control/version:
+control/privileges:
+control/telemetry:       dataplane dataplane/*
+control/staging:         dataplane/packet dataplane/session control/noise
+control/convert:         config control/kernel dataplane/packet
+control/api:             config control/noise control/loop control/log dataplane/counters dataplane/drop_reason
+control/publish:         config control/kernel control/log control/convert dataplane dataplane/*
+control/publisher:       control/kernel dataplane dataplane/*
+control/services:        config control/* dataplane dataplane/*
+control/interface:       config control/* dataplane dataplane/*
+control/background:      control/api control/loop
+control/file_watch:      control/api control/loop
+control/gateway_port:    config control/* dataplane/io
+control/gateway:         config control/* dataplane dataplane/*
+control:                 config control/* dataplane dataplane/*
+control/cli:             config control/api control/loop control/log control/version control dataplane/crypto
+'
+# Without DPDK these run under valgrind and libFuzzer; without threads they are the same from any.
+free_of_dpdk='dataplane/crypto dataplane/lpm dataplane/packet dataplane/session dataplane/thread control/noise config'
+free_of_threads='dataplane/crypto dataplane/lpm dataplane/packet control/noise'
+
+exec python3 - "$rooms" "$free_of_dpdk" "$free_of_threads" "$@" <<'PY'
+import re, subprocess, sys
+from os.path import dirname, splitext
+
+rooms, free_of_dpdk, free_of_threads = sys.argv[1:4]
+faults = []
+
+def expand(word, above):
+    if not word.endswith("/*"): return [word]
+    return [room for room in above if room.startswith(word[:-1])]
+
+allowed = {}
+for row in filter(None, rooms.split("\n")):
+    room, words = row.split(":")
+    for word in words.split():
+        if not word.endswith("/*") and word not in allowed:
+            faults.append(f"tests/layering.sh: {room} may include {word}, which has no row above it")
+    allowed[room] = {name for word in words.split() for name in expand(word, allowed)} | {room}
+
+def room_of(path):
+    stem = splitext(path)[0]
+    return stem if stem in allowed else dirname(path)
+
+sources = subprocess.run(["git", "ls-files", "-co", "--exclude-standard", "dataplane", "control", "config"],
+                         capture_output=True, text=True, check=True).stdout.split()
+sources = [path for path in sources if path.endswith((".cpp", ".h"))]
+includes, used = {}, {}
+for path in sources:
+    room = room_of(path)
+    if room not in allowed:
+        faults.append(f"{path}: {room} has no row in tests/layering.sh")
+        continue
+    try: text = open(path).read()
+    except FileNotFoundError: continue  # moved, and not yet committed
+    includes[path] = []
+    for number, line in enumerate(text.split("\n"), 1):
+        found = re.match(r'#include (?:"(\w+/[^"]+)"|<([^>]+)>)', line)
+        if not found: continue
+        ours, theirs = found.groups()
+        where = f"{path}:{number}"
+        if ours:
+            includes[path].append(ours)
+            used.setdefault(room, set()).add(room_of(ours))
+            if room_of(ours) not in allowed[room]: faults.append(f"{where}: {room} may not include {room_of(ours)} ({ours})")
+        elif dirname(path) in free_of_dpdk.split() and theirs.startswith(("rte_", "dpdk")):
+            faults.append(f"{where}: {room} must do without DPDK (<{theirs}>)")
+        elif dirname(path) in free_of_threads.split() and theirs in ("thread", "pthread.h", "mutex"):
+            faults.append(f"{where}: {room} must do without threads (<{theirs}>)")
+
+# Circles of files: depth first, with the way that led here.
+done = set()
+def visit(path, way):
+    if path in way: faults.append("circle: " + " -> ".join(way[way.index(path):] + [path])); return
+    if path in done: return
+    for other in includes.get(path, ()): visit(other, way + [path])
+    done.add(path)
+for path in includes: visit(path, [])
+
+if sys.argv[4:] == ["--used"]:
+    for room in allowed:
+        others = sorted(used.get(room, set()) - {room})
+        if room in used: print(f"{room + ':':24} {' '.join(others)}")
+print("\n".join(faults), end="\n" if faults else "")
+sys.exit(bool(faults))
+PY
