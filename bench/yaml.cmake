@@ -1,0 +1,12 @@
+# The configuration's YAML reader beside yaml-cpp's events and, when installed, libyaml and libfyaml.
+pkg_check_modules(LIBYAML IMPORTED_TARGET yaml-0.1)
+pkg_check_modules(LIBFYAML IMPORTED_TARGET libfyaml)
+add_executable(bench_yaml yaml.cpp)
+set_target_properties(bench_yaml PROPERTIES OUTPUT_NAME yaml)
+target_link_libraries(bench_yaml PRIVATE linegate_config)
+foreach(library LIBYAML LIBFYAML)
+  if(${library}_FOUND)
+    target_compile_definitions(bench_yaml PRIVATE LINEGATE_HAVE_${library})
+    target_link_libraries(bench_yaml PRIVATE PkgConfig::${library})
+  endif()
+endforeach()
