@@ -166,7 +166,7 @@ class Star {
   void floods() {
     middle_.host.keep = false;
     constexpr std::size_t kMessages = 4000;
-    const Key mac1_key = mac1_key_of(middle_.engine.public_key());
+    const Key mac1_key = derive_mac1_key(middle_.engine.public_key());
     std::vector<Buffer> good;
     for (std::uint32_t i = 0; i < kMessages; ++i) {
       Buffer m(sizeof(InitiationMessage));

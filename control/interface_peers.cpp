@@ -38,7 +38,7 @@ PeerRecord* Interface::add_peer(const config::Peer& value) {
     log_->error("peer {}: the peer table is full", config::label_of(value));
     return nullptr;
   }
-  if (engine_->add_peer(*slot, raw_key(value.public_key), now()) != noise::AddPeer::kAdded) {
+  if (engine_->add_peer(*slot, raw_key(value.public_key), now()) != noise::AddPeerResult::kAdded) {
     services_.dataplane.peers().remove(*slot);
     return nullptr;
   }

@@ -14,16 +14,16 @@ Key labelled(std::string_view label, const PublicKey& public_key) {
 
 }  // namespace
 
-Key mac1_key_of(const PublicKey& public_key) {
+Key derive_mac1_key(const PublicKey& public_key) {
   return labelled("mac1----", public_key);
 }
-Key cookie_key_of(const PublicKey& public_key) {
+Key derive_cookie_key(const PublicKey& public_key) {
   return labelled("cookie--", public_key);
 }
 
 void CookieChecker::set_public_key(const PublicKey& public_key) {
-  mac1_key_ = mac1_key_of(public_key);
-  cookie_key_ = cookie_key_of(public_key);
+  mac1_key_ = derive_mac1_key(public_key);
+  cookie_key_ = derive_cookie_key(public_key);
 }
 
 bool CookieChecker::mac1_valid(Bytes message) const noexcept {
@@ -33,13 +33,14 @@ bool CookieChecker::mac1_valid(Bytes message) const noexcept {
 
 bool CookieChecker::mac2_valid(Bytes message, const Endpoint& source, BootTime now) {
   const Macs macs = macs_of(message);
-  if (is_zero(macs.mac2)) return false;  // no cookie was used: spare the two hashes
+  if (is_zero(macs.mac2)) return false;  // the sender had no cookie: skip the two hashes
   const Cookie cookie = make_cookie(source, now);
   const Mac expected = mac(cookie.bytes, before_mac2(message));
   return crypto::equal(expected.data(), macs.mac2.data(), kMacSize);
 }
 
-// Source address and port, as the kernel does it: two peers behind one NAT address get two cookies.
+// The cookie covers the source address and port, as in the kernel: two peers behind one NAT address get two
+// different cookies.
 Cookie CookieChecker::make_cookie(const Endpoint& source, BootTime now) {
   if (secret_birthdate_ == 0 || now - secret_birthdate_ >= COOKIE_SECRET_MAX_AGE) {
     random_.fill(secret_.bytes);
@@ -53,7 +54,7 @@ Cookie CookieChecker::make_cookie(const Endpoint& source, BootTime now) {
   return Cookie(mac(secret_.bytes, Bytes(input).first(n + 2)));
 }
 
-// The kernel's generator takes as long for one nonce as for a heap of them.
+// Nonces are drawn in batches: one call of the kernel's generator costs the same for one as for sixteen.
 const CookieChecker::CookieNonce& CookieChecker::next_nonce() {
   if (nonces_left_ == 0) {
     random_.fill({nonces_.front().data(), sizeof nonces_});
@@ -73,8 +74,8 @@ CookieReplyMessage CookieChecker::create_reply(Bytes message, const Endpoint& so
 }
 
 void CookieJar::set_public_key(const PublicKey& public_key) {
-  mac1_key_ = mac1_key_of(public_key);
-  cookie_key_ = cookie_key_of(public_key);
+  mac1_key_ = derive_mac1_key(public_key);
+  cookie_key_ = derive_cookie_key(public_key);
 }
 
 void CookieJar::add_macs(std::span<std::uint8_t> message, BootTime now) {

@@ -3,21 +3,21 @@
 // CookieChecker is the receiving side: one per interface. CookieJar is the sending side: one per peer.
 #pragma once
 
+#include <chrono>
 #include <optional>
 
 #include "control/noise/messages.h"
 
 namespace wg::noise {
 
-using namespace std::chrono_literals;
-
-inline constexpr BootTime COOKIE_SECRET_MAX_AGE = nanoseconds(120s);
+inline constexpr BootTime COOKIE_SECRET_MAX_AGE = nanoseconds(std::chrono::seconds(120));
 // A sender stops using a cookie this much before the receiver's secret could have changed.
-inline constexpr BootTime COOKIE_SECRET_LATENCY = nanoseconds(5s);
+inline constexpr BootTime COOKIE_SECRET_LATENCY = nanoseconds(std::chrono::seconds(5));
 
-// HASH(label || public key) for "mac1----" and "cookie--".
-Key mac1_key_of(const PublicKey& public_key);
-Key cookie_key_of(const PublicKey& public_key);
+// The keys of mac1 and of cookie replies: HASH(label || public key) with the labels "mac1----" and
+// "cookie--".
+Key derive_mac1_key(const PublicKey& public_key);
+Key derive_cookie_key(const PublicKey& public_key);
 
 class CookieChecker {
  public:
@@ -26,7 +26,7 @@ class CookieChecker {
   void set_public_key(const PublicKey& public_key);
   [[nodiscard]] bool mac1_valid(Bytes message) const noexcept;
   [[nodiscard]] bool mac2_valid(Bytes message, const Endpoint& source, BootTime now);
-  // The answer to `message`, whose mac1 is valid, for its sender at `source`.
+  // Creates the cookie reply to `message`, whose mac1 is valid, for its sender at `source`.
   CookieReplyMessage create_reply(Bytes message, const Endpoint& source, BootTime now);
 
  private:
@@ -37,12 +37,12 @@ class CookieChecker {
   const CookieNonce& next_nonce();
 
   Random& random_;
-  std::array<CookieNonce, kNonces> nonces_;  // drawn together, used from the back; not secret
+  std::array<CookieNonce, kNonces> nonces_;  // drawn in one batch, used from the back; not secret
   std::size_t nonces_left_ = 0;
   Key mac1_key_{};
   Key cookie_key_{};
   Secret secret_;
-  BootTime secret_birthdate_ = 0;  // 0: none drawn yet
+  BootTime secret_birthdate_ = 0;  // 0: no secret yet
 };
 
 class CookieJar {
@@ -50,7 +50,7 @@ class CookieJar {
   void set_public_key(const PublicKey& public_key);
   // Fills the last 32 bytes of `message`: mac2 only while a fresh cookie is held.
   void add_macs(std::span<std::uint8_t> message, BootTime now);
-  // Accepts one reply to the last mac1 sent. nullopt on success, else the reason.
+  // Accepts one reply to the last mac1 sent. Returns nullopt on success, else the reason.
   enum class Refusal : std::uint8_t { kUnexpected, kUnauthentic };
   [[nodiscard]] std::optional<Refusal> consume_reply(const CookieReplyMessage& reply, BootTime now);
   [[nodiscard]] bool has_cookie(BootTime now) const noexcept;
@@ -60,7 +60,7 @@ class CookieJar {
   Key cookie_key_{};
   Cookie cookie_;
   Mac last_mac1_{};
-  BootTime cookie_birthdate_ = 0;  // 0: none
+  BootTime cookie_birthdate_ = 0;  // 0: no cookie
   bool have_sent_mac1_ = false;
 };
 

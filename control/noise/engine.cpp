@@ -26,7 +26,7 @@ Engine::~Engine() {
   s_->arenas->identities.destroy(s_->identity);
 }
 
-// ---- looking up
+// ---- lookups
 
 PeerState* Engine::State::find(const Peer& peer) const {
   if (peer.slot >= id_of_slot.size() || id_of_slot[peer.slot] >= peers.size()) return nullptr;
@@ -87,9 +87,9 @@ Peer* Engine::set_private_key(const std::optional<Key>& key, const Now& now) {
   return own;
 }
 
-// Protocol C4-10: nothing sealed by a session of the old identity leaves; what arrives is still opened.
+// Protocol C4-10: sessions of the old identity seal nothing more, but still open what arrives.
 void Engine::State::adopt_private_key(const Now& now) {
-  drop_queued(Outcome::kBadMac1);  // they were for the old key
+  drop_queued(Outcome::kBadMac1);  // queued messages were addressed to the old key
   for (auto& entry : peers) {
     if (!entry) continue;
     PeerState& p = *entry;
@@ -158,10 +158,10 @@ bool Engine::is_up() const {
 
 // ---- peers
 
-AddPeer Engine::add_peer(Peer& peer, const PublicKey& key, const Now& now) {
+AddPeerResult Engine::add_peer(Peer& peer, const PublicKey& key, const Now& now) {
   State& s = *s_;
-  if (s.identity != nullptr && s.identity->static_key.public_key == key) return AddPeer::kOwnKey;
-  if (s.find(key) != nullptr) return AddPeer::kDuplicate;
+  if (s.identity != nullptr && s.identity->static_key.public_key == key) return AddPeerResult::kOwnKey;
+  if (s.find(key) != nullptr) return AddPeerResult::kDuplicate;
 
   std::uint32_t id = static_cast<std::uint32_t>(s.peers.size());
   if (s.free_ids.empty()) {
@@ -179,16 +179,16 @@ AddPeer Engine::add_peer(Peer& peer, const PublicKey& key, const Now& now) {
   if (peer.slot >= s.id_of_slot.size()) s.id_of_slot.resize(peer.slot + 1, dataplane::kNoPeer);
   s.id_of_slot[peer.slot] = id;
   s.wheel.reserve_id(id);
-  peer.requested.store(0, std::memory_order_relaxed);  // whatever the slot's peer before left
+  peer.requested.store(0, std::memory_order_relaxed);  // requests left by the previous peer of this slot
   s.arm(p, now.boot);
-  return AddPeer::kAdded;
+  return AddPeerResult::kAdded;
 }
 
 void Engine::remove_peer(Peer& peer) {
   if (PeerState* const p = s_->find(peer)) s_->remove(*p);
 }
 
-// Unpublish everything first; the keypairs are freed once no worker can hold them (protocol C4-8).
+// Unpublishes everything first. The keypairs are freed once no worker can hold them (protocol C4-8).
 void Engine::State::remove(PeerState& p) {
   const std::uint32_t id = p.id;
   wheel.cancel(id);
@@ -231,7 +231,7 @@ void Engine::set_keepalive(Peer& peer, std::uint16_t seconds, const Now& now) {
   const bool switched_on = p->persistent_keepalive == 0;
   p->persistent_keepalive = seconds;
   p->persistent_base = now.boot;
-  if (seconds == 0) p->start_waits = false;
+  if (seconds == 0) p->queued_to_start = false;
   if (switched_on && s_->up) s_->start_keepalives(*p, now);
   s_->arm(*p, now.boot);
 }

@@ -1,6 +1,6 @@
-// The protocol of one WireGuard interface: handshakes, key slots, timers, cookies. No threads, no sockets,
-// no clock of its own: everything arrives as a parameter and leaves through Host, so that a simulation can
-// run any number of engines. All calls are made on the control thread.
+// The protocol of one WireGuard interface: handshakes, key slots, timers, cookies. The engine has no threads,
+// no sockets and no clock of its own. Its input arrives as parameters and its output leaves through Host, so
+// a simulation can run any number of engines. All calls are made on the control thread.
 //
 // Shared with the workers: dataplane::Peer (the caller's slots; the engine publishes Peer::current and
 // clears Peer::requested) and the KeypairTable (shared by all interfaces of the process).
@@ -24,26 +24,29 @@
 
 namespace wg::noise {
 
-// What the engine needs done. Implemented by the daemon and by the simulation; called synchronously from
-// within Engine's methods, so an implementation must not call back into the engine.
+// The engine's outputs, implemented by the daemon and by the simulation. The engine calls them synchronously
+// from within its own methods, so an implementation must not call back into the engine.
 class Host {
  public:
   virtual ~Host() = default;
-  // `from`: our address the peer last wrote to (sticky source); its address is zero for the kernel's choice.
+  // `from`: the local address that the peer last sent to (sticky source). A zero address leaves the choice to
+  // the kernel.
   // `tos`: 0x88 (AF41) for initiation and response, 0 for cookie replies (protocol C5-9).
   virtual void send_handshake(const Endpoint& to, const Endpoint& from, std::span<const std::uint8_t> message,
                               std::uint8_t tos) = 0;
   // Seals an empty packet on Peer::current, calls note_sent(now, false), counts its 32 bytes.
   virtual void send_keepalive(dataplane::Peer& peer) = 0;
-  // A session exists: send what waits. True when anything waited: no keepalive is needed as confirmation.
+  // A session exists now: sends the staged packets. Returns true when there were any, because then the
+  // session needs no keepalive as confirmation.
   virtual bool release_staged(dataplane::Peer& peer) = 0;
   virtual void drop_staged(dataplane::Peer& peer) = 0;
   [[nodiscard]] virtual bool has_staged(const dataplane::Peer& peer) = 0;
-  // Build and publish Peer::path; unpublish when !remote.known(). `local` zero: any source.
+  // Builds and publishes Peer::path, or unpublishes it when !remote.known(). A zero `local` allows any
+  // source.
   virtual void endpoint_changed(dataplane::Peer& peer, const Endpoint& remote, const Endpoint& local) = 0;
   // Runs `free` after every worker has passed a quiescent state.
   virtual void retire(std::function<void()> free) = 0;
-  // For logs and the event stream. `peer` is null for events of the interface (clock).
+  // Reports an event to the log and the event stream. `peer` is null for events of the interface (clock).
   virtual void event(const dataplane::Peer* peer, const PeerEvent& event) = 0;
 };
 
@@ -51,14 +54,15 @@ inline constexpr std::uint8_t kHandshakeTos = 0x88;
 
 struct EngineOptions {
   std::size_t queue_capacity = 4096;  // handshake messages waiting (protocol C2-6)
-  // What means "under load": so many queued (C2-2), or so many initiations within a second that cost
-  // Diffie-Hellman and led to nothing (forged, replayed, too many of one peer).
+  // The interface is under load with `under_load_at` queued messages (C2-2), or with `wasted_at` initiations
+  // in a second that cost a Diffie-Hellman and were refused (forged, replayed, too many from one peer).
   std::size_t under_load_at = 4096 / 8;
   std::size_t wasted_at = 256;
-  bool allow_big_future_timestamps = true;  // false: refuse initiations stamped > 1 day ahead of us
+  bool allow_big_future_timestamps =
+      true;  // false: refuse initiations stamped more than a day ahead of our clock
 };
 
-enum class AddPeer : std::uint8_t { kAdded, kDuplicate, kOwnKey };
+enum class AddPeerResult : std::uint8_t { kAdded, kDuplicate, kOwnKey };
 
 struct PeerStatus {
   PublicKey public_key{};
@@ -71,14 +75,14 @@ struct PeerStatus {
   std::uint32_t attempts = 0;           // initiations sent in the current exchange
   bool has_session = false;             // a current keypair younger than REJECT_AFTER_TIME
   bool session_unconfirmed = false;     // a next keypair waits for its first data
-  bool i_am_initiator = false;          // of the current session
+  bool i_am_initiator = false;          // our role in the current session
   std::uint64_t session_age = 0;        // nanoseconds
   bool has_cookie = false;              // a fresh cookie from the peer
-  std::optional<Outcome> last_refusal;  // why its last refused message was refused
+  std::optional<Outcome> last_refusal;  // reason of the most recent refusal
   BootTime last_refusal_at = 0;
 };
 
-// A refused message that names no peer, for `explain` of an interface.
+// A refused message that belongs to no configured peer, for `explain` of an interface.
 struct Refusal {
   Outcome outcome{};
   BootTime at = 0;
@@ -93,23 +97,23 @@ class Engine {
   Engine(const Engine&) = delete;
   Engine& operator=(const Engine&) = delete;
 
-  // ---- configuration. Setting what is already set does nothing.
-  // Clamps. nullopt or all zero removes the key. A peer whose key equals the new public key is removed
+  // ---- configuration. Setting a value that is already set does nothing.
+  // Clamps the key. nullopt or all zero removes it. A peer whose key equals the new public key is removed
   // from the engine and returned: the caller must drop its allowed IPs and its slot (protocol C4-10).
   dataplane::Peer* set_private_key(const std::optional<Key>& key, const Now& now);
   [[nodiscard]] bool has_private_key() const;
   [[nodiscard]] Key private_key() const;  // clamped; zero: none. The caller wipes its copy.
   [[nodiscard]] PublicKey public_key() const;
 
-  // down() wipes sessions and handshakes and drops staged packets; timestamps and endpoints stay (C5-13).
+  // down() wipes sessions and handshakes and drops staged packets. Timestamps and endpoints stay (C5-13).
   void up(const Now& now);
   void down(const Now& now);
   [[nodiscard]] bool is_up() const;
 
-  // `peer` stays the caller's and must live until remove_peer(); its slot, generation and interface_id are
-  // set before the call. After remove_peer() the caller may bump the generation and reuse the slot once
-  // retired objects are collected.
-  AddPeer add_peer(dataplane::Peer& peer, const PublicKey& key, const Now& now);
+  // The caller owns `peer`, keeps it alive until remove_peer(), and sets its slot, generation and
+  // interface_id before the call. After remove_peer() the caller may increment the generation and reuse the
+  // slot once retired objects are collected.
+  AddPeerResult add_peer(dataplane::Peer& peer, const PublicKey& key, const Now& now);
   void remove_peer(dataplane::Peer& peer);
   [[nodiscard]] dataplane::Peer* find_peer(const PublicKey& key) const;
   [[nodiscard]] std::size_t peer_count() const;
@@ -118,7 +122,8 @@ class Engine {
   [[nodiscard]] PresharedKey preshared_key(const dataplane::Peer& peer) const;
   void set_endpoint(dataplane::Peer& peer, const Endpoint& remote, const Now& now);
   void set_keepalive(dataplane::Peer& peer, std::uint16_t seconds, const Now& now);  // 0: off
-  // Listen port, fwmark or a local address changed: forget sticky sources, keep sessions (C5-14).
+  // Forgets sticky sources and keeps sessions, after a change of listen port, fwmark or local address
+  // (C5-14).
   void clear_sources();
   void clear_source(dataplane::Peer& peer);
 
@@ -126,11 +131,12 @@ class Engine {
   // Checks, answers and counts one handshake message (types 1 to 3) at once.
   Outcome on_handshake(std::span<const std::uint8_t> message, const Endpoint& remote, const Endpoint& local,
                        const Now& now);
-  // The same through the bounded queue whose length decides "under load". Length and mac1 are checked
-  // before queueing, so junk neither fills the queue nor causes cookies. Full: the newest is dropped.
+  // The same through the bounded queue whose length decides "under load". Length and mac1 are checked before
+  // queueing, so junk neither fills the queue nor causes cookie replies. A full queue drops the newest
+  // message.
   Outcome queue_handshake(std::span<const std::uint8_t> message, const Endpoint& remote,
                           const Endpoint& local, const Now& now);
-  std::size_t process_queued(std::size_t budget, const Now& now);  // returns how many were processed
+  std::size_t process_queued(std::size_t budget, const Now& now);  // returns the number processed
   [[nodiscard]] std::size_t queued() const;
   [[nodiscard]] bool under_load(const Now& now) const;
 
@@ -140,14 +146,14 @@ class Engine {
   void on_confirmed(std::uint32_t local_index, const Now& now);  // first data on a responder's session
   void on_roamed(PeerRef peer, const Endpoint& remote, const Endpoint& local, const Now& now);
 
-  // For the operator: handshake now, as if data waited; forget the peer's latest timestamp.
+  // For the operator: start a handshake now, as if data were staged; forget the peer's latest timestamp.
   void initiate(dataplane::Peer& peer, const Now& now);
   void reset_timestamp(dataplane::Peer& peer);
 
   // ---- time
-  // Runs what is due. Call when next_deadline() is reached, or more often.
+  // Runs the timers that are due. Call it when next_deadline() is reached, or more often.
   void advance(const Now& now);
-  // BootTime at which advance() should be called next; 0: no timer is armed. May be early, never late.
+  // The time at which advance() should be called next; 0: no timer is armed. It may be early, never late.
   [[nodiscard]] BootTime next_deadline() const;
 
   // ---- status
@@ -155,16 +161,18 @@ class Engine {
   [[nodiscard]] std::vector<PeerEvent> peer_events(const dataplane::Peer& peer) const;  // oldest first
   [[nodiscard]] std::vector<Refusal> recent_refusals() const;                           // oldest first
   [[nodiscard]] std::uint64_t count(Outcome outcome) const;
-  [[nodiscard]] std::size_t memory_bytes() const;  // everything the engine allocated, keypairs included
+  [[nodiscard]] std::size_t memory_bytes() const;  // all memory the engine allocated, keypairs included
   // Handshake messages sent, by type (1..3).
   [[nodiscard]] std::uint64_t sent(unsigned message_type) const;
 
   // ---- restart safety (protocol C6-1, C6-3)
-  // The TAI64N floor and every peer's latest timestamp, checksummed. The daemon stores it (temp + rename).
+  // The TAI64N floor and every peer's latest timestamp, with a checksum. The daemon stores them (temporary
+  // file and rename).
   [[nodiscard]] std::vector<std::uint8_t> export_timestamps() const;
-  // Call after the peers were added. Only ever raises; false and no change when `bytes` is not ours.
+  // Call it after the peers were added. Timestamps are only ever raised. Returns false, and changes nothing,
+  // when `bytes` is not an export of ours.
   [[nodiscard]] bool import_timestamps(std::span<const std::uint8_t> bytes);
-  // True when export_timestamps() would differ in a way worth writing: call it every few seconds.
+  // True when export_timestamps() differs enough to be worth writing. Poll it every few seconds.
   [[nodiscard]] bool timestamps_changed() const;
 
  private:

@@ -1,5 +1,5 @@
-// Handshake messages that arrive: length, mac1, load, then the message itself (docs/protocol.md, order of
-// checks). Nothing is allocated and no peer changes before the message has authenticated.
+// Received handshake messages: length, mac1, load, then the message itself (docs/protocol.md, order of
+// checks). Nothing is allocated and no peer changes before the message is authenticated.
 #include "control/noise/engine.h"
 #include "control/noise/engine_state.h"
 
@@ -9,7 +9,7 @@ namespace {
 
 constexpr std::size_t kRefusalsKept = 32;
 
-Outcome outcome_of(Verdict verdict, Outcome unauthentic) {
+Outcome refusal_outcome(Verdict verdict, Outcome unauthentic) {
   switch (verdict) {
     case Verdict::kUnknownPeer:
       return Outcome::kUnknownPeer;
@@ -57,7 +57,7 @@ void Engine::State::drop_queued(Outcome outcome) {
 
 // ---- entry
 
-// What costs nothing or one keyed hash. kQueued: go on.
+// Runs the checks that cost nothing or one keyed hash. kQueued: all passed.
 Outcome Engine::State::check(Bytes message) {
   const std::uint32_t type = message_type(message);
   const std::size_t length = handshake_length(type);
@@ -85,8 +85,8 @@ Outcome Engine::queue_handshake(Bytes message, const Endpoint& remote, const End
   if (message_type(message) == kCookieReply) return s.consume_cookie(message, now.boot);
   const bool claims_cookie = !is_zero(macs_of(message).mac2);
   bool cookied = false;
-  if (s.look_at_load(now.boot) && claims_cookie) {
-    // Whoever has used up the rate is refused before mac2 is computed; it takes both to get further.
+  if (s.update_load(now.boot) && claims_cookie) {
+    // A source over its rate is refused before mac2 is computed: a message needs both to pass.
     if (s.limiter.exhausted(remote.address, now.boot))
       return s.refuse(Outcome::kRateLimited, remote, now.boot);
     cookied = s.checker.mac2_valid(message, remote, now.boot);
@@ -98,7 +98,7 @@ Outcome Engine::queue_handshake(Bytes message, const Endpoint& remote, const End
   slot->size = static_cast<std::uint8_t>(message.size());
   slot->cookie_valid = cookied;
   std::memcpy(slot->bytes.data(), message.data(), message.size());
-  s.look_at_load(now.boot);
+  s.update_load(now.boot);
   return s.count(Outcome::kQueued);
 }
 
@@ -106,7 +106,7 @@ std::size_t Engine::process_queued(std::size_t budget, const Now& now) {
   State& s = *s_;
   std::size_t done = 0;
   for (; done < budget && queued() > 0; ++done) {
-    s.look_at_load(now.boot);
+    s.update_load(now.boot);
     const QueuedMessage m = s.cookied_queue.size() > 0 ? s.cookied_queue.pop() : s.queue.pop();
     s.receive(m.message(), m.remote, m.local, m.cookie_valid, now);
   }
@@ -120,19 +120,20 @@ bool Engine::under_load(const Now& now) const {
   return s_->under_load(now.boot);
 }
 
-// Protocol C2-2; per interface, so one busy interface does not make another ask for cookies.
+// Protocol C2-2. Load is judged per interface, so one busy interface does not make another one require
+// cookies.
 bool Engine::State::under_load(BootTime now) const {
   if (queue.size() + cookied_queue.size() >= options.under_load_at) return true;
   return last_under_load != 0 && elapsed(now, last_under_load) < kUnderLoadHold;
 }
 
-bool Engine::State::look_at_load(BootTime now) {
+bool Engine::State::update_load(BootTime now) {
   if (queue.size() + cookied_queue.size() >= options.under_load_at) last_under_load = now;
   return under_load(now);
 }
 
-// A flood just below what the control thread can answer would never fill the queue and keep it busy all the
-// time.
+// Counts wasted initiations, because a flood just below the control thread's capacity would keep it busy
+// without ever filling the queue.
 void Engine::State::note_wasted(BootTime now) {
   if (elapsed(now, wasted_since) >= kUnderLoadHold) {
     wasted_since = now;
@@ -141,12 +142,12 @@ void Engine::State::note_wasted(BootTime now) {
   if (++wasted >= options.wasted_at) last_under_load = now;
 }
 
-// mac1 is valid. Not under load mac2 is not looked at (protocol C2-3).
+// `message` has a valid mac1. Its mac2 is ignored unless the interface is under load (protocol C2-3).
 Outcome Engine::State::receive(Bytes message, const Endpoint& remote, const Endpoint& local,
                                bool cookie_valid, const Now& now) {
   const std::uint32_t type = message_type(message);
   if (type == kCookieReply) return consume_cookie(message, now.boot);
-  if (look_at_load(now.boot)) {
+  if (update_load(now.boot)) {
     cookie_valid = cookie_valid || checker.mac2_valid(message, remote, now.boot);
     if (!cookie_valid) {
       send_cookie(message, remote, local, now.boot);
@@ -166,8 +167,8 @@ void Engine::State::send_cookie(Bytes message, const Endpoint& remote, const End
   host.send_handshake(remote, local, bytes_of(reply), 0);
 }
 
-// Our sender_index: of an initiation in flight, or of the session a response of ours began.
-PeerState* Engine::State::peer_of_index(std::uint32_t local_index) const {
+// Finds the peer by our sender_index: that of an initiation in flight, or of a session we responded to.
+PeerState* Engine::State::find_by_index(std::uint32_t local_index) const {
   if (const auto found = id_of_handshake.find(local_index); found != id_of_handshake.end()) {
     return peers[found->second].get();
   }
@@ -175,10 +176,11 @@ PeerState* Engine::State::peer_of_index(std::uint32_t local_index) const {
   return keypair == nullptr ? nullptr : find(*keypair->peer);
 }
 
-// Touches neither endpoint nor timers nor counters: it is not authenticated by the peer's static key.
+// A cookie reply changes neither endpoint nor timers nor counters, because the peer's static key does not
+// authenticate it.
 Outcome Engine::State::consume_cookie(Bytes message, BootTime now) {
   const auto reply = message_as<CookieReplyMessage>(message);
-  PeerState* const p = peer_of_index(load_le32(reply.receiver_index));
+  PeerState* const p = find_by_index(load_le32(reply.receiver_index));
   if (p == nullptr) return count(Outcome::kUnexpectedCookie);
   const auto refusal = p->jar.consume_reply(reply, now);
   if (!refusal) {
@@ -205,8 +207,8 @@ Outcome Engine::State::consume_initiation(Bytes bytes, const Endpoint& remote, c
       noise::consume_initiation(*identity, find_peer, message_as<InitiationMessage>(bytes), &initiation);
   if (verdict != Verdict::kOk) {
     note_wasted(now.boot);
-    // Claiming a public key proves nothing, so nothing is recorded at that peer.
-    const Outcome outcome = outcome_of(verdict, Outcome::kBadInitiation);
+    // A claimed public key proves nothing, so the refusal is not recorded at that peer.
+    const Outcome outcome = refusal_outcome(verdict, Outcome::kBadInitiation);
     const PublicKey claimed = verdict == Verdict::kUnauthentic ? PublicKey{} : initiation.remote_static;
     return refuse(outcome, remote, now.boot, nullptr, claimed);
   }
@@ -225,8 +227,8 @@ Outcome Engine::State::consume_initiation(Bytes bytes, const Endpoint& remote, c
   return count(Outcome::kInitiationAnswered);
 }
 
-// Protocol C2-7. An initiation with a valid cookie has passed the source's own rate limit, so the peer's
-// gate may not hold it up.
+// Protocol C2-7. An initiation with a valid cookie has passed the rate limit of its source, so the limit per
+// peer does not apply.
 Outcome Engine::State::accept_timestamp(PeerState& p, const Tai64n& timestamp, bool cookie_valid,
                                         const Now& now) {
   if (timestamp <= p.latest_timestamp) {
@@ -258,7 +260,7 @@ void Engine::State::send_response(PeerState& p, ConsumedInitiation& initiation, 
     note(p, PeerEventKind::kLowOrderKey, now.boot);
     return;
   }
-  p.last_sent_handshake = now.boot;  // we do not initiate for REKEY_TIMEOUT either (protocol C3-3)
+  p.last_sent_handshake = now.boot;  // blocks our own initiations for REKEY_TIMEOUT (protocol C3-3)
   install_as_responder(p, make_keypair(p, keys, index, false, now.boot));
   session_derived(p, now.boot);
   send(p, kResponse, {reinterpret_cast<std::uint8_t*>(&response), sizeof response}, now.boot);
@@ -276,7 +278,7 @@ Outcome Engine::State::consume_response(Bytes bytes, const Endpoint& remote, con
   SessionKeys keys;
   const Verdict verdict = noise::consume_response(*identity, p.keys(), *p.handshake, message, &keys);
   if (verdict != Verdict::kOk) {
-    const Outcome outcome = outcome_of(verdict, Outcome::kBadResponse);
+    const Outcome outcome = refusal_outcome(verdict, Outcome::kBadResponse);
     note(p, PeerEventKind::kResponseRefused, now.boot, static_cast<std::int64_t>(outcome), remote);
     return refuse(outcome, remote, now.boot, &p);
   }
@@ -291,7 +293,7 @@ Outcome Engine::State::consume_response(Bytes bytes, const Endpoint& remote, con
   install_as_initiator(p, make_keypair(p, keys, index, true, now.boot));
   session_derived(p, now.boot);
   handshake_complete(p, now);
-  // Key confirmation (protocol C3-12): the responder may not send before it hears from us.
+  // Key confirmation (protocol C3-12): the responder may not send until it receives data from us.
   if (!host.release_staged(*p.peer)) host.send_keepalive(*p.peer);
   arm(p, now.boot);
   return count(Outcome::kResponseAccepted);

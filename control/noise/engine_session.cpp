@@ -1,13 +1,15 @@
-// Handshakes we start, and the life of sessions: the three key slots of protocol C4-1.
+// The handshakes we initiate, and the sessions' life cycle: the three key slots of protocol C4-1.
 #include "control/noise/engine.h"
 #include "control/noise/engine_state.h"
 
 namespace wg::noise {
 
+using namespace std::chrono_literals;
+
 // ---- initiating
 
-// The static-static secret costs an X25519, so it is computed when a peer first needs it: adding a million
-// peers stays cheap.
+// The static-static secret costs one X25519. It is computed when a peer first needs it, so that adding a
+// million peers stays cheap.
 const PeerSecrets& Engine::State::ready_secrets(PeerState& p) {
   if (p.static_static == StaticStatic::kUnknown) {
     p.secrets->static_static_ok =
@@ -17,8 +19,8 @@ const PeerSecrets& Engine::State::ready_secrets(PeerState& p) {
   return *p.secrets;
 }
 
-// False: an event says why not. What costs nothing is asked first: the secret of a peer without an endpoint
-// is not needed.
+// Returns false after recording an event with the reason. The cheap conditions come first: a peer without an
+// endpoint does not need its static-static secret.
 bool Engine::State::may_initiate(PeerState& p, BootTime now) {
   PeerEventKind reason = PeerEventKind::kLowOrderKey;
   if (identity == nullptr) {
@@ -32,7 +34,7 @@ bool Engine::State::may_initiate(PeerState& p, BootTime now) {
   return false;
 }
 
-// True when an initiation left. At most one per REKEY_TIMEOUT, whoever asks (protocol C3-3).
+// Returns true when it sent an initiation: at most one per REKEY_TIMEOUT, whatever the cause (protocol C3-3).
 bool Engine::State::send_initiation(PeerState& p, bool is_retry, const Now& now) {
   if (!up) return false;
   if (!is_retry) p.attempts = 0;
@@ -73,7 +75,7 @@ bool Engine::State::send_initiation(PeerState& p, bool is_retry, const Now& now)
   return true;
 }
 
-// Timers and byte counters move whether or not the socket takes the message.
+// Timers and byte counters advance whether or not the socket accepts the message.
 void Engine::State::send(PeerState& p, MessageType type, std::span<std::uint8_t> message, BootTime now) {
   p.jar.add_macs(message, now);
   ++sent_messages[type];
@@ -95,7 +97,7 @@ void Engine::on_need_handshake(PeerRef ref, const Now& now) {
   PeerState* const p = s_->find(ref);
   if (p == nullptr) return;
   if (State::usable(p->current, now.boot) && !State::rekey_due(*p->current, now.boot)) {
-    // The session came up while the request was under way.
+    // The session was established while the request was in the mailbox.
     p->peer->requested.fetch_and(~dataplane::kRequestHandshake, std::memory_order_relaxed);
     if (s_->host.has_staged(*p->peer)) s_->host.release_staged(*p->peer);
     return;
@@ -141,7 +143,7 @@ bool Engine::State::usable(const Keypair* keypair, BootTime now) {
          keypair->sending_counter.load(std::memory_order_relaxed) < REJECT_AFTER_MESSAGES;
 }
 
-// Protocol C3-5: by time the initiator alone, by messages either.
+// Protocol C3-5: only the initiator rekeys by age; both sides rekey by message count.
 bool Engine::State::rekey_due(const Keypair& keypair, BootTime now) {
   return keypair.sending_counter.load(std::memory_order_relaxed) > REKEY_AFTER_MESSAGES ||
          (keypair.i_am_initiator && elapsed(now, keypair.birthdate) >= nanoseconds(REKEY_AFTER_TIME));
@@ -166,7 +168,7 @@ Keypair* Engine::State::make_keypair(PeerState& p, const SessionKeys& keys, std:
 void Engine::State::install_as_initiator(PeerState& p, Keypair* keypair) {
   keypairs.publish(keypair->local_index, keypair);
   if (p.next != nullptr) {
-    // A session we answered was pending: the peer may have begun to use it.
+    // A session we responded to was still unconfirmed: the peer may already use it.
     retire(std::exchange(p.previous, exchange_next(p, nullptr)));
     Keypair* const dropped = p.current;
     set_current(p, keypair);
@@ -178,7 +180,8 @@ void Engine::State::install_as_initiator(PeerState& p, Keypair* keypair) {
   }
 }
 
-// Receiving only, until the first data on it confirms it; we go on sending with `current` (protocol C4-2).
+// The new session only receives until its first data confirms it. Until then we send with `current`
+// (protocol C4-2).
 void Engine::State::install_as_responder(PeerState& p, Keypair* keypair) {
   retire(exchange_next(p, keypair));
   retire(std::exchange(p.previous, nullptr));
@@ -190,7 +193,7 @@ void Engine::State::confirm(PeerState& p, const Now& now) {
   set_current(p, p.next);
   exchange_next(p, nullptr);
   retire(dropped);
-  forget_handshake(p);  // ours in flight is no longer wanted
+  forget_handshake(p);  // our own initiation in flight is now redundant
   handshake_complete(p, now);
   host.release_staged(*p.peer);
   arm(p, now.boot);
@@ -206,7 +209,7 @@ Keypair* Engine::State::exchange_next(PeerState& p, Keypair* keypair) {
   return std::exchange(p.next, keypair);
 }
 
-// Unpublished here; freed, and thereby wiped, when no worker can hold it any more.
+// Unpublishes the keypair here. It is freed, and thereby wiped, once no worker can hold it.
 void Engine::State::retire(Keypair* keypair) {
   if (keypair == nullptr) return;
   keypairs.remove(keypair->local_index);

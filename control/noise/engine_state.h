@@ -1,4 +1,4 @@
-// Inside the engine: the state of an interface and of its peers. Only engine*.cpp include this.
+// The engine's internal state of an interface and of its peers. Only engine*.cpp include this header.
 #pragma once
 
 #include <deque>
@@ -18,23 +18,23 @@ namespace wg::noise {
 using dataplane::Keypair;
 using dataplane::Peer;
 
-// Own constants of the reference implementation (protocol C.2, C.3).
+// Constants of the reference implementation that the paper does not name (protocol C.2, C.3).
 inline constexpr unsigned kMaxRetries = 18;  // REKEY_ATTEMPT_TIME / REKEY_TIMEOUT; 20 initiations in all
 inline constexpr BootTime kMaxJitter = 333'333'333;
-inline constexpr BootTime kInitiationInterval = nanoseconds(20ms);
-inline constexpr BootTime kUnderLoadHold = nanoseconds(1s);
+inline constexpr BootTime kInitiationInterval = nanoseconds(std::chrono::milliseconds(20));
+inline constexpr BootTime kUnderLoadHold = nanoseconds(std::chrono::seconds(1));
 inline constexpr BootTime kZeroKeysAfter = 3 * nanoseconds(REJECT_AFTER_TIME);
 inline constexpr BootTime kNewHandshakeAfter = nanoseconds(KEEPALIVE_TIMEOUT + REKEY_TIMEOUT);
 inline constexpr BootTime kKeyFreshAfter = nanoseconds(REJECT_AFTER_TIME - KEEPALIVE_TIMEOUT - REKEY_TIMEOUT);
-// A live session is looked at this often. No timer it can start is shorter, so none is seen too late.
+// A live session is checked this often. No timer that a worker can start is shorter, so none fires late.
 inline constexpr BootTime kWatchInterval = nanoseconds(KEEPALIVE_TIMEOUT);
-inline constexpr BootTime kBigJump = nanoseconds(24h);
-// Persistent keepalives switched on for many peers at once: so many start at once, the others one by one,
-// about half of a core. Who has data to send does not wait.
+inline constexpr BootTime kBigJump = nanoseconds(std::chrono::hours(24));
+// When persistent keepalives are enabled for many peers together, kStartsAtOnce of them start immediately and
+// the others one by one, which takes about half of a core. Peers with data to send do not wait.
 inline constexpr std::size_t kStartsAtOnce = 32;
-inline constexpr BootTime kStartInterval = nanoseconds(400us);
+inline constexpr BootTime kStartInterval = nanoseconds(std::chrono::microseconds(400));
 
-// Ages never go negative: boottime does not step, but two threads' readings of it may cross.
+// An age is never negative: boottime does not step, but the readings of two threads may cross.
 constexpr BootTime elapsed(BootTime now, BootTime then) {
   return now > then ? now - then : 0;
 }
@@ -47,35 +47,35 @@ struct PeerState {
   Peer* peer;
   PublicKey public_key;
   PeerSecrets* secrets = nullptr;  // in the secret arena
-  Handshake* handshake = nullptr;  // our initiation in flight, in the secret arena
+  Handshake* handshake = nullptr;  // our initiation in flight, in the secret arena; null: none
   Keypair* previous = nullptr;     // protocol C4-1
   Keypair* current = nullptr;
   Keypair* next = nullptr;
   CookieJar jar;
 
-  Tai64n latest_timestamp{};     // greatest accepted from the peer
-  Tai64n last_sent_timestamp{};  // greatest we sent
+  Tai64n latest_timestamp{};     // latest accepted from the peer
+  Tai64n last_sent_timestamp{};  // latest we sent
   BootTime last_initiation_consumed = 0;
   BootTime last_sent_handshake = 0;  // initiation or response; 0: a new one may start now
   std::uint64_t last_handshake_wall = 0;
 
-  // Deadlines; 0: not armed. The others follow from dataplane::Peer's timestamps.
+  // Deadlines; 0: not armed. The other timers follow from the timestamps in dataplane::Peer.
   BootTime retransmit_at = 0;
   BootTime zero_keys_at = 0;
-  BootTime retry_at = 0;              // a refused request is looked at again
+  BootTime retry_at = 0;              // when to handle a deferred request again
   BootTime another_keepalive_at = 0;  // more data came while a passive keepalive was due (C3-7)
   BootTime persistent_base = 0;       // when persistent keepalives were switched on or last fired
 
   Endpoint remote;
   Endpoint local;
-  std::uint32_t id = 0;                    // in the wheel and in State::peers
-  std::uint32_t jitter = 0;                // of the next new-handshake timer, nanoseconds
+  std::uint32_t id = 0;                    // index in the wheel and in State::peers
+  std::uint32_t jitter = 0;                // of the next new-handshake timer; nanoseconds
   std::uint16_t attempts = 0;              // retries of the current exchange
   std::uint16_t persistent_keepalive = 0;  // seconds
   StaticStatic static_static = StaticStatic::kUnknown;
   bool sent_lastminute_handshake = false;  // C3-6
-  bool retry_initiates = false;            // at retry_at, not only look
-  bool start_waits = false;                // in State::starts
+  bool retry_initiates = false;            // at retry_at, initiate if the need remains
+  bool queued_to_start = false;            // queued in State::starts
   bool has_refusal = false;
   Outcome last_refusal{};
   BootTime last_refusal_at = 0;
@@ -85,7 +85,7 @@ struct PeerState {
 };
 
 struct KeyHash {
-  // Only configured keys are inserted, so their own bits suffice.
+  // Only configured keys are inserted, so their own bits are hash enough.
   std::size_t operator()(const PublicKey& key) const noexcept {
     std::size_t h;
     std::memcpy(&h, key.data() + 8, sizeof h);
@@ -93,7 +93,7 @@ struct KeyHash {
   }
 };
 
-// Outlives the engine while retired objects wait for the workers.
+// The arenas outlive the engine while retired objects wait for the workers.
 struct Arenas {
   SecretArena<Keypair> keypairs;
   SecretArena<Handshake> handshakes;
@@ -115,9 +115,9 @@ struct Engine::State {
   CookieChecker checker;
   RateLimiter limiter;
   HandshakeQueue queue;
-  HandshakeQueue cookied_queue;  // messages whose cookie was right: served first
+  HandshakeQueue cookied_queue;  // messages with a valid cookie: processed first
   BootTime last_under_load = 0;
-  // Initiations of this second that cost Diffie-Hellman and led to nothing.
+  // Initiations of this second that cost a Diffie-Hellman and were refused.
   std::size_t wasted = 0;
   BootTime wasted_since = 0;
 
@@ -127,13 +127,13 @@ struct Engine::State {
   std::unordered_map<PublicKey, std::uint32_t, KeyHash> id_of_key;
   std::unordered_map<std::uint32_t, std::uint32_t> id_of_handshake;  // our sender_index -> peer id
   TimingWheel wheel;
-  std::deque<PeerRef> starts;  // whose persistent keepalives have not begun yet, in order
-  BootTime starts_paid = 0;    // each start costs kStartInterval of it; kStartsAtOnce of them ahead at most
+  std::deque<PeerRef> starts;  // peers whose persistent keepalives have not started yet, in order
+  BootTime starts_paid = 0;    // each start adds kStartInterval; at most kStartsAtOnce starts ahead of now
 
-  Tai64n floor{};  // imported; no initiation is stamped at or below it
+  Tai64n floor{};  // imported; every initiation is stamped above it
   Tai64n greatest_sent{};
   mutable bool timestamps_dirty = false;
-  std::int64_t clock_offset = 0;  // wall - boot at the last look
+  std::int64_t clock_offset = 0;  // wall - boot at the last check
   bool clock_seen = false;
 
   std::array<std::uint64_t, kOutcomes> counts{};
@@ -163,12 +163,12 @@ struct Engine::State {
   Outcome consume_response(Bytes message, const Endpoint& remote, const Endpoint& local, const Now& now);
   void send_response(PeerState& p, ConsumedInitiation& initiation, const Now& now);
   void send_cookie(Bytes message, const Endpoint& remote, const Endpoint& local, BootTime now);
-  PeerState* peer_of_index(std::uint32_t local_index) const;
+  PeerState* find_by_index(std::uint32_t local_index) const;
   Outcome count(Outcome outcome);
   Outcome refuse(Outcome outcome, const Endpoint& remote, BootTime now, PeerState* p = nullptr,
                  const PublicKey& claimed = {});
   void drop_queued(Outcome outcome);
-  bool look_at_load(BootTime now);
+  bool update_load(BootTime now);
   void note_wasted(BootTime now);
   [[nodiscard]] bool under_load(BootTime now) const;
 
@@ -193,7 +193,7 @@ struct Engine::State {
   [[nodiscard]] static bool rekey_due(const Keypair& keypair, BootTime now);
 
   // engine_timers.cpp
-  void look_at_clock(const Now& now);
+  void check_clock(const Now& now);
   void fire(PeerState& p, const Now& now);
   void retransmit(PeerState& p, const Now& now);
   void retry(PeerState& p, const Now& now);
@@ -201,7 +201,7 @@ struct Engine::State {
   void new_handshake(PeerState& p, const Now& now);
   void persistent_keepalive(PeerState& p, const Now& now);
   void start_keepalives(PeerState& p, const Now& now);
-  void start_waiting(const Now& now);
+  void start_queued(const Now& now);
   bool may_start(BootTime now);
   [[nodiscard]] BootTime next_start() const;
   void keepalive_or_handshake(PeerState& p, const Now& now);

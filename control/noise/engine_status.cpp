@@ -1,4 +1,4 @@
-// What the engine tells about itself, and what it keeps over a restart.
+// The engine's status, and the timestamps that survive a restart.
 #include "control/noise/engine.h"
 #include "control/noise/engine_state.h"
 
@@ -83,7 +83,7 @@ std::array<std::uint8_t, n> take(Bytes& in) {
 
 }  // namespace
 
-// magic and version | floor | (public key | latest timestamp)* | BLAKE2s of all before.
+// Layout: magic and version | floor | (public key | latest timestamp)* | BLAKE2s of everything before.
 std::vector<std::uint8_t> Engine::export_timestamps() const {
   const State& s = *s_;
   std::vector<std::uint8_t> out;

@@ -1,5 +1,5 @@
-// The timers of protocol C.3. They are lazy: workers store timestamps in dataplane::Peer and the engine looks
-// at them when the peer's one wheel entry falls due.
+// The timers of protocol C.3. They are lazy: workers store timestamps in dataplane::Peer, and the engine
+// reads them when the peer's single wheel entry is due.
 //
 //   retransmit            5 s + jitter after each initiation; gives up after 20
 //   passive keepalive     10 s after the first data received since we last sent anything
@@ -13,18 +13,20 @@
 
 namespace wg::noise {
 
+using namespace std::chrono_literals;
+
 namespace {
 
 BootTime load(const std::atomic<BootTime>& timestamp) {
   return timestamp.load(std::memory_order_relaxed);
 }
 
-// Data came and nothing was sent since.
+// Data was received and nothing was sent since.
 bool unanswered(const PeerState& p) {
   return load(p.peer->unanswered_received) > load(p.peer->last_sent);
 }
 
-// The second keepalive of C3-7 is still wanted: nothing was sent after the first.
+// The second keepalive of C3-7 is still due: nothing was sent after the first.
 bool another_wanted(const PeerState& p) {
   return p.another_keepalive_at != 0 &&
          load(p.peer->last_sent) + nanoseconds(KEEPALIVE_TIMEOUT) <= p.another_keepalive_at;
@@ -43,7 +45,7 @@ BootTime new_handshake_due(const PeerState& p) {
 }
 
 BootTime persistent_keepalive_due(const PeerState& p) {
-  if (p.persistent_keepalive == 0 || p.start_waits) return 0;
+  if (p.persistent_keepalive == 0 || p.queued_to_start) return 0;
   const BootTime last = std::max({load(p.peer->last_sent), load(p.peer->last_received), p.persistent_base});
   return last + nanoseconds(std::chrono::seconds(p.persistent_keepalive));
 }
@@ -62,10 +64,10 @@ std::uint32_t Engine::State::draw_jitter() {
 
 void Engine::advance(const Now& now) {
   State& s = *s_;
-  s.look_at_clock(now);
+  s.check_clock(now);
   if (s.limiter.sources() > 0) s.limiter.sweep(now.boot);
   s.wheel.advance(now.boot, [&](std::uint32_t id) { s.fire(*s.peers[id], now); });
-  s.start_waiting(now);
+  s.start_queued(now);
 }
 
 BootTime Engine::next_deadline() const {
@@ -78,18 +80,18 @@ BootTime Engine::next_deadline() const {
   return earliest;
 }
 
-// Boottime and wall clock run side by side unless somebody steps the latter.
-void Engine::State::look_at_clock(const Now& now) {
+// The offset between boottime and the wall clock changes only when the latter is stepped.
+void Engine::State::check_clock(const Now& now) {
   const auto offset = static_cast<std::int64_t>(now.wall - now.boot);
   const std::int64_t jump = offset - clock_offset;
-  constexpr auto kWorthTelling = static_cast<std::int64_t>(nanoseconds(10s));
-  if (clock_seen && jump < kWorthTelling && jump > -kWorthTelling) return;
+  constexpr auto kReportedJump = static_cast<std::int64_t>(nanoseconds(10s));
+  if (clock_seen && jump < kReportedJump && jump > -kReportedJump) return;
   if (clock_seen) host.event(nullptr, {now.boot, jump, {}, PeerEventKind::kClockJumped, 1});
   clock_offset = offset;
   clock_seen = true;
 }
 
-// ---- a peer's entry fell due
+// ---- a peer's entry is due
 
 void Engine::State::fire(PeerState& p, const Now& now) {
   if (!up) return;
@@ -124,8 +126,8 @@ void Engine::State::retransmit(PeerState& p, const Now& now) {
   send_initiation(p, true, now);
 }
 
-// A request that was refused: let the workers ask again, and initiate if the reason was REKEY_TIMEOUT and
-// the need is still there.
+// Handles a deferred request: lets the workers request again, and initiates if REKEY_TIMEOUT was the reason
+// and the need remains.
 void Engine::State::retry(PeerState& p, const Now& now) {
   p.retry_at = 0;
   p.peer->requested.fetch_and(~dataplane::kRequestHandshake, std::memory_order_relaxed);
@@ -135,7 +137,7 @@ void Engine::State::retry(PeerState& p, const Now& now) {
   if (wanted) send_initiation(p, true, now);
 }
 
-// Protocol C3-7. Data that came while this keepalive was due wants another one 10 s from now.
+// Protocol C3-7. Data received while this keepalive was pending needs another keepalive 10 s from now.
 void Engine::State::passive_keepalive(PeerState& p, const Now& now) {
   const bool need_another = another_wanted(p)
                                 ? unanswered(p)
@@ -158,25 +160,26 @@ void Engine::State::persistent_keepalive(PeerState& p, const Now& now) {
   keepalive_or_handshake(p, now);
 }
 
-// ---- the first persistent keepalive, which is an initiation where there is no session
+// ---- the first persistent keepalive, which is an initiation if there is no session
 
-// At once, unless too many came before. Without an endpoint nothing leaves, and nobody waits for it.
+// Starts the peer immediately unless too many started before it. A peer without an endpoint sends nothing, so
+// it does not queue.
 void Engine::State::start_keepalives(PeerState& p, const Now& now) {
   p.persistent_base = now.boot;
   if (!p.remote.known() || (starts.empty() && may_start(now.boot))) return keepalive_or_handshake(p, now);
-  if (!p.start_waits) starts.push_back(p.peer->ref());
-  p.start_waits = true;
+  if (!p.queued_to_start) starts.push_back(p.peer->ref());
+  p.queued_to_start = true;
 }
 
-// However late the call, no more than kStartsAtOnce leave in it.
-void Engine::State::start_waiting(const Now& now) {
+// Starts at most kStartsAtOnce peers per call, however late the call is.
+void Engine::State::start_queued(const Now& now) {
   while (!starts.empty()) {
     PeerState* const p = find(starts.front());
-    const bool gone = p == nullptr || !p->start_waits;
+    const bool gone = p == nullptr || !p->queued_to_start;
     if (!gone && !may_start(now.boot)) return;
     starts.pop_front();
     if (gone) continue;
-    p->start_waits = false;
+    p->queued_to_start = false;
     persistent_keepalive(*p, now);
     arm(*p, now.boot);
   }
@@ -190,7 +193,7 @@ bool Engine::State::may_start(BootTime now) {
   return true;
 }
 
-// 0: nobody waits.
+// 0: no peer is queued.
 BootTime Engine::State::next_start() const {
   return starts.empty() ? 0 : starts_paid - (kStartsAtOnce - 1) * kStartInterval;
 }
@@ -207,7 +210,7 @@ void Engine::State::stop_timers(PeerState& p) {
   p.retransmit_at = p.retry_at = p.zero_keys_at = p.another_keepalive_at = 0;
   p.attempts = 0;
   p.sent_lastminute_handshake = false;
-  p.start_waits = false;
+  p.queued_to_start = false;
   p.peer->unanswered_received.store(0, std::memory_order_relaxed);
   p.peer->unanswered_sent.store(0, std::memory_order_relaxed);
   p.peer->requested.fetch_and(~dataplane::kHandshakeRequests, std::memory_order_relaxed);
@@ -216,7 +219,7 @@ void Engine::State::stop_timers(PeerState& p) {
 
 // ---- arming
 
-// Earliest moment at which the peer needs a look; 0: none.
+// The earliest deadline of the peer; 0: none.
 BootTime Engine::State::next_due(const PeerState& p, BootTime now) const {
   BootTime earliest = 0;
   const auto consider = [&earliest](BootTime deadline) {
@@ -228,14 +231,14 @@ BootTime Engine::State::next_due(const PeerState& p, BootTime now) const {
   consider(passive_keepalive_due(p));
   consider(new_handshake_due(p));
   consider(persistent_keepalive_due(p));
-  // Workers may note packets of a live session at any time.
+  // Workers may record packets of a live session at any time.
   const bool live = p.current != nullptr &&
                     elapsed(now, p.current->birthdate) < nanoseconds(REJECT_AFTER_TIME) + kWatchInterval;
   if (live) consider(now + kWatchInterval);
   return earliest;
 }
 
-// A later deadline leaves the entry where it is: it fires early once and is armed again.
+// A later deadline leaves the entry in place: it fires early once and is armed again.
 void Engine::State::arm(PeerState& p, BootTime now) {
   if (!up) return;
   const BootTime deadline = next_due(p, now);

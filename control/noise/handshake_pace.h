@@ -1,9 +1,10 @@
-// How often the control thread looks for handshake messages. Being woken for each one of a flood costs more
-// than refusing it does, and takes the core from whoever had it. So at kManyPerWindow and more the thread
-// does not ask to be woken: it looks again after kGather and takes what has come meanwhile together.
+// How often the control thread polls for handshake messages. In a flood, a wake-up per message costs more
+// than refusing the message, and it preempts the thread that had the core. At kManyPerWindow messages and
+// more the thread therefore leaves its doorbell off, sleeps for kGather and drains what has arrived as one
+// batch.
 //
-// Below that rate nothing waits; at rates where a round finds a batch anyway it does not wait either, so the
-// mailbox (1024 messages) does not fill.
+// Below that rate no message waits. When an iteration finds a large batch anyway the thread does not sleep
+// either, so the mailbox (1024 messages) does not fill.
 #pragma once
 
 #include <algorithm>
@@ -20,7 +21,7 @@ class HandshakePace {
   static constexpr std::size_t kManyPerWindow = 100;
   static constexpr std::size_t kBatch = 64;
 
-  // After each round: it took `taken` handshake messages.
+  // Call it after each iteration with the number of handshake messages drained.
   void note(std::size_t taken, BootTime now) noexcept {
     if (now < window_ || now - window_ >= kWindow) {
       before_ = now - window_ < 2 * kWindow ? count_ : 0;
@@ -30,16 +31,16 @@ class HandshakePace {
     count_ += taken;
     taken_ = taken;
   }
-  // True: wait for kGather without asking to be woken by the next message.
+  // True: sleep for kGather without a wake-up by the next message.
   [[nodiscard]] bool gather() const noexcept {
     return taken_ != 0 && taken_ < kBatch && std::max(before_, count_) >= kManyPerWindow;
   }
 
  private:
-  BootTime window_ = 0;     // when the present window began
-  std::size_t count_ = 0;   // taken in it
-  std::size_t before_ = 0;  // taken in the one just before it
-  std::size_t taken_ = 0;   // by the last round
+  BootTime window_ = 0;     // start of the present window
+  std::size_t count_ = 0;   // drained in the present window
+  std::size_t before_ = 0;  // drained in the window before it
+  std::size_t taken_ = 0;   // drained by the last iteration
 };
 
 }  // namespace wg::noise

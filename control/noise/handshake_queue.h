@@ -1,7 +1,7 @@
 // Handshake messages waiting for the control thread: a bounded ring that grows on demand up to its capacity.
 //
-// Full refuses the newest. The older messages have paid for their mac1 check already, and under a flood
-// both policies lose the same share of honest messages, so the cheaper one is taken.
+// A full queue refuses the newest message. The older messages have already paid for their mac1 check, and
+// under a flood both policies lose the same share of honest messages, so the queue uses the cheaper one.
 #pragma once
 
 #include <array>
@@ -17,7 +17,7 @@ struct QueuedMessage {
   Endpoint remote;
   Endpoint local;
   std::uint8_t size = 0;
-  bool cookie_valid = false;  // mac2 was right when it was queued under load
+  bool cookie_valid = false;  // mac2 was valid when the message was queued under load
   std::array<std::uint8_t, kMaxHandshakeMessage> bytes;
 
   [[nodiscard]] Bytes message() const { return Bytes(bytes).first(size); }
@@ -27,7 +27,7 @@ class HandshakeQueue {
  public:
   explicit HandshakeQueue(std::size_t capacity) : capacity_(std::bit_ceil(capacity)) {}
 
-  // Null when full; else the caller fills the slot before the next call.
+  // Returns null when full. Otherwise the caller fills the slot before the next call.
   [[nodiscard]] QueuedMessage* push() {
     if (size_ == ring_.size() && !grow()) return nullptr;
     return &ring_[(first_ + size_++) & (ring_.size() - 1)];

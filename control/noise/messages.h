@@ -1,5 +1,5 @@
-// The handshake messages on the wire (WireGuard paper section 5.4), byte for byte. Every member is a byte
-// array, so the structs have no alignment and may be laid over a buffer by memcpy.
+// The handshake messages as on the wire (WireGuard paper section 5.4). Every member is a byte array, so the
+// structs have no padding and can be copied to and from a buffer by memcpy.
 #pragma once
 
 #include <array>
@@ -93,7 +93,7 @@ constexpr std::size_t handshake_length(std::uint32_t type) {
       return 0;
   }
 }
-// The caller has checked the exact length.
+// Precondition: the caller has checked the exact length.
 template <typename Message>
 Message message_as(Bytes bytes) {
   Message message;
@@ -104,7 +104,7 @@ template <typename Message>
 Bytes bytes_of(const Message& message) {
   return {reinterpret_cast<const std::uint8_t*>(&message), sizeof message};
 }
-// What mac1 covers; mac2 covers 16 bytes more.
+// The bytes that mac1 covers; mac2 covers 16 bytes more.
 inline Bytes before_mac1(Bytes message) {
   return message.first(message.size() - sizeof(Macs));
 }

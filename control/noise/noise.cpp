@@ -9,11 +9,11 @@ namespace {
 constexpr std::string_view kConstruction = "Noise_IKpsk2_25519_ChaChaPoly_BLAKE2s";
 constexpr std::string_view kIdentifier = "WireGuard v1 zx2c4 Jason@zx2c4.com";
 
-Bytes bytes_of_text(std::string_view text) {
+Bytes text_bytes(std::string_view text) {
   return {reinterpret_cast<const std::uint8_t*>(text.data()), text.size()};
 }
 
-// Paper section 5.4.5; the first key is the initiator's to send with (protocol C1-11).
+// Paper section 5.4.5. The initiator sends with the first key (protocol C1-11).
 void derive_keys(const Transcript& t, Secret* initiator_to_responder, Secret* responder_to_initiator) {
   kdf(&initiator_to_responder->bytes, &responder_to_initiator->bytes, nullptr, t.chaining_key.bytes, {});
 }
@@ -68,7 +68,7 @@ bool Transcript::open_and_mix(std::uint8_t* out, const Secret& message_key, Byte
 
 Transcript begin_transcript(Bytes prologue, const PublicKey& responder) {
   Transcript t;
-  t.chaining_key.bytes = hash(bytes_of_text(kConstruction));
+  t.chaining_key.bytes = hash(text_bytes(kConstruction));
   t.hash = hash(t.chaining_key.bytes, prologue);
   t.mix_hash(responder);
   return t;
@@ -166,7 +166,7 @@ Verdict create_initiation(const Identity& me, const PeerKeys& peer, const Tai64n
                           std::uint32_t local_index, Random& random, Handshake* handshake,
                           InitiationMessage* message) {
   *message = {};
-  Transcript t = begin_transcript(bytes_of_text(kIdentifier), peer.public_key);
+  Transcript t = begin_transcript(text_bytes(kIdentifier), peer.public_key);
   const KeyPair25519 ephemeral = generate_key_pair(random);
   if (!write_initiation(t, ephemeral, me.static_key.public_key, peer, message->sealed_static.data(),
                         timestamp, message->sealed_timestamp.data())) {
@@ -183,7 +183,7 @@ Verdict create_initiation(const Identity& me, const PeerKeys& peer, const Tai64n
 
 Verdict consume_initiation(const Identity& me, const FindPeer& find, const InitiationMessage& message,
                            ConsumedInitiation* out) {
-  Transcript t = begin_transcript(bytes_of_text(kIdentifier), me.static_key.public_key);
+  Transcript t = begin_transcript(text_bytes(kIdentifier), me.static_key.public_key);
   bool low_order = false;
   if (!read_initiation_static(t, me.static_key, message.ephemeral, message.sealed_static, &out->remote_static,
                               &low_order)) {

@@ -21,7 +21,7 @@ struct KeyPair25519 {
   PublicKey public_key{};
 };
 
-// The interface's own key with what every handshake computes from it first.
+// The interface's own key pair, and the values that every handshake derives from it first.
 struct Identity {
   KeyPair25519 static_key;
 };
@@ -34,7 +34,7 @@ struct PeerSecrets {
   bool static_static_ok = false;  // false: low-order public key, no handshake is possible (protocol C1-5)
 };
 
-// What the Noise functions need to know of a peer.
+// The part of a peer that the Noise functions use.
 struct PeerKeys {
   const PublicKey& public_key;
   const PeerSecrets& secrets;
@@ -48,14 +48,14 @@ struct Transcript {
   ~Transcript() { wipe(hash.data(), hash.size()); }
 
   void mix_hash(Bytes bytes) noexcept;
-  void mix_key(Bytes input) noexcept;  // no message key is wanted
+  void mix_key(Bytes input) noexcept;  // without a message key
   void mix_key(Bytes input, Secret* message_key) noexcept;
   void mix_psk(const Secret& preshared_key, Secret* message_key) noexcept;
   void seal_and_mix(std::uint8_t* out, const Secret& message_key, Bytes plain) noexcept;
   [[nodiscard]] bool open_and_mix(std::uint8_t* out, const Secret& message_key, Bytes sealed) noexcept;
 };
 
-// ---- the pattern, with prologue and payload open
+// ---- the pattern, with prologue and payload as parameters
 Transcript begin_transcript(Bytes prologue, const PublicKey& responder);
 // `sealed_static` has room for 48 bytes, `sealed_payload` for payload.size() + 16.
 [[nodiscard]] bool write_initiation(Transcript& t, const KeyPair25519& ephemeral, const PublicKey& own_static,
@@ -81,7 +81,7 @@ struct Handshake {
   std::uint32_t local_index = 0;
 };
 
-// The responder's between consuming an initiation and creating the response: never stored.
+// The responder's state between consuming an initiation and creating the response. It is never stored.
 struct ConsumedInitiation {
   Transcript transcript;
   PublicKey remote_static{};

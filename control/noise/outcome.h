@@ -1,4 +1,4 @@
-// What became of a handshake message: one list for the enum, the text and the counter.
+// The outcome of a handshake message: one list for the enum, the text and the counter.
 #pragma once
 
 #include <cstddef>

@@ -1,6 +1,6 @@
-// The last few things that happened to a peer: what `linegate explain` reads. A ring that grows to its
-// capacity as things happen (most peers of a large gateway never do anything); a repeated event raises a
-// count instead of pushing older ones out.
+// A peer's most recent events, which `linegate explain` reads. The ring grows to its capacity on demand,
+// because most peers of a large gateway stay idle. A repeated event increments a count instead of evicting
+// older events.
 #pragma once
 
 #include <cstddef>
@@ -59,7 +59,7 @@ constexpr const char* to_string(PeerEventKind kind) {
 struct PeerEvent {
   BootTime at = 0;          // of the last repetition
   std::int64_t detail = 0;  // see WG_PEER_EVENTS
-  Endpoint remote;          // where from or to; unknown when it does not apply
+  Endpoint remote;          // the event's source or destination; unknown when it does not apply
   PeerEventKind kind{};
   std::uint16_t count = 0;  // repetitions, saturating
 };
@@ -74,7 +74,7 @@ class PeerEventRing {
 
  private:
   std::vector<PeerEvent> events_;
-  std::uint8_t oldest_ = 0;  // of a full ring
+  std::uint8_t oldest_ = 0;  // index of the oldest event in a full ring
 };
 
 }  // namespace wg::noise

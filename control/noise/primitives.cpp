@@ -9,10 +9,10 @@ namespace wg::noise {
 
 namespace {
 
-constexpr std::size_t kBlock = 64;  // of BLAKE2s
+constexpr std::size_t kBlock = 64;  // BLAKE2s block size
 constexpr std::array<std::uint8_t, 12> kZeroNonce{};
 
-// Streaming BLAKE2s whose state, which holds key material in HMAC, is wiped.
+// Streaming BLAKE2s. Its state is wiped, because HMAC leaves key material in it.
 class Blake2s {
  public:
   explicit Blake2s(std::size_t out_size) { blake2s_init(&state_, out_size); }
@@ -35,7 +35,7 @@ class Blake2s {
 };
 
 #ifdef LINEGATE_FUZZ_AEAD_ALWAYS_OPENS
-constexpr bool kAlwaysOpens = true;  // fuzzing only: lets mutated messages past the authentication
+constexpr bool kAlwaysOpens = true;  // fuzzing only: mutated messages pass the authentication
 #else
 constexpr bool kAlwaysOpens = false;
 #endif

@@ -1,5 +1,5 @@
-// The protocol's primitives (WireGuard paper section 5.4) under the paper's names. The only place that
-// knows which library computes them: libb2 for BLAKE2s, libsodium for the rest.
+// The protocol's primitives (WireGuard paper section 5.4) under the paper's names. Only this module knows
+// which library computes them: libb2 for BLAKE2s, libsodium for the rest.
 #pragma once
 
 #include <cstddef>

@@ -1,5 +1,6 @@
 // Token bucket per source: 20 handshakes per second with a burst of 5, keyed by IPv4 address or IPv6 /64
-// (protocol C2-5). Bounded: 65 536 sources; full refuses new ones. Entries idle for a second are swept.
+// (protocol C2-5). The table holds at most 65 536 sources and refuses new ones when full. Entries that were
+// idle for a second are swept.
 #pragma once
 
 #include <cstddef>
@@ -18,9 +19,9 @@ class RateLimiter {
 
   explicit RateLimiter(Random& random);
 
-  // Takes one token of the source's bucket. False: empty, or no room for another source.
+  // Takes one token from the source's bucket. False: the bucket is empty, or the table is full.
   [[nodiscard]] bool allow(const IpAddress& source, BootTime now);
-  // True: allow() would refuse the source for having used up its tokens. Takes none.
+  // True when allow() would refuse the source because its bucket is empty. Takes no token.
   [[nodiscard]] bool exhausted(const IpAddress& source, BootTime now) const;
   // Drops idle sources; runs at most once per second, so it may be called at any rate.
   void sweep(BootTime now);
@@ -38,7 +39,7 @@ class RateLimiter {
     bool v6 = false;
     friend bool operator==(const SourceKey&, const SourceKey&) = default;
   };
-  // Keyed hash: sources are the attacker's choice.
+  // The hash is keyed, because an attacker chooses the sources.
   struct SourceHash {
     std::array<std::uint8_t, 16> seed;
     std::size_t operator()(const SourceKey& key) const noexcept;

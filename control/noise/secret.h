@@ -1,7 +1,7 @@
 // Memory for secrets: locked into RAM, left out of core dumps, zero in a forked child, wiped on free.
 //
-// A slab allocator of one type, for private keys, handshakes in flight and sessions. Not thread-safe: only
-// the control thread allocates and frees (workers merely read what was published).
+// A slab allocator for one type: private keys, handshakes in flight, sessions. It is not thread-safe: only
+// the control thread allocates and frees (workers only read what was published).
 #pragma once
 
 #include <sys/mman.h>
@@ -18,7 +18,7 @@
 namespace wg::noise {
 
 // Owns anonymous pages with the protections above. Locking may fail under RLIMIT_MEMLOCK: the pages are
-// then used unlocked and locked() tells so, because refusing to run would not protect anyone.
+// then used unlocked and locked() returns false, because refusing to run would protect nobody.
 class SecretPages {
  public:
   explicit SecretPages(std::size_t size) : size_(size) {
@@ -89,7 +89,7 @@ class SecretArena {
   static constexpr std::size_t kSmallSlab = 64 * 1024;
   static_assert(kStride <= kSmallSlab && alignof(T) <= 4096);
 
-  // Small ones first; who needs more than a large page of them gets large pages.
+  // The first slabs are small. An arena that outgrows one large page gets large pages.
   void add_slab() {
     const std::size_t size = bytes_ < dataplane::kLargePage ? kSmallSlab : dataplane::kLargePage;
     const std::size_t objects = size / kStride;

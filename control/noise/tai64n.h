@@ -13,8 +13,8 @@ using Tai64n = std::array<std::uint8_t, 12>;  // all zero: none, older than any 
 
 inline constexpr std::uint64_t kTaiBase = (std::uint64_t{1} << 62) + 10;
 inline constexpr std::uint64_t kSecond = 1'000'000'000;
-// Nanoseconds are rounded down to this, so that a timestamp tells no one how fast we compute. It is the
-// largest power of two below 20 ms, the interval at which a responder accepts initiations.
+// Nanoseconds are rounded down to this step, so that a timestamp does not reveal how fast we compute. It is
+// the largest power of two below 20 ms, the interval at which a responder accepts initiations.
 inline constexpr std::uint64_t kTimestampStep = std::uint64_t{1} << 24;
 
 inline Tai64n tai64n(std::uint64_t seconds, std::uint32_t nanoseconds) {
@@ -42,7 +42,7 @@ inline std::uint32_t tai_nanoseconds(const Tai64n& stamp) {
   return n;
 }
 
-// a - b in nanoseconds, saturating: peers may send any 12 bytes.
+// a - b in nanoseconds. Saturating, because a peer may send any 12 bytes.
 inline std::int64_t tai_difference(const Tai64n& a, const Tai64n& b) {
   const __int128 seconds = static_cast<__int128>(tai_seconds(a)) - tai_seconds(b);
   const __int128 nanos = static_cast<__int128>(tai_nanoseconds(a)) - tai_nanoseconds(b);
@@ -51,14 +51,14 @@ inline std::int64_t tai_difference(const Tai64n& a, const Tai64n& b) {
   return static_cast<std::int64_t>(std::clamp(difference, -kMax, kMax));
 }
 
-// The next step after `stamp`, for when the clock has not moved or went back.
+// The next step after `stamp`, for a clock that has not advanced or was set back.
 inline Tai64n tai_next(const Tai64n& stamp) {
   const std::uint64_t nanos = std::uint64_t{tai_nanoseconds(stamp)} + kTimestampStep;
   const std::uint64_t seconds = tai_seconds(stamp) - kTaiBase;
   return nanos < kSecond ? tai64n(seconds, static_cast<std::uint32_t>(nanos)) : tai64n(seconds + 1, 0);
 }
 
-// A stamp from the clock that is greater than each of the two floors.
+// A timestamp from the clock that is later than both floors.
 inline Tai64n tai_after(std::uint64_t wall, const Tai64n& floor, const Tai64n& last_sent) {
   const Tai64n base = std::max(floor, last_sent);
   const Tai64n clock = tai64n_whitened(wall);

@@ -58,7 +58,7 @@ BootTime TimingWheel::deadline(std::uint32_t id) const {
   return nodes_[id].tick << kTickShift;
 }
 
-// The lowest occupied level holds the earliest entries; its lowest slot begins at the tick wanted.
+// The lowest occupied level holds the earliest entries, and its lowest slot starts at the next tick.
 std::uint64_t TimingWheel::next_tick() const {
   for (unsigned level = 0; level < kLevels; ++level) {
     if (occupied_[level] == 0) continue;

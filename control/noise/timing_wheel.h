@@ -3,7 +3,7 @@
 // A tick is 2^20 ns (about 1 ms). An entry sits on the level of the highest base-64 digit in which its tick
 // differs from the current one, so every entry of a level lies ahead within the same digit above and no slot
 // ever wraps. Insert, cancel and find-next are O(1); an entry moves down at most 6 times before it fires.
-// Laziness is the caller's: a timer pushed to later is left where it is and looked at when it fires.
+// The caller may be lazy: it can leave a postponed timer in place and check the deadline when it fires.
 #pragma once
 
 #include <array>

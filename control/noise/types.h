@@ -1,4 +1,4 @@
-// Plain types of the protocol engine: keys, time and randomness, all given from outside.
+// Plain types of the protocol engine: keys, and the time and randomness that callers provide.
 #pragma once
 
 #include <array>
@@ -28,7 +28,7 @@ struct Now {
   std::uint64_t wall = 0;  // CLOCK_REALTIME, nanoseconds since 1970
 };
 
-// Source of randomness. The system's in the daemon, a seeded one in tests and simulation.
+// Source of randomness: the system's in the daemon, a seeded one in tests and simulation.
 class Random {
  public:
   virtual ~Random() = default;

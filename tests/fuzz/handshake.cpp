@@ -231,7 +231,7 @@ void aim(std::vector<std::uint8_t>& m, const Target& target, unsigned seed) {
   if (seed % 5 != 0) std::memcpy(m.data() + (type == kResponse ? 8 : 4), &target.in_flight, 4);
   if (type == kInitiation && seed % 7 != 0) std::memcpy(m.data() + 40, target.peer_key.data(), kKeySize);
   if (type == kCookieReply) return;
-  const Mac right = mac(mac1_key_of(target.public_key), before_mac1(m));
+  const Mac right = mac(derive_mac1_key(target.public_key), before_mac1(m));
   std::copy(right.begin(), right.end(), m.end() - sizeof(Macs));
 }
 

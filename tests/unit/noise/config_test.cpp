@@ -85,7 +85,7 @@ TEST(PrivateKey, PacketsStagedBeforeTheFirstKeyAreSent) {
 
 TEST(PrivateKey, OwnKeyAsPeerIsIgnoredAndRemovedWhenItBecomesOurs) {
   TwoEngines t;
-  EXPECT_EQ(t.a.engine.add_peer(t.a.new_slot(), t.a.engine.public_key(), t.now), AddPeer::kOwnKey);
+  EXPECT_EQ(t.a.engine.add_peer(t.a.new_slot(), t.a.engine.public_key(), t.now), AddPeerResult::kOwnKey);
   EXPECT_EQ(t.a.engine.peer_count(), 1u);
   EXPECT_EQ(t.a.engine.set_private_key(t.b.key, t.now), t.at_a);
   EXPECT_EQ(t.a.engine.peer_count(), 0u);
@@ -96,7 +96,7 @@ TEST(PrivateKey, OwnKeyAsPeerIsIgnoredAndRemovedWhenItBecomesOurs) {
 
 TEST(Peers, DuplicateIsRefusedRemovedIsForgottenSlotIsReusable) {
   TwoEngines t;
-  EXPECT_EQ(t.a.engine.add_peer(t.a.new_slot(), t.b.engine.public_key(), t.now), AddPeer::kDuplicate);
+  EXPECT_EQ(t.a.engine.add_peer(t.a.new_slot(), t.b.engine.public_key(), t.now), AddPeerResult::kDuplicate);
   t.handshake();
   const auto old = t.at_a->ref();
   t.a.engine.remove_peer(*t.at_a);
@@ -105,7 +105,7 @@ TEST(Peers, DuplicateIsRefusedRemovedIsForgottenSlotIsReusable) {
   EXPECT_EQ(t.a.table.size(), 0u);
   EXPECT_FALSE(t.a.host.remote.known()) << "its path is unpublished";
   t.at_a->generation.fetch_add(1);
-  EXPECT_EQ(t.a.engine.add_peer(*t.at_a, PublicKey{9, 9}, t.now), AddPeer::kAdded);
+  EXPECT_EQ(t.a.engine.add_peer(*t.at_a, PublicKey{9, 9}, t.now), AddPeerResult::kAdded);
   t.a.engine.set_endpoint(*t.at_a, t.b_at, t.now);
   const auto sent = t.a.host.sent.size();
   t.a.engine.on_need_handshake(old, t.now);
@@ -309,7 +309,7 @@ TEST(Memory, IdlePeerWithinTwoKilobytesLivePeerWithinSix) {
   for (std::size_t i = 0; i < kPeers; ++i) {
     PublicKey key;
     random.fill(key);
-    ASSERT_EQ(t.a.engine.add_peer(t.a.new_slot(), key, t.now), AddPeer::kAdded);
+    ASSERT_EQ(t.a.engine.add_peer(t.a.new_slot(), key, t.now), AddPeerResult::kAdded);
     keys.push_back(key);
   }
   const std::size_t idle =

@@ -132,7 +132,8 @@ TEST_F(Cookies, AreWipedWithTheirPeer) {
   const auto r = reply();
   EXPECT_FALSE(held->consume_reply(r, now).has_value());
   Mac cookie;
-  ASSERT_TRUE(xopen(cookie.data(), cookie_key_of(receiver), r.nonce, r.sealed_cookie, macs_of(message).mac1));
+  ASSERT_TRUE(
+      xopen(cookie.data(), derive_cookie_key(receiver), r.nonce, r.sealed_cookie, macs_of(message).mac1));
   const auto found = [&] {
     return std::search(place.begin(), place.end(), cookie.begin(), cookie.end()) != place.end();
   };

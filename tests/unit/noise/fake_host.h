@@ -200,7 +200,7 @@ class TwoEngines {
 
 // Makes mac1 right again after a message was changed, as an attacker who knows the public key can.
 inline void repair_mac1(Buffer& message, const PublicKey& receiver) {
-  const Mac right = mac(mac1_key_of(receiver), before_mac1(message));
+  const Mac right = mac(derive_mac1_key(receiver), before_mac1(message));
   std::copy(right.begin(), right.end(), message.end() - sizeof(Macs));
 }
 

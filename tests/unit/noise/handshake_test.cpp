@@ -280,7 +280,7 @@ TEST(Handshake, LowOrderPeerIsAcceptedInConfigurationButNeverSpokenTo) {
   TwoEngines t;
   for (const PublicKey& low : {PublicKey{}, PublicKey{1}}) {
     Peer& peer = t.a.new_slot();
-    EXPECT_EQ(t.a.engine.add_peer(peer, low, t.now), AddPeer::kAdded);
+    EXPECT_EQ(t.a.engine.add_peer(peer, low, t.now), AddPeerResult::kAdded);
     t.a.engine.set_endpoint(peer, t.b_at, t.now);
     t.a.host.staged[&peer] = 1;
     t.a.engine.on_need_handshake(peer.ref(), t.now);

@@ -21,7 +21,7 @@ T load(const std::uint8_t* from) {
 
 // The initiation is meant for the peer of this key.
 bool is_for(const PublicKey& key, Bytes message) {
-  return mac(mac1_key_of(key), before_mac1(message)) == macs_of(message).mac1;
+  return mac(derive_mac1_key(key), before_mac1(message)) == macs_of(message).mac1;
 }
 
 // The AEAD may read around the payload, as it may in an mbuf.
@@ -90,7 +90,7 @@ void Node::configure(std::uint32_t other, const PublicKey& key, const PresharedK
   link.key = key;
   link.psk = psk;
   if (!link.configured) {
-    link.configured = engine->add_peer(link.peer, key, now()) == AddPeer::kAdded;
+    link.configured = engine->add_peer(link.peer, key, now()) == AddPeerResult::kAdded;
   }
   engine->set_preshared_key(link.peer, psk, now());
   if (where.known()) engine->set_endpoint(link.peer, where, now());

@@ -250,7 +250,7 @@ void World::forge() {
   for (std::uint64_t n = random_.below(4); n > 0; --n)
     m[random_.below(m.size())] = static_cast<std::uint8_t>(random_.below(256));
   if (m.size() == sizeof(InitiationMessage) || m.size() == sizeof(ResponseMessage)) {
-    const Mac right = mac(mac1_key_of(victim.engine->public_key()), before_mac1(m));
+    const Mac right = mac(derive_mac1_key(victim.engine->public_key()), before_mac1(m));
     std::copy(right.begin(), right.end(), m.end() - sizeof(Macs));
   }
   in_flight_.emplace(boot, std::move(datagram));
@@ -264,7 +264,7 @@ void World::flood() {
     m[0] = kInitiation;
     m[1] = m[2] = m[3] = 0;
     std::memcpy(m.data() + 4, &i, 4);
-    const Mac right = mac(mac1_key_of(victim.engine->public_key()), before_mac1(m));
+    const Mac right = mac(derive_mac1_key(victim.engine->public_key()), before_mac1(m));
     std::copy(right.begin(), right.end(), m.end() - sizeof(Macs));
     victim.receive({address_of(9, static_cast<std::uint16_t>(1 + i)), victim.at, m});
   }
