@@ -1,4 +1,5 @@
-// The reading half of the mirror: rules, longest match, nexthop and source address, as the kernel does it.
+// The reading half of the mirror: rules, longest match, nexthop and source address, by the kernel's
+// algorithms.
 #include <linux/fib_rules.h>
 #include <linux/if_addr.h>
 #include <linux/neighbour.h>
@@ -25,8 +26,8 @@ bool is_kernel_default(const RoutingRule& rule) {
          (rule.priority == 32767 && rule.table == RT_TABLE_DEFAULT);
 }
 
-// "Nothing here, go on": an absent route or a throw route.
-bool is_nothing(const Resolved& found) {
+// True when the lookup goes on to the next rule: there is no route, or a throw route.
+bool continues_lookup(const Resolved& found) {
   return found.type == RTN_UNSPEC || found.type == RTN_THROW;
 }
 
@@ -36,7 +37,7 @@ Resolved outcome(std::uint8_t type) {
   return result;
 }
 
-std::uint8_t type_of_error(int error) {
+std::uint8_t route_type_for(int error) {
   switch (error) {
     case EINVAL:
       return RTN_BLACKHOLE;
@@ -51,7 +52,7 @@ std::uint8_t type_of_error(int error) {
 
 }  // namespace
 
-// ---- what is there
+// ---- state
 
 const Link* NetlinkMirror::link(std::uint32_t ifindex) const {
   const auto at = links_.find(ifindex);
@@ -160,8 +161,8 @@ std::optional<NextHop> NetlinkMirror::first_usable(const Forwarding& forwarding,
   return std::nullopt;
 }
 
-// A route counts when it needs no nexthop, or has one that works. Routes for another TOS do not.
-bool NetlinkMirror::decides(const Route& route, bool v6) const {
+// A route is eligible when it needs no nexthop or has a usable one. Routes for a TOS are never eligible.
+bool NetlinkMirror::is_eligible(const Route& route, bool v6) const {
   if (route.tos != 0) return false;
   const Forwarding& forwarding = *route.forwarding;
   const auto object = nexthops_.find(forwarding.nexthop_id);
@@ -181,7 +182,7 @@ Resolved NetlinkMirror::describe(std::uint32_t table, const IpPrefix& prefix, co
   const auto object = nexthops_.find(forwarding.nexthop_id);
   if (object != nexthops_.end() && object->second.blackhole) result.type = RTN_BLACKHOLE;
   auto hop = first_usable(forwarding, prefix.address.v6);
-  // A local address answers on a link that is down as well.
+  // A local address is reachable even when its link is down.
   if (!hop && result.type == RTN_LOCAL && !forwarding.nexthops.empty()) hop = forwarding.nexthops.front();
   if (!hop) return result;
   result.ifindex = hop->ifindex;
@@ -195,11 +196,12 @@ Resolved NetlinkMirror::best(std::uint32_t table, const IpPrefix& prefix) const 
   const auto* list = routes_.find(table, prefix);
   if (list == nullptr) return {};
   for (const Route& route : *list) {
-    if (!decides(route, prefix.address.v6)) continue;
+    if (!is_eligible(route, prefix.address.v6)) continue;
     Resolved result = describe(table, prefix.network(), route);
     result.source = {};
     if (result.type != RTN_UNICAST) return result;
-    // No host yet: the zero address has no entry, so an on-link route says kUnresolved or kNotNeeded.
+    // There is no destination host yet. The zero address has no entry, so an on-link route yields kUnresolved
+    // or kNotNeeded.
     result.neighbour = neighbour_state(result.ifindex, result.gateway.value_or(IpAddress{}), &result.mac);
     return result;
   }
@@ -210,12 +212,12 @@ Resolved NetlinkMirror::best(std::uint32_t table, const IpPrefix& prefix) const 
 
 Resolved NetlinkMirror::look_up(std::uint32_t table, const IpAddress& destination) const {
   const auto match = routes_.longest_match(
-      table, destination, [&](const Route& route) { return decides(route, destination.v6); });
+      table, destination, [&](const Route& route) { return is_eligible(route, destination.v6); });
   return match.route == nullptr ? Resolved{} : describe(table, match.prefix, *match.route);
 }
 
-// Without rules of the administrator's the kernel keeps the IPv4 tables local and main in one structure: the
-// longer match wins whichever table it is in.
+// Without custom rules the kernel keeps the IPv4 tables local and main in one structure, so the longer match
+// wins, whichever table holds it.
 Resolved NetlinkMirror::look_up_merged(const IpAddress& destination) const {
   const Resolved local = look_up(RT_TABLE_LOCAL, destination);
   const Resolved main = look_up(RT_TABLE_MAIN, destination);
@@ -238,14 +240,14 @@ Resolved NetlinkMirror::follow(const RoutingRule& rule, const IpAddress& destina
       return {};
   }
   const Resolved found = look_up(rule.l3mdev ? table_of_vrf(key.vrf) : rule.table, destination);
-  // A match no longer than this counts as none (fib4_rule_suppress).
+  // A match of at most this length is ignored (fib4_rule_suppress).
   if (rule.suppress_prefix_length >= 0 && found.prefix.length <= rule.suppress_prefix_length) return {};
   return found;
 }
 
 Resolved NetlinkMirror::follow_rules(const IpAddress& destination, const ResolveKey& key) const {
   const auto& list = rules(destination.v6);
-  std::uint32_t not_before = 0;  // after a goto
+  std::uint32_t not_before = 0;  // lowest priority to evaluate, set by a goto
   for (const RoutingRule& rule : list) {
     if (rule.priority < not_before || rule.selects_more) continue;
     const bool mark = rule.fwmask == 0 || (key.fwmark & rule.fwmask) == (rule.fwmark & rule.fwmask);
@@ -254,12 +256,12 @@ Resolved NetlinkMirror::follow_rules(const IpAddress& destination, const Resolve
     if ((mark && vrf && destined) == rule.invert) continue;
     if (rule.action == FR_ACT_GOTO) not_before = rule.goto_priority;
     const Resolved found = follow(rule, destination, key);
-    if (!is_nothing(found)) return found;
+    if (!continues_lookup(found)) return found;
   }
   return {};
 }
 
-// The hosts of a link itself: fe80::/64 is on every link, and no table tells which of them is meant.
+// The on-link route of one link. fe80::/64 is on every link, and no table decides between them.
 Resolved NetlinkMirror::on_link(std::uint32_t ifindex) const {
   const Link* out = link(ifindex);
   if (out == nullptr || !out->up) return {};
@@ -274,7 +276,7 @@ Resolved NetlinkMirror::resolve(const IpAddress& destination, const ResolveKey& 
   const bool merged = !destination.v6 && key.vrf == 0 && rules(false).size() == 3 && rules_are_default(false);
   const bool scoped = key.link != 0 && destination.v6 && is_link_local(destination);
   Resolved found = merged ? look_up_merged(destination) : scoped ? on_link(key.link) : Resolved{};
-  if (is_nothing(found) && !scoped) found = follow_rules(destination, key);
+  if (continues_lookup(found) && !scoped) found = follow_rules(destination, key);
   if (found.source.is_zero()) {
     found.source = destination.v6 ? choose_source_v6(found, destination) : choose_source_v4(found);
     if (found.type == RTN_LOCAL) found.source = destination;
@@ -287,7 +289,7 @@ Resolved NetlinkMirror::resolve(const IpAddress& destination, const ResolveKey& 
 
 // ---- source addresses
 
-// The first primary address of the link, of a scope at least as wide.
+// The link's first primary address whose scope is at least as wide.
 IpAddress NetlinkMirror::first_address_v4(std::uint32_t ifindex, std::uint8_t scope) const {
   for (const LocalAddress& local : addresses(ifindex)) {
     if (local.prefix.address.v6 || (local.flags & IFA_F_SECONDARY) || local.scope > scope) continue;
@@ -296,8 +298,8 @@ IpAddress NetlinkMirror::first_address_v4(std::uint32_t ifindex, std::uint8_t sc
   return {};
 }
 
-// inet_select_addr: an address in the gateway's network first, then any of the link, then of the VRF's
-// device, then of any link.
+// Follows inet_select_addr: first an address in the gateway's network, then any address of the link, then of
+// the VRF device, then of any link.
 IpAddress NetlinkMirror::choose_source_v4(const Resolved& route) const {
   if (route.type != RTN_UNICAST) return {};
   for (const LocalAddress& local : addresses(route.ifindex)) {
@@ -363,7 +365,7 @@ Resolved NetlinkMirror::kernel_route(const IpAddress& destination, std::uint32_t
     const std::uint32_t link_mtu = out == nullptr ? 0 : out->mtu;
     result.mtu = route->forwarding.mtu != 0 ? std::min(route->forwarding.mtu, link_mtu) : link_mtu;
   });
-  return answered ? result : outcome(type_of_error(answered.error));
+  return answered ? result : outcome(route_type_for(answered.error));
 }
 
 }  // namespace wg::control

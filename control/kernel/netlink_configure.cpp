@@ -17,7 +17,7 @@ std::uint8_t family_of(const IpAddress& address) {
   return static_cast<std::uint8_t>(address.v6 ? AF_INET6 : AF_INET);
 }
 
-KernelResult in_words(const KernelResult& outcome, const std::string& what) {
+KernelResult with_action(const KernelResult& outcome, const std::string& what) {
   return outcome ? KernelResult::done() : KernelResult::failed(outcome.error, what, outcome.text);
 }
 
@@ -40,7 +40,7 @@ std::uint16_t message_flags(RouteVerb verb) {
 }
 
 std::uint8_t route_scope(RouteVerb verb, const RouteSpec& route) {
-  if (verb == RouteVerb::kRemove) return RT_SCOPE_NOWHERE;  // matches any
+  if (verb == RouteVerb::kRemove) return RT_SCOPE_NOWHERE;  // matches every scope
   if (route.type == RTN_LOCAL) return RT_SCOPE_HOST;
   const bool on_link = route.type == RTN_UNICAST && route.nexthops.size() == 1 && !route.nexthops[0].gateway;
   return on_link ? RT_SCOPE_LINK : RT_SCOPE_UNIVERSE;
@@ -97,7 +97,7 @@ NetlinkMessage route_message(RouteVerb verb, const RouteSpec& route) {
   return message;
 }
 
-RouteSpec spec_of(const ParsedRoute& route) {
+RouteSpec to_spec(const ParsedRoute& route) {
   RouteSpec spec;
   spec.prefix = route.prefix;
   spec.type = route.forwarding.type;
@@ -107,12 +107,12 @@ RouteSpec spec_of(const ParsedRoute& route) {
   if (spec.type == RTN_UNICAST) {
     for (const NextHop& hop : route.forwarding.nexthops) spec.nexthops.push_back({hop.ifindex, hop.gateway});
   }
-  // A route of more nexthops than we would send is removed by its key alone.
+  // A route with more nexthops than one message holds is removed by its key alone.
   if (spec.nexthops.size() > kMaxNexthops) spec.nexthops.clear();
   return spec;
 }
 
-bool leads_through(const Forwarding& forwarding, std::uint32_t ifindex) {
+bool uses_interface(const Forwarding& forwarding, std::uint32_t ifindex) {
   if (ifindex == 0) return true;
   for (const NextHop& hop : forwarding.nexthops) {
     if (hop.ifindex == ifindex) return true;
@@ -167,7 +167,7 @@ std::optional<std::uint32_t> NetlinkConfigure::ifindex(const std::string& name) 
   return link ? std::optional(link->ifindex) : std::nullopt;
 }
 
-std::string NetlinkConfigure::name_of(std::uint32_t ifindex) {
+std::string NetlinkConfigure::link_name(std::uint32_t ifindex) {
   const auto link = find_link(ifindex);
   return link ? link->name : "interface " + std::to_string(ifindex);
 }
@@ -175,7 +175,7 @@ std::string NetlinkConfigure::name_of(std::uint32_t ifindex) {
 KernelResult NetlinkConfigure::change_link(std::uint32_t ifindex, NetlinkMessage& message,
                                            const std::string& what) {
   const auto outcome = socket_.request(message);
-  return outcome ? outcome : in_words(outcome, what + " " + name_of(ifindex));
+  return outcome ? outcome : with_action(outcome, what + " " + link_name(ifindex));
 }
 
 KernelResult NetlinkConfigure::change_flags(std::uint32_t ifindex, unsigned mask, unsigned value,
@@ -244,8 +244,8 @@ KernelResult NetlinkConfigure::add_vlan(std::uint32_t parent, const std::string&
   message.end_nested(info);
   const auto outcome = socket_.request(message);
   return outcome ? outcome
-                 : in_words(outcome,
-                            "adding VLAN " + std::to_string(id) + " as " + name + " to " + name_of(parent));
+                 : with_action(outcome, "adding VLAN " + std::to_string(id) + " as " + name + " to " +
+                                            link_name(parent));
 }
 
 // ---- addresses
@@ -263,7 +263,8 @@ KernelResult NetlinkConfigure::add_address(std::uint32_t ifindex, const IpPrefix
                          (options.nodad && address.address.v6 ? unsigned{IFA_F_NODAD} : 0u);
   if (flags != 0) message.put_u32(IFA_FLAGS, flags);
   const auto outcome = socket_.request(message);
-  return outcome ? outcome : in_words(outcome, "adding " + to_string(address) + " to " + name_of(ifindex));
+  return outcome ? outcome
+                 : with_action(outcome, "adding " + to_string(address) + " to " + link_name(ifindex));
 }
 
 KernelResult NetlinkConfigure::remove_address(std::uint32_t ifindex, const IpPrefix& address) {
@@ -275,7 +276,7 @@ KernelResult NetlinkConfigure::remove_address(std::uint32_t ifindex, const IpPre
   message.put_address(IFA_LOCAL, address.address);
   const auto outcome = socket_.request(message);
   return outcome ? outcome
-                 : in_words(outcome, "removing " + to_string(address) + " from " + name_of(ifindex));
+                 : with_action(outcome, "removing " + to_string(address) + " from " + link_name(ifindex));
 }
 
 std::vector<IpPrefix> NetlinkConfigure::addresses(std::uint32_t ifindex) {
@@ -297,7 +298,7 @@ std::string NetlinkConfigure::describe(RouteVerb verb, const RouteSpec& route) {
       std::string(kVerbs[static_cast<unsigned>(verb)]) + " route " + to_string(route.prefix.network());
   for (const NextHopSpec& hop : route.nexthops) {
     if (hop.gateway) text += " via " + dataplane::to_string(*hop.gateway);
-    if (hop.ifindex != 0) text += " dev " + name_of(hop.ifindex);
+    if (hop.ifindex != 0) text += " dev " + link_name(hop.ifindex);
   }
   if (route.table != RT_TABLE_MAIN) text += " table " + std::to_string(route.table);
   return text;
@@ -307,7 +308,7 @@ KernelResult NetlinkConfigure::change_route(RouteVerb verb, const RouteSpec& rou
   if (route.nexthops.size() > kMaxNexthops) return KernelResult::failed(E2BIG, describe(verb, route));
   NetlinkMessage message = route_message(verb, route);
   const auto outcome = socket_.request(message);
-  return outcome ? outcome : in_words(outcome, describe(verb, route));
+  return outcome ? outcome : with_action(outcome, describe(verb, route));
 }
 
 BatchOutcome NetlinkConfigure::change_routes(RouteVerb verb, std::span<const RouteSpec> routes) {
@@ -326,14 +327,14 @@ BatchOutcome NetlinkConfigure::change_routes(RouteVerb verb, std::span<const Rou
         first_index = index;
         first = {error, words};
       });
-  // Only now: asking for an interface's name uses the same socket.
-  if (refused > 0) first = in_words(first, describe(verb, routes[first_index]));
+  // The sentence is built after the batch, because looking up an interface name uses the same socket.
+  if (refused > 0) first = with_action(first, describe(verb, routes[first_index]));
   if (!outcome)
-    return {0, routes.size(), in_words(outcome, "changing " + std::to_string(routes.size()) + " routes")};
+    return {0, routes.size(), with_action(outcome, "changing " + std::to_string(routes.size()) + " routes")};
   return {routes.size() - refused, refused, first};
 }
 
-BatchOutcome NetlinkConfigure::remove_routes_of(std::uint8_t protocol, std::uint32_t ifindex) {
+BatchOutcome NetlinkConfigure::remove_routes(std::uint8_t protocol, std::uint32_t ifindex) {
   std::vector<RouteSpec> found;
   for (const std::uint8_t family : {std::uint8_t{AF_INET}, std::uint8_t{AF_INET6}}) {
     NetlinkMessage message(RTM_GETROUTE, 0);
@@ -343,10 +344,10 @@ BatchOutcome NetlinkConfigure::remove_routes_of(std::uint8_t protocol, std::uint
     const auto outcome = socket_.dump(message, [&](const nlmsghdr* reply) {
       const auto route = parse_route(reply);
       if (!route || route->cloned || route->forwarding.protocol != protocol) return;
-      if (leads_through(route->forwarding, ifindex)) found.push_back(spec_of(*route));
+      if (uses_interface(route->forwarding, ifindex)) found.push_back(to_spec(*route));
     });
-    // EINTR: something changed meanwhile; what was found is removed all the same.
-    if (!outcome && outcome.error != EINTR) return {0, 0, in_words(outcome, "listing routes")};
+    // EINTR: the table changed during the dump. The routes found so far are removed anyway.
+    if (!outcome && outcome.error != EINTR) return {0, 0, with_action(outcome, "listing routes")};
   }
   return change_routes(RouteVerb::kRemove, found);
 }
@@ -374,9 +375,9 @@ KernelResult NetlinkConfigure::request_neighbour(std::uint32_t ifindex, const Ip
   auto message =
       neighbour_message(RTM_NEWNEIGH, NLM_F_CREATE | NLM_F_REPLACE, ifindex, address, NUD_NONE, NTF_USE);
   const auto outcome = socket_.request(message);
-  return outcome
-             ? outcome
-             : in_words(outcome, "resolving " + dataplane::to_string(address) + " on " + name_of(ifindex));
+  return outcome ? outcome
+                 : with_action(outcome,
+                               "resolving " + dataplane::to_string(address) + " on " + link_name(ifindex));
 }
 
 KernelResult NetlinkConfigure::set_neighbour(std::uint32_t ifindex, const IpAddress& address,
@@ -386,16 +387,16 @@ KernelResult NetlinkConfigure::set_neighbour(std::uint32_t ifindex, const IpAddr
   message.put(NDA_LLADDR, mac.data(), mac.size());
   const auto outcome = socket_.request(message);
   return outcome ? outcome
-                 : in_words(outcome,
-                            "setting neighbour " + dataplane::to_string(address) + " on " + name_of(ifindex));
+                 : with_action(outcome, "setting neighbour " + dataplane::to_string(address) + " on " +
+                                            link_name(ifindex));
 }
 
 KernelResult NetlinkConfigure::remove_neighbour(std::uint32_t ifindex, const IpAddress& address) {
   auto message = neighbour_message(RTM_DELNEIGH, 0, ifindex, address, 0, 0);
   const auto outcome = socket_.request(message);
   return outcome ? outcome
-                 : in_words(outcome, "removing neighbour " + dataplane::to_string(address) + " from " +
-                                         name_of(ifindex));
+                 : with_action(outcome, "removing neighbour " + dataplane::to_string(address) + " from " +
+                                            link_name(ifindex));
 }
 
 }  // namespace wg::control

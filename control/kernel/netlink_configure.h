@@ -1,6 +1,6 @@
-// Synchronous rtnetlink requests: what linegate asks the kernel to change. Every call waits for the
-// kernel's acknowledgement (microseconds). Errors carry a sentence: "adding 10.0.0.1/24 to wg0: File
-// exists". Acts in the network namespace the object was created in.
+// Synchronous rtnetlink requests that change the kernel's configuration. Every call waits for the kernel's
+// acknowledgement (microseconds). Errors carry a sentence: "adding 10.0.0.1/24 to wg0: File exists". The
+// requests act in the network namespace in which the object was created.
 #pragma once
 
 #include <cstdint>
@@ -15,12 +15,12 @@
 
 namespace wg::control {
 
-// Routes made by linegate carry this protocol number, so that `ip route show proto 87` lists them and a
-// restart after a crash finds and removes them.
+// Linegate's routes carry this protocol number, so that `ip route show proto 87` lists them and a restart
+// after a crash can find and remove them.
 inline constexpr std::uint8_t kRouteProtocol = 87;
 
 struct AddressOptions {
-  bool nodad = true;              // IPv6: usable at once, no duplicate address detection
+  bool nodad = true;              // IPv6: no duplicate address detection, usable immediately
   bool noprefixroute = false;     // no connected route for the prefix
   std::optional<IpAddress> peer;  // point-to-point remote address
 };
@@ -32,9 +32,9 @@ struct NextHopSpec {
 };
 
 struct RouteSpec {
-  IpPrefix prefix;                    // host bits are cleared
+  IpPrefix prefix;                    // the request clears the host bits
   std::uint8_t type = RTN_UNICAST;    // RTN_UNICAST | RTN_BLACKHOLE | RTN_UNREACHABLE | RTN_PROHIBIT
-  std::vector<NextHopSpec> nexthops;  // one, or several for multipath; none for blackhole and the like
+  std::vector<NextHopSpec> nexthops;  // one, several for multipath, none for blackhole and similar types
   std::optional<IpAddress> source;    // preferred source
   std::uint32_t table = RT_TABLE_MAIN;
   std::uint32_t metric = 0;  // 0: the kernel's default (0 for IPv4, 1024 for IPv6)
@@ -63,7 +63,7 @@ struct LinkSummary {
 
 class NetlinkConfigure {
  public:
-  // Throws std::system_error when there is no netlink.
+  // Throws std::system_error when netlink is unavailable.
   NetlinkConfigure() = default;
 
   // ---- links
@@ -77,38 +77,39 @@ class NetlinkConfigure {
   KernelResult set_promiscuous(std::uint32_t ifindex, bool promiscuous);
   KernelResult rename_link(std::uint32_t ifindex, const std::string& name);
   KernelResult delete_link(std::uint32_t ifindex);
-  // A VLAN device on `parent`, tag `id`.
+  // Adds a VLAN device with tag `id` on `parent`.
   KernelResult add_vlan(std::uint32_t parent, const std::string& name, std::uint16_t id);
 
-  // ---- addresses. Adding one that is there is EEXIST, removing one that is not is EADDRNOTAVAIL.
+  // ---- addresses. Adding an existing one fails with EEXIST, removing a missing one with EADDRNOTAVAIL.
   KernelResult add_address(std::uint32_t ifindex, const IpPrefix& address,
                            const AddressOptions& options = {});
   KernelResult remove_address(std::uint32_t ifindex, const IpPrefix& address);
   [[nodiscard]] std::vector<IpPrefix> addresses(std::uint32_t ifindex);
 
-  // ---- routes. Replace adds or overwrites the one with the same prefix, table and metric.
+  // ---- routes. kReplace adds the route, or overwrites the one with the same prefix, table and metric.
   KernelResult change_route(RouteVerb verb, const RouteSpec& route);
   KernelResult add_route(const RouteSpec& route) { return change_route(RouteVerb::kAdd, route); }
   KernelResult replace_route(const RouteSpec& route) { return change_route(RouteVerb::kReplace, route); }
   KernelResult remove_route(const RouteSpec& route) { return change_route(RouteVerb::kRemove, route); }
-  // Many at once; goes on after a refusal.
+  // Changes many routes in batches and continues after a refusal.
   BatchOutcome change_routes(RouteVerb verb, std::span<const RouteSpec> routes);
-  // Removes the routes of `protocol` out of `ifindex` (0: of any interface), in every table.
-  BatchOutcome remove_routes_of(std::uint8_t protocol, std::uint32_t ifindex = 0);
+  // Removes the routes of `protocol` via `ifindex` (0: any interface) from every table.
+  BatchOutcome remove_routes(std::uint8_t protocol, std::uint32_t ifindex = 0);
 
   // ---- neighbours
-  // Makes the kernel resolve `address` on the link (ARP or neighbour discovery), as if it had a packet
-  // for it; the answer comes as a neighbour event. EINVAL etc. when the link cannot resolve.
+  // Makes the kernel resolve `address` on the link (ARP or neighbour discovery), as if it had a packet to
+  // send. The answer arrives as a neighbour event. Fails (EINVAL, for example) when the link cannot resolve
+  // addresses.
   KernelResult request_neighbour(std::uint32_t ifindex, const IpAddress& address);
-  // A permanent entry (point-to-point peers, tests).
+  // Adds a permanent entry (point-to-point peers, tests).
   KernelResult set_neighbour(std::uint32_t ifindex, const IpAddress& address, const MacAddress& mac);
   KernelResult remove_neighbour(std::uint32_t ifindex, const IpAddress& address);
 
  private:
   KernelResult change_flags(std::uint32_t ifindex, unsigned mask, unsigned value, const char* what);
   KernelResult change_link(std::uint32_t ifindex, NetlinkMessage& message, const std::string& what);
-  // Name for sentences: "wg0", or "interface 7" when it is gone.
-  std::string name_of(std::uint32_t ifindex);
+  // The interface's name for error texts: "wg0", or "interface 7" when it no longer exists.
+  std::string link_name(std::uint32_t ifindex);
   std::string describe(RouteVerb verb, const RouteSpec& route);
   std::optional<LinkSummary> query_link(NetlinkMessage& message);
 

@@ -30,7 +30,7 @@ bool sysctl_is_on(const std::string& path) {
   return read_sysctl(path).value_or("0") != "0";
 }
 
-// As the kernel reads it: for IPv4 "all" or the link's own, for IPv6 the link's own.
+// The kernel's evaluation: for IPv4 "all" or the link's own value, for IPv6 the link's own value.
 std::array<bool, 2> read_ignored_without_carrier(const std::string& name) {
   const char* leaf = "/ignore_routes_with_linkdown";
   const bool v4 =
@@ -57,13 +57,13 @@ bool same_change(const Change& a, const Change& b) {
   return true;
 }
 
-// IPv4: an address counts once per prefix length and peer; IPv6: once per link.
+// IPv4 identifies an address by prefix length and peer as well, IPv6 by the link alone.
 bool same_address(const LocalAddress& a, const LocalAddress& b) {
   if (a.prefix.address != b.prefix.address) return false;
   return a.prefix.address.v6 || (a.prefix.length == b.prefix.length && a.peer == b.peer);
 }
 
-// What a user of a neighbour entry can tell apart.
+// True when the change makes no difference to a user of the entry.
 bool same_to_users(const Neighbour& a, const Neighbour& b) {
   constexpr unsigned kFailed = NUD_FAILED;
   return a.usable() == b.usable() && a.mac == b.mac && (a.state & kFailed) == (b.state & kFailed);
@@ -80,8 +80,8 @@ int NetlinkMirror::fd() const {
   return mnl_socket_get_fd(monitor_.get());
 }
 
-// Subscribed before the first dump, so that no change falls between the two; what the dump knew already is
-// recognised when its notification comes.
+// The monitor is subscribed before the first dump, so that no change is lost between the two. A notification
+// of something that the dump already contained is recognised as a repeat.
 void NetlinkMirror::open_monitor() {
   monitor_.reset(mnl_socket_open2(NETLINK_ROUTE, SOCK_CLOEXEC | SOCK_NONBLOCK));
   if (!monitor_ || mnl_socket_bind(monitor_.get(), 0, MNL_SOCKET_AUTOPID) != 0)
@@ -95,7 +95,7 @@ void NetlinkMirror::open_monitor() {
       fail("subscribing to rtnetlink");
     }
   }
-  int nexthops = RTNLGRP_NEXTHOP;  // kernels before 5.3 have none
+  int nexthops = RTNLGRP_NEXTHOP;  // kernels before 5.3 lack this group
   mnl_socket_setsockopt(monitor_.get(), NETLINK_ADD_MEMBERSHIP, &nexthops, sizeof nexthops);
 }
 
@@ -122,8 +122,8 @@ void NetlinkMirror::dump_all() {
   stale_ = false;
 }
 
-// A dump that the kernel calls interrupted is taken again a few times. After that its notifications, which
-// wait in the monitor, complete it: a busy routing daemon may never leave a gap long enough.
+// A dump that the kernel reports as interrupted is retried a few times. After that the notifications queued
+// in the monitor complete it: a busy routing daemon may never leave a gap that is long enough.
 void NetlinkMirror::dump(std::uint16_t type, std::uint8_t family) {
   for (int attempt = 0; attempt < kDumpAttempts; ++attempt) {
     NetlinkMessage message(type, 0);
@@ -160,7 +160,7 @@ void NetlinkMirror::resync() {
 }
 
 void NetlinkMirror::discard_pending() {
-  // ENOBUFS is one of the errors to be taken off the socket here.
+  // Reading also clears pending socket errors, ENOBUFS among them.
   for (int errors = 0; errors < 16;) {
     const ssize_t got = mnl_socket_recvfrom(monitor_.get(), buffer_.data(), buffer_.size());
     if (got >= 0) continue;
@@ -275,10 +275,10 @@ void NetlinkMirror::remove_link(std::uint32_t ifindex) {
   without_ipv4_.erase(ifindex);
 }
 
-// IPv4 routes vanish with their link unannounced, IPv6 ones too where skip_notify_on_dev_down is set
-// (fib_sync_down_dev, fib6_ifdown). A multipath route lives as long as another nexthop does, but not when a
-// link is unregistered. IPv4 routes of host scope, the local addresses, survive a link that is down; a link
-// without its last IPv4 address loses them all (fib_disable_ip).
+// IPv4 routes vanish with their link without a notification; so do IPv6 routes where skip_notify_on_dev_down
+// is set (fib_sync_down_dev, fib6_ifdown). A multipath route lives as long as another nexthop does, unless a
+// link is unregistered. IPv4 routes of host scope (the local addresses) survive while the link is down. A
+// link that loses its last IPv4 address loses all of them (fib_disable_ip).
 void NetlinkMirror::forget_routes_via(std::uint32_t ifindex, Loss loss) {
   const auto gone = [&](const Forwarding& forwarding) {
     if (forwarding.nexthop_id != 0 || !leads_via(forwarding, ifindex)) return false;
@@ -294,7 +294,7 @@ void NetlinkMirror::forget_routes_via(std::uint32_t ifindex, Loss loss) {
   routes_.remove_if(gone, only, noting_routes());
 }
 
-// Routes that stay but choose among nexthops, one of which comes or goes with the link.
+// Reports the multipath routes that remain but gain or lose a nexthop with the link.
 void NetlinkMirror::note_routes_with_choice_via(std::uint32_t ifindex, bool carrier_counts) {
   routes_.visit_if(
       [&](const Forwarding& forwarding) {
@@ -311,8 +311,8 @@ bool NetlinkMirror::leads_via(const Forwarding& forwarding, std::uint32_t ifinde
   return object != nexthops_.end() && object->second.hop && object->second.hop->ifindex == ifindex;
 }
 
-// The kernel takes the MTU metric of IPv6 routes along with their link's MTU: down to it, and up again from
-// it (fib6_nh_mtu_change).
+// The kernel adapts the MTU metric of IPv6 routes to the link's MTU: it lowers a metric above the new MTU,
+// and raises one that equalled the old MTU (fib6_nh_mtu_change).
 void NetlinkMirror::follow_link_mtu(std::uint32_t ifindex, std::uint32_t old_mtu, std::uint32_t new_mtu) {
   routes_.rewrite_if(
       true,
@@ -326,8 +326,8 @@ void NetlinkMirror::follow_link_mtu(std::uint32_t ifindex, std::uint32_t old_mtu
 
 // ---- addresses
 
-// The kernel's own order, by which it chooses source addresses: IPv4 primaries by scope before secondaries
-// (__inet_insert_ifa), IPv6 by scope, the newest first (ipv6_link_dev_addr). A dump is in that order.
+// Keeps the order in which the kernel chooses source addresses: IPv4 primaries by scope before secondaries
+// (__inet_insert_ifa), IPv6 by scope with the newest first (ipv6_link_dev_addr). A dump has the same order.
 void NetlinkMirror::insert_address(std::vector<LocalAddress>& list, const LocalAddress& address) const {
   const bool v6 = address.prefix.address.v6;
   auto at = list.end();
@@ -349,7 +349,8 @@ void NetlinkMirror::apply_address(const LocalAddress& address, bool gone) {
   auto& list = addresses_[address.ifindex];
   const auto at = std::find_if(list.begin(), list.end(),
                                [&](const LocalAddress& other) { return same_address(other, address); });
-  // An IPv6 address is announced by a work queue, later than it serves: it may go without having come.
+  // A work queue announces an IPv6 address after it is in use, so its removal may arrive without its
+  // addition.
   if (gone && at == list.end()) return forget_source(address);
   if (!gone && at != list.end() && *at == address) return;
   if (gone) {
@@ -361,11 +362,11 @@ void NetlinkMirror::apply_address(const LocalAddress& address, bool gone) {
   }
   note(AddressChanged{address.ifindex, address.prefix.address});
   if (gone) forget_source(address);
-  if (!address.prefix.address.v6 && !loading_) follow_ipv4_of(address.ifindex);
+  if (!address.prefix.address.v6 && !loading_) follow_ipv4_presence(address.ifindex);
 }
 
-// A link's last IPv4 address takes the link's routes along, a new one wakes nexthops again.
-void NetlinkMirror::follow_ipv4_of(std::uint32_t ifindex) {
+// Removing a link's last IPv4 address removes the link's routes. Adding one reactivates its nexthops.
+void NetlinkMirror::follow_ipv4_presence(std::uint32_t ifindex) {
   const auto& list = addresses(ifindex);
   const bool any =
       std::any_of(list.begin(), list.end(), [](const LocalAddress& a) { return !a.prefix.address.v6; });
@@ -377,8 +378,8 @@ void NetlinkMirror::follow_ipv4_of(std::uint32_t ifindex) {
   note_routes_with_choice_via(ifindex, false);
 }
 
-// Older kernels drop IPv4 routes with a vanished preferred source silently (fib_sync_down_addr), every kernel
-// clears it from IPv6 routes over the same link (fib6_remove_prefsrc).
+// Older kernels silently drop IPv4 routes whose preferred source has vanished (fib_sync_down_addr). Every
+// kernel clears the preferred source of IPv6 routes over the same link (fib6_remove_prefsrc).
 void NetlinkMirror::forget_source(const LocalAddress& gone) {
   const IpAddress& address = gone.prefix.address;
   if (address.v6) {
@@ -403,7 +404,7 @@ void NetlinkMirror::forget_source(const LocalAddress& gone) {
 
 void NetlinkMirror::apply_route(ParsedRoute route, bool gone, std::uint16_t flags) {
   if (route.cloned || route.from_source) return;
-  // The object says where to, and says so again when it changes.
+  // The nexthop object holds the nexthop, and a change of the object is announced separately.
   if (nexthops_.contains(route.forwarding.nexthop_id)) route.forwarding.nexthops.clear();
   const auto outcome = gone ? routes_.remove(route)
                             : routes_.add(route, loading_ ? static_cast<std::uint16_t>(NLM_F_APPEND) : flags);
@@ -417,10 +418,10 @@ void NetlinkMirror::apply_nexthop(const NexthopObject& object) {
   const auto [at, is_new] = nexthops_.try_emplace(object.id, object);
   if (!is_new && at->second == object) return;
   at->second = object;
-  if (!is_new) note_routes_of_nexthop(object.id);
+  if (!is_new) note_nexthop_routes(object.id);
 }
 
-void NetlinkMirror::note_routes_of_nexthop(std::uint32_t id) {
+void NetlinkMirror::note_nexthop_routes(std::uint32_t id) {
   routes_.visit_if(
       [&](const Forwarding& forwarding) {
         if (forwarding.nexthop_id == id) return true;
@@ -432,7 +433,7 @@ void NetlinkMirror::note_routes_of_nexthop(std::uint32_t id) {
       noting_routes());
 }
 
-// An object takes its routes along and leaves its groups; a group without members goes too.
+// Removing an object removes its routes and its membership in groups; an empty group is removed too.
 void NetlinkMirror::remove_nexthop(std::uint32_t id) {
   if (nexthops_.erase(id) == 0) return;
   routes_.remove_if([&](const Forwarding& forwarding) { return forwarding.nexthop_id == id; }, {},
@@ -443,13 +444,14 @@ void NetlinkMirror::remove_nexthop(std::uint32_t id) {
     if (group.members.empty()) {
       emptied.push_back(group_id);
     } else {
-      note_routes_of_nexthop(group_id);
+      note_nexthop_routes(group_id);
     }
   }
   for (const std::uint32_t group_id : emptied) remove_nexthop(group_id);
 }
 
-// The kernel flushes the objects of a link that goes down, loses its carrier or leaves (nh_netdev_event).
+// The kernel flushes the objects of a link that goes down, loses its carrier or is unregistered
+// (nh_netdev_event).
 void NetlinkMirror::forget_nexthops_via(std::uint32_t ifindex) {
   std::vector<std::uint32_t> gone;
   for (const auto& [id, object] : nexthops_) {

@@ -1,9 +1,9 @@
-// A live copy of what Linux routes by: links, addresses, routes of every table, rules, neighbours, nexthop
-// objects. Followed over rtnetlink; the control thread polls fd() and calls process().
+// A live copy of the kernel's routing state: links, addresses, routes of every table, rules, neighbours and
+// nexthop objects. It follows rtnetlink: the control thread polls fd() and calls process().
 //
-// What the kernel does without telling (IPv4 routes vanish with their link or preferred source, nexthop
-// objects with their link) is repeated here by the kernel's own rules. When the kernel's notifications
-// overflow (ENOBUFS) everything is dumped afresh and Resynced is reported.
+// The kernel does not announce every change (IPv4 routes vanish with their link or preferred source, nexthop
+// objects with their link); the mirror repeats those changes by the kernel's own rules. When notifications
+// overflow (ENOBUFS) the mirror dumps everything again and reports Resynced.
 #pragma once
 
 #include <array>
@@ -31,7 +31,7 @@ struct AddressChanged {
   std::uint32_t ifindex;
   IpAddress address;
 };
-// Some route of `prefix` in `table` came, went or changes its outcome (a nexthop's link went down).
+// A route of `prefix` in `table` was added or removed, or resolves differently (a nexthop's link went down).
 struct RouteChanged {
   std::uint32_t table;
   IpPrefix prefix;
@@ -41,32 +41,32 @@ struct NeighbourChanged {
   IpAddress address;
 };
 struct RulesChanged {};
-// Everything may have changed: publish from scratch. Changes reported before it may be forgotten.
+// Everything may have changed: publish from scratch. Changes reported before this one may be discarded.
 struct Resynced {};
 using Change =
     std::variant<LinkChanged, AddressChanged, RouteChanged, NeighbourChanged, RulesChanged, Resynced>;
 
 enum class NeighbourState : std::uint8_t {
-  kNotNeeded,   // the link resolves nothing (TUN, loopback), or the packet goes nowhere
-  kUsable,      // `mac` is good
-  kUnresolved,  // ask: NetlinkConfigure::request_neighbour
-  kFailed,      // asked, nobody answered
+  kNotNeeded,   // the link needs no resolution (TUN, loopback), or the packet has no nexthop
+  kUsable,      // `mac` is valid
+  kUnresolved,  // not resolved yet: call NetlinkConfigure::request_neighbour
+  kFailed,      // resolution failed: no answer
 };
 
-// What Linux would do with a packet to an address.
+// The kernel's decision for a packet to an address.
 struct Resolved {
   std::uint8_t type = RTN_UNSPEC;  // RTN_UNSPEC: no route; RTN_UNICAST, RTN_LOCAL, RTN_BLACKHOLE, ...
   std::uint32_t table = 0;
   IpPrefix prefix;                   // the matching route's
-  std::uint8_t scope = 0;            // the route\'s, RT_SCOPE_*
-  std::uint32_t ifindex = 0;         // its link; for RTN_LOCAL the link that owns the address
+  std::uint8_t scope = 0;            // of the route; RT_SCOPE_*
+  std::uint32_t ifindex = 0;         // outgoing link; for RTN_LOCAL the link that owns the address
   std::optional<IpAddress> gateway;  // nullopt: on-link
-  IpAddress source;                  // what the kernel would choose; zero when there is none
+  IpAddress source;                  // the kernel's choice; zero when there is none
   std::uint32_t mtu = 0;             // the route's metric or the link's MTU, whichever is smaller
   NeighbourState neighbour = NeighbourState::kNotNeeded;
   MacAddress mac{};  // when neighbour == kUsable
 
-  // The neighbour's address on the link.
+  // The address to resolve on the link.
   [[nodiscard]] const IpAddress& next_hop(const IpAddress& destination) const {
     return gateway ? *gateway : destination;
   }
@@ -75,12 +75,12 @@ struct Resolved {
 struct ResolveKey {
   std::uint32_t fwmark = 0;
   std::uint32_t vrf = 0;   // ifindex of the VRF device; 0: none
-  std::uint32_t link = 0;  // ifindex a link-local IPv6 destination is meant on (sin6_scope_id); 0: not said
+  std::uint32_t link = 0;  // ifindex of a link-local IPv6 destination (sin6_scope_id); 0: unspecified
 };
 
 struct MirrorOptions {
-  std::size_t receive_buffer = 16u << 20;   // bytes; past it the kernel drops and a resync follows
-  std::size_t messages_per_process = 8192;  // bound of one process() call; epoll brings the rest
+  std::size_t receive_buffer = 16u << 20;   // bytes; when full the kernel drops messages and a resync follows
+  std::size_t messages_per_process = 8192;  // limit per process() call; epoll reports the rest
 };
 
 class NetlinkMirror {
@@ -89,39 +89,41 @@ class NetlinkMirror {
   explicit NetlinkMirror(const MirrorOptions& options = {});
 
   [[nodiscard]] int fd() const;  // readable: call process()
-  // Applies what has arrived, at most messages_per_process messages. True when there are changes to
-  // take. After an overflow the fresh dump is taken here (about 1 us per route).
+  // Applies at most messages_per_process pending messages. Returns true when there are changes to take. After
+  // an overflow this call also takes the new dump (about 1 us per route).
   bool process();
-  // Changes since the last call, in order, repeats of the same one in a row left out.
+  // Returns the changes since the last call, in order, without consecutive repeats.
   [[nodiscard]] std::vector<Change> take_changes();
-  // Dumps everything afresh and reports Resynced.
+  // Dumps everything again and reports Resynced.
   void resync();
 
-  // ---- what is there
+  // ---- state
   [[nodiscard]] const std::map<std::uint32_t, Link>& links() const { return links_; }
   [[nodiscard]] const Link* link(std::uint32_t ifindex) const;
   [[nodiscard]] const Link* link(const std::string& name) const;
   // In the kernel's order of preference for source addresses.
   [[nodiscard]] const std::vector<LocalAddress>& addresses(std::uint32_t ifindex) const;
   [[nodiscard]] bool is_local(const IpAddress& address) const;
-  [[nodiscard]] std::uint32_t link_of(const IpAddress& address) const;  // the first that has it; 0: none
+  [[nodiscard]] std::uint32_t link_of(
+      const IpAddress& address) const;  // the first link that has the address; 0: none
   [[nodiscard]] const RouteTable& routes() const { return routes_; }
   [[nodiscard]] const Neighbour* neighbour(std::uint32_t ifindex, const IpAddress& address) const;
   [[nodiscard]] const std::vector<RoutingRule>& rules(bool v6) const { return rules_[v6 ? 1 : 0]; }
-  // True when the rules are the kernel's defaults (local, main, default, VRFs): then local + main, or a
-  // VRF's table, tell the whole truth and may be published as one table.
+  // True when the rules are the kernel's defaults (local, main, default, VRFs). Then local + main, or a VRF's
+  // table, decide everything and may be published as one table.
   [[nodiscard]] bool rules_are_default(bool v6) const;
-  // True when no rule looks at what resolve() is not told (source, interface, ports, user).
+  // True when no rule selects by a property that resolve() does not know (source, interface, ports, user).
   [[nodiscard]] bool rules_are_evaluated(bool v6) const;
   [[nodiscard]] std::uint32_t table_of_vrf(std::uint32_t vrf_ifindex) const;  // 0: no such VRF
   [[nodiscard]] std::uint32_t vrf_of_link(std::uint32_t ifindex) const;       // 0: none
 
-  // ---- what it means
-  // The route that wins for exactly this prefix (lowest metric with a usable nexthop), and its nexthop
-  // (multipath: the first usable): what a longest-prefix table should hold. type RTN_UNSPEC: nothing.
-  // `source` is left zero and `neighbour` is that of the gateway (on-link: kUnresolved, ask per host).
+  // ---- lookups
+  // The entry that a longest-prefix table should hold for exactly this prefix: the route with the lowest
+  // metric and a usable nexthop (multipath: the first usable one). type RTN_UNSPEC: no entry. `source` is
+  // left zero, and `neighbour` is that of the gateway (on-link: kUnresolved, because each host is resolved by
+  // itself).
   [[nodiscard]] Resolved best(std::uint32_t table, const IpPrefix& prefix) const;
-  // What happens to a packet for `destination`, by rules, longest match and nexthops.
+  // Resolves `destination` by rules, longest match and nexthops.
   [[nodiscard]] Resolved resolve(const IpAddress& destination, const ResolveKey& key = {}) const;
   // Neighbour state and MAC address for a host on a link.
   [[nodiscard]] NeighbourState neighbour_state(std::uint32_t ifindex, const IpAddress& address,
@@ -129,14 +131,14 @@ class NetlinkMirror {
   // Calls visit(address, neighbour) for each entry of the link.
   void for_each_neighbour(std::uint32_t ifindex, const std::function<void(const Neighbour&)>& visit) const;
 
-  // The kernel's own answer (RTM_GETROUTE), a system call: the oracle. Errors become types: EINVAL
-  // RTN_BLACKHOLE, EACCES RTN_PROHIBIT, EHOSTUNREACH RTN_UNREACHABLE, ENETUNREACH RTN_UNSPEC. For
-  // RTN_LOCAL the kernel names the loopback interface. prefix, table and neighbour are not filled.
+  // The kernel's own answer (RTM_GETROUTE, a system call), as an oracle for tests and checks. Errors become
+  // types: EINVAL RTN_BLACKHOLE, EACCES RTN_PROHIBIT, EHOSTUNREACH RTN_UNREACHABLE, ENETUNREACH RTN_UNSPEC.
+  // For RTN_LOCAL the kernel reports the loopback interface. prefix, table and neighbour are not filled.
   [[nodiscard]] Resolved kernel_route(const IpAddress& destination, std::uint32_t fwmark = 0);
 
   [[nodiscard]] std::uint64_t resyncs() const {
     return resyncs_;
-  }  // after overflows; the first dump not counted
+  }  // resyncs after overflows, without the first dump
 
  private:
   struct AddressLess {
@@ -151,7 +153,7 @@ class NetlinkMirror {
   void discard_pending();
   void note(const Change& change);
 
-  // What a message says, by type; each notes its changes.
+  // One function per message type. Each applies the message and notes its changes.
   void apply(const nlmsghdr* message);
   void apply_link(const Link& link);
   void remove_link(std::uint32_t ifindex);
@@ -162,23 +164,23 @@ class NetlinkMirror {
   void apply_rule(const RoutingRule& rule, bool gone);
   void apply_nexthop(const NexthopObject& object);
 
-  // What the kernel does without a message.
+  // Changes that the kernel makes without a message.
   enum class Loss : std::uint8_t { kDown, kLastAddress, kUnregistered };
   void forget_routes_via(std::uint32_t ifindex, Loss loss);
   void forget_nexthops_via(std::uint32_t ifindex);
   void remove_nexthop(std::uint32_t id);
   void forget_source(const LocalAddress& address);
-  void follow_ipv4_of(std::uint32_t ifindex);
+  void follow_ipv4_presence(std::uint32_t ifindex);
   void follow_link_mtu(std::uint32_t ifindex, std::uint32_t old_mtu, std::uint32_t new_mtu);
   void note_routes_with_choice_via(std::uint32_t ifindex, bool carrier_counts);
-  void note_routes_of_nexthop(std::uint32_t id);
+  void note_nexthop_routes(std::uint32_t id);
   [[nodiscard]] bool leads_via(const Forwarding& forwarding, std::uint32_t ifindex) const;
   [[nodiscard]] RouteTable::ChangeSink noting_routes();
 
-  // Reading (mirror_lookup.cpp).
+  // Lookups (mirror_lookup.cpp).
   [[nodiscard]] bool usable(const NextHop& hop, bool v6) const;
   [[nodiscard]] std::optional<NextHop> first_usable(const Forwarding& forwarding, bool v6) const;
-  [[nodiscard]] bool decides(const Route& route, bool v6) const;
+  [[nodiscard]] bool is_eligible(const Route& route, bool v6) const;
   [[nodiscard]] Resolved describe(std::uint32_t table, const IpPrefix& prefix, const Route& route) const;
   [[nodiscard]] Resolved look_up(std::uint32_t table, const IpAddress& destination) const;
   [[nodiscard]] Resolved look_up_merged(const IpAddress& destination) const;
@@ -198,13 +200,13 @@ class NetlinkMirror {
   std::unique_ptr<mnl_socket, Closer> monitor_;
   NetlinkSocket requests_;
   std::vector<char> buffer_;
-  bool loading_ = false;  // a dump says what is there, not what changed
-  bool stale_ = false;    // lost or ambiguous notifications: dump afresh
+  bool loading_ = false;  // during a dump, which reports state and not changes
+  bool stale_ = false;    // notifications were lost or ambiguous: dump again
   std::uint64_t resyncs_ = 0;
 
   std::map<std::uint32_t, Link> links_;
   std::map<std::uint32_t, std::vector<LocalAddress>> addresses_;
-  // Links that lost their last IPv4 address: their nexthops in multipath routes rest until a new one comes.
+  // Links without any IPv4 address left. Their nexthops in multipath routes are unusable until they get one.
   std::set<std::uint32_t> without_ipv4_;
   std::map<std::uint32_t, Neighbours> neighbours_;
   std::map<std::uint32_t, NexthopObject> nexthops_;

@@ -20,7 +20,8 @@ namespace {
 constexpr unsigned IFF_LOWER_UP = 0x10000;
 #endif
 
-// The attributes of one message or nest by type; unknown types are left out, of repeats the last one counts.
+// The attributes of one message or nest, indexed by type. Unknown types are ignored; the last of several
+// wins.
 class Attributes {
  public:
   void collect(const nlattr* attribute) {
@@ -86,7 +87,7 @@ bool is_ip(unsigned family) {
   return family == AF_INET || family == AF_INET6;
 }
 
-// A prefix attribute, absent for length 0.
+// Reads a prefix whose address attribute is absent for length 0.
 bool read_prefix(const std::optional<IpAddress>& address, unsigned family, unsigned length, IpPrefix* out) {
   IpAddress value;
   value.v6 = family == AF_INET6;
@@ -107,7 +108,7 @@ void read_link_kind(const nlattr* info, Link* link) {
   }
 }
 
-// RTA_GATEWAY of the route's own family, or RTA_VIA with one of the other.
+// Reads RTA_GATEWAY, of the route's own family, or RTA_VIA, of the other family.
 std::optional<IpAddress> read_gateway(const Attributes& attributes) {
   if (attributes.get(RTA_GATEWAY)) return attributes.address(RTA_GATEWAY);
   const nlattr* via = attributes.get(RTA_VIA);
@@ -256,7 +257,7 @@ std::optional<NexthopObject> parse_nexthop(const nlmsghdr* message) {
 std::optional<RoutingRule> parse_rule(const nlmsghdr* message) {
   const auto* header = header_of<fib_rule_hdr>(message);
   if (!header || !is_ip(header->family)) return std::nullopt;
-  // 64: room for selectors newer than our headers; any we do not know makes the rule unevaluated.
+  // 64 leaves room for selectors newer than our headers. An unknown selector makes the rule unevaluated.
   const auto attributes = Attributes::of_message(message, sizeof *header);
   RoutingRule rule;
   if (!read_prefix(attributes.address(FRA_DST), header->family, header->dst_len, &rule.destination)) {

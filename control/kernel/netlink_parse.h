@@ -1,5 +1,5 @@
-// rtnetlink messages into plain values. Pure functions over bytes that the kernel wrote; every attribute's
-// length is checked, a message that is not what it says gives nullopt.
+// Parses rtnetlink messages into plain values. Pure functions over bytes from the kernel: they check the
+// length of every attribute, and return nullopt for a malformed message.
 #pragma once
 
 #include <linux/rtnetlink.h>
@@ -20,7 +20,7 @@ struct Link {
   std::string kind;  // "tun", "veth", "vlan", "vrf", ...; empty for hardware and loopback
   std::uint32_t mtu = 0;
   std::uint16_t hardware = 0;  // ARPHRD_*
-  bool up = false;             // administratively
+  bool up = false;             // IFF_UP
   bool carrier = false;
   bool noarp = false;  // no neighbour resolution: TUN, loopback, point-to-point
   bool loopback = false;
@@ -29,8 +29,8 @@ struct Link {
   std::optional<std::uint16_t> vlan_id;  // kind == "vlan": tag on `parent`
   std::uint32_t master = 0;              // bridge, bond or VRF that it belongs to
   std::uint32_t vrf_table = 0;           // kind == "vrf": its routing table
-  // Without carrier its IPv4, IPv6 routes do not count (sysctl ignore_routes_with_linkdown). Not in the
-  // message: the mirror looks it up when the carrier goes.
+  // [IPv4, IPv6]: routes over this link are ignored without carrier (sysctl ignore_routes_with_linkdown). The
+  // message does not contain it: the mirror reads it when the carrier is lost.
   std::array<bool, 2> ignored_without_carrier{};
 
   friend bool operator==(const Link&, const Link&) = default;
@@ -54,7 +54,7 @@ struct NextHop {
   friend bool operator==(const NextHop&, const NextHop&) = default;
 };
 
-// Everything of a route that many routes share (a BGP table has a million prefixes and a handful of these).
+// The part of a route that many routes share: a BGP table has a million prefixes and a handful of these.
 struct Forwarding {
   std::vector<NextHop> nexthops;
   std::uint32_t nexthop_id = 0;     // RTA_NH_ID; 0 = none
@@ -84,7 +84,7 @@ struct Neighbour {
   std::uint16_t state = 0;  // NUD_*
   std::uint8_t flags = 0;   // NTF_*
 
-  // A frame may be sent to `mac` now.
+  // True when `mac` may be used now.
   [[nodiscard]] bool usable() const;
 };
 
@@ -92,7 +92,7 @@ struct NexthopObject {
   std::uint32_t id = 0;
   std::optional<NextHop> hop;  // nullopt for a blackhole or a group
   bool blackhole = false;
-  std::vector<std::uint32_t> members;  // a group
+  std::vector<std::uint32_t> members;  // non-empty: this is a group
 
   friend bool operator==(const NexthopObject&, const NexthopObject&) = default;
 };
@@ -104,13 +104,14 @@ struct RoutingRule {
   std::uint8_t action = 0;  // FR_ACT_*
   std::uint32_t table = 0;
   std::uint32_t fwmark = 0;
-  std::uint32_t fwmask = 0;  // 0: the mark is not looked at
+  std::uint32_t fwmask = 0;  // 0: the rule ignores the mark
   IpPrefix destination;      // length 0: any
   bool invert = false;
-  bool l3mdev = false;  // the table of the packet's VRF
+  bool l3mdev = false;  // use the table of the packet's VRF
   std::uint32_t goto_priority = 0;
-  std::int32_t suppress_prefix_length = -1;  // forget a match of at most this length
-  bool selects_more = false;  // also looks at source, interface, TOS, ports, user: not evaluated here
+  std::int32_t suppress_prefix_length = -1;  // ignore a match of at most this length
+  bool selects_more =
+      false;  // also selects by source, interface, TOS, ports or user, which the mirror does not evaluate
 
   friend bool operator==(const RoutingRule&, const RoutingRule&) = default;
 };

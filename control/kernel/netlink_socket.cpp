@@ -13,7 +13,7 @@ namespace {
 
 constexpr std::size_t kReceiveBuffer = 64 * 1024;  // the kernel fills up to 32 KiB per dump message
 constexpr std::size_t kChunkBytes = 32 * 1024;
-// Every acknowledgement waits in our receive queue until the chunk is through; each occupies about 1 KiB.
+// All acknowledgements of a chunk wait in our receive queue until it is sent; each occupies about 1 KiB.
 constexpr std::size_t kChunkMessages = 512;
 constexpr int kSocketBuffer = 4 << 20;
 
@@ -28,7 +28,7 @@ std::string extended_words(const nlmsghdr* message) {
   if (!(message->nlmsg_flags & NLM_F_ACK_TLVS)) return {};
   const auto* error = static_cast<const nlmsgerr*>(mnl_nlmsg_get_payload(message));
   std::size_t offset = sizeof(nlmsgerr);
-  // Without NLM_F_CAPPED the refused message is quoted before the attributes.
+  // Without NLM_F_CAPPED the kernel repeats the refused message before the attributes.
   if (!(message->nlmsg_flags & NLM_F_CAPPED)) offset += error->msg.nlmsg_len - sizeof(nlmsghdr);
   std::string words;
   for_each_attribute(message, offset, [&](const nlattr* attribute) {
@@ -86,7 +86,7 @@ NetlinkSocket::NetlinkSocket()
     throw std::system_error(errno, std::generic_category(), "opening an rtnetlink socket");
   }
   int on = 1;
-  // Comfort of newer kernels; without them only words and filters are missing.
+  // Optional features of newer kernels: without them only error texts and filters are missing.
   mnl_socket_setsockopt(socket_.get(), NETLINK_EXT_ACK, &on, sizeof on);
   mnl_socket_setsockopt(socket_.get(), NETLINK_CAP_ACK, &on, sizeof on);
   mnl_socket_setsockopt(socket_.get(), NETLINK_GET_STRICT_CHK, &on, sizeof on);
@@ -125,7 +125,7 @@ KernelResult NetlinkSocket::receive(std::uint32_t sequence, Until until, const M
     int left = static_cast<int>(got);
     for (auto* m = reinterpret_cast<const nlmsghdr*>(buffer_.data()); mnl_nlmsg_ok(m, left);
          m = mnl_nlmsg_next(m, &left)) {
-      if (m->nlmsg_seq != sequence) continue;  // the tail of an earlier, abandoned answer
+      if (m->nlmsg_seq != sequence) continue;  // the rest of an earlier, abandoned answer
       interrupted |= (m->nlmsg_flags & NLM_F_DUMP_INTR) != 0;
       if (m->nlmsg_type == NLMSG_ERROR) return parse_acknowledgement(m);
       if (m->nlmsg_type == NLMSG_DONE) return {interrupted ? EINTR : 0, ""};

@@ -1,5 +1,5 @@
-// One rtnetlink socket: requests with acknowledgement, dumps and batches, over libmnl. A socket stays in the
-// network namespace it was opened in. Not thread-safe; used by the control thread.
+// One rtnetlink socket over libmnl: requests with acknowledgement, dumps and batches. A socket stays in the
+// network namespace in which it was opened. Not thread-safe; the control thread uses it.
 #pragma once
 
 #include <libmnl/libmnl.h>
@@ -17,8 +17,8 @@
 
 namespace wg::control {
 
-// A netlink message under construction in its own buffer. Attributes beyond the capacity abort the
-// program: every message built here has a known upper bound.
+// A netlink message under construction in its own buffer. Exceeding the capacity aborts the program, because
+// every message built here has a known upper bound.
 class NetlinkMessage {
  public:
   NetlinkMessage(std::uint16_t type, std::uint16_t flags);
@@ -27,7 +27,7 @@ class NetlinkMessage {
   [[nodiscard]] std::size_t size() const {
     return reinterpret_cast<const nlmsghdr*>(buffer_.data())->nlmsg_len;
   }
-  // Zeroed extra header (ifinfomsg, rtmsg, ...) right after the netlink header.
+  // Appends a zeroed extra header (ifinfomsg, rtmsg, ...) right after the netlink header.
   template <class T>
   T* extra() {
     return static_cast<T*>(mnl_nlmsg_put_extra_header(header(), sizeof(T)));
@@ -43,7 +43,7 @@ class NetlinkMessage {
   }
   nlattr* begin_nested(std::uint16_t type);
   void end_nested(nlattr* nest) { mnl_attr_nest_end(header(), nest); }
-  // For a multipath route: room for one rtnexthop inside the open nest.
+  // Appends one rtnexthop of a multipath route inside the open nest.
   rtnexthop* append_rtnexthop();
   void close_rtnexthop(rtnexthop* hop);
 
@@ -53,7 +53,7 @@ class NetlinkMessage {
   alignas(NLMSG_ALIGNTO) std::array<char, kCapacity> buffer_{};
 };
 
-// Calls visit(attribute) for each whole attribute in the bytes; a cut-off one ends the walk.
+// Calls visit(attribute) for each complete attribute in the bytes. A truncated attribute ends the walk.
 template <class Visit>
 void for_each_attribute(const void* bytes, std::size_t size, Visit visit) {
   const auto* at = static_cast<const char*>(bytes);
@@ -67,7 +67,7 @@ void for_each_attribute(const void* bytes, std::size_t size, Visit visit) {
     size -= step;
   }
 }
-// The attributes of a message after its extra header of `header` bytes.
+// Visits the attributes of a message after its extra header of `header` bytes.
 template <class Visit>
 void for_each_attribute(const nlmsghdr* message, std::size_t header, Visit visit) {
   const std::size_t offset = MNL_ALIGN(header);
@@ -82,19 +82,19 @@ using MessageVisitor = std::function<void(const nlmsghdr*)>;
 
 class NetlinkSocket {
  public:
-  // Throws std::system_error when the kernel gives no socket.
+  // Throws std::system_error when the kernel refuses a socket.
   NetlinkSocket();
 
-  // Sends one request and waits for its acknowledgement. `reply` (optional) sees messages that come
-  // before it. error = errno, text = the kernel's own words.
+  // Sends one request and waits for its acknowledgement. The optional `reply` visits the messages before it.
+  // Errors: errno, and the kernel's extended acknowledgement as text.
   KernelResult request(NetlinkMessage& message, const MessageVisitor& reply = {});
   // Sends one request whose answer is a single message instead of an acknowledgement.
   KernelResult query(NetlinkMessage& message, const MessageVisitor& reply);
-  // Walks a whole dump. EINTR as error: the tables changed meanwhile and the dump may have holes.
+  // Visits a whole dump. Error EINTR: the tables changed during the dump, so it may be incomplete.
   KernelResult dump(NetlinkMessage& message, const MessageVisitor& visit);
 
   // Sends many requests, as many per system call as fit, and counts their acknowledgements.
-  // `failed(index, errno, words)` is called for each refused one.
+  // Calls `failed(index, errno, text)` for each refused request.
   using BatchFailure = std::function<void(std::size_t index, int error, const std::string& words)>;
   KernelResult batch(std::size_t count, const std::function<NetlinkMessage(std::size_t)>& build,
                      const BatchFailure& failed);
@@ -115,7 +115,7 @@ class NetlinkSocket {
   std::vector<char> buffer_;
 };
 
-// The errno and words of an NLMSG_ERROR message; error 0 is an acknowledgement.
+// The errno and text of an NLMSG_ERROR message; error 0 is an acknowledgement.
 [[nodiscard]] KernelResult parse_acknowledgement(const nlmsghdr* message);
 
 }  // namespace wg::control

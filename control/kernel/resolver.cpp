@@ -50,17 +50,17 @@ ResolverOptions::Answer look_up_with_libc(const std::string& host) {
 
 }  // namespace
 
-// Owned by the Resolver and by the helper thread, so that whichever lives longer frees it.
+// Shared by the Resolver and the helper thread: whichever lives longer frees it.
 struct Resolver::Shared {
   struct Name {
     std::string host;
     std::uint16_t port = 0;
     std::chrono::milliseconds refresh{0};
-    std::uint64_t generation = 0;  // tells a replaced name from the one being looked up
+    std::uint64_t generation = 0;  // distinguishes a replaced name from the one being resolved
     unsigned failures = 0;
-    std::optional<Clock::time_point> due;  // in `schedule`
-    bool in_flight = false;                // being looked up right now
-    Clock::time_point looked_up_at{};      // the last start; epoch: never
+    std::optional<Clock::time_point> due;  // its time in `schedule`
+    bool in_flight = false;                // the helper is resolving it now
+    Clock::time_point looked_up_at{};      // start of the last lookup; epoch: never
   };
 
   explicit Shared(ResolverOptions chosen)
@@ -72,7 +72,7 @@ struct Resolver::Shared {
   Shared(const Shared&) = delete;
   Shared& operator=(const Shared&) = delete;
 
-  // All below `mutex`.
+  // Everything below requires `mutex`.
   void schedule_at(std::uint64_t key, Name& name, Clock::time_point when) {
     if (name.due) schedule.erase({*name.due, key});
     name.due = when;
@@ -97,14 +97,14 @@ struct Resolver::Shared {
   ResolverOptions options;
   const int event;
   std::mutex mutex;
-  std::condition_variable wake;      // the helper: something is due, or stop
-  std::condition_variable finished;  // the destructor: the helper has ended
+  std::condition_variable wake;      // wakes the helper: a name is due, or stop
+  std::condition_variable finished;  // wakes the destructor: the helper has ended
   bool stop = false;
   bool ended = false;
   std::uint64_t generations = 0;
   std::map<std::uint64_t, Name> names;
   std::set<std::pair<Clock::time_point, std::uint64_t>> schedule;
-  std::map<std::uint64_t, ResolvedName> results;  // the newest per key, so bounded by the names
+  std::map<std::uint64_t, ResolvedName> results;  // the newest per key, so no more than there are names
 };
 
 void Resolver::Shared::record(std::uint64_t key, std::uint64_t generation, ResolverOptions::Answer answer) {
@@ -186,7 +186,7 @@ void Resolver::resolve_again(std::uint64_t key) {
   const std::lock_guard lock(shared_->mutex);
   const auto at = shared_->names.find(key);
   if (at == shared_->names.end() || at->second.in_flight)
-    return;  // the answer under way serves this demand too
+    return;  // the running lookup serves this demand too
   Shared::Name& name = at->second;
   const auto soonest = std::max(Clock::now(), name.looked_up_at + shared_->options.retry_first);
   if (!name.due || *name.due > soonest) shared_->schedule_at(key, name, soonest);

@@ -1,6 +1,6 @@
-// Endpoints given by name, resolved off the control thread. One helper thread calls getaddrinfo; results
-// come back through an eventfd. No call here waits for the network, the destructor included: a helper that
-// hangs in getaddrinfo is left behind and touches nothing of ours any more.
+// Resolves endpoints given as host names, off the control thread. One helper thread calls getaddrinfo and
+// signals results by an eventfd. No call here waits for the network, not even the destructor: it abandons a
+// helper that hangs in getaddrinfo, and the abandoned helper touches no other object.
 #pragma once
 
 #include <chrono>
@@ -16,13 +16,13 @@
 namespace wg::control {
 
 struct ResolverOptions {
-  std::size_t max_names = 65536;                // watched names; more are refused
+  std::size_t max_names = 65536;                // limit of watched names
   std::chrono::milliseconds retry_first{1000};  // after a failure, doubled each time
   std::chrono::milliseconds retry_most{60000};
   std::chrono::milliseconds stop_patience{200};  // how long the destructor waits for the helper
-  // Replaces getaddrinfo in tests. Runs in the helper thread.
+  // Replaces getaddrinfo in tests. It runs in the helper thread.
   struct Answer {
-    std::vector<Endpoint> endpoints;  // in order of preference; the port is filled in later
+    std::vector<Endpoint> endpoints;  // in order of preference; the caller fills in the port
     std::string error;                // non-empty: failed
   };
   std::function<Answer(const std::string& host)> look_up;
@@ -44,15 +44,15 @@ class Resolver {
   Resolver& operator=(const Resolver&) = delete;
 
   [[nodiscard]] int fd() const;  // readable: take_results()
-  // Resolves now, retries with back-off while it fails, and again every `refresh` (0: only once). A key
-  // watched before is replaced. False when max_names are watched.
+  // Resolves now, retries with back-off while that fails, and repeats every `refresh` (0: only once).
+  // Replaces an earlier name of the same key. Returns false when max_names names are watched already.
   bool watch(std::uint64_t key, const std::string& host, std::uint16_t port,
              std::chrono::milliseconds refresh = std::chrono::milliseconds{0});
-  // On demand (handshakes remain unanswered); at most once per retry_first for each key: earlier
-  // demands are served when that time has passed, demands during a look-up by its answer.
+  // Resolves on demand, when handshakes remain unanswered: at most once per retry_first for each key. An
+  // earlier demand is served when that time has passed, a demand during a lookup by its answer.
   void resolve_again(std::uint64_t key);
   void forget(std::uint64_t key);
-  // Never waits. Results of forgotten or replaced keys are not given.
+  // Never waits. Omits the results of forgotten or replaced keys.
   [[nodiscard]] std::vector<ResolvedName> take_results();
 
  private:

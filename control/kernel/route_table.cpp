@@ -27,7 +27,7 @@ bool contains_hop(const Forwarding& forwarding, const NextHop& hop) {
   return std::find(forwarding.nexthops.begin(), forwarding.nexthops.end(), hop) != forwarding.nexthops.end();
 }
 
-bool contains_hops_of(const Forwarding& all, const Forwarding& some) {
+bool contains_hops(const Forwarding& all, const Forwarding& some) {
   return std::all_of(some.nexthops.begin(), some.nexthops.end(),
                      [&](const NextHop& hop) { return contains_hop(all, hop); });
 }
@@ -37,7 +37,7 @@ bool rejects(const Forwarding& forwarding) {
          forwarding.type == RTN_PROHIBIT || forwarding.type == RTN_THROW;
 }
 
-// A message about an IPv6 multipath route names its nexthops in an order of its own each time.
+// Messages about one IPv6 multipath route list its nexthops in varying order.
 bool hop_precedes(const NextHop& a, const NextHop& b) {
   if (a.ifindex != b.ifindex) return a.ifindex < b.ifindex;
   return compare(a.gateway.value_or(IpAddress{}), b.gateway.value_or(IpAddress{})) < 0;
@@ -109,12 +109,12 @@ RouteTable::Outcome RouteTable::add_v4(std::vector<Route>& routes, Route route, 
   return Outcome::kChanged;
 }
 
-// Routes of equal metric are one multipath route when they have gateways, told as a whole each time; without
-// gateways they stand beside each other (fe80::/64 of every link).
+// Routes of equal metric with gateways form one multipath route, which each message contains as a whole.
+// Routes without gateways stay separate (fe80::/64 of every link).
 RouteTable::Outcome RouteTable::add_v6(std::vector<Route>& routes, Route route, std::uint16_t flags) {
   const auto [first, last] = std::equal_range(routes.begin(), routes.end(), route, precedes);
   if ((flags & NLM_F_REPLACE) && last - first > 1) return Outcome::kUnsure;
-  // Kernels make odd couples of an unreachable and a gateway of one metric; they are seen in a dump only.
+  // Some kernels combine an unreachable route and a gateway route of one metric; only a dump shows those.
   const bool mixed = std::any_of(
       first, last, [&](const Route& r) { return rejects(*r.forwarding) != rejects(*route.forwarding); });
   if (mixed) {
@@ -126,10 +126,10 @@ RouteTable::Outcome RouteTable::add_v6(std::vector<Route>& routes, Route route, 
     return Outcome::kChanged;
   }
   const auto grown = std::find_if(first, last, [&](const Route& r) {
-    return !r.forwarding->nexthops.empty() && contains_hops_of(*route.forwarding, *r.forwarding);
+    return !r.forwarding->nexthops.empty() && contains_hops(*route.forwarding, *r.forwarding);
   });
   if (grown != last) {
-    // The message shows the newcomer's metrics; a dump shows those of the first.
+    // The message carries the metrics of the new nexthop, but a dump shows those of the first one.
     Forwarding merged = *grown->forwarding;
     merged.nexthops = route.forwarding->nexthops;
     grown->forwarding = share(merged);
@@ -162,11 +162,11 @@ RouteTable::Outcome RouteTable::remove(const ParsedRoute& parsed) {
   return outcome;
 }
 
-// One or some nexthops left a multipath route.
+// Removes some nexthops of a multipath route.
 RouteTable::Outcome RouteTable::remove_v6_nexthops(std::vector<Route>& routes, const ParsedRoute& gone) {
   const auto at = std::find_if(routes.begin(), routes.end(), [&](const Route& r) {
     return r.metric == gone.metric && r.forwarding->type == gone.forwarding.type &&
-           !gone.forwarding.nexthops.empty() && contains_hops_of(*r.forwarding, gone.forwarding);
+           !gone.forwarding.nexthops.empty() && contains_hops(*r.forwarding, gone.forwarding);
   });
   if (at == routes.end()) return Outcome::kUnchanged;
   Forwarding left = *at->forwarding;

@@ -1,5 +1,6 @@
-// The kernel's routes as mirrored: every table, both families, in the order in which the kernel would
-// choose among the routes of one prefix. A plain ordered map: the control plane's copy, not the workers'.
+// The mirrored routes of the kernel: every table, both families, the routes of one prefix in the kernel's
+// order of preference. A plain ordered map, because it is the control thread's copy and not the workers'
+// table.
 #pragma once
 
 #include <array>
@@ -21,7 +22,7 @@ using ForwardingRef = std::shared_ptr<const Forwarding>;
 struct Route {
   std::uint32_t metric = 0;
   std::uint8_t tos = 0;
-  ForwardingRef forwarding;  // shared by the routes that forward alike
+  ForwardingRef forwarding;  // shared by routes with equal forwarding
 
   friend bool operator==(const Route& a, const Route& b) {
     if (a.metric != b.metric || a.tos != b.tos) return false;
@@ -34,17 +35,17 @@ class RouteTable {
   using ForwardingTest = std::function<bool(const Forwarding&)>;
   using ChangeSink = std::function<void(std::uint32_t table, const IpPrefix&)>;
 
-  // What a message said, by the kernel's rules for its `flags` (NLM_F_REPLACE, NLM_F_APPEND; a dump
-  // appends). kUnchanged: known already. kUnsure: IPv6 replaced one of several equals and did not say
-  // which; only a fresh dump tells.
+  // Applies a message by the kernel's rules for its `flags` (NLM_F_REPLACE, NLM_F_APPEND; a dump appends).
+  // kUnchanged: the route was known. kUnsure: IPv6 replaced one of several equal routes without naming it, so
+  // only a new dump can tell.
   enum class Outcome : std::uint8_t { kUnchanged, kChanged, kUnsure };
   Outcome add(const ParsedRoute& route, std::uint16_t flags);
   Outcome remove(const ParsedRoute& route);
 
-  // Routes of a prefix in order of preference; nullptr when there is none.
+  // The routes of a prefix in order of preference; nullptr: none.
   [[nodiscard]] const std::vector<Route>* find(std::uint32_t table, const IpPrefix& prefix) const;
-  // The longest prefix with a route that `accept` takes; a refused route gives way to the next one of its
-  // prefix, then to shorter prefixes. route == nullptr: none.
+  // Finds the longest prefix with a route that `accept` accepts. After a rejected route the next one of its
+  // prefix is tried, then shorter prefixes. route == nullptr: none.
   struct Match {
     IpPrefix prefix;
     const Route* route = nullptr;
@@ -55,16 +56,16 @@ class RouteTable {
   // In the order of table, family, prefix.
   using Visitor = std::function<void(std::uint32_t table, const IpPrefix&, const std::vector<Route>&)>;
   void for_each(const Visitor& visit) const;
-  // The prefixes with a route that `test` takes. The distinct forwardings are tested first; only when one
-  // is taken the routes are walked (about 0.1 us each). So for the two below.
+  // Visits the prefixes with a route that passes `test`. The distinct forwardings are tested first, and the
+  // routes are walked (about 0.1 us each) only when one passes. The two functions below do the same.
   void visit_if(const ForwardingTest& test, const ChangeSink& sink) const;
-  // Removes those routes, of one table and family or of all.
+  // Removes the routes that pass, from one table and family or from all.
   struct Only {
     std::optional<std::uint32_t> table = std::nullopt;
     std::optional<bool> v6 = std::nullopt;
   };
   void remove_if(const ForwardingTest& test, const Only& only, const ChangeSink& sink);
-  // Replaces the forwarding of those of one family by what `change` makes of it.
+  // Replaces the forwarding of the passing routes of one family by the result of `change`.
   void rewrite_if(bool v6, const ForwardingTest& test, const std::function<void(Forwarding&)>& change,
                   const ChangeSink& sink);
 
@@ -89,7 +90,7 @@ class RouteTable {
     bool operator()(const Forwarding& a, const ForwardingRef& b) const { return a == *b; }
     bool operator()(const ForwardingRef& a, const Forwarding& b) const { return *a == b; }
   };
-  using Picked = std::unordered_set<ForwardingRef>;  // by pointer; keeps them from being swept
+  using Picked = std::unordered_set<ForwardingRef>;  // by pointer; holding them prevents their sweep
 
   ForwardingRef share(const Forwarding& forwarding);
   void sweep_forwardings();

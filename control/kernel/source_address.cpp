@@ -8,8 +8,8 @@
 namespace wg::control {
 namespace {
 
-// Address scopes as in RFC 6724 3.1: a multicast address carries its own.
-unsigned scope_of(const IpAddress& address) {
+// Address scopes of RFC 6724 section 3.1. A multicast address contains its scope.
+unsigned address_scope(const IpAddress& address) {
   if (address.bytes[0] == 0xff) return address.bytes[1] & 0x0f;
   IpAddress loopback;
   loopback.v6 = true;
@@ -19,8 +19,8 @@ unsigned scope_of(const IpAddress& address) {
   return 0xe;
 }
 
-// The policy table of RFC 6724 2.1, labels only; the longest match counts.
-unsigned label_of(const IpAddress& address) {
+// The labels of the policy table of RFC 6724 section 2.1. The longest match applies.
+unsigned policy_label(const IpAddress& address) {
   struct Policy {
     const char* prefix;
     unsigned label;
@@ -60,15 +60,16 @@ bool better_source(const LocalAddress& a, const LocalAddress& b, const IpAddress
                    std::uint32_t ifindex) {
   const bool a_same = a.prefix.address == destination, b_same = b.prefix.address == destination;
   if (a_same != b_same) return a_same;  // rule 1
-  const unsigned scope = scope_of(destination), a_scope = scope_of(a.prefix.address),
-                 b_scope = scope_of(b.prefix.address);
+  const unsigned scope = address_scope(destination), a_scope = address_scope(a.prefix.address),
+                 b_scope = address_scope(b.prefix.address);
   if (a_scope < b_scope) return a_scope >= scope;  // rule 2
   if (b_scope < a_scope) return b_scope < scope;
   const bool a_old = (a.flags & IFA_F_DEPRECATED) != 0, b_old = (b.flags & IFA_F_DEPRECATED) != 0;
   if (a_old != b_old) return b_old;                                                   // rule 3
   if ((a.ifindex == ifindex) != (b.ifindex == ifindex)) return a.ifindex == ifindex;  // rule 5
-  const unsigned label = label_of(destination);
-  const bool a_label = label_of(a.prefix.address) == label, b_label = label_of(b.prefix.address) == label;
+  const unsigned label = policy_label(destination);
+  const bool a_label = policy_label(a.prefix.address) == label,
+             b_label = policy_label(b.prefix.address) == label;
   if (a_label != b_label) return a_label;                            // rule 6
   return common_bits(a, destination) > common_bits(b, destination);  // rule 8
 }

@@ -14,7 +14,7 @@ std::string family_path(const std::string& link, bool v6, const char* leaf) {
 
 KernelResult write_link_sysctl(const std::string& link, bool v6, const char* leaf, int value) {
   const std::string path = family_path(link, v6, leaf);
-  // An interface name is one path component.
+  // An interface name must be a single path component.
   if (link.empty() || link == "." || link == ".." || link.find('/') != std::string::npos) {
     return KernelResult::failed(EINVAL, "writing " + path);
   }

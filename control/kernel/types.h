@@ -26,7 +26,7 @@ using MacAddress = std::array<std::uint8_t, 6>;
   return a.v6 ? a.bytes[0] == 0xfe && (a.bytes[1] & 0xc0) == 0x80 : a.bytes[0] == 169 && a.bytes[1] == 254;
 }
 
-// As an interface address ("10.0.0.1/24") host bits are kept; as a route they are expected to be zero.
+// An interface address ("10.0.0.1/24") keeps its host bits; a route has zero host bits.
 struct IpPrefix {
   IpAddress address;
   std::uint8_t length = 0;  // bits, at most address_bits(address)
@@ -46,7 +46,7 @@ struct IpPrefix {
 [[nodiscard]] std::string to_string(const MacAddress& mac);                  // "02:00:5e:10:00:01"
 [[nodiscard]] bool parse_ip_prefix(const std::string& text, IpPrefix* out);  // without "/n": a host prefix
 
-// What became of a request to the kernel: errno and a sentence for the operator.
+// The result of a request to the kernel: errno and a sentence for the operator.
 struct [[nodiscard]] KernelResult {
   int error = 0;     // errno; 0 = done
   std::string text;  // "adding 10.0.0.1/24 to wg0: File exists"; empty when done
@@ -54,7 +54,7 @@ struct [[nodiscard]] KernelResult {
   [[nodiscard]] bool ok() const { return error == 0; }
   explicit operator bool() const { return ok(); }
   static KernelResult done() { return {}; }
-  // `what` is the attempted action; `detail` the kernel's own words (extended acknowledgement), if any.
+  // `what` is the attempted action; `detail` is the kernel's text (extended acknowledgement), if any.
   static KernelResult failed(int error, const std::string& what, const std::string& detail = {});
 };
 

@@ -17,10 +17,10 @@ namespace {
 
 constexpr std::size_t kReceiveBatch = 16;
 constexpr std::size_t kSendBatch = 64;
-constexpr std::size_t kDatagramBytes = 65536;  // no UDP datagram is longer
+constexpr std::size_t kDatagramBytes = 65536;  // upper bound of a UDP datagram
 constexpr int kPortAttempts = 100;
 
-// Room for the packet information of either family and for the TOS byte as the kernel wants it, an int.
+// Space for the packet information of either family and for the TOS byte, which the kernel expects as an int.
 constexpr std::size_t kControlBytes = CMSG_SPACE(sizeof(in6_pktinfo)) + CMSG_SPACE(sizeof(int));
 struct alignas(cmsghdr) Control {
   std::array<char, kControlBytes> bytes;
@@ -57,14 +57,14 @@ KernelResult set_option(int fd, int level, int name, int value, const char* what
   return KernelResult::failed(errno, what);
 }
 
-// The forced variant exceeds the system's limit; it needs CAP_NET_ADMIN. The limit's worth is fine too.
+// The forced variant may exceed the system's limit but needs CAP_NET_ADMIN. Without it the limit is enough.
 void set_buffer(int fd, int forced, int ordinary, int bytes) {
   if (setsockopt(fd, SOL_SOCKET, forced, &bytes, sizeof bytes) == 0) return;
   setsockopt(fd, SOL_SOCKET, ordinary, &bytes, sizeof bytes);
 }
 
-// DF clear and local fragmentation, as the kernel's WireGuard sends. IP_RECVERR stays off: an ICMP error
-// that anybody can forge must not surface as an error of the socket.
+// Clears DF and allows local fragmentation, as the kernel's WireGuard does. IP_RECVERR stays off: an ICMP
+// error can be forged by anyone, so it must not surface as a socket error.
 KernelResult set_family_options(int fd, bool v6) {
   const int level = v6 ? int{IPPROTO_IPV6} : int{IPPROTO_IP};
   if (v6) {
@@ -111,7 +111,7 @@ void append_source(msghdr* message, const LocalSource& from) {
   if (from.address.v6) {
     in6_pktinfo source{};
     std::memcpy(&source.ipi6_addr, from.address.bytes.data(), sizeof source.ipi6_addr);
-    // Otherwise the routing table decides on the link.
+    // For other addresses the routing table chooses the link.
     if (is_link_local(from.address)) source.ipi6_ifindex = from.ifindex;
     append_control(message, IPPROTO_IPV6, IPV6_PKTINFO, source);
   } else {
@@ -125,7 +125,7 @@ bool has_source(const Datagram& datagram) {
   return !datagram.from.address.is_zero() && datagram.from.address.v6 == datagram.to.address.v6;
 }
 
-// One datagram as sendmsg wants it; the parts must outlive the call.
+// One datagram in the form that sendmsg takes. Its parts must outlive the call.
 struct Outgoing {
   sockaddr_storage to;
   iovec bytes;
@@ -147,7 +147,7 @@ void fill(msghdr* message, Outgoing* parts, const Datagram& datagram, bool with_
                  int{datagram.tos});
 }
 
-// The errno of one sendmsg. An error left by an ICMP message is taken off the socket and not ours.
+// Returns the errno of one sendmsg. It first clears an error that an earlier ICMP message left on the socket.
 int send_one(int fd, const Datagram& datagram, bool with_source) {
   msghdr message;
   Outgoing parts;
@@ -159,7 +159,7 @@ int send_one(int fd, const Datagram& datagram, bool with_source) {
   return errno;
 }
 
-SendResult outcome_of(int error, SendOutcome when_sent) {
+SendResult to_send_result(int error, SendOutcome when_sent) {
   switch (error) {
     case 0:
       return {when_sent, 0};
@@ -171,7 +171,7 @@ SendResult outcome_of(int error, SendOutcome when_sent) {
   }
 }
 
-// How the kernels say that the source is none of our addresses: EINVAL, and ENETUNREACH for IPv4 since 6.x.
+// The errors for a source that is not a local address: EINVAL, and for IPv4 ENETUNREACH since Linux 6.x.
 bool may_be_the_source(int error) {
   return error == EINVAL || error == ENETUNREACH || error == EADDRNOTAVAIL;
 }
@@ -179,8 +179,8 @@ bool may_be_the_source(int error) {
 SendResult send_with_fallback(int fd, const Datagram& datagram) {
   const bool with_source = has_source(datagram);
   const int error = send_one(fd, datagram, with_source);
-  if (!with_source || !may_be_the_source(error)) return outcome_of(error, SendOutcome::kSent);
-  return outcome_of(send_one(fd, datagram, false), SendOutcome::kSentFromElsewhere);
+  if (!with_source || !may_be_the_source(error)) return to_send_result(error, SendOutcome::kSent);
+  return to_send_result(send_one(fd, datagram, false), SendOutcome::kSentFromElsewhere);
 }
 
 void read_control(msghdr* message, ReceivedDatagram* out) {
@@ -206,7 +206,7 @@ void read_control(msghdr* message, ReceivedDatagram* out) {
   }
 }
 
-// Classic BPF: drop when the link's index is one of those, else take the whole datagram.
+// Classic BPF: drops datagrams that arrived by one of the links, and accepts all others whole.
 std::vector<sock_filter> link_filter(std::span<const std::uint32_t> ifindexes) {
   std::vector<sock_filter> program;
   program.push_back(
@@ -271,13 +271,13 @@ void UdpSocket::close() {
 }
 
 KernelResult UdpSocket::open(const UdpSocketOptions& options) {
-  // Uninitialized on purpose: pages that no datagram reaches are never touched.
+  // The buffers are left uninitialized on purpose: pages that no datagram reaches are never touched.
   if (!buffers_) buffers_.reset(new Buffers);
   KernelResult result;
   for (int attempt = 0; attempt < kPortAttempts; ++attempt) {
     close();
     result = bind_both(options);
-    // A random port that IPv4 had free may be taken in IPv6.
+    // A random port that was free for IPv4 may be in use for IPv6.
     if (options.port != 0 || result.error != EADDRINUSE) break;
   }
   if (!result) close();
@@ -348,7 +348,7 @@ KernelResult UdpSocket::drop_from_links(std::span<const std::uint32_t> ifindexes
 std::size_t UdpSocket::receive(bool v6, std::size_t limit, const DatagramVisitor& visit) {
   const int fd = fds_[v6 ? 1 : 0];
   std::size_t total = 0;
-  // An ICMP error is reported once by a receive; the next one goes on. Bounded against a storm of them.
+  // A receive reports each ICMP error once, and the next receive continues. The bound limits a storm of them.
   int errors_left = 16;
   while (fd >= 0 && fds_[v6 ? 1 : 0] == fd && total < limit) {
     const std::size_t wanted = std::min(kReceiveBatch, limit - total);
@@ -380,7 +380,7 @@ SendResult UdpSocket::send(const Datagram& datagram) {
   return send_with_fallback(fd, datagram);
 }
 
-// sendmmsg stops at the first datagram that fails and does not say why; that one is sent by itself.
+// sendmmsg stops at the first datagram that fails and does not report its error, so that one is sent alone.
 std::size_t UdpSocket::send_run(int fd, std::span<const Datagram> run, std::span<SendResult> results) {
   std::array<mmsghdr, kSendBatch> messages;
   std::array<Outgoing, kSendBatch> parts;

@@ -1,5 +1,5 @@
-// The kernel's sockets on a WireGuard listen port, one per family. Handshakes leave through them, and what
-// the workers do not short-cut arrives here. Non-blocking; owned by the control thread.
+// The kernel's sockets on a WireGuard listen port, one per family. They send handshakes and receive the
+// datagrams that take the exception path. Non-blocking; owned by the control thread.
 #pragma once
 
 #include <cstddef>
@@ -14,13 +14,13 @@
 namespace wg::control {
 
 struct UdpSocketOptions {
-  std::uint16_t port = 0;  // 0: a free one, the same for both families
+  std::uint16_t port = 0;  // 0: any free port, the same for both families
   std::uint32_t fwmark = 0;
   int receive_buffer = 4 << 20;  // bytes
   int send_buffer = 4 << 20;
 };
 
-// The local side of a datagram: sent from here when it is an address of this machine (sticky source).
+// The source of a datagram (sticky source). It applies only while it is an address of this machine.
 struct LocalSource {
   IpAddress address;          // zero: the kernel chooses
   std::uint32_t ifindex = 0;  // used for IPv6 link-local only
@@ -37,7 +37,7 @@ struct Datagram {
 
 enum class SendOutcome : std::uint8_t {
   kSent,
-  kSentFromElsewhere,  // the sticky source is no address of this machine any more: forget it
+  kSentFromElsewhere,  // sent, but the sticky source is no longer an address of this machine: forget it
   kBusy,               // send buffer full: dropped
   kNoSocket,           // no socket of this family
   kFailed,             // errno in `error`: no route, unreachable, denied by a firewall
@@ -51,18 +51,18 @@ struct SendResult {
   }
 };
 
-// What recvmmsg gave; `bytes` die with the visit.
+// A datagram from recvmmsg. `bytes` are valid only during the visit.
 struct ReceivedDatagram {
   std::span<const std::uint8_t> bytes;
   Endpoint remote;
-  Endpoint local;             // our address and port that it was sent to: the sticky source to answer from
-  std::uint32_t ifindex = 0;  // the link it came in by
+  Endpoint local;  // its destination, an address and port of ours: the sticky source for the answer
+  std::uint32_t ifindex = 0;  // the link by which it arrived
   std::uint8_t tos = 0;       // its DSCP and ECN
 
   [[nodiscard]] LocalSource source() const { return {local.address, ifindex}; }
 };
 
-// May close or reopen the socket: no further datagram is visited then.
+// The visitor may close or reopen the socket, which ends the visit of further datagrams.
 using DatagramVisitor = std::function<void(const ReceivedDatagram&)>;
 
 class UdpSocket {
@@ -72,18 +72,18 @@ class UdpSocket {
   UdpSocket(UdpSocket&&) noexcept;
   UdpSocket& operator=(UdpSocket&&) noexcept;
 
-  // Binds both families (IPv6 may be missing from the kernel). On failure nothing stays open:
-  // "UDP port 51820 (IPv4): Address already in use".
+  // Binds both families (the kernel may lack IPv6). A failure leaves nothing open: "UDP port 51820 (IPv4):
+  // Address already in use".
   KernelResult open(const UdpSocketOptions& options);
   void close();
   [[nodiscard]] bool is_open() const;
   [[nodiscard]] std::uint16_t port() const { return port_; }
-  // For epoll; -1 when there is no such socket.
+  // The descriptor for epoll; -1: no socket of this family.
   [[nodiscard]] int fd(bool v6) const;
 
   KernelResult set_fwmark(std::uint32_t fwmark);
-  // Datagrams that came in by these links are dropped in the kernel, because workers deliver them
-  // already. An empty list takes the filter away. At most kMaxFilteredLinks.
+  // Drops datagrams that arrive by these links in the kernel, because workers deliver them already. An empty
+  // list removes the filter. At most kMaxFilteredLinks links.
   KernelResult drop_from_links(std::span<const std::uint32_t> ifindexes);
   static constexpr std::size_t kMaxFilteredLinks = 500;
 
@@ -91,7 +91,7 @@ class UdpSocket {
   std::size_t receive(bool v6, std::size_t limit, const DatagramVisitor& visit);
 
   SendResult send(const Datagram& datagram);
-  // Many at once, in order; `results` has a place for each datagram. Returns how many were sent.
+  // Sends many datagrams in order; `results` has one element per datagram. Returns the number sent.
   std::size_t send_batch(std::span<const Datagram> datagrams, std::span<SendResult> results);
 
  private:
@@ -103,7 +103,7 @@ class UdpSocket {
 
   int fds_[2] = {-1, -1};  // IPv4, IPv6
   std::uint16_t port_ = 0;
-  std::vector<std::uint32_t> filtered_links_;  // also for sockets opened later
+  std::vector<std::uint32_t> filtered_links_;  // applied to sockets opened later, too
   std::unique_ptr<Buffers> buffers_;
 };
 

@@ -112,7 +112,7 @@ TEST_F(Configure, routes_of_every_kind) {
   shell("ip route add 10.50.0.0/16 dev v0");
   EXPECT_TRUE(netlink->remove_route(hole));
   EXPECT_EQ(netlink->remove_route(hole).error, ESRCH);
-  const auto removed = netlink->remove_routes_of(kRouteProtocol);
+  const auto removed = netlink->remove_routes(kRouteProtocol);
   EXPECT_EQ(removed.done, 4u) << removed.first_failure.text;
   EXPECT_EQ(removed.failed, 0u) << removed.first_failure.text;
   EXPECT_FALSE(shell_works("ip route show table all proto 87 | grep ."));
@@ -146,8 +146,8 @@ TEST_F(Configure, many_routes_in_batches) {
   EXPECT_EQ(again.done, 1u);
   EXPECT_EQ(again.failed, 1000u);
   EXPECT_EQ(again.first_failure.text, "adding route 10.0.0.0/32 dev v0: File exists");
-  EXPECT_EQ(netlink->remove_routes_of(kRouteProtocol, 9999).done, 0u);
-  EXPECT_EQ(netlink->remove_routes_of(kRouteProtocol, v0).done, routes.size() + 1);
+  EXPECT_EQ(netlink->remove_routes(kRouteProtocol, 9999).done, 0u);
+  EXPECT_EQ(netlink->remove_routes(kRouteProtocol, v0).done, routes.size() + 1);
 }
 
 TEST_F(Configure, neighbours_are_set_and_asked_for) {
