@@ -1,4 +1,4 @@
-// What this program was built from and runs with.
+// Facts about this build and this machine, for `version` and the status.
 #pragma once
 
 #include <string>
@@ -9,8 +9,8 @@ namespace wg::control::cli {
 struct BuildFacts {
   std::string version;
   std::string dpdk_version;
-  std::string aead;                        ///< the variant this machine would use
-  std::vector<std::string> aead_variants;  ///< all it can run
+  std::string aead;                        // the variant that this machine uses
+  std::vector<std::string> aead_variants;  // every variant that this machine can run
 };
 
 BuildFacts build_facts();

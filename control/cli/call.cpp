@@ -26,18 +26,19 @@ namespace {
 
 }  // namespace
 
-Gateway::Gateway(const std::string& socket, Access access) : socket_(socket), fd_(connect_unix(socket)) {
+RpcClient::RpcClient(const std::string& socket, Access access) : socket_(socket), fd_(connect_unix(socket)) {
   if (fd_ < 0 && access == Access::kAny && errno == EACCES) fd_ = connect_unix(read_socket_beside(socket));
   if (fd_ >= 0) return;
   if (errno != EACCES) not_running(socket);
-  throw CommandFailed(kFailed, "permission denied on " + socket + ": be root or in the socket's group");
+  throw CommandFailed(
+      kFailed, "permission denied on " + socket + ": run as root or as a member of the socket's group");
 }
 
-Gateway::~Gateway() {
+RpcClient::~RpcClient() {
   close(fd_);
 }
 
-void Gateway::send(std::string text) {
+void RpcClient::send(std::string text) {
   std::string_view rest = text;
   while (!rest.empty()) {
     const auto sent = ::send(fd_, rest.data(), rest.size(), MSG_NOSIGNAL);
@@ -48,7 +49,7 @@ void Gateway::send(std::string text) {
   config::wipe(text);
 }
 
-std::string Gateway::line(std::chrono::milliseconds patience) {
+std::string RpcClient::line(std::chrono::milliseconds patience) {
   std::size_t searched = 0;
   for (;;) {
     if (const auto newline = received_.find('\n', searched); newline != std::string::npos) {
@@ -67,17 +68,17 @@ std::string Gateway::line(std::chrono::milliseconds patience) {
   }
 }
 
-Json Gateway::call(const std::string& method, const Json& params, std::chrono::milliseconds patience) {
+Json RpcClient::call(const std::string& method, const Json& params, std::chrono::milliseconds patience) {
   send(dump({{"version", kRpcVersion}, {"id", 1}, {"method", method}, {"params", params}}) + "\n");
   const auto text = line(patience);
   if (text.empty()) not_running(socket_);
   Json answer = Json::parse(text, nullptr, false);
-  if (!answer.is_object()) throw CommandFailed(kFailed, "no sensible answer on " + socket_);
+  if (!answer.is_object()) throw CommandFailed(kFailed, "malformed answer on " + socket_);
   if (answer.contains("error")) refused(answer["error"]);
   return std::move(answer["result"]);
 }
 
-void Gateway::listen(const Json& params, const std::function<bool(const Json& event)>& take) {
+void RpcClient::listen(const Json& params, const std::function<bool(const Json& event)>& take) {
   call("subscribe", params);
   for (;;) {
     const auto text = line(std::chrono::milliseconds{-1});

@@ -1,4 +1,4 @@
-// Talking to the running gateway.
+// Requests to the running gateway over its control socket.
 #pragma once
 
 #include <chrono>
@@ -11,27 +11,28 @@
 namespace wg::control::cli {
 
 enum class Access {
-  kAny,    ///< the read-only socket does when the other one may not be opened
-  kAdmin,  ///< must be the control socket
+  kAny,    // falls back to the read-only socket when opening the control socket is not permitted
+  kAdmin,  // requires the control socket
 };
 
-/// One connection. Throws CommandFailed: kNotRunning when nobody answers, kFailed and kBadUsage as the
-/// answer's error says.
-class Gateway {
+// One connection to the gateway. Throws CommandFailed: kNotRunning without an answer, kFailed or kBadUsage by
+// the error code of the answer.
+class RpcClient {
  public:
-  Gateway(const std::string& socket, Access access);
-  ~Gateway();
-  Gateway(const Gateway&) = delete;
-  Gateway& operator=(const Gateway&) = delete;
+  RpcClient(const std::string& socket, Access access);
+  ~RpcClient();
+  RpcClient(const RpcClient&) = delete;
+  RpcClient& operator=(const RpcClient&) = delete;
 
   Json call(const std::string& method, const Json& params = Json::object(),
             std::chrono::milliseconds patience = std::chrono::seconds{10});
-  /// Calls `take` with each event until it returns false or the gateway ends.
+  // Subscribes to events and calls `take` with each one until it returns false or the gateway stops.
   void listen(const Json& params, const std::function<bool(const Json& event)>& take);
 
  private:
   void send(std::string text);
-  std::string line(std::chrono::milliseconds patience);  // -1 ms: for ever; empty: the gateway has closed
+  std::string line(std::chrono::milliseconds patience);  // -1 ms: no limit. Returns an empty line when the
+                                                         // gateway has closed the connection.
 
   std::string socket_;
   int fd_ = -1;

@@ -11,7 +11,7 @@ namespace {
 constexpr std::chrono::minutes kPatience{2};  // a reload of 100 000 peers reads many files
 
 void plan(const std::string& method, const Json& params, bool json, Invocation& invocation) {
-  Gateway gateway(invocation.socket, Access::kAdmin);
+  RpcClient gateway(invocation.socket, Access::kAdmin);
   const auto result = gateway.call(method, params, kPatience);
   if (json) {
     invocation.terminal.out << dump(result) << "\n";
@@ -25,14 +25,15 @@ void add_plans(CLI::App& app, Invocation& invocation) {
   const auto json = std::make_shared<bool>(false);
   const auto dry_run = std::make_shared<bool>(false);
   auto* reload = app.add_subcommand("reload", "Read the configuration again and apply the difference");
-  reload->add_flag("--dry-run", *dry_run, "Only print what would be done");
-  reload->add_flag("--json", *json, "As JSON");
+  reload->add_flag("--dry-run", *dry_run, "Print the plan without applying it");
+  reload->add_flag("--json", *json, "Print JSON");
   reload->callback([=, &invocation] { plan("reload", {{"dry_run", *dry_run}}, *json, invocation); });
-  auto* diff = app.add_subcommand("diff", "Print how what runs differs from the file");
-  diff->add_flag("--json", *json, "As JSON");
+  auto* diff =
+      app.add_subcommand("diff", "Print the differences between the running configuration and the file");
+  diff->add_flag("--json", *json, "Print JSON");
   diff->callback([=, &invocation] { plan("diff", Json::object(), *json, invocation); });
   auto* save = app.add_subcommand("save", "Write runtime changes back to the file");
-  save->add_flag("--json", *json, "As JSON");
+  save->add_flag("--json", *json, "Print JSON");
   save->callback([=, &invocation] { plan("save", Json::object(), *json, invocation); });
 }
 
@@ -41,15 +42,15 @@ void add_log(CLI::App& app, Invocation& invocation) {
     std::string level, interface;
   };
   const auto options = std::make_shared<Options>();
-  auto* log = app.add_subcommand("log", "Logging");
+  auto* log = app.add_subcommand("log", "Control logging");
   log->require_subcommand(1);
-  auto* level = log->add_subcommand("level", "Set the level: off, error, warn, info, debug, trace");
+  auto* level = log->add_subcommand("level", "Set the log level");
   level->add_option("level", options->level, "The level")
       ->required()
       ->check(CLI::IsMember({"off", "error", "warn", "info", "debug", "trace"}));
-  level->add_option("--interface", options->interface, "Only of this interface");
+  level->add_option("--interface", options->interface, "Only for this interface");
   level->callback([options, &invocation] {
-    Gateway(invocation.socket, Access::kAdmin)
+    RpcClient(invocation.socket, Access::kAdmin)
         .call("log.level", {{"level", options->level}, {"interface", options->interface}});
   });
 }
@@ -62,11 +63,11 @@ void add_events(CLI::App& app, Invocation& invocation) {
   };
   const auto options = std::make_shared<Options>();
   auto* events = app.add_subcommand("events", "Print events as they happen, until interrupted");
-  events->add_option("--interface", options->interface, "Only of this interface");
-  events->add_option("--count", options->count, "Stop after so many")->check(CLI::NonNegativeNumber);
-  events->add_flag("--json", options->json, "JSON, one event per line");
+  events->add_option("--interface", options->interface, "Only for this interface");
+  events->add_option("--count", options->count, "Stop after N events")->check(CLI::NonNegativeNumber);
+  events->add_flag("--json", options->json, "Print JSON, one event per line");
   events->callback([options, &invocation] {
-    Gateway gateway(invocation.socket, Access::kAny);
+    RpcClient gateway(invocation.socket, Access::kAny);
     std::ostream& out = invocation.terminal.out;
     Json params = Json::object();
     if (!options->interface.empty()) params["interface"] = options->interface;
@@ -89,7 +90,7 @@ void add_changes(CLI::App& app, Invocation& invocation) {
   add_log(app, invocation);
   add_events(app, invocation);
   app.add_subcommand("stop", "Stop the running gateway")->callback([&invocation] {
-    Gateway(invocation.socket, Access::kAdmin).call("stop");
+    RpcClient(invocation.socket, Access::kAdmin).call("stop");
   });
 }
 

@@ -2,25 +2,64 @@
 
 #include <algorithm>
 #include <ostream>
+#include <string_view>
 
+#include "config/scalars.h"
 #include "control/cli/build_facts.h"
 
 namespace wg::control::cli {
 namespace {
 
-constexpr const char* kFooter =
-    "Exit codes: 0 done, 1 failed, 2 bad configuration or usage, 3 not running.\n"
-    "`linegate COMMAND --help` tells more.";
+constexpr const char* kExitCodes =
+    "Exit codes: 0 done, 1 failed, 2 bad configuration or usage, 3 not running.";
+constexpr const char* kMoreHelp = "\nRun `linegate COMMAND --help` for the options of a command.";
+
+// The innermost command that was parsed.
+const CLI::App& innermost(const CLI::App& app) {
+  const CLI::App* at = &app;
+  while (!at->get_subcommands().empty()) at = at->get_subcommands().back();
+  return *at;
+}
+
+std::string suggestion(std::string_view word, const std::vector<std::string>& names) {
+  const std::vector<std::string_view> views(names.begin(), names.end());
+  const auto nearest = config::nearest_name(word, views);
+  return nearest.empty() ? "" : "; did you mean '" + std::string(nearest) + "'?";
+}
+
+std::string unknown_command(const std::string& word, const CLI::App& parent) {
+  std::vector<std::string> names;
+  for (const auto* command : parent.get_subcommands([](const CLI::App*) { return true; }))
+    names.push_back(command->get_name());
+  return "unknown command: " + word + suggestion(word, names);
+}
+
+std::string unknown_option(const std::string& word, const CLI::App& command) {
+  const auto option = word.substr(0, word.find('='));
+  std::vector<std::string> names;
+  for (const CLI::App* at = &command; at != nullptr; at = at->get_parent())
+    for (const auto* known : at->get_options())
+      for (const auto& name : known->get_lnames()) names.push_back("--" + name);
+  return "unknown option: " + option + suggestion(option, names);
+}
+
+// A sentence about the first word that no command takes. Empty: CLI11's own text is used.
+std::string unknown_word(const CLI::App& app) {
+  const auto words = app.remaining(true);
+  if (words.empty()) return {};
+  const CLI::App& command = innermost(app);
+  if (words.front().starts_with("-")) return unknown_option(words.front(), command);
+  return command.get_require_subcommand_min() > 0 ? unknown_command(words.front(), command) : std::string();
+}
 
 int usage_error(const CLI::App& app, const CLI::ParseError& error, Terminal& terminal) {
   const bool help = dynamic_cast<const CLI::Success*>(&error) != nullptr;
-  const auto words = app.remaining();
-  if (!help && app.get_subcommands().empty() && !words.empty() && !words.front().starts_with('-')) {
-    terminal.err << "there is no command " << words.front() << "\nRun with --help for more information.\n";
+  if (const auto sentence = help ? std::string() : unknown_word(app); !sentence.empty()) {
+    terminal.err << sentence << "\nRun with --help for more information.\n";
     return kBadUsage;
   }
   const int code = app.exit(error, terminal.out, terminal.err);
-  return code == 0 ? kDone : kBadUsage;  // 0: help was asked for
+  return code == 0 ? kDone : kBadUsage;  // 0: --help was given
 }
 
 }  // namespace
@@ -28,7 +67,7 @@ int usage_error(const CLI::App& app, const CLI::ParseError& error, Terminal& ter
 int run(const std::vector<std::string>& arguments, Terminal terminal) {
   Invocation invocation{terminal};
   CLI::App app{"Linegate, a WireGuard gateway on DPDK", "linegate"};
-  app.footer(kFooter);
+  app.footer(kExitCodes);  // the commands inherit it
   app.require_subcommand(1);
   app.fallthrough();
   app.add_option("--socket", invocation.socket, "Control socket of the running gateway")
@@ -42,8 +81,9 @@ int run(const std::vector<std::string>& arguments, Terminal terminal) {
   add_convert(app, invocation);
   add_keys(app, invocation);
   add_version(app, invocation);
+  app.footer(std::string(kExitCodes) + kMoreHelp);
   try {
-    auto reversed = arguments;  // CLI11 takes them from the back
+    auto reversed = arguments;  // CLI11 reads arguments from the back
     std::reverse(reversed.begin(), reversed.end());
     app.parse(reversed);
   } catch (const CLI::ParseError& error) {
@@ -53,7 +93,7 @@ int run(const std::vector<std::string>& arguments, Terminal terminal) {
     return failed.exit_code;
   }
   terminal.out.flush();
-  if (!terminal.out) return kFailed;  // a full disk or a closed pipe behind us
+  if (!terminal.out) return kFailed;  // the disk is full or the pipe is closed
   return invocation.exit_code;
 }
 

@@ -1,5 +1,5 @@
-// The command line: one file per group of subcommands, all of them over the control socket only.
-// docs/cli.md describes it to people.
+// The command line: one file per group of subcommands. Commands reach the gateway only through its control
+// socket. docs/cli.md is the user's description.
 #pragma once
 
 #include <CLI/CLI.hpp>
@@ -13,7 +13,7 @@ namespace wg::control::cli {
 enum ExitCode : int {
   kDone = 0,
   kFailed = 1,
-  kBadUsage = 2,  ///< bad configuration or bad arguments
+  kBadUsage = 2,  // bad configuration or bad arguments
   kNotRunning = 3,
 };
 
@@ -26,24 +26,24 @@ struct Terminal {
   std::ostream& err;
 };
 
-/// What ends a command early: the sentence goes to stderr.
+// Ends a command with `code`; run() prints the message on stderr.
 class CommandFailed : public std::runtime_error {
  public:
   CommandFailed(ExitCode code, const std::string& message) : std::runtime_error(message), exit_code(code) {}
   const ExitCode exit_code;
 };
 
-/// Shared by the commands of one invocation; outlives the parse.
+// State shared by the commands of one invocation. It outlives the parse.
 struct Invocation {
   Terminal terminal;
   std::string socket = kDefaultSocket;
   int exit_code = kDone;
 };
 
-/// `arguments` without the program's name.
+// Parses and runs one command line and returns its exit code. `arguments` excludes the program's name.
 int run(const std::vector<std::string>& arguments, Terminal terminal);
 
-// Each adds its subcommands; their callbacks do the work.
+// Each function adds its subcommands, whose callbacks do the work.
 void add_run_and_check(CLI::App& app, Invocation& invocation);
 void add_show(CLI::App& app, Invocation& invocation);
 void add_explain(CLI::App& app, Invocation& invocation);

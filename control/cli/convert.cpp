@@ -1,4 +1,4 @@
-// import, export: to and from the files of wg(8) and wg-quick(8).
+// import, export: from and to the file formats of wg(8) and wg-quick(8).
 #include <filesystem>
 #include <fstream>
 #include <iterator>
@@ -22,12 +22,12 @@ struct ImportOptions {
   std::string file, name, key_file;
 };
 
-// wg0.conf is the interface wg0, as for wg-quick.
+// As in wg-quick, wg0.conf describes the interface wg0.
 std::string interface_name(const ImportOptions& options) {
   const auto name = options.name.empty() ? std::filesystem::path(options.file).stem().string() : options.name;
   const bool nameless = options.name.empty() && options.file == "-";
   if (!nameless && config::is_interface_name(name)) return name;
-  throw CommandFailed(kBadUsage, "give the interface a name: --name");
+  throw CommandFailed(kBadUsage, "the file name is not an interface name: use --name");
 }
 
 void import_file(const ImportOptions& options, Terminal& terminal) {
@@ -47,7 +47,7 @@ void import_file(const ImportOptions& options, Terminal& terminal) {
 }
 
 void export_interface(const std::string& name, bool wg_quick, Invocation& invocation) {
-  Gateway gateway(invocation.socket, Access::kAdmin);
+  RpcClient gateway(invocation.socket, Access::kAdmin);
   auto result =
       gateway.call("interface.export", {{"name", name}, {"format", wg_quick ? "wg-quick" : "setconf"}});
   auto& text = result["text"].get_ref<std::string&>();
@@ -59,19 +59,18 @@ void export_interface(const std::string& name, bool wg_quick, Invocation& invoca
 
 void add_convert(CLI::App& app, Invocation& invocation) {
   const auto options = std::make_shared<ImportOptions>();
-  auto* from = app.add_subcommand("import", "Turn a wg-quick or wg file into YAML on stdout");
-  from->add_option("file", options->file, "The file; - for stdin")->required();
-  from->add_option("--name", options->name, "Name of the interface; without: that of the file");
+  auto* from = app.add_subcommand("import", "Convert a wg-quick or wg file to YAML on stdout");
+  from->add_option("file", options->file, "The file, or - for stdin")->required();
+  from->add_option("--name", options->name, "Interface name (default: the file name without its extension)");
   from->add_option("--key-file", options->key_file,
-                   "Write the private key there (mode 0600), not into the YAML");
+                   "Write the private key to this file (mode 0600) and not into the YAML");
   from->callback([options, &invocation] { import_file(*options, invocation.terminal); });
 
   const auto name = std::make_shared<std::string>();
   const auto wg_quick = std::make_shared<bool>(false);
-  auto* to =
-      app.add_subcommand("export", "Print a running interface as `wg setconf` reads it, keys included");
+  auto* to = app.add_subcommand("export", "Print a running interface in `wg setconf` format, keys included");
   to->add_option("interface", *name, "The interface")->required();
-  to->add_flag("--wg-quick", *wg_quick, "As wg-quick reads it, with addresses and MTU");
+  to->add_flag("--wg-quick", *wg_quick, "Print wg-quick format, with addresses and MTU");
   to->callback([=, &invocation] { export_interface(*name, *wg_quick, invocation); });
 }
 

@@ -1,4 +1,4 @@
-// explain peer: why is this peer not up?
+// explain peer: why a peer is up or not.
 #include <memory>
 #include <ostream>
 
@@ -8,16 +8,16 @@
 namespace wg::control::cli {
 namespace {
 
-std::vector<std::string> lines_of(const Json& result, const char* name) {
+std::vector<std::string> read_lines(const Json& result, const char* name) {
   return result.value(name, std::vector<std::string>{});
 }
 
-std::string in_words(const Json& result) {
+std::string render_explanation(const Json& result) {
   Explanation explanation;
   explanation.verdict = result.value("verdict", "");
-  explanation.reasons = lines_of(result, "reasons");
-  explanation.advice = lines_of(result, "advice");
-  explanation.history = lines_of(result, "history");
+  explanation.reasons = read_lines(result, "reasons");
+  explanation.advice = read_lines(result, "advice");
+  explanation.history = read_lines(result, "history");
   return to_text(explanation);
 }
 
@@ -29,17 +29,17 @@ void add_explain(CLI::App& app, Invocation& invocation) {
     bool json = false;
   };
   const auto options = std::make_shared<Options>();
-  auto* command = app.add_subcommand("explain", "Explain the state of something");
+  auto* command = app.add_subcommand("explain", "Explain the state of a peer");
   command->require_subcommand(1);
-  auto* peer = command->add_subcommand("peer", "Why is this peer (not) up?");
+  auto* peer = command->add_subcommand("peer", "Explain why a peer is up or not, and what to do");
   peer->add_option("name", options->peer, "Name or public key")->required();
-  peer->add_option("--interface", options->interface, "On this interface");
-  peer->add_flag("--json", options->json, "As JSON");
+  peer->add_option("--interface", options->interface, "Only on this interface");
+  peer->add_flag("--json", options->json, "Print JSON");
   peer->callback([options, &invocation] {
-    Gateway gateway(invocation.socket, Access::kAny);
+    RpcClient gateway(invocation.socket, Access::kAny);
     const auto result =
         gateway.call("explain.peer", {{"interface", options->interface}, {"peer", options->peer}});
-    invocation.terminal.out << (options->json ? dump(result) + "\n" : in_words(result));
+    invocation.terminal.out << (options->json ? dump(result) + "\n" : render_explanation(result));
   });
 }
 

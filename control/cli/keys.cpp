@@ -1,4 +1,4 @@
-// genkey, pubkey, genpsk: as wg(8) has them.
+// genkey, pubkey, genpsk: the same commands as in wg(8).
 #include <sodium.h>
 
 #include <istream>
@@ -12,7 +12,7 @@ namespace wg::control::cli {
 namespace {
 
 config::SecretKey random_key() {
-  if (sodium_init() < 0) throw CommandFailed(kFailed, "no source of randomness");
+  if (sodium_init() < 0) throw CommandFailed(kFailed, "the random number generator cannot be initialised");
   std::array<std::uint8_t, config::kKeyBytes> bytes;
   randombytes_buf(bytes.data(), bytes.size());
   config::SecretKey key{bytes};
@@ -31,7 +31,7 @@ void pubkey(Terminal& terminal) {
   terminal.in >> text;
   const auto key = config::parse_secret_key(text);
   config::wipe(text);
-  if (!key) throw CommandFailed(kBadUsage, "stdin holds no key: 32 bytes in base64 or hex");
+  if (!key) throw CommandFailed(kBadUsage, "stdin does not contain a key (32 bytes in base64 or hex)");
   terminal.out << config::to_string(config::public_key_of(*key)) << "\n";
 }
 

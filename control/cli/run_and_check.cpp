@@ -51,9 +51,9 @@ void add_run_and_check(CLI::App& app, Invocation& invocation) {
   });
 
   const auto strict = std::make_shared<bool>(false);
-  auto* check_command = app.add_subcommand("check", "Check a configuration file; nothing is started");
+  auto* check_command = app.add_subcommand("check", "Check a configuration file without starting anything");
   check_command->add_option("-c,--config", *path, "Configuration file (YAML)")->capture_default_str();
-  check_command->add_flag("--strict", *strict, "Warnings are errors");
+  check_command->add_flag("--strict", *strict, "Treat warnings as errors");
   check_command->callback(
       [path, strict, &invocation] { invocation.exit_code = check(*path, *strict, invocation.terminal); });
 }

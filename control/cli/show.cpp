@@ -20,14 +20,14 @@ struct ShowOptions {
   bool active = false;
   bool json = false;
   double watch = 0;    // seconds; 0: once
-  unsigned times = 0;  // 0: for ever
+  unsigned times = 0;  // 0: no limit
 };
 
 WallTime now() {
   return std::chrono::system_clock::now();
 }
 
-// A list of interfaces is short enough to be selected on this side.
+// The list of interfaces is short, so it is filtered here and not in the gateway.
 Json only_interface(Json result, const std::string& name) {
   if (name.empty()) return result;
   Json kept = Json::array();
@@ -37,8 +37,8 @@ Json only_interface(Json result, const std::string& name) {
   return {{"interfaces", std::move(kept)}};
 }
 
-// A name or key names one peer, and finding it does not cost a walk; anything else is a filter.
-std::optional<Json> exact_peer(Gateway& gateway, const ShowOptions& options) {
+// A name or key identifies one peer, which the gateway finds without a walk. Any other word is a filter.
+std::optional<Json> exact_peer(RpcClient& gateway, const ShowOptions& options) {
   if (options.peer.empty()) return std::nullopt;
   try {
     return gateway.call("show.peer", {{"interface", options.interface}, {"peer", options.peer}});
@@ -47,7 +47,7 @@ std::optional<Json> exact_peer(Gateway& gateway, const ShowOptions& options) {
   }
 }
 
-void show_peers(Gateway& gateway, const ShowOptions& options, std::ostream& out) {
+void show_peers(RpcClient& gateway, const ShowOptions& options, std::ostream& out) {
   if (const auto peer = exact_peer(gateway, options)) {
     if (options.json) {
       out << dump({{"total", 1}, {"peers", Json::array({*peer})}}) << "\n";
@@ -70,7 +70,7 @@ void show_peers(Gateway& gateway, const ShowOptions& options, std::ostream& out)
   }
 }
 
-void show_overview(Gateway& gateway, const ShowOptions& options, std::ostream& out) {
+void show_overview(RpcClient& gateway, const ShowOptions& options, std::ostream& out) {
   const auto status = gateway.call("show.gateway");
   const auto interfaces = only_interface(gateway.call("show.interfaces"), options.interface);
   const auto ports = gateway.call("show.ports");
@@ -86,7 +86,7 @@ void show_overview(Gateway& gateway, const ShowOptions& options, std::ostream& o
   render_ports(ports, out);
 }
 
-void show_once(Gateway& gateway, const ShowOptions& options, std::ostream& out) {
+void show_once(RpcClient& gateway, const ShowOptions& options, std::ostream& out) {
   if (options.what.empty()) return show_overview(gateway, options, out);
   if (options.what == "peers") return show_peers(gateway, options, out);
   auto result = gateway.call("show." + options.what);
@@ -105,13 +105,13 @@ void show_once(Gateway& gateway, const ShowOptions& options, std::ostream& out) 
 }
 
 void show(const ShowOptions& options, Invocation& invocation) {
-  Gateway gateway(invocation.socket, Access::kAny);
+  RpcClient gateway(invocation.socket, Access::kAny);
   std::ostream& out = invocation.terminal.out;
-  for (unsigned round = 1;; ++round) {
+  for (unsigned update = 1;; ++update) {
     if (options.watch > 0 && !options.json && isatty(STDOUT_FILENO) != 0) out << "\033[H\033[2J";
     show_once(gateway, options, out);
     out.flush();
-    if (options.watch <= 0 || round == options.times || !out) return;
+    if (options.watch <= 0 || update == options.times || !out) return;
     std::this_thread::sleep_for(std::chrono::duration<double>(options.watch));
     if (!options.json) out << "\n";
   }
@@ -122,15 +122,15 @@ void show(const ShowOptions& options, Invocation& invocation) {
 void add_show(CLI::App& app, Invocation& invocation) {
   const auto options = std::make_shared<ShowOptions>();
   auto* command = app.add_subcommand("show", "Show the running gateway");
-  command->add_option("what", options->what, "What to show; without: an overview")
+  command->add_option("what", options->what, "What to show (default: an overview)")
       ->check(CLI::IsMember({"interfaces", "peers", "ports", "workers", "drops"}));
-  command->add_flag("--json", options->json, "JSON, one document per line");
+  command->add_flag("--json", options->json, "Print JSON, one document per line");
   command->add_option("--watch", options->watch, "Repeat every SECONDS")
       ->check(CLI::Range(0.1, 86400.0))
       ->expected(0, 1)
       ->default_str("2")
       ->type_name("SECONDS");
-  command->add_option("--times", options->times, "With --watch: stop after so many rounds")
+  command->add_option("--times", options->times, "With --watch: stop after N updates")
       ->check(CLI::NonNegativeNumber);
   command->add_option("--interface", options->interface, "Only this interface");
   command->add_option("--peer", options->peer,
@@ -138,7 +138,7 @@ void add_show(CLI::App& app, Invocation& invocation) {
   command->add_option("--sort", options->sort, "Order of peers")
       ->check(CLI::IsMember({"name", "handshake", "rx", "tx", "transfer", "drops"}))
       ->capture_default_str();
-  command->add_option("--limit", options->limit, "At most so many peers")->check(CLI::NonNegativeNumber);
+  command->add_option("--limit", options->limit, "Show at most N peers")->check(CLI::NonNegativeNumber);
   command->add_flag("--active", options->active, "Only peers with a session");
   command->callback([options, &invocation] { show(*options, invocation); });
 }

@@ -6,7 +6,7 @@
 namespace wg::control::cli {
 namespace {
 
-// Terminal cells: UTF-8 continuation bytes take none.
+// The width in terminal cells: UTF-8 continuation bytes occupy none.
 std::size_t width(const std::string& text) {
   return static_cast<std::size_t>(std::count_if(
       text.begin(), text.end(), [](char c) { return (static_cast<unsigned char>(c) & 0xc0) != 0x80; }));
@@ -27,10 +27,10 @@ void Table::print(std::ostream& out) const {
     widths.push_back(width(columns_[i].title));
     for (const auto& cells : rows_) widths[i] = std::max(widths[i], width(cells[i]));
   }
-  const auto print_row = [&](const auto& text_of) {
+  const auto print_row = [&](const auto& cell) {
     std::string line;
     for (std::size_t i = 0; i < columns_.size(); ++i) {
-      const std::string& text = text_of(i);
+      const std::string& text = cell(i);
       const std::string padding(widths[i] - width(text), ' ');
       line += (i == 0 ? "" : "  ") + (columns_[i].align == Align::kLeft ? text + padding : padding + text);
     }

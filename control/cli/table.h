@@ -1,4 +1,4 @@
-// Aligned columns for people.
+// A text table with aligned columns.
 #pragma once
 
 #include <iosfwd>
@@ -16,9 +16,9 @@ class Table {
   };
 
   explicit Table(std::vector<Column> columns) : columns_(std::move(columns)) {}
-  /// As many cells as columns. Control characters become '?': names come from outside.
+  // Adds a row with one cell per column. Control characters become '?', because names are outside input.
   void row(std::vector<std::string> cells);
-  /// Two spaces between columns, no trailing blanks; titles also when there are no rows.
+  // Prints two spaces between columns and no trailing blanks. Prints the titles even when there are no rows.
   void print(std::ostream& out) const;
 
  private:

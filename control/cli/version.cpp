@@ -1,4 +1,4 @@
-// version: of this program, and of the one that runs.
+// version: the versions of this program and of the running gateway.
 #include <memory>
 #include <ostream>
 
@@ -10,7 +10,7 @@ namespace {
 
 std::optional<Json> running(const std::string& socket) {
   try {
-    return Gateway(socket, Access::kAny).call("show.gateway");
+    return RpcClient(socket, Access::kAny).call("show.gateway");
   } catch (const CommandFailed&) {
     return std::nullopt;
   }
@@ -31,7 +31,7 @@ void print(const BuildFacts& facts, const std::optional<Json>& gateway, std::ost
 void add_version(CLI::App& app, Invocation& invocation) {
   const auto json = std::make_shared<bool>(false);
   auto* command = app.add_subcommand("version", "Print versions: linegate, DPDK, the AEAD variant in use");
-  command->add_flag("--json", *json, "As JSON");
+  command->add_flag("--json", *json, "Print JSON");
   command->callback([json, &invocation] {
     const auto facts = build_facts();
     const auto gateway = running(invocation.socket);

@@ -107,7 +107,7 @@ microseconds LiveGateway::control_time() {
 }
 
 control::Json LiveGateway::call(const std::string& method, const control::Json& params) {
-  return control::cli::Gateway(kSocket, control::cli::Access::kAdmin)
+  return control::cli::RpcClient(kSocket, control::cli::Access::kAdmin)
       .call(method, params, std::chrono::seconds(180));
 }
 

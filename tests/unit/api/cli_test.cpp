@@ -99,14 +99,23 @@ TEST_F(CliTest, NotRunningIsItsOwnCodeAndSentence) {
   }
 }
 
+TEST_F(CliTest, SuggestsTheNearestCommandOrOption) {
+  EXPECT_TRUE(linegate({"relaod"}).err.starts_with("unknown command: relaod; did you mean 'reload'?\n"));
+  EXPECT_TRUE(linegate({"interface", "delte", "wg0"})
+                  .err.starts_with("unknown command: delte; did you mean 'delete'?\n"));
+  EXPECT_TRUE(linegate({"reload", "--dryrun"})
+                  .err.starts_with("unknown option: --dryrun; did you mean '--dry-run'?\n"));
+  EXPECT_TRUE(linegate({"show", "--sokcet=/x"})
+                  .err.starts_with("unknown option: --sokcet; did you mean '--socket'?\n"));
+}
+
 TEST_F(CliTest, UsageErrorsAreTwoHelpIsZero) {
   EXPECT_EQ(linegate({}).code, 2);
   EXPECT_EQ(linegate({"frob"}).code, 2);
-  EXPECT_TRUE(linegate({"frob"}).err.starts_with("there is no command frob\n"));
+  EXPECT_TRUE(linegate({"frob"}).err.starts_with("unknown command: frob\n"));
   EXPECT_TRUE(linegate({"frob", "--help"}).out.starts_with("Linegate"));
   EXPECT_EQ(linegate({"--frob"}).code, 2);
-  EXPECT_EQ(linegate({"--frob"}).err.find("there is no command"), std::string::npos)
-      << "no command is wanted";
+  EXPECT_TRUE(linegate({"--frob"}).err.starts_with("unknown option: --frob\n"));
   for (const char* option : {"--limit", "--times"})
     EXPECT_EQ(linegate({"show", "peers", option, "-1"}).code, 2) << "not as a number of 64 bits";
   EXPECT_EQ(linegate({"events", "--count", "-1"}).code, 2);
