@@ -1,4 +1,4 @@
-// Figures as people read them, in the units wg(8) uses.
+// Formats figures as text, in the units of wg(8).
 #pragma once
 
 #include <chrono>

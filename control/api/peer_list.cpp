@@ -15,7 +15,7 @@ std::uint64_t all_drops(const PeerStatus& peer) {
 }
 
 bool by_name(const PeerStatus& a, const PeerStatus& b) {
-  // Nameless peers go last: a list is read from the top.
+  // Nameless peers go last, because a list is read from the top.
   return std::forward_as_tuple(a.interface, a.name.empty(), a.name, a.public_key) <
          std::forward_as_tuple(b.interface, b.name.empty(), b.name, b.public_key);
 }
@@ -73,7 +73,7 @@ PeerList list_peers(Operations& operations, const PeerQuery& query) {
   operations.visit_peers(query.filter, [&](PeerStatus&& peer) {
     ++list.total;
     list.peers.push_back(std::move(peer));
-    // Of 100 000 peers a page is wanted: the others are let go on the way.
+    // The caller wants one page of perhaps 100 000 peers, so the others are dropped on the way.
     if (query.limit != 0 && list.peers.size() / 2 == query.limit) sort_first(list.peers, query.limit, less);
   });
   sort_first(list.peers, query.limit, less);

@@ -1,4 +1,4 @@
-// Selecting and ordering peers for `show.peers`: pure, over any number of peers.
+// Selects and orders peers for `show.peers`. Pure functions over any number of peers.
 #pragma once
 
 #include <algorithm>
@@ -35,8 +35,8 @@ struct PeerList {
 
 PeerList list_peers(Operations& operations, const PeerQuery& query);
 
-/// PeerFilter::text, looked at once: what is part of the name or of the base64 key, or an address inside an
-/// allowed IP, before a status is made of the peer.
+// PeerFilter::text, parsed once. It matches a part of the name or of the base64 key, or an address inside an
+// allowed IP, before the peer's status is built.
 class PeerText {
  public:
   explicit PeerText(std::string_view text) : text_(text), address_(config::parse_address(text)) {}

@@ -13,7 +13,8 @@
 namespace wg::control {
 namespace {
 
-// Slack above the chunk, so that a source that overshoots does not make out_ move and leave a copy behind.
+// Slack above the chunk: a source that overshoots must not reallocate out_, which would leave a copy in
+// memory.
 constexpr std::size_t kSlack = 4096;
 constexpr int kChunksPerTurn = 4;
 
@@ -80,7 +81,7 @@ void Stream::on_events(std::uint32_t events) {
   if ((events & EPOLLERR) != 0) return close();
   if ((events & EPOLLOUT) != 0) flush();
   if (!closed() && (events & (EPOLLIN | EPOLLHUP)) != 0) {
-    // A hang-up while we only wait to write means that nobody will read it.
+    // A hang-up while we only wait to write means that the output will not be read.
     (watched_ & EPOLLIN) != 0 ? receive() : close();
   }
 }

@@ -1,9 +1,9 @@
-// One end of a stream socket on the EventLoop, and a bounded set of them. What wg_socket and rpc share.
+// One end of a stream socket on the EventLoop, and a bounded set of them; the base of wg_socket and rpc.
 //
-// Nothing waits: input is delivered as it comes and not while output is pending (back-pressure, so a peer
-// that does not read cannot make us buffer), output comes from strings or from sources that render as
-// the other end takes. All buffers are wiped after use, since keys pass through them.
-// Everything belongs to the loop's thread.
+// No call waits. Input is delivered as it arrives, but not while output is pending: this back-pressure keeps
+// a client that does not read from filling our buffers. Output comes from strings, or from sources that
+// render as fast as the other end reads. All buffers are wiped after use, because keys pass through them.
+// Everything here belongs to the loop's thread.
 #pragma once
 
 #include <chrono>
@@ -23,44 +23,44 @@ namespace wg::control {
 class Stream : public std::enable_shared_from_this<Stream> {
  public:
   using Clock = EventLoop::Clock;
-  /// Appends to `out` until it holds about `target` bytes; false when that was all.
+  // Appends to `out` until it holds about `target` bytes. Returns false at the end of the data.
   using Source = std::function<bool(std::string& out, std::size_t target)>;
 
-  /// Takes ownership of a non-blocking descriptor. Must be owned by a shared_ptr, then start()ed.
+  // Takes ownership of a non-blocking descriptor. A shared_ptr must own the stream before start().
   Stream(EventLoop& loop, int fd, std::size_t chunk);
   virtual ~Stream();
   Stream(const Stream&) = delete;
   Stream& operator=(const Stream&) = delete;
 
   bool start();
-  /// At once; what is still to be sent is lost.
+  // Closes immediately and discards pending output.
   void close();
   bool closed() const { return fd_ < 0; }
   bool output_pending() const { return !queue_.empty() || sent_ < out_.size(); }
   std::size_t queued_bytes() const { return queued_bytes_ + out_.size() - sent_; }
-  /// Neither a request begun nor an answer on its way.
+  // True when no request has begun and no answer is pending.
   bool idle() const { return !output_pending() && !mid_request(); }
-  /// Whether a request and its answer must come to an end in time; not so for who listens to events.
+  // Whether a request and its answer have a time limit. A subscriber to events has none.
   virtual bool bounded() const { return true; }
-  /// Since when it is not idle, as far as sweeps have seen.
+  // The time since when it is not idle, as observed by sweeps.
   Clock::time_point busy_since() const { return busy_since_; }
   void note_idle(Clock::time_point now) {
     if (idle()) busy_since_ = now;
   }
-  /// May be closed to make room for another.
+  // True when it may be closed to make room for another stream.
   virtual bool evictable() const { return idle(); }
   Clock::time_point last_progress() const { return last_progress_; }
 
   std::function<void()> on_closed;
 
  protected:
-  /// Takes bytes from the front of `bytes`; called again with what is left unless output is pending.
+  // Consumes bytes from the front of `bytes`. It is called again with the rest unless output is pending.
   virtual void on_bytes(std::string_view& bytes) = 0;
-  /// The other end has sent all it will send. True: close once the output has gone; false: the owner calls
-  /// close_after_output() when it has given its last answer.
+  // The other end has closed its sending side. True: close once the output is sent. False: the owner calls
+  // close_after_output() after its last answer.
   virtual bool on_end() { return true; }
   virtual bool mid_request() const = 0;
-  /// After on_end(): closed altogether, so that nobody waits for an answer.
+  // After on_end(): the other end has closed both sides, so it does not wait for an answer.
   bool other_end_gone() const;
 
   void send(std::string text);
@@ -81,13 +81,13 @@ class Stream : public std::enable_shared_from_this<Stream> {
   EventLoop& loop_;
   int fd_;
   std::size_t chunk_;
-  std::string held_;  // input that arrived before the output had gone
+  std::string held_;  // input that arrived while output was pending
   std::string out_;
-  std::size_t sent_ = 0;  // of out_
+  std::size_t sent_ = 0;  // bytes of out_ already sent
   std::deque<Item> queue_;
-  std::size_t queued_bytes_ = 0;  // strings of queue_
-  bool ended_ = false;            // the other end has
-  bool ending_ = false;           // close when the output has gone
+  std::size_t queued_bytes_ = 0;  // total size of the strings in queue_
+  bool ended_ = false;            // the other end has closed its sending side
+  bool ending_ = false;           // close when the output is sent
   bool delivering_ = false;
   bool flushing_ = false;
   std::uint32_t watched_ = 0;
@@ -100,8 +100,8 @@ struct StreamLimits {
   std::chrono::milliseconds request_timeout{60000};  ///< for a request and its answer, with whatever progress
 };
 
-/// Keeps streams alive, counts them, and closes those that hang. When full, the stream that has been idle
-/// longest makes room; when none is evictable, the newcomer is refused.
+// Keeps streams alive, counts them, and closes those that hang. A full set closes the stream that was idle
+// longest, and refuses the new one when none is evictable.
 class StreamSet {
  public:
   StreamSet(EventLoop& loop, StreamLimits limits) : loop_(loop), limits_(limits) {}
@@ -109,7 +109,7 @@ class StreamSet {
   StreamSet(const StreamSet&) = delete;
   StreamSet& operator=(const StreamSet&) = delete;
 
-  /// Starts it; false when it was refused (and closed).
+  // Starts the stream. Returns false when it was refused and closed.
   bool admit(std::shared_ptr<Stream> stream);
   std::size_t size() const { return streams_.size(); }
   const auto& all() const { return streams_; }

@@ -73,12 +73,13 @@ UnixListener::UnixListener(const std::string& path, mode_t mode, const std::stri
   const auto address = address_of(path);
   if (!address) fail(ENAMETOOLONG, path);
   const gid_t gid = group.empty() ? static_cast<gid_t>(-1) : group_id(group);
-  std::error_code ignored;  // bind says it better
+  std::error_code ignored;  // bind() reports the error
   std::filesystem::create_directories(std::filesystem::path(path).parent_path(), ignored);
   remove_stale(path);
   fd_ = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
   if (fd_ < 0) fail(errno, path);
-  // On Linux the file takes its mode from the unbound socket (less the umask): never open to more than asked.
+  // On Linux the file takes its mode from the unbound socket (less the umask), so it is never accessible to
+  // more users than requested.
   bool made = fchmod(fd_, mode & 0700) == 0 && bind(fd_, generic(*address), sizeof *address) == 0;
   made = made && (group.empty() || chown(path.c_str(), static_cast<uid_t>(-1), gid) == 0) &&
          chmod(path.c_str(), mode) == 0 && listen(fd_, SOMAXCONN) == 0;

@@ -1,4 +1,5 @@
-// A listening AF_UNIX stream socket that cleans up after itself and after a predecessor that could not.
+// A listening AF_UNIX stream socket. It removes its file at the end, and a stale file of a crashed
+// predecessor.
 #pragma once
 
 #include <sys/types.h>
@@ -12,19 +13,19 @@ namespace wg::control {
 
 class UnixListener {
  public:
-  /// Non-blocking. A socket file nobody answers on is removed; one that is answered makes this fail with
-  /// EADDRINUSE, any other kind of file with EEXIST. The directory is made (0755) when missing. `group`
-  /// empty: as the process. Throws std::system_error with the path in its text.
+  // Listens without blocking. Removes a socket file without a listener; fails with EADDRINUSE when a process
+  // answers on it, and with EEXIST for any other kind of file. Creates a missing directory (0755). An empty
+  // `group` means the group of the process. Throws std::system_error with the path in its text.
   UnixListener(const std::string& path, mode_t mode, const std::string& group = {});
-  /// Closes, and removes the file if it is still this socket's.
+  // Closes the socket, and removes the file if it still belongs to this socket.
   ~UnixListener();
   UnixListener(const UnixListener&) = delete;
   UnixListener& operator=(const UnixListener&) = delete;
 
   int fd() const { return fd_; }
   const std::string& path() const { return path_; }
-  /// Hands every connection to `take` (non-blocking, close-on-exec; `take` owns it) until destroyed. Out of
-  /// descriptors, it pauses instead of spinning. `loop` outlives this.
+  // Passes every connection to `take`, which owns it (non-blocking, close-on-exec), until destroyed. Without
+  // free descriptors it pauses instead of spinning. `loop` outlives this object.
   void serve(EventLoop& loop, std::function<void(int fd)> take);
 
  private:
@@ -40,7 +41,7 @@ class UnixListener {
   ino_t inode_ = 0;
 };
 
-/// A blocking connection, or -1 with errno set.
+// Opens a blocking connection. Returns -1 with errno set on failure.
 int connect_unix(const std::string& path);
 
 }  // namespace wg::control

@@ -1,4 +1,4 @@
-// apply(): a set of the wg protocol upon an interface as a value.
+// apply(): applies a set of the wg protocol to an interface as a value.
 #include <algorithm>
 #include <cstring>
 #include <unordered_map>
@@ -15,8 +15,7 @@ using config::Peer;
 using config::Prefix;
 using Verb = AllowedIpChange::Verb;
 
-// All 32 bytes, so that keys somebody made up in order do not meet in one bucket and stall the control
-// thread.
+// Hashes all 32 bytes, so that keys crafted in sequence do not share one bucket and stall the control thread.
 struct KeyHash {
   std::size_t operator()(const Key& key) const noexcept {
     std::size_t hash = 0;
@@ -39,8 +38,8 @@ struct PrefixHash {
   }
 };
 
-// Peers keep their slot while a set runs; the gone ones are swept at the end. A peer that is gone and comes
-// back within the set takes its old slot, and with it its name and its place in the file.
+// Peers keep their slot during a set, and removed peers are swept at the end. A peer that the set removes and
+// adds again takes its old slot, and with it its name and its place in the file.
 class Application {
  public:
   explicit Application(Interface& interface) : interface_(interface), gone_(interface.peers.size(), false) {
@@ -67,7 +66,7 @@ class Application {
     const bool none = key.is_zero();
     const bool same = none ? !interface_.private_key
                            : interface_.private_key && clamped(*interface_.private_key) == clamped(key);
-    if (same) return;  // keeps private_key_file
+    if (same) return;  // private_key_file stays
     interface_.private_key_file.clear();
     interface_.private_key.reset();
     if (!none) interface_.private_key = clamped(key);
@@ -130,7 +129,8 @@ class Application {
     peer.preshared_key = wanted;
   }
 
-  // Losers only get marked and are filtered once at the end: moving 100 000 prefixes stays linear.
+  // Previous holders are only marked and then filtered once at the end, so moving 100 000 prefixes stays
+  // linear.
   void allowed_ip(std::size_t slot, const AllowedIpChange& change) {
     index_prefixes();
     auto& own = interface_.peers[slot].allowed_ips;
@@ -159,7 +159,7 @@ class Application {
 
   void filter_losers() {
     for (const std::size_t slot : lost_some_) {
-      std::unordered_set<Prefix, PrefixHash> seen;  // lost and won back: listed twice
+      std::unordered_set<Prefix, PrefixHash> seen;  // a prefix that was lost and regained is listed twice
       std::erase_if(interface_.peers[slot].allowed_ips, [&](const Prefix& prefix) {
         return !holds(slot, prefix) || !seen.insert(prefix).second;
       });
@@ -188,7 +188,7 @@ class Application {
     std::size_t kept = 0;
     for (std::size_t i = 0; i < interface_.peers.size(); ++i) {
       Peer& peer = interface_.peers[i];
-      // A peer the file disables is as if absent: the set neither saw nor removed it.
+      // A peer that the file disables counts as absent: the set neither saw nor removed it.
       if (gone_[i] && !(disabled_[i] && !peer.enabled)) continue;
       if (reborn_.contains(peer.public_key)) effects.reborn.push_back(peer.public_key);
       if (endpoint_named_.contains(peer.public_key)) effects.endpoint_named.push_back(peer.public_key);
@@ -203,12 +203,12 @@ class Application {
   std::optional<Key> own_key_;
   std::unordered_map<Key, std::size_t, KeyHash> slots_;
   std::vector<bool> gone_;
-  std::vector<bool> disabled_;  // was disabled when the set began
+  std::vector<bool> disabled_;  // disabled when the set began
   std::unordered_map<Prefix, std::size_t, PrefixHash> holder_;
   bool indexed_ = false;
   std::unordered_set<std::size_t> lost_some_;
   std::unordered_map<std::size_t, std::optional<config::SecretKey>>
-      before_;  // preshared keys of revived slots
+      before_;  // preshared keys of reused slots
   KeySet removed_, reborn_, endpoint_named_;
 };
 

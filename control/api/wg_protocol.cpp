@@ -12,7 +12,7 @@ namespace {
 
 constexpr std::size_t kHexKey = 2 * config::kKeyBytes;
 
-// Decimal digits alone: no sign, no space, no 0x; leading zeros are allowed.
+// Parses decimal digits only: no sign, no space, no 0x. Leading zeros are allowed.
 template <typename Number>
 std::optional<Number> decimal(std::string_view text) {
   Number value = 0;
@@ -23,7 +23,7 @@ std::optional<Number> decimal(std::string_view text) {
 }
 
 std::optional<config::SecretKey> hex_secret(std::string_view text) {
-  if (text.size() != kHexKey) return std::nullopt;  // base64 is for people, not for this protocol
+  if (text.size() != kHexKey) return std::nullopt;  // this protocol has no base64
   return config::parse_secret_key(text);
 }
 
@@ -32,7 +32,8 @@ std::optional<config::Key> hex_key(std::string_view text) {
   return config::parse_key(text);
 }
 
-// IP:port, [IP6]:port or [IP6%zone]:port; unlike a configuration's endpoint never a name, and port 0 passes.
+// Parses IP:port, [IP6]:port or [IP6%zone]:port. Unlike an endpoint of the configuration it is never a host
+// name, and port 0 is allowed.
 std::optional<config::Endpoint> literal_endpoint(std::string_view text) {
   const auto colon = text.rfind(':');
   if (colon == std::string_view::npos) return std::nullopt;
@@ -83,7 +84,7 @@ void append_header(std::string& out, const WgDevice& device) {
   if (device.fwmark != 0) append_number(out, "fwmark=", device.fwmark);
 }
 
-// The order is wireguard-go's; tools that read line by line rely on public_key coming first.
+// The order is that of wireguard-go. Tools that read line by line rely on public_key as the first line.
 void append_peer(std::string& out, const WgPeer& peer) {
   out += "public_key=";
   append_hex(out, peer.public_key.bytes);
@@ -139,7 +140,7 @@ int WgSetReader::device_line(std::string_view key, std::string_view value) {
 }
 
 int WgSetReader::peer_line(std::string_view key, std::string_view value) {
-  WgPeerSet ignored;  // keys after remove=true must still be right
+  WgPeerSet ignored;  // keys after remove=true must still be valid
   WgPeerSet& peer = removed_ ? ignored : set_.peers.back();
   if (key == "preshared_key") return (peer.preshared_key = hex_secret(value)) ? 0 : EINVAL;
   if (key == "endpoint") return (peer.endpoint = literal_endpoint(value)) ? 0 : EINVAL;
@@ -245,7 +246,7 @@ WgRequestReader::Kind WgRequestReader::feed(std::string_view& bytes) {
       return fail(state_ == State::kSet ? Kind::kFatal : Kind::kClose, EIO, State::kClosed);
     bytes.remove_prefix(newline == std::string_view::npos ? bytes.size() : newline + 1);
     if (newline == std::string_view::npos || !partial_.empty()) {
-      partial_.reserve(kWgLineMax);  // never moves afterwards, so no copy of a key stays behind
+      partial_.reserve(kWgLineMax);  // never reallocates afterwards, so no copy of a key stays in memory
       partial_ += piece;
     }
     if (newline == std::string_view::npos) return Kind::kNeedMore;

@@ -1,9 +1,9 @@
-// The cross-platform WireGuard control protocol (what wg(8) speaks to a userspace implementation), pure:
-// bytes to values and values to bytes, no sockets.
+// The cross-platform WireGuard control protocol, which wg(8) uses with a userspace implementation. Pure
+// functions: bytes to values and values to bytes, no sockets.
 //
-// Source: the protocol as wireguard-go speaks it, with one difference: a set is parsed whole before any of
-// it is applied, so a bad line changes nothing. Errors are positive errno values here and negative on
-// the wire of a set. Secrets live in SecretKey only; the reader wipes every line it has buffered.
+// Source: the protocol of wireguard-go, with one difference: a set is parsed completely before any of it is
+// applied, so a bad line changes nothing. Errors are positive errno values here and negative on the wire of a
+// set. Secrets live only in SecretKey; the reader wipes every line that it buffered.
 #pragma once
 
 #include <cstddef>
@@ -52,27 +52,29 @@ struct WgSet {
   std::vector<WgPeerSet> peers;
 };
 
-/// What the value of the configuration cannot say about a set.
+/// The effects of a set that the configuration's value cannot express.
 struct WgEffects {
-  /// Removed and added again in this set: lose session, counters and endpoint. (replace_peers alone does not
-  /// do that: an unchanged peer of a setconf keeps its session.)
+  // Peers that this set removed and added again: they lose session, counters and endpoint. (replace_peers
+  // alone has no such effect: an unchanged peer of a setconf keeps its session.)
   std::vector<config::Key> reborn;
-  /// Peers of the result whose endpoint the set named: it overrides what roaming has learnt.
+  // Peers of the result whose endpoint the set contains: it overrides a roaming endpoint.
   std::vector<config::Key> endpoint_named;
 };
 
-/// Applies a set to an interface as a value, section by section with the semantics of the protocol: own key
-/// as a peer ignored, a new private key removes the peer with its public key, an allowed IP moves from its
-/// holder. Peers the set does not name keep everything, names included. A private key is stored clamped.
+// Applies a set to an interface as a value, section by section with the semantics of the protocol: it ignores
+// a peer with the interface's own key, removes the peer whose public key a new private key has, and moves an
+// allowed IP from its holder. Peers outside the set keep everything, names included. A private key is stored
+// clamped.
 WgEffects apply(const WgSet& set, config::Interface& interface);
 
-/// RFC 7748 section 5: what an X25519 private key means, and what get shows.
+// Clamps an X25519 private key (RFC 7748 section 5), the form that get shows.
 config::SecretKey clamped(const config::SecretKey& key);
 
 /// Reads one set line by line: feed each line (without newline) until the blank one.
 class WgSetReader {
  public:
-  /// 0, or a positive errno: EINVAL bad key or value, EPROTO no `=`. After an error the reader is done for.
+  // Returns 0 or a positive errno: EINVAL for a bad key or value, EPROTO without `=`. After an error the
+  // reader must not be used again.
   int line(std::string_view line);
   WgSet take() { return std::move(set_); }
 
@@ -86,7 +88,7 @@ class WgSetReader {
   bool removed_ = false;  // keys after remove=true are checked and ignored
 };
 
-/// The requests in a stream of bytes, in any fragmentation.
+// Reads the requests from a stream of bytes in any fragmentation.
 class WgRequestReader {
  public:
   enum class Kind : std::uint8_t {
@@ -105,7 +107,7 @@ class WgRequestReader {
 
   /// Consumes bytes from the front of `bytes` up to the end of one request or of the input.
   Kind feed(std::string_view& bytes);
-  /// The peer has closed its sending side: a set in progress ends here (and is applied).
+  // The client has closed its sending side, which ends (and applies) a set in progress.
   Kind finish();
 
   int error() const { return error_; }
@@ -128,24 +130,24 @@ class WgRequestReader {
   int error_ = 0;
 };
 
-/// Renders a get piece by piece, so that 100 000 peers never stand in memory as text.
+// Renders the answer to a get in pieces, so that the text of 100 000 peers is never in memory as a whole.
 class WgGetWriter {
  public:
   explicit WgGetWriter(WgDevice device);
-  /// Appends until `out` holds `target` bytes (and at most kOvershoot more); false when everything, `errno=0`
-  /// included, has been written.
+  // Appends until `out` holds `target` bytes (and at most kOvershoot more). Returns false when everything,
+  // `errno=0` included, is written.
   static constexpr std::size_t kOvershoot = 1024;
   bool write(std::string& out, std::size_t target);
 
  private:
   WgDevice device_;
   std::size_t next_peer_ = 0;
-  std::size_t next_prefix_ = 0;  // of that peer
+  std::size_t next_prefix_ = 0;  // of the peer at next_peer_
   bool peer_begun_ = false;
   bool header_written_ = false;
 };
 
-/// `errno=N\n\n`, N as it goes on the wire.
+// `errno=N\n\n` with N as on the wire.
 std::string errno_answer(int wire_value);
 
 }  // namespace wg::control

@@ -15,8 +15,8 @@ class WgClient final : public Stream {
  private:
   void on_bytes(std::string_view& bytes) override { act(reader_.feed(bytes)); }
 
-  // The end of input ends a set, as the protocol says. But of a writer that has died, who knows where it was
-  // cut: nobody waits for that answer, and nothing is applied.
+  // By the protocol the end of input ends a set. After the death of the writer the set may be truncated, and
+  // no client waits for the answer, so nothing is applied.
   bool on_end() override {
     if (other_end_gone()) return true;
     act(reader_.finish());
@@ -46,7 +46,7 @@ class WgClient final : public Stream {
 
   void get() {
     auto device = operations_.wg_get(interface_);
-    if (!device) return send(errno_answer(ENODEV));  // wg takes only digits in the answer to a get
+    if (!device) return send(errno_answer(ENODEV));  // wg accepts only digits in the answer to a get
     const auto writer = std::make_shared<WgGetWriter>(std::move(*device));
     send_from([writer](std::string& out, std::size_t target) { return writer->write(out, target); });
   }

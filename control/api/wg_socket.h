@@ -1,9 +1,9 @@
-// The sockets wg(8) talks to: /var/run/wireguard/<interface>.sock, one per interface.
+// The sockets of wg(8): /var/run/wireguard/<interface>.sock, one per interface.
 //
-// A WgSocket lives on the control thread's EventLoop. It never waits for a client: input is read as it comes,
-// a get is rendered as fast as the client takes it, and a client that makes no progress within a request
-// or an answer for `idle_timeout` is closed. The file has mode 0700; a stale one is removed at start, the own
-// one at stop. Buffers are wiped. No idle client costs more than its descriptor.
+// A WgSocket lives on the control thread's EventLoop. It never waits for a client: it reads input as it
+// arrives and renders a get as fast as the client reads. It closes a client that makes no progress within a
+// request or an answer for `idle_timeout`. The file has mode 0700. A stale file is removed at start, the
+// socket's own file at stop. Buffers are wiped. An idle client costs only its descriptor.
 #pragma once
 
 #include <memory>
@@ -29,7 +29,7 @@ class WgSocket {
 
   const std::string& path() const { return listener_.path(); }
   std::size_t clients() const { return clients_.size(); }
-  /// Serves a connected non-blocking stream socket (takes ownership).
+  // Serves a connected non-blocking stream socket and takes ownership of it.
   void adopt(int fd);
 
  private:
