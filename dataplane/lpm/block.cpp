@@ -7,9 +7,9 @@
 namespace wg::lpm {
 namespace {
 
-// A block in a slot stands as deep as its prefixes allow if that skips this many bits: the reader then
-// compares the path but finds the prefixes in its first array. Not so deep that points lie beyond the
-// address.
+// A block in a slot is placed as deep as its prefixes allow if that skips at least this many bits: the reader
+// then compares the path but finds the prefixes in the first array. It is never so deep that points lie
+// beyond the address.
 constexpr unsigned kWorthAPath = 16;
 
 template <typename Bits>
@@ -62,9 +62,9 @@ unsigned common_length(Prefixes<Bits> sorted) noexcept {
   return length;
 }
 
-// The parts one step below what the prefixes share: the prefix that ends there, if any, then what has a zero
-// in the next bit and what has a one. What a point of the area at `position` cannot tell apart stays
-// together.
+// Splits the prefixes one step below their common bits: the prefix that ends there, if any, then those with a
+// zero in the next bit and those with a one. Prefixes that a point of the area at `position` cannot
+// distinguish stay together.
 template <typename Bits>
 void BlockBuilder<Bits>::split(Prefixes<Bits> sorted, unsigned position, Parts& parts) {
   const unsigned deepest = position + kWindow;
@@ -88,7 +88,7 @@ void BlockBuilder<Bits>::split(Prefixes<Bits> sorted, unsigned position, Parts& 
   add(sorted.subspan(zeros));
 }
 
-// Each prefix a part, but for those that points cannot tell apart.
+// Makes each prefix a part, except that prefixes which points cannot distinguish share one.
 template <typename Bits>
 void BlockBuilder<Bits>::flat(Prefixes<Bits> sorted, unsigned position, Parts& parts) {
   const unsigned deepest = position + kWindow;
@@ -104,7 +104,8 @@ void BlockBuilder<Bits>::flat(Prefixes<Bits> sorted, unsigned position, Parts& p
   }
 }
 
-// Walks the parts in order and gives those below their cover. Of what is open the innermost is last.
+// Walks the parts in order, computes the ranges, and sets the cover of each part. The innermost open range is
+// the last one in `open`.
 template <typename Bits>
 void BlockBuilder<Bits>::sweep(Parts& parts, const Area& area, std::vector<Range>& ranges) {
   std::vector<Open>& open = open_;
@@ -134,8 +135,8 @@ void BlockBuilder<Bits>::sweep(Parts& parts, const Area& area, std::vector<Range
   close_until(area.end);
 }
 
-// Parts whose ranges fit in a line: all prefixes if they do; otherwise arrays below, opened from the largest
-// on while the line has room.
+// Finds parts whose ranges fit in a line: all prefixes if possible; otherwise arrays below, expanded from the
+// largest on while the line has space.
 template <typename Bits>
 void BlockBuilder<Bits>::fitting(Prefixes<Bits> sorted, const Area& area, Division& division) {
   auto& [parts, ranges] = division;
@@ -162,11 +163,13 @@ void BlockBuilder<Bits>::fitting(Prefixes<Bits> sorted, const Area& area, Divisi
   sweep(parts, area, ranges);
 }
 
-// As few lines as leave no range to arrays below, and not more lines than ranges, or four times as many.
+// Chooses the smallest number of lines that leaves no range to arrays below, but not more lines than ranges,
+// or four times as many when roomy.
 template <typename Bits>
 unsigned BlockBuilder<Bits>::choose_line_bits() {
   const auto& ranges = whole_.ranges;
-  // Of the finest lines: how many ranges start in each, and whether one does at its very start.
+  // For each of the finest lines: the number of ranges that start in it, and whether one starts at its first
+  // point.
   std::array<std::uint16_t, std::size_t{1} << kMaxLineBits> starts{};
   std::array<bool, std::size_t{1} << kMaxLineBits> exact{};
   constexpr unsigned kShift = kWindow - kMaxLineBits;
@@ -234,7 +237,7 @@ typename BlockBuilder<Bits>::Array BlockBuilder<Bits>::add_array(Prefixes<Bits> 
   return {first, bits};
 }
 
-// Cuts the ranges of the whole array, which fit in 2^bits lines and need nothing below, into these.
+// Distributes the ranges of the whole array over 2^bits lines. They fit and need no array below.
 template <typename Bits>
 std::size_t BlockBuilder<Bits>::add_lines(unsigned bits) {
   const auto& ranges = whole_.ranges;

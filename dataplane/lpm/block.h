@@ -1,4 +1,4 @@
-// Building and reading back blocks (node.h): the writer's side.
+// The writer's side of blocks (node.h): building them and reading them back.
 #pragma once
 
 #include <cstddef>
@@ -17,7 +17,7 @@ struct Prefix {
   Value value;
   std::uint8_t length;
 
-  // Shorter before longer, so a prefix stands before all it covers.
+  // Shorter prefixes sort first, so a prefix precedes every prefix that it covers.
   friend bool operator<(const Prefix& a, const Prefix& b) noexcept {
     return a.bits != b.bits ? a.bits < b.bits : a.length < b.length;
   }
@@ -26,38 +26,39 @@ struct Prefix {
 template <typename Bits>
 using Prefixes = std::span<const Prefix<Bits>>;
 
-// How many of the first bits all prefixes share and none ends before: where a node for them may stand.
+// The number of leading bits that all prefixes share and within which none ends. A node for the prefixes may
+// be placed at this position.
 template <typename Bits>
 unsigned common_length(Prefixes<Bits> sorted) noexcept;
 
-// Writes the lines of a block for 1..kOnlyBlockPrefixes sorted prefixes, none shorter than `floor` bits and
-// all equal in these. The lines live until the next call.
+// Writes the lines of a block for 1..kOnlyBlockPrefixes sorted prefixes, which have at least `floor` bits and
+// agree in the first `floor` bits. The lines are valid until the next call.
 template <typename Bits>
 class BlockBuilder {
  public:
   struct Block {
     std::span<const Line> lines;
-    Word tags;  // of the word that leads to it
+    Word tags;  // tags of the word that points to the block
   };
-  // `roomy`: rather more lines than arrays below; for tables whose lines all stay in the cache.
+  // `roomy` prefers more lines over arrays below, for tables whose lines all stay in the cache.
   [[nodiscard]] Block build(Prefixes<Bits> sorted, unsigned floor, Value fallback, bool roomy);
 
  private:
-  // What one line or one array has to tell apart, all longer than its position: a prefix, or several of them
-  // in an array below that covers the address bits they have in common.
+  // One unit that a line or an array distinguishes: a prefix, or several prefixes in an array below that
+  // covers their common address bits. All of them are longer than the position of the line or array.
   struct Part {
     Prefixes<Bits> prefixes;
-    Value cover;      // what holds where none of them does; known after a sweep
-    unsigned length;  // of the address bits it covers
+    Value cover;      // the value where none of the prefixes matches; set by sweep()
+    unsigned length;  // number of address bits that it covers
     bool below;
     bool expandable;
   };
   using Parts = std::vector<Part>;
   struct Range {
     std::uint64_t start;
-    Value entry;  // a child entry stands for parts[the rest of it]
+    Value entry;  // a child entry refers to parts[its other bits]
   };
-  struct Open {  // a range around the point that a sweep has come to
+  struct Open {  // a range around the current point of a sweep
     std::uint64_t end;
     Value entry;
   };
@@ -65,7 +66,7 @@ class BlockBuilder {
     Parts parts;
     std::vector<Range> ranges;
   };
-  struct Area {  // the points of one line, or of a whole array
+  struct Area {  // the points of one line or of a whole array
     unsigned position;
     std::uint64_t first;
     std::uint64_t end;
@@ -90,23 +91,23 @@ class BlockBuilder {
 
   std::vector<Line> lines_;
   bool roomy_ = false;
-  // Kept for their memory; a line's division outlives those of the arrays below it.
+  // Members, so that their memory is reused. The division of a line outlives those of the arrays below it.
   std::vector<Open> open_;
-  Division whole_;          // of a whole array
-  bool overflows_ = false;  // some of its lines have more ranges than room
+  Division whole_;          // division of a whole array
+  bool overflows_ = false;  // some of its lines have more ranges than fit
   std::deque<Division> divisions_;
   std::size_t depth_ = 0;
 };
 
-// The prefixes of a block, appended in order.
+// Appends the prefixes of a block in order.
 template <typename Bits>
 void append_prefixes(const Header<Bits>* block, std::vector<Prefix<Bits>>& out);
 
-// The value of one of them.
+// The value of one prefix of a block.
 template <typename Bits>
 std::optional<Value> value_in(const Header<Bits>* block, Bits bits, unsigned length);
 
-// In all entries that hold it, while readers may be there.
+// Replaces the fallback in all entries that hold it, while readers may read them.
 template <typename Bits>
 void set_fallback(Header<Bits>* block, Value fallback) noexcept;
 

@@ -1,11 +1,11 @@
-// The readers' side. One instruction set per file: lookup_portable.cpp, lookup_avx512.cpp.
+// The readers' side, one file per instruction set: lookup_portable.cpp, lookup_avx512.cpp.
 #pragma once
 
 #include "dataplane/lpm/node.h"
 
 namespace wg::lpm {
 
-// The answers below the root for a burst of at most kMaxBurst keys; kNoMatch where only the /0 could match.
+// Looks up a burst of at most kMaxBurst keys below the root. kNoMatch: only a default could match.
 struct Lookup {
   const char* name;
   void (*v4)(const Root& root, const std::uint32_t* keys, Value* out, std::size_t n) noexcept;

@@ -1,6 +1,6 @@
-// Eight keys per vector: everything but the loads themselves is computed for all of them at once, and only
-// the keys that are not yet at their end go on to the next level, packed together. The words and entries are
-// loaded one by one: on the cores measured a gather costs more clocks than its elements.
+// Eight keys per vector. Everything except the loads is computed for all eight together, and only unfinished
+// keys, packed together, continue on the next level. Words and entries are loaded one by one, because a
+// gather costs more clocks than the single loads on the measured cores.
 #include "dataplane/lpm/tail.h"
 
 namespace wg::lpm {
@@ -8,8 +8,8 @@ namespace {
 
 constexpr std::size_t kLanes = 8;
 
-// Words in vectors: for blocks and branches, the position they stand at in the top byte, and whether the key
-// came through a branch.
+// Words in vectors have extra fields for blocks and branches: their position in the top byte, and whether the
+// key came through a branch.
 constexpr unsigned kPositionAt = 56;
 constexpr Word kBranched = Word{1} << 55;
 constexpr Word kPointer = (Word{1} << 48) - kLine;
@@ -22,8 +22,8 @@ LPM_INLINE __mmask8 first_lanes(std::size_t n) noexcept {
   return static_cast<__mmask8>(n >= kLanes ? 0xff : (1U << n) - 1);
 }
 
-// The words at eight addresses, two loads to a register. What is found there is used as addresses, so no
-// later load can be early; the sanitizer wants to see it said.
+// Loads the words at eight addresses, two loads per register. The words are used as addresses, so no later
+// load can precede them; ThreadSanitizer needs the explicit acquire.
 template <typename At>
 LPM_INLINE __m512i eight_words(const At& at) noexcept {
 #ifdef __SANITIZE_THREAD__
@@ -54,7 +54,7 @@ struct alignas(kLine) Words {
 LPM_INLINE Words stored(__m512i words) noexcept {
   Words out;
   _mm512_store_si512(&out, words);
-  asm("" : "+m"(out));  // or compilers take vectors apart, which costs more than to load
+  asm("" : "+m"(out));  // keeps compilers from splitting vectors, which costs more than the loads
   return out;
 }
 
@@ -68,14 +68,14 @@ LPM_INLINE Halves stored(__m256i values) noexcept {
   return out;
 }
 
-// Eight keys and where they are: the words that lead on, and the keys by their two halves.
+// Eight keys and their state: the words at which they continue, and the two halves of the keys.
 struct Lanes {
   __m512i words;
   __m512i high;
   __m512i low;
 };
 
-// The keys of a burst. IPv4: the upper half alone.
+// The keys of a burst. IPv4 uses only the upper half.
 class Keys4 {
  public:
   Keys4(const std::uint32_t* keys, std::size_t n) noexcept : keys_(keys), n_(n) {}
@@ -84,7 +84,7 @@ class Keys4 {
   LPM_INLINE Lanes lanes(std::size_t i, __m512i words) const noexcept {
     return {words, _mm512_slli_epi64(_mm512_cvtepu32_epi64(eight(i)), 32), _mm512_setzero_si512()};
   }
-  // Keys i to i + 7, zero behind the last.
+  // Keys i to i + 7, zero after the last.
   LPM_INLINE __m256i eight(std::size_t i) const noexcept {
     return _mm256_maskz_loadu_epi32(first_lanes(n_ - i), keys_ + i);
   }
@@ -107,7 +107,7 @@ class Keys6 {
   LPM_INLINE Lanes lanes(std::size_t i, __m512i words) const noexcept {
     return {words, _mm512_load_si512(high_ + i), _mm512_load_si512(low_ + i)};
   }
-  // Before lanes(i): keys i to i + 7, the first of them again behind the last.
+  // Call it before lanes(i). Keys i to i + 7; after the last key the first of them is repeated.
   LPM_INLINE __m512i load(std::size_t i) noexcept {
     const std::uint8_t* const* at = addresses_ + i;
     const std::uint8_t* some[kLanes];
@@ -143,7 +143,7 @@ class Keys6 {
   alignas(kLine) std::uint64_t low_[kMaxBurst];
 };
 
-// Keys that go on, packed, with all that is needed to.
+// The keys that continue, packed, with their state.
 template <typename Bits>
 struct Packed {
   alignas(kLine) Word words[kMaxBurst + kLanes];
@@ -183,8 +183,8 @@ class VectorWalk {
   }
 
  private:
-  // The 64 bits of each key from its position on; zero beyond its end. Shifts by more than 63 give zero.
-  // Without `kDeep` positions are less than 64.
+  // The 64 bits of each key from its position on, zero beyond its end. Shifts by more than 63 yield zero.
+  // Without `kDeep` positions are below 64.
   template <bool kDeep>
   LPM_INLINE static __m512i views(const Lanes& lanes, __m512i positions) noexcept {
     const __m512i high = _mm512_sllv_epi64(lanes.high, positions);
@@ -203,7 +203,7 @@ class VectorWalk {
     return _mm512_test_epi64_mask(words, all(tags));
   }
 
-  // `words` where they are leaves, otherwise with the position.
+  // Adds the position to the words that are not leaves.
   LPM_INLINE static __m512i standing_at(__m512i words, __m512i positions, Word marks) noexcept {
     const __m512i place = _mm512_or_si512(_mm512_slli_epi64(positions, kPositionAt), all(marks));
     return _mm512_mask_or_epi64(words, static_cast<__mmask8>(~tagged(words, kLeafTag)), words, place);
@@ -225,7 +225,7 @@ class VectorWalk {
     placed_ = true;
   }
 
-  // Whether there are branches.
+  // Reads the root. Returns true when any word is a branch.
   LPM_INLINE bool read_root() noexcept {
     const auto* root = reinterpret_cast<const Word*>(root_.slots);
     const std::size_t n = n_;
@@ -296,7 +296,7 @@ class VectorWalk {
     return _mm512_maskz_mov_epi64(lanes, _mm512_setr_epi64(0, 1, 2, 3, 4, 5, 6, 7));
   }
 
-  // ---- Keys at branches go on until none is.
+  // ---- Branches, until no key is at one
   LPM_INLINE void read_branches() noexcept {
     placed_ = true;
     for (std::size_t i = 0; i < n_; i += kLanes) {
@@ -343,7 +343,7 @@ class VectorWalk {
             _mm512_cvtepi64_epi32(_mm512_srli_epi64(views, 64 - kWindow))};
   }
 
-  // `kSkipped` lines stand between the addresses and the arrays they are counted in.
+  // `kSkipped` lines lie between the addresses and the arrays.
   template <std::size_t kSkipped>
   LPM_INLINE static Value answer_at(const Found& at, unsigned j) noexcept {
     const auto* line = reinterpret_cast<const Ranges*>(at.lines.at[j]) + kSkipped;
@@ -353,7 +353,7 @@ class VectorWalk {
     return entry_at(line->entries[static_cast<std::size_t>(_mm_popcnt_u64(below))]);
   }
 
-  // Without `kPlaced` all blocks stand in the root.
+  // Without `kPlaced` all blocks are in the root.
   template <bool kPlaced>
   LPM_INLINE void read_lines(std::size_t i) noexcept {
     const __m512i words = _mm512_load_si512(words_ + i);
@@ -376,20 +376,20 @@ class VectorWalk {
     for (unsigned j = 0; j < kLanes; ++j) entries_[i + j] = answer_at<1>(at, j);
   }
 
-  // Below kInherit, or kNoMatch: the sign of the value after shows it.
+  // True for values below kInherit and for kNoMatch, by the sign of value + 1.
   LPM_INLINE static __mmask8 is_answer(__m256i values) noexcept {
     return _mm256_testn_epi32_mask(_mm256_add_epi32(values, _mm256_set1_epi32(1)),
                                    _mm256_set1_epi32(INT32_MIN));
   }
-  // Of entries that are no answers: those of arrays below without a path.
+  // Among entries that are not answers: those of arrays below without a path.
   LPM_INLINE static __mmask8 is_plain_below(__m256i entries) noexcept {
     const __m256i marks = _mm256_set1_epi32(static_cast<int>(kChildEntry | 1U << Below::kPathAt));
     return _mm256_cmpeq_epi32_mask(_mm256_and_si256(entries, marks),
                                    _mm256_set1_epi32(static_cast<int>(kChildEntry)));
   }
 
-  // Writes the answers that are known and goes on with the other keys. Only the root's leaves and fallbacks
-  // say kNoMatch.
+  // Writes the known answers and continues with the other keys. Only leaves of the root and fallbacks have
+  // kNoMatch.
   LPM_INLINE void sort_out(std::size_t i) noexcept {
     const __mmask8 valid = first_lanes(n_ - i);
     const Lanes lanes = burst_lanes(i);
@@ -455,8 +455,8 @@ class VectorWalk {
     }
   }
 
-  // To the tail, from where the key is. A key that came through a branch does not know what holds around it
-  // and begins again.
+  // Passes the key to the tail at its current node. A key that came through a branch lacks the fallback of
+  // that branch and starts again.
   void leave(std::uint16_t key, Word word, Value entry) noexcept {
     const auto position =
         kTwo || placed_ ? static_cast<unsigned>(word >> kPositionAt) : RootShape<Bits>::kDepth;
@@ -480,10 +480,10 @@ class VectorWalk {
   const Root& root_;
   Value* out_;
   std::size_t n_;
-  bool placed_ = false;  // blocks may stand elsewhere than in a grown root, and words of IPv4 say where
+  bool placed_ = false;  // blocks may be outside a grown root, and words of IPv4 hold their position
   Keys keys_;
   Tail<Bits, const Keys&> tail_;
-  alignas(kLine) Word words_[kMaxBurst];  // what the root says, or the branch there
+  alignas(kLine) Word words_[kMaxBurst];  // the word in the root, or in the branch below it
   alignas(kLine) Value entries_[kMaxBurst];
   Packed<Bits> packed_;
 };

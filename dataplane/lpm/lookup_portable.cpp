@@ -1,4 +1,4 @@
-// The baseline of DPDK's x86 builds: SSE4.2 and POPCNT.
+// The portable lookup, for the baseline of DPDK's x86 builds: SSE4.2 and POPCNT.
 #include "dataplane/lpm/walk.h"
 
 namespace wg::lpm {

@@ -57,9 +57,9 @@ LPM_INLINE unsigned first_byte(const std::uint8_t* key) noexcept {
   return key[0];
 }
 
-// The shortest prefixes are not in the trie: they would be the fallback of most slots. A key that misses
-// there takes the default seen before the walk, provided it is still the same after it: then trie and default
-// held together while the key's slot was read.
+// The shortest prefixes are not in the trie, where they would be the fallback of most slots. A key without a
+// match in the trie takes the default loaded before the walk, if the default is still the same after it: then
+// trie and default applied together when the key's slot was read.
 template <typename Bits, typename Key>
 void lookup_all(const Table<Bits>& table, const Key* keys, Value* out, std::size_t n) noexcept {
   const Defaults* defaults;

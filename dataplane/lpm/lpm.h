@@ -3,12 +3,12 @@
 // docs/decisions/0003-longest-prefix-match.md.
 //
 // Threads: one writer (the control thread) and any number of readers (workers), without a lock. Every lookup
-// is atomic: it answers as the table stood at one moment between the call and the return, so a prefix that
-// is replaced, or whose longer or shorter relative comes and goes, is never without an owner.
-// lookup_burst() gives that guarantee for each key by itself.
+// is atomic: it returns the state of the table at one moment between call and return. A prefix that is
+// replaced, or whose longer or shorter relatives are added or removed, therefore always has an owner.
+// lookup_burst() gives that guarantee for each key separately.
 //
-// Memory: what the writer replaces is handed to the Reclaimer; readers may still stand in it until they pass
-// a quiescent state. The table itself must outlive its readers.
+// Memory: the writer passes replaced nodes to the Reclaimer, because readers may use them until they pass a
+// quiescent state. The table itself must outlive its readers.
 #pragma once
 
 #include <array>
@@ -32,20 +32,20 @@ struct Address6 {
   friend bool operator==(const Address6&, const Address6&) = default;
 };
 
-// Takes over memory that readers may still be reading. Called by the writer, after the replacement is
-// visible; must not throw. Each node is to be passed to free_node(node, bytes) exactly once, when every
-// reader has been quiescent since the call. Must outlive the tables that use it and needs no table to free.
+// Takes over memory that readers may still read. The writer calls it after the replacement is visible; it
+// must not throw. The reclaimer passes each node to free_node(node, bytes) exactly once, when every reader
+// has been quiescent since the call. It must outlive the tables that use it; freeing needs no table.
 class Reclaimer {
  public:
   virtual ~Reclaimer() = default;
   virtual void retire(void* node, void (*free_node)(void*, std::size_t), std::size_t bytes) = 0;
 };
 
-// Frees at once: for tables without concurrent readers.
+// Frees immediately, for tables without concurrent readers.
 Reclaimer& immediate_reclaimer() noexcept;
 
-// The instruction set lookups use: "portable" or "avx512", the best this machine runs unless a test or bench
-// selects another. False when there is no such variant or it cannot run here.
+// The instruction set of lookups: "portable" or "avx512". It is the best one of this machine unless a test or
+// bench selects another; select returns false when the variant is unknown or cannot run here.
 const char* lookup_variant() noexcept;
 bool select_lookup(std::string_view name) noexcept;
 
@@ -63,16 +63,16 @@ class Lpm4 {
   Lpm4& operator=(Lpm4&&) noexcept;
 
   // ---- writer. Strong guarantee: after std::bad_alloc the table is as before.
-  // Host bits are masked. Replaces the value of the same prefix; true when the prefix is new.
+  // Masks host bits. Replaces the value of an existing prefix. Returns true when the prefix is new.
   // Throws std::invalid_argument when length > 32 or value > kMaxValue.
   bool insert(std::uint32_t prefix, unsigned length, Value value);
-  // False when there is no such prefix. Covered addresses fall back to the next shorter prefix.
+  // Returns false when the prefix is missing. Covered addresses fall back to the next shorter prefix.
   bool remove(std::uint32_t prefix, unsigned length);
   [[nodiscard]] std::optional<Value> find_exact(std::uint32_t prefix, unsigned length) const;
-  // Each prefix once, in no promised order; the callback must not change this table.
+  // Visits each prefix once in unspecified order. The callback must not change this table.
   void for_each(const Callback& callback) const;
   [[nodiscard]] std::size_t size() const noexcept;
-  // Everything the table holds, retired nodes excluded.
+  // All memory of the table, without retired nodes.
   [[nodiscard]] std::size_t memory_bytes() const noexcept;
 
   // ---- readers

@@ -1,4 +1,4 @@
-// The subtrees below a root slot: blocks up to kBlockPrefixes prefixes, branches above.
+// The subtrees below a root slot: blocks for up to kBlockPrefixes prefixes, branches for more.
 #include <algorithm>
 #include <new>
 
@@ -7,10 +7,10 @@
 namespace wg::lpm {
 namespace {
 
-// Lines of so few prefixes stay in the cache.
+// Up to this number of prefixes all lines stay in the cache.
 constexpr std::size_t kRoomyBelow = 8192;
 
-// A branch goes back to a block at half of what made it, so that one prefix does not make it come and go.
+// A branch becomes a block again at half of the limit, so that a single prefix cannot toggle it.
 template <typename Bits>
 constexpr std::size_t kMergeBelow = kBlockPrefixes<Bits> / 2;
 
@@ -24,22 +24,22 @@ Word branch_word(const Branch<Bits>* branch, unsigned floor) noexcept {
   return branch_word(branch) | (branch->position != floor ? kPathTag : 0);
 }
 
-// The word of a branch for another slot.
+// The word of a branch, for another slot.
 template <typename Bits>
 Word at_floor(Word word, unsigned floor) noexcept {
   return branch_word(branch_of<Bits>(word), floor);
 }
 
-// Where a branch for prefixes with this much in common stands: as deep as they allow, in steps of 8 from the
-// floor so that branches do not overlap. IPv4 has no more than two levels of them below a grown root and
-// rather saves its readers the comparison of the path.
+// The position of a branch for prefixes with `common` common bits: as deep as possible, in steps of 8 from
+// the floor so that branches do not overlap. IPv4 has at most two levels of branches below a grown root, so
+// its branches stay at the floor and spare readers the comparison of the path.
 template <typename Bits>
 unsigned branch_position(unsigned floor, unsigned common) noexcept {
   if (sizeof(Bits) == 4) return floor;
   return floor + ((std::min(common, kWidth<Bits> - 1) - floor) & ~7U);
 }
 
-// The slots a local prefix covers.
+// The slots that a local prefix covers.
 template <typename Bits>
 std::pair<unsigned, unsigned> local_slots(const Local<Bits>& local, unsigned position) noexcept {
   return {byte_at(local.bits, position), 1U << (position + 8 - local.length)};
@@ -52,7 +52,7 @@ bool same_prefix(const Local<Bits>& local, const Prefix<Bits>& prefix) noexcept 
 
 }  // namespace
 
-// ---- Making nodes
+// ---- Creating nodes
 
 template <typename Bits>
 Word Table<Bits>::build(Prefixes<Bits> sorted, unsigned floor, Value fallback) {
@@ -75,7 +75,7 @@ Branch<Bits>* Table<Bits>::new_branch(std::size_t locals) {
   return branch;
 }
 
-// Leaves room for `locals` of them and copies those that fit.
+// Allocates space for `locals` locals and copies those that fit.
 template <typename Bits>
 Branch<Bits>* Table<Bits>::copy_branch(const Branch<Bits>* from, std::size_t locals) {
   Branch<Bits>* to = new_branch(locals);
@@ -117,8 +117,9 @@ Word Table<Bits>::make_branch(Prefixes<Bits> sorted, unsigned floor, Value fallb
   return branch_word(branch, floor);
 }
 
-// The same node with another fallback. Nodes below a branch are copied for it: only the fallback a root slot
-// leads to may change in place, because a reader must not combine two that changed at different moments.
+// Returns the same node with another fallback. Nodes below a branch are copied: only the fallback of a root
+// slot's node may change in place, because a reader must not combine two fallbacks that changed at different
+// moments.
 template <typename Bits>
 Word Table<Bits>::with_fallback(Word word, Value fallback) {
   if (is_leaf(word)) return leaf_word(fallback);
@@ -140,7 +141,7 @@ Word Table<Bits>::with_fallback(Word word, Value fallback) {
   return reinterpret_cast<Word>(to) | (word & (kLine - 1));
 }
 
-// Brings the slots [first, first + count) in line with the locals.
+// Updates the slots [first, first + count) from the locals.
 template <typename Bits>
 void Table<Bits>::cover_branch_slots(Branch<Bits>* branch, unsigned first, unsigned count) {
   struct Cover {
@@ -211,7 +212,7 @@ Word Table<Bits>::insert_in_branch(Word word, const Prefix<Bits>& prefix) {
   return branch_word(to) | (word & kPathTag);
 }
 
-// The prefix ends before the branch or leaves its path: a branch above takes both.
+// The prefix ends before the branch or diverges from its path, so a new branch above holds both.
 template <typename Bits>
 Word Table<Bits>::insert_above(Word word, unsigned floor, const Prefix<Bits>& prefix) {
   const auto* below = branch_of<Bits>(word);
@@ -224,11 +225,11 @@ Word Table<Bits>::insert_above(Word word, unsigned floor, const Prefix<Bits>& pr
   above->path = prefix.bits & mask_of<Bits>(position);
   std::fill(std::begin(above->slots), std::end(above->slots), leaf_word(kInherit));
   above->slots[byte_at(below->path, position)] = at_floor<Bits>(with_fallback(word, kInherit), position + 8);
-  // insert_in_branch() copies `above` once more; that happens once per branch and keeps one way to insert.
+  // insert_in_branch() copies `above` again. That happens once per branch and keeps a single way to insert.
   return insert_in_branch(branch_word(above, floor), prefix);
 }
 
-// ---- Removing; the prefix is there
+// ---- Removing an existing prefix
 
 template <typename Bits>
 Word Table<Bits>::remove_below(Word word, unsigned floor, const Prefix<Bits>& prefix) {
@@ -261,8 +262,9 @@ Word Table<Bits>::remove_in_branch(Word word, unsigned floor, const Prefix<Bits>
   return shrink_branch(to, floor);
 }
 
-// A block when it has few prefixes left; its only child when it decides nothing any more. Not in IPv4, where
-// a node must stand where its slot does (branch_position()).
+// Replaces a branch by a block when it has few prefixes left, and by its only child when it no longer decides
+// anything. The latter does not apply to IPv4, where a node must be at the position of its slot
+// (branch_position()).
 template <typename Bits>
 Word Table<Bits>::shrink_branch(Branch<Bits>* branch, unsigned floor) {
   const Value fallback = branch->fallback;
@@ -282,7 +284,7 @@ Word Table<Bits>::shrink_branch(Branch<Bits>* branch, unsigned floor) {
   const Word child = *std::find_if(std::begin(branch->slots), std::end(branch->slots), is_child);
   discard(branch, branch->bytes());
   if (is_branch(child)) return at_floor<Bits>(with_fallback(child, fallback), floor);
-  scratch_.clear();  // a block stands where its slot does, so it cannot be lifted as it is
+  scratch_.clear();  // a block is at the position of its slot, so it cannot move up unchanged
   collect(child, scratch_);
   discard_subtree(child);
   return make_block(scratch_, floor, fallback);
@@ -311,7 +313,7 @@ void Table<Bits>::discard_subtree(Word word) {
   discard(branch, branch->bytes());
 }
 
-// What table.cpp calls; the rest follows from these.
+// The functions that table.cpp calls; the compiler instantiates the rest from these.
 #define LPM_INSTANTIATE(Bits)                                                   \
   template Word Table<Bits>::build(Prefixes<Bits>, unsigned, Value);            \
   template Word Table<Bits>::insert_below(Word, unsigned, const Prefix<Bits>&); \

@@ -9,7 +9,8 @@
 namespace wg::lpm {
 namespace {
 
-// A grown root pays from a few hundred prefixes on; far apart so that it does not come and go.
+// A grown root pays off from a few hundred prefixes on. The two limits are far apart, so that it does not
+// toggle.
 constexpr std::size_t kGrowAbove = 512;
 constexpr std::size_t kShrinkBelow = 128;
 
@@ -17,9 +18,10 @@ std::size_t rounded(std::size_t bytes) noexcept {
   return (bytes + kLine - 1) & ~(kLine - 1);
 }
 
-// glibc's aligned_alloc cannot use again what it gave out for the same size before: it looks for more than it
-// needs and cuts that to fit. Updates copy and free nodes all the time, so most of the heap became such
-// holes. Instead a line more is asked for, and the start of the allocation noted just in front of the node.
+// glibc's aligned_alloc cannot reuse a freed allocation of the same size: it searches for more than it needs
+// and trims the result. Updates copy and free nodes all the time, so such holes came to fill most of the
+// heap. Instead each node is allocated with one extra line, and the start of the allocation is stored just
+// before the node.
 std::size_t footprint(std::size_t bytes) noexcept {
   return kLine + rounded(bytes);
 }
@@ -63,7 +65,7 @@ std::size_t slot_of(const Root& root, Bits bits) noexcept {
   return root.grown != 0 ? RootShape<Bits>::slot(bits) : 0;
 }
 
-// The bits that the root decides for this address; prefixes up to this length end in the root.
+// The number of bits that the root decides for this address. Prefixes up to this length end in the root.
 template <typename Bits>
 unsigned depth_of(const Root& root, Bits bits) noexcept {
   return root.grown != 0 ? RootShape<Bits>::depth(bits) : 0;
@@ -90,7 +92,7 @@ Table<Bits>::~Table() {
     discard_defaults();
     commit();
   } catch (const std::bad_alloc&) {
-    replaced_.clear();  // better lost than freed under a reader
+    replaced_.clear();  // leaking is better than freeing under a reader
   }
 }
 
@@ -160,7 +162,7 @@ bool Table<Bits>::is_wide(const Root& root, unsigned length) noexcept {
   return length == 0 || (root.grown != 0 && length <= kWideBits);
 }
 
-// A shorter prefix stands before all it covers.
+// A shorter prefix precedes all prefixes that it covers.
 template <typename Bits>
 const Defaults* Table<Bits>::new_defaults(const ShortPrefixes& wide) {
   const bool single = wide.empty() || (wide.rbegin()->first & 0xff) == 0;
@@ -214,7 +216,7 @@ void Table<Bits>::remove_wide(Bits bits, unsigned length) {
   change_wide(std::move(wide));
 }
 
-// The slots under the prefix that fall back to it, or to a shorter one, fall back to `value` from now on.
+// Makes `value` the fallback of the prefix's slots that fall back to it or to a shorter prefix.
 template <typename Bits>
 void Table<Bits>::cover_slots(Bits bits, unsigned length, unsigned new_length, Value value) {
   Root* root = root_.load(std::memory_order_relaxed);
@@ -356,10 +358,10 @@ std::vector<Prefix<Bits>> Table<Bits>::prefixes() const {
   return all;
 }
 
-// Both roots hold the same prefixes together with their defaults; a reader that still stands in the old one
-// is answered as well. Wide prefixes are in both places while the root changes: a key that misses the root
-// that holds them is under none. The other root is only a better one: without memory for it the table stays
-// as it is.
+// Both roots, each with its defaults, hold the same prefixes, so a reader in the old root gets the same
+// answers. Wide prefixes are in both places while the root changes: a key without a match in the root that
+// holds them is under none of them. The new root is only an optimisation: without memory for it the table
+// stays unchanged.
 template <typename Bits>
 void Table<Bits>::resize_root(bool grown) {
   try {

@@ -1,5 +1,5 @@
-// The writer: a persistent trie below a small directly indexed root. An update builds new nodes beside the
-// old ones up to the root slot, stores that slot, and only then retires what it replaced.
+// The writer: a persistent trie below a small, directly indexed root. An update builds new nodes beside the
+// old ones up to the root slot, stores that slot, and only then retires the nodes that it replaced.
 #pragma once
 
 #include <map>
@@ -26,16 +26,16 @@ class Table {
   [[nodiscard]] std::size_t size() const noexcept { return size_; }
   [[nodiscard]] std::size_t memory_bytes() const noexcept;
 
-  // What readers start from.
+  // The root, from which readers start.
   [[nodiscard]] const Root* root() const noexcept { return root_.load(std::memory_order_acquire); }
-  // For those that missed everywhere else: each change makes a new one, so a reader that finds the same
-  // before and after its walk knows that they held together.
+  // The defaults for keys without another match. Each change creates a new object, so a reader that finds the
+  // same one before and after its walk knows that trie and defaults applied together.
   [[nodiscard]] const Defaults* defaults() const noexcept {
     return defaults_.load(std::memory_order_acquire);
   }
 
  private:
-  // Nodes made and replaced by the update under way.
+  // The nodes created and replaced by the current update.
   struct Allocation {
     void* memory;
     std::size_t bytes;
@@ -58,7 +58,7 @@ class Table {
                  std::vector<std::uint8_t>& cover);
   void discard_root(Root* root);
 
-  // Each returns the word to put in place of `word`; `floor` is the number of bits decided above it.
+  // Each function returns the word that replaces `word`. `floor` is the number of bits decided above it.
   Word insert_below(Word word, unsigned floor, const Prefix<Bits>& prefix);
   Word insert_in_block(Word word, unsigned floor, const Prefix<Bits>& prefix);
   Word insert_in_branch(Word word, const Prefix<Bits>& prefix);
@@ -87,11 +87,11 @@ class Table {
   Reclaimer& reclaimer_;
   std::atomic<Root*> root_{nullptr};
   std::atomic<const Defaults*> defaults_{nullptr};
-  ShortPrefixes wide_;               // those in the defaults
-  ShortPrefixes short_;              // those that end in the root
-  std::vector<std::uint8_t> cover_;  // length of the prefix in short_ each root slot falls back to
+  ShortPrefixes wide_;               // prefixes in the defaults
+  ShortPrefixes short_;              // prefixes that end in the root
+  std::vector<std::uint8_t> cover_;  // per root slot: length of its fallback prefix in short_
   std::size_t size_ = 0;
-  bool adding_ = false;  // the insert under way brings a new prefix
+  bool adding_ = false;  // the current insert adds a new prefix
   std::size_t bytes_ = 0;
   BlockBuilder<Bits> builder_;
   std::vector<Prefix<Bits>> scratch_;

@@ -1,6 +1,6 @@
-// The rest of a burst: keys that a front (walk.h, lookup_avx512.cpp) leaves at a node or in a block go down
-// level by level, all of them in turn, with prefetch. For inclusion by the lookup_*.cpp only, each of which
-// gets its own copy.
+// The rest of a burst: keys that the first part (walk.h, lookup_avx512.cpp) leaves at a node or in a block
+// descend level by level, all keys in turn, with prefetch. Only lookup_*.cpp include this header, and each
+// has its own copy.
 #pragma once
 
 #include <immintrin.h>
@@ -10,7 +10,7 @@
 namespace wg::lpm {
 namespace {
 
-// How many of the 7 lasts are below the point: the range it lies in. The eighth lane is `inherits`.
+// The range of the point: the number of the 7 lasts below it. The eighth lane is `inherits`.
 LPM_INLINE std::size_t range_of(const Point* lasts, Point point) noexcept {
 #ifdef __AVX512VL__
   const __m256i ends = _mm256_load_si256(reinterpret_cast<const __m256i*>(lasts));
@@ -35,7 +35,7 @@ LPM_INLINE Value known_or(Value value, Value otherwise) noexcept {
   return value == kInherit ? otherwise : value;
 }
 
-// Where keys look that have no line.
+// The line for keys that have none.
 alignas(kLine) constexpr Ranges kNoRanges{
     {}, kInherit, {kInherit, kInherit, kInherit, kInherit, kInherit, kInherit, kInherit, kInherit}};
 
@@ -43,7 +43,7 @@ LPM_INLINE const Line* lines_at(Word word) noexcept {
   return reinterpret_cast<const Line*>(word & ~Word{kLine - 1});
 }
 
-// `Keys` gives the address of each key by its number.
+// `Keys` returns the address of each key by its number.
 template <typename Bits, typename Keys>
 class Tail {
  public:
@@ -51,14 +51,14 @@ class Tail {
 
   LPM_INLINE void offer(std::uint16_t key, Value value) noexcept { out_[key] = known_or(value, out_[key]); }
 
-  // `word` is no leaf.
+  // Precondition: `word` is not a leaf.
   LPM_INLINE void go_to(std::uint16_t key, Word word, unsigned floor) noexcept {
     if ((word & kTags) == 0) return step(key, lines_at(word), 1, line_bits(word), floor);
     node_[nodes_] = {word, key, static_cast<std::uint8_t>(floor)};
     prefetch_node(node_[nodes_++]);
   }
 
-  // At a line of `block` whose entry leads to an array below.
+  // Continues from a line of `block` whose entry refers to an array below.
   LPM_INLINE void go_below_from(std::uint16_t key, const Line* block, Value entry,
                                 unsigned position) noexcept {
     rest_[rests_++] = {block, entry, key, static_cast<std::uint8_t>(position)};
@@ -80,7 +80,7 @@ class Tail {
     const Line* block;
     Point point;
     std::uint16_t key;
-    std::uint8_t position;  // of the line's array
+    std::uint8_t position;  // position of the line's array
   };
   // A key at a branch, or at a block with a path.
   struct Node {
@@ -88,7 +88,7 @@ class Tail {
     std::uint16_t key;
     std::uint8_t floor;
   };
-  // A key whose line leads to an array below.
+  // A key whose line refers to an array below.
   struct Rest {
     const Line* block;
     Value entry;
@@ -194,7 +194,7 @@ class Tail {
   std::size_t nodes_ = 0;
   std::size_t rests_ = 0;
   std::size_t paths_ = 0;
-  Step step_[kMaxBurst + 1];  // one more: written before it is known whether it counts
+  Step step_[kMaxBurst + 1];  // one more, because an element is written before it is known to count
   Node node_[kMaxBurst + 1];
   Rest rest_[kMaxBurst + 1];
   Rest path_[kMaxBurst];

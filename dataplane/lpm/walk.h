@@ -1,7 +1,7 @@
-// The walk that all instruction sets share. A burst goes down the trie together, one step per round: each
-// round asks for the cache lines of the next, so the misses of a burst overlap. Almost every key ends in the
-// root or one line behind it; that way is free of branches that depend on the data, because a wrong guess
-// costs more than a line. For inclusion by the lookup_*.cpp only, each of which gets its own copy.
+// The generic walk. The keys of a burst descend the trie together, one step per round. Each round prefetches
+// the cache lines of the next, so the misses of a burst overlap. Almost every key ends in the root or one
+// line below it. That path has no data-dependent branches, because a misprediction costs more than a line.
+// Only lookup_*.cpp include this header, and each has its own copy.
 #pragma once
 
 #include "dataplane/lpm/tail.h"
@@ -9,13 +9,13 @@
 namespace wg::lpm {
 namespace {
 
-// A leaf's value, or kNoMatch; arithmetic, because compilers make a branch of the choice.
+// A leaf's value, or kNoMatch. It is arithmetic, because compilers turn a conditional into a branch.
 LPM_INLINE Value leaf_or_no_match(Word word) noexcept {
   return leaf_value(word) | (static_cast<Value>(word & kLeafTag) - 1);
 }
 
-// 1 for an array below without a path and so near that a view of the key, of which a branch took 8 bits,
-// still has the points there; otherwise 0.
+// 1 for an array below that has no path and is so near that the view of the key, after a branch consumed 8
+// bits, still contains its points; otherwise 0.
 LPM_INLINE Value is_near_below(Value entry) noexcept {
   const Value near = (entry >> Below::kDistanceAt & Below::kMaxDistance) <= 64 - 8 - kWindow ? 1 : 0;
   return entry >> 31 & ~(entry >> Below::kPathAt) & near;
@@ -43,12 +43,12 @@ class Walk {
   }
 
  private:
-  // IPv4 tables have next to no arrays below.
+  // IPv4 tables have hardly any arrays below.
   static constexpr bool kGoesBelow = sizeof(Bits) == 16;
   static constexpr Word kSlotsAt = offsetof(Branch<Bits>, slots);
 
-  // ---- From a grown root, through a branch if there is one, to the first line: loops over all keys without
-  // a branch. A core has the loads of a whole burst under way at once, so nothing is prefetched.
+  // ---- From a grown root, through a branch of the trie if any, to the first line. The loops over all keys
+  // have no conditional branch. A core overlaps the loads of a whole burst, so nothing is prefetched.
   LPM_INLINE void read_root(const Root& root, std::size_t n) noexcept {
     const Bits* keys = keys_;
     Word seen = 0;
@@ -64,7 +64,7 @@ class Walk {
     read_branches(n);
   }
 
-  // While the keys at branches wait for these.
+  // Prefetches the first lines while the keys at branches wait for their slots.
   LPM_INLINE void prefetch_first_lines(std::size_t n) noexcept {
     find_first_lines(n);
     for (std::size_t i = 0; i < n; ++i) __builtin_prefetch(reinterpret_cast<const void*>(lines_[i]));
@@ -101,7 +101,7 @@ class Walk {
     }
   }
 
-  // How many keys are led to arrays below: some tables send every other key there.
+  // The number of keys that continue in arrays below: half of all keys in some tables.
   LPM_INLINE std::size_t count_below(std::size_t n) noexcept {
     Value count = 0;
     for (std::size_t i = 0; i < n; ++i) count += is_near_below(entries_[i]);
@@ -122,8 +122,8 @@ class Walk {
     }
   }
 
-  // Writes the answers that are known and goes on with the other keys. Only the root's leaves say kNoMatch;
-  // it is no entry of a line.
+  // Writes the known answers and continues with the other keys. Only leaves of the root have kNoMatch; it is
+  // never an entry of a line.
   LPM_INLINE void sort_out(std::size_t n) noexcept {
     for (std::size_t i = 0; i < n; ++i) {
       const Value leaf = 0U - static_cast<Value>(words_[i] & kLeafTag);
@@ -156,11 +156,11 @@ class Walk {
   const Bits* keys_;
   Value* out_;
   bool branched_ = false;
-  const Branch<Bits>* branches_[kMaxBurst];  // behind the root, if branched_
-  alignas(kLine) Word words_[kMaxBurst];     // what the root says, or the branch there
+  const Branch<Bits>* branches_[kMaxBurst];  // the branch below the root, if branched_
+  alignas(kLine) Word words_[kMaxBurst];     // the word in the root, or in the branch below it
   alignas(kLine) Word positions_[kMaxBurst];
   alignas(kLine) Word lines_[kMaxBurst];
-  alignas(kLine) std::uint64_t views_[kMaxBurst];  // the bits of the key from where the word is
+  alignas(kLine) std::uint64_t views_[kMaxBurst];  // the bits of the key from the word's position on
   alignas(kLine) Value entries_[kMaxBurst];
   Tail<Bits, const Bits*> tail_;
 };
