@@ -17,13 +17,13 @@ inline constexpr std::size_t kAeadTagSize = 16;
 inline constexpr std::size_t kAeadMaxPayload = 65519;
 inline constexpr std::size_t kAeadMaxBurst = 256;
 
-// Bytes around [data, data + length + 16) that a variant may READ (never write). They must be
-// mapped; their contents do not influence any result. An mbuf payload behind Ethernet, IP, UDP and
-// the message header in a buffer with 128 bytes of headroom satisfies this by construction.
+// The number of bytes around [data, data + length + 16) that a variant may READ (never write). They must be
+// mapped; their contents do not influence any result. An mbuf payload after the Ethernet, IP, UDP and message
+// headers in a buffer with 128 bytes of headroom satisfies this by construction.
 inline constexpr std::size_t kAeadReadBefore = 48;
 inline constexpr std::size_t kAeadReadAfter = 16;
 
-// One packet. Owner: the caller; the engine only borrows it for the call. The payload and the room for its
+// One packet. The caller owns it; the engine uses it only during the call. The payload and the space for its
 // tag are contiguous: a packet in several mbuf segments is linearised before it becomes an operation.
 struct AeadOp {
   std::uint8_t* data;       // payload, sealed or opened in place; the tag is at data + length
@@ -34,14 +34,15 @@ struct AeadOp {
 };
 
 // Worker-private working memory (one-time keys, keystream, lane lists). Not thread-safe: one per worker.
-// Holds key material only during a call, or as docs/security.md argues; wiped on destruction.
+// It holds key material only during a call (docs/security.md lists the exceptions) and is wiped on
+// destruction.
 class AeadScratch;
 struct AeadScratchDeleter {
   void operator()(AeadScratch* scratch) const noexcept;
 };
 using AeadScratchPtr = std::unique_ptr<AeadScratch, AeadScratchDeleter>;
 
-// One variant. Immutable, static storage.
+// One variant. Immutable, with static storage.
 struct AeadEngine {
   const char* name;  // "portable", "avx2", "avx512"
 
@@ -54,7 +55,7 @@ struct AeadEngine {
 };
 
 // The best variant this CPU and OS support, or the one named in the environment variable
-// LINEGATE_AEAD (portable, avx2, avx512); chosen once, on the first call.
+// LINEGATE_AEAD (portable, avx2, avx512). The first call makes the choice.
 const AeadEngine& aead_engine();
 
 // A variant by name, or nullptr when it does not exist or this machine cannot run it.

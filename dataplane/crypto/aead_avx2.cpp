@@ -1,11 +1,12 @@
-// The AVX2 variant of the burst AEAD. The plan is that of aead_avx512.cpp (read its head first) with vectors
-// half as wide: groups of 8 lanes for ChaCha20, one at a time, and four packets to a vector for Poly1305.
+// The AVX2 variant of the burst AEAD. It follows aead_avx512.cpp (read the head of that file first) with
+// vectors half as wide: groups of 8 lanes for ChaCha20, one at a time, and four packets per vector for
+// Poly1305.
 //
-// What stays behind: as in aead_avx512.cpp, everything in the scratch that held secrets is wiped at the end
-// of a call; registers and spill slots may keep one-time values of the last packets until the next burst.
+// Residual secrets: as in aead_avx512.cpp, everything in the scratch that held secrets is wiped at the end of
+// a call. Registers and spill slots may keep one-time values of the last packets until the next burst.
 //
-// Compiled with AVX2 flags; no inline function of the standard library may be instantiated here
-// (aead_batch.h).
+// This file is compiled with AVX2 flags, so it must not instantiate an inline function of the standard
+// library (aead_batch.h).
 #include <immintrin.h>
 
 #include "dataplane/crypto/aead_batch.h"
@@ -33,7 +34,7 @@ struct Work {
 
 // ---- The batch
 
-// Equal lengths keep their order; bursts are mostly of one length, or nearly sorted runs of few lengths.
+// The sort is stable. Most bursts have one length or nearly sorted runs of a few lengths.
 void set_order(const AeadOp* ops, int count, std::uint8_t* order) {
   for (int i = 0; i < count; ++i) {
     int position = i;
@@ -59,13 +60,13 @@ void append_lane(LaneList& lanes, int packet, int block) {
   lanes.lane[lanes.size++] = {static_cast<std::uint8_t>(packet), static_cast<std::uint16_t>(block)};
 }
 
-// Lanes past the end of the list compute something nobody uses.
+// Lanes past the end of the list compute unused values.
 void pad_lanes(LaneList& lanes) {
   for (int i = 0; i < kLanes - 1; ++i) lanes.lane[lanes.size + i] = {0, 0};
 }
 
-// Lane of a block-zero group -> packet, so that the 32-bit halves of r and s, unpacked to 64 bits, leave
-// packets 0..3 and 4..7 in order in two vectors.
+// Lane of a block-zero group -> packet. In this order the 32-bit halves of r and s, unpacked to 64 bits, form
+// two vectors with packets 0..3 and 4..7 in order.
 constexpr std::uint8_t kBlockZeroPacket[kLanes] = {0, 1, 4, 5, 2, 3, 6, 7};
 
 void keep_one_time_keys(const Rows& keystream, OneTimeKeys* keys) {
@@ -91,8 +92,8 @@ void derive_one_time_keys(Work& work) {
   }
 }
 
-// Blocks first .. last - 1 (counted from 0) of a packet's payload, in groups of 8; `last` ends the payload or
-// a group.
+// Encrypts blocks first .. last - 1 (counted from 0) of a packet's payload in groups of 8. `last` ends the
+// payload or a group.
 void crypt_full_groups(Work& work, int packet, int first, int last) {
   for (int block = first; block < last; block += kLanes) {
     const std::uint64_t offset = std::uint64_t{kBlock} * static_cast<unsigned>(block);
@@ -128,8 +129,8 @@ OneTimeKey one_time_key(const OneTimeKeys* keys, int position) {
   return {k.r_low[lane], k.r_high[lane], k.pad_low[lane], k.pad_high[lane]};
 }
 
-// `key_of` gives the one-time key of a position. Two neighbours at a time: the batch is sorted, so they are
-// alike.
+// `key_of` returns the one-time key of a position. Takes two neighbours at a time: the batch is sorted, so
+// their lengths are similar.
 template <typename KeyOf>
 WG_INLINE void tag_in_pairs(const Batch& batch, int first, int end, const KeyOf& key_of, TagColumns& tags) {
   const auto keep = [&](int position, const Tag128& tag) {
@@ -146,7 +147,7 @@ WG_INLINE void tag_in_pairs(const Batch& batch, int first, int end, const KeyOf&
   if (i < end) keep(i, scalar_poly1305::tag(batch.data[i], batch.length[i], key_of(i)));
 }
 
-// Core cycles of the kernels for four packets, measured on Zen 4.
+// Compares the core cycles of the kernels for four packets, as measured on Zen 4.
 bool better_in_pairs(const Batch& batch, int first, int count) {
   int pairs = 0;
   for (int i = 0; i < count; i += 2) {
@@ -173,7 +174,7 @@ void compute_tags(Work& work) {
 void wipe(void* memory, std::size_t size) {
   auto* p = static_cast<std::uint8_t*>(memory);
   for (std::size_t i = 0; i < size; i += 32) store(p + i, _mm256_setzero_si256());
-  asm volatile("" : : "r"(memory) : "memory");  // the stores may not be dropped as dead
+  asm volatile("" : : "r"(memory) : "memory");  // keeps the compiler from dropping the stores as dead
 }
 
 void wipe_secrets(Work& work) {
@@ -287,7 +288,7 @@ std::size_t open_small(Work& work, AeadOp* ops, int count) {
 
 // ---- A burst
 
-constexpr int kSmallBatch = 3;  // packets; from four on the Poly1305 lanes pay
+constexpr int kSmallBatch = 3;  // packets; from four packets on the Poly1305 lanes are faster
 
 void seal(AeadScratch& scratch, std::span<AeadOp> ops) noexcept {
   Work& work = scratch.as<Work>();

@@ -1,6 +1,6 @@
 // The AVX-512 + IFMA52 variant of the burst AEAD: start reading here.
 //
-// A burst is cut into batches of up to 32 packets, sorted by length (aead_batch.h). What happens to a batch:
+// A burst is cut into batches of up to 32 packets, sorted by length (aead_batch.h). The steps of a batch:
 //
 //     packets            A (2 blocks)   B (5)   C (39)   D (1) ...             any lengths, any keys
 //
@@ -17,19 +17,19 @@
 //     tags               lane = packet, eight packets to a vector, or other kernels where those
 //                        are faster                                          poly1305_tags_avx512.h
 //
-// seal() does this in that order. open() needs the tags before the payload changes: block-zero groups first,
-// then the tags, then the rest. Bursts of up to eight packets whose keystream fits 32 blocks would leave most
-// lanes idle; they take one pass for everything (small_batch below) in rows of four blocks
+// seal() runs them in that order. open() needs the tags before the payload changes: it runs the block-zero
+// groups first, then the tags, then the rest. Bursts of up to eight packets whose keystream fits 32 blocks
+// would leave most lanes idle. They take one pass for everything (small_batch below) in rows of four blocks
 // (chacha20_rows_avx512.h).
 //
-// What stays behind. The scratch is private to a worker and wiped at the end of every call as far as it held
-// secrets: session keys (state rows), keystream and one-time keys. Registers and spill slots on the stack may
-// still hold one-time Poly1305 values and keystream of the last packets; they are useless for any other
+// Residual secrets: the scratch is private to a worker. The parts that held secrets (session keys in state
+// rows, keystream, one-time keys) are wiped at the end of every call. Registers and spill slots on the stack
+// may still hold one-time Poly1305 values and keystream of the last packets. Those are useless for any other
 // packet, whose counter differs, and the next burst overwrites them. Session keys are never spilled: they
 // pass from the key table to the state rows in registers, and the rounds are assembly without stack.
 //
-// Compiled with AVX-512 flags: no function template or inline function of the standard library may be
-// instantiated here with external linkage, or the linker could give the AVX-512 copy to the whole program.
+// This file is compiled with AVX-512 flags, so it must not instantiate a function template or inline function
+// of the standard library with external linkage: the linker could give the AVX-512 copy to the whole program.
 #include <immintrin.h>
 
 #include <cstddef>
@@ -57,8 +57,8 @@ struct Work {
 
 // ---- The batch
 
-// Position of every packet in order of length, equal lengths in order of arrival: each packet is compared
-// with all others, 32 at a time.
+// Computes every packet's position in order of length, equal lengths in order of arrival, by comparing each
+// packet with all others, 32 at a time.
 void sort_by_length(const AeadOp* ops, int count, std::uint8_t* order) {
   alignas(64) std::uint32_t sort_key[kBatchSize];
   store(sort_key, all32(0xffffffff));
@@ -81,7 +81,7 @@ void set_order(const AeadOp* ops, int count, std::uint8_t* order) {
   for (int i = 0; i < count; ++i) order[i] = static_cast<std::uint8_t>(i);
 }
 
-// Four operations into columns: a transposition of four rows of four 64-bit words.
+// Writes four operations to the columns by transposing four rows of four 64-bit words.
 WG_INLINE void set_four_packets(Batch& batch, int position, const AeadOp* const (&op)[4]) {
   static_assert(sizeof(AeadOp) == 32 && offsetof(AeadOp, data) == 0 && offsetof(AeadOp, key) == 8 &&
                 offsetof(AeadOp, counter) == 16 && offsetof(AeadOp, length) == 24);
@@ -165,7 +165,7 @@ void plan_payload(ChachaWork& work, const Batch& batch) {
 
 // ---- Wiping
 
-// Stores the compiler may not drop as dead.
+// Wipes with stores that the compiler may not drop as dead.
 WG_INLINE void wipe(void* memory, std::size_t size) {
   auto* p = static_cast<std::uint8_t*>(memory);
   const Vec zero = _mm512_setzero_si512();
@@ -215,8 +215,8 @@ std::size_t open_batch(Work& work, AeadOp* ops, int count) {
 // ---- A small batch: block 0 and the remainder of every packet in one pass, kept as keystream until it is
 // used
 
-// Blocks of the payload in the one pass; whole groups of 16 before them are left to run_groups when not all
-// fit.
+// The number of payload blocks in the single pass. When not all fit, run_groups takes the whole groups of 16
+// before them.
 int kept_blocks(std::uint64_t length, bool keep_all) {
   const int blocks = chacha_blocks(length);
   return keep_all ? blocks : blocks % kLanes;
@@ -281,8 +281,8 @@ OneTimeKey small_one_time_key(const Work& work, int packet) {
   return key;
 }
 
-// One-time keys out of the kept keystream into columns, for the lane kernels; idle lanes repeat the last
-// packet.
+// Copies the one-time keys from the kept keystream into columns for the lane kernels. Idle lanes repeat the
+// last packet.
 void small_tags_in_lanes(Work& work) {
   OneTimeKeys& columns = work.chacha.keys[0];
   for (int i = 0; i < kPolyLanes; ++i) {
@@ -320,13 +320,13 @@ void small_xor(Work& work, bool keep_all) {
 
 void wipe_small(Work& work) {
   const int listed = work.chacha.lanes.size;
-  const int blocks = listed <= kMaxRowBlocks ? (listed + 1) / 2 * 2 : kSmallBlocks;  // with the idle lanes'
+  const int blocks = listed <= kMaxRowBlocks ? (listed + 1) / 2 * 2 : kSmallBlocks;  // idle lanes included
   wipe(work.keystream, static_cast<std::size_t>(blocks) * kBlock);
   if (listed > kMaxRowBlocks || work.chacha.groups.size != 0) wipe_keystream(work.chacha);
 }
 
-// Payloads are needed only when their keystream is there: what is not in the cache comes meanwhile. No more
-// lines than the processor can wait for; it fetches the rest of a long payload by itself.
+// Prefetches the payloads, which are needed only after their keystream. It requests no more lines than the
+// processor can track; the hardware prefetcher fetches the rest of a long payload.
 void prefetch_payloads(const Batch& batch) {
   const std::uint64_t longest = (batch.count == 1 ? 24 : 12) * kBlock;
   for (int packet = 0; packet < batch.count; ++packet) {

@@ -1,7 +1,8 @@
-// A burst cut into batches the vector variants work on: packets sorted by length, fields as columns.
+// A batch: the part of a burst that the vector variants process together, sorted by length, with the packets'
+// fields as columns.
 //
-// Sorting makes neighbours in a Poly1305 vector (one packet per lane) end together. Positions past `count`
-// repeat the last packet, so that a vector may always be filled from valid memory.
+// Sorting lets the packets of a Poly1305 vector (one packet per lane) end together. Positions past `count`
+// repeat the last packet, so that a vector can always be filled from valid memory.
 #pragma once
 
 #include <cstdint>
@@ -28,12 +29,12 @@ struct Batch {
 // shared headers.
 #define WG_INLINE [[gnu::always_inline]] inline
 
-// Blocks Poly1305 sees: the payload padded to 16 bytes, and the length block (RFC 8439 section 2.8).
+// The number of Poly1305 blocks: the padded payload and the length block (RFC 8439 section 2.8).
 WG_INLINE int poly_blocks(std::uint64_t length) {
   return static_cast<int>((length + 15) / 16 + 1);
 }
 
-// Blocks of keystream the payload needs.
+// The number of keystream blocks for the payload.
 WG_INLINE int chacha_blocks(std::uint64_t length) {
   return static_cast<int>((length + 63) / 64);
 }
@@ -60,7 +61,7 @@ WG_INLINE void write_tags(const Batch& batch, const TagColumns& tags) {
   }
 }
 
-// No branch on a tag: the outcome is data until the caller looks at it.
+// Compares the tags without a branch on any of them: the result is data until the caller reads it.
 WG_INLINE std::size_t check_tags(const Batch& batch, const TagColumns& tags, AeadOp* ops) {
   std::size_t authentic = 0;
   for (int i = 0; i < batch.count; ++i) {

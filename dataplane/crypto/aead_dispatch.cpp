@@ -1,4 +1,4 @@
-// The only file that knows CPUID: which variants this machine can run, and which one runs.
+// Chooses the variant by CPUID. No other file of the AEAD reads it.
 #include <cpuid.h>
 
 #include <array>
@@ -30,7 +30,7 @@ std::uint64_t read_xcr0() noexcept {
   return (std::uint64_t{high} << 32) | low;
 }
 
-// Slowest first, so the last one that can run is the best.
+// Ordered from slowest to fastest, so the last one that can run is the best.
 struct Candidate {
   const AeadEngine* engine;
   bool (*can_run)(const CpuFeatureWords&) noexcept;

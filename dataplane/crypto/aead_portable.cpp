@@ -1,5 +1,5 @@
-// The portable variant: libsodium, one packet at a time, in place. It is also the oracle the vector variants
-// are tested against.
+// The portable variant: libsodium, one packet at a time, in place. It is also the oracle for the tests of the
+// vector variants.
 #include <sodium.h>
 
 #include <cstring>
@@ -12,7 +12,7 @@ namespace {
 static_assert(crypto_aead_chacha20poly1305_ietf_KEYBYTES == kAeadKeySize);
 static_assert(crypto_aead_chacha20poly1305_ietf_ABYTES == kAeadTagSize);
 
-// RFC 8439's 96-bit nonce as WireGuard fills it: 4 zero bytes || LE64(counter).
+// The 96-bit nonce of RFC 8439 as WireGuard defines it: 4 zero bytes || LE64(counter).
 struct Nonce {
   explicit Nonce(std::uint64_t counter) noexcept {
     for (int i = 0; i < 8; ++i) bytes[4 + i] = static_cast<std::uint8_t>(counter >> (8 * i));

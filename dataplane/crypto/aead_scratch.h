@@ -11,9 +11,8 @@ inline constexpr std::size_t kAeadScratchSize = 128 * 1024;
 
 class AeadScratch {
  public:
-  // The bytes seen as the working structure of a variant. Zero when the scratch is made, otherwise what the
-  // last call of the same variant left; switching variants on one scratch is allowed because every variant
-  // initialises what it reads.
+  // The scratch as the working structure of a variant. It is zero at first and later holds what the last call
+  // left. One scratch may serve several variants, because every variant initialises what it reads.
   template <typename Layout>
   Layout& as() noexcept {
     static_assert(sizeof(Layout) <= kAeadScratchSize && std::is_trivial_v<Layout>);

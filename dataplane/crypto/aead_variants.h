@@ -1,5 +1,5 @@
-// The variants and how one is chosen. Only aead_dispatch.cpp and tests include this; everyone else asks
-// aead_engine().
+// The variants and the choice between them. Only aead_dispatch.cpp and tests include this header; all other
+// code calls aead_engine().
 #pragma once
 
 #include <cstdint>
@@ -12,8 +12,8 @@ extern const AeadEngine kAeadPortable;
 extern const AeadEngine kAeadAvx2;
 extern const AeadEngine kAeadAvx512;
 
-// What decides which variants can run: the processor's feature words and the register state the operating
-// system saves (Intel SDM volume 2, CPUID; volume 1, 13.3 and 14.3).
+// The inputs of the choice: the processor's feature words and the register state that the operating system
+// saves (Intel SDM volume 2, CPUID; volume 1, 13.3 and 14.3).
 struct CpuFeatureWords {
   std::uint32_t max_leaf;   // CPUID.0:EAX
   std::uint32_t leaf1_ecx;  // CPUID.1:ECX, OSXSAVE, AVX and POPCNT
@@ -27,8 +27,8 @@ CpuFeatureWords read_cpu_feature_words() noexcept;
 bool can_run_avx2(const CpuFeatureWords& words) noexcept;
 bool can_run_avx512(const CpuFeatureWords& words) noexcept;
 
-// The fastest variant the words allow; `forced` (a name, or nullptr) overrides the choice. Throws
-// std::runtime_error when `forced` names no variant or one the words rule out.
+// Returns the fastest variant that the words allow. `forced` (a name, or nullptr) overrides the choice.
+// Throws std::runtime_error when `forced` is unknown or the words rule it out.
 const AeadEngine& choose_aead_engine(const CpuFeatureWords& words, const char* forced);
 
 }  // namespace wg::crypto

@@ -54,7 +54,7 @@ WG_INLINE void set_constant_rows(Rows& rows) {
   store(rows.row[13], _mm256_setzero_si256());
 }
 
-// 8 rows of 8 words transposed.
+// Transposes 8 rows of 8 words.
 WG_INLINE void transpose(Vec* x) {
   Vec t[8];
   for (int i = 0; i < 8; i += 4) {
@@ -73,7 +73,7 @@ WG_INLINE void transpose(Vec* x) {
   }
 }
 
-// Half a block of each lane: words first .. first + 7 of lanes 0 .. 7.
+// Loads half a block of each lane: words first .. first + 7 of lanes 0 .. 7.
 WG_INLINE void load_halves(const Rows& keystream, int first, Vec* halves) {
   for (int i = 0; i < 8; ++i) halves[i] = load(keystream.row[first + i]);
   transpose(halves);
@@ -111,8 +111,8 @@ WG_INLINE void xor_half(std::uint8_t* data, Vec keystream) {
   store(data, _mm256_xor_si256(load(data), keystream));
 }
 
-// The first `size` < 64 bytes of a block: in pieces of 32, 16, 8, and bytes, because AVX2 stores no part of a
-// vector.
+// XORs the first `size` < 64 bytes of a block, in pieces of 32, 16, 8 and 1 bytes, because AVX2 cannot store
+// part of a vector.
 WG_INLINE void xor_bytes(std::uint8_t* data, const std::uint8_t* keystream, std::uint64_t size) {
   const auto xor_words = [&](auto word) {
     std::uint64_t a = 0, b = 0;
@@ -142,7 +142,7 @@ WG_INLINE void xor_part(std::uint8_t* data, Vec low, Vec high, std::uint64_t siz
   xor_bytes(data, block, size);
 }
 
-// `left` payload bytes from `data` on; only the last of the 8 blocks may be partial.
+// XORs `left` payload bytes from `data` on. Only the last of the 8 blocks may be partial.
 WG_INLINE void xor_full(const Rows& keystream, std::uint8_t* data, std::uint64_t left) {
   Vec low[kLanes], high[kLanes];
   load_halves(keystream, 0, low);

@@ -1,4 +1,4 @@
-// ChaCha20 (RFC 8439 section 2.4) in AVX-512: groups of 16 lanes, and where their keystream goes.
+// ChaCha20 (RFC 8439 section 2.4) in AVX-512: groups of 16 lanes, and the paths of their keystream.
 //
 // A lane computes one block of keystream for any packet under any key. A group is 16 lanes held as 16 rows,
 // row = state word, column = lane, so that a quarter round is the same 12 instructions for all lanes:
@@ -16,13 +16,13 @@
 //     full         16 consecutive blocks of one packet
 //     mixed        the remainders of all packets, densely packed: sixteen of a list of lanes
 //
-// Two groups run at once (generate_chacha_rounds.py). Their keystream is left in elements of 64 bits, a pair
-// of words of one lane each, and reaches the payload on one of two ways:
+// Two groups run at once (generate_chacha_rounds.py). Their keystream is stored in elements of 64 bits, each
+// a pair of words of one lane, and reaches the payload in one of two ways:
 //
-//     in the shadow    of the rounds of the pair behind: general registers XOR element by element, while the
-//                      vector units work on the rounds. They also copy the keys of the next pair to its
+//     in the shadow    of the rounds of the following pair: general registers XOR element by element, while
+//                      the vector units work on the rounds. They also copy the keys of the next pair to its
 //                      state.
-//     directly         for the last pair, which has none behind: a transposition in registers, vector XOR
+//     directly         for the last pair, which no pair follows: a transposition in registers, vector XOR
 //
 //     pair 0           set up      | rounds
 //     pair 1                       |  keys     | rounds
@@ -48,17 +48,17 @@ struct alignas(64) GroupPair {
   std::uint32_t row[16][2][kLanes];  // state word, group, lane; words 0 .. 3 and 13 are left out
 };
 
-// Words 2j and 2j + 1 of every lane side by side: element[j][half][group] holds lanes 4q + 2 half + b at
+// Words 2j and 2j + 1 of every lane are adjacent: element[j][half][group] holds lanes 4q + 2 half + b at
 // 2q + b.
 struct alignas(64) KeystreamPair {
   std::uint64_t element[8][2][2][8];
 };
 
-// A lane: block | index << 16. The index names the packet in its lower five bits and in the others what
-// becomes of the keystream.
+// A lane is block | index << 16. The lower five bits of the index are the packet, the others the use of the
+// keystream.
 constexpr std::uint32_t kWholeBlock = 0;             // XORed into the payload
 constexpr std::uint32_t kPartialBlock = kBatchSize;  // the partly filled last block of the payload
-constexpr std::uint32_t kNoBlock = 2 * kBatchSize;   // no payload: block 0 of a packet, or an idle lane
+constexpr std::uint32_t kNoBlock = 2 * kBatchSize;   // not XORed: block 0 of a packet, or an idle lane
 constexpr std::uint32_t kIndices = 3 * kBatchSize;
 
 WG_INLINE constexpr std::uint32_t lane_of(std::uint32_t kind, int packet, int block) {
@@ -71,8 +71,8 @@ WG_INLINE int block_of(std::uint32_t lane) {
   return static_cast<int>(lane & 0xffff);
 }
 
-// Lanes of block-zero and mixed groups, 16 per group. Room for a whole burst's block zeros, 15 remainders per
-// packet, the padding of both, and the overhang of the vector stores that write the list.
+// Lanes of block-zero and mixed groups, 16 per group: space for a whole burst's block zeros, 15 remainders
+// per packet, the padding of both, and the overhang of the vector stores that write the list.
 constexpr int kMaxLanes = kBatchSize + 15 * kBatchSize + 16 + 32;
 
 struct LaneList {
@@ -84,7 +84,7 @@ WG_INLINE Vec all32(std::uint32_t value) {
   return _mm512_set1_epi32(static_cast<int>(value));
 }
 
-// Keystream of a group as 16 blocks.
+// Loads the keystream of a group as 16 blocks.
 WG_INLINE void load_blocks_of(const KeystreamPair& keystream, int group, Vec* blocks) {
   Vec t[16];
   for (int i = 0; i < 4; ++i) {
@@ -111,12 +111,12 @@ WG_INLINE void load_blocks_of(const KeystreamPair& keystream, int group, Vec* bl
 
 // ---- Setting up the state
 
-// Column of each lane's packet out of a 32-entry column of the batch.
+// Selects each lane's packet from a 32-entry column of the batch.
 WG_INLINE Vec pick(const std::uint32_t* column, Vec packets) {
   return _mm512_permutex2var_epi32(load(column), packets, load(column + 16));
 }
 
-// One key for all lanes.
+// Gives all lanes the same key.
 WG_INLINE void broadcast_key(GroupPair& pair, int group, const std::uint8_t* key) {
   for (int word = 0; word < 8; ++word) {
     std::uint32_t key_word;
@@ -125,7 +125,7 @@ WG_INLINE void broadcast_key(GroupPair& pair, int group, const std::uint8_t* key
   }
 }
 
-// Rows 12, 14, 15.
+// Sets rows 12, 14 and 15.
 WG_INLINE void set_counters(GroupPair& pair, int group, const Batch& batch, Vec lanes) {
   const Vec indices = _mm512_srli_epi32(lanes, 16);
   store(pair.row[12][group], _mm512_and_si512(lanes, all32(0xffff)));
@@ -133,8 +133,8 @@ WG_INLINE void set_counters(GroupPair& pair, int group, const Batch& batch, Vec 
   store(pair.row[15][group], pick(batch.counter_high, indices));
 }
 
-// 16 keys into rows 4 .. 11: two keys to a vector, then a transposition of 16 x 8 words. The pairs are chosen
-// so that its last step finds lanes in order.
+// Loads 16 keys into rows 4 .. 11: two keys per vector, then a transposition of 16 x 8 words. The pairs are
+// chosen so that the last step leaves the lanes in order.
 WG_INLINE void gather_keys(GroupPair& pair, int group, const Batch& batch, const std::uint32_t* lanes) {
   constexpr int kLower[8] = {0, 1, 2, 3, 8, 9, 10, 11};
   Vec two[8], t[8];
@@ -165,7 +165,7 @@ WG_INLINE void gather_keys(GroupPair& pair, int group, const Batch& batch, const
 // ---- Using the keystream
 
 // Lane of a block-zero group -> packet, relative to the group's first packet. In this order the 32-bit halves
-// of r and s, unpacked to 64 bits, leave packets 0..7 and 8..15 in two vectors in order: what Poly1305 wants.
+// of r and s, unpacked to 64 bits, form two vectors with packets 0..7 and 8..15 in order, as Poly1305 needs.
 alignas(64) constexpr std::uint32_t kBlockZeroLanes[kLanes] = {
     lane_of(kNoBlock, 0, 0), lane_of(kNoBlock, 1, 0), lane_of(kNoBlock, 8, 0),  lane_of(kNoBlock, 9, 0),
     lane_of(kNoBlock, 2, 0), lane_of(kNoBlock, 3, 0), lane_of(kNoBlock, 10, 0), lane_of(kNoBlock, 11, 0),
@@ -190,8 +190,8 @@ WG_INLINE void xor_part(std::uint8_t* data, Vec keystream, __mmask64 bytes) {
   _mm512_mask_storeu_epi8(data, bytes, _mm512_xor_si512(text, keystream));
 }
 
-// `left` payload bytes from `data` on, of which a full group covers up to 1024; only the last lane may be
-// partial.
+// XORs `left` payload bytes from `data` on, of which a full group covers up to 1024. Only the last lane may
+// be partial.
 WG_INLINE void xor_full(const KeystreamPair& keystream, int group, std::uint8_t* data, std::uint64_t left) {
   Vec blocks[kLanes];
   load_blocks_of(keystream, group, blocks);
@@ -205,7 +205,7 @@ WG_INLINE void xor_listed(const KeystreamPair& keystream, int group, const Batch
                           const std::uint32_t* lanes) {
   const Vec lane = load(lanes);
   const Vec indices = _mm512_srli_epi32(lane, 16);
-  // Payload bytes of each lane's block: 64, less in the last block of a packet, none without a payload.
+  // The payload bytes of each lane's block: 64, fewer in the last block of a packet, none without a payload.
   const Vec offset = _mm512_slli_epi32(_mm512_sub_epi32(_mm512_and_si512(lane, all32(0xffff)), all32(1)), 6);
   const Vec left = _mm512_sub_epi32(pick(batch.length32, indices), offset);
   const __mmask16 used = _mm512_cmplt_epu32_mask(indices, all32(kNoBlock));
@@ -243,11 +243,12 @@ struct ChachaWork {
   LaneList lanes;
   GroupList groups;
   OneTimeKeys keys[kBatchSize / kPolyLanes];
-  // The lanes of four pairs in a row, group by group: set up before the rounds of the pair before, read until
-  // the end of those of the pair behind.
+  // The lanes of four consecutive pairs, group by group. They are set up before the rounds of the preceding
+  // pair and read until the rounds of the following pair end.
   alignas(64) std::uint32_t lane[4][2][kLanes];
-  // Where the shadow of the rounds XORs a lane to: target[index] + 64 * block. It knows whole blocks only:
-  // the partly filled last block of packet p is collected as keystream in partial[p].
+  // The destination of a lane that is XORed in the shadow of the rounds: target[index] + 64 * block. Only
+  // whole blocks go there: the keystream of the partly filled last block of packet p is collected in
+  // partial[p].
   alignas(64) std::uint8_t* target[kIndices];
   alignas(64) std::uint8_t partial[kBatchSize][kBlock];
   alignas(64) std::uint8_t no_block[kBlock];
@@ -262,7 +263,7 @@ WG_INLINE Vec lanes_of_group(const ChachaWork& work, const Batch& batch, Group g
   return whole ? lanes : _mm512_mask_add_epi32(lanes, 1 << (kLanes - 1), lanes, partial);
 }
 
-// All of the state of a pair but the keys.
+// Sets the whole state of a pair except the keys.
 WG_INLINE void set_up(ChachaWork& work, const Batch& batch, int pair, const Group* group, int size) {
   for (int g = 0; g < size; ++g) {
     const Vec lanes = lanes_of_group(work, batch, group[g]);
@@ -326,16 +327,16 @@ WG_INLINE void xor_group(ChachaWork& work, const Batch& batch, int pair, int g, 
 
 // ---- A run of groups
 
-// The rounds of a pair; in their shadow the pair before is XORed and the pair behind gets its keys. A pair
-// that is alone has neither.
+// Runs the rounds of a pair. In their shadow the preceding pair is XORed and the following pair gets its
+// keys. A pair that is alone has neither.
 WG_INLINE void run_pair(ChachaWork& work, const Batch& batch, int pair, int size, bool last) {
   const GroupPair* state = &work.state[pair % 2];
   KeystreamPair* keystream = &work.keystream[pair % 2];
   if (last && pair == 0) {
     return size == 2 ? rounds_of_two_groups(state, keystream) : rounds_of_one_group(state, keystream);
   }
-  // With no pair behind the keys of this one are copied once more: lanes of an earlier call would name
-  // packets, and keys, that are gone.
+  // Without a following pair the keys of this one are copied once more: the lanes of an earlier call would
+  // refer to packets and keys that no longer exist.
   const std::uint32_t* behind = work.lane[(last ? pair : pair + 1) % 4][0];
   const Shadow shadow = {&work.keystream[(pair + 1) % 2],
                          work.lane[(pair + 3) % 4][0],
@@ -347,14 +348,14 @@ WG_INLINE void run_pair(ChachaWork& work, const Batch& batch, int pair, int size
   rounds_of_one_group_with_shadow(state, keystream, shadow);
 }
 
-// Groups begin .. end - 1 of the list, in pairs. Block-zero groups come first.
+// Runs groups begin .. end - 1 of the list, in pairs. Block-zero groups come first.
 [[gnu::noinline]] inline void run_groups(ChachaWork& work, const Batch& batch, int begin, int end) {
   if (begin == end) return;
   const Group* group = work.groups.group + begin;
   const int count = end - begin;
   const int pairs = (count + 1) / 2;
   const auto size_of = [count](int pair) { return count - 2 * pair < 2 ? 1 : 2; };
-  store(work.lane[3][0], all32(kNoBlock << 16));  // before the first pair there is none
+  store(work.lane[3][0], all32(kNoBlock << 16));  // the first pair has no predecessor
   store(work.lane[3][1], all32(kNoBlock << 16));
   set_up(work, batch, 0, group, size_of(0));
   for (int g = 0; g < size_of(0); ++g) set_keys(work, batch, 0, g, group[g]);

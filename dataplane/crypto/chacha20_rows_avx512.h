@@ -10,8 +10,8 @@
 //     row c     key words 4..7                 key words 4..7
 //     row d     block counter, 0, message counter low, high
 //
-// One set is bound by latency alone, eight by throughput. Up to 16 blocks are narrow sets; from there on
-// eight sets, of which as many are wide as it takes. Beyond 24 blocks the lanes of chacha20_avx512.h are
+// One set is bound by latency, eight sets by throughput. Up to 16 blocks use narrow sets. Above that there
+// are eight sets, as many of them wide as necessary. Beyond 24 blocks the lanes of chacha20_avx512.h are
 // faster.
 #pragma once
 
@@ -27,9 +27,9 @@ namespace wg::crypto::avx512 {
 constexpr int kMaxSets = 8;
 constexpr int kMaxRowBlocks = 24;
 
-// The rows of all sets, wide sets first, take exactly the place of their blocks: 4 rows of 64 bytes for 4
-// blocks, 4 of 32 bytes for 2. State, keystream in rows and keystream in blocks follow each other in the same
-// memory.
+// The rows of all sets, wide sets first, occupy exactly the space of their blocks: 4 rows of 64 bytes for 4
+// blocks, 4 rows of 32 bytes for 2. State, keystream in rows and keystream in blocks use the same memory in
+// turn.
 
 struct SetCounts {
   int wide, narrow;
@@ -89,7 +89,7 @@ WG_INLINE void build_sets(std::uint8_t* at, SetCounts counts, const Batch& batch
   }
 }
 
-// The same for blocks 0, 1, 2 ... of packet 0.
+// Builds the sets for blocks 0, 1, 2 ... of packet 0.
 WG_INLINE void build_consecutive_sets(std::uint8_t* at, SetCounts counts, const Batch& batch) {
   const std::uint64_t counter = batch.counter_low[0] | std::uint64_t{batch.counter_high[0]} << 32;
   const Vec a = _mm512_broadcast_i32x4(constant_quarter());
@@ -113,7 +113,7 @@ WG_INLINE void build_consecutive_sets(std::uint8_t* at, SetCounts counts, const 
   }
 }
 
-// Rows of keystream to blocks of keystream.
+// Rearranges rows of keystream into blocks of keystream.
 WG_INLINE void rows_to_blocks(std::uint8_t* at, SetCounts counts) {
   for (int i = 0; i < counts.wide; ++i, at += 4 * kBlock) {
     const Vec a = load(at), b = load(at + 64), c = load(at + 128), d = load(at + 192);
@@ -160,7 +160,7 @@ WG_INLINE void run_rounds(std::uint8_t* sets, SetCounts counts) {
   }
 }
 
-// Keystream of the listed lanes, up to 24, as blocks. `blocks` has room for a whole last set.
+// Computes the keystream of the listed lanes, up to 24, as blocks. `blocks` has space for a whole last set.
 WG_INLINE void keystream_of_rows(std::uint8_t* blocks, const Batch& batch, const LaneList& lanes) {
   const SetCounts counts = sets_for(lanes.size);
   build_sets(blocks, counts, batch, lanes);
@@ -168,7 +168,7 @@ WG_INLINE void keystream_of_rows(std::uint8_t* blocks, const Batch& batch, const
   rows_to_blocks(blocks, counts);
 }
 
-// Keystream of blocks 0 .. count - 1 of packet 0, up to 24.
+// Computes the keystream of blocks 0 .. count - 1 of packet 0, up to 24.
 WG_INLINE void consecutive_keystream(std::uint8_t* blocks, const Batch& batch, int count) {
   const SetCounts counts = sets_for(count);
   build_consecutive_sets(blocks, counts, batch);

@@ -1,5 +1,5 @@
-// Comparison without data-dependent time, and the marks by which memcheck verifies it: a secret is declared
-// undefined, so any branch or address that depends on it is reported (tests/consttime).
+// Constant-time comparison, and the annotations by which memcheck verifies it: a secret is declared
+// undefined, so memcheck reports any branch or address that depends on it (tests/consttime).
 #pragma once
 
 #include <cstddef>
@@ -16,7 +16,7 @@
 
 namespace wg::crypto {
 
-// True when the first `size` bytes are equal; the time depends on `size` alone.
+// True when the first `size` bytes are equal. The time depends only on `size`.
 [[nodiscard]] inline bool equal(const void* a, const void* b, std::size_t size) noexcept {
   const auto* x = static_cast<const std::uint8_t*>(a);
   const auto* y = static_cast<const std::uint8_t*>(b);

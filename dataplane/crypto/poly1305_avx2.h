@@ -5,8 +5,8 @@
 //     lane 0   .   .   .   A   A   A   a  len    a: partly filled last block   len: 0 || LE64(length)
 //     lane 1   .   B   B   B   B   B   B  len    .: leading zeros, which change nothing
 //
-// Two blocks share a carry: h = (h + m0) r^2 + m1 r. Pairs in which lanes start, and the last, blank what
-// lies outside the packet; they read up to 16 bytes before the payload and 15 behind the tag
+// Two blocks share a carry: h = (h + m0) r^2 + m1 r. Pairs in which lanes start, and the last pair, mask the
+// bytes outside the packet. They read up to 16 bytes before the payload and 15 after the tag
 // (kAeadReadBefore, kAeadReadAfter).
 #pragma once
 
@@ -24,7 +24,7 @@ constexpr int kPolyLanes = 4;
 constexpr std::uint64_t kMask26 = (1u << 26) - 1;
 constexpr std::uint64_t kBlockBit = 1u << 24;  // 2^128 of a full block, in the limb that starts at bit 104
 
-// One-time keys of four packets: r = low || high, and the pad.
+// The one-time keys of four packets: r = low || high, and the pad.
 struct alignas(32) OneTimeKeys {
   std::uint64_t r_low[kPolyLanes];
   std::uint64_t r_high[kPolyLanes];
@@ -76,7 +76,7 @@ WG_INLINE void multiply_add(Limbs& sum, const Limbs& m, const Multiplier& r) {
   }
 }
 
-// Two chains of carries side by side, 0 1 2 3 and 3 4 0 1; limbs end below 2^26 + 2^12.
+// Runs two carry chains in parallel, 0 1 2 3 and 3 4 0 1. The limbs end below 2^26 + 2^12.
 WG_INLINE Limbs carry(Limbs h) {
   const Vec mask = all(kMask26);
   const auto carry_from = [&](int from, int to) {
@@ -162,7 +162,7 @@ WG_INLINE Pair load_pair(const LaneGroup& g, int index) {
                         load(g.base[3] + offset));
 }
 
-// A pair in which lanes may start, and which may be the last.
+// Absorbs a pair in which lanes may start and which may be the last.
 WG_INLINE void absorb_edge_pair(LaneGroup& g, int index, bool last) {
   Vec packet[kPolyLanes];
   for (int i = 0; i < kPolyLanes; ++i) {
@@ -187,7 +187,7 @@ WG_INLINE void absorb_edge_pair(LaneGroup& g, int index, bool last) {
   absorb(g, pair, bit[0], bit[1]);
 }
 
-// The last carries and the pad, in general registers: limbs of 26 bits to 64 + 64 + 2 bits.
+// Does the final carries and adds the pad in general registers: limbs of 26 bits to 64 + 64 + 2 bits.
 WG_INLINE Tag128 finish_lane(const std::uint64_t* limb, std::uint64_t pad_low, std::uint64_t pad_high) {
   using scalar_poly1305::Sum;
   using scalar_poly1305::Word;
@@ -202,7 +202,7 @@ WG_INLINE Tag128 finish_lane(const std::uint64_t* limb, std::uint64_t pad_low, s
   return scalar_poly1305::finish(scalar_poly1305::add(h, wrapped, 0, 0), pad_low, pad_high);
 }
 
-// Tags of packets first .. first + 3 of the batch.
+// Computes the tags of packets first .. first + 3 of the batch.
 inline void tag_four(const Batch& batch, int first, const OneTimeKeys& keys, TagColumns& tags) {
   LaneGroup g;
   const int pairs = (poly_blocks(batch.length[first + kPolyLanes - 1]) + 1) / 2;

@@ -1,6 +1,6 @@
 // Poly1305 (RFC 8439 section 2.5) in AVX-512 with IFMA52: arithmetic modulo 2^130 - 5 on eight lanes of
-// three limbs of 44, 44 and 42 bits. What a lane is, is decided by the kernels: eight packets
-// (poly1305_lanes_avx512.h) or eight blocks of one packet (poly1305_message_avx512.h).
+// three limbs of 44, 44 and 42 bits. The kernels decide what a lane is: one of eight packets
+// (poly1305_lanes_avx512.h) or one of eight blocks of a packet (poly1305_message_avx512.h).
 #pragma once
 
 #include <immintrin.h>
@@ -38,7 +38,7 @@ struct Limbs {
   Vec limb[3];
 };
 
-// A power of r ready for multiplication. Products that pass 2^132 = 4 * 2^130 come back times 20.
+// A power of r prepared for multiplication. Products above 2^132 = 4 * 2^130 wrap around multiplied by 20.
 struct Multiplier {
   Vec r0, r1, r2;
   Vec r1_times_20, r2_times_20;
@@ -68,7 +68,7 @@ WG_INLINE Multiplier multiplier(const Limbs& r) {
   return {r.limb[0], r.limb[1], r.limb[2], times_20(r.limb[1]), times_20(r.limb[2])};
 }
 
-// 16-byte numbers (low and high 64 bits) to limbs; `block_bit` is ORed into the top limb.
+// Splits 16-byte numbers (low and high 64 bits) into limbs and ORs `block_bit` into the top limb.
 WG_INLINE Limbs split(Vec low, Vec high, Vec block_bit) {
   return {{_mm512_and_si512(low, all(kMask44)),
            _mm512_and_si512(_mm512_shrdi_epi64(low, high, 44), all(kMask44)),
@@ -112,9 +112,9 @@ WG_INLINE void multiply_add(Product& sum, const Limbs& m, const Multiplier& r) {
   multiply_limb2(sum, m.limb[2], r);
 }
 
-// Carries of all limbs at once instead of one after the other: limbs stay below 2^44 + 2^18, which a further
-// multiplication bears (operands below 2^52, sums of 12 products below 2^64). High halves weigh 2^52: 2^8
-// above the next limb, and 2^10 above 2^42 for the top one, which wraps around times 5.
+// Carries all limbs at once instead of one after the other. The limbs stay below 2^44 + 2^18, which the next
+// multiplication tolerates (operands below 2^52, sums of 12 products below 2^64). High halves weigh 2^52: 2^8
+// above the next limb, and 2^10 above 2^42 for the top limb, which wraps around multiplied by 5.
 WG_INLINE Limbs carry(const Product& p) {
   const Vec wrapped = _mm512_slli_epi64(p.high[2], 10);
   const Vec d0 = add(p.low[0], add(wrapped, _mm512_slli_epi64(p.high[2], 12)));
@@ -133,7 +133,7 @@ WG_INLINE Multiplier multiply(const Multiplier& a, const Multiplier& b) {
   return multiplier(carry(product));
 }
 
-// One carry from limb 0 to limb 2 and around.
+// Carries once from limb 0 to limb 2 and around.
 WG_INLINE void carry_through(Limbs& h) {
   Vec c = _mm512_srli_epi64(h.limb[0], 44);
   h.limb[0] = _mm512_and_si512(h.limb[0], all(kMask44));

@@ -1,14 +1,14 @@
-// Poly1305 of two or four packets of about the same length on eight lanes: for small bursts, between one
-// packet per lane (poly1305_lanes_avx512.h) and one message on all lanes (poly1305_message_avx512.h), with
-// the set-up and the end of one message for all of them.
+// Poly1305 of two or four packets of similar length on eight lanes. For small bursts this lies between one
+// packet per lane (poly1305_lanes_avx512.h) and one message on all lanes (poly1305_message_avx512.h): the
+// packets share one set-up and one final step.
 //
 //     two packets     A0 B0 A1 B1 A2 B2 A3 B3      a vector: four consecutive blocks of each
 //     four packets    A0 B0 A1 B1 C0 D0 C1 D1      two of each
 //
-// That is the order in which an unpack leaves the blocks of two loads. Every lane runs Horner's rule with
-// r^Blocks of its packet; the last vector is multiplied by r^Blocks ... r^1 instead, and the lanes of a
-// packet are summed. Missing blocks are zeros in front, less than a vector of them: packets go together when
-// they have the same number of vectors.
+// An unpack leaves the blocks of two loads in this order. Every lane runs Horner's rule with r^Blocks of its
+// packet. The last vector is multiplied by r^Blocks ... r^1 instead, and the lanes of a packet are summed.
+// Leading zeros replace missing blocks, fewer than a vector of them, so packets with the same number of
+// vectors go together.
 #pragma once
 
 #include "dataplane/crypto/aead_batch.h"
@@ -21,11 +21,11 @@ class TagsOfFew {
   static_assert(Packets == 2 || Packets == 4);
 
  public:
-  static constexpr int kBlocks = 8 / Packets;  // of each packet in a vector
+  static constexpr int kBlocks = 8 / Packets;  // blocks of each packet per vector
 
   WG_INLINE static int vectors(std::uint64_t length) { return (poly_blocks(length) + kBlocks - 1) / kBlocks; }
 
-  // Packets first .. first + Packets - 1 of the batch, all of the same number of vectors.
+  // Takes packets first .. first + Packets - 1 of the batch, which all have the same number of vectors.
   WG_INLINE TagsOfFew(const Batch& batch, int first, const OneTimeKey* keys) : keys_(keys) {
     for (int i = 0; i < Packets; ++i) {
       length_[i] = batch.length[first + i];
@@ -50,7 +50,7 @@ class TagsOfFew {
   }
 
  private:
-  // A value of each packet in its lanes.
+  // Puts a value of each packet into its lanes.
   WG_INLINE static Vec spread(const std::uint64_t (&value)[Packets]) {
     const Vec ab = _mm512_mask_mov_epi64(all(value[0]), 0xaa, all(value[1]));
     if constexpr (Packets == 2) return ab;
@@ -95,7 +95,7 @@ class TagsOfFew {
     return {_mm512_unpacklo_epi64(a, b), _mm512_unpackhi_epi64(a, b)};
   }
 
-  // Vector number `index` from next_ on, all of it payload.
+  // Loads vector number `index` from next_ on, which is all payload.
   WG_INLINE VectorOfBlocks load_whole(int index) const {
     if constexpr (Packets == 2) return unpack(load(next_[0] + 64 * index), load(next_[1] + 64 * index));
     const auto half = [&](int i) {
@@ -105,7 +105,7 @@ class TagsOfFew {
                   _mm512_inserti64x4(_mm512_castsi256_si512(half(1)), half(3), 1));
   }
 
-  // The vector at next_, of which bytes may be missing in front and behind `end`.
+  // Loads the vector at next_, in which bytes at the front and after the end may be missing.
   WG_INLINE VectorOfBlocks load_edge(const __mmask64* bytes) const {
     if constexpr (Packets == 2) {
       return unpack(_mm512_maskz_loadu_epi8(bytes[0], next_[0]), _mm512_maskz_loadu_epi8(bytes[1], next_[1]));

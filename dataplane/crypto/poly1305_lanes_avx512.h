@@ -4,16 +4,16 @@
 //     block      0   1   2   3 | 4   5   6   7 | 8   9  10  11 |     a chunk is 4 blocks, 64 bytes
 //     lane 0     .   .   .   . | .   A   A   A | A   A   A   a | len     a: partly filled last block
 //     lane 1     .   B   B   B | B   B   B   B | B   B   B   b | len     len: 0 || LE64(length)
-//     lane 2     .   .   .   . | .   .   .   . | .   .   C   c | len     .: leading zeros; Horner's rule
-//     ignores them
+//     lane 2     .   .   .   . | .   .   .   . | .   .   C   c | len     .: leading zeros, without effect
+//                                                                        in Horner's rule
 //
-// The length block follows from a register; it is never in memory. A chunk of eight packets is eight loads
-// and a transposition of 8 x 4 blocks. Chunks where a lane starts, and the last one, blank what lies outside
-// the packet after the transposition: plain loads, which may read up to 48 bytes before the payload and 15
-// behind it (kAeadReadBefore, kAeadReadAfter).
+// The length block comes from a register and is never in memory. A chunk of eight packets takes eight loads
+// and a transposition of 8 x 4 blocks. Chunks where a lane starts, and the last one, mask the bytes outside
+// the packet after the transposition. Their plain loads may read up to 48 bytes before the payload and 15
+// after it (kAeadReadBefore, kAeadReadAfter).
 //
-// Step blocks share one carry: h = (h + m0) r^Step + m1 r^(Step-1) + ... + m_(Step-1) r. Powers cost their
-// set-up, so short packets take Step 1 or 2 and long ones Step 4.
+// Step blocks share one carry: h = (h + m0) r^Step + m1 r^(Step-1) + ... + m_(Step-1) r. Computing the powers
+// costs time, so short packets use Step 1 or 2 and long ones Step 4.
 #pragma once
 
 #include "dataplane/crypto/aead_batch.h"
@@ -24,7 +24,8 @@ namespace wg::crypto::avx512 {
 constexpr int kPolyLanes = 8;
 constexpr int kBlocksPerChunk = 4;
 
-// One-time keys of eight packets as the block-0 group of ChaCha20 leaves them: r = low || high, s = pad.
+// The one-time keys of eight packets as the block-0 group of ChaCha20 produces them: r = low || high, s =
+// pad.
 struct alignas(64) OneTimeKeys {
   std::uint64_t r_low[kPolyLanes];
   std::uint64_t r_high[kPolyLanes];
@@ -32,7 +33,7 @@ struct alignas(64) OneTimeKeys {
   std::uint64_t pad_high[kPolyLanes];
 };
 
-// 4 blocks of 8 packets: block b is (word[2b], word[2b+1]) as low and high 64 bits of each lane.
+// 4 blocks of 8 packets. Block b is (word[2b], word[2b+1]), the low and high 64 bits of each lane.
 struct Chunk {
   Vec word[8];
 };
@@ -70,13 +71,13 @@ struct alignas(64) LaneGroup {
   alignas(64) std::uint64_t address[kPolyLanes];
 };
 
-// Ones over the payload bytes of the last data block, for lengths % 16 of 0 (a whole block), 1 .. 15.
+// The mask of the payload bytes in the last data block, for lengths % 16 of 0 (a whole block), 1 .. 15.
 template <int Step>
 WG_INLINE void set_last_block_masks(LaneGroup<Step>& g) {
   const Vec ones = all(~0ull);
   const Vec bits = _mm512_slli_epi64(_mm512_and_si512(g.length, all(15)), 3);
   const __mmask8 partial = _mm512_test_epi64_mask(bits, bits);
-  // Variable shifts by 64 and more give zero, and so does the wrapped negative distance of short blocks.
+  // Variable shifts by 64 or more yield zero, as does the wrapped negative distance of short blocks.
   const Vec low = _mm512_andnot_si512(_mm512_sllv_epi64(ones, bits), ones);
   const Vec beyond = _mm512_max_epi64(_mm512_sub_epi64(bits, all(64)), _mm512_setzero_si512());
   const Vec high = _mm512_andnot_si512(_mm512_sllv_epi64(ones, beyond), ones);
@@ -96,7 +97,7 @@ WG_INLINE void set_powers(LaneGroup<Step>& g, const OneTimeKeys& keys) {
   }
 }
 
-// Packets first .. first + 7 of the batch, the longest of which has `chunks` chunks.
+// Sets up packets first .. first + 7 of the batch, the longest of which has `chunks` chunks.
 template <int Step>
 WG_INLINE void start(LaneGroup<Step>& g, const Batch& batch, int first, int chunks, const OneTimeKeys& keys) {
   g.length = load(batch.length + first);
@@ -124,14 +125,14 @@ struct BlockBits {
   Vec bit[kBlocksPerChunk];
 };
 
-// Where the lanes load chunk `index` from; lanes that have not started must not stray.
+// The addresses from which the lanes load chunk `index`. Lanes that have not started stay at a valid address.
 template <int Step>
 WG_INLINE void set_addresses(LaneGroup<Step>& g, int index) {
   const Vec base = load(g.base);
   store(g.address, _mm512_max_epu64(add(base, all(64 * static_cast<std::uint64_t>(index))), g.lowest));
 }
 
-// Blanks what lies outside the packets in a chunk where lanes may start, and which may be the last.
+// Masks the bytes outside the packets in a chunk where lanes may start and which may be the last.
 template <int Step>
 WG_INLINE void blank(const LaneGroup<Step>& g, int index, bool last, Chunk& chunk, BlockBits& bits) {
   for (int b = 0; b < kBlocksPerChunk; ++b) {
@@ -161,7 +162,7 @@ WG_INLINE Limbs block_of(const Chunk& chunk, int block, Vec bit) {
   return split(chunk.word[2 * block], chunk.word[2 * block + 1], bit);
 }
 
-// Step blocks from `block` on, one carry.
+// Absorbs Step blocks from `block` on with one carry.
 template <int Step>
 WG_INLINE void absorb(LaneGroup<Step>& g, const Chunk& chunk, const BlockBits& bits, int block) {
   Product sum = zero_product();
@@ -172,7 +173,7 @@ WG_INLINE void absorb(LaneGroup<Step>& g, const Chunk& chunk, const BlockBits& b
   g.h = carry(sum);
 }
 
-// The length block: 2^64 length + 2^128.
+// Absorbs the length block: 2^64 length + 2^128.
 template <int Step>
 WG_INLINE void absorb_length(LaneGroup<Step>& g) {
   Product sum = zero_product();
@@ -180,7 +181,7 @@ WG_INLINE void absorb_length(LaneGroup<Step>& g) {
   g.h = carry(sum);
 }
 
-// Four blocks with two sums, which halves the chains of dependent multiplications.
+// Absorbs four blocks with two sums, which halves the chains of dependent multiplications.
 WG_INLINE void absorb_chunk(LaneGroup<4>& g, const Chunk& chunk, const BlockBits& bits) {
   Product even = zero_product();
   Product odd = zero_product();
@@ -192,7 +193,7 @@ WG_INLINE void absorb_chunk(LaneGroup<4>& g, const Chunk& chunk, const BlockBits
   g.h = carry(even);
 }
 
-// Keeps a value where it is computed, so that the compiler cannot regroup the weave below.
+// Pins a value to the place where it is computed, so that the compiler cannot regroup the interleaving below.
 #define WG_HERE(value) asm volatile("" : "+v"(value))
 
 enum class Chunks { kWhole, kEdge };
@@ -201,9 +202,10 @@ struct Halves {
   Vec lo, hi;
 };
 
-// The loop of long packets: absorbs `chunk` while chunk number `next` is loaded and transposed between the
-// multiplications. Left to itself the processor would fill its schedulers with multiplications that wait and
-// never reach the loads of the next chunk. With kWhole both are blocks of all lanes, otherwise `bits` tells.
+// The loop of long packets absorbs `chunk` while it loads and transposes chunk number `next` between the
+// multiplications. Without this interleaving waiting multiplications would fill the processor's schedulers,
+// and it would not reach the loads of the next chunk. With kWhole both chunks consist of blocks of all lanes;
+// otherwise `bits` marks the blocks.
 template <Chunks Kind>
 WG_INLINE void absorb_and_load(LaneGroup<4>& g, Limbs& h, Chunk& chunk, BlockBits& bits, int next,
                                bool last) {
@@ -215,7 +217,7 @@ WG_INLINE void absorb_and_load(LaneGroup<4>& g, Limbs& h, Chunk& chunk, BlockBit
   if (Kind == Chunks::kEdge) set_addresses(g, next);
   Product even = zero_product();
   Product odd = zero_product();
-  // Single values, no arrays: g++ would write those to memory for nothing.
+  // Single values instead of arrays, which g++ would write to memory needlessly.
   const auto load_lane = [&](int lane) {
     Vec packet = load_at(address(lane));
     WG_HERE(packet);
@@ -308,14 +310,14 @@ template <int Step, int Groups>
   LaneGroup<Step> g[Groups];
   const std::uint64_t longest = batch.length[first + kPolyLanes * Groups - 1];
   const int chunks = chunks_of(longest);
-  // Blocks no lane has: the first chunk of the longest packet need not be whole.
+  // Blocks that no lane has: the first chunk of the longest packet may be incomplete.
   const int skipped = kBlocksPerChunk * chunks - data_blocks(longest);
   for (int i = 0; i < Groups; ++i) start(g[i], batch, first + kPolyLanes * i, chunks, keys[i]);
   for (int index = 0; index < chunks; ++index) {
     Chunk chunk[Groups];
     BlockBits bits[Groups];
     for (int i = 0; i < Groups; ++i) chunk[i] = load_edge_chunk(g[i], index, index == chunks - 1, bits[i]);
-      // Unrolled, or the chunks would have to live in memory to be indexed.
+      // Unrolled, because indexing would force the chunks into memory.
 #pragma GCC unroll 4
     for (int block = 0; block < kBlocksPerChunk; block += Step) {
       if (index == 0 && block + Step <= skipped) continue;
@@ -326,7 +328,8 @@ template <int Step, int Groups>
   for (int i = 0; i < Groups; ++i) put_tags(g[i], first + kPolyLanes * i, tags);
 }
 
-// All chunks of a group but the last, which is left in `last`. `shortest`: chunks of its shortest packet.
+// Absorbs all chunks of a group except the last, which it returns in `last`. `shortest`: chunks of its
+// shortest packet.
 WG_INLINE void absorb_all_but_last(LaneGroup<4>& g, int chunks, int shortest, Chunk& last,
                                    BlockBits& last_bits) {
   const int all_started = chunks - shortest;
@@ -346,7 +349,7 @@ WG_INLINE void absorb_all_but_last(LaneGroup<4>& g, int chunks, int shortest, Ch
   last_bits = bits;
 }
 
-// Long packets: the loop runs group by group, what is bound by latency runs batched over the groups.
+// Long packets: the loop runs group by group, and the steps bound by latency run batched over the groups.
 template <int Groups>
 [[gnu::noinline]] void tag_long_packets(const Batch& batch, int first, const OneTimeKeys* keys,
                                         TagColumns& tags) {

@@ -1,8 +1,8 @@
 // Poly1305 of one packet on eight lanes: for packets alone or much longer than their neighbours.
 //
-// A vector is 8 consecutive blocks, 128 bytes; two loads and an unpack leave them in lane order
-// 0 4 1 5 2 6 3 7. Every lane runs Horner's rule with r^8; the last vector is multiplied by r^8 ... r^1
-// instead, and the lanes are summed. Missing blocks are zeros in front, where they change nothing.
+// A vector is 8 consecutive blocks, 128 bytes; two loads and an unpack put them in lane order 0 4 1 5 2 6
+// 3 7. Every lane runs Horner's rule with r^8. The last vector is multiplied by r^8 ... r^1 instead, and the
+// lanes are summed. Leading zeros replace missing blocks and have no effect.
 #pragma once
 
 #include "dataplane/crypto/aead_batch.h"
@@ -60,7 +60,7 @@ WG_INLINE Tag128 finish_sum(const Limbs& h, const OneTimeKey& key) {
   return scalar_poly1305::finish(scalar_poly1305::add(sum, wrapped, 0, 0), key.pad_low, key.pad_high);
 }
 
-// Bits set for the bytes of [0, 64) below `end`.
+// The mask of the bytes of [0, 64) below `end`.
 WG_INLINE __mmask64 bytes_below(std::int64_t end) {
   if (end <= 0) return 0;
   return end >= 64 ? ~0ull : ~0ull >> (64 - end);
@@ -89,7 +89,7 @@ class MessageTag {
   }
 
  private:
-  // `before_last`: vectors that are multiplied by powers of r^8, of which up to four share a carry.
+  // `before_last`: the number of vectors multiplied by powers of r^8, of which up to four share a carry.
   WG_INLINE void set_powers(int before_last) {
     const Multiplier r =
         multiplier(split(all(key_.r_low & kClampLow), all(key_.r_high & kClampHigh), _mm512_setzero_si512()));
@@ -110,7 +110,7 @@ class MessageTag {
         _mm512_cmpge_epu64_mask(block_of_lane, all(static_cast<std::uint64_t>(missing))), all(kBlockBit));
   }
 
-  // Count vectors from p on with one carry; the first is given, the others are whole.
+  // Absorbs Count vectors from p on with one carry. The first is a parameter, the others are whole.
   template <int Count>
   WG_INLINE void absorb(const std::uint8_t* p, const VectorOfBlocks& first, Vec first_bits) {
     Product even = zero_product();
@@ -125,7 +125,7 @@ class MessageTag {
     h_ = carry(even);
   }
 
-  // The first `count` vectors, so that what is left before the last is a multiple of four.
+  // Absorbs the first `count` vectors, so that a multiple of four remains before the last.
   WG_INLINE const std::uint8_t* absorb_first(const std::uint8_t* p, int missing, int count) {
     const int start = 16 * missing;
     const VectorOfBlocks first = load_blocks(p, ~bytes_below(start), ~bytes_below(start - 64));
@@ -169,7 +169,7 @@ class MessageTag {
   Limbs h_ = zero_limbs();
 };
 
-// The object stays in registers here: nothing but its result leaves the function.
+// The object stays in registers: only its result leaves this function.
 [[gnu::noinline]] inline Tag128 tag_of_message(const std::uint8_t* data, std::uint64_t length,
                                                const OneTimeKey& key) {
   return MessageTag(data, length, key).compute();

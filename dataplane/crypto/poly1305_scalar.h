@@ -1,8 +1,8 @@
 // Poly1305 (RFC 8439 section 2.5) of one packet in general registers: limbs of 64, 64 and a few bits.
 //
-// A block waits for the one before, some 24 cycles. Longer packets run two chains with r^2, even and odd
-// blocks apart, which the processor overlaps; no set-up to speak of, so this beats the vector kernels for
-// short packets.
+// Each block depends on the one before, about 24 cycles. Longer packets run two chains with r^2, one for even
+// and one for odd blocks, which the processor overlaps. The set-up is negligible, so this beats the vector
+// kernels for short packets.
 #pragma once
 
 #include <immintrin.h>
@@ -13,7 +13,7 @@
 
 namespace wg::crypto {
 
-// As block 0 of the keystream holds it: r = low || high, before clamping, and the pad s.
+// The key as block 0 of the keystream holds it: r = low || high, before clamping, and the pad s.
 struct OneTimeKey {
   std::uint64_t r_low, r_high, pad_low, pad_high;
 };
@@ -24,7 +24,7 @@ struct Tag128 {
 
 namespace scalar_poly1305 {
 
-using Word = unsigned long long;  // what _addcarry_u64 wants
+using Word = unsigned long long;  // the type of _addcarry_u64
 
 // h0 + 2^64 h1 + 2^128 h2, partly reduced: h2 below 8.
 struct Sum {
@@ -56,10 +56,10 @@ WG_INLINE Sum add(Sum a, Word low, Word high, Word top) {
   return sum;
 }
 
-// (h + low + 2^64 high + 2^128) r, the step of every block. What passes 2^128 comes back as 5/4 r1, and what
-// passes 2^130 as 5/4 of itself; h2 stays below 5, so h2 r0 + the carry below 2^63. Assembly because it is
-// one chain of dependent instructions: written as 128-bit arithmetic, g++ 12 takes 24 cycles for a block
-// instead of 18.
+// (h + low + 2^64 high + 2^128) r, the step of every block. The part above 2^128 wraps around as 5/4 r1, and
+// the part above 2^130 as 5/4 of itself. h2 stays below 5, so h2 r0 + the carry stays below 2^63. This is
+// assembly because it is one chain of dependent instructions: as 128-bit arithmetic, g++ 12 takes 24 cycles
+// per block instead of 18.
 WG_INLINE Sum absorb(Sum h, Word low, Word high, const Clamped& r) {
   Word a, b, e, f;
   asm("add %[low], %[h0]\n\t"
@@ -109,13 +109,13 @@ WG_INLINE Tag128 finish(Sum h, Word pad_low, Word pad_high) {
   return {low, high};
 }
 
-// Ones over the low `bits` bits, 0 .. 64.
+// The mask of the low `bits` bits, 0 .. 64.
 WG_INLINE Word low_bits(std::uint64_t bits) {
   return bits >= 64 ? ~Word{0} : (Word{1} << bits) - 1;
 }
 
-// What follows the whole blocks: the last, partial block, padded with zeros, the length block, the pad. Reads
-// up to 15 bytes behind the payload (kAeadReadAfter).
+// Does what follows the whole blocks: the last, partial block padded with zeros, the length block, the pad.
+// It reads up to 15 bytes after the payload (kAeadReadAfter).
 WG_INLINE Tag128 finish_packet(Sum h, const std::uint8_t* rest, std::uint64_t length, const Clamped& r,
                                const OneTimeKey& key) {
   if (const std::uint64_t bits = length % 16 * 8; bits != 0) {
@@ -139,8 +139,8 @@ struct TwoTags {
   Tag128 first, second;
 };
 
-// Two packets side by side, the first not longer than the second: their chains overlap, some 11 cycles per
-// block of each.
+// Computes the tags of two packets together, the first not longer than the second. Their chains overlap,
+// about 11 cycles per block of each.
 WG_INLINE TwoTags tag_two(const std::uint8_t* data0, std::uint64_t length0, const OneTimeKey& key0,
                           const std::uint8_t* data1, std::uint64_t length1, const OneTimeKey& key1) {
   const Clamped r0 = clamp(key0), r1 = clamp(key1);

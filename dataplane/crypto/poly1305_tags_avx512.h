@@ -1,4 +1,4 @@
-// Poly1305 of a batch in AVX-512: which kernel for which packets.
+// Poly1305 of a batch in AVX-512: the choice of a kernel for each packet.
 //
 //     lanes       eight packets of about the same length         poly1305_lanes_avx512.h
 //     few         two or four of the same number of vectors      poly1305_few_avx512.h
@@ -21,10 +21,9 @@ inline OneTimeKey one_time_key(const OneTimeKeys* keys, int position) {
 }
 
 constexpr int kMaxStragglers = 4;
-constexpr int kFewBlocks = 9;  // below, four packets had better go two by two through general registers
+constexpr int kFewBlocks = 9;  // below this, four packets are faster in pairs in general registers
 
-// Without the lane kernels: the kernel for the next packets, and what it takes in core cycles, measured on
-// Zen 4.
+// Outside the lane kernels: the kernel for the next packets, and its cost in core cycles, measured on Zen 4.
 struct AloneStep {
   enum Kernel { kScalar, kScalarTwo, kMessage, kTwo, kFour } kernel;
   int packets;
@@ -58,12 +57,13 @@ inline int cost_alone(const Batch& batch, int first, int end) {
   return cost;
 }
 
-// Of eight packets, the longest of so many blocks; `more` follow, whose work fills the gaps.
+// The cost of eight packets, the longest of which has `longest` blocks. With `more`, the work of further
+// packets fills the gaps.
 inline int cost_of_lanes(int longest, bool more) {
   return more && longest <= 16 ? 90 + 38 * longest : 290 + 23 * longest;
 }
 
-// `key_of` gives the one-time key of a position.
+// `key_of` returns the one-time key of a position.
 template <typename KeyOf>
 WG_INLINE void tag_alone(const Batch& batch, int first, int end, const KeyOf& key_of, TagColumns& tags) {
   const auto keep = [&](int position, const Tag128& tag) {
@@ -102,7 +102,7 @@ inline bool better_alone(const Batch& batch, int first, int count) {
   return cost_alone(batch, first, last + 1) < cost_of_lanes(poly_blocks(batch.length[last]), more);
 }
 
-// One call of a lane kernel, for the packets from `first` on; returns how many it covered.
+// Calls one lane kernel for the packets from `first` on and returns the number it covered.
 inline int tag_groups(const Batch& batch, int first, const OneTimeKeys* all_keys, TagColumns& tags) {
   const OneTimeKeys* keys = all_keys + first / kPolyLanes;
   const int left = batch.count - first;
@@ -117,9 +117,9 @@ inline int tag_groups(const Batch& batch, int first, const OneTimeKeys* all_keys
   return tag_long_packets<1>(batch, first, keys, tags), 8;
 }
 
-// How many of the longest packets had better not be lanes, because the other lanes would wait for them.
+// The number of longest packets that should not be lanes, because the other lanes would wait for them.
 inline int stragglers(const Batch& batch) {
-  const int lanes = (batch.count - 1) % kPolyLanes + 1;  // of the last vector
+  const int lanes = (batch.count - 1) % kPolyLanes + 1;  // lanes in use in the last vector
   const auto cost_of_rest = [&](int n) {
     return cost_of_lanes(poly_blocks(batch.length[batch.count - 1 - n]), false);
   };
@@ -146,11 +146,11 @@ inline void tag_groups_or_alone(const Batch& batch, const OneTimeKeys* keys, Tag
   }
 }
 
-// The tags of all packets of a batch. Its lengths change meanwhile.
+// Computes the tags of all packets of a batch. It changes the batch's lengths during the call.
 inline void compute_tags(Batch& batch, const OneTimeKeys* keys, TagColumns& tags) {
   const int apart = stragglers(batch);
   if (apart == 0) return tag_groups_or_alone(batch, keys, tags);
-  // Their lanes, and the idle ones behind, are of a shorter packet's length meanwhile.
+  // Their lanes, and the idle lanes after them, get a shorter packet's length for the moment.
   const int first = batch.count - apart;
   const int end = (batch.count + kPolyLanes - 1) / kPolyLanes * kPolyLanes;
   std::uint64_t length[kMaxStragglers];

@@ -9,7 +9,7 @@ namespace {
 
 constexpr std::size_t kTcpChecksumOffset = offsetof(TcpHeader, checksum);
 constexpr std::size_t kUdpChecksumOffset = offsetof(UdpHeader, checksum);
-// Everything but these two ends the kernel's merging when it differs.
+// A difference in any flag except these two ends the kernel's merging.
 constexpr std::uint8_t kFinalFlags = TcpHeader::kPsh | TcpHeader::kFin;
 constexpr std::uint8_t kJoinableFlags = TcpHeader::kAck | TcpHeader::kEce | kFinalFlags;
 
@@ -29,7 +29,7 @@ bool complete_checksum(const VnetHeader& vnet, MutableBytes packet) {
   const std::size_t start = vnet.checksum_start;
   const std::size_t field = start + vnet.checksum_offset;
   if (field + sizeof(Be16) > packet.size()) return false;
-  // All ones instead of zero is required for UDP and an equal checksum for everything else.
+  // UDP requires all ones instead of zero; for every other protocol both are equal checksums.
   const Be16 checksum = checksum_finish_udp(checksum_add(0, packet.subspan(start)));
   *header_at<Be16>(packet.data() + field) = checksum;
   return true;
@@ -49,7 +49,7 @@ bool Splitter::load(const VnetHeader& vnet, Bytes packet, Framing framing) {
   return pending();
 }
 
-// The transport header is where the checksum starts: true behind IPv6 extension headers as well.
+// The transport header starts where the checksum starts, even after IPv6 extension headers.
 bool Splitter::find_headers(const VnetHeader& vnet, Framing framing) {
   l3_offset_ = 0;
   if (framing == Framing::kEthernet) {
@@ -83,7 +83,7 @@ bool Splitter::find_headers(const VnetHeader& vnet, Framing framing) {
     transport_header = tcp.header_length;
   }
   header_size_ = l4_offset_ + transport_header;
-  // The field holds the pseudo header's sum; take the length of all out, each segment puts its own in.
+  // The field holds the pseudo header's sum. Remove the total length; each segment adds its own.
   const std::uint16_t length = to_be16(transport.size()).native();
   pseudo_ = ChecksumSum{field.native()} + static_cast<std::uint16_t>(~length);
   return true;
@@ -128,7 +128,7 @@ void Splitter::write_ip_header(std::uint8_t* to, std::size_t payload) const {
   ipv4_checksum_fill(ip);
 }
 
-// CWR is said once (RFC 3168 6.1.2), PSH and FIN belong to the last byte.
+// The first segment alone carries CWR (RFC 3168 6.1.2), the last one PSH and FIN.
 void Splitter::write_tcp_header(TcpHeader* tcp, bool last) const {
   tcp->sequence = Be32{tcp->sequence.value() + static_cast<std::uint32_t>(offset_)};
   if (!last) tcp->flags &= static_cast<std::uint8_t>(~kFinalFlags);
@@ -146,7 +146,7 @@ struct Coalescer::Candidate {
   std::size_t payload_size = 0;
   bool v6 = false;
   bool udp = false;
-  bool joinable = false;  // else it only ends what its flow has open
+  bool joinable = false;  // false: it only closes the open group of its flow
 
   [[nodiscard]] const Ipv4Header* ip4() const {
     return header_at<const Ipv4Header>(packet.data() + l3_offset);
@@ -161,7 +161,7 @@ struct Coalescer::Candidate {
 
 namespace {
 
-// Both addresses are adjacent in either header.
+// In both IP versions the two addresses are adjacent.
 template <typename Candidate>
 bool same_addresses(const Candidate& candidate, const std::uint8_t* other_ip) {
   const std::uint8_t* ip = candidate.packet.data() + candidate.l3_offset;
@@ -283,7 +283,7 @@ bool Coalescer::can_join(const Group& group, const Candidate& c) const {
          tcp->urgent == c.tcp()->urgent && same_options(tcp, c.tcp(), c.header_size - c.l4_offset);
 }
 
-// False: a checksum is wrong; the group is closed and the candidate stays alone.
+// Returns false when a checksum is wrong: the group is closed and the candidate stays alone.
 bool Coalescer::join(Group* group, const Candidate& c, std::uint16_t index) {
   if (!group->verified) {
     Candidate first;

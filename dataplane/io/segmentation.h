@@ -1,8 +1,8 @@
 // Super-packets: up to 64 KB of one TCP or UDP flow under one header, as a TUN or TAP with virtio-net headers
-// hands out and takes in. Splitter turns one into the packets a wire carries; Coalescer finds runs of packets
-// that may travel as one. Pure functions of bytes: no DPDK, no file descriptor, no allocation, no exception.
-// Rules: the kernel's generic receive and segmentation offload (RFC 9293, RFC 3168 6.1.2, RFC 6864, RFC 768);
-// whoever splits what Coalescer joined gets the same bytes back (one exception: see Coalescer).
+// reads and writes them. Splitter splits one into the packets of a wire; Coalescer finds runs of packets that
+// may be joined. Pure functions of bytes: no DPDK, no file descriptor, no allocation, no exception. Rules:
+// the kernel's generic receive and segmentation offload (RFC 9293, RFC 3168 6.1.2, RFC 6864, RFC 768).
+// Splitting what Coalescer joined restores the same bytes (one exception: see Coalescer).
 #pragma once
 
 #include <array>
@@ -34,23 +34,23 @@ struct VnetHeader {
 };
 static_assert(sizeof(VnetHeader) == 10);
 
-// Finishes a checksum the kernel left to the device: the field holds the folded pseudo header already.
-// False: the vnet header points outside the packet, which is untouched then.
+// Completes a checksum that the kernel left to the device: the field already holds the folded pseudo header.
+// Returns false, and leaves the packet unchanged, when the vnet header points outside it.
 [[nodiscard]] bool complete_checksum(const VnetHeader& vnet, MutableBytes packet);
 
-// Cuts one super-packet into segments, front to back, at the caller's pace.
+// Splits one super-packet into segments, front to back, one per call of next().
 class Splitter {
  public:
-  // The super-packet must stay in place until pending() is false. False: not a super-packet that can be
-  // split (malformed, unknown kind); nothing is pending then.
+  // The super-packet must stay in place until pending() is false. Returns false, with nothing pending, when
+  // the packet cannot be split (malformed, unknown kind).
   [[nodiscard]] bool load(const VnetHeader& vnet, Bytes packet, Framing framing);
 
   [[nodiscard]] bool pending() const { return offset_ < payload_size_; }
-  // Bytes of the next segment; every further one is as long or shorter.
+  // The size of the next segment in bytes. Later segments are not larger.
   [[nodiscard]] std::size_t next_size() const;
-  // Writes the next segment, headers and checksums complete, and returns next_size(). Only while pending().
+  // Writes the next segment with complete headers and checksums and returns its size. Requires pending().
   std::size_t next(std::uint8_t* to);
-  // Forgets the rest.
+  // Drops the remaining segments.
   void drop_rest() { offset_ = payload_size_; }
 
  private:
@@ -61,7 +61,7 @@ class Splitter {
   Bytes packet_;
   std::size_t l3_offset_ = 0;
   std::size_t l4_offset_ = 0;
-  std::size_t header_size_ = 0;  // everything in front of the payload
+  std::size_t header_size_ = 0;  // all headers before the payload
   std::size_t payload_size_ = 0;
   std::size_t segment_size_ = 0;  // payload bytes of all segments but the last
   std::size_t offset_ = 0;        // payload bytes already handed out
@@ -71,11 +71,12 @@ class Splitter {
   bool udp_ = false;
 };
 
-// Which packets of one burst may be written as one, keeping the order within each flow. Packets that cannot
-// be understood (fragments, options, extension headers, other protocols) stay alone and keep their place
-// towards every flow. A packet is only joined when its checksums are right, so a damaged packet arrives
-// damaged. IPv4 identifications of joined packets increment or, as RFC 6864 4.1 makes them meaningless with
-// DF set, may all be equal: only these come back numbered when split again.
+// Finds the packets of one burst that may be written as one, and keeps the order within each flow.
+// Unsupported packets (fragments, options, extension headers, other protocols) stay alone and keep their
+// order relative to every flow. A packet is joined only when its checksums are valid, so a damaged packet
+// arrives damaged. The IPv4 identifications of joined packets increment, or they are all equal with DF set,
+// where RFC 6864 4.1 makes them meaningless: only the latter come back with different (incrementing) values
+// after a split.
 class Coalescer {
  public:
   static constexpr std::size_t kMaxPackets = 128;
@@ -84,37 +85,37 @@ class Coalescer {
   static constexpr std::uint16_t kEnd = 0xffff;
 
   struct Group {
-    std::uint16_t first = 0;     // index of the packet whose headers stand for all
-    std::uint16_t last = 0;      // follow next() from first to here
-    std::uint16_t segments = 1;  // packets in the group; 1: write it as it is
+    std::uint16_t first = 0;     // index of the packet whose headers represent the group
+    std::uint16_t last = 0;      // the end of the chain of next() from first
+    std::uint16_t segments = 1;  // packets in the group; 1: written unchanged
     std::uint16_t header_size = 0;
     std::uint16_t l3_offset = 0;
     std::uint16_t l4_offset = 0;
     std::uint16_t segment_size = 0;  // payload of every packet but the last
-    std::uint16_t ip_size = 0;       // bytes of IP packet in all
+    std::uint16_t ip_size = 0;       // size of the joined IP packet in bytes
     std::uint32_t next_sequence = 0;
     std::uint8_t final_flags = 0;  // PSH and FIN of the last packet
     std::uint8_t id_step = kStepUnknown;
     bool v6 = false;
     bool udp = false;
-    bool verified = false;  // the first packet's checksums are right
+    bool verified = false;  // the first packet's checksums are valid
     bool open = false;
   };
 
   Coalescer(Framing framing, bool join_tcp, bool join_udp)
       : framing_(framing), join_tcp_(join_tcp), join_udp_(join_udp) {}
 
-  // Groups in writing order; valid until the next plan(). At most kMaxPackets packets. An empty span stands
-  // for a packet that must be left alone.
+  // Returns the groups in writing order, valid until the next plan(). Takes at most kMaxPackets packets. An
+  // empty span represents a packet that must not be joined.
   [[nodiscard]] std::span<const Group> plan(std::span<const MutableBytes> packets);
   // The packet after `index` in its group, or kEnd.
   [[nodiscard]] std::uint16_t next(std::uint16_t index) const { return next_[index]; }
-  // Payload of a joined packet: what follows the first one in a super-packet.
+  // The payload of a joined packet, which follows the first packet in the super-packet.
   [[nodiscard]] Bytes payload_of(const Group& group, std::uint16_t index) const {
     return packets_[index].subspan(group.header_size);
   }
-  // Makes the first packet's headers speak for the whole group and returns the vnet header to write in front.
-  // Once per group; a group of one is left as it is.
+  // Adapts the first packet's headers to the whole group and returns the vnet header to write before them.
+  // Call it once per group. It leaves a group of one unchanged.
   VnetHeader seal(const Group& group) const;
 
  private:
@@ -143,7 +144,7 @@ class Coalescer {
   std::array<Flow, kMaxFlows> flows_{};
   std::size_t group_count_ = 0;
   std::size_t flow_count_ = 0;   // flows remembered, at most kMaxFlows
-  std::size_t oldest_flow_ = 0;  // slot that a ninth flow takes
+  std::size_t oldest_flow_ = 0;  // the slot that a ninth flow replaces
 };
 
 }  // namespace wg::dataplane

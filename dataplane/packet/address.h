@@ -1,4 +1,4 @@
-// IP addresses, endpoints and prefixes as the dataplane sees them. Plain values, network byte order inside.
+// The dataplane's IP addresses, endpoints and prefixes: plain values in network byte order.
 #pragma once
 
 #include <array>
@@ -8,7 +8,7 @@
 
 namespace wg::dataplane {
 
-// IPv4 uses the first 4 bytes; the rest stays zero, so that equality is a compare of all 16.
+// IPv4 uses the first 4 bytes. The rest stays zero, so equality compares all 16 bytes.
 struct IpAddress {
   std::array<std::uint8_t, 16> bytes{};
   bool v6 = false;
@@ -46,7 +46,7 @@ struct Endpoint {
 std::string to_string(const IpAddress& address);
 std::string to_string(const Endpoint& endpoint);
 
-// Parses a literal address; false leaves *out untouched.
+// Parses a literal address. Returns false, and leaves *out unchanged, when the text is not one.
 [[nodiscard]] bool parse_ip_address(const std::string& text, IpAddress* out);
 
 }  // namespace wg::dataplane

@@ -1,6 +1,6 @@
-// The Internet checksum, RFC 1071. Sums are kept in native memory order in 64 bits: RFC 1071 2 (B) makes the
-// byte order irrelevant until the result is stored, which Be16::from_native does. Add in any order, any
-// number of pieces; every piece but the last must have an even length.
+// The Internet checksum, RFC 1071. Sums are 64 bits in native memory order: by RFC 1071 2 (B) the byte order
+// is irrelevant until the result is stored, which Be16::from_native does. Any number of pieces may be added
+// in any order, but every piece except the last must have an even length.
 #pragma once
 
 #include <bit>
@@ -16,7 +16,7 @@ using ChecksumSum = std::uint64_t;
 
 namespace checksum_detail {
 
-// Two lanes of 64 bits, any address. 32-bit halves are added so that no carry can be lost.
+// Two lanes of 64 bits at any address. The 32-bit halves are added separately, so no carry is lost.
 typedef std::uint64_t Lanes __attribute__((vector_size(16)));
 
 template <typename Word>
@@ -48,8 +48,8 @@ inline ChecksumSum add_tail(ChecksumSum sum, const std::uint8_t* data, std::size
 }  // namespace checksum_detail
 
 [[nodiscard]] constexpr std::uint16_t checksum_fold(ChecksumSum sum) {
-  // Added to itself with its halves swapped, the upper half is both halves' sum with the carry brought
-  // around.
+  // The sum plus itself with swapped halves holds, in the upper half, the sum of both halves with the
+  // end-around carry.
   const auto half = static_cast<std::uint32_t>((sum + std::rotl(sum, 32)) >> 32);
   return static_cast<std::uint16_t>((half + std::rotl(half, 16)) >> 16);
 }
@@ -62,7 +62,8 @@ inline ChecksumSum add_tail(ChecksumSum sum, const std::uint8_t* data, std::size
     add_lanes(&low_b, &high_b, load<Lanes>(data + 16));
   }
   low_a += low_b + high_a + high_b;
-  // The vector part is below 2^59 (each lane adds 32-bit words); fold a caller's sum out of the way first.
+  // The vector part is below 2^59 (each lane adds 32-bit words). The caller's sum is folded before the
+  // addition.
   return add_tail(checksum_fold(sum) + low_a[0] + low_a[1], data, size);
 }
 
@@ -87,18 +88,18 @@ inline ChecksumSum add_tail(ChecksumSum sum, const std::uint8_t* data, std::size
   return add_tail(checksum_fold(sum) + low_a[0] + low_a[1], from, size);
 }
 
-// The checksum field for a sum over the data with that field zero.
+// The checksum field for a sum over data in which that field is zero.
 [[nodiscard]] constexpr Be16 checksum_finish(ChecksumSum sum) {
   return Be16::from_native(static_cast<std::uint16_t>(~checksum_fold(sum)));
 }
 
-// RFC 768: UDP sends a computed zero as all ones, because zero means "none".
+// RFC 768: UDP sends a computed zero as all ones, because zero means "no checksum".
 [[nodiscard]] constexpr Be16 checksum_finish_udp(ChecksumSum sum) {
   const std::uint16_t native = static_cast<std::uint16_t>(~checksum_fold(sum));
   return Be16::from_native(native == 0 ? std::uint16_t{0xffff} : native);
 }
 
-// True when the sum over the data including its checksum field says it is intact.
+// True when the sum over the data, checksum field included, is valid.
 [[nodiscard]] constexpr bool checksum_valid(ChecksumSum sum) {
   return checksum_fold(sum) == 0xffff;
 }
@@ -165,11 +166,11 @@ inline void ipv4_checksum_fill(Ipv4Header* ip) {
   return checksum_finish(sum);
 }
 
-// Forwarding changes of an IPv4 header, checksum kept right. The TTL is not 0: such a packet is not
+// Decrements the TTL of an IPv4 header and updates its checksum. The TTL is not 0: such packets are not
 // forwarded.
 inline void ipv4_decrement_ttl(Ipv4Header* ip) {
   --ip->ttl;
-  // RFC 1141: one less in the upper byte of a word is 0x0100 more in the checksum, end-around; never 0xffff.
+  // RFC 1141: decrementing the upper byte of a word adds 0x0100 to the checksum, end-around; never 0xffff.
   const std::uint32_t sum = ip->checksum.value() + 0x0100u;
   ip->checksum = Be16{static_cast<std::uint16_t>(sum + (sum >= 0xffff ? 1 : 0))};
 }

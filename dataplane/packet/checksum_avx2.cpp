@@ -1,4 +1,4 @@
-// The only file of the checksum compiled for AVX2.
+// The AVX2 variant of the checksum, the only file of it that is compiled for AVX2.
 #include <immintrin.h>
 
 #include "dataplane/packet/checksum_burst.h"

@@ -1,4 +1,4 @@
-// The only file of the checksum compiled for AVX-512.
+// The AVX-512 variant of the checksum, the only file of it that is compiled for AVX-512.
 //
 // A word in memory order is its first byte plus 256 times its second. VNNI adds four products of bytes to
 // each of 16 sums, so two instructions with weights of 0 and 1 sum the even and the odd bytes of a line.
@@ -15,7 +15,7 @@ namespace {
 
 constexpr std::size_t kBatch = 16;
 
-// Four sums whose total is that of the words, at most 32 800 * 65 535: below 2^32, and so is the total.
+// Returns four sums whose total is that of the words: at most 32 800 * 65 535, which is below 2^32.
 __m128i add_words(const std::uint8_t* data, std::size_t size) {
   const __m512i first = _mm512_set1_epi16(0x0001), second = _mm512_set1_epi16(0x0100);
   __m512i even = _mm512_setzero_si512(), odd = _mm512_setzero_si512();
@@ -24,7 +24,7 @@ __m128i add_words(const std::uint8_t* data, std::size_t size) {
     even = _mm512_dpbusd_epi32(even, line, first);
     odd = _mm512_dpbusd_epi32(odd, line, second);
   }
-  // Masked bytes are not touched, not even where the page behind them is missing.
+  // Masked bytes are not accessed, so the page after them may be unmapped.
   const __m512i line =
       _mm512_maskz_loadu_epi8(_bzhi_u64(~std::uint64_t{0}, static_cast<unsigned>(size)), data);
   even = _mm512_dpbusd_epi32(even, line, first);
@@ -34,7 +34,7 @@ __m128i add_words(const std::uint8_t* data, std::size_t size) {
   return _mm_add_epi32(_mm256_castsi256_si128(half), _mm256_extracti128_si256(half, 1));
 }
 
-// Totals and folds the four sums of 4 pieces at once; `starts` is added before.
+// Totals and folds the four sums of 4 pieces at once, after adding `starts`.
 __m512i fold(__m512i sums, __m512i starts) {
   const __m512i low = _mm512_set1_epi32(0xffff);
   sums = _mm512_add_epi32(sums, _mm512_shuffle_epi32(sums, _MM_PERM_CDAB));

@@ -1,4 +1,4 @@
-// Internet checksums of a burst of datagrams: the widest vectors this machine has, chosen once at start.
+// Internet checksums of a burst of datagrams, with the widest vectors of this machine, chosen once at start.
 #pragma once
 
 #include <span>
@@ -21,7 +21,7 @@ struct ChecksumVariant {
   ChecksumBurst burst;
 };
 
-// What this machine can run, narrowest first.
+// The variants that this machine can run, narrowest first.
 std::span<const ChecksumVariant> checksum_variants() noexcept;
 
 namespace checksum_detail {

@@ -1,5 +1,6 @@
-// The way to a peer's endpoint: outer headers prebuilt by the control thread from the kernel's route and
-// neighbour tables. Immutable after publication; replaced whole and retired through quiescence.
+// The path to a peer's endpoint: outer headers that the control thread builds from the kernel's route and
+// neighbour tables. A path is immutable after publication; it is replaced as a whole and retired through
+// quiescence.
 #pragma once
 
 #include <array>
@@ -11,26 +12,25 @@
 namespace wg::dataplane {
 
 inline constexpr std::uint16_t kKernelPath = 0xffff;
-// The route to the endpoint leads into the very interface that would send: nothing may be sent (protocol
-// C5-15).
+// The route to the endpoint leads back into the sending interface, so nothing may be sent (protocol C5-15).
 inline constexpr std::uint16_t kLoopPath = 0xfffe;
 
 struct alignas(64) Path {
-  // First line: all that receiving looks at.
+  // First cache line: everything that receiving reads.
   Endpoint remote;
-  Endpoint local;  // address the peer last addressed (sticky source); zero: kernel's choice
-  // Second line: all that sending looks at (behind a VLAN tag the last bytes of IPv6 are in the third).
-  // Port to transmit on, or kKernelPath: no resolved neighbour or no DPDK port that way, so sealed
-  // datagrams leave through the kernel's UDP socket.
+  Endpoint local;  // our address to which the peer last sent (sticky source); zero: kernel's choice
+  // Second cache line: everything that sending reads (after a VLAN tag the last bytes of IPv6 are in the
+  // third). The port to transmit on, or kKernelPath: the neighbour is unresolved or the route has no DPDK
+  // port, so sealed datagrams leave through the kernel's UDP socket.
   alignas(64) std::uint16_t port = kKernelPath;
   std::uint16_t mtu = 1500;        // of the outer link, IP bytes
   std::uint8_t header_length = 0;  // 0 when port == kKernelPath
   std::uint8_t l3_offset = 0;      // 14 or 18
-  // Ethernet [VLAN] IP UDP, complete but for lengths, id, ECN and checksums. The IPv4 header
-  // checksum field holds the checksum as if length, id and ECN were zero.
+  // Ethernet [VLAN] IP UDP, complete except for lengths, id, ECN and checksums. The IPv4 header checksum
+  // field holds the checksum for zero length, id and ECN.
   std::array<std::uint8_t, 66> header{};
 
-  // Of the header, so that sending does not touch the first line; only when there is one.
+  // The IP version of the header, which spares sending the first cache line. Requires a header.
   [[nodiscard]] bool v6() const { return header_length - l3_offset == kIpv6HeaderSize + kUdpHeaderSize; }
 };
 

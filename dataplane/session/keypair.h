@@ -1,8 +1,8 @@
 // A session's two transport keys (WireGuard paper section 5.4.5) and their live state.
 //
-// Life: the control thread derives it, publishes it (KeypairTable for receiving, Peer::current for
-// sending), retires it, and frees it after every worker has passed a quiescent state. It lives in the
-// secret arena (locked, undumpable, wiped on free).
+// Life cycle: the control thread derives it, publishes it (KeypairTable for receiving, Peer::current for
+// sending), retires it, and frees it after every worker has passed a quiescent state. It lives in the secret
+// arena (locked, left out of core dumps, wiped on free).
 #pragma once
 
 #include <array>
@@ -18,33 +18,34 @@ namespace wg::dataplane {
 struct Peer;
 
 struct alignas(64) Keypair {
-  // Receiving line. Constant after publication.
+  // Cache line of receiving. Constant after publication.
   std::array<std::uint8_t, 32> receiving_key{};
   Peer* peer = nullptr;
   BootTime birthdate = 0;             // when the session was derived
   std::uint32_t local_index = 0;      // receiver_index in messages to us
   std::uint32_t peer_generation = 0;  // PeerRef of `peer`
-  // False until the first authenticated data on a responder's session: it must not send before
-  // (paper section 5.4.6). Writers: worker (false -> true); reader: control.
+  // False until the first authenticated data on a responder's session, which must not send before
+  // (paper section 5.4.6). Writers: workers (false -> true); reader: control.
   std::atomic<bool> confirmed{false};
 
-  // Sending line: all that sending looks at. Constant after publication but for the two atomics.
+  // Cache line of sending: everything that sending reads. Constant after publication except for the two
+  // atomics.
   alignas(64) std::array<std::uint8_t, 32> sending_key{};
   BootTime sending_birthdate = 0;  // the same as birthdate
   std::uint32_t remote_index = 0;  // receiver_index in messages to the peer
   bool i_am_initiator = false;
-  // False after the interface's private key changed: receiving stays (protocol C4-10). Writer: control.
+  // False after the interface's private key changed; receiving goes on (protocol C4-10). Writer: control.
   std::atomic<bool> sending_valid{true};
-  // Next counter to use. Writers: any worker, by one fetch_add per run of packets, so that a
-  // (key, counter) pair can never repeat; reader: control.
+  // The next counter. Writers: any worker, by one fetch_add per run of packets, so that a (key, counter) pair
+  // can never repeat; reader: control.
   std::atomic<std::uint64_t> sending_counter{0};
 
-  // Writers: workers under the window's own lock.
+  // Writers: workers, under the window's own lock.
   alignas(64) ReplayWindow replay;
 
   void set_birthdate(BootTime now) noexcept { birthdate = sending_birthdate = now; }
-  // 0 when `now` was read before the birth: a worker reads its clock once per loop, and control may publish
-  // a keypair within the loop.
+  // The age at `now`; 0 when `now` precedes the birthdate: a worker reads its clock once per loop, and
+  // control may publish a keypair during the loop.
   [[nodiscard]] BootTime age(BootTime now) const noexcept { return now > birthdate ? now - birthdate : 0; }
   [[nodiscard]] BootTime sending_age(BootTime now) const noexcept {
     return now > sending_birthdate ? now - sending_birthdate : 0;

@@ -41,7 +41,7 @@ std::uint32_t KeypairTable::reserve(const std::function<std::uint32_t()>& random
     Bucket& bucket = b->array[index & b->mask];
     const int entry = free_entry(bucket);
     if (entry < 0) continue;
-    // The keypair of a reused entry is already null: remove() clears it before the index.
+    // A reused entry has a null keypair, because remove() clears it before the index.
     bucket.index[entry].store(index, std::memory_order_release);
     ++size_;
     return index;

@@ -2,8 +2,8 @@
 //
 // An index is random and unique (protocol C4-7): control draws 32 random bits and redraws when the index
 // is taken or its bucket (one cache line, four entries, chosen by the low bits) is full, so a lookup
-// touches one line and no chain can grow. Doubling the buckets never overflows one: each splits in two.
-// A handshake in flight reserves its index with a null keypair; the session takes the same index over.
+// touches one line and no chain can grow. Doubling the buckets never overflows one, because each splits in
+// two. A handshake in flight reserves its index with a null keypair, and the session keeps the index.
 #pragma once
 
 #include <atomic>
@@ -30,7 +30,7 @@ class KeypairTable {
   [[nodiscard]] Keypair* find(std::uint32_t index) const noexcept {
     const Buckets* b = buckets_.load(std::memory_order_acquire);
     const Bucket& bucket = b->array[index & b->mask];
-    // All four compared before any branch: where in its bucket an index lies cannot be predicted.
+    // All four are compared before any branch, because an index's place in its bucket is unpredictable.
     static_assert(kEntries == 4);
     const auto equals = [&](std::size_t i) -> unsigned {
       return bucket.index[i].load(std::memory_order_acquire) == index;
@@ -39,7 +39,7 @@ class KeypairTable {
     if (equal == 0) return nullptr;
     const auto i = static_cast<std::size_t>(std::countr_zero(equal));
     Keypair* const keypair = bucket.keypair[i].load(std::memory_order_acquire);
-    // The entry may have been given to another index between the two loads.
+    // Another index may have taken the entry between the two loads.
     return bucket.index[i].load(std::memory_order_acquire) == index ? keypair : nullptr;
   }
   void prefetch(std::uint32_t index) const noexcept {
@@ -50,9 +50,9 @@ class KeypairTable {
   // ---- control
   // Reserves a fresh index drawn from `random32`; grows when the load passes one half.
   [[nodiscard]] std::uint32_t reserve(const std::function<std::uint32_t()>& random32);
-  // The keypair answers to `index` from now on; the index must be reserved.
+  // Makes `index`, which must be reserved, find the keypair.
   void publish(std::uint32_t index, Keypair* keypair);
-  // Frees the index. The keypair itself must be retired by the caller. Unknown indices are ignored.
+  // Frees the index and ignores unknown ones. The caller must retire the keypair itself.
   void remove(std::uint32_t index) noexcept;
   [[nodiscard]] bool reserved(std::uint32_t index) const noexcept;
   [[nodiscard]] std::size_t size() const noexcept { return size_; }
@@ -69,7 +69,7 @@ class KeypairTable {
     Buckets(const Buckets&) = delete;
     Buckets& operator=(const Buckets&) = delete;
     std::size_t mask;
-    Bucket* array;  // its own pages, zeroed: empty
+    Bucket* array;  // in pages of its own; zero: empty
   };
 
   static int free_entry(const Bucket& bucket) noexcept;

@@ -1,4 +1,4 @@
-// Memory that workers reach in random order: with small pages each visit would miss the TLB as well.
+// Memory that workers access in random order. With small pages each access would also miss the TLB.
 #pragma once
 
 #include <sys/mman.h>
@@ -10,8 +10,9 @@ namespace wg::dataplane {
 
 inline constexpr std::size_t kLargePage = std::size_t{2} << 20;
 
-// Fresh zeroed memory of `size` bytes, in pages of 2 MB where the kernel has them (advice only); aligned to
-// them when it is that large. Null: no memory. To be unmapped with munmap(memory, size).
+// Maps `size` bytes of zeroed memory, in pages of 2 MB where the kernel provides them (advice only), and
+// aligned to them when it is that large. Returns null without memory. The caller unmaps it with
+// munmap(memory, size).
 inline void* map_large(std::size_t size) noexcept {
   const std::size_t margin = size >= kLargePage ? kLargePage : 0;
   void* const range = mmap(nullptr, size + margin, PROT_READ | PROT_WRITE,

@@ -1,4 +1,5 @@
-// All peers' slots in one reserved range: addresses never move, a slot's pages are touched on first use.
+// The slots of all peers in one reserved range. Addresses never move; a slot's pages are committed on first
+// use.
 //
 // W: control (add, remove). R: workers, by slot numbers that the longest-prefix match returned.
 #pragma once
@@ -20,13 +21,14 @@ class PeerTable {
   PeerTable(const PeerTable&) = delete;
   PeerTable& operator=(const PeerTable&) = delete;
 
-  // A fresh slot with a new generation, or nullptr when the table is full.
+  // Returns a slot with a new generation, or nullptr when the table is full.
   Peer* add(std::uint16_t interface_id);
-  // The slot may be reused at once: call only after every worker was quiescent since the unpublishing.
+  // Frees the slot for immediate reuse. Precondition: every worker was quiescent since the slot was
+  // unpublished.
   void remove(Peer& peer);
 
   [[nodiscard]] Peer& at(std::uint32_t slot) const noexcept { return peers_[slot]; }
-  // The peer, or nullptr when it has gone meanwhile.
+  // Returns the peer, or nullptr when it was removed.
   [[nodiscard]] Peer* find(PeerRef ref) const noexcept {
     if (ref.slot >= used_.load(std::memory_order_acquire)) return nullptr;
     Peer& peer = peers_[ref.slot];

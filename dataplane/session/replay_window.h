@@ -1,8 +1,8 @@
 // The replay window: RFC 6479's bitmap of 8192 bits in 64-bit blocks, of which 8128 are usable.
 //
-// The counter of a message is recorded only after the message authenticated (protocol order of checks);
-// checking before would let anyone move the window. check_and_set() serialises through a short spin lock:
-// a peer's packets normally arrive on one queue, so it is uncontended.
+// The counter of a message is recorded only after the message is authenticated (protocol order of checks):
+// otherwise anyone could move the window. check_and_set() takes a short spin lock, which is uncontended
+// because a peer's packets normally arrive on one queue.
 #pragma once
 
 #include <array>
@@ -19,19 +19,20 @@ class ReplayWindow {
   static constexpr std::uint64_t kBits = 8192;
   static constexpr std::uint64_t kWindow = kBits - 64;
 
-  // True exactly once for each counter that is new and not too old. Any number of workers may call.
+  // Returns true exactly once for each counter that is new and not too old. Any number of workers may call
+  // it.
   [[nodiscard]] bool check_and_set(std::uint64_t counter) noexcept {
     const Guard guard(lock_);
     return check_and_set_locked(counter);
   }
 
-  // One lock for a run of packets of one keypair; accepted[i] tells counters[i]'s verdict.
+  // Takes the lock once for a run of packets of one keypair. accepted[i] is the verdict for counters[i].
   void check_and_set(const std::uint64_t* counters, bool* accepted, std::size_t n) noexcept {
     const Guard guard(lock_);
     for (std::size_t i = 0; i < n; ++i) accepted[i] = check_and_set_locked(counters[i]);
   }
 
-  // Brings the lines that check_and_set(counter) will touch.
+  // Prefetches the cache lines of check_and_set(counter).
   void prefetch(std::uint64_t counter) const noexcept {
     __builtin_prefetch(&top_, 1);
     __builtin_prefetch(&blocks_[(counter + 1) / kBlockBits % kBlocks], 1);
@@ -40,8 +41,8 @@ class ReplayWindow {
   // Highest accepted counter + 1; 0 when nothing was accepted. For statistics.
   [[nodiscard]] std::uint64_t top() const noexcept { return top_.load(std::memory_order_relaxed); }
 
-  // How many counters were accepted, and how many of them below the top: top() - accepted() were lost or are
-  // still on their way, late() came out of order.
+  // accepted() counters were accepted, late() of them out of order, below the top. top() - accepted() were
+  // lost or are still in flight.
   [[nodiscard]] std::uint64_t accepted() const noexcept { return accepted_.load(std::memory_order_relaxed); }
   [[nodiscard]] std::uint64_t late() const noexcept { return late_.load(std::memory_order_relaxed); }
 
@@ -64,7 +65,7 @@ class ReplayWindow {
   static constexpr std::uint64_t kBlockBits = 64;
   static constexpr std::uint64_t kBlocks = kBits / kBlockBits;
 
-  // The message counter starts at 0; the window counts from 1 so that 0 means "nothing seen" (protocol C4-6).
+  // Message counters start at 0. The window counts from 1, so that 0 means "none accepted" (protocol C4-6).
   bool check_and_set_locked(std::uint64_t message_counter) noexcept {
     const std::uint64_t top = top_.load(std::memory_order_relaxed);
     if (message_counter >= REJECT_AFTER_MESSAGES || top > REJECT_AFTER_MESSAGES) return false;

@@ -1,5 +1,5 @@
-// A bounded single-producer single-consumer ring of plain messages: how workers and control talk.
-// Full is a counted drop for the producer, never a wait.
+// A bounded single-producer single-consumer ring of plain messages between workers and control. When it is
+// full the producer drops and counts the message and never waits.
 #pragma once
 
 #include <atomic>
@@ -19,7 +19,7 @@ class Mailbox {
   explicit Mailbox(std::size_t capacity)
       : mask_(std::bit_ceil(capacity) - 1), ring_(std::make_unique<Message[]>(mask_ + 1)) {}
 
-  // Producer. False: full, nothing was posted.
+  // Producer. Returns false, and posts nothing, when the mailbox is full.
   [[nodiscard]] bool post(const Message& message) noexcept {
     const std::size_t head = head_.load(std::memory_order_relaxed);
     if (head - cached_tail_ > mask_) {
@@ -31,7 +31,7 @@ class Mailbox {
     return true;
   }
 
-  // Consumer: calls consume(message) for at most `budget` messages, in order; returns how many.
+  // Consumer. Calls consume(message) for at most `budget` messages in order and returns their number.
   template <typename Consume>
   std::size_t drain(std::size_t budget, Consume&& consume) {
     const std::size_t tail = tail_.load(std::memory_order_relaxed);
@@ -56,7 +56,7 @@ class Mailbox {
   std::size_t mask_;
   std::unique_ptr<Message[]> ring_;
   alignas(64) std::atomic<std::size_t> head_{0};
-  std::size_t cached_tail_ = 0;  // producer's
+  std::size_t cached_tail_ = 0;  // owned by the producer
   alignas(64) std::atomic<std::size_t> tail_{0};
 };
 

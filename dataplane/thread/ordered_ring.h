@@ -1,6 +1,6 @@
-// Work that several cores share and that stays in order: the owner reserves slots in order, any worker
-// completes them in any order, the owner releases them in slot order. One owner; nobody waits, full is an
-// answer.
+// Jobs that several cores share and that stay in order. The one owner reserves slots in order, any worker
+// completes them in any order, and the owner releases them in slot order. No call waits: a full ring returns
+// null.
 //
 // A slot's life:  reserve() -> publish() -> claim() by one worker -> complete() -> oldest() -> release()
 #pragma once
@@ -20,7 +20,7 @@ class OrderedRing {
   };
 
  public:
-  // A job that the claiming worker alone may touch until it completes it.
+  // A claimed job. Only the claiming worker may access it until it completes the job.
   class Claim {
    public:
     Claim() = default;
@@ -43,11 +43,11 @@ class OrderedRing {
     return published_.load(std::memory_order_relaxed) - released_;
   }
   [[nodiscard]] std::size_t free() const noexcept { return mask_ + 1 - in_flight(); }
-  // Of those in flight: not claimed by anybody yet.
+  // The jobs in flight that no worker has claimed.
   [[nodiscard]] std::size_t unclaimed() const noexcept {
     return published_.load(std::memory_order_relaxed) - claimed_.load(std::memory_order_relaxed);
   }
-  // The next slot to fill, or null when all are in flight. Nobody else sees it before publish().
+  // Returns the next slot to fill, or null when all are in flight. Other workers see it only after publish().
   [[nodiscard]] Job* reserve() noexcept {
     if (free() == 0) return nullptr;
     Slot& slot = at(published_.load(std::memory_order_relaxed));
@@ -57,14 +57,14 @@ class OrderedRing {
   void publish() noexcept {
     published_.store(published_.load(std::memory_order_relaxed) + 1, std::memory_order_release);
   }
-  // The oldest job in flight when it has been completed, else null.
+  // Returns the oldest job in flight if it is complete, else null.
   [[nodiscard]] Job* oldest() noexcept {
     if (in_flight() == 0) return nullptr;
     Slot& slot = at(released_);
     return slot.done.load(std::memory_order_acquire) ? &slot.job : nullptr;
   }
   void release() noexcept { ++released_; }
-  // Every job in flight, oldest first; only what no completing worker writes may be read.
+  // Visits every job in flight, oldest first. It may read only what no completing worker writes.
   template <typename Visit>
   void for_each_in_flight(Visit&& visit) const {
     const std::size_t end = published_.load(std::memory_order_relaxed);
@@ -72,11 +72,11 @@ class OrderedRing {
   }
 
   // ---- any worker, the owner included
-  // The oldest job that nobody has claimed; nothing when there is none.
+  // Claims the oldest unclaimed job. The claim is empty when there is none.
   [[nodiscard]] Claim claim() noexcept {
     std::size_t next = claimed_.load(std::memory_order_relaxed);
-    // Bounded: a failed exchange means that somebody else took a job, and no more than are published can be
-    // taken.
+    // The loop is bounded: a failed exchange means that another worker claimed a job, and there are no more
+    // jobs than were published.
     for (std::size_t attempt = 0; attempt <= mask_; ++attempt) {
       if (next == published_.load(std::memory_order_acquire)) return Claim();
       if (claimed_.compare_exchange_weak(next, next + 1, std::memory_order_acq_rel,
@@ -92,7 +92,7 @@ class OrderedRing {
   std::size_t mask_;
   std::unique_ptr<Slot[]> slots_;
   alignas(64) std::atomic<std::size_t> published_{0};  // W: owner
-  std::size_t released_ = 0;                           // owner's
+  std::size_t released_ = 0;                           // owned by the owner
   alignas(64) std::atomic<std::size_t> claimed_{0};    // W: any worker
 };
 
