@@ -77,6 +77,8 @@ stage_static() {
     fail "layering"; cat "$logs/layering.log"; fi
   if tests/headers.sh >"$logs/headers.log" 2>&1; then pass "every header compiles alone"; else
     fail "headers"; tail -20 "$logs/headers.log"; fi
+  if tests/docs/check.py >"$logs/docs.log" 2>&1; then pass "documents: links, paths, names, columns"; else
+    fail "documents"; head -20 "$logs/docs.log"; fi
   if ! command -v clang-format-14 >/dev/null; then skip "format: clang-format-14 is not installed"
   elif scripts/format.sh --check >"$logs/format.log" 2>&1; then pass "format"; else
     fail "format: run scripts/format.sh"; head -10 "$logs/format.log"; fi
@@ -85,6 +87,8 @@ stage_static() {
 # The soak of reloads (a minute; SOAK_SECONDS for more) mostly waits: it runs beside the other unit tests.
 stage_unit() {
   build release all || return
+  if tests/docs/check.py build/release/linegate >"$logs/cli.log" 2>&1; then pass "docs/cli.md and --help"; else
+    fail "docs/cli.md and --help"; head -20 "$logs/cli.log"; fi
   local gateway=build/release/tests/unit_gateway
   timeout "${GTEST_SECONDS:-$((600 + ${SOAK_SECONDS:-60}))}" "$gateway" --gtest_filter='Soak.*' --gtest_color=no \
     >"$logs/release/unit_gateway-soak.log" 2>&1 &
