@@ -35,14 +35,9 @@ install_all() {
     cmake --build --preset release --target linegate
   fi
   [ -x build/release/linegate ] || die "build/release/linegate is missing: leave out --no-build"
-  install -D -m 0755 build/release/linegate "$program"
+  # What goes where is in cmake/install.cmake.
+  DESTDIR=$root cmake --install build/release --prefix /usr >/dev/null
   strip --strip-debug "$program"
-  install -D -m 0644 scripts/linegate.service "$unit"
-  install -D -m 0755 -t "$share/scripts" scripts/bind-port.sh scripts/setup-hugepages.sh
-  install -D -m 0644 -t "$doc" README.md docs/*.md
-  install -D -m 0644 -t "$doc/decisions" docs/decisions/*.md
-  install -D -m 0644 -t "$doc/examples" config/examples/*.yaml
-  install -D -m 0644 LICENSE "$doc/copyright"
   install -d -m 0700 "$config"
   install -m 0600 config/examples/gateway.yaml "$config/linegate.yaml.example"
   if [ -z "$root" ]; then

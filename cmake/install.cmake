@@ -1,0 +1,9 @@
+# What belongs on a machine that runs the gateway; scripts/install.sh uses these rules, and so can a packager.
+include(GNUInstallDirs)
+install(TARGETS linegate RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
+install(FILES scripts/linegate.service DESTINATION lib/systemd/system)
+install(PROGRAMS scripts/bind-port.sh scripts/setup-hugepages.sh DESTINATION ${CMAKE_INSTALL_DATADIR}/linegate/scripts)
+install(FILES README.md DESTINATION ${CMAKE_INSTALL_DOCDIR})
+install(DIRECTORY docs/ DESTINATION ${CMAKE_INSTALL_DOCDIR} FILES_MATCHING PATTERN "*.md")
+install(DIRECTORY config/examples/ DESTINATION ${CMAKE_INSTALL_DOCDIR}/examples FILES_MATCHING PATTERN "*.yaml")
+install(FILES LICENSE DESTINATION ${CMAKE_INSTALL_DOCDIR} RENAME copyright)
