@@ -54,26 +54,31 @@ lab_keys() {
   PEER_PUBLIC=$(wg pubkey <"$LAB_DIR/peer.key")
 }
 
-# The configuration file of the lab's gateway; extra peer keys (YAML flow) as $1, e.g. 'persistent_keepalive: 5'.
+# lab_config [YAML]: the gateway's file; the argument is further keys of the peer, e.g. 'persistent_keepalive: 5'. Variables
+# hold YAML too: WAN_PORT, LAN_PORT (what a port is), ADDRESSES (of wg0), ALLOWED (IPs of the peer), WG0 (further keys of wg0,
+# one per line), PEERS (further peers, one per line), INTERFACES (further interfaces), CONTROL (further keys).
+indented() { [ -z "$2" ] || printf '%s\n' "$2" | sed "s/^/$(printf "%$1s")/"; }
 lab_config() {
-  cat >"$LAB_DIR/gateway.yaml" <<YAML
+  : "${WAN_PORT:=device: \"net_af_packet0,iface=wire0,$AF_PACKET_RING\", addresses: [10.20.0.1/24, \"fd20::1/64\"]}"
+  : "${LAN_PORT:=device: \"net_af_packet1,iface=wire1,$AF_PACKET_RING\", addresses: [192.168.1.1/24, \"fd01::1/64\"]}"
+  cat >"$LAB_DIR/next.yaml" <<YAML
 dpdk: { workers: ${WORKERS:-1}, memory: 256M, hugepages: auto }
 ports:
-  wan: { device: "net_af_packet0,iface=wire0,$AF_PACKET_RING", addresses: [10.20.0.1/24, "fd20::1/64"] }
-  lan: { device: "net_af_packet1,iface=wire1,$AF_PACKET_RING", addresses: [192.168.1.1/24, "fd01::1/64"] }
+  wan: { $WAN_PORT }
+  lan: { $LAN_PORT }
 interfaces:
   wg0:
     private_key_file: gw.key
     listen_port: 51820
-    addresses: [10.10.0.1/24, "fd00::1/64"]
+    addresses: [${ADDRESSES:-10.10.0.1/24, "fd00::1/64"}]
+$(indented 4 "${WG0:-}")
     peers:
-      - name: remote
-        public_key: "$PEER_PUBLIC"
-        preshared_key_file: psk
-        allowed_ips: [10.10.0.2/32, "fd00::2/128"]
-${1:+        $1}
-control: { socket: $SOCKET, state_directory: $LAB_DIR/state, log: { level: ${LOG_LEVEL:-info} } }
+      - { name: remote, public_key: "$PEER_PUBLIC", preshared_key_file: psk, allowed_ips: [${ALLOWED:-10.10.0.2/32, "fd00::2/128"}]${1:+, $1} }
+$(indented 6 "${PEERS:-}")
+$(indented 2 "${INTERFACES:-}")
+control: { socket: $SOCKET, state_directory: $LAB_DIR/state, log: { level: ${LOG_LEVEL:-info} }${CONTROL:+, $CONTROL} }
 YAML
+  mv "$LAB_DIR/next.yaml" "$LAB_DIR/gateway.yaml"
 }
 
 # wait_for SECONDS COMMAND...: until it succeeds.

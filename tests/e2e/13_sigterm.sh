@@ -13,7 +13,7 @@ for signal in TERM INT; do
   expect "exit code after SIG$signal" 0 "$code"
   at_most "stopped after ms" 2000 "$took"
   expect "netdevs left" "lo wire0 wire1" "$(in_gw ls /sys/class/net | sort | xargs)"
-  expect "sockets left" "" "$(ls /run/wireguard/wg0.sock "$SOCKET" 2>/dev/null | xargs)"
+  expect "sockets left" "" "$(ls /run/wireguard/wg0.sock "$SOCKET" 2>/dev/null | tr '\n' ' ')"
   expect "the wire answers ARP again" 0 "$(ip -n "$GW" link show wire0 | grep -c NOARP || true)"
   start_gateway
 done

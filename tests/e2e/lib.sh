@@ -57,32 +57,6 @@ on_exit() {
 trap on_exit EXIT
 trap 'echo "FAILED: line $LINENO of ${BASH_SOURCE[0]##*/}: $BASH_COMMAND" >&2' ERR
 
-# The gateway's file. Variables hold YAML: WAN_PORT, LAN_PORT (what a port is), WG0 (further keys of wg0, one per line),
-# PEERS (further peers, one per line), INTERFACES (further interfaces), CONTROL (further keys); $1: of the peer.
-indented() { [ -z "$2" ] || printf '%s\n' "$2" | sed "s/^/$(printf "%$1s")/"; }
-lab_config() {
-  : "${WAN_PORT:=device: \"net_af_packet0,iface=wire0,$AF_PACKET_RING\", addresses: [10.20.0.1/24, \"fd20::1/64\"]}"
-  : "${LAN_PORT:=device: \"net_af_packet1,iface=wire1,$AF_PACKET_RING\", addresses: [192.168.1.1/24, \"fd01::1/64\"]}"
-  cat >"$LAB_DIR/next.yaml" <<YAML
-dpdk: { workers: ${WORKERS:-1}, memory: 256M, hugepages: auto }
-ports:
-  wan: { $WAN_PORT }
-  lan: { $LAN_PORT }
-interfaces:
-  wg0:
-    private_key_file: gw.key
-    listen_port: 51820
-    addresses: [${ADDRESSES:-10.10.0.1/24, "fd00::1/64"}]
-$(indented 4 "${WG0:-}")
-    peers:
-      - { name: remote, public_key: "$PEER_PUBLIC", preshared_key_file: psk, allowed_ips: [${ALLOWED:-10.10.0.2/32, "fd00::2/128"}]${1:+, $1} }
-$(indented 6 "${PEERS:-}")
-$(indented 2 "${INTERFACES:-}")
-control: { socket: $SOCKET, state_directory: $LAB_DIR/state, log: { level: ${LOG_LEVEL:-info} }${CONTROL:+, $CONTROL} }
-YAML
-  mv "$LAB_DIR/next.yaml" "$LAB_DIR/gateway.yaml"
-}
-
 # lab [YAML of the peer]: namespaces, keys, gateway, and one wireguard-go peer in wan.
 lab() {
   lab_namespaces

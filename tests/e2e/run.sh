@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # The end-to-end scenarios (NN_name.sh here), each in mount, process and network namespaces of its own.
 #   sudo tests/e2e/run.sh [-v] [PATTERN...]    only those whose name contains a pattern
-# JOBS: how many at a time (2). LINEGATE: the program under test (build/release/linegate).
+# JOBS: how many at a time (2). LINEGATE: the program under test (build/release/linegate). LINEGATE_VM_CACHE: where the
+# kernel scenarios' image is kept (build/kernel_vm).
 # Scenarios that say "# slow" in their head run beside the others from the start.
 set -uo pipefail
 cd "$(dirname "$0")"
@@ -46,6 +47,14 @@ run_one() {
 scripts=()
 for script in [0-9][0-9]_*.sh; do wanted "$script" "$@" && scripts+=("$script"); done
 [ ${#scripts[@]} -gt 0 ] || { echo "e2e: no scenario matches: $*" >&2; exit 1; }
+# The kernel of the virtual machine is fetched here, where there is a network; kernel_vm/boot.sh has none.
+if grep -q kernel_vm/boot.sh "${scripts[@]}"; then
+  export LINEGATE_VM_CACHE=${LINEGATE_VM_CACHE:-$PWD/../../build/kernel_vm}
+  mkdir -p "$LINEGATE_VM_CACHE"
+  LINEGATE_VM_CACHE=$(readlink -f "$LINEGATE_VM_CACHE")
+  flock "$LINEGATE_VM_CACHE" bash kernel_vm/make_image.sh "$LINEGATE_VM_CACHE" >"$LINEGATE_VM_CACHE/log" 2>&1 ||
+    echo "e2e: no kernel image: $(tail -1 "$LINEGATE_VM_CACHE/log")"
+fi
 for script in "${scripts[@]}"; do
   if head -8 "$script" | grep -q '^# slow'; then run_one "$script" & fi
 done

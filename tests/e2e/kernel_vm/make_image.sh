@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # A Debian kernel and an initramfs with WireGuard's tools, made without installing a kernel:
 #   make_image.sh CACHE_DIRECTORY    leaves CACHE_DIRECTORY/vmlinuz and CACHE_DIRECTORY/initramfs.gz there
-# The kernel package is fetched with apt-get download, once. Needs busybox-static, cpio, kmod, wireguard-tools.
+# The kernel package is fetched with apt-get download, once. CACHE_DIRECTORY/stamp says that both are complete.
+# Needs busybox-static, cpio, kmod, wireguard-tools.
 set -euo pipefail
 cache=$1
 here=$(cd "$(dirname "$0")" && pwd)
@@ -10,10 +11,18 @@ cd "$cache"
 stamp=$(sha256sum "$here"/make_image.sh "$here"/guest_init.sh | sha256sum | cut -c1-16)
 [ -s vmlinuz ] && [ -s initramfs.gz ] && [ "$(cat stamp 2>/dev/null)" = "$stamp" ] && exit 0
 
+rm -f stamp
+
+kernel_package() { apt-cache depends linux-image-cloud-amd64 | awk '/Depends: linux-image-[0-9]/ { print $2; exit }'; }
+fetch() {
+  local package
+  package=$(kernel_package)
+  [ -n "$package" ] || { echo "apt's lists know no linux-image-cloud-amd64" >&2; return 1; }
+  apt-get -qq download "$package"
+}
+# With old lists the package's version may be gone from the mirror.
 if ! ls linux-image-*.deb >/dev/null 2>&1; then
-  package=$(apt-cache depends linux-image-cloud-amd64 2>/dev/null | awk '/Depends: linux-image-[0-9]/ { print $2; exit }')
-  [ -n "$package" ] || { echo "no kernel package in apt's lists" >&2; exit 1; }
-  apt-get -qq download "$package" 2>/dev/null || { echo "cannot download $package" >&2; exit 1; }
+  fetch || { apt-get -qq update && fetch; } || exit 1
 fi
 rm -rf root image
 dpkg-deb -x linux-image-*.deb root

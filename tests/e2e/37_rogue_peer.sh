@@ -1,28 +1,28 @@
 #!/usr/bin/env bash
-# A black-box peer that breaks every rule of the protocol it can, as initiator and as responder (tools/stranger.cpp says
+# A black-box peer that breaks every rule of the protocol it can, as initiator and as responder (tools/rogue_peer.cpp says
 # how): what is not authentic gets silence, what is authentic but wrong gets nowhere, and its own session goes on.
 source "$(dirname "$0")/lib.sh"
-STRANGER=$(dirname "$LINEGATE")/tests/e2e/stranger
-[ -x "$STRANGER" ] || skip "no program at $STRANGER: cmake --build --preset release --target e2e_tools"
+ROGUE=$(dirname "$LINEGATE")/tests/e2e/rogue_peer
+[ -x "$ROGUE" ] || skip "no program at $ROGUE: cmake --build --preset release --target e2e_tools"
 begins=$(new_key begins) answers=$(new_key answers)
 PEERS="- { name: begins, public_key: \"$begins\", allowed_ips: [10.10.0.9/32] }
 - { name: answers, public_key: \"$answers\", allowed_ips: [10.10.0.10/32], endpoint: \"10.20.0.2:41010\", persistent_keepalive: 30 }" lab
 check "an honest peer" pings 3 "$WAN" 192.168.1.2
-in_wan "$STRANGER" answer "$(cat "$LAB_DIR/answers.key")" "$GW_PUBLIC" >/run/answer.out 2>&1 &
+in_wan "$ROGUE" answer "$(cat "$LAB_DIR/answers.key")" "$GW_PUBLIC" >/run/answer.out 2>&1 &
 answering=$!
 stream_start "$WAN" 192.168.1.2 0.05
-# told FILE EXIT_CODE: every line is a trick that failed.
-told() {
+# report FILE EXIT_CODE: every line is an attack that failed.
+report() {
   grep -v '^ok' "$1" || true
-  [ "$2" = 0 ] || fail "a trick worked"
-  say "$(grep -c '^ok' "$1") tricks, none of them worked"
+  [ "$2" = 0 ] || fail "an attack worked"
+  say "$(grep -c '^ok' "$1") attacks, none of them worked"
 }
 code=0
-in_wan "$STRANGER" begin "$(cat "$LAB_DIR/begins.key")" "$GW_PUBLIC" >/run/begin.out 2>&1 || code=$?
-told /run/begin.out $code
+in_wan "$ROGUE" begin "$(cat "$LAB_DIR/begins.key")" "$GW_PUBLIC" >/run/begin.out 2>&1 || code=$?
+report /run/begin.out $code
 code=0
 wait $answering || code=$?
-told /run/answer.out $code
+report /run/answer.out $code
 stream_stop "the honest peer's stream meanwhile"
 linegate explain peer begins | grep -qi 'ahead' || fail "explain does not name the stamp ahead: $(linegate explain peer begins)"
 expect "initiations from where nobody can be" 5 "$(drops martian_source)"

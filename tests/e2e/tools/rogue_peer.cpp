@@ -1,13 +1,13 @@
 // A peer that misbehaves, seen from the wire alone: sends what no honest one would and watches what comes
-// back. After each trick the session must still answer an ICMP echo (or not, where that is the point).
+// back. After each attack the session must still answer an ICMP echo (or not, where that is the point).
 //
-//   stranger begin   OWN_PRIVATE_KEY GATEWAY_PUBLIC_KEY
+//   rogue_peer begin   OWN_PRIVATE_KEY GATEWAY_PUBLIC_KEY
 //     as the initiator, inside 10.10.0.9, from 10.20.0.2:41000
 //
-//   stranger answer  OWN_PRIVATE_KEY GATEWAY_PUBLIC_KEY
+//   rogue_peer answer  OWN_PRIVATE_KEY GATEWAY_PUBLIC_KEY
 //     as the responder at 10.20.0.2:41010, which the gateway calls
 //
-// The gateway is 10.20.0.1:51820 and 10.10.0.1. One line per trick; exit code 1 when one of them worked.
+// The gateway is 10.20.0.1:51820 and 10.10.0.1. One line per attack; exit code 1 when one of them worked.
 #include <arpa/inet.h>
 #include <poll.h>
 #include <sodium.h>
@@ -178,9 +178,9 @@ void send_from(const char* host, std::uint16_t port, const Message& m) {
   close(fd);
 }
 
-class Stranger {
+class RoguePeer {
  public:
-  Stranger(const Key& own, const PublicKey& gateway, std::uint16_t port)
+  RoguePeer(const Key& own, const PublicKey& gateway, std::uint16_t port)
       : home_(port), me_(make_identity(own)), gateway_(gateway) {
     secrets_.static_static_ok = dh(&secrets_.static_static, me_.static_key.private_key.bytes, gateway_);
     jar_.set_public_key(gateway_);
@@ -251,7 +251,7 @@ class Stranger {
   std::uint16_t sequence_ = 0;
 };
 
-void Stranger::bad_initiations() {
+void RoguePeer::bad_initiations() {
   for (std::size_t i = 1; i < 4; ++i) {
     Message m = initiation(wall_ns(), 5);
     m[i] = 1;
@@ -282,7 +282,7 @@ void Stranger::bad_initiations() {
   judge("a cookie reply to nothing: silence", silent_to(cookie));
 }
 
-void Stranger::bad_data(Session& s) {
+void RoguePeer::bad_data(Session& s) {
   for (std::size_t i = 1; i < 4; ++i) {
     Message m = sealed(s, s.counter + 1000, echo(++sequence_));
     m[i] = 0x80;
@@ -322,7 +322,7 @@ void Stranger::bad_data(Session& s) {
 // What comes in fragments is reassembled by Linux and comes from the gateway's own socket (IPv4 here already
 // from the port: net_af_packet asks the kernel for it). The last few lengths overflow 16 bits with the
 // headers in front.
-void Stranger::huge_data() {
+void RoguePeer::huge_data() {
   const Socket v6;
   for (const std::size_t length : {2000u, 9000u, 60'000u, 65'473u, 65'474u, 65'493u, 65'494u, 65'507u}) {
     Message huge(length, 0xff);
@@ -344,7 +344,7 @@ void Stranger::huge_data() {
   judge("3000 in two fragments: silence", silent());
 }
 
-void Stranger::bad_inside(Session& s) {
+void RoguePeer::bad_inside(Session& s) {
   judge("a keepalive is not answered", silent_to(sealed(s, s.counter++, {})));
   for (const std::size_t size : {1u, 15u, 16u, 20u})
     judge("zeros inside: silence", silent_to(sealed(s, s.counter++, Message(size))));
@@ -370,7 +370,7 @@ void Stranger::bad_inside(Session& s) {
   judge("271 bytes of padding, not zero", echoes(home_, sealed(s, s.counter++, m), s));
 }
 
-void Stranger::bad_sessions(Session& s) {
+void RoguePeer::bad_sessions(Session& s) {
   // Roaming: an authentic packet from elsewhere moves us, one with a bad tag does not.
   {
     const Socket elsewhere(41001), nowhere(41002);
@@ -426,7 +426,7 @@ void Stranger::bad_sessions(Session& s) {
         silent_to(sealed(*next, next->counter++, echo(++sequence_))));
 }
 
-void Stranger::begin() {
+void RoguePeer::begin() {
   auto session = shake_hands();
   judge("an honest handshake", session.has_value());
   if (!session) return;
@@ -450,7 +450,7 @@ void Stranger::begin() {
 
 // ---- as the responder
 
-Message Stranger::response_to(const Message& m, bool low_order, Session* session) {
+Message RoguePeer::response_to(const Message& m, bool low_order, Session* session) {
   ConsumedInitiation consumed;
   const FindPeer find = [&](const PublicKey& key) { return key == gateway_ ? &secrets_ : nullptr; };
   if (consume_initiation(me_, find, message_as<InitiationMessage>(m), &consumed) != Verdict::kOk)
@@ -464,7 +464,7 @@ Message Stranger::response_to(const Message& m, bool low_order, Session* session
   return with_macs({bytes_of(r).begin(), bytes_of(r).end()});
 }
 
-void Stranger::answer() {
+void RoguePeer::answer() {
   CookieChecker checker(random_);
   checker.set_public_key(me_.static_key.public_key);
   const auto next_initiation = [&] {
@@ -533,14 +533,14 @@ Key key_of(const char* text) {
 int main(int argc, char** argv) {
   const std::string mode = argc == 4 ? argv[1] : "";
   if ((mode != "begin" && mode != "answer") || sodium_init() < 0) {
-    std::fputs("usage: stranger begin|answer OWN_PRIVATE_KEY GATEWAY_PUBLIC_KEY\n", stderr);
+    std::fputs("usage: rogue_peer begin|answer OWN_PRIVATE_KEY GATEWAY_PUBLIC_KEY\n", stderr);
     return 2;
   }
   try {
-    Stranger stranger(key_of(argv[2]), key_of(argv[3]), mode == "begin" ? 41000 : 41010);
-    mode == "begin" ? stranger.begin() : stranger.answer();
+    RoguePeer peer(key_of(argv[2]), key_of(argv[3]), mode == "begin" ? 41000 : 41010);
+    mode == "begin" ? peer.begin() : peer.answer();
   } catch (const std::exception& error) {
-    std::fprintf(stderr, "stranger: %s\n", error.what());
+    std::fprintf(stderr, "rogue_peer: %s\n", error.what());
     return 1;
   }
   return failures == 0 ? 0 : 1;
