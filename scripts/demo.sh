@@ -1,20 +1,24 @@
 #!/usr/bin/env bash
 # The main job, end to end, on any Debian 12 machine without a NIC: builds linegate, lets it hold a tunnel with
 # wireguard-go between network namespaces over veth ports, passes IPv4 and IPv6 both ways, measures, cleans up.
-# Exits non-zero when anything failed.   sudo scripts/demo.sh
+# Exits non-zero when anything failed.
+#   scripts/demo.sh      as root, or as a user who may use sudo: it then starts itself again through sudo
 set -euo pipefail
 cd "$(dirname "$0")/.."
-[ "$(id -u)" = 0 ] || { echo "demo: network namespaces need root: sudo scripts/demo.sh" >&2; exit 1; }
+source scripts/root.sh
+become_root "$@"
 if [ -z "${LINEGATE_DEMO_INSIDE:-}" ]; then
+  trap give_back_build EXIT
   scripts/setup.sh
   echo "== building"
   cmake --preset release >/dev/null
   cmake --build --preset release --target linegate dataplane >/dev/null
+  give_back_build
 fi
 
 # Own mounts and own process ids: nothing of the demo survives it, and a wg0 of this machine is not in its way.
 if [ -z "${LINEGATE_DEMO_INSIDE:-}" ]; then
-  LINEGATE_DEMO_INSIDE=1 exec unshare --mount --propagation private --pid --fork --kill-child --mount-proc "$0"
+  LINEGATE_DEMO_INSIDE=1 exec unshare --mount --propagation private --pid --fork --kill-child --mount-proc "$PWD/scripts/demo.sh"
 fi
 mkdir -p /run/netns /run/wireguard
 mount -t tmpfs demo /run/netns

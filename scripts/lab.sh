@@ -1,13 +1,14 @@
 #!/usr/bin/env bash
 # A lab to play with: the demo's namespaces, a running gateway and a wireguard-go peer.
-#   sudo scripts/lab.sh up             make it (linegate must be built: cmake --build --preset release)
-#   sudo scripts/lab.sh shell gw|wan|lan   a shell inside
-#   sudo scripts/lab.sh down           remove it
+#   scripts/lab.sh up             make it (linegate must be built: cmake --build --preset release)
+#   scripts/lab.sh shell gw|wan|lan   a shell inside
+#   scripts/lab.sh down           remove it
 set -euo pipefail
 cd "$(dirname "$0")/.."
 usage() { sed -n '2,5s/^# \{0,1\}//p' "$0" >&2; exit 2; }
 [ $# -ge 1 ] || usage
-[ "$(id -u)" = 0 ] || { echo "lab: network namespaces need root" >&2; exit 1; }
+source scripts/root.sh
+become_root "$@"
 LINEGATE=$PWD/build/release/linegate
 source scripts/lab_lib.sh
 case $1 in
@@ -23,7 +24,7 @@ case $1 in
     trap - ERR
     cat <<TXT
 up. Try:
-  sudo scripts/lab.sh shell wan      then: ping 192.168.1.2, iperf3 -c …
+  scripts/lab.sh shell wan      then: ping 192.168.1.2, iperf3 -c …
   sudo ip netns exec $GW $LINEGATE --socket $SOCKET show peers
   sudo ip netns exec $GW wg show
 Configuration: $LAB_DIR/gateway.yaml   log: $LAB_DIR/gateway.log

@@ -1,26 +1,73 @@
 #!/usr/bin/env bash
 # The one command for all tests: installs what it needs, builds, runs everything that this machine can run, and
 # closes with a line "N passed, N failed, N skipped". Exits non-zero when anything failed.
-#   sudo scripts/test.sh             all stages
-#   sudo scripts/test.sh STAGE...    only these: static unit asan tsan consttime fuzz e2e
+#   scripts/test.sh             all stages
+#   scripts/test.sh STAGE...    only these: static unit clang asan tsan consttime fuzz e2e
+# As root, or as a user who may use sudo: it then starts itself again through sudo. tests/README.md lists the variables.
 set -uo pipefail
 cd "$(dirname "$0")/.."
+source scripts/root.sh
+become_root "$@"
+all=(static unit clang tsan consttime e2e asan fuzz)
 stages=("$@")
-[ ${#stages[@]} -gt 0 ] || stages=(static unit asan tsan consttime fuzz e2e)
-bash scripts/setup.sh || { echo "0 passed, 1 failed"; exit 1; }
+[ ${#stages[@]} -gt 0 ] || stages=("${all[@]}")
+for stage in "${stages[@]}"; do
+  [[ " ${all[*]} " == *" $stage "* ]] || { echo "test.sh: unknown stage '$stage'" >&2; exit 2; }
+done
+wanted() { [[ " ${stages[*]} " == *" $1 "* ]]; }
+bash scripts/setup.sh || { echo "0 passed, 1 failed, 0 skipped"; exit 1; }
 
-export CCACHE_BASEDIR=$PWD  # a clean clone elsewhere hits the same cache
+# A clone elsewhere hits the same cache: paths below the clone are hashed relative to it, and the working directory, which -g
+# writes into the debug information, is not hashed.
+export CCACHE_BASEDIR=$PWD CCACHE_NOHASHDIR=1
 passed=0 failed=0 skipped=0
+second_tries=()
 logs=$PWD/build/test-logs
 mkdir -p "$logs"
 pass() { passed=$((passed + 1)); echo "ok    $*"; }
 fail() { failed=$((failed + 1)); echo "FAIL  $*"; }
 skip() { skipped=$((skipped + 1)); echo "skip  $*"; }
 
+# check NAME LOG COMMAND...: one check that passes or shows the end of its log.
+check() {
+  local name=$1 log=$logs/$2.log
+  shift 2
+  if "$@" >"$log" 2>&1; then pass "$name"; else
+    fail "$name"; tail -20 "$log"; fi
+}
+
+# The trees of later stages compile with what the running stage leaves of the cores: at idle priority, so that no test that
+# measures time notices. build() ends that and compiles the rest at full speed.
+background=
+compile_ahead() { # PRESET...
+  end_background
+  (
+    for preset in "$@"; do
+      wanted "$preset" && cmake --preset "$preset" >"$logs/ahead-$preset.log" 2>&1 &&
+        chrt -i 0 cmake --build --preset "$preset" -- -j "$(nproc)" >>"$logs/ahead-$preset.log" 2>&1
+    done
+  ) &
+  background=$!
+}
+end_background() {
+  [ -n "$background" ] || return 0
+  kill $(descendants "$background") 2>/dev/null
+  wait "$background" 2>/dev/null
+  background=
+}
+descendants() {
+  local child
+  for child in $(cat /proc/"$1"/task/*/children 2>/dev/null); do descendants "$child"; done
+  echo "$1"
+}
+trap 'end_background; give_back_build' EXIT
+
 # build PRESET TARGET...: false and the compiler's last words when it fails.
 build() {
   local preset=$1 log=$logs/build-$1.log
   shift
+  # What still compiles ahead goes on at full speed here.
+  case $preset in asan | fuzz) end_background ;; esac
   if cmake --preset "$preset" >"$log" 2>&1 && cmake --build "build/$preset" --target "$@" >>"$log" 2>&1; then return 0; fi
   fail "build $preset"
   grep -E 'error|FAILED|undefined' "$log" | head -20
@@ -42,6 +89,8 @@ judge() { # NAME BINARY EXITCODE: of a run that is over
   passed=$((passed + ok)) skipped=$((skipped + none))
   if [ "$code" != 0 ] && [ "$bad" -gt 0 ] && again "$name" "$binary"; then
     passed=$((passed + bad))
+    local one
+    for one in $(again_names "$log"); do second_tries+=("$name:$one"); done
     echo "ok    $name: $((ok + bad)) passed, $none skipped; at the second try, alone: $(again_names "$log")"
   elif [ "$code" != 0 ]; then
     [ "$bad" -gt 0 ] || bad=1 # crashed, or ran out of time
@@ -73,22 +122,23 @@ units() { # PRESET [ARGUMENT...]: every unit test of the tree under it
 mkdir -p "$logs"/{release,asan,tsan}
 
 stage_static() {
-  if tests/layering.sh >"$logs/layering.log" 2>&1; then pass "layering: every include follows the table of folders"; else
-    fail "layering"; cat "$logs/layering.log"; fi
-  if tests/headers.sh >"$logs/headers.log" 2>&1; then pass "every header compiles alone"; else
-    fail "headers"; tail -20 "$logs/headers.log"; fi
-  if tests/docs/check.py >"$logs/docs.log" 2>&1; then pass "documents: links, paths, names, columns"; else
-    fail "documents"; head -20 "$logs/docs.log"; fi
+  check "layering: every include follows the table of folders" layering tests/layering.sh
+  check "every header compiles alone" headers tests/headers.sh
+  check "documents: links, paths, names, columns" docs tests/docs/check.py
   if ! command -v clang-format-14 >/dev/null; then skip "format: clang-format-14 is not installed"
-  elif scripts/format.sh --check >"$logs/format.log" 2>&1; then pass "format"; else
-    fail "format: run scripts/format.sh"; head -10 "$logs/format.log"; fi
+  else check "format (scripts/format.sh)" format scripts/format.sh --check; fi
+  if ! command -v shellcheck >/dev/null; then skip "shellcheck is not installed"
+  else check "shellcheck" shellcheck tests/shellcheck.sh; fi
+  if ! command -v clang-tidy >/dev/null; then skip "clang-tidy is not installed"
+  else check "clang-tidy on the sources of the last commit (at most ${TIDY_FILES:-6})" tidy env TIDY_FILES="${TIDY_FILES:-6}" scripts/tidy.sh; fi
+  if ! command -v ctags >/dev/null; then skip "function sizes: universal-ctags is not installed"
+  else check "function sizes (warnings in build/test-logs/function_sizes.log)" function_sizes python3 tests/function_sizes.py; fi
 }
 
 # The soak of reloads (a minute; SOAK_SECONDS for more) mostly waits: it runs beside the other unit tests.
 stage_unit() {
   build release all || return
-  if tests/docs/check.py build/release/linegate >"$logs/cli.log" 2>&1; then pass "docs/cli.md and --help"; else
-    fail "docs/cli.md and --help"; head -20 "$logs/cli.log"; fi
+  check "docs/cli.md and --help" cli tests/docs/check.py build/release/linegate
   local gateway=build/release/tests/unit_gateway
   timeout "${GTEST_SECONDS:-$((600 + ${SOAK_SECONDS:-60}))}" "$gateway" --gtest_filter='Soak.*' --gtest_color=no \
     >"$logs/release/unit_gateway-soak.log" 2>&1 &
@@ -96,10 +146,21 @@ stage_unit() {
   units release '--gtest_filter=-Soak.*'
   wait "$soak"
   judge release/unit_gateway-soak "$gateway" $?
+  check "hardening of the program" hardening tests/hardening.sh build/release/linegate
+}
+
+# A second opinion: the product compiled by clang, whose warnings are errors too.
+stage_clang() {
+  command -v clang++ >/dev/null || { skip "clang is not installed"; return; }
+  build clang linegate && pass "the product compiles with clang"
 }
 
 # Under AddressSanitizer and UBSan. Debian's DPDK is not instrumented: its pools hide overruns, our parsers do not use them.
-stage_asan() { build asan unit_tests && units asan; }
+stage_asan() {
+  build asan unit_tests || return
+  compile_ahead fuzz
+  units asan
+}
 
 # Thread tests that use no DPDK, whose inline assembly ThreadSanitizer cannot see.
 stage_tsan() {
@@ -133,6 +194,7 @@ stage_fuzz() {
 stage_e2e() {
   if [ "$(id -u)" != 0 ] || [ ! -e /dev/net/tun ]; then skip "end to end: needs root and /dev/net/tun"; return; fi
   build release linegate e2e_tools || return
+  compile_ahead asan fuzz
   tests/e2e/run.sh 2>&1 | tee "$logs/e2e.log" | grep -vE '^[0-9]+ passed'
   local rescued=0
   mapfile -t again < <(grep -oE '^FAIL [0-9a-z_]+' "$logs/e2e.log" | cut -d' ' -f2)
@@ -141,6 +203,7 @@ stage_e2e() {
     if JOBS=1 tests/e2e/run.sh "${again[@]}" >"$logs/e2e.again.log" 2>&1; then
       echo "ok    passed at the second try: ${again[*]}"
       rescued=${#again[@]}
+      second_tries+=("${again[@]/#/e2e:}")
     fi
   fi
   local line
@@ -150,14 +213,15 @@ stage_e2e() {
   passed=$((passed + ok + rescued)) failed=$((failed + bad - rescued)) skipped=$((skipped + ${none:-0}))
 }
 
+times=()
 for stage in "${stages[@]}"; do
   echo "== $stage"
   begin=$SECONDS
-  case $stage in
-    static | unit | asan | tsan | consttime | fuzz | e2e) "stage_$stage" ;;
-    *) echo "test.sh: unknown stage '$stage'" >&2; exit 2 ;;
-  esac
+  "stage_$stage"
+  times+=("$stage $((SECONDS - begin)) s")
   echo "   ($((SECONDS - begin)) s)"
 done
+echo "time: $(IFS=,; echo "${times[*]}" | sed 's/,/, /g'); in all $SECONDS s"
+[ ${#second_tries[@]} = 0 ] || echo "passed only at the second try: ${#second_tries[@]} (${second_tries[*]})"
 echo "$passed passed, $failed failed, $skipped skipped"
 [ "$failed" = 0 ] && [ "$passed" -gt 0 ]
