@@ -2,7 +2,6 @@
 #include "control/gateway.h"
 
 #include <rte_cycles.h>
-#include <rte_mbuf.h>
 #include <sys/epoll.h>
 #include <sys/signalfd.h>
 #include <systemd/sd-daemon.h>
@@ -76,6 +75,8 @@ Gateway::Gateway(const config::Gateway& value, std::string config_path)
       log_(make_logger()),
       dataplane_(dataplane_options(value)),
       publisher_(dataplane_, mirror_, netlink_),
+      commands_(dataplane_.workers(), drops_),
+      staging_(drops_),
       services_{dataplane_,
                 loop_,
                 netlink_,
@@ -83,7 +84,8 @@ Gateway::Gateway(const config::Gateway& value, std::string config_path)
                 publisher_,
                 resolver_,
                 staging_,
-                socket_drops_,
+                commands_,
+                drops_,
                 random_,
                 [this](GatewayEvent&& event) { emit(std::move(event)); },
                 [this] { return rpc_ && rpc_->subscribers() != 0; }},
@@ -103,7 +105,7 @@ Gateway::Gateway(const config::Gateway& value, std::string config_path)
     if (!apply(value, outcome)) throw std::runtime_error(refusals(outcome));
     start_sockets();
     watch_signals();
-    register_telemetry(dataplane_);
+    register_telemetry(dataplane_, drops_);
     if (const std::string& user = running_.control.user; !user.empty()) {
       std::vector<std::string> directories{running_.control.state_directory, kWgSocketDirectory};
       // A directory of our own; a shared one (/run, /tmp) stays whose it is, and a stale socket there is
@@ -206,10 +208,11 @@ std::size_t Gateway::drain_mailboxes() {
     worker->mailboxes().events.drain(kEventsPerRound, [this](const dataplane::Event& event) {
       Interface* interface =
           event.interface_id < interface_by_id_.size() ? interface_by_id_[event.interface_id] : nullptr;
+      PacketPtr packet(event.packet);
       if (interface != nullptr) {
-        interface->on_event(event);
-      } else if (event.packet != nullptr) {
-        rte_pktmbuf_free(event.packet);
+        interface->on_event(event, std::move(packet));
+      } else if (packet) {
+        drops_.add(dataplane::DropReason::peer_gone);
       }
     });
     handshakes += worker->mailboxes().handshakes.drain(
@@ -331,15 +334,12 @@ void Gateway::stop_everything() {
   ports_.clear();
   settle();
   dataplane_.stop();
+  // Nobody is left to show a counter to.
+  const auto give_back = [](const auto& message) { PacketPtr packet(message.packet); };
   for (const auto& worker : dataplane_.workers()) {
-    worker->mailboxes().events.drain(worker->mailboxes().events.capacity(),
-                                     [](const dataplane::Event& event) {
-                                       if (event.packet != nullptr) rte_pktmbuf_free(event.packet);
-                                     });
-    worker->mailboxes().commands.drain(worker->mailboxes().commands.capacity(),
-                                       [](const dataplane::Command& command) {
-                                         if (command.packet != nullptr) rte_pktmbuf_free(command.packet);
-                                       });
+    dataplane::WorkerMailboxes& boxes = worker->mailboxes();
+    boxes.events.drain(boxes.events.capacity(), give_back);
+    boxes.commands.drain(boxes.commands.capacity(), give_back);
   }
   dataplane_.quiescence().collect();
   if (signal_fd_ >= 0) {

@@ -177,8 +177,9 @@ class Gateway final : public Operations {
   NetlinkMirror mirror_;
   Publisher publisher_;
   Resolver resolver_;
+  dataplane::DropCounters drops_;  // of the control thread
+  CommandPort commands_;
   Staging staging_;
-  SocketDrops socket_drops_;
   noise::SystemRandom random_;
   Services services_;
   std::map<std::string, std::unique_ptr<GatewayPort>> ports_;

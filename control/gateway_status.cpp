@@ -210,21 +210,12 @@ std::vector<DropStatus> Gateway::drops() {
   for (std::size_t i = 0; i < kDropReasons; ++i) {
     out[i].name = kDropNames[i];
     out[i].text = kDropTexts[i];
+    out[i].control = out[i].count = drops_[i].get();
     for (const auto& worker : dataplane_.workers()) {
       out[i].per_worker.push_back(worker->counters().drops[i].get());
       out[i].count += out[i].per_worker.back();
     }
   }
-  // The control thread's own.
-  const std::vector<std::uint64_t> none(dataplane_.workers().size(), 0);
-  out.push_back({"staged_dropped", "a packet waiting for a session was displaced or given up",
-                 staging_.dropped(), none});
-  out.push_back({"socket_malformed", "datagram at the kernel's socket shorter than any message",
-                 socket_drops_.malformed, none});
-  out.push_back({"socket_oversized", "datagram at the kernel's socket larger than a packet buffer",
-                 socket_drops_.oversized, none});
-  out.push_back({"socket_full", "no buffer or mailbox room for a datagram of the kernel's socket",
-                 socket_drops_.full, none});
   return out;
 }
 

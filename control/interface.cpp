@@ -366,7 +366,7 @@ void Interface::on_handshake(const dataplane::HandshakeMessage& message, const n
 
 void Interface::receive(bool v6) {
   socket_.receive(v6, kDatagramsPerRound, [this](const ReceivedDatagram& datagram) {
-    if (datagram.bytes.size() < 4) return void(++services_.socket_drops.malformed);
+    if (datagram.bytes.size() < 4) return services_.drops.add(dataplane::DropReason::socket_malformed);
     if (datagram.bytes[0] == dataplane::kMessageTransportData) return receive_data(datagram);
     engine_->queue_handshake(datagram.bytes, datagram.remote, datagram.local, now());
   });

@@ -99,7 +99,7 @@ class Interface final : public noise::Host {
 
   // ---- input
   void on_handshake(const dataplane::HandshakeMessage& message, const noise::Now& at);
-  void on_event(const dataplane::Event& event);
+  void on_event(const dataplane::Event& event, PacketPtr packet);
   void on_resolved(PeerRecord& record, const ResolvedName& result);
   void on_routes_changed(const RoutesChanged& changed = {true, {}});
   void on_neighbours_changed(const std::vector<NextHopKey>& keys);
@@ -128,11 +128,11 @@ class Interface final : public noise::Host {
   void unwatch_socket();
   void receive(bool v6);
   void receive_data(const ReceivedDatagram& datagram);
-  void post_command(const dataplane::Peer& peer, dataplane::Command command);
+  bool post(const dataplane::Peer& peer, dataplane::CommandType type, PacketPtr packet);
   bool answer_by_port(const Endpoint& to, const Endpoint& from, std::span<const std::uint8_t> message,
                       std::uint8_t tos);
-  void stage(const dataplane::Event& event);
-  void send_sealed(const dataplane::Event& event);
+  void stage(const dataplane::Event& event, PacketPtr packet);
+  void send_sealed(const dataplane::Event& event, const rte_mbuf& packet);
   [[nodiscard]] bool may_roam_to(const PeerRecord& record, const dataplane::Endpoint& remote) const;
   [[nodiscard]] dataplane::Endpoint on_its_link(const PeerRecord& record, dataplane::Endpoint remote,
                                                 const dataplane::Endpoint& local) const;

@@ -1,20 +1,20 @@
 // What the engine asks for and what the workers report: datagrams, staged packets, events.
-#include <rte_mbuf.h>
+#include <cstring>
+#include <utility>
 
 #include "control/api/explain.h"
 #include "control/convert.h"
 #include "control/interface.h"
+#include "control/packet_ptr.h"
 #include "dataplane/packet/checksum.h"
 
 namespace wg::control {
 
+using dataplane::DropReason;
+
 namespace {
 
 constexpr std::size_t kOwnEvents = 12;
-
-std::span<const std::uint8_t> bytes_of(const rte_mbuf* packet) {
-  return {rte_pktmbuf_mtod(packet, const std::uint8_t*), packet->data_len};
-}
 
 std::size_t headers_of(std::size_t l2, bool v6) {
   using namespace dataplane;
@@ -28,17 +28,17 @@ std::size_t room_in(rte_mempool* pool) {
 
 // A datagram as a frame: `l2` (its EtherType is set here), IP and UDP headers, payload. Null: no buffer, or
 // none that large.
-rte_mbuf* frame_of(rte_mempool* pool, std::span<const std::uint8_t> l2, const Endpoint& from,
+PacketPtr frame_of(rte_mempool* pool, std::span<const std::uint8_t> l2, const Endpoint& from,
                    const Endpoint& to, std::uint8_t tos, std::span<const std::uint8_t> payload) {
   using namespace dataplane;
   const bool v6 = to.address.v6;
   const std::size_t headers = headers_of(l2.size(), v6);
-  rte_mbuf* packet = rte_pktmbuf_alloc(pool);
-  if (packet == nullptr) return nullptr;
+  PacketPtr packet = allocate_packet(pool);
+  if (!packet) return nullptr;
   // Before any narrowing: the largest datagram of all has a length that its headers carry over 16 bits.
-  if (headers + payload.size() > rte_pktmbuf_tailroom(packet)) return rte_pktmbuf_free(packet), nullptr;
+  if (headers + payload.size() > rte_pktmbuf_tailroom(packet.get())) return nullptr;
   auto* out = reinterpret_cast<std::uint8_t*>(
-      rte_pktmbuf_append(packet, static_cast<std::uint16_t>(headers + payload.size())));
+      rte_pktmbuf_append(packet.get(), static_cast<std::uint16_t>(headers + payload.size())));
   std::memset(out, 0, headers);
   std::copy(l2.begin(), l2.end(), out);
   *header_at<Be16>(out + l2.size() - 2) = Be16{v6 ? ether_type::kIpv6 : ether_type::kIpv4};
@@ -72,9 +72,9 @@ rte_mbuf* frame_of(rte_mempool* pool, std::span<const std::uint8_t> l2, const En
 }
 
 // Of a frame of frame_of(): RFC 768, RFC 8200 8.1. The addresses lie just in front of the UDP header.
-void fill_udp_checksum(rte_mbuf* packet, std::size_t l2, bool v6) {
+void fill_udp_checksum(rte_mbuf& packet, std::size_t l2, bool v6) {
   using namespace dataplane;
-  auto* l3 = rte_pktmbuf_mtod_offset(packet, std::uint8_t*, l2);
+  auto* l3 = rte_pktmbuf_mtod_offset(&packet, std::uint8_t*, l2);
   auto* udp = header_at<UdpHeader>(l3 + (v6 ? kIpv6HeaderSize : kIpv4HeaderSize));
   const std::uint16_t length = udp->length.value();
   const ChecksumSum pseudo = v6 ? pseudo_header(*header_at<Ipv6Header>(l3), ip_protocol::kUdp, length)
@@ -92,6 +92,7 @@ void Interface::send_handshake(const Endpoint& to, const Endpoint& from,
   const bool cookie_reply = message[0] == dataplane::kMessageCookieReply;
   if (cookie_reply && answer_by_port(to, from, message, tos)) return;
   const SendResult result = socket_.send({to, {from.address, from.scope}, tos, message});
+  if (!result.sent()) services_.drops.add(DropReason::socket_send_failed);
   if (result.outcome == SendOutcome::kFailed) {
     log_->debug("handshake to {}: {}", dataplane::to_string(to), strerror(result.error));
   }
@@ -106,56 +107,50 @@ bool Interface::answer_by_port(const Endpoint& to, const Endpoint& from,
     return false;
   const dataplane::NextHop* hop = services_.publisher.hop_to(to.address);
   if (hop == nullptr || hop->kind != dataplane::HopKind::port) return false;
-  auto& workers = services_.dataplane.workers();
-  dataplane::Worker& worker = *workers[to.port % workers.size()];
-  auto& commands = worker.mailboxes().commands;
-  if (commands.size() >= commands.capacity() / 2)
-    return true;  // lost: the other half is for established peers
+  PacketPtr packet;
+  if (services_.commands.has_room_for_strangers(to.port)) {
+    packet = frame_of(services_.dataplane.pool(), std::span(hop->header).first(hop->header_length), from, to,
+                      tos, message);
+  }
+  if (!packet) {
+    services_.drops.add(DropReason::cookie_reply_unsent);
+    return true;
+  }
+  fill_udp_checksum(*packet, hop->header_length, to.address.v6);
   dataplane::Command command{};
   command.type = dataplane::CommandType::send_frame;
   command.port = hop->port;
-  command.packet = frame_of(services_.dataplane.pool(), std::span(hop->header).first(hop->header_length),
-                            from, to, tos, message);
-  if (command.packet == nullptr) return true;
-  fill_udp_checksum(command.packet, hop->header_length, to.address.v6);
-  if (!commands.post(command)) return rte_pktmbuf_free(command.packet), true;
-  worker.doorbell().ring();
+  services_.commands.post(to.port, command, std::move(packet), DropReason::cookie_reply_unsent);
   return true;
 }
 
-void Interface::post_command(const dataplane::Peer& peer, dataplane::Command command) {
-  auto& workers = services_.dataplane.workers();
-  dataplane::Worker& worker = *workers[peer.slot % workers.size()];
+bool Interface::post(const dataplane::Peer& peer, dataplane::CommandType type, PacketPtr packet) {
+  dataplane::Command command{};
+  command.type = type;
   command.interface_id = id_;
   command.peer = peer.ref();
-  if (!worker.mailboxes().commands.post(command)) {
-    if (command.packet != nullptr) rte_pktmbuf_free(command.packet);
-    return;
-  }
-  worker.doorbell().ring();
+  return services_.commands.post(peer.slot, command, std::move(packet), DropReason::command_mailbox_full);
 }
 
 void Interface::send_keepalive(dataplane::Peer& peer) {
-  dataplane::Command command{};
-  command.type = dataplane::CommandType::keepalive;
-  post_command(peer, command);
+  post(peer, dataplane::CommandType::keepalive, nullptr);
 }
 
 bool Interface::release_staged(dataplane::Peer& peer) {
   const auto packets = services_.staging.take(peer.slot);
   for (const Staging::Packet& packet : packets) {
-    rte_mbuf* copy = rte_pktmbuf_alloc(services_.dataplane.pool());
-    if (copy == nullptr) break;
-    char* data = rte_pktmbuf_append(copy, static_cast<std::uint16_t>(packet.size()));
+    PacketPtr copy = allocate_packet(services_.dataplane.pool());
+    if (!copy) {
+      services_.drops.add(DropReason::no_mbuf);
+      continue;
+    }
+    char* data = rte_pktmbuf_append(copy.get(), static_cast<std::uint16_t>(packet.size()));
     if (data == nullptr) {
-      rte_pktmbuf_free(copy);
+      services_.drops.add(DropReason::no_headroom);
       continue;
     }
     std::memcpy(data, packet.data(), packet.size());
-    dataplane::Command command{};
-    command.type = dataplane::CommandType::send_inner;
-    command.packet = copy;
-    post_command(peer, command);
+    post(peer, dataplane::CommandType::send_inner, std::move(copy));
   }
   return !packets.empty();
 }
@@ -170,13 +165,13 @@ bool Interface::has_staged(const dataplane::Peer& peer) {
 
 // ---------------------------------------------------------------- workers -> engine
 
-void Interface::on_event(const dataplane::Event& event) {
+void Interface::on_event(const dataplane::Event& event, PacketPtr packet) {
   using dataplane::EventType;
   const noise::Now at = now();
   PeerRecord* record = find_slot(event.peer.slot);
   const bool stale = record == nullptr || !(record->slot->ref() == event.peer);
   if (stale) {
-    if (event.packet != nullptr) rte_pktmbuf_free(event.packet);
+    if (packet) services_.drops.add(DropReason::peer_gone);
     return;
   }
   switch (event.type) {
@@ -193,9 +188,9 @@ void Interface::on_event(const dataplane::Event& event) {
                                         std::memory_order_relaxed);
       return;
     case EventType::stage:
-      return stage(event);
+      return stage(event, std::move(packet));
     case EventType::kernel_send:
-      return send_sealed(event);
+      return send_sealed(event, *packet);
     case EventType::source_mismatch: {
       PeerEvent own;
       own.kind = PeerEventKind::kDisallowedSource;
@@ -232,11 +227,11 @@ Endpoint Interface::on_its_link(const PeerRecord& record, Endpoint remote, const
   return remote;
 }
 
-void Interface::stage(const dataplane::Event& event) {
+void Interface::stage(const dataplane::Event& event, PacketPtr packet) {
   dataplane::Peer& peer = *find_slot(event.peer.slot)->slot;
-  const auto bytes = bytes_of(event.packet);
+  const auto bytes = bytes_of(*packet);
   services_.staging.push(peer.slot, {bytes.begin(), bytes.end()});
-  rte_pktmbuf_free(event.packet);
+  packet.reset();  // the pool may need it for what release_staged() copies
   // The session may have come while the packet was on its way here.
   const dataplane::Keypair* current = peer.current.load(std::memory_order_relaxed);
   const noise::Now at = now();
@@ -249,39 +244,32 @@ void Interface::stage(const dataplane::Event& event) {
 }
 
 // A sealed message that no port can carry: no DPDK port that way, or its neighbour is not resolved yet.
-void Interface::send_sealed(const dataplane::Event& event) {
+void Interface::send_sealed(const dataplane::Event& event, const rte_mbuf& packet) {
   const PeerRecord& record = *find_slot(event.peer.slot);
-  if (const dataplane::Path* path = record.slot->path.load(std::memory_order_relaxed)) {
-    const SendResult result = socket_.send(
-        {path->remote, {path->local.address, path->remote.scope}, event.tos, bytes_of(event.packet)});
-    if (result.outcome == SendOutcome::kSentFromElsewhere) stale_sources_.push_back(event.peer);
-  }
-  rte_pktmbuf_free(event.packet);
+  const dataplane::Path* path = record.slot->path.load(std::memory_order_relaxed);
+  if (path == nullptr) return services_.drops.add(DropReason::no_endpoint);
+  const SendResult result =
+      socket_.send({path->remote, {path->local.address, path->remote.scope}, event.tos, bytes_of(packet)});
+  if (!result.sent()) services_.drops.add(DropReason::socket_send_failed);
+  if (result.outcome == SendOutcome::kSentFromElsewhere) stale_sources_.push_back(event.peer);
 }
 
 void Interface::receive_data(const ReceivedDatagram& datagram) {
-  SocketDrops& drops = services_.socket_drops;
-  if (datagram.bytes.size() < dataplane::kKeepaliveSize) return void(++drops.malformed);
+  dataplane::DropCounters& drops = services_.drops;
+  if (datagram.bytes.size() < dataplane::kKeepaliveSize) return drops.add(DropReason::socket_malformed);
   const std::array<std::uint8_t, dataplane::kEthernetHeaderSize> l2{};
   rte_mempool* const pool = services_.dataplane.pool();
   if (headers_of(l2.size(), datagram.remote.address.v6) + datagram.bytes.size() > room_in(pool))
-    return void(++drops.oversized);
-  rte_mbuf* packet = frame_of(pool, l2, datagram.remote, datagram.local, datagram.tos, datagram.bytes);
-  if (packet == nullptr) return void(++drops.full);
+    return drops.add(DropReason::socket_oversized);
+  PacketPtr packet = frame_of(pool, l2, datagram.remote, datagram.local, datagram.tos, datagram.bytes);
+  if (!packet) return drops.add(DropReason::socket_full);
   packet->ol_flags |= RTE_MBUF_F_RX_L4_CKSUM_GOOD;  // the kernel has checked it
-  auto& workers = services_.dataplane.workers();
   std::uint32_t index;
   std::memcpy(&index, datagram.bytes.data() + 4, sizeof index);
-  dataplane::Worker& worker = *workers[index % workers.size()];
   dataplane::Command command{};
   command.type = dataplane::CommandType::receive_outer;
   command.interface_id = id_;
-  command.packet = packet;
-  if (!worker.mailboxes().commands.post(command)) {
-    ++drops.full;
-    return rte_pktmbuf_free(packet);
-  }
-  worker.doorbell().ring();
+  services_.commands.post(index, command, std::move(packet), DropReason::socket_full);
 }
 
 // ---------------------------------------------------------------- what people want to know

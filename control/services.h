@@ -6,22 +6,17 @@
 
 #include "control/api/event_loop.h"
 #include "control/api/status.h"
+#include "control/command_port.h"
 #include "control/kernel/netlink_configure.h"
 #include "control/kernel/netlink_mirror.h"
 #include "control/kernel/resolver.h"
 #include "control/noise/types.h"
 #include "control/publisher.h"
 #include "control/staging.h"
+#include "dataplane/counters.h"
 #include "dataplane/dataplane.h"
 
 namespace wg::control {
-
-// Datagrams of the kernel's sockets that went nowhere.
-struct SocketDrops {
-  std::uint64_t malformed = 0;  // shorter than any message
-  std::uint64_t oversized = 0;  // no packet buffer holds it
-  std::uint64_t full = 0;       // no buffer, or no room in the worker's mailbox
-};
 
 struct Services {
   dataplane::Dataplane& dataplane;
@@ -31,7 +26,8 @@ struct Services {
   Publisher& publisher;
   Resolver& resolver;
   Staging& staging;
-  SocketDrops& socket_drops;  // W: interfaces. R: status
+  CommandPort& commands;
+  dataplane::DropCounters& drops;  // W: the control thread. R: status, telemetry
   noise::Random& random;
   std::function<void(GatewayEvent&&)> emit;  // to the event stream
   std::function<bool()> anybody_listens;     // to it; else an event need not be made

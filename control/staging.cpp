@@ -4,10 +4,12 @@
 
 namespace wg::control {
 
+using dataplane::DropReason;
+
 void Staging::pop_oldest(std::deque<Packet>& queue) {
   bytes_ -= cost(queue.front());
   queue.pop_front();
-  ++dropped_;
+  drops_.add(DropReason::staged_dropped);
 }
 
 bool Staging::push(std::uint32_t peer_slot, Packet packet) {
@@ -17,7 +19,7 @@ bool Staging::push(std::uint32_t peer_slot, Packet packet) {
   if (queue.size() >= kPerPeer) pop_oldest(queue);
   while (bytes_ + cost(packet) > kTotalBytes && !queue.empty()) pop_oldest(queue);
   if (bytes_ + cost(packet) > kTotalBytes) {
-    ++dropped_;
+    drops_.add(DropReason::staged_dropped);
     queues_.erase(at);
     bytes_ -= kPeerOverhead;
     return false;
@@ -39,7 +41,7 @@ std::deque<Staging::Packet> Staging::take(std::uint32_t peer_slot) {
 
 void Staging::drop(std::uint32_t peer_slot) {
   if (count(peer_slot) == 0) return;  // most peers: not even an empty queue is made
-  dropped_ += take(peer_slot).size();
+  drops_.add(DropReason::staged_dropped, take(peer_slot).size());
 }
 
 std::size_t Staging::count(std::uint32_t peer_slot) const {

@@ -7,6 +7,8 @@
 #include <unordered_map>
 #include <vector>
 
+#include "dataplane/counters.h"
+
 namespace wg::control {
 
 class Staging {
@@ -20,13 +22,14 @@ class Staging {
 
   using Packet = std::vector<std::uint8_t>;
 
+  explicit Staging(dataplane::DropCounters& drops) : drops_(drops) {}
+
   // False: the total is reached and the peer has none of its own to give up.
   bool push(std::uint32_t peer_slot, Packet packet);
   [[nodiscard]] std::deque<Packet> take(std::uint32_t peer_slot);
   void drop(std::uint32_t peer_slot);
   [[nodiscard]] std::size_t count(std::uint32_t peer_slot) const;
   [[nodiscard]] std::size_t bytes() const noexcept { return bytes_; }
-  [[nodiscard]] std::uint64_t dropped() const noexcept { return dropped_; }
 
  private:
   [[nodiscard]] static std::size_t cost(const Packet& packet) { return packet.size() + kPacketOverhead; }
@@ -34,7 +37,7 @@ class Staging {
 
   std::unordered_map<std::uint32_t, std::deque<Packet>> queues_;
   std::size_t bytes_ = 0;
-  std::uint64_t dropped_ = 0;
+  dataplane::DropCounters& drops_;  // staged_dropped
 };
 
 }  // namespace wg::control

@@ -13,13 +13,15 @@ namespace {
 
 // The callbacks have no argument of their own. Null once the gateway stops: they then answer an empty object.
 std::atomic<dataplane::Dataplane*> source{nullptr};
+std::atomic<const dataplane::DropCounters*> control_source{nullptr};
 
 int answer_drops(const char*, const char*, rte_tel_data* answer) {
   rte_tel_data_start_dict(answer);
   dataplane::Dataplane* dataplane = source.load();
-  if (dataplane == nullptr) return 0;
+  const dataplane::DropCounters* control = control_source.load();
+  if (dataplane == nullptr || control == nullptr) return 0;
   for (std::size_t i = 0; i < dataplane::kDropReasons; ++i) {
-    std::uint64_t total = 0;
+    std::uint64_t total = (*control)[i].get();
     for (const auto& worker : dataplane->workers()) total += worker->counters().drops[i].get();
     rte_tel_data_add_dict_u64(answer, dataplane::kDropNames[i], total);
   }
@@ -54,7 +56,8 @@ int answer_workers(const char*, const char*, rte_tel_data* answer) {
 
 }  // namespace
 
-void register_telemetry(dataplane::Dataplane& dataplane) {
+void register_telemetry(dataplane::Dataplane& dataplane, const dataplane::DropCounters& control_drops) {
+  control_source = &control_drops;
   source = &dataplane;
   rte_telemetry_register_cmd("/linegate/drops", answer_drops, "Dropped packets by reason. No parameters");
   rte_telemetry_register_cmd("/linegate/workers", answer_workers, "Workers' counters. No parameters");
@@ -62,6 +65,7 @@ void register_telemetry(dataplane::Dataplane& dataplane) {
 
 void unregister_telemetry() {
   source = nullptr;
+  control_source = nullptr;
 }
 
 }  // namespace wg::control

@@ -54,8 +54,23 @@ struct LatencyHistogram {
   }
 };
 
+// Packets that went nowhere, by reason. W: one thread. R: any.
+class DropCounters {
+ public:
+  void add(DropReason reason, std::uint64_t n = 1) noexcept {
+    counts_[static_cast<std::size_t>(reason)].add(n);
+  }
+  [[nodiscard]] const Counter& operator[](std::size_t reason) const noexcept { return counts_[reason]; }
+  [[nodiscard]] std::uint64_t get(DropReason reason) const noexcept {
+    return counts_[static_cast<std::size_t>(reason)].get();
+  }
+
+ private:
+  std::array<Counter, kDropReasons> counts_;
+};
+
 struct alignas(64) WorkerCounters {
-  std::array<Counter, kDropReasons> drops;
+  DropCounters drops;
   Counter loops, busy_loops, sleeps;
   Counter busy_cycles, idle_cycles;      // TSC clocks in loops with and without work
   Counter rx_packets, tx_packets;        // ports
@@ -72,9 +87,7 @@ struct alignas(64) WorkerCounters {
   std::array<Counter, kStages> stage_cycles, stage_packets;
   LatencyHistogram latency;  // poll to transmit hand-over, per burst
 
-  void drop(DropReason reason, std::uint64_t n = 1) noexcept {
-    drops[static_cast<std::size_t>(reason)].add(n);
-  }
+  void drop(DropReason reason, std::uint64_t n = 1) noexcept { drops.add(reason, n); }
 };
 
 }  // namespace wg::dataplane

@@ -239,7 +239,7 @@ bool Worker::drain_commands() {
     if (command.type == CommandType::send_frame) return transmit(command.port, command.packet);
     Peer* peer = view_->peers->find(command.peer);
     if (peer == nullptr) {
-      if (command.packet != nullptr) rte_pktmbuf_free(command.packet);
+      if (command.packet != nullptr) drop(command.packet, DropReason::peer_gone);
       return;
     }
     rte_mbuf* packet = command.type == CommandType::keepalive ? rte_pktmbuf_alloc(pool_) : command.packet;

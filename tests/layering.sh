@@ -29,10 +29,12 @@ control/log:             config
 control/loop:            control/log
 control/version:
 control/privileges:
-control/telemetry:       dataplane dataplane/*
-control/staging:         dataplane/packet dataplane/session control/noise
+control/staging:         dataplane/counters
+control/packet_ptr:
+control/command_port:    control/packet_ptr dataplane dataplane/*
 control/convert:         config control/kernel dataplane/packet
 control/api:             config control/noise control/loop control/log dataplane/counters dataplane/drop_reason
+control/telemetry:       control/api control/noise dataplane dataplane/*
 control/publish:         config control/kernel control/log control/convert dataplane dataplane/*
 control/publisher:       control/kernel dataplane dataplane/*
 control/services:        config control/* dataplane dataplane/*

@@ -144,7 +144,8 @@ Json to_json(const DropStatus& status) {
   return {{"name", status.name},
           {"text", status.text},
           {"count", status.count},
-          {"per_worker", status.per_worker}};
+          {"per_worker", status.per_worker},
+          {"control", status.control}};
 }
 
 Json to_json(const PlanOutcome& outcome) {

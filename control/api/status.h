@@ -70,6 +70,7 @@ struct DropStatus {
   std::string text;                       ///< its sentence
   std::uint64_t count = 0;                ///< over all workers and the control thread
   std::vector<std::uint64_t> per_worker;  ///< parallel to the worker list
+  std::uint64_t control = 0;              ///< of the control thread
 };
 
 struct PeerStatus {

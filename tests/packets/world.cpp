@@ -373,6 +373,10 @@ void World::drain_everything() {
   }
 }
 
+rte_mempool* World::pool() {
+  return shared().pool;
+}
+
 std::size_t World::missing_buffers() {
   drain_everything();
   return kBuffers - rte_mempool_avail_count(shared().pool);

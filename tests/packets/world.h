@@ -10,6 +10,7 @@
 #include <atomic>
 #include <map>
 #include <memory>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -86,6 +87,8 @@ class World {
   [[nodiscard]] lpm::Lpm4& allowed4(std::uint16_t id) { return allowed4_[id]; }
   [[nodiscard]] lpm::Lpm4& routes4() { return routes4_; }
   [[nodiscard]] dataplane::Worker& worker(std::size_t id = 0) { return *workers_[id]; }
+  [[nodiscard]] std::span<const std::unique_ptr<dataplane::Worker>> workers() const { return workers_; }
+  [[nodiscard]] static rte_mempool* pool();
   [[nodiscard]] dataplane::Quiescence& quiescence() { return quiescence_; }
   [[nodiscard]] BootTime now() const { return now_; }
   void pass(std::chrono::nanoseconds time) { now_ += dataplane_time(time); }

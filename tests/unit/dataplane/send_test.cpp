@@ -428,9 +428,11 @@ std::vector<Scenario> commands() {
            [](World& w) { w.command(CommandType::send_inner, kBob, inner4("192.168.1.5", "10.10.0.2")); }},
       {.name = "a command for a peer that has gone is dropped with its packet",
        .in = {},
+       .drops = {{"peer_gone", 1}},
        .given = [](World& w) { w.stale_command(inner4("192.168.1.5", "10.10.0.2")); }},
       {.name = "a command for a slot no peer ever had",
        .in = {},
+       .drops = {{"peer_gone", 1}},
        .given =
            [](World& w) {
              w.stale_command({1, 2, 3});

@@ -15,10 +15,11 @@ Staging::Packet packet(std::size_t size, std::uint8_t mark) {
 }
 
 TEST(Staging, TheOldestOf129Goes) {
-  Staging staging;
+  dataplane::DropCounters drops;
+  Staging staging(drops);
   for (std::uint8_t i = 0; i < 129; ++i) EXPECT_TRUE(staging.push(7, packet(100, i)));
   EXPECT_EQ(staging.count(7), 128u);
-  EXPECT_EQ(staging.dropped(), 1u);
+  EXPECT_EQ(drops.get(dataplane::DropReason::staged_dropped), 1u);
   EXPECT_EQ(staging.bytes(), 128 * (100 + Staging::kPacketOverhead) + Staging::kPeerOverhead);
   const auto taken = staging.take(7);
   ASSERT_EQ(taken.size(), 128u);
@@ -30,7 +31,8 @@ TEST(Staging, TheOldestOf129Goes) {
 
 // 64 MB over all: whoever has packets gives up the oldest of its own, a newcomer gets nothing.
 TEST(Staging, TheTotalIsBoundedAndNobodyPaysForAnother) {
-  Staging staging;
+  dataplane::DropCounters drops;
+  Staging staging(drops);
   std::uint32_t peers = 0;
   for (; staging.bytes() + 65 * 9100 <= Staging::kTotalBytes; ++peers) {
     for (std::uint8_t i = 0; i < 64; ++i) ASSERT_TRUE(staging.push(peers, packet(9000, i)));
@@ -49,7 +51,8 @@ TEST(Staging, TheTotalIsBoundedAndNobodyPaysForAnother) {
 // One small packet to each of very many idle peers: memory stays near the total, whatever they weigh.
 TEST(Staging, ASweepOverIdlePeersIsBounded) {
   const auto allocated = [] { return mallinfo2().uordblks; };
-  Staging staging;
+  dataplane::DropCounters drops;
+  Staging staging(drops);
   const std::size_t before = allocated();
   for (std::uint32_t peer = 0; peer < 300'000; ++peer) static_cast<void>(staging.push(peer, packet(28, 1)));
   EXPECT_LT(allocated() - before, Staging::kTotalBytes * 5 / 4);
@@ -57,7 +60,8 @@ TEST(Staging, ASweepOverIdlePeersIsBounded) {
 }
 
 TEST(Staging, AgreesWithAListForRandomWork) {
-  Staging staging;
+  dataplane::DropCounters drops;
+  Staging staging(drops);
   std::map<std::uint32_t, std::deque<Staging::Packet>> list;
   std::mt19937 random(1);
   std::uint64_t dropped = 0;
@@ -82,7 +86,7 @@ TEST(Staging, AgreesWithAListForRandomWork) {
       queues += packets.empty() ? 0 : 1;
     }
     ASSERT_EQ(staging.bytes(), bytes + queues * Staging::kPeerOverhead);
-    ASSERT_EQ(staging.dropped(), dropped);
+    ASSERT_EQ(drops.get(dataplane::DropReason::staged_dropped), dropped);
   }
 }
 
