@@ -176,11 +176,12 @@ class Lab {
     double packets = 0, reads = 0, written = 0, writes = 0;
     for (const Side& side : sides_) {
       const TunCounters& c = side.counters;
-      packets += static_cast<double>(c.read_packets);
-      reads += static_cast<double>(c.read_calls);
-      written += static_cast<double>(c.write_packets);
-      writes += static_cast<double>(c.write_calls);
-      r.dropped += static_cast<double>(c.write_full + c.write_errors + c.read_malformed + c.read_too_long);
+      packets += static_cast<double>(c.read_packets.get());
+      reads += static_cast<double>(c.read_calls.get());
+      written += static_cast<double>(c.write_packets.get());
+      writes += static_cast<double>(c.write_calls.get());
+      r.dropped += static_cast<double>(c.write_full.get() + c.write_errors.get() + c.read_malformed.get() +
+                                       c.read_too_long.get());
     }
     r.ns_per_packet = cpu_ns_ / packets;
     r.packets_per_read = packets / reads;

@@ -105,7 +105,7 @@ Gateway::Gateway(const config::Gateway& value, std::string config_path)
     if (!apply(value, outcome)) throw std::runtime_error(refusals(outcome));
     start_sockets();
     watch_signals();
-    register_telemetry(dataplane_, drops_);
+    register_telemetry(telemetry_);
     if (const std::string& user = running_.control.user; !user.empty()) {
       std::vector<std::string> directories{running_.control.state_directory, kWgSocketDirectory};
       // A directory of our own; a shared one (/run, /tmp) stays whose it is, and a stale socket there is
@@ -271,6 +271,7 @@ void Gateway::on_resolved() {
 
 void Gateway::every_second() {
   watch_workers();
+  publish_counters();
   if (!broken_ports_.empty()) renew_ports();
   sd_notify(0, "WATCHDOG=1");
   if (const std::size_t swallowed = log_lines_swallowed(); swallowed != reported_swallowed_) {

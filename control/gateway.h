@@ -25,6 +25,7 @@
 #include "control/interface.h"
 #include "control/noise/handshake_pace.h"
 #include "control/services.h"
+#include "control/telemetry.h"
 
 namespace wg::control {
 
@@ -147,6 +148,7 @@ class Gateway final : public Operations {
   // ---- gateway_status.cpp
   [[nodiscard]] PeerStatus peer_status(Interface& interface, const PeerRecord& record, const noise::Now& at);
   [[nodiscard]] InterfaceStatus interface_status(Interface& interface);
+  void publish_counters();
   struct Found {
     Interface* interface = nullptr;
     PeerRecord* record = nullptr;
@@ -178,6 +180,9 @@ class Gateway final : public Operations {
   Publisher publisher_;
   Resolver resolver_;
   dataplane::DropCounters drops_;  // of the control thread
+  ControlCounters counters_;
+  HandshakeCounters handshakes_;
+  TelemetrySources telemetry_{dataplane_, drops_, counters_, handshakes_};
   CommandPort commands_;
   Staging staging_;
   noise::SystemRandom random_;

@@ -66,7 +66,20 @@ void add_drop(PeerStatus& status, const char* name, std::uint64_t count) {
 
 }  // namespace
 
+// The control thread's counts that other code keeps, to where telemetry's thread may read them.
+void Gateway::publish_counters() {
+  counters_.log_lines_dropped.set(log_lines_swallowed());
+  counters_.netlink_resyncs.set(mirror_.resyncs());
+  for (std::size_t i = 0; i < noise::kOutcomes; ++i) {
+    std::uint64_t sum = 0;
+    for (const auto& [name, interface] : interfaces_)
+      sum += interface->engine().count(static_cast<noise::Outcome>(i));
+    handshakes_[i].set(sum);
+  }
+}
+
 GatewayStatus Gateway::status() {
+  publish_counters();
   GatewayStatus out;
   out.version = LINEGATE_VERSION;
   out.dpdk_version = rte_version();
@@ -79,6 +92,7 @@ GatewayStatus Gateway::status() {
   out.last_reload_result = last_reload_result_;
   out.warnings = dataplane_.facts().warnings;
   out.hugepages = dataplane_.facts().hugepages;
+  out.counters = values_of(counters_);
   for (const auto& [name, value] : broken_ports_) {
     out.warnings.push_back("port " + name + ": its wire or its Linux interface is gone");
   }
@@ -129,6 +143,8 @@ InterfaceStatus Gateway::interface_status(Interface& interface) {
   for (std::size_t i = 0; i < noise::kOutcomes; ++i) {
     const auto outcome = static_cast<noise::Outcome>(i);
     out.handshakes.emplace_back(noise::name_of(outcome), engine.count(outcome));
+    // By the name that 0.1 shows; goes with the release after the next.
+    out.handshakes.emplace_back(noise::old_name_of(outcome), engine.count(outcome));
   }
   return out;
 }
@@ -160,6 +176,7 @@ std::vector<PortStatus> Gateway::ports() {
     status.tx_bytes = counts.tx_bytes;
     status.rx_missed = counts.rx_missed;
     status.rx_errors = counts.rx_errors;
+    status.rx_no_mbuf = counts.rx_no_buffer;
     status.tx_errors = counts.tx_errors;
     out.push_back(std::move(status));
   }
@@ -180,15 +197,12 @@ std::vector<WorkerStatus> Gateway::workers() {
       status.busy_share = samples_[i].busy_share;
       status.sleep_share = samples_[i].sleep_share;
     }
-    status.loops = counters.loops.get();
+    status.counters = values_of(counters);
     status.packets = counters.rx_packets.get() + counters.from_tun.get() + counters.from_tap.get();
     if (counters.busy_loops.get() != 0) {
       status.packets_per_burst =
           static_cast<double>(status.packets) / static_cast<double>(counters.busy_loops.get());
     }
-    status.spread_bursts = counters.spread_bursts.get();
-    status.helped_bursts = counters.helped_bursts.get();
-    status.spread_stalls = counters.spread_stalls.get();
     for (std::size_t stage = 0; stage < dataplane::kStages; ++stage) {
       const std::uint64_t packets = counters.stage_packets[stage].get();
       const double cycles = static_cast<double>(counters.stage_cycles[stage].get());

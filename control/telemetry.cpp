@@ -3,7 +3,9 @@
 #include <rte_telemetry.h>
 
 #include <atomic>
+#include <charconv>
 #include <string>
+#include <string_view>
 
 #include "dataplane/dataplane.h"
 
@@ -11,61 +13,88 @@ namespace wg::control {
 
 namespace {
 
+using dataplane::kWorkerCounterFacts;
+using dataplane::kWorkerCounters;
+
 // The callbacks have no argument of their own. Null once the gateway stops: they then answer an empty object.
-std::atomic<dataplane::Dataplane*> source{nullptr};
-std::atomic<const dataplane::DropCounters*> control_source{nullptr};
+std::atomic<const TelemetrySources*> source{nullptr};
+
+void add(rte_tel_data* answer, const std::string& name, std::uint64_t value) {
+  rte_tel_data_add_dict_u64(answer, name.c_str(), value);
+}
 
 int answer_drops(const char*, const char*, rte_tel_data* answer) {
   rte_tel_data_start_dict(answer);
-  dataplane::Dataplane* dataplane = source.load();
-  const dataplane::DropCounters* control = control_source.load();
-  if (dataplane == nullptr || control == nullptr) return 0;
+  const TelemetrySources* sources = source.load();
+  if (sources == nullptr) return 0;
   for (std::size_t i = 0; i < dataplane::kDropReasons; ++i) {
-    std::uint64_t total = (*control)[i].get();
-    for (const auto& worker : dataplane->workers()) total += worker->counters().drops[i].get();
-    rte_tel_data_add_dict_u64(answer, dataplane::kDropNames[i], total);
+    std::uint64_t total = sources->drops[i].get();
+    for (const auto& worker : sources->dataplane.workers()) total += worker->counters().drops[i].get();
+    add(answer, dataplane::kDropNames[i], total);
   }
   return 0;
 }
 
 int answer_workers(const char*, const char*, rte_tel_data* answer) {
   rte_tel_data_start_dict(answer);
-  dataplane::Dataplane* dataplane = source.load();
-  if (dataplane == nullptr) return 0;
-  for (const auto& worker : dataplane->workers()) {
-    const dataplane::WorkerCounters& counters = worker->counters();
+  const TelemetrySources* sources = source.load();
+  if (sources == nullptr) return 0;
+  for (const auto& worker : sources->dataplane.workers()) {
+    const dataplane::CounterValues values = values_of(worker->counters());
     const std::string prefix = "worker" + std::to_string(worker->id()) + "_";
-    const auto add = [&](const char* name, const dataplane::Counter& value) {
-      rte_tel_data_add_dict_u64(answer, (prefix + name).c_str(), value.get());
-    };
-    add("rx_packets", counters.rx_packets);
-    add("tx_packets", counters.tx_packets);
-    add("opened_packets", counters.opened_packets);
-    add("sealed_packets", counters.sealed_packets);
-    add("busy_cycles", counters.busy_cycles);
-    add("idle_cycles", counters.idle_cycles);
-    add("sleeps", counters.sleeps);
-    add("to_tun", counters.to_tun);
-    add("from_tun", counters.from_tun);
-    add("spread_bursts", counters.spread_bursts);
-    add("helped_bursts", counters.helped_bursts);
-    add("spread_stalls", counters.spread_stalls);
+    for (std::size_t i = 0; i < kWorkerCounters; ++i)
+      if (kWorkerCounterFacts[i].shown == dataplane::Shown::overview)
+        add(answer, prefix + kWorkerCounterFacts[i].name, values[i]);
   }
+  return 0;
+}
+
+// Every counter of one worker, its stages with them.
+int answer_worker(const char*, const char* parameters, rte_tel_data* answer) {
+  rte_tel_data_start_dict(answer);
+  const TelemetrySources* sources = source.load();
+  if (sources == nullptr) return 0;
+  const std::string_view text = parameters == nullptr ? "" : parameters;
+  std::size_t index = 0;
+  if (std::from_chars(text.data(), text.data() + text.size(), index).ec != std::errc{}) return -1;
+  if (index >= sources->dataplane.workers().size()) return -1;
+  const dataplane::WorkerCounters& counters = sources->dataplane.workers()[index]->counters();
+  const dataplane::CounterValues values = values_of(counters);
+  for (std::size_t i = 0; i < kWorkerCounters; ++i) add(answer, kWorkerCounterFacts[i].name, values[i]);
+  for (std::size_t i = 0; i < dataplane::kStages; ++i) {
+    const std::string stage = std::string("stage_") + dataplane::kStageNames[i];
+    add(answer, stage + "_cycles", counters.stage_cycles[i].get());
+    add(answer, stage + "_packets", counters.stage_packets[i].get());
+  }
+  return 0;
+}
+
+int answer_control(const char*, const char*, rte_tel_data* answer) {
+  rte_tel_data_start_dict(answer);
+  const TelemetrySources* sources = source.load();
+  if (sources == nullptr) return 0;
+  const ControlCounterValues values = values_of(sources->counters);
+  for (std::size_t i = 0; i < kControlCounters; ++i) add(answer, kControlCounterFacts[i].name, values[i]);
+  for (std::size_t i = 0; i < noise::kOutcomes; ++i)
+    add(answer, std::string("handshake_") + noise::kOutcomeWords[i].name, sources->handshakes[i].get());
   return 0;
 }
 
 }  // namespace
 
-void register_telemetry(dataplane::Dataplane& dataplane, const dataplane::DropCounters& control_drops) {
-  control_source = &control_drops;
-  source = &dataplane;
+void register_telemetry(const TelemetrySources& sources) {
+  source = &sources;
   rte_telemetry_register_cmd("/linegate/drops", answer_drops, "Dropped packets by reason. No parameters");
-  rte_telemetry_register_cmd("/linegate/workers", answer_workers, "Workers' counters. No parameters");
+  rte_telemetry_register_cmd("/linegate/workers", answer_workers,
+                             "Main counters of all workers. No parameters");
+  rte_telemetry_register_cmd("/linegate/worker", answer_worker,
+                             "Every counter of one worker. Parameters: int worker");
+  rte_telemetry_register_cmd("/linegate/control", answer_control,
+                             "The control thread's counters. No parameters");
 }
 
 void unregister_telemetry() {
   source = nullptr;
-  control_source = nullptr;
 }
 
 }  // namespace wg::control

@@ -204,7 +204,7 @@ bool Worker::poll_exception_queues() {
     if (!room_for_step()) break;
     rte_mbuf* packets[kPollBurst];
     const std::size_t n =
-        interface.tun->queue(options_.id).read_burst(pool_, packets, kPollBurst, tun_counters_);
+        interface.tun->queue(options_.id).read_burst(pool_, packets, kPollBurst, counters_.exception);
     if (n == 0) continue;
     backlog_ |= n == kPollBurst;
     burst_started_ = stage_started_;
@@ -217,7 +217,8 @@ bool Worker::poll_exception_queues() {
     const PortView& port = view_->ports[index];
     if (port.tap == nullptr || port.port == nullptr || options_.id >= port.tap->queue_count()) continue;
     rte_mbuf* packets[kPollBurst];
-    const std::size_t n = port.tap->queue(options_.id).read_burst(pool_, packets, kPollBurst, tun_counters_);
+    const std::size_t n =
+        port.tap->queue(options_.id).read_burst(pool_, packets, kPollBurst, counters_.exception);
     counters_.from_tap.add(n);
     taken += n;
     for (std::size_t i = 0; i < n; ++i) transmit(index, packets[i]);
@@ -264,8 +265,9 @@ void Worker::flush() {
     OutQueue& tap = tap_out_[index];
     if (tap.n != 0) {
       punted += tap.n;
-      const std::size_t written =
-          view_->ports[index].tap->queue(options_.id).write_burst(tap.packet.data(), tap.n, tun_counters_);
+      const std::size_t written = view_->ports[index]
+                                      .tap->queue(options_.id)
+                                      .write_burst(tap.packet.data(), tap.n, counters_.exception);
       counters_.to_tap.add(written);
       counters_.drop(DropReason::punt_full, tap.n - written);
       tap.n = 0;
@@ -276,8 +278,9 @@ void Worker::flush() {
     OutQueue& tun = tun_out_[id];
     if (tun.n == 0) continue;
     punted += tun.n;
-    const std::size_t written =
-        view_->interfaces[id].tun->queue(options_.id).write_burst(tun.packet.data(), tun.n, tun_counters_);
+    const std::size_t written = view_->interfaces[id]
+                                    .tun->queue(options_.id)
+                                    .write_burst(tun.packet.data(), tun.n, counters_.exception);
     counters_.to_tun.add(written);
     counters_.drop(DropReason::punt_full, tun.n - written);
     tun.n = 0;

@@ -467,7 +467,6 @@ class Worker {
   SendBurst send_;
   IcmpAnswers icmp_answers_;
   bool sending_answers_ = false;
-  TunCounters tun_counters_;
   OutQueue refused_;
 
   OrderedRing<CryptoJob> jobs_{kJobs};  // this worker's bursts; claimed by any worker of the team

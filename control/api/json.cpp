@@ -20,6 +20,12 @@ Json counts_of(const std::vector<NamedCount>& counts) {
   return object;
 }
 
+// Each counter of a list under its own name.
+template <typename Facts, typename Values>
+void add_counters(Json& object, const Facts& facts, const Values& values) {
+  for (std::size_t i = 0; i < values.size(); ++i) object[facts[i].name] = values[i];
+}
+
 }  // namespace
 
 std::string dump(const Json& json) {
@@ -27,20 +33,22 @@ std::string dump(const Json& json) {
 }
 
 Json to_json(const GatewayStatus& status) {
-  return {{"version", status.version},
-          {"dpdk_version", status.dpdk_version},
-          {"aead", status.aead},
-          {"pid", status.pid},
-          {"started", time_of(status.started)},
-          {"config_path", status.config_path},
-          {"config_generation", status.config_generation},
-          {"last_reload", time_of(status.last_reload)},
-          {"last_reload_result", text_or_null(status.last_reload_result)},
-          {"warnings", status.warnings},
-          {"interfaces", status.interfaces},
-          {"peers", status.peers},
-          {"peers_active", status.peers_active},
-          {"hugepages", status.hugepages}};
+  Json object = {{"version", status.version},
+                 {"dpdk_version", status.dpdk_version},
+                 {"aead", status.aead},
+                 {"pid", status.pid},
+                 {"started", time_of(status.started)},
+                 {"config_path", status.config_path},
+                 {"config_generation", status.config_generation},
+                 {"last_reload", time_of(status.last_reload)},
+                 {"last_reload_result", text_or_null(status.last_reload_result)},
+                 {"warnings", status.warnings},
+                 {"interfaces", status.interfaces},
+                 {"peers", status.peers},
+                 {"peers_active", status.peers_active},
+                 {"hugepages", status.hugepages}};
+  add_counters(object, kControlCounterFacts, status.counters);
+  return object;
 }
 
 Json to_json(const InterfaceStatus& status) {
@@ -109,10 +117,19 @@ Json to_json(const PortStatus& status) {
           {"tx_bytes", status.tx_bytes},
           {"rx_missed", status.rx_missed},
           {"rx_errors", status.rx_errors},
+          {"rx_no_mbuf", status.rx_no_mbuf},
           {"tx_errors", status.tx_errors}};
 }
 
 Json to_json(const WorkerStatus& status) {
+  Json object = {{"index", status.index},
+                 {"lcore", status.lcore},
+                 {"socket", status.socket},
+                 {"busy_share", status.busy_share},
+                 {"sleep_share", status.sleep_share},
+                 {"packets", status.packets},
+                 {"packets_per_burst", status.packets_per_burst}};
+  add_counters(object, dataplane::kWorkerCounterFacts, status.counters);
   Json stages = Json::object();
   for (const auto& stage : status.stages) stages[stage.stage] = stage.cycles_per_packet;
   Json queues = Json::object();
@@ -124,20 +141,10 @@ Json to_json(const WorkerStatus& status) {
                {"p90_us", status.latency->p90_us},
                {"p99_us", status.latency->p99_us},
                {"p999_us", status.latency->p999_us}};
-  return {{"index", status.index},
-          {"lcore", status.lcore},
-          {"socket", status.socket},
-          {"busy_share", status.busy_share},
-          {"sleep_share", status.sleep_share},
-          {"loops", status.loops},
-          {"packets", status.packets},
-          {"packets_per_burst", status.packets_per_burst},
-          {"spread_bursts", status.spread_bursts},
-          {"helped_bursts", status.helped_bursts},
-          {"spread_stalls", status.spread_stalls},
-          {"cycles_per_packet", std::move(stages)},
-          {"queues", std::move(queues)},
-          {"latency", std::move(latency)}};
+  object["cycles_per_packet"] = std::move(stages);
+  object["queues"] = std::move(queues);
+  object["latency"] = std::move(latency);
+  return object;
 }
 
 Json to_json(const DropStatus& status) {

@@ -1,6 +1,9 @@
 // metric_families(): the snapshot in Prometheus' words. docs/metrics.md lists the same names.
 #include <prometheus/metric_family.h>
 
+#include <string>
+#include <utility>
+
 #include "control/api/metrics.h"
 
 namespace wg::control {
@@ -13,15 +16,19 @@ using Labels = std::vector<ClientMetric::Label>;
 
 class Families {
  public:
-  MetricFamily& counter(const char* name, const char* help) { return add(name, help, MetricType::Counter); }
-  MetricFamily& gauge(const char* name, const char* help) { return add(name, help, MetricType::Gauge); }
+  MetricFamily& counter(std::string name, std::string help) {
+    return add(std::move(name), std::move(help), MetricType::Counter);
+  }
+  MetricFamily& gauge(std::string name, std::string help) {
+    return add(std::move(name), std::move(help), MetricType::Gauge);
+  }
   std::vector<MetricFamily> take() { return std::move(families_); }
 
  private:
-  MetricFamily& add(const char* name, const char* help, MetricType type) {
+  MetricFamily& add(std::string name, std::string help, MetricType type) {
     MetricFamily& family = families_.emplace_back();
-    family.name = name;
-    family.help = help;
+    family.name = std::move(name);
+    family.help = std::move(help);
     family.type = type;
     return family;
   }
@@ -36,6 +43,10 @@ void sample(MetricFamily& family, Labels labels, double value) {
 
 void sample(MetricFamily& family, Labels labels, std::uint64_t value) {
   sample(family, std::move(labels), static_cast<double>(value));
+}
+
+std::string sentence(const char* text) {
+  return std::string(text) + ".";
 }
 
 double seconds_of(const std::optional<WallTime>& at) {
@@ -60,6 +71,11 @@ void gateway_families(const GatewayStatus& gateway, Families& out) {
          seconds_of(gateway.last_reload));
   sample(out.gauge("linegate_warnings", "Conditions an operator should know, see `linegate show`."), {},
          gateway.warnings.size());
+  for (std::size_t i = 0; i < kControlCounters; ++i) {
+    const auto& facts = kControlCounterFacts[i];
+    sample(out.counter("linegate_" + std::string(facts.name) + "_total", sentence(facts.text)), {},
+           gateway.counters[i]);
+  }
 }
 
 void interface_families(const std::vector<InterfaceStatus>& list, Families& out) {
@@ -148,6 +164,8 @@ void port_families(const std::vector<PortStatus>& list, Families& out) {
        [](S s) { return s.rx_missed; });
   each(out.counter("linegate_port_receive_errors_total", "Damaged on reception."),
        [](S s) { return s.rx_errors; });
+  each(out.counter("linegate_port_receive_no_mbuf_total", "Times the packet buffer pool was empty."),
+       [](S s) { return s.rx_no_mbuf; });
   each(out.counter("linegate_port_transmit_errors_total", "Refused by the device."),
        [](S s) { return s.tx_errors; });
 }
@@ -167,13 +185,11 @@ void worker_families(const std::vector<WorkerStatus>& list, Families& out) {
   each(out.gauge("linegate_worker_sleep_share", "Share of the last second asleep, 0 to 1."),
        [](S s) { return s.sleep_share; });
   each(out.counter("linegate_worker_packets_total", "Packets taken in."), [](S s) { return s.packets; });
-  each(out.counter("linegate_worker_spread_bursts_total", "Own bursts whose crypto the team was offered."),
-       [](S s) { return s.spread_bursts; });
-  each(out.counter("linegate_worker_helped_bursts_total", "Bursts of other workers sealed or opened here."),
-       [](S s) { return s.helped_bursts; });
-  each(out.counter("linegate_worker_spread_stalls_total",
-                   "Own bursts that waited 2 ms for a helper off its core."),
-       [](S s) { return s.spread_stalls; });
+  for (std::size_t i = 0; i < dataplane::kWorkerCounters; ++i) {
+    const auto& facts = dataplane::kWorkerCounterFacts[i];
+    each(out.counter("linegate_worker_" + std::string(facts.name) + "_total", sentence(facts.text)),
+         [i](S s) { return s.counters[i]; });
+  }
   auto& stages = out.gauge("linegate_worker_stage_cycles", "Clocks per packet, by stage.");
   auto& depths = out.gauge("linegate_worker_queue_depth", "Entries waiting, by queue.");
   auto& latencies = out.gauge("linegate_worker_latency_seconds", "Burst in to burst out, by quantile.");

@@ -16,6 +16,8 @@
 
 #include "config/address.h"
 #include "config/key.h"
+#include "control/api/control_counters.h"
+#include "dataplane/counters.h"
 
 namespace wg::control {
 
@@ -37,6 +39,7 @@ struct GatewayStatus {
   std::uint64_t peers = 0;
   std::uint64_t peers_active = 0;  ///< with a session younger than REJECT_AFTER_TIME
   bool hugepages = false;
+  ControlCounterValues counters{};  ///< parallel to kControlCounterFacts
 };
 
 struct InterfaceStatus {
@@ -116,6 +119,7 @@ struct PortStatus {
   std::uint64_t tx_bytes = 0;
   std::uint64_t rx_missed = 0;  ///< dropped by the device for want of buffers or speed
   std::uint64_t rx_errors = 0;
+  std::uint64_t rx_no_mbuf = 0;  ///< times the packet buffer pool was empty
   std::uint64_t tx_errors = 0;
 };
 
@@ -140,15 +144,12 @@ struct Latency {
 struct WorkerStatus {
   unsigned index = 0;
   unsigned lcore = 0;
-  unsigned socket = 0;     ///< NUMA
-  double busy_share = 0;   ///< of the last second
-  double sleep_share = 0;  ///< of the last second, asleep between polls
-  std::uint64_t loops = 0;
-  std::uint64_t packets = 0;
+  unsigned socket = 0;        ///< NUMA
+  double busy_share = 0;      ///< of the last second
+  double sleep_share = 0;     ///< of the last second, asleep between polls
+  std::uint64_t packets = 0;  ///< taken in, from ports and from the kernel
   double packets_per_burst = 0;
-  std::uint64_t spread_bursts = 0;  ///< of this worker, whose crypto the team was offered
-  std::uint64_t helped_bursts = 0;  ///< of other workers, done here
-  std::uint64_t spread_stalls = 0;  ///< own bursts that waited 2 ms for a helper off its core
+  dataplane::CounterValues counters{};  ///< parallel to dataplane::kWorkerCounterFacts
   std::vector<StageCycles> stages;
   std::vector<QueueDepth> queues;
   std::optional<Latency> latency;  ///< burst in to burst out; nullopt: not measured

@@ -66,7 +66,7 @@ Port::Port(const PortOptions& options, rte_mempool* pool, std::unique_ptr<TapDev
   facts_.mtu = options.mtu != 0 ? options.mtu : std::uint16_t{1500};
   facts_.mac = stable_mac(options.name);
   facts_.driver = "tap (held by linegate)";
-  tap_counters_.resize(tap_->queue_count());
+  tap_counters_ = std::vector<TunCounters>(tap_->queue_count());
   create_hand_over();
 }
 
@@ -227,6 +227,15 @@ void Port::transmit_handed_over(std::uint16_t w, WorkerCounters& counters) noexc
 
 PortStatistics Port::statistics() const noexcept {
   PortStatistics out{};
+  for (const TunCounters& queue : tap_counters_) {
+    out.rx_packets += queue.read_packets.get();
+    out.rx_bytes += queue.read_bytes.get();
+    out.rx_errors += queue.read_malformed.get() + queue.read_too_long.get() + queue.read_errors.get();
+    out.rx_no_buffer += queue.read_no_mbuf.get();
+    out.tx_packets += queue.write_packets.get();
+    out.tx_bytes += queue.write_bytes.get();
+    out.tx_errors += queue.write_errors.get();
+  }
   if (tap_) return out;
   rte_eth_stats stats;
   if (rte_eth_stats_get(ethdev_, &stats) != 0) return out;

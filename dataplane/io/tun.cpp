@@ -138,7 +138,7 @@ std::size_t TunQueue::read_burst(rte_mempool* pool, rte_mbuf** out, std::size_t 
   for (std::size_t calls = 0; calls < n && count < n && !splitter_.pending(); ++calls) {
     rte_mbuf* mbuf = rte_pktmbuf_alloc(pool);
     if (mbuf == nullptr) {
-      ++counters.read_no_mbuf;
+      counters.read_no_mbuf.add(1);
       break;
     }
     const ReadOutcome outcome = read_one(mbuf, counters);
@@ -152,7 +152,7 @@ std::size_t TunQueue::read_burst(rte_mempool* pool, rte_mbuf** out, std::size_t 
       count += read_pending_segments(pool, out + count, n - count, counters);
     }
   }
-  counters.read_packets += count;
+  counters.read_packets.add(count);
   return count;
 }
 
@@ -167,14 +167,14 @@ TunQueue::ReadOutcome TunQueue::read_one(rte_mbuf* mbuf, TunCounters& counters) 
   const int skip = offloads_.vnet ? 0 : 1;
   const ssize_t got = ::readv(fd_, pieces.data() + skip, static_cast<int>(pieces.size()) - skip);
   if (got < 0) {
-    if (errno != EAGAIN && errno != EINTR) ++counters.read_errors;
+    if (errno != EAGAIN && errno != EINTR) counters.read_errors.add(1);
     return ReadOutcome::kStop;
   }
-  ++counters.read_calls;
+  counters.read_calls.add(1);
   const std::size_t prefix = offloads_.vnet ? sizeof vnet : 0;
   const auto total = static_cast<std::size_t>(got);
   if (total <= prefix) {
-    ++counters.read_malformed;
+    counters.read_malformed.add(1);
     return ReadOutcome::kDropped;
   }
   const std::size_t size = total - prefix;
@@ -185,17 +185,17 @@ TunQueue::ReadOutcome TunQueue::read_one(rte_mbuf* mbuf, TunCounters& counters) 
 TunQueue::ReadOutcome TunQueue::accept_packet(const VnetHeader& vnet, rte_mbuf* mbuf, std::size_t size,
                                               TunCounters& counters) {
   if (size > rte_pktmbuf_tailroom(mbuf)) {
-    ++counters.read_too_long;
+    counters.read_too_long.add(1);
     return ReadOutcome::kDropped;
   }
   const MutableBytes packet{rte_pktmbuf_mtod(mbuf, std::uint8_t*), size};
   if ((vnet.flags & VnetHeader::kNeedsChecksum) != 0 && !complete_checksum(vnet, packet)) {
-    ++counters.read_malformed;
+    counters.read_malformed.add(1);
     return ReadOutcome::kDropped;
   }
   mbuf->data_len = static_cast<std::uint16_t>(size);
   mbuf->pkt_len = static_cast<std::uint32_t>(size);
-  counters.read_bytes += size;
+  counters.read_bytes.add(size);
   return ReadOutcome::kPacket;
 }
 
@@ -204,10 +204,10 @@ TunQueue::ReadOutcome TunQueue::accept_super_packet(const VnetHeader& vnet, rte_
   const std::size_t room = rte_pktmbuf_tailroom(mbuf);
   std::memcpy(super_packet_.get(), rte_pktmbuf_mtod(mbuf, std::uint8_t*), std::min(room, size));
   if (size > kSuperBufferSize || !splitter_.load(vnet, Bytes{super_packet_.get(), size}, framing_)) {
-    ++counters.read_malformed;
+    counters.read_malformed.add(1);
     return ReadOutcome::kDropped;
   }
-  ++counters.read_super_packets;
+  counters.read_super_packets.add(1);
   return ReadOutcome::kSuperPacket;
 }
 
@@ -217,19 +217,19 @@ std::size_t TunQueue::read_pending_segments(rte_mempool* pool, rte_mbuf** out, s
   while (count < n && splitter_.pending()) {
     rte_mbuf* mbuf = rte_pktmbuf_alloc(pool);
     if (mbuf == nullptr) {
-      ++counters.read_no_mbuf;
+      counters.read_no_mbuf.add(1);
       break;
     }
     if (splitter_.next_size() > rte_pktmbuf_tailroom(mbuf)) {
       rte_pktmbuf_free(mbuf);
       splitter_.drop_rest();
-      ++counters.read_too_long;
+      counters.read_too_long.add(1);
       break;
     }
     const std::size_t size = splitter_.next(rte_pktmbuf_mtod(mbuf, std::uint8_t*));
     mbuf->data_len = static_cast<std::uint16_t>(size);
     mbuf->pkt_len = static_cast<std::uint32_t>(size);
-    counters.read_bytes += size;
+    counters.read_bytes.add(size);
     out[count++] = mbuf;
   }
   return count;
@@ -242,7 +242,7 @@ std::size_t TunQueue::write_burst(rte_mbuf** in, std::size_t n, TunCounters& cou
   for (std::size_t done = 0; done < n; done += Coalescer::kMaxPackets) {
     accepted += write_chunk(in + done, std::min(n - done, Coalescer::kMaxPackets), counters);
   }
-  counters.write_packets += accepted;
+  counters.write_packets.add(accepted);
   rte_pktmbuf_free_bulk(in, static_cast<unsigned>(n));
   return accepted;
 }
@@ -269,7 +269,7 @@ std::size_t TunQueue::write_group(rte_mbuf** in, const Coalescer::Group& group, 
   std::size_t bytes = 0;
   if (offloads_.vnet) pieces[count++] = {&vnet, sizeof vnet};
   if (in[group.first]->nb_segs > kMaxMbufSegments) {
-    ++counters.write_errors;
+    counters.write_errors.add(1);
     return 0;
   }
   for (rte_mbuf* m = in [group.first]; m != nullptr; m = m->next) {
@@ -281,14 +281,14 @@ std::size_t TunQueue::write_group(rte_mbuf** in, const Coalescer::Group& group, 
                        static_cast<std::size_t>(in[i]->data_len - group.header_size)};
     bytes += in[i]->data_len;
   }
-  ++counters.write_calls;
+  counters.write_calls.add(1);
   if (::writev(fd_, pieces.data(), count) < 0) {
     const bool full = errno == EAGAIN || errno == ENOBUFS || errno == EINTR;
-    (full ? counters.write_full : counters.write_errors) += group.segments;
+    (full ? counters.write_full : counters.write_errors).add(group.segments);
     return 0;
   }
-  counters.write_bytes += bytes;
-  counters.write_super_packets += group.segments > 1;
+  counters.write_bytes.add(bytes);
+  counters.write_super_packets.add(group.segments > 1 ? 1 : 0);
   return group.segments;
 }
 

@@ -14,6 +14,7 @@
 #include <string>
 #include <vector>
 
+#include "dataplane/counters.h"
 #include "dataplane/io/segmentation.h"
 #include "dataplane/packet/headers.h"
 
@@ -23,25 +24,6 @@ namespace wg::dataplane {
 class TunError : public std::runtime_error {
  public:
   using std::runtime_error::runtime_error;
-};
-
-// Written by the worker that owns the queue. "read" is kernel to us, "write" us to kernel.
-struct TunCounters {
-  std::uint64_t read_packets = 0;  // mbufs handed out
-  std::uint64_t read_bytes = 0;
-  std::uint64_t read_calls = 0;  // that returned a packet
-  std::uint64_t read_super_packets = 0;
-  std::uint64_t read_malformed = 0;  // dropped: headers that do not fit the packet
-  std::uint64_t read_too_long = 0;   // dropped: packet or segment larger than an mbuf's room
-  std::uint64_t read_no_mbuf = 0;    // times the mempool was empty; the packet waits
-  std::uint64_t read_errors = 0;     // other than "nothing to read"
-  std::uint64_t write_packets = 0;   // accepted by the kernel, as the caller counts them
-  std::uint64_t write_bytes = 0;     // of IP packets or frames, as the caller counts them
-  std::uint64_t write_calls = 0;
-  std::uint64_t write_super_packets = 0;
-  std::uint64_t write_full = 0;  // packets dropped: EAGAIN or ENOBUFS
-  std::uint64_t write_errors =
-      0;  // packets dropped: interface down, packet refused, more than 64 mbuf segments
 };
 
 // What the kernel agreed to.

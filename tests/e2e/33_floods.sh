@@ -117,10 +117,10 @@ for kind in $kinds; do
   say "greedy flood=$kind pps=$rate goodput_mbps=$(mbps "$kind") beside_neutral_mbps=$(mbps "neutral-$kind") alone_mbps=$(mbps alone) keeps=$(tenths "$keeps") %"
   [ "$keeps" -ge $((GREEDY * 10)) ] || fail "a flood of $kind leaves $(tenths "$keeps") % of a greedy stream, at least $GREEDY wanted"
 done
-for counted in kBadMac1 kCookieReplySent kRateLimited; do
+for counted in bad_mac1 cookie_reply_sent rate_limited; do
   [ "$(outcome $counted)" -gt 0 ] || fail "the floods caused no $counted: they were not what they claim"
 done
-say "cookie replies sent: $(outcome kCookieReplySent), rate limited: $(outcome kRateLimited), bad mac1: $(outcome kBadMac1)"
+say "cookie replies sent: $(outcome cookie_reply_sent), rate limited: $(outcome rate_limited), bad mac1: $(outcome bad_mac1)"
 
 # ---- a newcomer gets in within two retries (5 s and jitter each) while the worst flood goes on
 wireguard_go "$WAN" new0

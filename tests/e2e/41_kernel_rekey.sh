@@ -40,10 +40,10 @@ within "the gateway rekeyed" $(($(handshake1) - gateway_began))
 sleep 2
 # Who asked whom: only the initiator rekeys by time.
 outcome() { linegate show interfaces --interface "$1" --json | grep -o "\"$2\":[0-9]*" | cut -d: -f2; }
-[ "$(outcome wg0 kInitiationAnswered)" -ge 2 ] || fail "the kernel has not begun twice"
-expect "handshakes the gateway began where it is the responder" 0 "$(outcome wg0 kResponseAccepted)"
-[ "$(outcome wg1 kResponseAccepted)" -ge 2 ] || fail "the gateway has not begun twice"
-expect "handshakes the kernel began where it is the responder" 0 "$(outcome wg1 kInitiationAnswered)"
+[ "$(outcome wg0 initiation_answered)" -ge 2 ] || fail "the kernel has not begun twice"
+expect "handshakes the gateway began where it is the responder" 0 "$(outcome wg0 response_accepted)"
+[ "$(outcome wg1 response_accepted)" -ge 2 ] || fail "the gateway has not begun twice"
+expect "handshakes the kernel began where it is the responder" 0 "$(outcome wg1 initiation_answered)"
 guest 'kill -INT $(pidof ping); sleep 1; tail -2 /run/ping.out' >/run/guest.out || fail "the guest's stream"
 kill -INT "$stream"
 wait "$stream" || true

@@ -76,7 +76,7 @@ std::vector<InterfaceStatus> FakeOperations::interfaces() {
     status.up = interface.enabled;
     status.peers = interface.peers.size();
     status.rx_bytes = 1536;
-    status.handshakes = {{"kBadMac1", 3}};
+    status.handshakes = {{"bad_mac1", 3}};
     list.push_back(std::move(status));
   }
   return list;
@@ -102,7 +102,7 @@ std::vector<WorkerStatus> FakeOperations::workers() {
 }
 
 std::vector<DropStatus> FakeOperations::drops() {
-  return {{"kBadTag", "tag does not verify", 5, {2, 3}}, {"kReplayed", "counter seen before", 0, {0, 0}}};
+  return {{"bad_tag", "tag does not verify", 5, {2, 3}}, {"replayed", "counter seen before", 0, {0, 0}}};
 }
 
 PeerStatus FakeOperations::status_of(const std::string& interface, const config::Peer& peer) const {
@@ -118,7 +118,7 @@ PeerStatus FakeOperations::status_of(const std::string& interface, const config:
   if (const auto at = handshakes.find(peer.name); at != handshakes.end()) {
     status.last_handshake = at->second;
     status.session_age = std::chrono::seconds{5};
-    status.drops = {{"kReplayed", 4}};
+    status.drops = {{"replayed", 4}};
   }
   return status;
 }

@@ -50,19 +50,19 @@ TEST(Metrics, TextCarriesEveryFamily) {
        {"linegate_info{version=\"0.1.0\",dpdk=\"DPDK 22.11.9\",aead=\"portable\"} 1",
         "linegate_interface_peers{interface=\"wg0\"} 2",
         "linegate_interface_receive_bytes_total{interface=\"wg0\"} 1536",
-        "linegate_handshake_messages_total{interface=\"wg0\",outcome=\"kBadMac1\"} 3",
+        "linegate_handshake_messages_total{interface=\"wg0\",outcome=\"bad_mac1\"} 3",
         "linegate_peer_connected{interface=\"wg0\",peer=\"peer0\"} 0",
         "linegate_peer_connected{interface=\"wg0\",peer=\"peer1\"} 1",
         "linegate_peer_last_handshake_seconds{interface=\"wg0\",peer=\"peer0\"} 0",
         "linegate_peer_last_handshake_seconds{interface=\"wg0\",peer=\"peer1\"} 1700000000",
         "linegate_peer_receive_bytes_total{interface=\"wg0\",peer=\"peer1\"} 100",
-        "linegate_peer_drops_total{interface=\"wg0\",peer=\"peer1\",reason=\"kReplayed\"} 4",
+        "linegate_peer_drops_total{interface=\"wg0\",peer=\"peer1\",reason=\"replayed\"} 4",
         "linegate_port_receive_missed_total{port=\"wan0\"} 9",
         "linegate_worker_busy_share{worker=\"0\",lcore=\"1\"} 0.25",
         "linegate_worker_stage_cycles{worker=\"0\",stage=\"classify\"} 20.5",
         "linegate_worker_queue_depth{worker=\"0\",queue=\"handshake\"} 3",
         "linegate_worker_latency_seconds{worker=\"0\",quantile=\"0.99\"} 3e-06",
-        "linegate_drops_total{reason=\"kBadTag\"} 5", "linegate_drops_total{reason=\"kReplayed\"} 0"})
+        "linegate_drops_total{reason=\"bad_tag\"} 5", "linegate_drops_total{reason=\"replayed\"} 0"})
     EXPECT_NE(text.find(line + "\n"), std::string::npos) << line << " not in\n" << text;
   EXPECT_NE(text.find("endpoint=\"192.0.2.1:51820\""), std::string::npos);
 }

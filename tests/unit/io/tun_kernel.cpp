@@ -228,11 +228,11 @@ class Kernel : public ::testing::TestWithParam<Case> {
       EXPECT_EQ(snmp(side, "Tcp", "InCsumErrors"), 0u);
       EXPECT_EQ(snmp(side, "Udp", "InCsumErrors"), 0u);
       EXPECT_EQ(snmp(side, "Ip", "InHdrErrors"), 0u);
-      EXPECT_EQ(side.counters.read_malformed, 0u);
-      EXPECT_EQ(side.counters.read_too_long, 0u);
-      EXPECT_EQ(side.counters.read_errors, 0u);
-      EXPECT_EQ(side.counters.read_no_mbuf, 0u);
-      EXPECT_EQ(side.counters.write_errors, 0u);
+      EXPECT_EQ(side.counters.read_malformed.get(), 0u);
+      EXPECT_EQ(side.counters.read_too_long.get(), 0u);
+      EXPECT_EQ(side.counters.read_errors.get(), 0u);
+      EXPECT_EQ(side.counters.read_no_mbuf.get(), 0u);
+      EXPECT_EQ(side.counters.write_errors.get(), 0u);
     }
   }
 
@@ -285,9 +285,9 @@ TEST_P(Kernel, TcpBothWays) {
   stop_forwarding();
   expect_clean();
   for (const Side& side : sides_) {
-    EXPECT_GT(side.counters.read_bytes, kSize);
-    EXPECT_EQ(side.counters.read_super_packets > 100, GetParam().vnet);
-    EXPECT_EQ(side.counters.write_super_packets > 100, GetParam().vnet);
+    EXPECT_GT(side.counters.read_bytes.get(), kSize);
+    EXPECT_EQ(side.counters.read_super_packets.get() > 100, GetParam().vnet);
+    EXPECT_EQ(side.counters.write_super_packets.get() > 100, GetParam().vnet);
   }
 }
 
@@ -320,8 +320,8 @@ TEST_P(Kernel, UdpDatagramsKeepTheirSizes) {
   stop_forwarding();
   expect_clean();
   const bool super = sides_[0].interface->offloads().udp;
-  EXPECT_EQ(sides_[0].counters.read_super_packets >= kBursts, super);
-  EXPECT_EQ(sides_[1].counters.write_super_packets >= kBursts, super);
+  EXPECT_EQ(sides_[0].counters.read_super_packets.get() >= kBursts, super);
+  EXPECT_EQ(sides_[1].counters.write_super_packets.get() >= kBursts, super);
 }
 
 INSTANTIATE_TEST_SUITE_P(Kinds, Kernel,

@@ -80,7 +80,7 @@ class Queue : public ::testing::Test {
 
 TEST_F(Queue, NothingToRead) {
   EXPECT_TRUE(read(8).empty());
-  EXPECT_EQ(counters_.read_errors, 0u);
+  EXPECT_EQ(counters_.read_errors.get(), 0u);
 }
 
 TEST_F(Queue, PacketsAsTheyAre) {
@@ -88,8 +88,8 @@ TEST_F(Queue, PacketsAsTheyAre) {
   for (const Octets& p : packets) offer({}, p);
   EXPECT_EQ(read(3), std::vector<Octets>(packets.begin(), packets.begin() + 3));
   EXPECT_EQ(read(3), std::vector<Octets>(packets.begin() + 3, packets.end()));
-  EXPECT_EQ(counters_.read_packets, 5u);
-  EXPECT_EQ(counters_.read_bytes, 5 * packets[0].size());
+  EXPECT_EQ(counters_.read_packets.get(), 5u);
+  EXPECT_EQ(counters_.read_bytes.get(), 5 * packets[0].size());
 }
 
 TEST_F(Queue, PartialChecksumsAreCompleted) {
@@ -102,7 +102,7 @@ TEST_F(Queue, PartialChecksumsAreCompleted) {
   vnet.checksum_start = 2000;
   offer(vnet, build_super(r));
   EXPECT_TRUE(read(1).empty());
-  EXPECT_EQ(counters_.read_malformed, 1u);
+  EXPECT_EQ(counters_.read_malformed.get(), 1u);
 }
 
 TEST_F(Queue, ASuperPacketIsKeptAcrossCalls) {
@@ -146,7 +146,7 @@ TEST_F(Queue, AnEmptyPoolLosesNothing) {
   ASSERT_EQ(got.size(), 41u);
   got.pop_back();
   EXPECT_EQ(got, expected);
-  EXPECT_GE(counters_.read_no_mbuf, 2u);
+  EXPECT_GE(counters_.read_no_mbuf.get(), 2u);
 }
 
 TEST_F(Queue, TooLongForAnMbufIsDroppedAndCounted) {
@@ -159,7 +159,7 @@ TEST_F(Queue, TooLongForAnMbufIsDroppedAndCounted) {
   r.payload = pattern(100, 0);
   offer({}, build(r));
   EXPECT_EQ(read(4), std::vector<Octets>{build(r)});
-  EXPECT_EQ(counters_.read_too_long, 2u);
+  EXPECT_EQ(counters_.read_too_long.get(), 2u);
   EXPECT_FALSE(queue_->read_pending());
 }
 
@@ -170,7 +170,7 @@ TEST_F(Queue, RubbishIsDroppedAndCounted) {
   offer({0, VnetHeader::kTcp4, 0, 50, 20, 16}, build(r));
   offer({VnetHeader::kNeedsChecksum, 3, 0, 50, 20, 16}, build(r));
   EXPECT_TRUE(read(8).empty());
-  EXPECT_EQ(counters_.read_malformed, 3u);
+  EXPECT_EQ(counters_.read_malformed.get(), 3u);
 }
 
 TEST_F(Queue, WritesOneSuperPacketPerRun) {
@@ -191,10 +191,10 @@ TEST_F(Queue, WritesOneSuperPacketPerRun) {
                            p.end());
     EXPECT_EQ(written[flow].second, build_super(whole));
   }
-  EXPECT_EQ(counters_.write_calls, 2u);
-  EXPECT_EQ(counters_.write_super_packets, 2u);
-  EXPECT_EQ(counters_.write_packets, 40u);
-  EXPECT_EQ(counters_.write_bytes, 20 * (a[0].size() + b[0].size()));
+  EXPECT_EQ(counters_.write_calls.get(), 2u);
+  EXPECT_EQ(counters_.write_super_packets.get(), 2u);
+  EXPECT_EQ(counters_.write_packets.get(), 40u);
+  EXPECT_EQ(counters_.write_bytes.get(), 20 * (a[0].size() + b[0].size()));
 }
 
 TEST_F(Queue, ManyPacketsInOneBurst) {
@@ -228,9 +228,9 @@ TEST_F(Queue, AFullQueueDropsCountsAndReturns) {
   for (int i = 0; i < 20; ++i) written += write(run_of(apart, 16, 1000));
   EXPECT_GT(written, 0u);
   EXPECT_LT(written, 320u);
-  EXPECT_EQ(counters_.write_packets, written);
-  EXPECT_EQ(counters_.write_full, 320 - written);
-  EXPECT_EQ(counters_.write_errors, 0u);
+  EXPECT_EQ(counters_.write_packets.get(), written);
+  EXPECT_EQ(counters_.write_full.get(), 320 - written);
+  EXPECT_EQ(counters_.write_errors.get(), 0u);
   EXPECT_EQ(accepted().size(), written);
 }
 
@@ -239,7 +239,7 @@ TEST_F(Queue, ARefusedSuperPacketCountsEveryPacket) {
   kernel_ = -1;
   ::signal(SIGPIPE, SIG_IGN);
   EXPECT_EQ(write(run_of(Recipe{}, 10, 100)), 0u);
-  EXPECT_EQ(counters_.write_errors, 10u);
+  EXPECT_EQ(counters_.write_errors.get(), 10u);
 }
 
 TEST_F(Queue, WithoutVnetHeadersEveryPacketIsItsOwn) {

@@ -1,0 +1,48 @@
+// What the control thread counts beside drops and handshake messages. W: control. R: any thread.
+//
+// A row here is all that a counter costs beside the line that counts, as in dataplane/counters.h.
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <iterator>
+
+#include "dataplane/counters.h"
+
+namespace wg::control {
+
+// X(name, unit, what it counts)
+#define LINEGATE_CONTROL_COUNTERS(X)                                                    \
+  X(log_lines_dropped, lines, "Log lines dropped because the log's reader is too slow") \
+  X(netlink_resyncs, times, "Times the kernel's news overflowed and were read afresh")
+
+struct ControlCounters {
+#define LINEGATE_MEMBER(name, unit, text) dataplane::Counter name;
+  LINEGATE_CONTROL_COUNTERS(LINEGATE_MEMBER)
+#undef LINEGATE_MEMBER
+};
+
+struct ControlCounterFacts {
+  const char* name;
+  const char* unit;
+  const char* text;
+};
+
+inline constexpr ControlCounterFacts kControlCounterFacts[] = {
+#define LINEGATE_FACTS(name, unit, text) {#name, #unit, text},
+    LINEGATE_CONTROL_COUNTERS(LINEGATE_FACTS)
+#undef LINEGATE_FACTS
+};
+inline constexpr std::size_t kControlCounters = std::size(kControlCounterFacts);
+
+// Parallel to kControlCounterFacts.
+using ControlCounterValues = std::array<std::uint64_t, kControlCounters>;
+
+[[nodiscard]] inline ControlCounterValues values_of(const ControlCounters& counters) noexcept {
+#define LINEGATE_VALUE(name, unit, text) counters.name.get(),
+  return {LINEGATE_CONTROL_COUNTERS(LINEGATE_VALUE)};
+#undef LINEGATE_VALUE
+}
+
+}  // namespace wg::control
