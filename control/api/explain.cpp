@@ -9,6 +9,24 @@
 namespace wg::control {
 namespace {
 
+struct Words {
+  const char* name;
+  const char* words;
+};
+
+constexpr Words kEventWords[] = {
+#define X(kind, name, words, detail) {name, words},
+    WG_PEER_EVENTS(X)
+#undef X
+#define X(kind, name, words) {name, words},
+        WG_CONTROL_PEER_EVENTS(X)
+#undef X
+};
+
+const Words& words_of(PeerEventKind kind) {
+  return kEventWords[static_cast<std::size_t>(kind)];
+}
+
 using Kind = PeerEventKind;
 
 // What keeps a peer from being up, the most decisive first: what can never work, then what was refused with
@@ -165,26 +183,11 @@ void conclude_down(const PeerFacts& facts, Explanation& out) {
 }  // namespace
 
 std::string_view name_of(PeerEventKind kind) {
-  switch (kind) {
-#define X(kind, name, words) \
-  case PeerEventKind::kind:  \
-    return name;
-    WG_CONTROL_PEER_EVENTS(X)
-#undef X
-  }
-  return "unknown";
+  return words_of(kind).name;
 }
 
 std::string describe(const PeerEvent& event) {
-  std::string text;
-  switch (event.kind) {
-#define X(kind, name, words) \
-  case PeerEventKind::kind:  \
-    text = words;            \
-    break;
-    WG_CONTROL_PEER_EVENTS(X)
-#undef X
-  }
+  std::string text = words_of(event.kind).words;
   if (event.by.count() != 0) text += " by " + format_duration(event.by);
   if (!event.detail.empty()) text += ": " + event.detail;
   if (!event.claimed_key.empty()) text += " (" + event.claimed_key + ")";

@@ -10,40 +10,13 @@ namespace {
 using Theirs = noise::PeerEventKind;
 using Kind = PeerEventKind;
 
-Kind kind_of(Theirs kind) {
-  switch (kind) {
-#define SAME(name)   \
-  case Theirs::name: \
-    return Kind::name;
-    SAME(kInitiationSent)
-    SAME(kInitiationReceived)
-    SAME(kResponseSent)
-    SAME(kResponseReceived)
-    SAME(kSessionUp)
-    SAME(kRekeyed)
-    SAME(kCookieReceived)
-    SAME(kCookieRefused)
-    SAME(kResponseRefused)
-    SAME(kTimestampNotNewer)
-    SAME(kTimestampAhead)
-    SAME(kInitiationFlood)
-    SAME(kLowOrderKey)
-    SAME(kNoPrivateKey)
-    SAME(kNoEndpoint)
-    SAME(kUnresponsive)
-    SAME(kGaveUp)
-    SAME(kExpired)
-    SAME(kRoamed)
-    SAME(kEndpointSet)
-    SAME(kPrivateKeyChanged)
-    SAME(kPresharedKeyChanged)
-    SAME(kRemoved)
-    SAME(kClockJumped)
-    SAME(kClockBehind)
-#undef SAME
-  }
-  return Kind::kBadHandshake;
+// The engine's kinds are the first of ours.
+constexpr Kind kind_of(Theirs kind) {
+  return static_cast<Kind>(kind);
 }
+#define X(kind, name, words, detail) static_assert(kind_of(Theirs::kind) == Kind::kind);
+WG_PEER_EVENTS(X)
+#undef X
 
 Kind kind_of(noise::Outcome outcome) {
   using noise::Outcome;
@@ -77,11 +50,6 @@ Kind kind_of(noise::Outcome outcome) {
   }
 }
 
-bool detail_is_time(Theirs kind) {
-  return kind == Theirs::kTimestampNotNewer || kind == Theirs::kTimestampAhead ||
-         kind == Theirs::kClockJumped || kind == Theirs::kClockBehind;
-}
-
 std::string remote_of(const dataplane::Endpoint& remote) {
   return remote.known() ? dataplane::to_string(remote) : std::string{};
 }
@@ -94,11 +62,20 @@ PeerEvent event_of(const noise::PeerEvent& event, WallTime at) {
   result.kind = kind_of(event.kind);
   result.count = std::max<std::uint32_t>(1, event.count);
   result.from = remote_of(event.remote);
-  if (detail_is_time(event.kind)) result.by = std::chrono::nanoseconds{event.detail};
-  if (event.kind == Theirs::kInitiationSent || event.kind == Theirs::kGaveUp)
-    result.number = static_cast<std::uint64_t>(event.detail);
-  if (event.kind == Theirs::kResponseRefused || event.kind == Theirs::kCookieRefused)
-    result.detail = noise::to_string(static_cast<noise::Outcome>(event.detail));
+  switch (noise::facts_of(event.kind).detail) {
+    case noise::EventDetail::kDuration:
+      result.by = std::chrono::nanoseconds{event.detail};
+      break;
+    case noise::EventDetail::kAttempts:
+      result.number = static_cast<std::uint64_t>(event.detail);
+      break;
+    case noise::EventDetail::kOutcome:
+      result.detail = noise::to_string(static_cast<noise::Outcome>(event.detail));
+      break;
+    case noise::EventDetail::kNothing:
+    case noise::EventDetail::kInitiator:
+      break;
+  }
   return result;
 }
 

@@ -17,6 +17,7 @@
 #include "config/address.h"
 #include "config/key.h"
 #include "control/api/control_counters.h"
+#include "control/noise/peer_event_kinds.h"
 #include "dataplane/counters.h"
 
 namespace wg::control {
@@ -157,51 +158,30 @@ struct WorkerStatus {
 
 // ---------------------------------------------------------------- explain
 
-/// What can happen to a peer: X(kind, stable name for JSON, words). The engine's events and refusals are
-/// translated by event_of() of explain.h; the daemon adds those of DNS, neighbours and the data path.
+/// What happens to a peer outside the engine, and messages that the engine refuses without knowing whose they
+/// are: X(kind, stable name for JSON, words). The engine's own events come from noise/peer_event_kinds.h.
 #define WG_CONTROL_PEER_EVENTS(X)                                                                    \
-  X(kInitiationSent, "initiation_sent", "handshake initiation sent")                                 \
-  X(kInitiationReceived, "initiation_received", "handshake initiation received")                     \
-  X(kResponseSent, "response_sent", "handshake response sent")                                       \
-  X(kResponseReceived, "response_received", "handshake response received")                           \
-  X(kSessionUp, "session_up", "session established")                                                 \
-  X(kRekeyed, "rekeyed", "session renewed")                                                          \
   X(kCookieSent, "cookie_sent", "we were under load and sent a cookie instead of an answer")         \
-  X(kCookieReceived, "cookie_received", "the peer is under load and sent a cookie")                  \
-  X(kCookieRefused, "cookie_refused", "cookie reply refused")                                        \
-  X(kResponseRefused, "response_refused", "handshake response refused")                              \
-  X(kTimestampNotNewer, "timestamp_not_newer", "initiation refused: its timestamp is not newer")     \
-  X(kTimestampAhead, "timestamp_ahead", "the peer's clock is far ahead of ours")                     \
-  X(kInitiationFlood, "initiation_flood", "initiations refused: more than 50 per second")            \
   X(kRateLimited, "rate_limited", "handshake refused under load: source exceeds 20 per second")      \
   X(kQueueFull, "queue_full", "handshake dropped: our queue was full")                               \
   X(kBadMac1, "bad_mac1", "handshake with a wrong mac1: its sender has another public key for us")   \
   X(kBadInitiation, "bad_initiation", "initiation does not authenticate")                            \
   X(kUnknownKey, "unknown_key", "initiation with a public key that is not configured")               \
   X(kBadHandshake, "bad_handshake", "handshake message refused")                                     \
-  X(kLowOrderKey, "low_order_key", "the public key has low order: no handshake is possible")         \
-  X(kNoPrivateKey, "no_private_key", "no handshake: the interface has no private key")               \
-  X(kNoEndpoint, "no_endpoint", "no handshake: the endpoint is unknown")                             \
   X(kNameUnresolved, "name_unresolved", "the endpoint's name does not resolve")                      \
   X(kNextHopUnresolved, "next_hop_unresolved", "the next hop towards the endpoint does not resolve") \
-  X(kUnresponsive, "unresponsive", "no answer to our data for 15 s")                                 \
-  X(kGaveUp, "gave_up", "handshake given up")                                                        \
-  X(kExpired, "expired", "keys wiped, 540 s after the last session began")                           \
-  X(kRoamed, "roamed", "the endpoint moved with an authenticated packet")                            \
-  X(kEndpointSet, "endpoint_set", "endpoint configured")                                             \
-  X(kPrivateKeyChanged, "private_key_changed", "the interface's private key changed")                \
-  X(kPresharedKeyChanged, "preshared_key_changed", "the preshared key changed")                      \
-  X(kRemoved, "removed", "peer removed")                                                             \
   X(kInterfaceDown, "interface_down", "the interface is down")                                       \
   X(kDisallowedSource, "disallowed_source", "packet refused: its inner source is not allowed")       \
   X(kBadTag, "bad_tag", "data packet does not authenticate")                                         \
-  X(kReplayed, "replayed", "data packet refused: its counter was seen before or is too old")         \
-  X(kClockJumped, "clock_jumped", "our wall clock jumped")                                           \
-  X(kClockBehind, "clock_behind", "our wall clock is behind timestamps we have already sent")
+  X(kReplayed, "replayed", "data packet refused: its counter was seen before or is too old")
 
+/// The engine's kinds first, with the engine's values.
 enum class PeerEventKind : std::uint8_t {
+#define X(kind, name, words, detail) kind,
+  WG_PEER_EVENTS(X)
+#undef X
 #define X(kind, name, words) kind,
-  WG_CONTROL_PEER_EVENTS(X)
+      WG_CONTROL_PEER_EVENTS(X)
 #undef X
 };
 
