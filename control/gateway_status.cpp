@@ -60,8 +60,8 @@ std::optional<Latency> latency_of(const dataplane::LatencyHistogram& histogram) 
                  percentile(buckets, total, 0.99), percentile(buckets, total, 0.999)};
 }
 
-void add_drop(PeerStatus& status, const char* name, std::uint64_t count) {
-  if (count != 0) status.drops.push_back({name, count});
+void add_drop(PeerStatus& status, dataplane::DropReason reason, std::uint64_t count) {
+  if (count != 0) status.drops.push_back({kDropNames[static_cast<std::size_t>(reason)], count});
 }
 
 }  // namespace
@@ -261,12 +261,10 @@ PeerStatus Gateway::peer_status(Interface& interface, const PeerRecord& record, 
     out.lost_estimate = sent > arrived ? sent - arrived : 0;
     out.reordered_estimate = current->replay.late();
   }
-  add_drop(out, "disallowed_source", peer.drop_disallowed_source.load(std::memory_order_relaxed));
-  add_drop(out, "replayed", peer.drop_replayed.load(std::memory_order_relaxed));
-  add_drop(out, "bad_tag", peer.drop_bad_tag.load(std::memory_order_relaxed));
-  add_drop(out, "inner_malformed", peer.drop_malformed_inner.load(std::memory_order_relaxed));
-  add_drop(out, "too_big", peer.drop_oversized.load(std::memory_order_relaxed));
-  add_drop(out, "no_endpoint", peer.drop_no_endpoint.load(std::memory_order_relaxed));
+#define X(reason) \
+  add_drop(out, dataplane::DropReason::reason, peer.drop_##reason.load(std::memory_order_relaxed));
+  LINEGATE_PEER_DROPS(X)
+#undef X
   out.keepalive_seconds = record.keepalive_seconds;
   const std::uint16_t mtu = peer.mtu.load(std::memory_order_relaxed);
   out.mtu = mtu != 0 ? mtu : interface.mtu();

@@ -6,6 +6,7 @@
 #include "control/convert.h"
 #include "control/interface.h"
 #include "control/packet_ptr.h"
+#include "dataplane/packet/address_class.h"
 #include "dataplane/packet/checksum.h"
 
 namespace wg::control {
@@ -205,11 +206,11 @@ void Interface::on_event(const dataplane::Event& event, PacketPtr packet) {
 
 // An address that nobody out there has moves no peer (a local process that is one keeps its address).
 bool Interface::may_roam_to(const PeerRecord& record, const Endpoint& remote) const {
-  const auto& bytes = remote.address.bytes;
-  if (remote.port == 0 || remote.address.is_zero()) return false;
-  const bool group = remote.address.v6 ? bytes[0] == 0xff : bytes[0] == 0 || bytes[0] >= 224;
-  if (group) return false;
-  const bool ours = services_.mirror.is_local(remote.address) || (!remote.address.v6 && bytes[0] == 127);
+  const std::uint8_t* bytes = remote.address.bytes.data();
+  const bool v6 = remote.address.v6, loopback = dataplane::is_loopback(bytes, v6);
+  const bool special = v6 ? dataplane::is_special_v6(bytes) : dataplane::is_special_v4(bytes);
+  if (remote.port == 0 || (special && !loopback)) return false;
+  const bool ours = loopback || services_.mirror.is_local(remote.address);
   const dataplane::Path* path = record.slot->path.load(std::memory_order_relaxed);
   return !ours || (path != nullptr && path->remote.address == remote.address);
 }

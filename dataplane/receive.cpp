@@ -12,8 +12,6 @@ namespace wg::dataplane {
 
 namespace {
 
-constexpr BootTime kKeyFreshAfter = nanoseconds(REJECT_AFTER_TIME - KEEPALIVE_TIMEOUT - REKEY_TIMEOUT);
-constexpr std::uint8_t kEcnMask = 3;
 constexpr std::uint8_t kEcnInvalid = 0xff;
 
 // RFC 6040 section 4.2, figure 4: [inner][outer], with not-ECT 0, ECT(1) 1, ECT(0) 2, CE 3.
@@ -301,7 +299,7 @@ void Worker::check_inner(std::size_t i) {
       static_cast<std::uint16_t>(data_.op[i].data - static_cast<std::uint8_t*>(packet->buf_addr));
   IpView ip;
   if (parse_ip({data_.op[i].data, data_.op[i].length}, &ip) != Parse::kOk) {
-    peer.drop_malformed_inner.fetch_add(1, std::memory_order_relaxed);
+    peer.drop_inner_malformed.fetch_add(1, std::memory_order_relaxed);
     return drop(packet, DropReason::inner_malformed);
   }
   packet->data_len = static_cast<std::uint16_t>(ip.total_length);

@@ -14,7 +14,6 @@ namespace wg::dataplane {
 namespace {
 
 constexpr std::size_t kPaddingMultiple = 16;
-constexpr std::uint8_t kEcnMask = 3;
 
 std::uint8_t tos_of(const std::uint8_t* l3, bool v6) {
   return v6 ? header_at<Ipv6Header>(l3)->traffic_class() : header_at<Ipv4Header>(l3)->tos;
@@ -256,7 +255,7 @@ bool Worker::fits(std::size_t i, const Outlet& outlet) {
   const std::size_t length = send_.length[i];
   if (outlet.peer_mtu != 0 && length > outlet.peer_mtu) [[unlikely]] {
     if (cut(i, outlet.peer_mtu)) return false;
-    send_.peer[i]->drop_oversized.fetch_add(1, std::memory_order_relaxed);
+    send_.peer[i]->drop_too_big.fetch_add(1, std::memory_order_relaxed);
     send_icmp(IcmpError::too_big, packet, 0, send_.origin[i], static_cast<std::uint16_t>(outlet.peer_mtu));
     return drop(packet, DropReason::too_big), false;
   }

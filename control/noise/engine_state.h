@@ -25,7 +25,6 @@ inline constexpr BootTime kInitiationInterval = nanoseconds(std::chrono::millise
 inline constexpr BootTime kUnderLoadHold = nanoseconds(std::chrono::seconds(1));
 inline constexpr BootTime kZeroKeysAfter = 3 * nanoseconds(REJECT_AFTER_TIME);
 inline constexpr BootTime kNewHandshakeAfter = nanoseconds(KEEPALIVE_TIMEOUT + REKEY_TIMEOUT);
-inline constexpr BootTime kKeyFreshAfter = nanoseconds(REJECT_AFTER_TIME - KEEPALIVE_TIMEOUT - REKEY_TIMEOUT);
 // A live session is checked this often. No timer that a worker can start is shorter, so none fires late.
 inline constexpr BootTime kWatchInterval = nanoseconds(KEEPALIVE_TIMEOUT);
 inline constexpr BootTime kBigJump = nanoseconds(std::chrono::hours(24));

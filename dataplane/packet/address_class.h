@@ -25,6 +25,12 @@ inline constexpr std::array<bool, 256> kSpecialFirstByte = [] {
   return address[0] == 0xff || (address[15] <= 1 && std::all_of(address, address + 15, zero));
 }
 
+// Among the special ones, the machine's own.
+[[nodiscard]] inline bool is_loopback(const std::uint8_t* address, bool v6) {
+  if (!v6) return address[0] == 127;
+  return address[15] == 1 && std::all_of(address, address + 15, [](std::uint8_t b) { return b == 0; });
+}
+
 [[nodiscard]] inline bool is_link_local_v6(const std::uint8_t* address) {
   return address[0] == 0xfe && (address[1] & 0xc0) == 0x80;
 }

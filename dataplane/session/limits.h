@@ -24,4 +24,7 @@ constexpr BootTime nanoseconds(std::chrono::nanoseconds duration) {
   return static_cast<BootTime>(duration.count());
 }
 
+// An initiator that receives with an older key asks for a new one (paper section 6.2): 165 s.
+inline constexpr BootTime kKeyFreshAfter = nanoseconds(REJECT_AFTER_TIME - KEEPALIVE_TIMEOUT - REKEY_TIMEOUT);
+
 }  // namespace wg

@@ -43,6 +43,15 @@ struct Traffic {
   std::uint64_t bytes = 0, packets = 0;
 };
 
+// The reasons of drop_reason.h that are counted by peer as well: X(reason). Status and metrics walk the list.
+#define LINEGATE_PEER_DROPS(X) \
+  X(disallowed_source)         \
+  X(replayed)                  \
+  X(bad_tag)                   \
+  X(inner_malformed)           \
+  X(too_big)                   \
+  X(no_endpoint)
+
 struct alignas(64) Peer {
   // ---- W: control. R: workers.
   std::atomic<Keypair*> current{nullptr};  // the session to send with; null: stage and ask
@@ -75,14 +84,11 @@ struct alignas(64) Peer {
   std::atomic<std::uint64_t> tx_packets{0};
 
   // ---- W: workers, fetch_add. R: control. Not touched by packets that pass.
-  alignas(64) std::atomic<std::uint32_t> drop_disallowed_source{0};
-  std::atomic<std::uint32_t> drop_replayed{0};
-  std::atomic<std::uint32_t> drop_bad_tag{0};
-  std::atomic<std::uint32_t> drop_malformed_inner{0};
-  std::atomic<std::uint32_t> drop_oversized{0};
-  std::atomic<std::uint32_t> drop_no_endpoint{0};
-  // ---- W: control, of its handshake messages.
-  std::atomic<std::uint64_t> handshake_rx_bytes{0};
+#define LINEGATE_MEMBER(reason) std::atomic<std::uint32_t> drop_##reason{0};
+  alignas(64) LINEGATE_PEER_DROPS(LINEGATE_MEMBER)
+#undef LINEGATE_MEMBER
+      // ---- W: control, of its handshake messages.
+      std::atomic<std::uint64_t> handshake_rx_bytes{0};
   std::atomic<std::uint32_t> handshake_rx_packets{0};
   std::atomic<std::uint32_t> handshake_tx_packets{0};
   std::atomic<std::uint64_t> handshake_tx_bytes{0};
@@ -104,7 +110,9 @@ struct alignas(64) Peer {
     handshake_tx_bytes.fetch_add(bytes, std::memory_order_relaxed);
     handshake_tx_packets.fetch_add(1, std::memory_order_relaxed);
   }
-  [[nodiscard]] PeerRef ref() const noexcept { return {slot, generation.load(std::memory_order_relaxed)}; }
+  [[nodiscard]] PeerRef ref() const noexcept {
+    return {slot, generation.load(std::memory_order_relaxed)};
+  }
 
   template <typename T>
   [[nodiscard]] static T relaxed(const std::atomic<T>& value) noexcept {
