@@ -1,5 +1,6 @@
 // Start, the control thread's loop, stop.
 #include "control/gateway.h"
+#include "control/clock.h"
 
 #include <rte_cycles.h>
 #include <sys/epoll.h>

@@ -10,6 +10,7 @@
 
 #include "control/api/explain.h"
 #include "control/api/peer_list.h"
+#include "control/clock.h"
 #include "control/convert.h"
 #include "control/gateway.h"
 

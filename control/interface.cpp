@@ -1,8 +1,8 @@
 #include "control/interface.h"
+#include "control/clock.h"
 
 #include <sodium.h>
 #include <sys/epoll.h>
-#include <time.h>
 
 #include <algorithm>
 #include <iterator>
@@ -23,17 +23,7 @@ void require(const KernelResult& result) {
   if (!result.ok()) throw std::runtime_error(result.text);
 }
 
-std::uint64_t clock_ns(clockid_t clock) {
-  timespec t{};
-  clock_gettime(clock, &t);
-  return static_cast<std::uint64_t>(t.tv_sec) * 1'000'000'000u + static_cast<std::uint64_t>(t.tv_nsec);
-}
-
 }  // namespace
-
-noise::Now now() {
-  return {clock_ns(CLOCK_BOOTTIME), clock_ns(CLOCK_REALTIME)};
-}
 
 Interface::Interface(Services& services, std::string name, const config::Interface& value,
                      std::uint16_t auto_mtu)

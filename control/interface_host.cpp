@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "control/api/explain.h"
+#include "control/clock.h"
 #include "control/convert.h"
 #include "control/interface.h"
 #include "control/packet_ptr.h"

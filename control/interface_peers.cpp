@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "control/clock.h"
 #include "control/convert.h"
 #include "control/interface.h"
 

@@ -4,12 +4,12 @@
 #include <cstdint>
 #include <functional>
 
-#include "control/api/event_loop.h"
 #include "control/api/status.h"
 #include "control/command_port.h"
 #include "control/kernel/netlink_configure.h"
 #include "control/kernel/netlink_mirror.h"
 #include "control/kernel/resolver.h"
+#include "control/loop/event_loop.h"
 #include "control/noise/types.h"
 #include "control/publisher.h"
 #include "control/staging.h"
@@ -32,8 +32,5 @@ struct Services {
   std::function<void(GatewayEvent&&)> emit;  // to the event stream
   std::function<bool()> anybody_listens;     // to it; else an event need not be made
 };
-
-// Both clocks, read together.
-noise::Now now();
 
 }  // namespace wg::control

@@ -13,8 +13,8 @@
 #include <string>
 #include <vector>
 
-#include "control/api/event_loop.h"
 #include "control/api/operations.h"
+#include "control/loop/event_loop.h"
 
 namespace prometheus {
 class Exposer;

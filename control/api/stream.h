@@ -16,7 +16,7 @@
 #include <unordered_map>
 #include <variant>
 
-#include "control/api/event_loop.h"
+#include "control/loop/event_loop.h"
 
 namespace wg::control {
 

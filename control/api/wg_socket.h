@@ -9,10 +9,10 @@
 #include <memory>
 #include <string>
 
-#include "control/api/event_loop.h"
 #include "control/api/operations.h"
 #include "control/api/stream.h"
 #include "control/api/unix_socket.h"
+#include "control/loop/event_loop.h"
 
 namespace wg::control {
 

@@ -12,7 +12,7 @@
 #include <string>
 #include <string_view>
 
-#include "control/api/event_loop.h"
+#include "control/loop/event_loop.h"
 
 namespace wg::control::test {
 

@@ -1,4 +1,4 @@
-#include "control/api/event_loop.h"
+#include "control/loop/event_loop.h"
 
 #include <gtest/gtest.h>
 #include <sys/epoll.h>

@@ -4,7 +4,7 @@
 #include <future>
 #include <thread>
 
-#include "control/api/event_loop.h"
+#include "control/loop/event_loop.h"
 
 namespace wg::control::test {
 

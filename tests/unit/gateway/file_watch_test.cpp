@@ -1,4 +1,4 @@
-#include "control/file_watch.h"
+#include "control/loop/file_watch.h"
 
 #include <gtest/gtest.h>
 

@@ -7,7 +7,7 @@
 #include <mutex>
 #include <thread>
 
-#include "control/api/event_loop.h"
+#include "control/loop/event_loop.h"
 
 namespace wg::control {
 

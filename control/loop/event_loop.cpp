@@ -1,4 +1,4 @@
-#include "control/api/event_loop.h"
+#include "control/loop/event_loop.h"
 
 #include <sys/epoll.h>
 #include <sys/eventfd.h>

@@ -10,7 +10,7 @@
 #include <string>
 #include <vector>
 
-#include "control/api/event_loop.h"
+#include "control/loop/event_loop.h"
 
 namespace wg::control {
 

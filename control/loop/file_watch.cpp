@@ -1,4 +1,4 @@
-#include "control/file_watch.h"
+#include "control/loop/file_watch.h"
 
 #include <fnmatch.h>
 #include <sys/epoll.h>
