@@ -140,15 +140,18 @@ void Gateway::start_sockets() {
   const config::Control& control = running_.control;
   RpcSockets sockets{control.socket, read_socket_beside(control.socket), control.admin_group,
                      control.read_group};
-  rpc_ = std::make_unique<RpcServer>(loop_, *this, sockets);
-  rpc_->on_change = [this](const RpcCaller& caller, const std::string& method) {
-    log_->info("control socket: {} by uid {} (pid {})", method, caller.uid, caller.pid);
-  };
+  rpc_ = std::make_unique<RpcServer>(loop_, rpc_targets(), sockets);
   if (!control.metrics) return;
   MetricsOptions options;
   options.listen = config::to_string(*control.metrics);
   options.per_peer = control.metrics_per_peer;
   metrics_ = std::make_unique<MetricsServer>(loop_, *this, options);
+}
+
+RpcTargets Gateway::rpc_targets() {
+  return {*this, *this, *this, [this](const RpcCaller& caller, const std::string& method) {
+            log_->info("control socket: {} by uid {} (pid {})", method, caller.uid, caller.pid);
+          }};
 }
 
 // The signals are blocked in every thread (daemon.cpp) and arrive here.

@@ -15,9 +15,11 @@
 #include "config/diff.h"
 #include "config/parse.h"
 #include "config/types.h"
+#include "control/api/change_sink.h"
 #include "control/api/metrics.h"
-#include "control/api/operations.h"
 #include "control/api/rpc.h"
+#include "control/api/secret_source.h"
+#include "control/api/status_source.h"
 #include "control/api/wg_socket.h"
 #include "control/gateway_port.h"
 #include "control/interface.h"
@@ -29,7 +31,7 @@
 
 namespace wg::control {
 
-class Gateway final : public Operations {
+class Gateway final : public StatusSource, public SecretSource, public ChangeSink {
  public:
   // Starts DPDK, ports, interfaces and sockets. Throws std::runtime_error; everything is undone then.
   Gateway(const config::Gateway& value, std::string config_path);
@@ -47,17 +49,21 @@ class Gateway final : public Operations {
     loop_.post([this, look = std::move(look)] { look(*dataplane_.current(), interfaces_); });
   }
 
-  // ---- Operations
-  GatewayStatus status() override;
-  std::vector<InterfaceStatus> interfaces() override;
-  std::vector<PortStatus> ports() override;
-  std::vector<WorkerStatus> workers() override;
-  std::vector<DropStatus> drops() override;
-  void visit_peers(const PeerFilter& filter, const std::function<void(PeerStatus&&)>& visit) override;
-  std::optional<PeerStatus> find_peer(std::string_view interface, std::string_view peer) override;
-  std::optional<PeerFacts> explain_peer(std::string_view interface, std::string_view peer) override;
-  std::optional<config::Interface> interface_config(std::string_view interface) override;
-  std::optional<WgDevice> wg_get(std::string_view interface) override;
+  // ---- StatusSource
+  GatewayStatus status() const override;
+  std::vector<InterfaceStatus> interfaces() const override;
+  std::vector<PortStatus> ports() const override;
+  std::vector<WorkerStatus> workers() const override;
+  std::vector<DropStatus> drops() const override;
+  void visit_peers(const PeerFilter& filter, const std::function<void(PeerStatus&&)>& visit) const override;
+  std::optional<PeerStatus> find_peer(std::string_view interface, std::string_view peer) const override;
+  std::optional<PeerFacts> explain_peer(std::string_view interface, std::string_view peer) const override;
+
+  // ---- SecretSource
+  std::optional<config::Interface> interface_config(std::string_view interface) const override;
+  std::optional<WgDevice> wg_get(std::string_view interface) const override;
+
+  // ---- ChangeSink
   int apply_wg_set(std::string_view interface, WgSet&& set) override;
   void reload(bool dry_run, PlanDone done) override;
   void diff(PlanDone done) override;
@@ -72,6 +78,7 @@ class Gateway final : public Operations {
  private:
   // ---- gateway.cpp: start, loop, stop
   void start_sockets();
+  [[nodiscard]] RpcTargets rpc_targets();
   void watch_signals();
   void round();
   std::size_t drain_mailboxes();  // returns how many handshake messages
@@ -143,17 +150,19 @@ class Gateway final : public Operations {
   KernelResult add_interface(const std::string& name, const config::Interface& value);
   void remove_interface(const std::string& name);
   [[nodiscard]] std::uint16_t auto_mtu(const config::Gateway& value) const;
-  [[nodiscard]] Interface* find_interface(std::string_view name);
+  [[nodiscard]] Interface* find_interface(std::string_view name) const;
 
   // ---- gateway_status.cpp
-  [[nodiscard]] PeerStatus peer_status(Interface& interface, const PeerRecord& record, const noise::Now& at);
-  [[nodiscard]] InterfaceStatus interface_status(Interface& interface);
+  [[nodiscard]] PeerStatus peer_status(const Interface& interface, const PeerRecord& record,
+                                       const noise::Now& at) const;
+  [[nodiscard]] InterfaceStatus interface_status(const Interface& interface) const;
+  void collect(ControlCounters& counters) const;
   void publish_counters();
   struct Found {
-    Interface* interface = nullptr;
-    PeerRecord* record = nullptr;
+    const Interface* interface = nullptr;
+    const PeerRecord* record = nullptr;
   };
-  [[nodiscard]] Found look_up_peer(std::string_view interface, std::string_view peer);
+  [[nodiscard]] Found look_up_peer(std::string_view interface, std::string_view peer) const;
 
   // ---- gateway_operations.cpp
   void plan_against_file(bool apply_it, PlanDone done, const config::ParseOptions& options = {});

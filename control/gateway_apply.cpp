@@ -60,7 +60,7 @@ KernelResult refused(std::string text) {
 
 }  // namespace
 
-Interface* Gateway::find_interface(std::string_view name) {
+Interface* Gateway::find_interface(std::string_view name) const {
   const auto at = interfaces_.find(std::string(name));
   return at == interfaces_.end() ? nullptr : at->second.get();
 }
@@ -241,7 +241,7 @@ KernelResult Gateway::add_interface(const std::string& name, const config::Inter
   if (interfaces_.contains(name)) return done();
   try {
     auto interface = std::make_unique<Interface>(services_, name, value, auto_mtu_);
-    wg_sockets_[name] = std::make_unique<WgSocket>(loop_, *this, name);
+    wg_sockets_[name] = std::make_unique<WgSocket>(loop_, *this, *this, name);
     if (interface_by_id_.size() <= interface->id()) interface_by_id_.resize(interface->id() + 1u);
     interface_by_id_[interface->id()] = interface.get();
     interfaces_[name] = std::move(interface);
@@ -321,7 +321,7 @@ KernelResult Gateway::carry_out_kind(const config::SetControlSocket& action) {
   try {
     rpc_.reset();
     rpc_ = std::make_unique<RpcServer>(
-        loop_, *this,
+        loop_, rpc_targets(),
         RpcSockets{action.path, read_socket_beside(action.path), action.admin_group, action.read_group});
   } catch (const std::exception& error) {
     return refused(error.what());

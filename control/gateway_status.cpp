@@ -67,10 +67,15 @@ void add_drop(PeerStatus& status, dataplane::DropReason reason, std::uint64_t co
 
 }  // namespace
 
-// The control thread's counts that other code keeps, to where telemetry's thread may read them.
+// Counts that other code keeps.
+void Gateway::collect(ControlCounters& counters) const {
+  counters.log_lines_dropped.set(log_lines_swallowed());
+  counters.netlink_resyncs.set(mirror_.resyncs());
+}
+
+// To where telemetry's thread may read them.
 void Gateway::publish_counters() {
-  counters_.log_lines_dropped.set(log_lines_swallowed());
-  counters_.netlink_resyncs.set(mirror_.resyncs());
+  collect(counters_);
   for (std::size_t i = 0; i < noise::kOutcomes; ++i) {
     std::uint64_t sum = 0;
     for (const auto& [name, interface] : interfaces_)
@@ -79,8 +84,7 @@ void Gateway::publish_counters() {
   }
 }
 
-GatewayStatus Gateway::status() {
-  publish_counters();
+GatewayStatus Gateway::status() const {
   GatewayStatus out;
   out.version = LINEGATE_VERSION;
   out.dpdk_version = rte_version();
@@ -93,7 +97,9 @@ GatewayStatus Gateway::status() {
   out.last_reload_result = last_reload_result_;
   out.warnings = dataplane_.facts().warnings;
   out.hugepages = dataplane_.facts().hugepages;
-  out.counters = values_of(counters_);
+  ControlCounters counters;
+  collect(counters);
+  out.counters = values_of(counters);
   for (const auto& [name, value] : broken_ports_) {
     out.warnings.push_back("port " + name + ": its wire or its Linux interface is gone");
   }
@@ -114,10 +120,10 @@ GatewayStatus Gateway::status() {
   return out;
 }
 
-InterfaceStatus Gateway::interface_status(Interface& interface) {
+InterfaceStatus Gateway::interface_status(const Interface& interface) const {
   InterfaceStatus out;
   const noise::Now at = now();
-  noise::Engine& engine = interface.engine();
+  const noise::Engine& engine = interface.engine();
   out.name = interface.name();
   if (engine.has_private_key()) out.public_key = config::to_string(config::Key{engine.public_key()});
   out.listen_port = interface.listen_port();
@@ -126,10 +132,15 @@ InterfaceStatus Gateway::interface_status(Interface& interface) {
   out.ifindex = interface.ifindex();
   out.mtu = interface.mtu();
   out.under_load = engine.under_load(at);
-  const config::Interface& value = running_.interfaces[interface.name()];
-  out.log_level = std::string(config::to_string(value.log_level.value_or(running_.control.log.level)));
-  for (const config::InterfaceAddress& address : value.addresses)
-    out.addresses.push_back(config::to_string(address));
+  const auto configured = running_.interfaces.find(interface.name());
+  const config::Interface* value = configured == running_.interfaces.end() ? nullptr : &configured->second;
+  const config::LogLevel gateway_level = running_.control.log.level;
+  out.log_level = std::string(
+      config::to_string(value == nullptr ? gateway_level : value->log_level.value_or(gateway_level)));
+  if (value != nullptr) {
+    for (const config::InterfaceAddress& address : value->addresses)
+      out.addresses.push_back(config::to_string(address));
+  }
   out.peers = interface.peers().size();
   for (const auto& [key, record] : interface.peers()) {
     const dataplane::Peer& peer = *record->slot;
@@ -150,13 +161,13 @@ InterfaceStatus Gateway::interface_status(Interface& interface) {
   return out;
 }
 
-std::vector<InterfaceStatus> Gateway::interfaces() {
+std::vector<InterfaceStatus> Gateway::interfaces() const {
   std::vector<InterfaceStatus> out;
   for (const auto& [name, interface] : interfaces_) out.push_back(interface_status(*interface));
   return out;
 }
 
-std::vector<PortStatus> Gateway::ports() {
+std::vector<PortStatus> Gateway::ports() const {
   std::vector<PortStatus> out;
   for (const auto& [name, owned] : ports_) {
     const dataplane::Port& port = owned->port();
@@ -184,9 +195,9 @@ std::vector<PortStatus> Gateway::ports() {
   return out;
 }
 
-std::vector<WorkerStatus> Gateway::workers() {
+std::vector<WorkerStatus> Gateway::workers() const {
   std::vector<WorkerStatus> out;
-  auto& workers = dataplane_.workers();
+  const auto& workers = dataplane_.workers();
   for (std::size_t i = 0; i < workers.size(); ++i) {
     const dataplane::WorkerCounters& counters = workers[i]->counters();
     WorkerStatus status;
@@ -220,7 +231,7 @@ std::vector<WorkerStatus> Gateway::workers() {
   return out;
 }
 
-std::vector<DropStatus> Gateway::drops() {
+std::vector<DropStatus> Gateway::drops() const {
   std::vector<DropStatus> out(kDropReasons);
   for (std::size_t i = 0; i < kDropReasons; ++i) {
     out[i].name = kDropNames[i];
@@ -234,7 +245,8 @@ std::vector<DropStatus> Gateway::drops() {
   return out;
 }
 
-PeerStatus Gateway::peer_status(Interface& interface, const PeerRecord& record, const noise::Now& at) {
+PeerStatus Gateway::peer_status(const Interface& interface, const PeerRecord& record,
+                                const noise::Now& at) const {
   const dataplane::Peer& peer = *record.slot;
   const noise::PeerStatus engine = interface.engine().peer_status(peer, at);
   PeerStatus out;
@@ -273,7 +285,7 @@ PeerStatus Gateway::peer_status(Interface& interface, const PeerRecord& record, 
   return out;
 }
 
-void Gateway::visit_peers(const PeerFilter& filter, const std::function<void(PeerStatus&&)>& visit) {
+void Gateway::visit_peers(const PeerFilter& filter, const std::function<void(PeerStatus&&)>& visit) const {
   const noise::Now at = now();
   const PeerText text(filter.text);
   for (const auto& [name, interface] : interfaces_) {
@@ -289,24 +301,24 @@ void Gateway::visit_peers(const PeerFilter& filter, const std::function<void(Pee
   }
 }
 
-Gateway::Found Gateway::look_up_peer(std::string_view interface, std::string_view peer) {
+Gateway::Found Gateway::look_up_peer(std::string_view interface, std::string_view peer) const {
   const auto key = config::parse_key(peer);
   for (const auto& [name, owned] : interfaces_) {
     if (!interface.empty() && interface != name) continue;
-    PeerRecord* record = owned->find_name(std::string(peer));
+    const PeerRecord* record = owned->find_name(std::string(peer));
     if (record == nullptr && key) record = owned->find(*key);
     if (record != nullptr) return {owned.get(), record};
   }
   return {};
 }
 
-std::optional<PeerStatus> Gateway::find_peer(std::string_view interface, std::string_view peer) {
+std::optional<PeerStatus> Gateway::find_peer(std::string_view interface, std::string_view peer) const {
   const Found found = look_up_peer(interface, peer);
   if (found.record == nullptr) return std::nullopt;
   return peer_status(*found.interface, *found.record, now());
 }
 
-std::optional<PeerFacts> Gateway::explain_peer(std::string_view interface, std::string_view peer) {
+std::optional<PeerFacts> Gateway::explain_peer(std::string_view interface, std::string_view peer) const {
   const Found found = look_up_peer(interface, peer);
   if (found.record == nullptr) return std::nullopt;
   const noise::Now at = now();
@@ -335,17 +347,17 @@ std::optional<PeerFacts> Gateway::explain_peer(std::string_view interface, std::
   return facts;
 }
 
-std::optional<config::Interface> Gateway::interface_config(std::string_view interface) {
+std::optional<config::Interface> Gateway::interface_config(std::string_view interface) const {
   const auto at = running_.interfaces.find(std::string(interface));
   if (at == running_.interfaces.end()) return std::nullopt;
   return at->second;
 }
 
-std::optional<WgDevice> Gateway::wg_get(std::string_view name) {
-  Interface* interface = find_interface(name);
+std::optional<WgDevice> Gateway::wg_get(std::string_view name) const {
+  const Interface* interface = find_interface(name);
   if (interface == nullptr) return std::nullopt;
   WgDevice out;
-  noise::Engine& engine = interface->engine();
+  const noise::Engine& engine = interface->engine();
   if (engine.has_private_key()) {
     noise::Key key = engine.private_key();
     out.private_key.emplace(std::span<const std::uint8_t, config::kKeyBytes>(key));

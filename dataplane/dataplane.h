@@ -67,6 +67,7 @@ class Dataplane {
   [[nodiscard]] KeypairTable& keypairs() noexcept { return *keypairs_; }
   [[nodiscard]] PeerTable& peers() noexcept { return *peers_; }
   [[nodiscard]] std::vector<std::unique_ptr<Worker>>& workers() noexcept { return workers_; }
+  [[nodiscard]] const std::vector<std::unique_ptr<Worker>>& workers() const noexcept { return workers_; }
   [[nodiscard]] const std::vector<std::unique_ptr<Port>>& ports() const noexcept { return ports_; }
   [[nodiscard]] Doorbell& doorbell() noexcept { return control_doorbell_; }
   [[nodiscard]] rte_mempool* pool() noexcept { return pool_; }

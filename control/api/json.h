@@ -4,8 +4,9 @@
 #include <nlohmann/json.hpp>
 #include <string>
 
+#include "control/api/change_sink.h"
 #include "control/api/explain.h"
-#include "control/api/operations.h"
+#include "control/api/status_source.h"
 
 namespace wg::control {
 

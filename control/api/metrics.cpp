@@ -14,16 +14,16 @@
 #include <thread>
 
 namespace wg::control {
-MetricsSnapshot take_metrics_snapshot(Operations& operations, bool per_peer) {
+MetricsSnapshot take_metrics_snapshot(const StatusSource& status, bool per_peer) {
   MetricsSnapshot snapshot;
-  snapshot.gateway = operations.status();
-  snapshot.interfaces = operations.interfaces();
-  snapshot.ports = operations.ports();
-  snapshot.workers = operations.workers();
-  snapshot.drops = operations.drops();
+  snapshot.gateway = status.status();
+  snapshot.interfaces = status.interfaces();
+  snapshot.ports = status.ports();
+  snapshot.workers = status.workers();
+  snapshot.drops = status.drops();
   if (!per_peer) return snapshot;
   snapshot.peers.reserve(snapshot.gateway.peers);
-  operations.visit_peers({}, [&](PeerStatus&& peer) {
+  status.visit_peers({}, [&](PeerStatus&& peer) {
     peer.allowed_ips = {};  // not a metric, and most of the memory
     snapshot.peers.push_back(std::move(peer));
   });
@@ -33,8 +33,8 @@ MetricsSnapshot take_metrics_snapshot(Operations& operations, bool per_peer) {
 class MetricsServer::Scrapes final : public prometheus::Collectable,
                                      public std::enable_shared_from_this<Scrapes> {
  public:
-  Scrapes(EventLoop& loop, Operations& operations, const MetricsOptions& options)
-      : loop_(loop), operations_(operations), options_(options) {}
+  Scrapes(EventLoop& loop, const StatusSource& status, const MetricsOptions& options)
+      : loop_(loop), status_(status), options_(options) {}
 
   // The exposer's threads.
   std::vector<prometheus::MetricFamily> Collect() const override {
@@ -72,7 +72,7 @@ class MetricsServer::Scrapes final : public prometheus::Collectable,
 
   // Control thread.
   void refresh() {
-    hand_over(std::make_shared<MetricsSnapshot>(take_metrics_snapshot(operations_, options_.per_peer)));
+    hand_over(std::make_shared<MetricsSnapshot>(take_metrics_snapshot(status_, options_.per_peer)));
   }
 
   void hand_over(Snapshot snapshot) {
@@ -92,7 +92,7 @@ class MetricsServer::Scrapes final : public prometheus::Collectable,
   }
 
   EventLoop& loop_;
-  Operations& operations_;
+  const StatusSource& status_;
   const MetricsOptions options_;
   std::mutex mutex_;  // guards what follows
   std::condition_variable arrived_;
@@ -124,8 +124,8 @@ void knock(const std::string& listen, int port) {
 
 }  // namespace
 
-MetricsServer::MetricsServer(EventLoop& loop, Operations& operations, MetricsOptions options)
-    : listen_(options.listen), scrapes_(std::make_shared<Scrapes>(loop, operations, options)) {
+MetricsServer::MetricsServer(EventLoop& loop, const StatusSource& status, MetricsOptions options)
+    : listen_(options.listen), scrapes_(std::make_shared<Scrapes>(loop, status, options)) {
   try {
     exposer_ = std::make_unique<prometheus::Exposer>(options.listen, 1);
   } catch (const std::exception& error) {

@@ -13,7 +13,7 @@
 #include <string>
 #include <vector>
 
-#include "control/api/operations.h"
+#include "control/api/status_source.h"
 #include "control/loop/event_loop.h"
 
 namespace prometheus {
@@ -33,7 +33,7 @@ struct MetricsSnapshot {
 };
 
 /// Control thread: copies the state.
-MetricsSnapshot take_metrics_snapshot(Operations& operations, bool per_peer);
+MetricsSnapshot take_metrics_snapshot(const StatusSource& status, bool per_peer);
 
 /// The metric families of a snapshot; pure.
 std::vector<prometheus::MetricFamily> metric_families(const MetricsSnapshot& snapshot);
@@ -48,7 +48,7 @@ struct MetricsOptions {
 class MetricsServer {
  public:
   /// Throws std::runtime_error when the address cannot be bound. Made and destroyed on the control thread.
-  MetricsServer(EventLoop& loop, Operations& operations, MetricsOptions options);
+  MetricsServer(EventLoop& loop, const StatusSource& status, MetricsOptions options);
   ~MetricsServer();
   MetricsServer(const MetricsServer&) = delete;
   MetricsServer& operator=(const MetricsServer&) = delete;

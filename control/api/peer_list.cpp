@@ -67,10 +67,10 @@ std::optional<PeerOrder> parse_peer_order(std::string_view text) {
   return std::nullopt;
 }
 
-PeerList list_peers(Operations& operations, const PeerQuery& query) {
+PeerList list_peers(const StatusSource& status, const PeerQuery& query) {
   const auto less = order_of(query.order);
   PeerList list;
-  operations.visit_peers(query.filter, [&](PeerStatus&& peer) {
+  status.visit_peers(query.filter, [&](PeerStatus&& peer) {
     ++list.total;
     list.peers.push_back(std::move(peer));
     // The caller wants one page of perhaps 100 000 peers, so the others are dropped on the way.

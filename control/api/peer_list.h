@@ -8,7 +8,7 @@
 #include <string_view>
 #include <vector>
 
-#include "control/api/operations.h"
+#include "control/api/status_source.h"
 
 namespace wg::control {
 
@@ -33,7 +33,7 @@ struct PeerList {
   std::size_t total = 0;  ///< that passed the filter, before the limit
 };
 
-PeerList list_peers(Operations& operations, const PeerQuery& query);
+PeerList list_peers(const StatusSource& status, const PeerQuery& query);
 
 // PeerFilter::text, parsed once. It matches a part of the name or of the base64 key, or an address inside an
 // allowed IP, before the peer's status is built.

@@ -45,8 +45,9 @@ std::string read_socket_beside(const std::string& admin_path) {
 
 class RpcServer::Client final : public Stream {
  public:
-  Client(RpcServer& server, int fd, RpcRole role)
-      : Stream(server.loop_, fd, kChunk), server_(server), role_(role), caller_(caller_of(fd)) {}
+  // `subscribers`: the server's count of them.
+  Client(EventLoop& loop, int fd, const RpcAccess& access, std::size_t& subscribers)
+      : Stream(loop, fd, kChunk), access_(access), subscribers_(subscribers), caller_(caller_of(fd)) {}
   ~Client() override {
     set_subscribed(false);
     wipe_line();
@@ -79,7 +80,7 @@ class RpcServer::Client final : public Stream {
   void call(const RpcMethod& method, Json& params, const Json& id);
   void subscribe(bool on, const Json& params, const Json& id);
   void set_subscribed(bool on) {
-    if (on != subscribed_) on ? ++server_.subscribers_ : --server_.subscribers_;
+    if (on != subscribed_) on ? ++subscribers_ : --subscribers_;
     subscribed_ = on;
   }
   RpcAnswer answer_to(const Json& id);
@@ -93,8 +94,8 @@ class RpcServer::Client final : public Stream {
     line_.clear();
   }
 
-  RpcServer& server_;
-  const RpcRole role_;
+  const RpcAccess& access_;
+  std::size_t& subscribers_;
   const RpcCaller caller_;
   std::string line_;  // an unfinished request
   bool subscribed_ = false;
@@ -146,17 +147,16 @@ void RpcServer::Client::dispatch(Json& request) {
   if (name == "subscribe" || name == "unsubscribe") return subscribe(name == "subscribe", params, id);
   const RpcMethod* method = find_rpc_method(name);
   if (method == nullptr) return send_error(id, "unknown_method", "no method " + name);
-  if (method->role == RpcRole::kAdmin && role_ != RpcRole::kAdmin)
+  if (!access_.allows(*method))
     return send_error(id, "forbidden", name + " needs the control socket; this is the read-only one");
   if (in_flight_ >= kRpcInFlightMax) return send_error(id, "busy", "too many unanswered requests");
   call(*method, params, id);
 }
 
 void RpcServer::Client::call(const RpcMethod& method, Json& params, const Json& id) {
-  if (method.changes && server_.on_change) server_.on_change(caller_, std::string(method.name));
   const auto answer = answer_to(id);
   try {
-    method.call(server_.operations_, params, answer);
+    access_.call(method, caller_, params, answer);
   } catch (const Json::exception& error) {
     answer.error("bad_params", error.what());
   }
@@ -205,8 +205,13 @@ void RpcServer::Client::answered() {
 
 // ---------------------------------------------------------------- the server
 
-RpcServer::RpcServer(EventLoop& loop, Operations& operations, const RpcSockets& sockets, StreamLimits limits)
-    : loop_(loop), operations_(operations), admins_(loop, limits), readers_(loop, limits) {
+RpcServer::RpcServer(EventLoop& loop, const RpcTargets& targets, const RpcSockets& sockets,
+                     StreamLimits limits)
+    : loop_(loop),
+      read_access_(targets.status),
+      admin_access_(targets.status, targets.secrets, targets.changes, targets.on_change),
+      admins_(loop, limits),
+      readers_(loop, limits) {
   const auto serve = [this](const std::string& path, const std::string& group, RpcRole role) {
     auto listener = std::make_unique<UnixListener>(path, 0660, group);
     listener->serve(loop_, [this, role](int fd) { adopt(fd, role); });
@@ -221,8 +226,9 @@ RpcServer::RpcServer(EventLoop& loop, Operations& operations, const RpcSockets& 
 RpcServer::~RpcServer() = default;
 
 void RpcServer::adopt(int fd, RpcRole role) {
-  auto& set = role == RpcRole::kAdmin ? admins_ : readers_;
-  set.admit(std::make_shared<Client>(*this, fd, role));
+  const bool admin = role == RpcRole::kAdmin;
+  const RpcAccess& access = admin ? static_cast<const RpcAccess&>(admin_access_) : read_access_;
+  (admin ? admins_ : readers_).admit(std::make_shared<Client>(loop_, fd, access, subscribers_));
 }
 
 void RpcServer::publish(const GatewayEvent& event) {

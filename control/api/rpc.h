@@ -7,14 +7,11 @@
 // takes them, and a subscriber that does not keep up loses events (it is told how many) and delays no one.
 #pragma once
 
-#include <sys/types.h>
-
 #include <cstddef>
-#include <functional>
 #include <memory>
 #include <string>
 
-#include "control/api/operations.h"
+#include "control/api/rpc_access.h"
 #include "control/api/stream.h"
 #include "control/api/unix_socket.h"
 #include "control/loop/event_loop.h"
@@ -38,17 +35,18 @@ std::string read_socket_beside(const std::string& admin_path);
 
 enum class RpcRole : std::uint8_t { kRead, kAdmin };
 
-/// Who asked for a change, by SO_PEERCRED: for the log.
-struct RpcCaller {
-  pid_t pid = 0;
-  uid_t uid = 0;
-  gid_t gid = 0;
+/// What the sockets serve; it outlives the server. The read-only socket is given `status` alone.
+struct RpcTargets {
+  const StatusSource& status;
+  const SecretSource& secrets;
+  ChangeSink& changes;
+  OnChange on_change;
 };
 
 class RpcServer {
  public:
   /// Throws std::system_error when a socket cannot be made (another instance answers on it, unknown group).
-  RpcServer(EventLoop& loop, Operations& operations, const RpcSockets& sockets, StreamLimits limits = {});
+  RpcServer(EventLoop& loop, const RpcTargets& targets, const RpcSockets& sockets, StreamLimits limits = {});
   ~RpcServer();
   RpcServer(const RpcServer&) = delete;
   RpcServer& operator=(const RpcServer&) = delete;
@@ -60,14 +58,12 @@ class RpcServer {
   /// Serves a connected non-blocking stream socket (takes ownership).
   void adopt(int fd, RpcRole role);
 
-  /// Called before a method that changes something is carried out.
-  std::function<void(const RpcCaller& caller, const std::string& method)> on_change;
-
  private:
   class Client;
 
   EventLoop& loop_;
-  Operations& operations_;
+  const ReadAccess read_access_;
+  const AdminAccess admin_access_;
   std::size_t subscribers_ = 0;
   StreamSet admins_, readers_;  // apart, so that readers cannot crowd out the administrator
   std::unique_ptr<UnixListener> admin_listener_, read_listener_;

@@ -43,22 +43,22 @@ void answer_outcome(const Outcome& outcome, const RpcAnswer& answer) {
   }
 }
 
-// ---------------------------------------------------------------- looking
+// ---------------------------------------------------------------- reading
 
-void show_gateway(Operations& operations, Json&, const RpcAnswer& answer) {
-  answer.result(to_json(operations.status()));
+void show_gateway(const StatusSource& source, Json&, const RpcAnswer& answer) {
+  answer.result(to_json(source.status()));
 }
-void show_interfaces(Operations& operations, Json&, const RpcAnswer& answer) {
-  answer.result({{"interfaces", to_json(operations.interfaces())}});
+void show_interfaces(const StatusSource& source, Json&, const RpcAnswer& answer) {
+  answer.result({{"interfaces", to_json(source.interfaces())}});
 }
-void show_ports(Operations& operations, Json&, const RpcAnswer& answer) {
-  answer.result({{"ports", to_json(operations.ports())}});
+void show_ports(const StatusSource& source, Json&, const RpcAnswer& answer) {
+  answer.result({{"ports", to_json(source.ports())}});
 }
-void show_workers(Operations& operations, Json&, const RpcAnswer& answer) {
-  answer.result({{"workers", to_json(operations.workers())}});
+void show_workers(const StatusSource& source, Json&, const RpcAnswer& answer) {
+  answer.result({{"workers", to_json(source.workers())}});
 }
-void show_drops(Operations& operations, Json&, const RpcAnswer& answer) {
-  answer.result({{"drops", to_json(operations.drops())}});
+void show_drops(const StatusSource& source, Json&, const RpcAnswer& answer) {
+  answer.result({{"drops", to_json(source.drops())}});
 }
 
 // {"total":N,"peers":[…]} without ever holding it as a whole.
@@ -82,7 +82,7 @@ class PeerListWriter {
   std::size_t next_ = 0;
 };
 
-void show_peers(Operations& operations, Json& params, const RpcAnswer& answer) {
+void show_peers(const StatusSource& source, Json& params, const RpcAnswer& answer) {
   PeerQuery query;
   query.filter.interface = text(params, "interface");
   query.filter.text = text(params, "peer");
@@ -91,7 +91,7 @@ void show_peers(Operations& operations, Json& params, const RpcAnswer& answer) {
   const auto order = parse_peer_order(param<std::string>(params, "sort", "name"));
   if (!order) return bad_params(answer, "sort is one of name, handshake, rx, tx, transfer, drops");
   query.order = *order;
-  const auto writer = std::make_shared<PeerListWriter>(list_peers(operations, query));
+  const auto writer = std::make_shared<PeerListWriter>(list_peers(source, query));
   answer.stream([writer](std::string& out, std::size_t target) { return writer->write(out, target); });
 }
 
@@ -101,14 +101,14 @@ void no_such_peer(const Json& params, const RpcAnswer& answer) {
   answer.error("not_found", "no peer " + text(params, "peer") + where);
 }
 
-void show_peer(Operations& operations, Json& params, const RpcAnswer& answer) {
-  const auto peer = operations.find_peer(text(params, "interface"), text(params, "peer"));
+void show_peer(const StatusSource& source, Json& params, const RpcAnswer& answer) {
+  const auto peer = source.find_peer(text(params, "interface"), text(params, "peer"));
   if (!peer) return no_such_peer(params, answer);
   answer.result(to_json(*peer));
 }
 
-void explain_peer(Operations& operations, Json& params, const RpcAnswer& answer) {
-  const auto facts = operations.explain_peer(text(params, "interface"), text(params, "peer"));
+void explain_peer(const StatusSource& source, Json& params, const RpcAnswer& answer) {
+  const auto facts = source.explain_peer(text(params, "interface"), text(params, "peer"));
   if (!facts) return no_such_peer(params, answer);
   const auto explanation = explain(*facts, std::chrono::system_clock::now());
   Json result = to_json(explanation);
@@ -130,14 +130,14 @@ PlanDone plan_answer(const RpcAnswer& answer) {
   };
 }
 
-void reload(Operations& operations, Json& params, const RpcAnswer& answer) {
-  operations.reload(param(params, "dry_run", false), plan_answer(answer));
+void reload(ChangeSink& sink, Json& params, const RpcAnswer& answer) {
+  sink.reload(param(params, "dry_run", false), plan_answer(answer));
 }
-void diff(Operations& operations, Json&, const RpcAnswer& answer) {
-  operations.diff(plan_answer(answer));
+void diff(ChangeSink& sink, Json&, const RpcAnswer& answer) {
+  sink.diff(plan_answer(answer));
 }
-void save(Operations& operations, Json&, const RpcAnswer& answer) {
-  operations.save(plan_answer(answer));
+void save(ChangeSink& sink, Json&, const RpcAnswer& answer) {
+  sink.save(plan_answer(answer));
 }
 
 // The text of a secret goes no further than this.
@@ -150,7 +150,7 @@ std::optional<config::SecretKey> take_secret(Json& params, const char* name) {
   return key;
 }
 
-void interface_create(Operations& operations, Json& params, const RpcAnswer& answer) {
+void interface_create(ChangeSink& sink, Json& params, const RpcAnswer& answer) {
   const auto name = text(params, "name");
   if (!config::is_interface_name(name)) return bad_params(answer, "name: 1 to 15 of [a-zA-Z0-9_=+.-]");
   config::Interface interface;
@@ -168,7 +168,7 @@ void interface_create(Operations& operations, Json& params, const RpcAnswer& ans
     if (!address) return bad_params(answer, "addresses: " + word + " is not ADDRESS/LENGTH");
     interface.addresses.push_back(*address);
   }
-  answer_outcome(operations.interface_create(name, interface), answer);
+  answer_outcome(sink.interface_create(name, interface), answer);
 }
 
 // {"text":"…"} of a file full of keys: rendered into the stream's own (wiped) buffer and nowhere else.
@@ -205,64 +205,62 @@ class SecretTextWriter {
   std::size_t next_ = 0;
 };
 
-void interface_export(Operations& operations, Json& params, const RpcAnswer& answer) {
+void interface_export(const SecretSource& secrets, Json& params, const RpcAnswer& answer) {
   const auto name = text(params, "name");
   const auto format = param<std::string>(params, "format", "setconf");
   if (format != "setconf" && format != "wg-quick") return bad_params(answer, "format is setconf or wg-quick");
-  const auto interface = operations.interface_config(name);
+  const auto interface = secrets.interface_config(name);
   if (!interface) return answer.error("not_found", "no interface " + name);
   const auto writer = std::make_shared<SecretTextWriter>(config::export_wg(
       *interface, format == "setconf" ? config::ExportFormat::kSetconf : config::ExportFormat::kWgQuick));
   answer.stream([writer](std::string& out, std::size_t target) { return writer->write(out, target); });
 }
 
-void interface_up(Operations& operations, Json& params, const RpcAnswer& answer) {
-  answer_outcome(operations.interface_up(text(params, "name")), answer);
+void interface_up(ChangeSink& sink, Json& params, const RpcAnswer& answer) {
+  answer_outcome(sink.interface_up(text(params, "name")), answer);
 }
-void interface_down(Operations& operations, Json& params, const RpcAnswer& answer) {
-  answer_outcome(operations.interface_down(text(params, "name")), answer);
+void interface_down(ChangeSink& sink, Json& params, const RpcAnswer& answer) {
+  answer_outcome(sink.interface_down(text(params, "name")), answer);
 }
-void interface_delete(Operations& operations, Json& params, const RpcAnswer& answer) {
-  operations.interface_delete(text(params, "name"),
-                              [answer](const Outcome& outcome) { answer_outcome(outcome, answer); });
+void interface_delete(ChangeSink& sink, Json& params, const RpcAnswer& answer) {
+  sink.interface_delete(text(params, "name"),
+                        [answer](const Outcome& outcome) { answer_outcome(outcome, answer); });
 }
 
-void log_level(Operations& operations, Json& params, const RpcAnswer& answer) {
+void log_level(ChangeSink& sink, Json& params, const RpcAnswer& answer) {
   using config::LogLevel;
   const auto wanted = text(params, "level");
   for (const auto level : {LogLevel::kOff, LogLevel::kError, LogLevel::kWarn, LogLevel::kInfo,
                            LogLevel::kDebug, LogLevel::kTrace})
     if (config::to_string(level) == wanted)
-      return answer_outcome(operations.set_log_level(text(params, "interface"), level), answer);
+      return answer_outcome(sink.set_log_level(text(params, "interface"), level), answer);
   bad_params(answer, "level is one of off, error, warn, info, debug, trace");
 }
 
-void stop(Operations& operations, Json&, const RpcAnswer& answer) {
+void stop(ChangeSink& sink, Json&, const RpcAnswer& answer) {
   answer.result(Json::object());
-  operations.stop();
+  sink.stop();
 }
 
-constexpr auto kRead = RpcRole::kRead;
-constexpr auto kAdmin = RpcRole::kAdmin;
 constexpr std::array<RpcMethod, 18> kMethods{{
-    {"show.gateway", kRead, false, show_gateway},
-    {"show.interfaces", kRead, false, show_interfaces},
-    {"show.peers", kRead, false, show_peers},
-    {"show.peer", kRead, false, show_peer},
-    {"show.ports", kRead, false, show_ports},
-    {"show.workers", kRead, false, show_workers},
-    {"show.drops", kRead, false, show_drops},
-    {"explain.peer", kRead, false, explain_peer},
-    {"diff", kAdmin, false, diff},
-    {"reload", kAdmin, true, reload},
-    {"save", kAdmin, true, save},
-    {"interface.export", kAdmin, false, interface_export},
-    {"interface.create", kAdmin, true, interface_create},
-    {"interface.up", kAdmin, true, interface_up},
-    {"interface.down", kAdmin, true, interface_down},
-    {"interface.delete", kAdmin, true, interface_delete},
-    {"log.level", kAdmin, true, log_level},
-    {"stop", kAdmin, true, stop},
+    {"show.gateway", show_gateway},
+    {"show.interfaces", show_interfaces},
+    {"show.peers", show_peers},
+    {"show.peer", show_peer},
+    {"show.ports", show_ports},
+    {"show.workers", show_workers},
+    {"show.drops", show_drops},
+    {"explain.peer", explain_peer},
+    {"interface.export", interface_export},
+    {"diff", diff},
+    {"reload", reload, true},
+    {"save", save, true},
+    {"interface.create", interface_create, true},
+    {"interface.up", interface_up, true},
+    {"interface.down", interface_down, true},
+    {"interface.delete", interface_delete, true},
+    {"log.level", log_level, true},
+    {"stop", stop, true},
 }};
 
 }  // namespace

@@ -4,10 +4,12 @@
 #include <functional>
 #include <string>
 #include <string_view>
+#include <variant>
 
+#include "control/api/change_sink.h"
 #include "control/api/json.h"
-#include "control/api/operations.h"
-#include "control/api/rpc.h"
+#include "control/api/secret_source.h"
+#include "control/api/status_source.h"
 #include "control/api/stream.h"
 
 namespace wg::control {
@@ -23,11 +25,15 @@ struct RpcAnswer {
   std::function<void(Stream::Source)> stream;
 };
 
+/// A method's type says what it can do: the read-only socket calls the first kind alone.
+using ReadMethod = void (*)(const StatusSource& status, Json& params, const RpcAnswer& answer);
+using SecretMethod = void (*)(const SecretSource& secrets, Json& params, const RpcAnswer& answer);
+using ChangeMethod = void (*)(ChangeSink& sink, Json& params, const RpcAnswer& answer);
+
 struct RpcMethod {
   std::string_view name;
-  RpcRole role;  ///< the least that may call it
-  bool changes;
-  void (*call)(Operations& operations, Json& params, const RpcAnswer& answer);
+  std::variant<ReadMethod, SecretMethod, ChangeMethod> call;
+  bool changes = false;  ///< whoever called it is logged
 };
 
 /// nullptr: no such method. `subscribe` and `unsubscribe` belong to the client itself and are not here.

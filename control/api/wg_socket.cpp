@@ -9,8 +9,9 @@ constexpr std::size_t kChunk = 64 * 1024;
 
 class WgClient final : public Stream {
  public:
-  WgClient(EventLoop& loop, Operations& operations, const std::string& interface, int fd)
-      : Stream(loop, fd, kChunk), operations_(operations), interface_(interface) {}
+  WgClient(EventLoop& loop, const SecretSource& secrets, ChangeSink& changes, const std::string& interface,
+           int fd)
+      : Stream(loop, fd, kChunk), secrets_(secrets), changes_(changes), interface_(interface) {}
 
  private:
   void on_bytes(std::string_view& bytes) override { act(reader_.feed(bytes)); }
@@ -33,7 +34,7 @@ class WgClient final : public Stream {
       case Kind::kGet:
         return get();
       case Kind::kSet:
-        return send(errno_answer(-operations_.apply_wg_set(interface_, reader_.take_set())));
+        return send(errno_answer(-changes_.apply_wg_set(interface_, reader_.take_set())));
       case Kind::kRefused:
         return send(errno_answer(-reader_.error()));
       case Kind::kFatal:
@@ -45,23 +46,25 @@ class WgClient final : public Stream {
   }
 
   void get() {
-    auto device = operations_.wg_get(interface_);
+    auto device = secrets_.wg_get(interface_);
     if (!device) return send(errno_answer(ENODEV));  // wg accepts only digits in the answer to a get
     const auto writer = std::make_shared<WgGetWriter>(std::move(*device));
     send_from([writer](std::string& out, std::size_t target) { return writer->write(out, target); });
   }
 
-  Operations& operations_;
+  const SecretSource& secrets_;
+  ChangeSink& changes_;
   const std::string& interface_;
   WgRequestReader reader_;
 };
 
 }  // namespace
 
-WgSocket::WgSocket(EventLoop& loop, Operations& operations, std::string interface,
+WgSocket::WgSocket(EventLoop& loop, const SecretSource& secrets, ChangeSink& changes, std::string interface,
                    const std::string& directory, StreamLimits limits)
     : loop_(loop),
-      operations_(operations),
+      secrets_(secrets),
+      changes_(changes),
       interface_(std::move(interface)),
       listener_(directory + "/" + interface_ + ".sock", 0700),
       clients_(loop, limits) {
@@ -69,7 +72,7 @@ WgSocket::WgSocket(EventLoop& loop, Operations& operations, std::string interfac
 }
 
 void WgSocket::adopt(int fd) {
-  clients_.admit(std::make_shared<WgClient>(loop_, operations_, interface_, fd));
+  clients_.admit(std::make_shared<WgClient>(loop_, secrets_, changes_, interface_, fd));
 }
 
 }  // namespace wg::control

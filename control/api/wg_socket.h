@@ -9,7 +9,8 @@
 #include <memory>
 #include <string>
 
-#include "control/api/operations.h"
+#include "control/api/change_sink.h"
+#include "control/api/secret_source.h"
 #include "control/api/stream.h"
 #include "control/api/unix_socket.h"
 #include "control/loop/event_loop.h"
@@ -21,8 +22,8 @@ inline constexpr const char* kWgSocketDirectory = "/var/run/wireguard";
 class WgSocket {
  public:
   /// Throws std::system_error (with the path in its text) when the socket cannot be made, e.g. because
-  /// another live process answers on it. `operations` and `loop` outlive this.
-  WgSocket(EventLoop& loop, Operations& operations, std::string interface,
+  /// another live process answers on it. What it refers to outlives this.
+  WgSocket(EventLoop& loop, const SecretSource& secrets, ChangeSink& changes, std::string interface,
            const std::string& directory = kWgSocketDirectory, StreamLimits limits = {});
   WgSocket(const WgSocket&) = delete;
   WgSocket& operator=(const WgSocket&) = delete;
@@ -34,7 +35,8 @@ class WgSocket {
 
  private:
   EventLoop& loop_;
-  Operations& operations_;
+  const SecretSource& secrets_;
+  ChangeSink& changes_;
   std::string interface_;
   UnixListener listener_;
   StreamSet clients_;

@@ -13,7 +13,7 @@
 #include "control/cli/build_facts.h"
 #include "control/cli/table.h"
 #include "control/daemon.h"
-#include "tests/unit/api/fake_operations.h"
+#include "tests/unit/api/fake_gateway.h"
 #include "tests/unit/api/server_thread.h"
 
 namespace wg::control {
@@ -42,8 +42,8 @@ class CliTest : public testing::Test {
     char name[] = "/tmp/linegate-cli-XXXXXX";
     directory = mkdtemp(name);
     socket = directory + "/control.sock";
-    operations.add_peers("wg0", 3);
-    operations.wg0().private_key = secret_of(7);
+    gateway.add_peers("wg0", 3);
+    gateway.wg0().private_key = secret_of(7);
   }
   ~CliTest() override {
     server.on_loop([&] { rpc.reset(); });
@@ -52,7 +52,7 @@ class CliTest : public testing::Test {
 
   void start() {
     server.on_loop([&] {
-      rpc = std::make_unique<RpcServer>(server.loop, operations,
+      rpc = std::make_unique<RpcServer>(server.loop, RpcTargets{gateway, gateway, gateway, {}},
                                         RpcSockets{socket, directory + "/read.sock", "", ""});
     });
   }
@@ -71,7 +71,7 @@ class CliTest : public testing::Test {
   }
 
   std::string directory, socket;
-  FakeOperations operations;
+  FakeGateway gateway;
   ServerThread server;
   std::unique_ptr<RpcServer> rpc;
 };
@@ -179,7 +179,7 @@ TEST_F(CliTest, ShowOverviewAndTables) {
 
 TEST_F(CliTest, ShowPeersFiltersAndOnePeer) {
   start();
-  operations.handshakes["peer1"] = std::chrono::system_clock::now() - std::chrono::seconds{125};
+  gateway.handshakes["peer1"] = std::chrono::system_clock::now() - std::chrono::seconds{125};
   const auto all = linegate({"show", "peers"});
   expect_in("INTERFACE  PEER   ENDPOINT         LATEST HANDSHAKE", all.out);
   expect_in("2 minutes, 5 seconds ago", all.out);
@@ -209,23 +209,23 @@ TEST_F(CliTest, WatchRepeats) {
 
 TEST_F(CliTest, PlansAndTheirExitCodes) {
   start();
-  operations.plan.ok = true;
-  operations.plan.plan = {"wg0: add peer carol"};
-  operations.plan.restart = {"dpdk.workers: 1 -> 2"};
+  gateway.plan.ok = true;
+  gateway.plan.plan = {"wg0: add peer carol"};
+  gateway.plan.restart = {"dpdk.workers: 1 -> 2"};
   const auto dry = linegate({"reload", "--dry-run"});
   EXPECT_EQ(dry.code, 0);
   EXPECT_EQ(dry.out, "wg0: add peer carol\nneeds a restart: dpdk.workers: 1 -> 2\n");
-  operations.plan = {};
-  operations.plan.ok = true;
+  gateway.plan = {};
+  gateway.plan.ok = true;
   EXPECT_EQ(linegate({"diff"}).out, "no difference\n");
-  operations.plan.ok = false;
-  operations.plan.errors = {"a.yaml:3:5: listen_port: too large"};
+  gateway.plan.ok = false;
+  gateway.plan.errors = {"a.yaml:3:5: listen_port: too large"};
   const auto refused = linegate({"reload"});
   EXPECT_EQ(refused.code, 2);
   EXPECT_EQ(refused.out, "");
   expect_in("a.yaml:3:5: listen_port: too large\nnothing was changed\n", refused.err);
   EXPECT_EQ(linegate({"save"}).code, 2);
-  EXPECT_EQ(operations.calls, (std::vector<std::string>{"reload dry", "diff", "reload", "save"}));
+  EXPECT_EQ(gateway.calls, (std::vector<std::string>{"reload dry", "diff", "reload", "save"}));
 }
 
 TEST_F(CliTest, InterfaceCommands) {
@@ -235,7 +235,7 @@ TEST_F(CliTest, InterfaceCommands) {
       linegate({"interface", "create", "wg5", "--private-key-file", key, "--listen-port", "5", "--address",
                 "10.0.0.1/24", "--address", "fd00::1/64", "--mtu", "1380", "--down"});
   EXPECT_EQ(created.code, 0) << created.err;
-  const auto& wg5 = operations.interfaces_by_name["wg5"];
+  const auto& wg5 = gateway.interfaces_by_name["wg5"];
   EXPECT_EQ(wg5.private_key, secret_of(3));
   EXPECT_EQ(wg5.addresses.size(), 2U);
   EXPECT_FALSE(wg5.enabled);
@@ -243,16 +243,16 @@ TEST_F(CliTest, InterfaceCommands) {
   EXPECT_EQ(linegate({"interface", "create", "no good"}).code, 2);
   EXPECT_EQ(linegate({"interface", "create", "wg6", "--private-key-file", directory + "/none"}).code, 1);
   EXPECT_EQ(linegate({"interface", "up", "wg5"}).code, 0);
-  EXPECT_TRUE(operations.interfaces_by_name["wg5"].enabled);
+  EXPECT_TRUE(gateway.interfaces_by_name["wg5"].enabled);
   EXPECT_EQ(linegate({"interface", "down", "wg5"}).code, 0);
   EXPECT_EQ(linegate({"interface", "delete", "wg5"}).code, 0);
   const auto again = linegate({"interface", "delete", "wg5"});
   EXPECT_EQ(again.code, 1);
   EXPECT_EQ(again.err, "no interface wg5\n");
   EXPECT_EQ(linegate({"log", "level", "debug", "--interface", "wg0"}).code, 0);
-  EXPECT_EQ(operations.calls.back(), "log wg0 debug");
+  EXPECT_EQ(gateway.calls.back(), "log wg0 debug");
   EXPECT_EQ(linegate({"stop"}).code, 0);
-  EXPECT_TRUE(operations.stopped);
+  EXPECT_TRUE(gateway.stopped);
 }
 
 TEST_F(CliTest, ExplainPrintsTheVerdict) {

@@ -4,7 +4,7 @@
 
 #include "control/api/format.h"
 #include "control/noise/engine.h"
-#include "tests/unit/api/fake_operations.h"
+#include "tests/unit/api/fake_gateway.h"
 
 namespace wg::control::test {
 namespace {

@@ -8,7 +8,7 @@
 
 #include <future>
 
-#include "tests/unit/api/fake_operations.h"
+#include "tests/unit/api/fake_gateway.h"
 #include "tests/unit/api/server_thread.h"
 
 namespace wg::control::test {
@@ -18,11 +18,11 @@ std::string text_of(const MetricsSnapshot& snapshot) {
   return prometheus::TextSerializer{}.Serialize(metric_families(snapshot));
 }
 
-FakeOperations two_peers() {
-  FakeOperations operations;
-  operations.add_peers("wg0", 2);
-  operations.handshakes["peer1"] = WallTime{std::chrono::seconds{1'700'000'000}};
-  return operations;
+FakeGateway two_peers() {
+  FakeGateway gateway;
+  gateway.add_peers("wg0", 2);
+  gateway.handshakes["peer1"] = WallTime{std::chrono::seconds{1'700'000'000}};
+  return gateway;
 }
 
 std::string http_get(std::uint16_t port) {
@@ -44,8 +44,8 @@ std::string http_get(std::uint16_t port) {
 }
 
 TEST(Metrics, TextCarriesEveryFamily) {
-  auto operations = two_peers();
-  const auto text = text_of(take_metrics_snapshot(operations, true));
+  auto gateway = two_peers();
+  const auto text = text_of(take_metrics_snapshot(gateway, true));
   for (const std::string line :
        {"linegate_info{version=\"0.1.0\",dpdk=\"DPDK 22.11.9\",aead=\"portable\"} 1",
         "linegate_interface_peers{interface=\"wg0\"} 2",
@@ -68,24 +68,24 @@ TEST(Metrics, TextCarriesEveryFamily) {
 }
 
 TEST(Metrics, AggregateOnlyNamesNoPeer) {
-  auto operations = two_peers();
-  const auto text = text_of(take_metrics_snapshot(operations, false));
+  auto gateway = two_peers();
+  const auto text = text_of(take_metrics_snapshot(gateway, false));
   EXPECT_EQ(text.find("peer0"), std::string::npos);
   EXPECT_EQ(text.find("linegate_peer_"), std::string::npos);
   EXPECT_NE(text.find("linegate_interface_peers{interface=\"wg0\"} 2"), std::string::npos);
 }
 
 TEST(Metrics, ScrapesGetAFreshSnapshotAndStormsShareOne) {
-  auto operations = two_peers();
+  auto gateway = two_peers();
   ServerThread server;
   std::unique_ptr<MetricsServer> metrics;
   MetricsOptions options;
   options.listen = "127.0.0.1:0";
   options.max_age = std::chrono::milliseconds{300};
-  server.on_loop([&] { metrics = std::make_unique<MetricsServer>(server.loop, operations, options); });
+  server.on_loop([&] { metrics = std::make_unique<MetricsServer>(server.loop, gateway, options); });
   EXPECT_NE(http_get(metrics->port()).find("linegate_interface_peers{interface=\"wg0\"} 2"),
             std::string::npos);
-  server.on_loop([&] { operations.add_peers("wg0", 1); });
+  server.on_loop([&] { gateway.add_peers("wg0", 1); });
   EXPECT_NE(http_get(metrics->port()).find("linegate_interface_peers{interface=\"wg0\"} 2"),
             std::string::npos);
   std::this_thread::sleep_for(std::chrono::milliseconds{350});
@@ -95,13 +95,13 @@ TEST(Metrics, ScrapesGetAFreshSnapshotAndStormsShareOne) {
 }
 
 TEST(Metrics, AScrapeDoesNotOutliveABusyControlThreadOrTheServer) {
-  auto operations = two_peers();
+  auto gateway = two_peers();
   ServerThread server;
   std::unique_ptr<MetricsServer> metrics;
   MetricsOptions options;
   options.listen = "127.0.0.1:0";
   options.wait = std::chrono::milliseconds{100};
-  server.on_loop([&] { metrics = std::make_unique<MetricsServer>(server.loop, operations, options); });
+  server.on_loop([&] { metrics = std::make_unique<MetricsServer>(server.loop, gateway, options); });
   std::promise<void> release;
   server.loop.post([gate = release.get_future().share()] { gate.wait(); });
   const auto begin = std::chrono::steady_clock::now();
@@ -112,26 +112,26 @@ TEST(Metrics, AScrapeDoesNotOutliveABusyControlThreadOrTheServer) {
 }
 
 TEST(Metrics, StoppingIsQuickAndFreesThePort) {
-  FakeOperations operations;
+  FakeGateway gateway;
   EventLoop loop;
   MetricsOptions options;
   options.listen = "127.0.0.1:0";
-  auto metrics = std::make_unique<MetricsServer>(loop, operations, options);
+  auto metrics = std::make_unique<MetricsServer>(loop, gateway, options);
   options.listen = "127.0.0.1:" + std::to_string(metrics->port());
   const auto begin = std::chrono::steady_clock::now();
   metrics.reset();
   EXPECT_LT(std::chrono::steady_clock::now() - begin, std::chrono::milliseconds{1000});
-  EXPECT_NO_THROW(MetricsServer(loop, operations, options));
+  EXPECT_NO_THROW(MetricsServer(loop, gateway, options));
 }
 
 TEST(Metrics, AnAddressThatIsTakenIsSaid) {
-  FakeOperations operations;
+  FakeGateway gateway;
   EventLoop loop;
   MetricsOptions options;
   options.listen = "127.0.0.1:0";
-  MetricsServer first(loop, operations, options);
+  MetricsServer first(loop, gateway, options);
   options.listen = "127.0.0.1:" + std::to_string(first.port());
-  EXPECT_THROW(MetricsServer(loop, operations, options), std::runtime_error);
+  EXPECT_THROW(MetricsServer(loop, gateway, options), std::runtime_error);
 }
 
 }  // namespace

@@ -7,7 +7,7 @@
 
 #include "control/api/json.h"
 #include "tests/unit/api/conversation.h"
-#include "tests/unit/api/fake_operations.h"
+#include "tests/unit/api/fake_gateway.h"
 
 namespace wg::control::test {
 namespace {
@@ -15,10 +15,14 @@ namespace {
 class RpcTest : public testing::Test {
  protected:
   explicit RpcTest(std::chrono::milliseconds patience = std::chrono::seconds{20}) {
-    operations.add_peers("wg0", 5);
-    operations.add_peers("wg1", 1);
-    operations.wg0().private_key = secret_of(7);
-    server = std::make_unique<RpcServer>(loop, operations, RpcSockets{}, StreamLimits{8, patience});
+    gateway.add_peers("wg0", 5);
+    gateway.add_peers("wg1", 1);
+    gateway.wg0().private_key = secret_of(7);
+    const auto changed = [this](const RpcCaller& caller, const std::string& method) {
+      if (on_change) on_change(caller, method);
+    };
+    server = std::make_unique<RpcServer>(loop, RpcTargets{gateway, gateway, gateway, changed}, RpcSockets{},
+                                         StreamLimits{8, patience});
   }
 
   auto serve(RpcRole role = RpcRole::kAdmin) {
@@ -36,7 +40,8 @@ class RpcTest : public testing::Test {
   }
 
   EventLoop loop;
-  FakeOperations operations;
+  FakeGateway gateway;
+  OnChange on_change;
   std::unique_ptr<RpcServer> server;
 };
 
@@ -85,7 +90,7 @@ TEST_F(RpcTest, BadRequestsAreAnsweredAndTheConversationGoesOn) {
         << request;
   EXPECT_EQ(client.ask("\n  \r\n"), "");
   EXPECT_FALSE(client.ended());
-  EXPECT_TRUE(operations.calls.empty());
+  EXPECT_TRUE(gateway.calls.empty());
 }
 
 TEST_F(RpcTest, RequestsInPiecesAndSeveralAtOnce) {
@@ -109,7 +114,7 @@ TEST_F(RpcTest, ShowMethods) {
 }
 
 TEST_F(RpcTest, PeersAreFilteredSortedAndLimited) {
-  operations.handshakes["peer2"] = WallTime{std::chrono::milliseconds{1'700'000'000'250}};
+  gateway.handshakes["peer2"] = WallTime{std::chrono::milliseconds{1'700'000'000'250}};
   const auto names = [&](const Json& params) {
     std::string line;
     const auto result = call("show.peers", params)["result"];
@@ -130,7 +135,7 @@ TEST_F(RpcTest, PeersAreFilteredSortedAndLimited) {
 }
 
 TEST_F(RpcTest, ManyPeersAreStreamedWhileOthersAreServed) {
-  operations.add_peers("wg2", kManyPeers);
+  gateway.add_peers("wg2", kManyPeers);
   Conversation lazy(loop, serve());
   lazy.say("{\"id\":1,\"method\":\"show.peers\",\"params\":{\"interface\":\"wg2\"}}\n");
   for (int i = 0; i < 20; ++i) loop.run_once(std::chrono::milliseconds{0});
@@ -144,9 +149,9 @@ TEST_F(RpcTest, TheReadOnlySocketNeitherChangesNorTellsSecrets) {
   for (const char* method : {"reload", "diff", "save", "interface.create", "interface.up", "interface.down",
                              "interface.delete", "interface.export", "log.level", "stop"})
     EXPECT_EQ(code(call(method, {{"name", "wg0"}}, RpcRole::kRead)), "forbidden") << method;
-  EXPECT_TRUE(operations.calls.empty());
-  EXPECT_FALSE(operations.stopped);
-  operations.wg0().peers[0].preshared_key = secret_of(0x55);
+  EXPECT_TRUE(gateway.calls.empty());
+  EXPECT_FALSE(gateway.stopped);
+  gateway.wg0().peers[0].preshared_key = secret_of(0x55);
   std::string everything;
   for (const char* method :
        {"show.gateway", "show.interfaces", "show.peers", "show.ports", "show.workers", "show.drops"})
@@ -160,7 +165,7 @@ TEST_F(RpcTest, TheReadOnlySocketNeitherChangesNorTellsSecrets) {
 
 TEST_F(RpcTest, ChangesAreCarriedOutAndReported) {
   std::string seen;
-  server->on_change = [&](const RpcCaller& caller, const std::string& method) {
+  on_change = [&](const RpcCaller& caller, const std::string& method) {
     EXPECT_EQ(caller.uid, getuid());
     EXPECT_EQ(caller.pid, getpid());
     seen += method + " ";
@@ -172,27 +177,27 @@ TEST_F(RpcTest, ChangesAreCarriedOutAndReported) {
                                                  {"addresses", {"10.5.0.1/24"}},
                                                  {"up", false}});
   EXPECT_TRUE(created.contains("result")) << created;
-  const auto& wg5 = operations.interfaces_by_name["wg5"];
+  const auto& wg5 = gateway.interfaces_by_name["wg5"];
   EXPECT_EQ(wg5.private_key, secret_of(3));
   EXPECT_EQ(wg5.listen_port, 5);
   EXPECT_EQ(wg5.mtu, 1400);
   EXPECT_FALSE(wg5.enabled);
   EXPECT_EQ(config::to_string(wg5.addresses.at(0)), "10.5.0.1/24");
   call("interface.up", {{"name", "wg5"}});
-  EXPECT_TRUE(operations.interfaces_by_name["wg5"].enabled);
+  EXPECT_TRUE(gateway.interfaces_by_name["wg5"].enabled);
   call("interface.down", {{"name", "wg5"}});
-  EXPECT_FALSE(operations.interfaces_by_name["wg5"].enabled);
+  EXPECT_FALSE(gateway.interfaces_by_name["wg5"].enabled);
   call("interface.delete", {{"name", "wg5"}});
-  EXPECT_FALSE(operations.interfaces_by_name.contains("wg5"));
+  EXPECT_FALSE(gateway.interfaces_by_name.contains("wg5"));
   call("log.level", {{"level", "debug"}, {"interface", "wg0"}});
-  EXPECT_EQ(operations.calls, std::vector<std::string>{"log wg0 debug"});
+  EXPECT_EQ(gateway.calls, std::vector<std::string>{"log wg0 debug"});
   call("stop");
-  EXPECT_TRUE(operations.stopped);
+  EXPECT_TRUE(gateway.stopped);
   EXPECT_EQ(seen, "interface.create interface.up interface.down interface.delete log.level stop ");
 }
 
 TEST_F(RpcTest, ExportIsWholeAndEscaped) {
-  operations.wg0().peers[0].name = "quote\" back\\slash";
+  gateway.wg0().peers[0].name = "quote\" back\\slash";
   const auto answer = call("interface.export", {{"name", "wg0"}});
   ASSERT_TRUE(answer.contains("result")) << answer;
   const auto text = answer["result"]["text"].get<std::string>();
@@ -202,28 +207,28 @@ TEST_F(RpcTest, ExportIsWholeAndEscaped) {
 }
 
 TEST_F(RpcTest, LateAnswersFindTheirRequests) {
-  operations.defer_plans = true;
-  operations.plan.ok = true;
+  gateway.defer_plans = true;
+  gateway.plan.ok = true;
   Conversation client(loop, serve());
   EXPECT_EQ(client.ask("{\"id\":1,\"method\":\"reload\",\"params\":{\"dry_run\":true}}\n"), "");
   EXPECT_EQ(client.ask("{\"id\":2,\"method\":\"diff\"}\n"), "");
-  EXPECT_EQ(operations.calls, (std::vector<std::string>{"reload dry", "diff"}));
+  EXPECT_EQ(gateway.calls, (std::vector<std::string>{"reload dry", "diff"}));
   PlanOutcome plan;
   plan.ok = true;
   plan.plan = {"wg0: add peer carol"};
-  operations.deferred[1](plan);
-  operations.deferred[0](operations.plan);
+  gateway.deferred[1](plan);
+  gateway.deferred[0](gateway.plan);
   const auto answers = client.hear();
   const auto first = Json::parse(answers.substr(0, answers.find('\n')));
   EXPECT_EQ(first["id"], 2);
   EXPECT_EQ(first["result"]["plan"][0], "wg0: add peer carol");
   EXPECT_NE(answers.find("\"id\":1", answers.find('\n')), std::string::npos);
-  operations.deferred[0](plan);  // a second answer is nobody's
+  gateway.deferred[0](plan);  // a second answer is nobody's
   EXPECT_EQ(client.hear(), "");
 }
 
 TEST_F(RpcTest, LateAnswersSurviveTheClientAndAHalfClose) {
-  operations.defer_plans = true;
+  gateway.defer_plans = true;
   {
     Conversation gone(loop, serve());
     gone.ask("{\"id\":1,\"method\":\"reload\"}\n");
@@ -232,24 +237,24 @@ TEST_F(RpcTest, LateAnswersSurviveTheClientAndAHalfClose) {
   half.ask("{\"id\":1,\"method\":\"reload\"}\n");
   half.end_of_input();
   EXPECT_EQ(half.hear(), "");
-  operations.deferred[0]({});
-  operations.deferred[1]({});
+  gateway.deferred[0]({});
+  gateway.deferred[1]({});
   EXPECT_NE(half.hear().find("\"ok\":false"), std::string::npos);
   EXPECT_TRUE(half.ended());
-  operations.defer_plans = false;
+  gateway.defer_plans = false;
 }
 
 TEST_F(RpcTest, LateAnswersSurviveTheServer) {
-  operations.defer_plans = true;
+  gateway.defer_plans = true;
   Conversation client(loop, serve());
   client.ask("{\"id\":1,\"method\":\"reload\"}\n");
   server.reset();
-  operations.deferred[0]({});
+  gateway.deferred[0]({});
   EXPECT_TRUE(client.ended());
 }
 
 TEST_F(RpcTest, TooManyUnansweredRequestsAreRefused) {
-  operations.defer_plans = true;
+  gateway.defer_plans = true;
   Conversation client(loop, serve());
   for (unsigned i = 0; i < kRpcInFlightMax; ++i)
     EXPECT_EQ(client.ask("{\"id\":1,\"method\":\"save\"}\n"), "");
@@ -333,18 +338,19 @@ TEST(RpcSocketFiles, ModesAndRemoval) {
   const std::string directory = mkdtemp(name);
   const RpcSockets sockets{directory + "/run/control.sock", directory + "/run/read.sock", "", ""};
   EventLoop loop;
-  FakeOperations operations;
+  FakeGateway gateway;
+  const RpcTargets targets{gateway, gateway, gateway, {}};
   {
-    RpcServer server(loop, operations, sockets);
+    RpcServer server(loop, targets, sockets);
     for (const auto& path : {sockets.admin_path, sockets.read_path}) {
       struct stat file {};
       ASSERT_EQ(stat(path.c_str(), &file), 0) << path;
       EXPECT_EQ(file.st_mode & 0777, 0660U);
     }
-    EXPECT_THROW(RpcServer(loop, operations, sockets), std::system_error);
+    EXPECT_THROW(RpcServer(loop, targets, sockets), std::system_error);
   }
   EXPECT_FALSE(std::filesystem::exists(sockets.admin_path));
-  EXPECT_THROW(RpcServer(loop, operations, {sockets.admin_path, "", "no-such-group-here", ""}),
+  EXPECT_THROW(RpcServer(loop, targets, {sockets.admin_path, "", "no-such-group-here", ""}),
                std::system_error);
   EXPECT_EQ(read_socket_beside("/run/linegate/control.sock"), "/run/linegate/read.sock");
   EXPECT_EQ(read_socket_beside("/run/linegate/west.sock"), "/run/linegate/west-read.sock");

@@ -8,7 +8,7 @@
 #include <sstream>
 
 #include "control/api/wg_protocol.h"
-#include "tests/unit/api/fake_operations.h"
+#include "tests/unit/api/fake_gateway.h"
 
 namespace wg::control::test {
 namespace {

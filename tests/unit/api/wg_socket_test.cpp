@@ -9,7 +9,7 @@
 #include <system_error>
 
 #include "tests/unit/api/conversation.h"
-#include "tests/unit/api/fake_operations.h"
+#include "tests/unit/api/fake_gateway.h"
 
 namespace wg::control::test {
 namespace {
@@ -25,10 +25,10 @@ std::string hex(std::uint8_t byte) {
 class WgSocketTest : public testing::Test {
  protected:
   explicit WgSocketTest(std::chrono::milliseconds patience = std::chrono::seconds{20}) {
-    operations.interfaces_by_name["wg0"];
+    gateway.interfaces_by_name["wg0"];
     char name[] = "/tmp/linegate-api-XXXXXX";
     directory = mkdtemp(name);
-    socket = std::make_unique<WgSocket>(loop, operations, "wg0", directory,
+    socket = std::make_unique<WgSocket>(loop, gateway, gateway, "wg0", directory,
                                         StreamLimits{4, patience, 3 * patience});
   }
   ~WgSocketTest() override {
@@ -46,10 +46,10 @@ class WgSocketTest : public testing::Test {
   }
   std::string set(const std::string& lines) { return ask("set=1\n" + lines + "\n"); }
   std::string get() { return ask("get=1\n\n"); }
-  config::Interface& wg0() { return operations.wg0(); }
+  config::Interface& wg0() { return gateway.wg0(); }
 
   EventLoop loop;
-  FakeOperations operations;
+  FakeGateway gateway;
   std::string directory;
   std::unique_ptr<WgSocket> socket;
 };
@@ -100,7 +100,7 @@ TEST_F(WgSocketTest, AWriterThatDiesWithinASetAppliesNothing) {
     client.say(half);
     client.close();
     for (int turn = 0; turn < 5; ++turn) loop.run_once(std::chrono::milliseconds{0});
-    EXPECT_EQ(operations.sets, 0) << half;
+    EXPECT_EQ(gateway.sets, 0) << half;
     EXPECT_EQ(socket->clients(), 0U);
   }
   Conversation whole(loop, serve());
@@ -123,14 +123,14 @@ TEST_F(WgSocketTest, OtherFirstLinesCloseWithoutAnswer /* framing 5, cases 74, 7
     EXPECT_EQ(client.ask(first), "") << first;
     EXPECT_TRUE(client.ended()) << first;
   }
-  EXPECT_EQ(operations.sets, 0);
+  EXPECT_EQ(gateway.sets, 0);
 }
 
 TEST_F(WgSocketTest, RequestInPieces /* framing 6, case 87 */) {
   Conversation client(loop, serve());
   const std::string request = "set=1\nfwmark=9\npublic_key=" + hex(1) + "\n\n";
   for (const char byte : request.substr(0, request.size() - 1)) EXPECT_EQ(client.ask({&byte, 1}), "");
-  EXPECT_EQ(operations.sets, 0);
+  EXPECT_EQ(gateway.sets, 0);
   EXPECT_EQ(client.ask("\n"), kOk);
   EXPECT_EQ(wg0().fwmark, 9U);
   EXPECT_EQ(wg0().peers.size(), 1U);
@@ -146,7 +146,7 @@ TEST_F(WgSocketTest, ErrorEndsTheSetAndAppliesNothing /* framing 7, cases 75-77 
   EXPECT_EQ(client.ask("set=1\nfwmark=5\nlisten_port=1\nfrob=1\n"), kInvalid);  // at once
   EXPECT_EQ(client.ask("fwmark=6\nnot even a key\n"), "");                      // thrown away
   EXPECT_EQ(wg0().fwmark, 0U);
-  EXPECT_EQ(operations.sets, 0);
+  EXPECT_EQ(gateway.sets, 0);
   EXPECT_EQ(client.ask("\nset=1\nfwmark=8\n\n"), kOk);
   EXPECT_EQ(wg0().fwmark, 8U);
 }
@@ -249,7 +249,7 @@ TEST_F(WgSocketTest, DeviceKeysAreShownInOrder /* 9, 49, 50, 92 */) {
 }
 
 TEST_F(WgSocketTest, PeerIsShownInOrder) {
-  operations.handshakes["alice"] = WallTime{std::chrono::nanoseconds{1'500'000'007'000'000'042}};
+  gateway.handshakes["alice"] = WallTime{std::chrono::nanoseconds{1'500'000'007'000'000'042}};
   config::Peer alice;
   alice.name = "alice";
   alice.public_key = key_of(0xab);
@@ -288,13 +288,13 @@ TEST_F(WgSocketTest, MappedIpv6PrefixStaysIpv6 /* 20 */) {
 }
 
 TEST_F(WgSocketTest, PortInUse) {
-  operations.taken_ports.insert(80);
+  gateway.taken_ports.insert(80);
   EXPECT_EQ(set("fwmark=1\nlisten_port=80\n"), "errno=-98\n\n");
   EXPECT_EQ(wg0().fwmark, 0U);
 }
 
 TEST_F(WgSocketTest, InterfaceThatHasGone) {
-  operations.interfaces_by_name.clear();
+  gateway.interfaces_by_name.clear();
   EXPECT_EQ(set("fwmark=1\n"), "errno=-19\n\n");
   EXPECT_EQ(get(), "errno=19\n\n");  // wg takes only digits in the answer to a get
 }
@@ -349,12 +349,12 @@ TEST_F(WgSocketTest, ASetOfMoreThanItsLimitIsRefused) {
   bool open = true;
   for (int megabytes = 0; megabytes < 100 && open; ++megabytes) open = client.say(block);
   EXPECT_FALSE(open);
-  EXPECT_EQ(operations.sets, 0);
+  EXPECT_EQ(gateway.sets, 0);
   EXPECT_EQ(socket->clients(), 0U);
 }
 
 TEST_F(WgSocketTest, AClientThatDoesNotReadBlocksNobody) {
-  operations.add_peers("wg0", kManyPeers);
+  gateway.add_peers("wg0", kManyPeers);
   Conversation lazy(loop, serve());
   lazy.say("get=1\n\nget=1\n\n");
   for (int i = 0; i < 20; ++i) loop.run_once(std::chrono::milliseconds{0});
@@ -390,7 +390,7 @@ TEST_F(ImpatientWgSocketTest, AByteNowAndThenIsNotPatienceForever) {
   }
   EXPECT_GT(said, 10U);
   EXPECT_LT(said, request.size()) << "200 ms without a byte, 600 ms in all";
-  EXPECT_EQ(operations.sets, 0);
+  EXPECT_EQ(gateway.sets, 0);
   EXPECT_EQ(idle.ask("get=1\n\n"), kOk);
 }
 
@@ -417,7 +417,7 @@ TEST_F(WgSocketTest, WhenAllAreInARequestTheNewcomerIsRefused) {
 }
 
 TEST_F(WgSocketTest, ManyPeersAreDumpedFast) {
-  operations.add_peers("wg0", kManyPeers);
+  gateway.add_peers("wg0", kManyPeers);
   Conversation client(loop, serve());
   const auto begin = cpu_time();
   const auto state = client.ask("get=1\n\n");
@@ -442,13 +442,13 @@ TEST_F(WgSocketTest, FileIsForRootAloneAndGoesAway) {
 }
 
 TEST_F(WgSocketTest, StaleFileIsReplacedLiveOneIsRespected) {
-  EXPECT_THROW(WgSocket(loop, operations, "wg0", directory), std::system_error);
+  EXPECT_THROW(WgSocket(loop, gateway, gateway, "wg0", directory), std::system_error);
   const auto path = socket->path();
   const auto aside = directory + "/aside";
   std::filesystem::rename(path, aside);
   socket.reset();  // the file is not where it was: nothing to remove
   std::filesystem::rename(aside, path);
-  WgSocket again(loop, operations, "wg0", directory);
+  WgSocket again(loop, gateway, gateway, "wg0", directory);
   const int fd = connect_unix(path);
   EXPECT_GE(fd, 0);
   close(fd);
@@ -457,7 +457,7 @@ TEST_F(WgSocketTest, StaleFileIsReplacedLiveOneIsRespected) {
 TEST_F(WgSocketTest, AnotherKindOfFileIsLeftAlone) {
   const auto path = directory + "/wg1.sock";
   ASSERT_NE(fopen(path.c_str(), "w"), nullptr);
-  EXPECT_THROW(WgSocket(loop, operations, "wg1", directory), std::system_error);
+  EXPECT_THROW(WgSocket(loop, gateway, gateway, "wg1", directory), std::system_error);
   EXPECT_TRUE(std::filesystem::is_regular_file(path));
 }
 

@@ -10,7 +10,7 @@
 #include <fstream>
 
 #include "control/api/wg_socket.h"
-#include "tests/unit/api/fake_operations.h"
+#include "tests/unit/api/fake_gateway.h"
 #include "tests/unit/api/server_thread.h"
 
 namespace wg::control::test {
@@ -42,8 +42,8 @@ class WgToolTest : public testing::Test {
     char path[] = "/tmp/linegate-wg-XXXXXX";
     directory = mkdtemp(path);
     server.on_loop([&] {
-      operations.interfaces_by_name[name];
-      socket = std::make_unique<WgSocket>(server.loop, operations, name);
+      gateway.interfaces_by_name[name];
+      socket = std::make_unique<WgSocket>(server.loop, gateway, gateway, name);
     });
     alice = config::to_string(config::public_key_of(secret_of(1)));
     bob = config::to_string(config::public_key_of(secret_of(2)));
@@ -66,7 +66,7 @@ class WgToolTest : public testing::Test {
   }
   config::Interface model() {
     config::Interface copy;
-    server.on_loop([&] { copy = operations.interfaces_by_name[name]; });
+    server.on_loop([&] { copy = gateway.interfaces_by_name[name]; });
     return copy;
   }
   const config::Peer* find(const config::Interface& interface, const std::string& key) {
@@ -78,7 +78,7 @@ class WgToolTest : public testing::Test {
     return "[Peer]\nPublicKey = " + key + "\n" + rest;
   }
 
-  FakeOperations operations;
+  FakeGateway gateway;
   ServerThread server;
   std::unique_ptr<WgSocket> socket;
   std::string name, directory, alice, bob, private_key;
@@ -165,7 +165,7 @@ TEST_F(WgToolTest, RemoveAPeer /* 23: remove=true alone */) {
 }
 
 TEST_F(WgToolTest, ErrorsReachTheOperator /* 33 */) {
-  server.on_loop([&] { operations.taken_ports.insert(88); });
+  server.on_loop([&] { gateway.taken_ports.insert(88); });
   const auto run = wg("set " + name + " listen-port 88");
   EXPECT_EQ(run.exit_code, 1);
   EXPECT_NE(run.output.find("Unable to modify interface: Address already in use"), std::string::npos)
@@ -173,7 +173,7 @@ TEST_F(WgToolTest, ErrorsReachTheOperator /* 33 */) {
 }
 
 TEST_F(WgToolTest, ManyPeersDump) {
-  server.on_loop([&] { operations.add_peers(name, kManyPeers); });
+  server.on_loop([&] { gateway.add_peers(name, kManyPeers); });
   const auto begin = std::chrono::steady_clock::now();
   const auto run = shell("sh -c 'wg show " + name + " dump | wc -l'");
   const std::chrono::duration<double, std::milli> took = std::chrono::steady_clock::now() - begin;

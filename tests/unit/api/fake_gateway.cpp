@@ -1,4 +1,4 @@
-#include "tests/unit/api/fake_operations.h"
+#include "tests/unit/api/fake_gateway.h"
 
 #include <cstdio>
 #include <ctime>
@@ -33,7 +33,7 @@ std::string hex_of(const config::Key& key) {
   return text;
 }
 
-void FakeOperations::add_peers(const std::string& interface, unsigned count) {
+void FakeGateway::add_peers(const std::string& interface, unsigned count) {
   auto& peers = interfaces_by_name[interface].peers;
   for (unsigned i = 0; i < count; ++i) {
     config::Peer peer;
@@ -50,7 +50,7 @@ void FakeOperations::add_peers(const std::string& interface, unsigned count) {
   }
 }
 
-GatewayStatus FakeOperations::status() {
+GatewayStatus FakeGateway::status() const {
   GatewayStatus status;
   status.version = "0.1.0";
   status.dpdk_version = "DPDK 22.11.9";
@@ -65,7 +65,7 @@ GatewayStatus FakeOperations::status() {
   return status;
 }
 
-std::vector<InterfaceStatus> FakeOperations::interfaces() {
+std::vector<InterfaceStatus> FakeGateway::interfaces() const {
   std::vector<InterfaceStatus> list;
   for (const auto& [name, interface] : interfaces_by_name) {
     InterfaceStatus status;
@@ -82,7 +82,7 @@ std::vector<InterfaceStatus> FakeOperations::interfaces() {
   return list;
 }
 
-std::vector<PortStatus> FakeOperations::ports() {
+std::vector<PortStatus> FakeGateway::ports() const {
   PortStatus port;
   port.name = "wan0";
   port.driver = "net_af_packet";
@@ -91,7 +91,7 @@ std::vector<PortStatus> FakeOperations::ports() {
   return {port};
 }
 
-std::vector<WorkerStatus> FakeOperations::workers() {
+std::vector<WorkerStatus> FakeGateway::workers() const {
   WorkerStatus worker;
   worker.lcore = 1;
   worker.busy_share = 0.25;
@@ -101,11 +101,11 @@ std::vector<WorkerStatus> FakeOperations::workers() {
   return {worker};
 }
 
-std::vector<DropStatus> FakeOperations::drops() {
+std::vector<DropStatus> FakeGateway::drops() const {
   return {{"bad_tag", "tag does not verify", 5, {2, 3}}, {"replayed", "counter seen before", 0, {0, 0}}};
 }
 
-PeerStatus FakeOperations::status_of(const std::string& interface, const config::Peer& peer) const {
+PeerStatus FakeGateway::status_of(const std::string& interface, const config::Peer& peer) const {
   PeerStatus status;
   status.interface = interface;
   status.name = peer.name;
@@ -123,7 +123,8 @@ PeerStatus FakeOperations::status_of(const std::string& interface, const config:
   return status;
 }
 
-void FakeOperations::visit_peers(const PeerFilter& filter, const std::function<void(PeerStatus&&)>& visit) {
+void FakeGateway::visit_peers(const PeerFilter& filter,
+                              const std::function<void(PeerStatus&&)>& visit) const {
   const PeerText text(filter.text);
   for (const auto& [name, interface] : interfaces_by_name) {
     if (!filter.interface.empty() && filter.interface != name) continue;
@@ -135,7 +136,7 @@ void FakeOperations::visit_peers(const PeerFilter& filter, const std::function<v
   }
 }
 
-std::optional<PeerStatus> FakeOperations::find_peer(std::string_view interface, std::string_view wanted) {
+std::optional<PeerStatus> FakeGateway::find_peer(std::string_view interface, std::string_view wanted) const {
   for (const auto& [name, value] : interfaces_by_name)
     for (const auto& peer : value.peers)
       if ((interface.empty() || interface == name) &&
@@ -144,7 +145,7 @@ std::optional<PeerStatus> FakeOperations::find_peer(std::string_view interface, 
   return std::nullopt;
 }
 
-std::optional<PeerFacts> FakeOperations::explain_peer(std::string_view interface, std::string_view peer) {
+std::optional<PeerFacts> FakeGateway::explain_peer(std::string_view interface, std::string_view peer) const {
   const auto status = find_peer(interface, peer);
   if (!status) return std::nullopt;
   PeerFacts result = facts.value_or(PeerFacts{});
@@ -152,13 +153,13 @@ std::optional<PeerFacts> FakeOperations::explain_peer(std::string_view interface
   return result;
 }
 
-std::optional<config::Interface> FakeOperations::interface_config(std::string_view interface) {
+std::optional<config::Interface> FakeGateway::interface_config(std::string_view interface) const {
   const auto found = interfaces_by_name.find(interface);
   if (found == interfaces_by_name.end()) return std::nullopt;
   return found->second;
 }
 
-std::optional<WgDevice> FakeOperations::wg_get(std::string_view interface) {
+std::optional<WgDevice> FakeGateway::wg_get(std::string_view interface) const {
   const auto found = interfaces_by_name.find(interface);
   if (found == interfaces_by_name.end()) return std::nullopt;
   WgDevice device;
@@ -177,7 +178,7 @@ std::optional<WgDevice> FakeOperations::wg_get(std::string_view interface) {
   return device;
 }
 
-int FakeOperations::apply_wg_set(std::string_view interface, WgSet&& set) {
+int FakeGateway::apply_wg_set(std::string_view interface, WgSet&& set) {
   ++sets;
   const auto found = interfaces_by_name.find(interface);
   if (found == interfaces_by_name.end()) return ENODEV;
@@ -186,7 +187,7 @@ int FakeOperations::apply_wg_set(std::string_view interface, WgSet&& set) {
   return 0;
 }
 
-void FakeOperations::answer(const char* call, PlanDone done) {
+void FakeGateway::answer(const char* call, PlanDone done) {
   calls.emplace_back(call);
   if (defer_plans) {
     deferred.push_back(std::move(done));
@@ -195,45 +196,45 @@ void FakeOperations::answer(const char* call, PlanDone done) {
   }
 }
 
-void FakeOperations::reload(bool dry_run, PlanDone done) {
+void FakeGateway::reload(bool dry_run, PlanDone done) {
   answer(dry_run ? "reload dry" : "reload", std::move(done));
 }
-void FakeOperations::diff(PlanDone done) {
+void FakeGateway::diff(PlanDone done) {
   answer("diff", std::move(done));
 }
-void FakeOperations::save(PlanDone done) {
+void FakeGateway::save(PlanDone done) {
   answer("save", std::move(done));
 }
 
-Outcome FakeOperations::interface_create(const std::string& name, const config::Interface& value) {
+Outcome FakeGateway::interface_create(const std::string& name, const config::Interface& value) {
   if (interfaces_by_name.contains(name)) return {Failure::kExists, "interface " + name + " exists"};
   interfaces_by_name[name] = value;
   return {};
 }
 
-Outcome FakeOperations::interface_up(const std::string& name) {
+Outcome FakeGateway::interface_up(const std::string& name) {
   if (!interfaces_by_name.contains(name)) return {Failure::kNotFound, "no interface " + name};
   interfaces_by_name[name].enabled = true;
   return {};
 }
 
-Outcome FakeOperations::interface_down(const std::string& name) {
+Outcome FakeGateway::interface_down(const std::string& name) {
   if (!interfaces_by_name.contains(name)) return {Failure::kNotFound, "no interface " + name};
   interfaces_by_name[name].enabled = false;
   return {};
 }
 
-void FakeOperations::interface_delete(const std::string& name, OutcomeDone done) {
+void FakeGateway::interface_delete(const std::string& name, OutcomeDone done) {
   if (interfaces_by_name.erase(name) == 0) return done({Failure::kNotFound, "no interface " + name});
   done({});
 }
 
-Outcome FakeOperations::set_log_level(const std::string& interface, config::LogLevel level) {
+Outcome FakeGateway::set_log_level(const std::string& interface, config::LogLevel level) {
   calls.push_back("log " + interface + " " + std::string(config::to_string(level)));
   return {};
 }
 
-void FakeOperations::stop() {
+void FakeGateway::stop() {
   stopped = true;
 }
 

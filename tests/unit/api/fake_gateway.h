@@ -8,7 +8,9 @@
 #include <thread>
 #include <vector>
 
-#include "control/api/operations.h"
+#include "control/api/change_sink.h"
+#include "control/api/secret_source.h"
+#include "control/api/status_source.h"
 
 namespace wg::control::test {
 
@@ -27,7 +29,7 @@ config::Key key_of(std::uint8_t byte);
 config::SecretKey secret_of(std::uint8_t byte);
 std::string hex_of(const config::Key& key);
 
-class FakeOperations : public Operations {
+class FakeGateway : public StatusSource, public SecretSource, public ChangeSink {
  public:
   std::map<std::string, config::Interface, std::less<>> interfaces_by_name;
   std::set<std::uint16_t> taken_ports;
@@ -45,16 +47,16 @@ class FakeOperations : public Operations {
   /// A peer "peerN" with key bytes derived from N, one allowed IP and figures that follow from N.
   void add_peers(const std::string& interface, unsigned count);
 
-  GatewayStatus status() override;
-  std::vector<InterfaceStatus> interfaces() override;
-  std::vector<PortStatus> ports() override;
-  std::vector<WorkerStatus> workers() override;
-  std::vector<DropStatus> drops() override;
-  void visit_peers(const PeerFilter& filter, const std::function<void(PeerStatus&&)>& visit) override;
-  std::optional<PeerStatus> find_peer(std::string_view interface, std::string_view peer) override;
-  std::optional<PeerFacts> explain_peer(std::string_view interface, std::string_view peer) override;
-  std::optional<config::Interface> interface_config(std::string_view interface) override;
-  std::optional<WgDevice> wg_get(std::string_view interface) override;
+  GatewayStatus status() const override;
+  std::vector<InterfaceStatus> interfaces() const override;
+  std::vector<PortStatus> ports() const override;
+  std::vector<WorkerStatus> workers() const override;
+  std::vector<DropStatus> drops() const override;
+  void visit_peers(const PeerFilter& filter, const std::function<void(PeerStatus&&)>& visit) const override;
+  std::optional<PeerStatus> find_peer(std::string_view interface, std::string_view peer) const override;
+  std::optional<PeerFacts> explain_peer(std::string_view interface, std::string_view peer) const override;
+  std::optional<config::Interface> interface_config(std::string_view interface) const override;
+  std::optional<WgDevice> wg_get(std::string_view interface) const override;
   int apply_wg_set(std::string_view interface, WgSet&& set) override;
   void reload(bool dry_run, PlanDone done) override;
   void diff(PlanDone done) override;

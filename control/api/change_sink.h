@@ -1,19 +1,19 @@
-// What the control sockets may ask of the daemon.
+// What can be asked of the daemon and changes it.
 //
-// Contract: every method is called on the control thread and never blocks. What needs a disk or much time
-// (reload, diff, save) takes a `done` that is called exactly once on the control thread, at once or later;
-// the caller may have lost interest meanwhile, `done` copes with that. Nothing throws. Interface and peer
-// names come from outside unchecked; the implementation answers kNotFound or kInvalid.
+// Contract: every method is called on the control thread, never blocks and never throws. What needs a disk or
+// much time (reload, diff, save) takes a `done` that is called exactly once on the control thread, at once or
+// later; the caller may have lost interest meanwhile, `done` copes with that. Interface and peer names come
+// from outside unchecked; the implementation answers kNotFound or kInvalid.
 #pragma once
 
+#include <chrono>
+#include <cstdint>
 #include <functional>
-#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "config/types.h"
-#include "control/api/status.h"
 #include "control/api/wg_protocol.h"
 
 namespace wg::control {
@@ -46,39 +46,14 @@ struct PlanOutcome {
 using PlanDone = std::function<void(PlanOutcome)>;
 using OutcomeDone = std::function<void(Outcome)>;
 
-struct PeerFilter {
-  std::string interface;  ///< empty: all
-  std::string text;  ///< empty: all; else part of the name or of the base64 key, or an allowed-IP address
-  bool active_only = false;
-};
-
-class Operations {
+class ChangeSink {
  public:
-  virtual ~Operations() = default;
+  virtual ~ChangeSink() = default;
 
-  // ---- looking
-  virtual GatewayStatus status() = 0;
-  virtual std::vector<InterfaceStatus> interfaces() = 0;
-  virtual std::vector<PortStatus> ports() = 0;
-  virtual std::vector<WorkerStatus> workers() = 0;
-  /// Every reason of the list, in its order, zeros included.
-  virtual std::vector<DropStatus> drops() = 0;
-  /// Calls `visit` for each peer that passes the filter, in any order.
-  virtual void visit_peers(const PeerFilter& filter, const std::function<void(PeerStatus&&)>& visit) = 0;
-  /// O(1). `peer` is a name, or a key in base64 or hex. An empty `interface` means any.
-  virtual std::optional<PeerStatus> find_peer(std::string_view interface, std::string_view peer) = 0;
-  virtual std::optional<PeerFacts> explain_peer(std::string_view interface, std::string_view peer) = 0;
-  /// The interface as configured at this moment (runtime changes included), secrets included; for export.
-  virtual std::optional<config::Interface> interface_config(std::string_view interface) = 0;
-
-  // ---- wg(8)
-  virtual std::optional<WgDevice> wg_get(std::string_view interface) = 0;
   /// All or nothing. 0, or a positive errno: EADDRINUSE (the listen port is taken), ENODEV, EINVAL, EIO, ….
   virtual int apply_wg_set(std::string_view interface, WgSet&& set) = 0;
-
-  // ---- changing
   virtual void reload(bool dry_run, PlanDone done) = 0;
-  /// What is running against what the file says: the drift, in words.
+  /// What is running against what the file says: the drift, in words. Changes nothing, but reads the file.
   virtual void diff(PlanDone done) = 0;
   /// Writes runtime changes back to the file.
   virtual void save(PlanDone done) = 0;

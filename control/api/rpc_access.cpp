@@ -1,0 +1,29 @@
+#include "control/api/rpc_access.h"
+
+#include <utility>
+
+namespace wg::control {
+
+bool ReadAccess::allows(const RpcMethod& method) const {
+  return std::holds_alternative<ReadMethod>(method.call);
+}
+
+void ReadAccess::call(const RpcMethod& method, const RpcCaller&, Json& params,
+                      const RpcAnswer& answer) const {
+  std::get<ReadMethod>(method.call)(status_, params, answer);
+}
+
+AdminAccess::AdminAccess(const StatusSource& status, const SecretSource& secrets, ChangeSink& changes,
+                         OnChange on_change)
+    : status_(status), secrets_(secrets), changes_(changes), on_change_(std::move(on_change)) {}
+
+void AdminAccess::call(const RpcMethod& method, const RpcCaller& caller, Json& params,
+                       const RpcAnswer& answer) const {
+  if (method.changes && on_change_) on_change_(caller, std::string(method.name));
+  if (const auto* read = std::get_if<ReadMethod>(&method.call)) return (*read)(status_, params, answer);
+  if (const auto* secret = std::get_if<SecretMethod>(&method.call))
+    return (*secret)(secrets_, params, answer);
+  std::get<ChangeMethod>(method.call)(changes_, params, answer);
+}
+
+}  // namespace wg::control

@@ -1,0 +1,62 @@
+// What a client of the control socket may call: decided by the socket it came in by, and held by the types.
+#pragma once
+
+#include <sys/types.h>
+
+#include <functional>
+#include <string>
+
+#include "control/api/change_sink.h"
+#include "control/api/rpc_methods.h"
+#include "control/api/secret_source.h"
+#include "control/api/status_source.h"
+
+namespace wg::control {
+
+/// Who asked for a change, by SO_PEERCRED: for the log.
+struct RpcCaller {
+  pid_t pid = 0;
+  uid_t uid = 0;
+  gid_t gid = 0;
+};
+using OnChange = std::function<void(const RpcCaller& caller, const std::string& method)>;
+
+class RpcAccess {
+ public:
+  virtual ~RpcAccess() = default;
+  [[nodiscard]] virtual bool allows(const RpcMethod& method) const = 0;
+  /// Only what it allows.
+  virtual void call(const RpcMethod& method, const RpcCaller& caller, Json& params,
+                    const RpcAnswer& answer) const = 0;
+};
+
+/// Of the read-only socket. It has nothing to change the daemon by.
+class ReadAccess final : public RpcAccess {
+ public:
+  explicit ReadAccess(const StatusSource& status) : status_(status) {}
+  [[nodiscard]] bool allows(const RpcMethod& method) const override;
+  void call(const RpcMethod& method, const RpcCaller& caller, Json& params,
+            const RpcAnswer& answer) const override;
+
+ private:
+  const StatusSource& status_;
+};
+
+/// Of the administrator's socket: everything.
+class AdminAccess final : public RpcAccess {
+ public:
+  /// `on_change` is called before a method that changes something is carried out.
+  AdminAccess(const StatusSource& status, const SecretSource& secrets, ChangeSink& changes,
+              OnChange on_change);
+  [[nodiscard]] bool allows(const RpcMethod&) const override { return true; }
+  void call(const RpcMethod& method, const RpcCaller& caller, Json& params,
+            const RpcAnswer& answer) const override;
+
+ private:
+  const StatusSource& status_;
+  const SecretSource& secrets_;
+  ChangeSink& changes_;
+  OnChange on_change_;
+};
+
+}  // namespace wg::control

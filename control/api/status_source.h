@@ -1,0 +1,42 @@
+// What can be asked of the daemon without changing it and without seeing a secret. The metrics endpoint and
+// the read-only control socket hold a `const StatusSource&` and nothing else.
+//
+// Contract: every method is called on the control thread, never blocks and never throws. Interface and peer
+// names come from outside unchecked.
+#pragma once
+
+#include <functional>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "control/api/status.h"
+
+namespace wg::control {
+
+struct PeerFilter {
+  std::string interface;  ///< empty: all
+  std::string text;  ///< empty: all; else part of the name or of the base64 key, or an allowed-IP address
+  bool active_only = false;
+};
+
+class StatusSource {
+ public:
+  virtual ~StatusSource() = default;
+
+  virtual GatewayStatus status() const = 0;
+  virtual std::vector<InterfaceStatus> interfaces() const = 0;
+  virtual std::vector<PortStatus> ports() const = 0;
+  virtual std::vector<WorkerStatus> workers() const = 0;
+  /// Every reason of the list, in its order, zeros included.
+  virtual std::vector<DropStatus> drops() const = 0;
+  /// Calls `visit` for each peer that passes the filter, in any order.
+  virtual void visit_peers(const PeerFilter& filter,
+                           const std::function<void(PeerStatus&&)>& visit) const = 0;
+  /// O(1). `peer` is a name, or a key in base64 or hex. An empty `interface` means any.
+  virtual std::optional<PeerStatus> find_peer(std::string_view interface, std::string_view peer) const = 0;
+  virtual std::optional<PeerFacts> explain_peer(std::string_view interface, std::string_view peer) const = 0;
+};
+
+}  // namespace wg::control
