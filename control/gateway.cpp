@@ -1,6 +1,5 @@
 // Start, the control thread's loop, stop.
 #include "control/gateway.h"
-#include "control/clock.h"
 
 #include <rte_cycles.h>
 #include <sys/epoll.h>
@@ -14,6 +13,7 @@
 #include <filesystem>
 #include <thread>
 
+#include "control/clock.h"
 #include "control/kernel/sysctl.h"
 #include "control/privileges.h"
 #include "control/telemetry.h"

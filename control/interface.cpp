@@ -1,5 +1,4 @@
 #include "control/interface.h"
-#include "control/clock.h"
 
 #include <sodium.h>
 #include <sys/epoll.h>
@@ -8,6 +7,7 @@
 #include <iterator>
 #include <stdexcept>
 
+#include "control/clock.h"
 #include "control/convert.h"
 #include "control/kernel/sysctl.h"
 

@@ -28,6 +28,7 @@ control/kernel:          dataplane/packet dataplane/session
 control/log:             config
 control/loop:            control/log
 control/version:
+control/clock:           control/noise
 control/privileges:
 control/staging:         dataplane/counters
 control/packet_ptr:
@@ -39,8 +40,6 @@ control/publish:         config control/kernel control/log control/convert datap
 control/publisher:       control/kernel dataplane dataplane/*
 control/services:        config control/* dataplane dataplane/*
 control/interface:       config control/* dataplane dataplane/*
-control/background:      control/api control/loop
-control/file_watch:      control/api control/loop
 control/gateway_port:    config control/* dataplane/io
 control/gateway:         config control/* dataplane dataplane/*
 control:                 config control/* dataplane dataplane/*
