@@ -375,7 +375,7 @@ class Bench {
   }
 
   Options options_;
-  // One worker has the last of the cores (control/gateway.cpp).
+  // One worker has the last of the cores (control/gateway/gateway.cpp).
   const unsigned worker_core_ = wg::dataplane::usable_cpus().back();
   Remotes remotes_;
   Files files_;

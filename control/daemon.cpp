@@ -7,7 +7,7 @@
 #include <exception>
 
 #include "config/parse.h"
-#include "control/gateway.h"
+#include "control/gateway/gateway.h"
 #include "control/log.h"
 #include "control/privileges.h"
 

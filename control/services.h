@@ -11,7 +11,7 @@
 #include "control/kernel/resolver.h"
 #include "control/loop/event_loop.h"
 #include "control/noise/types.h"
-#include "control/publisher.h"
+#include "control/publish/publisher.h"
 #include "control/staging.h"
 #include "dataplane/counters.h"
 #include "dataplane/dataplane.h"

@@ -37,10 +37,8 @@ control/convert:         config control/kernel dataplane/packet
 control/api:             config control/noise control/loop control/log dataplane/counters dataplane/drop_reason
 control/telemetry:       control/api control/noise dataplane dataplane/*
 control/publish:         config control/kernel control/log control/convert dataplane dataplane/*
-control/publisher:       control/kernel dataplane dataplane/*
 control/services:        config control/* dataplane dataplane/*
 control/interface:       config control/* dataplane dataplane/*
-control/gateway_port:    config control/* dataplane/io
 control/gateway:         config control/* dataplane dataplane/*
 control:                 config control/* dataplane dataplane/*
 control/cli:             config control/api control/loop control/log control/version control dataplane/crypto

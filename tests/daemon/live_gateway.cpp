@@ -15,7 +15,7 @@
 
 #include "config/parse.h"
 #include "control/cli/call.h"
-#include "control/gateway.h"
+#include "control/gateway/gateway.h"
 #include "control/log.h"
 
 namespace wg::test {

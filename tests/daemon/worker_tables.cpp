@@ -2,7 +2,7 @@
 #include <algorithm>
 #include <future>
 
-#include "control/gateway.h"
+#include "control/gateway/gateway.h"
 #include "dataplane/io/tun.h"
 #include "tests/daemon/live_gateway.h"
 

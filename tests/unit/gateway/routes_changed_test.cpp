@@ -4,7 +4,7 @@
 #include <algorithm>
 #include <random>
 
-#include "control/publisher.h"
+#include "control/publish/publisher.h"
 
 namespace wg::control {
 namespace {

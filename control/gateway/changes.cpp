@@ -10,7 +10,7 @@
 #include "config/read_file.h"
 #include "config/save.h"
 #include "config/validate.h"
-#include "control/gateway.h"
+#include "control/gateway/gateway.h"
 
 namespace wg::control {
 

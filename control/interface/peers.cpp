@@ -5,7 +5,7 @@
 
 #include "control/clock.h"
 #include "control/convert.h"
-#include "control/interface.h"
+#include "control/interface/interface.h"
 
 namespace wg::control {
 

@@ -1,4 +1,4 @@
-#include "control/publisher.h"
+#include "control/publish/publisher.h"
 
 #include <linux/neighbour.h>
 

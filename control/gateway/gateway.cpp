@@ -1,5 +1,5 @@
 // Start, the control thread's loop, stop.
-#include "control/gateway.h"
+#include "control/gateway/gateway.h"
 
 #include <rte_cycles.h>
 #include <sys/epoll.h>

@@ -5,7 +5,7 @@
 #include "control/api/explain.h"
 #include "control/clock.h"
 #include "control/convert.h"
-#include "control/interface.h"
+#include "control/interface/interface.h"
 #include "control/packet_ptr.h"
 #include "dataplane/packet/address_class.h"
 #include "dataplane/packet/checksum.h"

@@ -4,7 +4,7 @@
 
 #include "config/validate.h"
 #include "control/convert.h"
-#include "control/gateway.h"
+#include "control/gateway/gateway.h"
 
 namespace wg::control {
 

@@ -1,4 +1,4 @@
-#include "control/interface.h"
+#include "control/interface/interface.h"
 
 #include <sodium.h>
 #include <sys/epoll.h>

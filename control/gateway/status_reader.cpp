@@ -12,7 +12,7 @@
 #include "control/api/peer_list.h"
 #include "control/clock.h"
 #include "control/convert.h"
-#include "control/gateway.h"
+#include "control/gateway/gateway.h"
 
 namespace wg::control {
 

@@ -1,4 +1,4 @@
-#include "control/gateway_port.h"
+#include "control/gateway/port.h"
 
 #include <stdexcept>
 
