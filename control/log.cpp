@@ -131,7 +131,7 @@ void set_log_level(const Logger& logger, config::LogLevel level) {
   logger->set_level(to_spdlog(level));
 }
 
-std::size_t log_lines_swallowed() {
+std::size_t log_lines_dropped() {
   return state().pool ? state().pool->overrun_counter() : 0;
 }
 

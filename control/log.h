@@ -25,6 +25,6 @@ Logger make_logger(const std::string& interface = {});
 void set_log_level(const Logger& logger, config::LogLevel level);
 
 // Lines lost since the start because the queue was full.
-std::size_t log_lines_swallowed();
+std::size_t log_lines_dropped();
 
 }  // namespace wg::control

@@ -1,7 +1,7 @@
-// What interfaces and ports use of the gateway that owns them. References, valid as long as the gateway.
+// What every part of the gateway uses: DPDK, the kernel's interfaces, and what goes to the workers. Made
+// first and destroyed last; the parts hold references.
 #pragma once
 
-#include <cstdint>
 #include <functional>
 
 #include "control/api/status.h"
@@ -19,18 +19,27 @@
 namespace wg::control {
 
 struct Services {
-  dataplane::Dataplane& dataplane;
-  EventLoop& loop;
-  NetlinkConfigure& netlink;
-  NetlinkMirror& mirror;
-  Publisher& publisher;
-  Resolver& resolver;
-  Staging& staging;
-  CommandPort& commands;
-  dataplane::DropCounters& drops;  // W: the control thread. R: status, telemetry
-  noise::Random& random;
+  // Starts DPDK; the workers do not run yet. Throws std::runtime_error.
+  explicit Services(const dataplane::DataplaneOptions& options)
+      : dataplane(options),
+        publisher(dataplane, mirror, netlink),
+        commands(dataplane.workers(), drops),
+        staging(drops) {}
+  Services(const Services&) = delete;
+  Services& operator=(const Services&) = delete;
+
+  EventLoop loop;
+  dataplane::Dataplane dataplane;
+  NetlinkConfigure netlink;
+  NetlinkMirror mirror;
+  Publisher publisher;
+  Resolver resolver;
+  dataplane::DropCounters drops;  // W: the control thread. R: status, telemetry
+  CommandPort commands;
+  Staging staging;
+  noise::SystemRandom random;
   std::function<void(GatewayEvent&&)> emit;  // to the event stream
-  std::function<bool()> anybody_listens;     // to it; else an event need not be made
+  std::function<bool()> has_subscribers;     // of the event stream; without one no event need be made
 };
 
 }  // namespace wg::control

@@ -1,7 +1,6 @@
 // Start, the control thread's loop, stop.
 #include "control/gateway/gateway.h"
 
-#include <rte_cycles.h>
 #include <sys/epoll.h>
 #include <sys/signalfd.h>
 #include <systemd/sd-daemon.h>
@@ -9,12 +8,15 @@
 
 #include <algorithm>
 #include <csignal>
-#include <cstdlib>
 #include <filesystem>
-#include <thread>
+#include <stdexcept>
+#include <utility>
+#include <variant>
 
 #include "control/clock.h"
+#include "control/gateway/dataplane_options.h"
 #include "control/kernel/sysctl.h"
+#include "control/packet_ptr.h"
 #include "control/privileges.h"
 #include "control/telemetry.h"
 
@@ -24,134 +26,90 @@ namespace {
 
 using namespace std::chrono_literals;
 
-constexpr std::size_t kHandshakesPerRound = 256;
-constexpr std::size_t kEventsPerRound = 2048;
-constexpr unsigned kStallAlarmSeconds = 3, kStallAbortSeconds = 15;
+constexpr std::size_t kHandshakesPerIteration = 256;
+constexpr std::size_t kEventsPerIteration = 2048;
 constexpr auto kTimestampsInterval = 10s;
 constexpr auto kNeighbourInterval = 15s;
 
-// Worker cores: those named, or the last `count` usable ones; fewer cores than workers share the last.
-std::vector<unsigned> worker_cores(const config::Workers& workers) {
-  if (!workers.lcores.empty()) return workers.lcores;
-  const std::vector<unsigned> cpus = dataplane::usable_cpus();
-  if (workers.count > cpus.size()) {
-    throw std::runtime_error("dpdk.workers: " + std::to_string(workers.count) +
-                             " workers are asked for, but only " + std::to_string(cpus.size()) +
-                             " cores are available; name cores twice to share them");
-  }
-  return {cpus.end() - workers.count, cpus.end()};
+void require(const KernelResult& result) {
+  if (!result.ok()) throw std::runtime_error(result.text);
 }
 
-dataplane::DataplaneOptions dataplane_options(const config::Gateway& value) {
-  dataplane::DataplaneOptions options;
-  options.eal.worker_cores = worker_cores(value.dpdk.workers);
-  options.eal.memory_mb = value.dpdk.memory.bytes >> 20;
-  options.eal.hugepages = value.dpdk.hugepages == config::Hugepages::kAuto ? dataplane::Hugepages::automatic
-                          : value.dpdk.hugepages == config::Hugepages::kRequire
-                              ? dataplane::Hugepages::require
-                              : dataplane::Hugepages::off;
-  options.eal.extra_arguments = value.dpdk.eal;
-  options.worker.spread = value.dpdk.spread;
-  options.worker.adaptive_idle = value.dpdk.idle.mode == config::IdleMode::kAdaptive;
-  options.worker.max_sleep_ns = static_cast<std::uint32_t>(value.dpdk.idle.max_sleep.count() * 1000);
-  unsigned frame = 2048;
-  for (const auto& [name, port] : value.ports) {
-    if (port.device.kind == config::DeviceKind::kPci) options.eal.pci_allow.push_back(port.device.text);
-    frame = std::max(frame, unsigned{port.mtu} + 128);
-  }
-  options.packet_bytes = frame;
-  return options;
-}
-
-std::string refusals(const PlanOutcome& outcome) {
+std::string joined(const std::vector<std::string>& errors) {
   std::string text;
-  for (const std::string& error : outcome.errors) text += (text.empty() ? "" : "; ") + error;
+  for (const std::string& error : errors) text += (text.empty() ? "" : "; ") + error;
   return text;
 }
 
 }  // namespace
 
 Gateway::Gateway(const config::Gateway& value, std::string config_path)
-    : config_path_(std::move(config_path)),
+    : services_(dataplane_options(value)),
       log_(make_logger()),
-      dataplane_(dataplane_options(value)),
-      publisher_(dataplane_, mirror_, netlink_),
-      commands_(dataplane_.workers(), drops_),
-      staging_(drops_),
-      services_{dataplane_,
-                loop_,
-                netlink_,
-                mirror_,
-                publisher_,
-                resolver_,
-                staging_,
-                commands_,
-                drops_,
-                random_,
-                [this](GatewayEvent&& event) { emit(std::move(event)); },
-                [this] { return rpc_ && rpc_->subscribers() != 0; }},
-      started_(std::chrono::system_clock::now()),
-      background_(std::make_unique<Background>(loop_)) {
-  keep_log_beside_this_thread();  // it ran before the dataplane gave this thread its CPUs
-  for (const std::string& warning : dataplane_.facts().warnings) log_->warn("{}", warning);
-  // What cannot change while running is taken over as it is; everything else comes through the one door.
-  running_.dpdk = value.dpdk;
-  running_.control = value.control;
-  running_.sources = value.sources;
-  static_cast<void>(set_forwarding("all", true, true));
-  publisher_.flush();
-  dataplane_.start();
+      background_(services_.loop),
+      running_(std::move(config_path), value),
+      objects_(services_, log_),
+      watch_(services_.dataplane, log_),
+      keeper_(services_, objects_, running_, log_),
+      timestamps_(objects_, running_, background_, log_),
+      counters_(services_, objects_),
+      status_({services_, objects_, running_, watch_, keeper_}),
+      actions_(services_, objects_, sockets_, running_, log_),
+      runner_(services_, objects_, actions_),
+      changes_({services_, objects_, running_, runner_, timestamps_, background_}, log_,
+               [this] { on_plan_carried_out(); }),
+      sockets_(services_.loop, status_, status_, changes_, log_) {
+  services_.emit = [this](GatewayEvent&& event) { sockets_.publish(event); };
+  services_.has_subscribers = [this] { return sockets_.has_subscribers(); };
   try {
-    PlanOutcome outcome;
-    if (!apply(value, outcome)) throw std::runtime_error(refusals(outcome));
-    start_sockets();
-    watch_signals();
-    register_telemetry(telemetry_);
-    if (const std::string& user = running_.control.user; !user.empty()) {
-      std::vector<std::string> directories{running_.control.state_directory, kWgSocketDirectory};
-      // A directory of our own; a shared one (/run, /tmp) stays whose it is, and a stale socket there is
-      // removed by the next start.
-      const std::filesystem::path sockets = std::filesystem::path(running_.control.socket).parent_path();
-      if (sockets.filename() == "linegate") directories.push_back(sockets);
-      drop_privileges(user, directories);
-      log_->info("running as user {}", user);
-    }
+    start(value);
   } catch (...) {
     stop_everything();
     throw;
   }
-  loop_.add(mirror_.fd(), EPOLLIN, [this](std::uint32_t) { on_kernel_changes(); });
-  loop_.add(resolver_.fd(), EPOLLIN, [this](std::uint32_t) { on_resolved(); });
-  loop_.add(dataplane_.doorbell().fd(), EPOLLIN, [](std::uint32_t) {});
-  loop_.every(1s, [this] { every_second(); });
-  loop_.every(kTimestampsInterval, [this] { save_timestamps(false); });
-  loop_.every(kNeighbourInterval, [this] { publisher_.refresh_neighbours(); });
-  on_kernel_changes();
-  log_->info("running: {} port(s), {} interface(s), {} worker(s), AEAD {}", ports_.size(), interfaces_.size(),
-             dataplane_.workers().size(), dataplane_.engine().name);
-  sd_notify(0, "READY=1");
 }
 
 Gateway::~Gateway() {
   stop_everything();
 }
 
-void Gateway::start_sockets() {
-  const config::Control& control = running_.control;
-  RpcSockets sockets{control.socket, read_socket_beside(control.socket), control.admin_group,
-                     control.read_group};
-  rpc_ = std::make_unique<RpcServer>(loop_, rpc_targets(), sockets);
-  if (!control.metrics) return;
-  MetricsOptions options;
-  options.listen = config::to_string(*control.metrics);
-  options.per_peer = control.metrics_per_peer;
-  metrics_ = std::make_unique<MetricsServer>(loop_, *this, options);
+void Gateway::start(const config::Gateway& value) {
+  keep_log_beside_this_thread();  // it ran before the dataplane gave this thread its CPUs
+  for (const std::string& warning : services_.dataplane.facts().warnings) log_->warn("{}", warning);
+  static_cast<void>(set_forwarding("all", IpVersion::kV6, Switch::kOn));  // fails in a kernel without IPv6
+  services_.publisher.flush();
+  services_.dataplane.start();
+  if (const PlanOutcome outcome = changes_.apply(value); !outcome.ok)
+    throw std::runtime_error(joined(outcome.errors));
+  open_sockets();
+  watch_signals();
+  register_telemetry(counters_.sources());
+  give_up_root();
+  watch_descriptors();
+  on_kernel_changes();
+  log_->info("running: {} port(s), {} interface(s), {} worker(s), AEAD {}", objects_.ports().size(),
+             objects_.interfaces().size(), services_.dataplane.workers().size(),
+             services_.dataplane.engine().name);
+  sd_notify(0, "READY=1");
 }
 
-RpcTargets Gateway::rpc_targets() {
-  return {*this, *this, *this, [this](const RpcCaller& caller, const std::string& method) {
-            log_->info("control socket: {} by uid {} (pid {})", method, caller.uid, caller.pid);
-          }};
+// Those that the first plan does not name, because RunningConfig starts with their settings.
+void Gateway::open_sockets() {
+  const config::Control& control = running_.value().control;
+  require(sockets_.open_control({control.socket, control.admin_group, control.read_group}));
+  require(sockets_.open_metrics({control.metrics, control.metrics_per_peer}));
+}
+
+void Gateway::give_up_root() {
+  const config::Control& control = running_.value().control;
+  if (control.user.empty()) return;
+  std::vector<std::string> directories{control.state_directory, kWgSocketDirectory};
+  // A directory of our own; a shared one (/run, /tmp) stays whose it is, and a stale socket there is removed
+  // by the next start.
+  const std::filesystem::path sockets = std::filesystem::path(control.socket).parent_path();
+  if (sockets.filename() == "linegate") directories.push_back(sockets);
+  drop_privileges(control.user, directories);
+  log_->info("running as user {}", control.user);
 }
 
 // The signals are blocked in every thread (daemon.cpp) and arrive here.
@@ -160,113 +118,142 @@ void Gateway::watch_signals() {
   sigemptyset(&set);
   for (const int signal : {SIGTERM, SIGINT, SIGHUP}) sigaddset(&set, signal);
   signal_fd_ = signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC);
-  loop_.add(signal_fd_, EPOLLIN, [this](std::uint32_t) {
-    signalfd_siginfo info;
-    while (read(signal_fd_, &info, sizeof info) == sizeof info) {
-      if (info.ssi_signo == SIGHUP) {
-        reload(false, [](PlanOutcome) {});
-      } else {
-        log_->info("signal {}: stopping", info.ssi_signo);
-        loop_.stop();
-      }
+  services_.loop.add(signal_fd_, EPOLLIN, [this](std::uint32_t) { on_signal(); });
+}
+
+void Gateway::on_signal() {
+  signalfd_siginfo info;
+  while (read(signal_fd_, &info, sizeof info) == sizeof info) {
+    if (info.ssi_signo == SIGHUP) {
+      changes_.reload(false, [](PlanOutcome) {});
+    } else {
+      log_->info("signal {}: stopping", info.ssi_signo);
+      services_.loop.stop();
     }
+  }
+}
+
+void Gateway::watch_descriptors() {
+  EventLoop& loop = services_.loop;
+  loop.add(services_.mirror.fd(), EPOLLIN, [this](std::uint32_t) { on_kernel_changes(); });
+  loop.add(services_.resolver.fd(), EPOLLIN, [this](std::uint32_t) { on_resolved(); });
+  loop.add(services_.dataplane.doorbell().fd(), EPOLLIN, [](std::uint32_t) {});
+  loop.every(1s, [this] { every_second(); });
+  loop.every(kTimestampsInterval, [this] { timestamps_.save(); });
+  loop.every(kNeighbourInterval, [this] { services_.publisher.refresh_neighbours(); });
+}
+
+void Gateway::inspect(Inspector inspector) {
+  services_.loop.post([this, inspector = std::move(inspector)] {
+    inspector(*services_.dataplane.current(), objects_.interfaces());
   });
 }
 
+// ---------------------------------------------------------------- the loop
+
 void Gateway::run() {
-  while (!loop_.stopped()) {
-    // While handshakes gather nobody rings: descriptors and this wait alone end the sleep.
+  while (!services_.loop.stopped()) {
+    // While handshakes gather no worker rings: descriptors and this wait alone end the sleep.
     const bool gather = pace_.gather();
-    std::chrono::nanoseconds wait = 1s;
-    if (gather) wait = std::chrono::nanoseconds(noise::HandshakePace::kGather);
-    if (!gather) dataplane_.doorbell().prepare_sleep();
-    const BootTime at = now().boot;
-    for (const auto& [name, interface] : interfaces_) {
-      const BootTime due = interface->next_deadline();
-      if (due != 0) wait = std::min(wait, std::chrono::nanoseconds(due > at ? due - at : 0));
-      if (interface->engine().queued() != 0) wait = 0ns;
-    }
-    for (const auto& worker : dataplane_.workers()) {
-      const dataplane::WorkerMailboxes& boxes = worker->mailboxes();
-      if (!boxes.events.empty() || (!gather && !boxes.handshakes.empty())) wait = 0ns;
-    }
-    if (dataplane_.quiescence().collect() != 0) wait = std::min<std::chrono::nanoseconds>(wait, 1ms);
-    loop_.run_once(std::chrono::duration_cast<EventLoop::Clock::duration>(wait));
-    dataplane_.doorbell().awake();
-    round();
+    if (!gather) services_.dataplane.doorbell().prepare_sleep();
+    services_.loop.run_once(std::chrono::duration_cast<EventLoop::Clock::duration>(sleep_time(gather)));
+    services_.dataplane.doorbell().awake();
+    run_iteration();
   }
   sd_notify(0, "STOPPING=1");
 }
 
-void Gateway::round() {
+// Until the next timer of an engine; not at all while messages wait.
+std::chrono::nanoseconds Gateway::sleep_time(bool gather) {
+  std::chrono::nanoseconds wait = gather ? std::chrono::nanoseconds(noise::HandshakePace::kGather) : 1s;
+  const BootTime at = now().boot;
+  for (const auto& [name, interface] : objects_.interfaces()) {
+    const BootTime due = interface->next_deadline();
+    if (due != 0) wait = std::min(wait, std::chrono::nanoseconds(due > at ? due - at : 0));
+    if (interface->engine().queued() != 0) wait = 0ns;
+  }
+  for (const auto& worker : services_.dataplane.workers()) {
+    const dataplane::WorkerMailboxes& boxes = worker->mailboxes();
+    if (!boxes.events.empty() || (!gather && !boxes.handshakes.empty())) wait = 0ns;
+  }
+  if (services_.dataplane.quiescence().collect() != 0) wait = std::min<std::chrono::nanoseconds>(wait, 1ms);
+  return wait;
+}
+
+void Gateway::run_iteration() {
   pace_.note(drain_mailboxes(), now().boot);
-  for (const auto& [name, interface] : interfaces_) interface->advance();
-  publisher_.flush();
+  for (const auto& [name, interface] : objects_.interfaces()) interface->advance();
+  services_.publisher.flush();
 }
 
 std::size_t Gateway::drain_mailboxes() {
   const noise::Now at = now();
+  const auto on_handshake = [this, &at](const dataplane::HandshakeMessage& message) {
+    if (Interface* interface = objects_.interface_by_id(message.interface_id))
+      interface->on_handshake(message, at);
+  };
   std::size_t handshakes = 0;
-  for (const auto& worker : dataplane_.workers()) {
+  for (const auto& worker : services_.dataplane.workers()) {
     // Events first: confirmations and roaming of established peers go before strangers' handshakes.
-    worker->mailboxes().events.drain(kEventsPerRound, [this](const dataplane::Event& event) {
-      Interface* interface =
-          event.interface_id < interface_by_id_.size() ? interface_by_id_[event.interface_id] : nullptr;
-      PacketPtr packet(event.packet);
-      if (interface != nullptr) {
-        interface->on_event(event, std::move(packet));
-      } else if (packet) {
-        drops_.add(dataplane::DropReason::peer_gone);
-      }
-    });
-    handshakes += worker->mailboxes().handshakes.drain(
-        kHandshakesPerRound, [this, &at](const dataplane::HandshakeMessage& message) {
-          Interface* interface = message.interface_id < interface_by_id_.size()
-                                     ? interface_by_id_[message.interface_id]
-                                     : nullptr;
-          if (interface != nullptr) interface->on_handshake(message, at);
-        });
+    worker->mailboxes().events.drain(kEventsPerIteration,
+                                     [this](const dataplane::Event& event) { on_event(event); });
+    handshakes += worker->mailboxes().handshakes.drain(kHandshakesPerIteration, on_handshake);
   }
   return handshakes;
 }
 
-void Gateway::on_kernel_changes() {
-  mirror_.process();
-  const std::vector<Change> changes = mirror_.take_changes();
-  if (changes.empty()) return;
-  publisher_.on_changes(changes);
-  bool links = false;
-  for (const Change& change : changes)
-    links |= std::holds_alternative<LinkChanged>(change) || std::holds_alternative<Resynced>(change);
-  if (links && !applying_) {
-    renew_ports();
-    std::vector<std::string> gone;
-    for (const auto& [name, interface] : interfaces_) {
-      if (const Link* link = mirror_.link(interface->ifindex())) {
-        interface->on_link(*link);
-      } else if (!netlink_.find_link(interface->ifindex())) {
-        // Asked of the kernel itself: the mirror may not have come to the netdev's creation yet.
-        gone.push_back(name);
-      }
-    }
-    for (const std::string& name : gone) {
-      log_->warn("interface {}: its netdev was deleted (ip link delete, wg-quick down): removing it", name);
-      config::Gateway next = running_;
-      next.interfaces.erase(name);
-      static_cast<void>(change(std::move(next), "netdev deleted"));
-    }
+void Gateway::on_event(const dataplane::Event& event) {
+  PacketPtr packet(event.packet);
+  if (Interface* interface = objects_.interface_by_id(event.interface_id)) {
+    interface->on_event(event, std::move(packet));
+  } else if (packet) {
+    services_.drops.add(dataplane::DropReason::peer_gone);
   }
-  const std::vector<NextHopKey> neighbours = publisher_.take_changed_neighbours();
-  const RoutesChanged routes = publisher_.take_routes_changed();
-  for (const auto& [name, interface] : interfaces_) {
+}
+
+// ---------------------------------------------------------------- what others report
+
+void Gateway::on_kernel_changes() {
+  services_.mirror.process();
+  const std::vector<Change> changes = services_.mirror.take_changes();
+  if (changes.empty()) return;
+  services_.publisher.on_changes(changes);
+  const bool links = std::any_of(changes.begin(), changes.end(), [](const Change& change) {
+    return std::holds_alternative<LinkChanged>(change) || std::holds_alternative<Resynced>(change);
+  });
+  if (links) on_links_changed();
+  const std::vector<NextHopKey> neighbours = services_.publisher.take_changed_neighbours();
+  const RoutesChanged routes = services_.publisher.take_routes_changed();
+  for (const auto& [name, interface] : objects_.interfaces()) {
     if (routes.any()) interface->on_routes_changed(routes);
     if (!routes.everywhere && !neighbours.empty()) interface->on_neighbours_changed(neighbours);
   }
 }
 
+void Gateway::on_links_changed() {
+  keeper_.recreate_lost_ports();
+  std::vector<std::string> gone;
+  for (const auto& [name, interface] : objects_.interfaces()) {
+    if (const Link* link = services_.mirror.link(interface->ifindex())) {
+      interface->on_link(*link);
+    } else if (!services_.netlink.find_link(interface->ifindex())) {
+      // The kernel itself is asked: the mirror may not have read of the netdev's creation yet.
+      gone.push_back(name);
+    }
+  }
+  for (const std::string& name : gone) changes_.forget_interface(name);
+}
+
+// The plan's own changes of links, addresses and routes are followed before anything else happens.
+void Gateway::on_plan_carried_out() {
+  keeper_.note_lost_ports();
+  on_kernel_changes();
+  services_.publisher.flush();
+}
+
 void Gateway::on_resolved() {
-  for (const ResolvedName& result : resolver_.take_results()) {
-    for (const auto& [name, interface] : interfaces_) {
+  for (const ResolvedName& result : services_.resolver.take_results()) {
+    for (const auto& [name, interface] : objects_.interfaces()) {
       PeerRecord* record = interface->find_slot(static_cast<std::uint32_t>(result.key));
       if (record != nullptr) interface->on_resolved(*record, result);
     }
@@ -274,85 +261,44 @@ void Gateway::on_resolved() {
 }
 
 void Gateway::every_second() {
-  watch_workers();
-  publish_counters();
-  if (!broken_ports_.empty()) renew_ports();
+  watch_.check();
+  counters_.publish();
+  if (!keeper_.lost_ports().empty()) keeper_.recreate_lost_ports();
   sd_notify(0, "WATCHDOG=1");
-  if (const std::size_t swallowed = log_lines_swallowed(); swallowed != reported_swallowed_) {
-    log_->warn("{} log lines swallowed", swallowed - reported_swallowed_);
-    reported_swallowed_ = swallowed;
+  if (const std::size_t dropped = log_lines_dropped(); dropped != reported_dropped_lines_) {
+    log_->warn("{} log lines dropped", dropped - reported_dropped_lines_);
+    reported_dropped_lines_ = dropped;
   }
 }
 
-// Busy shares for status, and the alarm for a worker that does not come round: its quiescence is what frees
-// everything, so it may not stay away unnoticed.
-void Gateway::watch_workers() {
-  auto& workers = dataplane_.workers();
-  samples_.resize(workers.size());
-  last_heartbeats_.resize(workers.size());
-  stalled_seconds_.resize(workers.size());
-  for (std::size_t i = 0; i < workers.size(); ++i) {
-    const dataplane::WorkerCounters& counters = workers[i]->counters();
-    WorkerSample& sample = samples_[i];
-    const std::uint64_t busy = counters.busy_cycles.get(), idle = counters.idle_cycles.get(),
-                        at = rte_rdtsc();
-    if (sample.at != 0 && at > sample.at) {
-      const double elapsed = static_cast<double>(at - sample.at);
-      sample.busy_share = static_cast<double>(busy - sample.busy) / elapsed;
-      // What is neither work nor an empty poll is sleep.
-      const double awake = static_cast<double>(busy - sample.busy + idle - sample.idle) / elapsed;
-      sample.sleep_share = std::clamp(1 - awake, 0.0, 1.0);
-    }
-    sample = {busy, idle, at, sample.busy_share, sample.sleep_share};
-    const std::uint64_t beat = workers[i]->heartbeat();
-    stalled_seconds_[i] = beat == last_heartbeats_[i] ? stalled_seconds_[i] + 1 : 0;
-    last_heartbeats_[i] = beat;
-    if (stalled_seconds_[i] == kStallAlarmSeconds)
-      log_->error("worker {} has not come round for {} s", i, kStallAlarmSeconds);
-    if (stalled_seconds_[i] == kStallAbortSeconds) {
-      log_->critical("worker {} is stuck: aborting, the supervisor restarts us", i);
-      stop_log();
-      std::abort();
-    }
-  }
-}
-
-// Waits until the workers have let go of what was unpublished, so that names and devices are free again.
-void Gateway::settle() {
-  publisher_.flush();
-  const auto patience = std::chrono::steady_clock::now() + 2s;
-  while (dataplane_.quiescence().collect() != 0 && std::chrono::steady_clock::now() < patience)
-    std::this_thread::sleep_for(100us);
-}
+// ---------------------------------------------------------------- stop
 
 void Gateway::stop_everything() {
-  if (!background_) return;
+  if (std::exchange(stopped_, true)) return;
   unregister_telemetry();
-  save_timestamps(true);
-  background_.reset();
-  file_watch_.reset();
-  metrics_.reset();
-  rpc_.reset();
-  wg_sockets_.clear();
-  interface_by_id_.clear();
-  interfaces_.clear();
-  ports_.clear();
-  settle();
-  dataplane_.stop();
-  // Nobody is left to show a counter to.
+  timestamps_.save_and_wait();
+  background_.stop();
+  changes_.close();
+  sockets_.close_all();
+  objects_.clear();
+  services_.dataplane.stop();
+  empty_mailboxes();
+  services_.dataplane.quiescence().collect();
+  if (signal_fd_ >= 0) {
+    services_.loop.remove(signal_fd_);
+    close(std::exchange(signal_fd_, -1));
+  }
+  log_->info("stopped");
+}
+
+// The packets go back to the pool; there is no one left to show a counter to.
+void Gateway::empty_mailboxes() {
   const auto give_back = [](const auto& message) { PacketPtr packet(message.packet); };
-  for (const auto& worker : dataplane_.workers()) {
+  for (const auto& worker : services_.dataplane.workers()) {
     dataplane::WorkerMailboxes& boxes = worker->mailboxes();
     boxes.events.drain(boxes.events.capacity(), give_back);
     boxes.commands.drain(boxes.commands.capacity(), give_back);
   }
-  dataplane_.quiescence().collect();
-  if (signal_fd_ >= 0) {
-    loop_.remove(signal_fd_);
-    close(signal_fd_);
-    signal_fd_ = -1;
-  }
-  log_->info("stopped");
 }
 
 }  // namespace wg::control

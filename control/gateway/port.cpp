@@ -142,7 +142,7 @@ void GatewayPort::configure_linux() {
     static_cast<void>(set_accept_dad(name_, 0));
     require(services_.netlink.set_up(ifindex_, true));
   }
-  static_cast<void>(control::set_forwarding(name_, false, true));
+  static_cast<void>(control::set_forwarding(name_, IpVersion::kV4, Switch::kOn));
   static_cast<void>(set_rp_filter(name_, 0));
   for (const config::InterfaceAddress& address : value_.addresses) {
     require(services_.netlink.add_address(ifindex_, to_dataplane(address)));

@@ -1,5 +1,5 @@
-// What runs, as plain values for the control sockets.
-#include <rte_cycles.h>
+#include "control/gateway/status_reader.h"
+
 #include <rte_lcore.h>
 #include <rte_version.h>
 #include <sodium.h>
@@ -12,7 +12,7 @@
 #include "control/api/peer_list.h"
 #include "control/clock.h"
 #include "control/convert.h"
-#include "control/gateway/gateway.h"
+#include "control/gateway/published_counters.h"
 
 namespace wg::control {
 
@@ -67,44 +67,29 @@ void add_drop(PeerStatus& status, dataplane::DropReason reason, std::uint64_t co
 
 }  // namespace
 
-// Counts that other code keeps.
-void Gateway::collect(ControlCounters& counters) const {
-  counters.log_lines_dropped.set(log_lines_swallowed());
-  counters.netlink_resyncs.set(mirror_.resyncs());
-}
+StatusReader::StatusReader(const Parts& parts) : parts_(parts), started_(std::chrono::system_clock::now()) {}
 
-// To where telemetry's thread may read them.
-void Gateway::publish_counters() {
-  collect(counters_);
-  for (std::size_t i = 0; i < noise::kOutcomes; ++i) {
-    std::uint64_t sum = 0;
-    for (const auto& [name, interface] : interfaces_)
-      sum += interface->engine().count(static_cast<noise::Outcome>(i));
-    handshakes_[i].set(sum);
-  }
-}
-
-GatewayStatus Gateway::status() const {
+GatewayStatus StatusReader::status() const {
   GatewayStatus out;
   out.version = LINEGATE_VERSION;
   out.dpdk_version = rte_version();
-  out.aead = dataplane_.engine().name;
+  out.aead = parts_.services.dataplane.engine().name;
   out.pid = getpid();
   out.started = started_;
-  out.config_path = config_path_;
-  out.config_generation = config_generation_;
-  out.last_reload = last_reload_;
-  out.last_reload_result = last_reload_result_;
-  out.warnings = dataplane_.facts().warnings;
-  out.hugepages = dataplane_.facts().hugepages;
+  out.config_path = parts_.running.path();
+  out.config_generation = parts_.running.generation();
+  out.last_reload = parts_.running.last_reload().at;
+  out.last_reload_result = parts_.running.last_reload().result;
+  out.warnings = parts_.services.dataplane.facts().warnings;
+  out.hugepages = parts_.services.dataplane.facts().hugepages;
   ControlCounters counters;
-  collect(counters);
+  collect(parts_.services.mirror, counters);
   out.counters = values_of(counters);
-  for (const auto& [name, value] : broken_ports_) {
+  for (const std::string& name : parts_.keeper.lost_ports()) {
     out.warnings.push_back("port " + name + ": its wire or its Linux interface is gone");
   }
   const noise::Now at = now();
-  for (const auto& [name, interface] : interfaces_) {
+  for (const auto& [name, interface] : parts_.objects.interfaces()) {
     out.interfaces.push_back(name);
     out.peers += interface->peers().size();
     for (const auto& [key, record] : interface->peers()) {
@@ -120,7 +105,7 @@ GatewayStatus Gateway::status() const {
   return out;
 }
 
-InterfaceStatus Gateway::interface_status(const Interface& interface) const {
+InterfaceStatus StatusReader::interface_status(const Interface& interface) const {
   InterfaceStatus out;
   const noise::Now at = now();
   const noise::Engine& engine = interface.engine();
@@ -132,9 +117,8 @@ InterfaceStatus Gateway::interface_status(const Interface& interface) const {
   out.ifindex = interface.ifindex();
   out.mtu = interface.mtu();
   out.under_load = engine.under_load(at);
-  const auto configured = running_.interfaces.find(interface.name());
-  const config::Interface* value = configured == running_.interfaces.end() ? nullptr : &configured->second;
-  const config::LogLevel gateway_level = running_.control.log.level;
+  const config::Interface* value = parts_.running.find_interface(interface.name());
+  const config::LogLevel gateway_level = parts_.running.value().control.log.level;
   out.log_level = std::string(
       config::to_string(value == nullptr ? gateway_level : value->log_level.value_or(gateway_level)));
   if (value != nullptr) {
@@ -161,15 +145,16 @@ InterfaceStatus Gateway::interface_status(const Interface& interface) const {
   return out;
 }
 
-std::vector<InterfaceStatus> Gateway::interfaces() const {
+std::vector<InterfaceStatus> StatusReader::interfaces() const {
   std::vector<InterfaceStatus> out;
-  for (const auto& [name, interface] : interfaces_) out.push_back(interface_status(*interface));
+  for (const auto& [name, interface] : parts_.objects.interfaces())
+    out.push_back(interface_status(*interface));
   return out;
 }
 
-std::vector<PortStatus> Gateway::ports() const {
+std::vector<PortStatus> StatusReader::ports() const {
   std::vector<PortStatus> out;
-  for (const auto& [name, owned] : ports_) {
+  for (const auto& [name, owned] : parts_.objects.ports()) {
     const dataplane::Port& port = owned->port();
     const dataplane::PortStatistics counts = port.statistics();
     PortStatus status;
@@ -195,20 +180,19 @@ std::vector<PortStatus> Gateway::ports() const {
   return out;
 }
 
-std::vector<WorkerStatus> Gateway::workers() const {
+std::vector<WorkerStatus> StatusReader::workers() const {
   std::vector<WorkerStatus> out;
-  const auto& workers = dataplane_.workers();
+  const auto& workers = parts_.services.dataplane.workers();
   for (std::size_t i = 0; i < workers.size(); ++i) {
     const dataplane::WorkerCounters& counters = workers[i]->counters();
     WorkerStatus status;
     status.index = static_cast<unsigned>(i);
-    const unsigned lcore = dataplane_.facts().worker_lcores[i];
+    const unsigned lcore = parts_.services.dataplane.facts().worker_lcores[i];
     status.lcore = static_cast<unsigned>(std::max(0, rte_lcore_to_cpu_id(static_cast<int>(lcore))));
     status.socket = rte_lcore_to_socket_id(lcore);
-    if (i < samples_.size()) {
-      status.busy_share = samples_[i].busy_share;
-      status.sleep_share = samples_[i].sleep_share;
-    }
+    const WorkerWatch::Shares shares = parts_.watch.shares(i);
+    status.busy_share = shares.busy;
+    status.sleep_share = shares.sleep;
     status.counters = values_of(counters);
     status.packets = counters.rx_packets.get() + counters.from_tun.get() + counters.from_tap.get();
     if (counters.busy_loops.get() != 0) {
@@ -231,13 +215,13 @@ std::vector<WorkerStatus> Gateway::workers() const {
   return out;
 }
 
-std::vector<DropStatus> Gateway::drops() const {
+std::vector<DropStatus> StatusReader::drops() const {
   std::vector<DropStatus> out(kDropReasons);
   for (std::size_t i = 0; i < kDropReasons; ++i) {
     out[i].name = kDropNames[i];
     out[i].text = kDropTexts[i];
-    out[i].control = out[i].count = drops_[i].get();
-    for (const auto& worker : dataplane_.workers()) {
+    out[i].control = out[i].count = parts_.services.drops[i].get();
+    for (const auto& worker : parts_.services.dataplane.workers()) {
       out[i].per_worker.push_back(worker->counters().drops[i].get());
       out[i].count += out[i].per_worker.back();
     }
@@ -245,8 +229,8 @@ std::vector<DropStatus> Gateway::drops() const {
   return out;
 }
 
-PeerStatus Gateway::peer_status(const Interface& interface, const PeerRecord& record,
-                                const noise::Now& at) const {
+PeerStatus StatusReader::peer_status(const Interface& interface, const PeerRecord& record,
+                                     const noise::Now& at) const {
   const dataplane::Peer& peer = *record.slot;
   const noise::PeerStatus engine = interface.engine().peer_status(peer, at);
   PeerStatus out;
@@ -254,7 +238,7 @@ PeerStatus Gateway::peer_status(const Interface& interface, const PeerRecord& re
   out.name = record.name;
   out.public_key = record.public_key;
   out.has_preshared_key = engine.has_preshared_key;
-  if (engine.remote.known()) out.endpoint = to_config(engine.remote, mirror_);
+  if (engine.remote.known()) out.endpoint = to_config(engine.remote, parts_.services.mirror);
   if (record.endpoint) out.configured_endpoint = config::to_string(*record.endpoint);
   out.allowed_ips.assign(record.allowed_ips.begin(), record.allowed_ips.end());
   if (engine.last_handshake_wall != 0) out.last_handshake = wall_time(engine.last_handshake_wall);
@@ -281,14 +265,15 @@ PeerStatus Gateway::peer_status(const Interface& interface, const PeerRecord& re
   out.keepalive_seconds = record.keepalive_seconds;
   const std::uint16_t mtu = peer.mtu.load(std::memory_order_relaxed);
   out.mtu = mtu != 0 ? mtu : interface.mtu();
-  out.staged_packets = static_cast<std::uint32_t>(staging_.count(peer.slot));
+  out.staged_packets = static_cast<std::uint32_t>(parts_.services.staging.count(peer.slot));
   return out;
 }
 
-void Gateway::visit_peers(const PeerFilter& filter, const std::function<void(PeerStatus&&)>& visit) const {
+void StatusReader::visit_peers(const PeerFilter& filter,
+                               const std::function<void(PeerStatus&&)>& visit) const {
   const noise::Now at = now();
   const PeerText text(filter.text);
-  for (const auto& [name, interface] : interfaces_) {
+  for (const auto& [name, interface] : parts_.objects.interfaces()) {
     if (!filter.interface.empty() && filter.interface != name) continue;
     for (const auto& [key, record] : interface->peers()) {
       if (!text.matches(record->name, key, record->allowed_ips)) continue;
@@ -301,9 +286,9 @@ void Gateway::visit_peers(const PeerFilter& filter, const std::function<void(Pee
   }
 }
 
-Gateway::Found Gateway::look_up_peer(std::string_view interface, std::string_view peer) const {
+StatusReader::Found StatusReader::look_up_peer(std::string_view interface, std::string_view peer) const {
   const auto key = config::parse_key(peer);
-  for (const auto& [name, owned] : interfaces_) {
+  for (const auto& [name, owned] : parts_.objects.interfaces()) {
     if (!interface.empty() && interface != name) continue;
     const PeerRecord* record = owned->find_name(std::string(peer));
     if (record == nullptr && key) record = owned->find(*key);
@@ -312,13 +297,13 @@ Gateway::Found Gateway::look_up_peer(std::string_view interface, std::string_vie
   return {};
 }
 
-std::optional<PeerStatus> Gateway::find_peer(std::string_view interface, std::string_view peer) const {
+std::optional<PeerStatus> StatusReader::find_peer(std::string_view interface, std::string_view peer) const {
   const Found found = look_up_peer(interface, peer);
   if (found.record == nullptr) return std::nullopt;
   return peer_status(*found.interface, *found.record, now());
 }
 
-std::optional<PeerFacts> Gateway::explain_peer(std::string_view interface, std::string_view peer) const {
+std::optional<PeerFacts> StatusReader::explain_peer(std::string_view interface, std::string_view peer) const {
   const Found found = look_up_peer(interface, peer);
   if (found.record == nullptr) return std::nullopt;
   const noise::Now at = now();
@@ -330,7 +315,7 @@ std::optional<PeerFacts> Gateway::explain_peer(std::string_view interface, std::
   facts.clock_synchronised = clock_synchronised();
   facts.next_hop_resolved = !found.record->next_hop_unresolved;
   if (found.record->next_hop.ifindex != 0) {
-    const Link* link = mirror_.link(found.record->next_hop.ifindex);
+    const Link* link = parts_.services.mirror.link(found.record->next_hop.ifindex);
     facts.next_hop =
         dataplane::to_string(found.record->next_hop.address) + " via " + (link != nullptr ? link->name : "?");
   }
@@ -347,14 +332,13 @@ std::optional<PeerFacts> Gateway::explain_peer(std::string_view interface, std::
   return facts;
 }
 
-std::optional<config::Interface> Gateway::interface_config(std::string_view interface) const {
-  const auto at = running_.interfaces.find(std::string(interface));
-  if (at == running_.interfaces.end()) return std::nullopt;
-  return at->second;
+std::optional<config::Interface> StatusReader::interface_config(std::string_view interface) const {
+  const config::Interface* value = parts_.running.find_interface(std::string(interface));
+  return value == nullptr ? std::nullopt : std::optional(*value);
 }
 
-std::optional<WgDevice> Gateway::wg_get(std::string_view name) const {
-  const Interface* interface = find_interface(name);
+std::optional<WgDevice> StatusReader::wg_get(std::string_view name) const {
+  const Interface* interface = parts_.objects.find_interface(name);
   if (interface == nullptr) return std::nullopt;
   WgDevice out;
   const noise::Engine& engine = interface->engine();
@@ -376,7 +360,7 @@ std::optional<WgDevice> Gateway::wg_get(std::string_view name) const {
       peer.preshared_key = config::SecretKey(std::span<const std::uint8_t, config::kKeyBytes>(psk));
       sodium_memzero(psk.data(), psk.size());
     }
-    if (status.remote.known()) peer.endpoint = to_config(status.remote, mirror_);
+    if (status.remote.known()) peer.endpoint = to_config(status.remote, parts_.services.mirror);
     if (status.last_handshake_wall != 0) peer.last_handshake = wall_time(status.last_handshake_wall);
     peer.tx_bytes = record->slot->sent().bytes;
     peer.rx_bytes = record->slot->received().bytes;

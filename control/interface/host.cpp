@@ -292,7 +292,7 @@ void Interface::note(PeerRecord& record, PeerEvent&& event) {
 }
 
 void Interface::announce(const char* kind, const PeerRecord& record, const std::string& detail) {
-  if (!services_.anybody_listens()) return;
+  if (!services_.has_subscribers()) return;
   GatewayEvent event;
   event.at = std::chrono::system_clock::now();
   event.kind = kind;

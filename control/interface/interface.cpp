@@ -45,7 +45,7 @@ Interface::Interface(Services& services, std::string name, const config::Interfa
   tun_ = std::make_unique<dataplane::TunDevice>(options);
   static_cast<void>(set_addr_gen_mode(name_, 1));
   require(services_.netlink.set_mtu(tun_->ifindex(), mtu_));
-  static_cast<void>(control::set_forwarding(name_, false, true));
+  static_cast<void>(control::set_forwarding(name_, IpVersion::kV4, Switch::kOn));
   static_cast<void>(set_rp_filter(name_, 0));
   // Else Linux forgets IPv6 addresses when the link goes down.
   static_cast<void>(write_sysctl("net/ipv6/conf/" + name_ + "/keep_addr_on_down", "1"));

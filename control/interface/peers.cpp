@@ -120,7 +120,7 @@ void Interface::apply_endpoint(PeerRecord& record) {
     record.name_unresolved = true;
     constexpr std::chrono::milliseconds kRefresh = std::chrono::minutes(5);
     if (!services_.resolver.watch(record.slot->slot, *host, record.endpoint->port, kRefresh)) {
-      log_->error("peer {}: too many endpoints by name", record.name);
+      log_->error("peer {}: too many endpoints given as host names", record.name);
     }
     return;
   }

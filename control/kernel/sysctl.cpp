@@ -49,8 +49,8 @@ KernelResult set_ipv6_disabled(const std::string& link, bool disabled) {
   return write_link_sysctl(link, true, "disable_ipv6", disabled);
 }
 
-KernelResult set_forwarding(const std::string& link, bool v6, bool on) {
-  return write_link_sysctl(link, v6, "forwarding", on);
+KernelResult set_forwarding(const std::string& link, IpVersion version, Switch wanted) {
+  return write_link_sysctl(link, version == IpVersion::kV6, "forwarding", wanted == Switch::kOn);
 }
 
 KernelResult set_rp_filter(const std::string& link, int mode) {

@@ -1,6 +1,7 @@
 // Kernel parameters under /proc/sys/net in the calling thread's network namespace.
 #pragma once
 
+#include <cstdint>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -14,9 +15,12 @@ namespace wg::control {
 KernelResult write_sysctl(const std::string& path, std::string_view value);
 [[nodiscard]] std::optional<std::string> read_sysctl(const std::string& path);  // without the newline
 
+enum class IpVersion : std::uint8_t { kV4, kV6 };
+enum class Switch : std::uint8_t { kOff, kOn };
+
 // The parameters per interface that linegate sets. `link` is an interface name, "all" or "default".
 KernelResult set_ipv6_disabled(const std::string& link, bool disabled);
-KernelResult set_forwarding(const std::string& link, bool v6, bool on);
+KernelResult set_forwarding(const std::string& link, IpVersion version, Switch wanted);
 KernelResult set_rp_filter(const std::string& link, int mode);  // 0 off, 1 strict, 2 loose
 KernelResult set_accept_dad(const std::string& link, int mode);
 // `mode`: 0 EUI-64, 1 none (no link-local address on a TUN).

@@ -2,9 +2,11 @@
 #pragma once
 
 #include <array>
+#include <cerrno>
 #include <compare>
 #include <cstdint>
 #include <string>
+#include <utility>
 
 #include "dataplane/packet/address.h"
 
@@ -56,6 +58,8 @@ struct [[nodiscard]] KernelResult {
   static KernelResult done() { return {}; }
   // `what` is the attempted action; `detail` is the kernel's text (extended acknowledgement), if any.
   static KernelResult failed(int error, const std::string& what, const std::string& detail = {});
+  // By the gateway itself: EINVAL and a sentence.
+  static KernelResult refused(std::string text) { return {EINVAL, std::move(text)}; }
 };
 
 }  // namespace wg::control

@@ -4,13 +4,13 @@
 
 namespace wg::control {
 
-Background::~Background() {
+void Background::stop() {
   {
     const std::lock_guard lock(mutex_);
     stopping_ = true;
   }
   wake_.notify_one();
-  thread_.join();
+  if (thread_.joinable()) thread_.join();
 }
 
 void Background::run(std::function<void()> task, std::function<void()> done) {

@@ -14,11 +14,12 @@ namespace wg::control {
 class Background {
  public:
   explicit Background(EventLoop& loop) : loop_(loop), thread_([this] { run(); }) {}
-  // Finishes the task at hand, drops the others.
-  ~Background();
+  ~Background() { stop(); }
   Background(const Background&) = delete;
   Background& operator=(const Background&) = delete;
 
+  // Finishes the task at hand and drops the others; later ones are dropped too.
+  void stop();
   // Runs `task` on the thread, then `done` on the control thread. In order.
   void run(std::function<void()> task, std::function<void()> done);
 

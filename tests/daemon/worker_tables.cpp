@@ -88,7 +88,7 @@ Lines tables_of(const Snapshot& snapshot, const Interfaces& interfaces) {
 
 std::vector<std::string> LiveGateway::worker_tables() {
   std::promise<Lines> promise;
-  gateway_->look([&promise](const Snapshot& snapshot, const Interfaces& interfaces) {
+  gateway_->inspect([&promise](const Snapshot& snapshot, const Interfaces& interfaces) {
     promise.set_value(tables_of(snapshot, interfaces));
   });
   return promise.get_future().get();

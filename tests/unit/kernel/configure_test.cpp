@@ -165,7 +165,7 @@ TEST_F(Configure, neighbours_are_set_and_asked_for) {
 TEST_F(Configure, sysctls) {
   EXPECT_TRUE(set_ipv6_disabled("v0", true));
   EXPECT_EQ(read_sysctl("net/ipv6/conf/v0/disable_ipv6"), "1");
-  EXPECT_TRUE(set_forwarding("all", false, true));
+  EXPECT_TRUE(set_forwarding("all", IpVersion::kV4, Switch::kOn));
   EXPECT_EQ(read_sysctl("net/ipv4/ip_forward"), "1");
   EXPECT_TRUE(set_rp_filter("v0", 2));
   EXPECT_EQ(read_sysctl("net/ipv4/conf/v0/rp_filter"), "2");

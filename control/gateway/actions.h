@@ -1,0 +1,82 @@
+// Carrying out one action of a plan: one function per kind.
+//
+// An action on what has gone meanwhile changes nothing, and what exists already is not made twice, so most
+// actions may be carried out again. keep_apart() names the two that may not.
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+#include "config/diff.h"
+#include "control/gateway/objects.h"
+#include "control/gateway/running_config.h"
+#include "control/gateway/sockets.h"
+#include "control/log.h"
+#include "control/services.h"
+
+namespace wg::control {
+
+class Actions {
+ public:
+  Actions(Services& services, Objects& objects, Sockets& sockets, const RunningConfig& running, Logger log);
+
+  // The MTU of interfaces that leave it to the gateway, for the actions that follow.
+  void use_auto_mtu(std::uint16_t mtu) { auto_mtu_ = mtu; }
+  KernelResult carry_out(const config::Action& action);
+
+ private:
+  KernelResult carry_out_kind(const config::NeedsRestart& action);
+  KernelResult carry_out_kind(const config::SetIdle& action);
+  KernelResult carry_out_kind(const config::SetLog& action);
+  KernelResult carry_out_kind(const config::SetMetrics& action);
+  KernelResult carry_out_kind(const config::SetControlSocket& action);
+  KernelResult carry_out_kind(const config::SetStateDirectory& action);
+  KernelResult carry_out_kind(const config::SetReloadOnChange& action);
+  KernelResult carry_out_kind(const config::AddPort& action);
+  KernelResult carry_out_kind(const config::RemovePort& action);
+  KernelResult carry_out_kind(const config::AddPortAddress& action);
+  KernelResult carry_out_kind(const config::RemovePortAddress& action);
+  KernelResult carry_out_kind(const config::SetPortGateways& action);
+  KernelResult carry_out_kind(const config::SetPortMtu& action);
+  KernelResult carry_out_kind(const config::SetPortForwarding& action);
+  KernelResult carry_out_kind(const config::AddInterface& action);
+  KernelResult carry_out_kind(const config::RemoveInterface& action);
+  KernelResult carry_out_kind(const config::SetInterfaceEnabled& action);
+  KernelResult carry_out_kind(const config::SetInterfaceKey& action);
+  KernelResult carry_out_kind(const config::SetListenPort& action);
+  KernelResult carry_out_kind(const config::SetFwmark& action);
+  KernelResult carry_out_kind(const config::AddInterfaceAddress& action);
+  KernelResult carry_out_kind(const config::RemoveInterfaceAddress& action);
+  KernelResult carry_out_kind(const config::SetInterfaceMtu& action);
+  KernelResult carry_out_kind(const config::SetRoutes& action);
+  KernelResult carry_out_kind(const config::SetInterfaceForwarding& action);
+  KernelResult carry_out_kind(const config::SetHairpin& action);
+  KernelResult carry_out_kind(const config::SetDscp& action);
+  KernelResult carry_out_kind(const config::SetUdpChecksum4& action);
+  KernelResult carry_out_kind(const config::SetMssClamp& action);
+  KernelResult carry_out_kind(const config::SetInterfaceLogLevel& action);
+  KernelResult carry_out_kind(const config::AddPeer& action);
+  KernelResult carry_out_kind(const config::RemovePeer& action);
+  KernelResult carry_out_kind(const config::SetPeerName& action);
+  KernelResult carry_out_kind(const config::SetPeerEndpoint& action);
+  KernelResult carry_out_kind(const config::SetPresharedKey& action);
+  KernelResult carry_out_kind(const config::SetKeepalive& action);
+  KernelResult carry_out_kind(const config::SetPeerMtu& action);
+  KernelResult carry_out_kind(const config::AddAllowedIp& action);
+  KernelResult carry_out_kind(const config::MoveAllowedIp& action);
+  KernelResult carry_out_kind(const config::RemoveAllowedIp& action);
+  template <class Use>
+  KernelResult with_port(const std::string& name, Use&& use);
+  template <class Use>
+  KernelResult with_interface(const std::string& name, Use&& use);
+  void announce(const char* kind, const std::string& interface);
+
+  Services& services_;
+  Objects& objects_;
+  Sockets& sockets_;
+  const RunningConfig& running_;
+  Logger log_;
+  std::uint16_t auto_mtu_ = 1420;
+};
+
+}  // namespace wg::control

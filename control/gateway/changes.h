@@ -1,0 +1,76 @@
+// Every change that is asked for while the gateway runs: reload, wg(8), the verbs of the control socket.
+//
+// A change, wherever it comes from, is a new value of config::Gateway: diff() against the running value gives
+// the plan, PlanRunner carries it out, all or nothing, and RunningConfig takes the new value.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "config/parse.h"
+#include "control/api/change_sink.h"
+#include "control/gateway/objects.h"
+#include "control/gateway/plan_runner.h"
+#include "control/gateway/running_config.h"
+#include "control/gateway/timestamps.h"
+#include "control/log.h"
+#include "control/loop/background.h"
+#include "control/loop/file_watch.h"
+#include "control/services.h"
+
+namespace wg::control {
+
+class Changes final : public ChangeSink {
+ public:
+  // The parts it works with.
+  struct Parts {
+    Services& services;
+    Objects& objects;
+    RunningConfig& running;
+    PlanRunner& runner;
+    Timestamps& timestamps;
+    Background& background;
+  };
+  // `carried_out` is called after each plan, when running() is up to date again.
+  Changes(const Parts& parts, Logger log, std::function<void()> carried_out);
+
+  // On failure nothing has changed and `errors` says what the system refused.
+  PlanOutcome apply(config::Gateway next);
+  // Their netdevs were deleted by somebody else.
+  void forget_interface(const std::string& name);
+  // No file is watched any more.
+  void close() { file_watch_.reset(); }
+
+  // ---- ChangeSink
+  int apply_wg_set(std::string_view interface, WgSet&& set) override;
+  void reload(bool dry_run, PlanDone done) override;
+  void diff(PlanDone done) override;
+  void save(PlanDone done) override;
+  Outcome interface_create(const std::string& name, const config::Interface& value) override;
+  Outcome interface_up(const std::string& name) override;
+  Outcome interface_down(const std::string& name) override;
+  void interface_delete(const std::string& name, OutcomeDone done) override;
+  Outcome set_log_level(const std::string& interface, config::LogLevel level) override;
+  void stop() override { parts_.services.loop.stop(); }
+
+ private:
+  void adopt(config::Gateway next, const config::Plan& plan);
+  Outcome change(config::Gateway&& next, const char* what);
+  void plan_against_file(bool dry_run, PlanDone done, const config::ParseOptions& options = {});
+  PlanOutcome finish_plan(bool dry_run, config::Result<config::Gateway>&& parsed);
+  void report_reload(const PlanOutcome& outcome);
+  void wait_until_gone(std::uint32_t ifindex, unsigned tries, const OutcomeDone& done);
+  void announce(const char* kind, const std::string& interface, const std::string& detail = {});
+  void watch_files();
+
+  Parts parts_;
+  Logger log_;
+  std::function<void()> carried_out_;
+  std::unique_ptr<FileWatch> file_watch_;  // null until reload_on_change is on for the first time
+};
+
+}  // namespace wg::control

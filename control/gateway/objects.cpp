@@ -1,0 +1,81 @@
+#include "control/gateway/objects.h"
+
+#include <chrono>
+#include <exception>
+#include <thread>
+
+namespace wg::control {
+
+namespace {
+
+using namespace std::chrono_literals;
+
+constexpr auto kPatience = 2s;
+
+}  // namespace
+
+GatewayPort* Objects::find_port(const std::string& name) const {
+  const auto at = ports_.find(name);
+  return at == ports_.end() ? nullptr : at->second.get();
+}
+
+Interface* Objects::find_interface(std::string_view name) const {
+  const auto at = interfaces_.find(std::string(name));
+  return at == interfaces_.end() ? nullptr : at->second.get();
+}
+
+KernelResult Objects::add_port(const std::string& name, const config::Port& value) {
+  if (ports_.contains(name)) return KernelResult::done();
+  try {
+    const auto& port = ports_[name] = std::make_unique<GatewayPort>(services_, name, value);
+    log_->info("port {}: {} ({}), {} receive queue(s)", name, value.device.text, port->port().facts().driver,
+               port->port().facts().rx_queues);
+  } catch (const std::exception& error) {
+    ports_.erase(name);
+    return KernelResult::refused(error.what());
+  }
+  return KernelResult::done();
+}
+
+void Objects::remove_port(const std::string& name) {
+  ports_.erase(name);
+  wait_for_quiescence();
+}
+
+KernelResult Objects::add_interface(const std::string& name, const config::Interface& value,
+                                    std::uint16_t auto_mtu) {
+  if (interfaces_.contains(name)) return KernelResult::done();
+  try {
+    auto interface = std::make_unique<Interface>(services_, name, value, auto_mtu);
+    if (interface_by_id_.size() <= interface->id()) interface_by_id_.resize(interface->id() + 1u);
+    interface_by_id_[interface->id()] = interface.get();
+    interfaces_[name] = std::move(interface);
+  } catch (const std::exception& error) {
+    return KernelResult::refused(error.what());
+  }
+  return KernelResult::done();
+}
+
+void Objects::remove_interface(const std::string& name) {
+  const auto at = interfaces_.find(name);
+  if (at == interfaces_.end()) return;
+  interface_by_id_[at->second->id()] = nullptr;
+  interfaces_.erase(at);
+  wait_for_quiescence();
+}
+
+void Objects::clear() {
+  interface_by_id_.clear();
+  interfaces_.clear();
+  ports_.clear();
+  wait_for_quiescence();
+}
+
+void Objects::wait_for_quiescence() {
+  services_.publisher.flush();
+  const auto deadline = std::chrono::steady_clock::now() + kPatience;
+  while (services_.dataplane.quiescence().collect() != 0 && std::chrono::steady_clock::now() < deadline)
+    std::this_thread::sleep_for(100us);
+}
+
+}  // namespace wg::control

@@ -1,0 +1,56 @@
+// The ports and interfaces that run, by name and by id.
+//
+// W: PlanRunner and PortKeeper, by the methods that add and remove. R: every part. Control thread only.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "config/types.h"
+#include "control/gateway/port.h"
+#include "control/interface/interface.h"
+#include "control/log.h"
+#include "control/services.h"
+
+namespace wg::control {
+
+class Objects {
+ public:
+  using Ports = std::map<std::string, std::unique_ptr<GatewayPort>>;
+  using Interfaces = std::map<std::string, std::unique_ptr<Interface>>;
+
+  Objects(Services& services, Logger log) : services_(services), log_(std::move(log)) {}
+
+  [[nodiscard]] const Ports& ports() const { return ports_; }
+  [[nodiscard]] const Interfaces& interfaces() const { return interfaces_; }
+  // Null: there is none.
+  [[nodiscard]] GatewayPort* find_port(const std::string& name) const;
+  [[nodiscard]] Interface* find_interface(std::string_view name) const;
+  [[nodiscard]] Interface* interface_by_id(std::uint16_t id) const {
+    return id < interface_by_id_.size() ? interface_by_id_[id] : nullptr;
+  }
+
+  // What exists already is left alone. On failure nothing has been added.
+  KernelResult add_port(const std::string& name, const config::Port& value);
+  KernelResult add_interface(const std::string& name, const config::Interface& value, std::uint16_t auto_mtu);
+  // Return when the workers have let go, so that names and devices are free again; after two seconds anyway.
+  void remove_port(const std::string& name);
+  void remove_interface(const std::string& name);
+  // Removes everything.
+  void clear();
+
+ private:
+  void wait_for_quiescence();
+
+  Services& services_;
+  Logger log_;
+  Ports ports_;
+  Interfaces interfaces_;
+  std::vector<Interface*> interface_by_id_;
+};
+
+}  // namespace wg::control

@@ -1,0 +1,120 @@
+#include "control/gateway/plan_runner.h"
+
+#include <algorithm>
+#include <set>
+#include <string>
+#include <utility>
+#include <variant>
+
+#include "control/gateway/preflight.h"
+
+namespace wg::control {
+
+namespace {
+
+constexpr std::size_t kActionsPerCollection = 64;
+constexpr std::uint16_t kOuterHeaders = 80;  // IPv6 40, UDP 8, message header and tag 32
+
+// What a plan does last, in all interfaces.
+bool takes_prefixes(const config::Action& action) {
+  return std::holds_alternative<config::RemoveAllowedIp>(action) ||
+         std::holds_alternative<config::RemovePeer>(action);
+}
+
+// The way back is the plan back as a whole: an action that was not reached changes nothing when it is undone,
+// because setting what is set already does nothing. Two kinds are different: an endpoint would end roaming,
+// and listen port 0 would draw another port. They are undone only when they were reached. What such an action
+// is about; empty: the action is of another kind.
+std::string not_idempotent(const config::Action& action) {
+  if (const auto* a = std::get_if<config::SetPeerEndpoint>(&action))
+    return "endpoint " + a->peer.interface + " " + config::to_string(a->peer.key);
+  if (const auto* a = std::get_if<config::SetListenPort>(&action)) return "listen port " + a->interface;
+  return {};
+}
+
+std::set<std::string> touched_by(const config::Plan& plan, std::size_t reached) {
+  std::set<std::string> touched;
+  for (std::size_t i = 0; i < reached; ++i) touched.insert(not_idempotent(plan.actions[i]));
+  return touched;
+}
+
+}  // namespace
+
+std::uint16_t auto_mtu(const config::Gateway& value) {
+  std::uint16_t smallest = 1500;
+  bool first = true;
+  for (const auto& [name, port] : value.ports) {
+    smallest = first ? port.mtu : std::min(smallest, port.mtu);
+    first = false;
+  }
+  return static_cast<std::uint16_t>(std::max(smallest - kOuterHeaders, 1280));
+}
+
+GatewayPlan plan_between(const config::Gateway& from, const config::Gateway& to) {
+  GatewayPlan out{config::diff(from, to), auto_mtu(to)};
+  if (auto_mtu(from) == out.auto_mtu) return out;
+  for (const auto& [name, interface] : to.interfaces) {
+    const auto old = from.interfaces.find(name);
+    if (!interface.mtu && old != from.interfaces.end() && !old->second.mtu)
+      out.plan.actions.emplace_back(config::SetInterfaceMtu{name, {}});
+  }
+  return out;
+}
+
+void describe(const config::Plan& plan, PlanOutcome& outcome) {
+  for (const config::Action& action : plan.actions) {
+    (std::holds_alternative<config::NeedsRestart>(action) ? outcome.restart : outcome.plan)
+        .push_back(config::describe(action));
+  }
+}
+
+PlanRunner::PlanRunner(Services& services, Objects& objects, Actions& actions)
+    : services_(services), objects_(objects), actions_(actions) {}
+
+bool PlanRunner::run(const GatewayPlan& wanted, const std::function<GatewayPlan()>& back,
+                     PlanOutcome& outcome) {
+  describe(wanted.plan, outcome);
+  std::size_t reached = 0;
+  actions_.use_auto_mtu(wanted.auto_mtu);
+  outcome.ok = outcome.applied = carry_out(wanted.plan, outcome, reached);
+  if (!outcome.ok) undo(wanted.plan, reached, back());
+  flush_routes();
+  services_.publisher.flush();
+  return outcome.ok;
+}
+
+void PlanRunner::undo(const config::Plan& plan, std::size_t reached, const GatewayPlan& back) {
+  actions_.use_auto_mtu(back.auto_mtu);
+  if (reached == 0) return;
+  const std::set<std::string> touched = touched_by(plan, reached);
+  for (const config::Action& action : back.plan.actions) {
+    const std::string subject = not_idempotent(action);
+    if (subject.empty() || touched.contains(subject)) static_cast<void>(actions_.carry_out(action));
+  }
+}
+
+bool PlanRunner::carry_out(const config::Plan& plan, PlanOutcome& outcome, std::size_t& reached) {
+  if (!preflight(plan, services_.netlink, objects_, outcome)) return false;
+  bool taking = false;
+  for (const config::Action& action : plan.actions) {
+    ++reached;
+    // A route that another interface takes over must be its own before this one gives it up.
+    if (takes_prefixes(action) != taking) flush_routes();
+    taking = takes_prefixes(action);
+    // Memory that has been replaced is reused while it is in the cache, and does not pile up over a large
+    // plan.
+    if (reached % kActionsPerCollection == 0) services_.dataplane.quiescence().collect();
+    if (const KernelResult result = actions_.carry_out(action); !result.ok()) {
+      outcome.error = result.error;
+      outcome.errors.push_back(config::describe(action) + ": " + result.text);
+      return false;
+    }
+  }
+  return true;
+}
+
+void PlanRunner::flush_routes() {
+  for (const auto& [name, interface] : objects_.interfaces()) interface->flush_routes();
+}
+
+}  // namespace wg::control

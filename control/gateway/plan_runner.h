@@ -1,0 +1,49 @@
+// Carrying out a whole plan: what would fail is tried first, and when the system refuses something
+// nevertheless, the way back is taken.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+
+#include "config/diff.h"
+#include "control/api/change_sink.h"
+#include "control/gateway/actions.h"
+#include "control/gateway/objects.h"
+#include "control/services.h"
+
+namespace wg::control {
+
+// A plan, and what its interfaces without an MTU of their own get.
+struct GatewayPlan {
+  config::Plan plan;
+  std::uint16_t auto_mtu;
+};
+// Of interfaces that leave it to the gateway: that of the smallest port, less the outer headers.
+[[nodiscard]] std::uint16_t auto_mtu(const config::Gateway& value);
+// diff(), and what it cannot know: interfaces whose MTU is automatic follow the ports.
+[[nodiscard]] GatewayPlan plan_between(const config::Gateway& from, const config::Gateway& to);
+
+// In words, into `plan` and `restart`.
+void describe(const config::Plan& plan, PlanOutcome& outcome);
+
+class PlanRunner {
+ public:
+  PlanRunner(Services& services, Objects& objects, Actions& actions);
+
+  // All or nothing. When the system refuses, `back` is asked for the way back, nothing has changed then, and
+  // `outcome` says what was refused. What has been done is published.
+  bool run(const GatewayPlan& wanted, const std::function<GatewayPlan()>& back, PlanOutcome& outcome);
+
+ private:
+  // `reached`: how many actions were begun.
+  bool carry_out(const config::Plan& plan, PlanOutcome& outcome, std::size_t& reached);
+  void undo(const config::Plan& plan, std::size_t reached, const GatewayPlan& back);
+  void flush_routes();
+
+  Services& services_;
+  Objects& objects_;
+  Actions& actions_;
+};
+
+}  // namespace wg::control

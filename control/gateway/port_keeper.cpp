@@ -1,0 +1,49 @@
+#include "control/gateway/port_keeper.h"
+
+#include <utility>
+
+namespace wg::control {
+
+namespace {
+
+// An attempt that fails half-way creates and removes a TAP, which is itself a change of links.
+constexpr auto kPauseAfterFailure = std::chrono::seconds(10);
+
+}  // namespace
+
+PortKeeper::PortKeeper(Services& services, Objects& objects, const RunningConfig& running, Logger log)
+    : services_(services), objects_(objects), running_(running), log_(std::move(log)) {}
+
+void PortKeeper::note_lost_ports() {
+  std::set<std::string> lost;
+  for (const auto& [name, value] : running_.value().ports) {
+    const GatewayPort* port = objects_.find_port(name);
+    if (port != nullptr && port->whole()) continue;
+    lost.insert(name);
+    if (port != nullptr && !lost_ports_.contains(name))
+      log_->error("port {}: its wire or its Linux interface is gone", name);
+  }
+  lost_ports_ = std::move(lost);
+}
+
+void PortKeeper::recreate_lost_ports() {
+  note_lost_ports();
+  for (const std::string& name : std::set(lost_ports_)) recreate(name);
+}
+
+void PortKeeper::recreate(const std::string& name) {
+  const config::Port& value = running_.value().ports.at(name);
+  const std::string wire = GatewayPort::wire_of(value);
+  if (!wire.empty() && !services_.netlink.find_link(wire)) return;
+  const auto at = std::chrono::steady_clock::now();
+  if (at < next_recreate_at_) return;
+  objects_.remove_port(name);
+  if (const KernelResult made = objects_.add_port(name, value); !made.ok()) {
+    log_->error("{}", made.text);
+    next_recreate_at_ = at + kPauseAfterFailure;
+    return;
+  }
+  lost_ports_.erase(name);
+}
+
+}  // namespace wg::control

@@ -1,0 +1,27 @@
+#include "control/gateway/published_counters.h"
+
+#include "control/log.h"
+
+namespace wg::control {
+
+void collect(const NetlinkMirror& mirror, ControlCounters& counters) {
+  counters.log_lines_dropped.set(log_lines_dropped());
+  counters.netlink_resyncs.set(mirror.resyncs());
+}
+
+PublishedCounters::PublishedCounters(Services& services, const Objects& objects)
+    : services_(services),
+      objects_(objects),
+      sources_{services.dataplane, services.drops, counters_, handshakes_} {}
+
+void PublishedCounters::publish() {
+  collect(services_.mirror, counters_);
+  for (std::size_t i = 0; i < noise::kOutcomes; ++i) {
+    std::uint64_t sum = 0;
+    for (const auto& [name, interface] : objects_.interfaces())
+      sum += interface->engine().count(static_cast<noise::Outcome>(i));
+    handshakes_[i].set(sum);
+  }
+}
+
+}  // namespace wg::control

@@ -1,0 +1,32 @@
+// Counts that other code of the control thread keeps, published once a second to where DPDK's telemetry
+// thread may read them.
+#pragma once
+
+#include "control/api/control_counters.h"
+#include "control/gateway/objects.h"
+#include "control/kernel/netlink_mirror.h"
+#include "control/services.h"
+#include "control/telemetry.h"
+
+namespace wg::control {
+
+// What they are now.
+void collect(const NetlinkMirror& mirror, ControlCounters& counters);
+
+// W: the control thread. R: telemetry.
+class PublishedCounters {
+ public:
+  PublishedCounters(Services& services, const Objects& objects);
+
+  void publish();
+  [[nodiscard]] const TelemetrySources& sources() const { return sources_; }
+
+ private:
+  Services& services_;
+  const Objects& objects_;
+  ControlCounters counters_;
+  HandshakeCounters handshakes_;
+  TelemetrySources sources_;
+};
+
+}  // namespace wg::control

@@ -1,0 +1,60 @@
+// What runs, as plain values for the sockets. It reads; it can change nothing.
+#pragma once
+
+#include <functional>
+#include <optional>
+#include <string_view>
+#include <vector>
+
+#include "control/api/secret_source.h"
+#include "control/api/status_source.h"
+#include "control/gateway/objects.h"
+#include "control/gateway/port_keeper.h"
+#include "control/gateway/running_config.h"
+#include "control/gateway/worker_watch.h"
+#include "control/noise/types.h"
+#include "control/services.h"
+
+namespace wg::control {
+
+class StatusReader final : public StatusSource, public SecretSource {
+ public:
+  // The parts it reads.
+  struct Parts {
+    const Services& services;
+    const Objects& objects;
+    const RunningConfig& running;
+    const WorkerWatch& watch;
+    const PortKeeper& keeper;
+  };
+  explicit StatusReader(const Parts& parts);
+
+  // ---- StatusSource
+  GatewayStatus status() const override;
+  std::vector<InterfaceStatus> interfaces() const override;
+  std::vector<PortStatus> ports() const override;
+  std::vector<WorkerStatus> workers() const override;
+  std::vector<DropStatus> drops() const override;
+  void visit_peers(const PeerFilter& filter, const std::function<void(PeerStatus&&)>& visit) const override;
+  std::optional<PeerStatus> find_peer(std::string_view interface, std::string_view peer) const override;
+  std::optional<PeerFacts> explain_peer(std::string_view interface, std::string_view peer) const override;
+
+  // ---- SecretSource
+  std::optional<config::Interface> interface_config(std::string_view interface) const override;
+  std::optional<WgDevice> wg_get(std::string_view interface) const override;
+
+ private:
+  struct Found {
+    const Interface* interface = nullptr;
+    const PeerRecord* record = nullptr;
+  };
+  [[nodiscard]] Found look_up_peer(std::string_view interface, std::string_view peer) const;
+  [[nodiscard]] PeerStatus peer_status(const Interface& interface, const PeerRecord& record,
+                                       const noise::Now& at) const;
+  [[nodiscard]] InterfaceStatus interface_status(const Interface& interface) const;
+
+  Parts parts_;
+  const WallTime started_;
+};
+
+}  // namespace wg::control
