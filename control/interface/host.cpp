@@ -107,7 +107,7 @@ bool Interface::answer_by_port(const Endpoint& to, const Endpoint& from,
                                std::span<const std::uint8_t> message, std::uint8_t tos) {
   if (fwmark_ != 0 || from.address.is_zero() || from.address.v6 != to.address.v6 || to.scope != 0)
     return false;
-  const dataplane::NextHop* hop = services_.publisher.hop_to(to.address);
+  const dataplane::NextHop* hop = services_.publisher.next_hop_for(to.address);
   if (hop == nullptr || hop->kind != dataplane::HopKind::port) return false;
   PacketPtr packet;
   if (services_.commands.has_room_for_strangers(to.port)) {

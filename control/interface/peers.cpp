@@ -226,13 +226,13 @@ void Interface::set_path(PeerRecord& record, std::unique_ptr<dataplane::Path> pa
 }
 
 void Interface::build_path(PeerRecord& record, const Endpoint& remote, const Endpoint& local) {
-  const Way way = services_.publisher.way_to(remote, fwmark_, tun_->ifindex());
-  record.next_hop = way.next_hop;
-  record.next_hop_unresolved = way.unresolved;
-  services_.publisher.want_neighbour(way.next_hop);
+  const OuterRoute route = services_.publisher.resolve_outer_route(remote, fwmark_, tun_->ifindex());
+  record.next_hop = route.next_hop;
+  record.next_hop_unresolved = route.unresolved;
+  services_.publisher.want_neighbour(route.next_hop);
   Endpoint from = local;
   from.port = listen_port();
-  set_path(record, Publisher::make_path(way, remote, from, 0));
+  set_path(record, make_path(route, remote, from, 0));
 }
 
 void Interface::endpoint_changed(dataplane::Peer& peer, const Endpoint& remote, const Endpoint& local) {

@@ -1,14 +1,10 @@
 #include "control/publish/publisher.h"
 
-#include <linux/neighbour.h>
-
 #include <algorithm>
-#include <cstring>
-#include <iterator>
-#include <limits>
+#include <memory>
+#include <set>
 #include <utility>
-
-#include "dataplane/packet/checksum.h"
+#include <variant>
 
 namespace wg::control {
 
@@ -17,8 +13,6 @@ using dataplane::kNone16;
 
 namespace {
 
-// A next hop stays asked for this many refresh rounds after its last use.
-constexpr unsigned kWantedRounds = 4;
 // Beyond this many changed prefixes, looking at every path is cheaper.
 constexpr std::size_t kChangedPrefixesMax = 4096;
 
@@ -35,51 +29,15 @@ lpm::Address6 address6(const IpAddress& address) {
   return {address.bytes};
 }
 
+IpPrefix host_prefix(const IpAddress& address) {
+  return {address, static_cast<std::uint8_t>(address_bits(address))};
+}
+
 std::uint16_t clamp16(std::uint32_t value) {
   return static_cast<std::uint16_t>(std::min<std::uint32_t>(value, 65535));
 }
 
-// Writes Ethernet [VLAN] with the EtherType of `v6`; returns its length.
-std::uint8_t write_ethernet(std::uint8_t* out, const MacAddress& to, const MacAddress& from,
-                            const std::optional<std::uint16_t>& vlan, bool v6) {
-  using namespace dataplane;
-  auto* ethernet = header_at<EthernetHeader>(out);
-  ethernet->destination = to;
-  ethernet->source = from;
-  const Be16 type{v6 ? ether_type::kIpv6 : ether_type::kIpv4};
-  if (!vlan) {
-    ethernet->type = type;
-    return kEthernetHeaderSize;
-  }
-  ethernet->type = Be16{ether_type::kVlan};
-  auto* tag = header_at<VlanTag>(out + kEthernetHeaderSize);
-  tag->control = Be16{*vlan};
-  tag->type = type;
-  return kEthernetHeaderSize + kVlanTagSize;
-}
-
 }  // namespace
-
-std::size_t NextHopKeyHash::operator()(const NextHopKey& key) const noexcept {
-  std::uint64_t words[2];
-  std::memcpy(words, key.address.bytes.data(), sizeof words);
-  return (words[0] * 31 + words[1] + key.ifindex) * 0x9e3779b97f4a7c15u;
-}
-
-void RoutesChanged::narrow() {
-  for (IpPrefix& prefix : prefixes) prefix = prefix.network();
-  std::sort(prefixes.begin(), prefixes.end());
-  const auto within = [](const IpPrefix& wide, const IpPrefix& prefix) {
-    return wide.contains(prefix.address);
-  };
-  prefixes.erase(std::unique(prefixes.begin(), prefixes.end(), within), prefixes.end());
-}
-
-// Asked for both ends of every path.
-bool RoutesChanged::concerns(const IpAddress& address) const {
-  const auto after = std::upper_bound(prefixes.begin(), prefixes.end(), IpPrefix{address, 255});
-  return everywhere || (after != prefixes.begin() && std::prev(after)->contains(address));
-}
 
 RoutesChanged Publisher::take_routes_changed() {
   RoutesChanged taken = std::exchange(routes_changed_, {});
@@ -90,9 +48,9 @@ RoutesChanged Publisher::take_routes_changed() {
 Publisher::Publisher(dataplane::Dataplane& dataplane, NetlinkMirror& mirror, NetlinkConfigure& netlink)
     : dataplane_(dataplane),
       mirror_(mirror),
-      netlink_(netlink),
       routes4_(dataplane.reclaimer()),
-      routes6_(dataplane.reclaimer()) {
+      routes6_(dataplane.reclaimer()),
+      hops_(mirror, netlink, next_) {
   next_.routes4 = &routes4_;
   next_.routes6 = &routes6_;
   next_.keypairs = &dataplane.keypairs();
@@ -139,7 +97,7 @@ void Publisher::remove_interface(std::uint16_t id) {
   touch();
 }
 
-std::optional<Publisher::PortLink> Publisher::port_of(std::uint32_t ifindex) const {
+std::optional<PortLink> Publisher::port_of(std::uint32_t ifindex) const {
   if (const auto at = port_by_ifindex_.find(ifindex); at != port_by_ifindex_.end())
     return PortLink{at->second, {}};
   const Link* link = mirror_.link(ifindex);
@@ -157,40 +115,32 @@ std::optional<std::uint16_t> Publisher::interface_of(std::uint32_t ifindex) cons
 // ---------------------------------------------------------------- what Linux says
 
 void Publisher::on_changes(const std::vector<Change>& changes) {
-  for (const Change& change : changes) {
-    if (const auto* route = std::get_if<RouteChanged>(&change)) {
-      note_route(route->prefix);
-      if (rebuild_ || (route->table != RT_TABLE_MAIN && route->table != RT_TABLE_LOCAL)) continue;
-      update_prefix(route->prefix);
-      update_hosts_within(route->prefix);
-    } else if (const auto* neighbour = std::get_if<NeighbourChanged>(&change)) {
-      const NextHopKey key{neighbour->ifindex, neighbour->address};
-      if (!port_of(key.ifindex)) continue;
-      MacAddress mac{};
-      const bool usable = mirror_.neighbour_state(key.ifindex, key.address, &mac) == NeighbourState::kUsable;
-      const auto known = known_macs_.find(key);
-      // The kernel's entries wander between reachable and stale all the time; only the MAC matters here.
-      if (usable ? known != known_macs_.end() && known->second == mac : known == known_macs_.end()) continue;
-      if (usable) {
-        known_macs_[key] = mac;
-      } else {
-        known_macs_.erase(known);
-      }
-      changed_neighbours_.push_back(key);
-      for (std::size_t i = 0; i < hop_use_.size(); ++i) {
-        if (hop_use_[i].neighbour == key) fill_hop(next_.next_hops[i], hop_use_[i].link, key);
-      }
-      touch();
-      if (!rebuild_) update_prefix({key.address, static_cast<std::uint8_t>(address_bits(key.address))});
-    } else if (std::holds_alternative<AddressChanged>(change)) {
-      local_addresses_stale_ = true;
-      touch();
-    } else {
-      // Links, rules, or a resync: start over.
-      rebuild_ = routes_changed_.everywhere = local_addresses_stale_ = true;
-      touch();
-    }
-  }
+  for (const Change& change : changes) std::visit([this](const auto& kind) { on_change(kind); }, change);
+}
+
+void Publisher::on_change(const RouteChanged& route) {
+  note_route(route.prefix);
+  if (rebuild_ || (route.table != RT_TABLE_MAIN && route.table != RT_TABLE_LOCAL)) return;
+  update_prefix(route.prefix);
+  update_hosts_within(route.prefix);
+}
+
+void Publisher::on_change(const NeighbourChanged& neighbour) {
+  const NextHopKey key{neighbour.ifindex, neighbour.address};
+  if (!port_of(key.ifindex) || !hops_.update(key)) return;
+  changed_neighbours_.push_back(key);
+  if (!rebuild_) update_prefix(host_prefix(key.address));
+}
+
+void Publisher::on_change(const AddressChanged&) {
+  local_addresses_stale_ = true;
+  touch();
+}
+
+// Links, rules, or a resync.
+void Publisher::start_over() {
+  rebuild_ = routes_changed_.everywhere = local_addresses_stale_ = true;
+  touch();
 }
 
 void Publisher::note_route(const IpPrefix& prefix) {
@@ -204,23 +154,12 @@ void Publisher::rebuild_routes() {
   in_vrf_ = std::any_of(mirror_.links().begin(), mirror_.links().end(), [this](const auto& at) {
     return (port_of(at.first) || interface_of(at.first)) && mirror_.vrf_of_link(at.first) != 0;
   });
-  known_macs_.clear();
-  for (const auto& [ifindex, link] : mirror_.links()) {
-    if (!port_of(ifindex)) continue;
-    mirror_.for_each_neighbour(ifindex, [&, ifindex = ifindex](const Neighbour& neighbour) {
-      if (neighbour.usable() && neighbour.mac) known_macs_[{ifindex, neighbour.address}] = *neighbour.mac;
-    });
-  }
-  for (std::size_t i = 0; i < hop_use_.size(); ++i) {
-    if (hop_use_[i].neighbour.ifindex != 0)
-      fill_hop(next_.next_hops[i], hop_use_[i].link, hop_use_[i].neighbour);
-  }
+  hops_.reload([this](std::uint32_t ifindex) { return port_of(ifindex).has_value(); });
   std::set<IpPrefix> wanted;
   mirror_.routes().for_each([&](std::uint32_t table, const IpPrefix& prefix, const std::vector<Route>&) {
     if (table == RT_TABLE_MAIN || table == RT_TABLE_LOCAL) wanted.insert(prefix);
   });
-  for (const auto& [key, mac] : known_macs_)
-    wanted.insert({key.address, static_cast<std::uint8_t>(address_bits(key.address))});
+  for (const auto& [key, mac] : hops_.resolved()) wanted.insert(host_prefix(key.address));
   std::vector<IpPrefix> gone;
   routes4_.for_each([&](std::uint32_t prefix, unsigned length, lpm::Value) {
     const std::uint32_t network_order = __builtin_bswap32(prefix);
@@ -252,9 +191,8 @@ void Publisher::update_prefix(const IpPrefix& prefix) {
 
 // Hosts on a link are more specific than its prefix: whether they still hold depends on the routes above.
 void Publisher::update_hosts_within(const IpPrefix& prefix) {
-  for (const auto& [key, mac] : known_macs_) {
-    if (prefix.contains(key.address))
-      update_prefix({key.address, static_cast<std::uint8_t>(address_bits(key.address))});
+  for (const auto& [key, mac] : hops_.resolved()) {
+    if (prefix.contains(key.address)) update_prefix(host_prefix(key.address));
   }
 }
 
@@ -273,8 +211,8 @@ lpm::Value Publisher::value_for_host(const IpPrefix& prefix) {
   if (route.type != RTN_UNICAST || route.gateway) return lpm::kNoMatch;
   const auto link = port_of(route.ifindex);
   const NextHopKey key{route.ifindex, prefix.address};
-  if (!link || !known_macs_.contains(key)) return lpm::kNoMatch;
-  return hop_via(*link, key, clamp16(route.mtu));
+  if (!link || !hops_.resolved().contains(key)) return lpm::kNoMatch;
+  return hops_.via(*link, key, clamp16(route.mtu));
 }
 
 lpm::Value Publisher::value_of(const Resolved& route) {
@@ -284,60 +222,17 @@ lpm::Value Publisher::value_of(const Resolved& route) {
     case RTN_BLACKHOLE:
     case RTN_UNREACHABLE:
     case RTN_PROHIBIT:
-      return simple_hop(HopKind::drop, kNone16, 0);
+      return hops_.simple(HopKind::drop, kNone16, 0);
     default:
-      return simple_hop(HopKind::kernel, kNone16, 0);
+      return hops_.simple(HopKind::kernel, kNone16, 0);
   }
   const std::uint16_t mtu = clamp16(route.mtu);
-  if (const auto id = interface_of(route.ifindex)) return simple_hop(HopKind::interface, *id, mtu);
+  if (const auto id = interface_of(route.ifindex)) return hops_.simple(HopKind::interface, *id, mtu);
   const auto link = port_of(route.ifindex);
-  if (!link || !route.gateway) return simple_hop(HopKind::kernel, kNone16, 0);
+  if (!link || !route.gateway) return hops_.simple(HopKind::kernel, kNone16, 0);
   const NextHopKey key{route.ifindex, *route.gateway};
-  want_neighbour(key);
-  return hop_via(*link, key, mtu);
-}
-
-lpm::Value Publisher::simple_hop(HopKind kind, std::uint16_t interface_id, std::uint16_t mtu) {
-  const auto [at, fresh] = simple_hops_.try_emplace({static_cast<int>(kind), interface_id, mtu},
-                                                    static_cast<lpm::Value>(next_.next_hops.size()));
-  if (fresh) {
-    dataplane::NextHop hop;
-    hop.kind = kind;
-    hop.interface_id = interface_id;
-    // Of an interface, Linux's route may allow less than the interface does.
-    hop.mtu = mtu != 0 ? mtu : std::numeric_limits<std::uint16_t>::max();
-    next_.next_hops.push_back(hop);
-    hop_use_.emplace_back();
-    touch();
-  }
-  return at->second;
-}
-
-lpm::Value Publisher::hop_via(const PortLink& link, const NextHopKey& neighbour, std::uint16_t mtu) {
-  const auto [at, fresh] =
-      gateway_hops_.try_emplace({neighbour, mtu}, static_cast<lpm::Value>(next_.next_hops.size()));
-  if (fresh) {
-    next_.next_hops.emplace_back();
-    next_.next_hops.back().mtu = mtu;
-    hop_use_.push_back({neighbour, link});
-  }
-  hop_use_[at->second].link = link;
-  fill_hop(next_.next_hops[at->second], link, neighbour);
-  touch();
-  return at->second;
-}
-
-// Without a MAC address the hop says "kernel": Linux resolves, packets take the exception path meanwhile.
-void Publisher::fill_hop(dataplane::NextHop& hop, const PortLink& link, const NextHopKey& neighbour) {
-  const auto mac = known_macs_.find(neighbour);
-  if (mac == known_macs_.end() || next_.ports[link.port].port == nullptr) {
-    hop.kind = HopKind::kernel;
-    return;
-  }
-  hop.kind = HopKind::port;
-  hop.port = link.port;
-  hop.header_length =
-      write_ethernet(hop.header.data(), mac->second, next_.ports[link.port].mac, link.vlan, false);
+  hops_.want(key);
+  return hops_.via(*link, key, mtu);
 }
 
 void Publisher::refresh_local_addresses() {
@@ -370,112 +265,45 @@ void Publisher::refresh_local_addresses() {
 
 // ---------------------------------------------------------------- paths
 
-Way Publisher::way_to(const Endpoint& remote, std::uint32_t fwmark, std::uint32_t own_ifindex) const {
-  Way way;
+OuterRoute Publisher::resolve_outer_route(const Endpoint& remote, std::uint32_t fwmark,
+                                          std::uint32_t own_ifindex) const {
+  OuterRoute out;
   const Resolved route = mirror_.resolve(remote.address, {fwmark, 0, remote.scope});
-  way.source = route.source;
-  way.mtu = clamp16(route.mtu);
+  out.source = route.source;
+  out.mtu = clamp16(route.mtu);
   if (route.type != RTN_UNICAST) {
-    way.kind = route.type == RTN_LOCAL ? Way::Kind::kernel : Way::Kind::none;
-    return way;
+    out.kind = route.type == RTN_LOCAL ? OuterRoute::Kind::kKernel : OuterRoute::Kind::kNone;
+    return out;
   }
   if (route.ifindex == own_ifindex) {
-    way.kind = Way::Kind::loop;
-    return way;
+    out.kind = OuterRoute::Kind::kLoop;
+    return out;
   }
-  way.kind = Way::Kind::kernel;
+  out.kind = OuterRoute::Kind::kKernel;
   const auto link = port_of(route.ifindex);
-  if (!link || next_.ports[link->port].port == nullptr) return way;
-  way.next_hop = {route.ifindex, route.next_hop(remote.address)};
+  if (!link || next_.ports[link->port].port == nullptr) return out;
+  out.next_hop = {route.ifindex, route.next_hop(remote.address)};
   if (route.neighbour != NeighbourState::kUsable) {
-    way.unresolved = true;
-    return way;
+    out.unresolved = true;
+    return out;
   }
-  way.kind = Way::Kind::port;
-  way.port = link->port;
-  way.vlan = link->vlan;
-  way.destination_mac = route.mac;
-  way.source_mac = next_.ports[link->port].mac;
-  return way;
+  out.kind = OuterRoute::Kind::kPort;
+  out.port = link->port;
+  out.vlan = link->vlan;
+  out.destination_mac = route.mac;
+  out.source_mac = next_.ports[link->port].mac;
+  return out;
 }
 
-const dataplane::NextHop* Publisher::hop_to(const IpAddress& destination) const {
+const dataplane::NextHop* Publisher::next_hop_for(const IpAddress& destination) const {
   const lpm::Value value = destination.v6 ? routes6_.lookup(destination.bytes.data())
                                           : routes4_.lookup(destination.v4_host_order());
   return value < next_.next_hops.size() ? &next_.next_hops[value] : nullptr;
 }
 
-std::unique_ptr<dataplane::Path> Publisher::make_path(const Way& way, const Endpoint& remote,
-                                                      const Endpoint& local, std::uint8_t tos) {
-  using namespace dataplane;
-  auto path = std::make_unique<Path>();
-  path->remote = remote;
-  path->local = local;
-  path->mtu = way.mtu;
-  if (way.kind == Way::Kind::loop) path->port = kLoopPath;
-  if (way.kind != Way::Kind::port) return path;
-  const IpAddress& source = local.address.is_zero() ? way.source : local.address;
-  if (source.is_zero() || source.v6 != remote.address.v6) return path;  // the kernel will know, or refuse
-  path->port = way.port;
-  std::uint8_t* out = path->header.data();
-  path->l3_offset = write_ethernet(out, way.destination_mac, way.source_mac, way.vlan, remote.address.v6);
-  std::uint8_t* l3 = out + path->l3_offset;
-  std::uint8_t l3_length;
-  if (remote.address.v6) {
-    auto* ip = header_at<Ipv6Header>(l3);
-    *ip = {};
-    ip->version_class_flow = Be32{6u << 28};
-    ip->set_traffic_class(tos);
-    ip->next_header = ip_protocol::kUdp;
-    ip->hop_limit = 64;
-    std::copy_n(source.bytes.begin(), 16, ip->source.begin());
-    std::copy_n(remote.address.bytes.begin(), 16, ip->destination.begin());
-    l3_length = kIpv6HeaderSize;
-  } else {
-    auto* ip = header_at<Ipv4Header>(l3);
-    *ip = {};
-    ip->version_ihl = 0x45;
-    ip->ttl = 64;  // DF stays clear (protocol C5-10)
-    ip->protocol = ip_protocol::kUdp;
-    std::copy_n(source.bytes.begin(), 4, ip->source.begin());
-    std::copy_n(remote.address.bytes.begin(), 4, ip->destination.begin());
-    ipv4_checksum_fill(ip);  // with length, id and ECN still zero: the worker adds them
-    l3_length = kIpv4HeaderSize;
-  }
-  auto* udp = header_at<UdpHeader>(l3 + l3_length);
-  udp->source_port = Be16{local.port};
-  udp->destination_port = Be16{remote.port};
-  path->header_length = static_cast<std::uint8_t>(path->l3_offset + l3_length + kUdpHeaderSize);
-  return path;
-}
-
-void Publisher::want_neighbour(const NextHopKey& key) {
-  if (key.ifindex == 0) return;
-  const auto [at, fresh] = wanted_.try_emplace(key, kWantedRounds);
-  at->second = kWantedRounds;
-  if (fresh && !known_macs_.contains(key)) ask_neighbour(key);
-}
-
-// Asking for an entry that an administrator made permanent would make the kernel forget it.
-void Publisher::ask_neighbour(const NextHopKey& key) {
-  const Neighbour* known = mirror_.neighbour(key.ifindex, key.address);
-  if (known != nullptr && (known->state & (NUD_PERMANENT | NUD_NOARP)) != 0) return;
-  static_cast<void>(netlink_.request_neighbour(key.ifindex, key.address));
-}
-
-void Publisher::refresh_neighbours() {
-  for (auto at = wanted_.begin(); at != wanted_.end();) {
-    ask_neighbour(at->first);
-    at = --at->second == 0 ? wanted_.erase(at) : std::next(at);
-  }
-  for (const HopUse& use : hop_use_) {
-    if (use.neighbour.ifindex != 0 && use.neighbour.address.is_zero()) continue;
-    if (gateway_hops_.size() < 4096 && use.neighbour.ifindex != 0) want_neighbour(use.neighbour);
-  }
-}
-
 void Publisher::flush() {
   if (rebuild_) rebuild_routes();
+  if (hops_.take_changed()) touch();
   if (!dirty_) return;
   dirty_ = false;
   if (local_addresses_stale_) refresh_local_addresses();

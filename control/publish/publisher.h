@@ -1,56 +1,24 @@
-// From what Linux knows to what the workers see: keeps the route mirror's longest-prefix match, the next hops
-// with their MAC addresses, the paths to endpoints, and publishes snapshots when something changed.
+// From what Linux knows to what the workers see: keeps the longest-prefix match of the routes and the next hops they
+// lead to, finds the routes of endpoints, and publishes snapshots when something changed.
 //
 // Only the control thread calls. Prefix changes reach the workers at once, one prefix at a time; everything
 // else with the next flush().
 #pragma once
 
-#include <map>
-#include <memory>
+#include <cstdint>
 #include <optional>
-#include <set>
 #include <unordered_map>
 #include <utility>
 #include <vector>
 
 #include "control/kernel/netlink_configure.h"
 #include "control/kernel/netlink_mirror.h"
+#include "control/publish/next_hops.h"
+#include "control/publish/outer_route.h"
+#include "control/publish/routes_changed.h"
 #include "dataplane/dataplane.h"
 
 namespace wg::control {
-
-// A neighbour on a link: what a path or a route needs a MAC address for.
-struct NextHopKey {
-  std::uint32_t ifindex = 0;
-  IpAddress address;
-  friend bool operator==(const NextHopKey&, const NextHopKey&) = default;
-};
-struct NextHopKeyHash {
-  std::size_t operator()(const NextHopKey& key) const noexcept;
-};
-
-// How packets for an outer address leave.
-struct Way {
-  enum class Kind : std::uint8_t { port, kernel, loop, none };
-  Kind kind = Kind::none;
-  std::uint16_t port = 0;   // index, Kind::port
-  NextHopKey next_hop;      // what to watch; ifindex 0: nothing
-  bool unresolved = false;  // a port leads there, but the neighbour's MAC is unknown
-  IpAddress source;         // what the kernel would choose
-  std::uint16_t mtu = 1500;
-  MacAddress destination_mac{}, source_mac{};
-  std::optional<std::uint16_t> vlan;  // tag of the VLAN device on top of the port
-};
-
-// Which paths may lead elsewhere after routes or links changed.
-struct RoutesChanged {
-  bool everywhere = false;
-  std::vector<IpPrefix> prefixes;  // only towards (or from) these; sorted, none within another
-  // Brings `prefixes` into that form.
-  void narrow();
-  [[nodiscard]] bool any() const { return everywhere || !prefixes.empty(); }
-  [[nodiscard]] bool concerns(const IpAddress& address) const;
-};
 
 class Publisher {
  public:
@@ -77,26 +45,25 @@ class Publisher {
   }
 
   // ---- paths
-  [[nodiscard]] Way way_to(const Endpoint& remote, std::uint32_t fwmark, std::uint32_t own_ifindex) const;
-  // Headers for sealed packets from `local` to `remote` by that way.
-  [[nodiscard]] static std::unique_ptr<dataplane::Path> make_path(const Way& way, const Endpoint& remote,
-                                                                  const Endpoint& local, std::uint8_t tos);
+  [[nodiscard]] OuterRoute resolve_outer_route(const Endpoint& remote, std::uint32_t fwmark,
+                                               std::uint32_t own_ifindex) const;
   // What the workers would do with a packet to there; null: leave it to the kernel.
-  [[nodiscard]] const dataplane::NextHop* hop_to(const IpAddress& destination) const;
-  // Asks the kernel to resolve what is unresolved and in use; keeps used entries from going stale unnoticed.
-  void want_neighbour(const NextHopKey& key);
-  void refresh_neighbours();
+  [[nodiscard]] const dataplane::NextHop* next_hop_for(const IpAddress& destination) const;
+  void want_neighbour(const NextHopKey& key) { hops_.want(key); }
+  void refresh_neighbours() { hops_.refresh(); }
 
   // Publishes when something changed.
   void flush();
   [[nodiscard]] std::size_t routes() const { return routes4_.size() + routes6_.size(); }
 
  private:
-  // A port, or a VLAN device on top of one.
-  struct PortLink {
-    std::uint16_t port;
-    std::optional<std::uint16_t> vlan;
-  };
+  void on_change(const RouteChanged& route);
+  void on_change(const NeighbourChanged& neighbour);
+  void on_change(const AddressChanged&);
+  void on_change(const LinkChanged&) { start_over(); }
+  void on_change(const RulesChanged&) { start_over(); }
+  void on_change(const Resynced&) { start_over(); }
+  void start_over();
   [[nodiscard]] std::optional<PortLink> port_of(std::uint32_t ifindex) const;
   [[nodiscard]] std::optional<std::uint16_t> interface_of(std::uint32_t ifindex) const;
   void note_route(const IpPrefix& prefix);
@@ -106,18 +73,14 @@ class Publisher {
   [[nodiscard]] lpm::Value value_for(const IpPrefix& prefix);
   [[nodiscard]] lpm::Value value_for_host(const IpPrefix& prefix);
   [[nodiscard]] lpm::Value value_of(const Resolved& route);
-  [[nodiscard]] lpm::Value hop_via(const PortLink& link, const NextHopKey& neighbour, std::uint16_t mtu);
-  [[nodiscard]] lpm::Value simple_hop(dataplane::HopKind kind, std::uint16_t interface_id, std::uint16_t mtu);
-  void fill_hop(dataplane::NextHop& hop, const PortLink& link, const NextHopKey& neighbour);
   void refresh_local_addresses();
-  void ask_neighbour(const NextHopKey& key);
 
   dataplane::Dataplane& dataplane_;
   NetlinkMirror& mirror_;
-  NetlinkConfigure& netlink_;
   lpm::Lpm4 routes4_;
   lpm::Lpm6 routes6_;
   dataplane::Snapshot next_;  // copied by flush()
+  NextHops hops_;             // of next_
   bool dirty_ = true;
   bool rebuild_ = true;
   bool in_vrf_ = false;  // a port or an interface is: the main table is not the truth for all, Linux routes
@@ -125,28 +88,8 @@ class Publisher {
   bool local_addresses_stale_ = true;
   std::uint64_t generation_ = 0;
   std::vector<NextHopKey> changed_neighbours_;
-
-  struct HopUse {
-    NextHopKey neighbour;  // ifindex 0: none
-    PortLink link{};
-  };
-  std::vector<HopUse> hop_use_;  // parallel to next_.next_hops
-  std::map<std::tuple<int, std::uint32_t, std::uint16_t>, lpm::Value> simple_hops_;
-  struct GatewayHopKey {
-    NextHopKey neighbour;
-    std::uint16_t mtu;
-    friend bool operator==(const GatewayHopKey&, const GatewayHopKey&) = default;
-  };
-  struct GatewayHopHash {
-    std::size_t operator()(const GatewayHopKey& key) const noexcept {
-      return NextHopKeyHash{}(key.neighbour) * 31 + key.mtu;
-    }
-  };
-  std::unordered_map<GatewayHopKey, lpm::Value, GatewayHopHash> gateway_hops_;
   std::unordered_map<std::uint32_t, std::uint16_t> port_by_ifindex_, interface_by_ifindex_;
   std::vector<std::uint32_t> port_ifindex_, interface_ifindex_;
-  std::unordered_map<NextHopKey, MacAddress, NextHopKeyHash> known_macs_;  // usable neighbours on our ports
-  std::unordered_map<NextHopKey, unsigned, NextHopKeyHash> wanted_;        // rounds left of refreshing
 };
 
 }  // namespace wg::control

@@ -4,7 +4,7 @@
 #include <algorithm>
 #include <random>
 
-#include "control/publish/publisher.h"
+#include "control/publish/routes_changed.h"
 
 namespace wg::control {
 namespace {
