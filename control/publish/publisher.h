@@ -1,5 +1,5 @@
-// From what Linux knows to what the workers see: keeps the longest-prefix match of the routes and the next hops they
-// lead to, finds the routes of endpoints, and publishes snapshots when something changed.
+// From what Linux knows to what the workers see: keeps the longest-prefix match of the routes and the next
+// hops they lead to, finds the routes of endpoints, and publishes snapshots when something changed.
 //
 // Only the control thread calls. Prefix changes reach the workers at once, one prefix at a time; everything
 // else with the next flush().
