@@ -1,4 +1,4 @@
-// The burst AEAD against the libraries, side by side in one run.
+// Compares the burst AEAD with the libraries in one run.
 //
 // Every figure of a line comes from interleaved rounds: each round seals and opens the same buffers with one
 // contender after the other, takes the median of its blocks, and the line shows the medians over the rounds,
@@ -52,7 +52,8 @@ std::string payload_name(std::uint32_t payload) {
   return payload == kImix ? "imix" : std::to_string(payload);
 }
 
-// Packets as they lie in mbufs: element stride no multiple of 4096, payload unaligned behind the headers.
+// Packets placed as in mbufs: the element stride is not a multiple of 4096, the payload is unaligned after
+// the headers.
 class Workload {
  public:
   explicit Workload(const Case& c) : burst_(c.burst) {
@@ -147,7 +148,7 @@ class Pass {
   }
 
  private:
-  // Hot: one figure for all bursts. Cold: one per burst, each reached only once per pass.
+  // Hot: one figure for all bursts. Cold: one per burst, each used only once per pass.
   template <typename Operation>
   void time(std::vector<double>& figures, Operation operation) {
     if (cold_) {
@@ -255,7 +256,7 @@ void run_single(benchmark::State& state, AeadLibrary& library, bool seal, const 
     nanoseconds.push_back(static_cast<double>(ticks) * nanoseconds_per_tick());
     state.SetIterationTime(nanoseconds.back() * 1e-9);
   }
-  // Google Benchmark reports means; the median does not mind what else ran on the machine.
+  // Google Benchmark reports means. The median is insensitive to other load on the machine.
   state.counters["median_ns_per_packet"] =
       median(std::move(nanoseconds)) / static_cast<double>(workload.packets());
 }
@@ -320,8 +321,8 @@ bool parse_option(std::string_view argument, Options& options) {
   return true;
 }
 
-// OpenSSL reads its limits before main: set them and start again. Clears AVX512F, DQ, IFMA, CD, BW, VL (leaf
-// 7 EBX).
+// OpenSSL reads its limits before main, so this sets them and restarts the program. It clears AVX512F, DQ,
+// IFMA, CD, BW, VL (leaf 7 EBX).
 void restart_with_openssl_at_avx2(char** argv) {
   constexpr const char* kVariable = "OPENSSL_ia32cap";
   if (std::getenv(kVariable) != nullptr) return;

@@ -67,8 +67,8 @@ class Sodium final : public AeadLibrary {
   }
 };
 
-// One keyed context per session and direction, as a caller of EVP would keep them; per packet only the nonce
-// is set.
+// One keyed context per session and direction, as a caller of EVP would keep them. Only the nonce is set per
+// packet.
 class OpenSsl final : public AeadLibrary {
  public:
   const char* name() const override { return "openssl"; }

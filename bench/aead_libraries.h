@@ -1,5 +1,6 @@
-// The libraries the burst AEAD is measured against, behind one interface: in place, empty AAD, WireGuard's
-// nonce, tag written behind the payload or checked there. Everything a caller must do per packet is inside.
+// One interface for the libraries that the burst AEAD is compared with: in place, empty AAD, WireGuard's
+// nonce, the tag written after the payload or verified there. It includes all work that a caller must do per
+// packet.
 #pragma once
 
 #include <cstdint>
@@ -16,13 +17,13 @@ class AeadLibrary {
  public:
   virtual ~AeadLibrary() = default;
   virtual const char* name() const = 0;
-  // What a caller sets up once per session: contexts for the keys of these operations.
+  // The set-up that a caller does once per session: contexts for the keys of these operations.
   virtual void prepare(std::span<crypto::AeadOp> ops) = 0;
   virtual void seal(std::span<crypto::AeadOp> ops) = 0;
   virtual std::size_t open(std::span<crypto::AeadOp> ops) = 0;
 };
 
-// An engine of ours, as a library like the others.
+// One of our engines behind the same interface.
 std::unique_ptr<AeadLibrary> make_ours(const crypto::AeadEngine& engine);
 
 // ipsec-mb (job and burst API, when the build found it), OpenSSL EVP, libsodium. With avx2_only, ipsec-mb is

@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <cstdio>
 #include <cstring>
+#include <functional>
 #include <stdexcept>
 
 #include "bench/huge_pages.h"
@@ -211,7 +212,7 @@ void Gateway::build_snapshot() {
   published_.store(&snapshot_);
 }
 
-// The frame as it arrives, but for what differs per packet.
+// The received frame without the fields that differ per packet.
 void Gateway::build_templates() {
   const std::size_t ip = case_.outer6 ? kIpv6HeaderSize : kIpv4HeaderSize;
   outer_ = kEthernetHeaderSize + ip + kUdpHeaderSize + kTransportDataHeaderSize;

@@ -1,5 +1,5 @@
-// What the path bench drives: the real worker between two ports in memory, any number of peers, and batches
-// of packets that are made, sealed and restored outside of the timed sections.
+// The gateway under test of the path bench: the real worker between two ports in memory, any number of peers,
+// and batches of packets that are built, sealed and restored outside of the timed sections.
 #pragma once
 
 #include <rte_mbuf.h>
@@ -36,7 +36,7 @@ enum class Junk : std::uint8_t { wrong_type, wrong_length, wrong_port, unknown_i
 
 class Gateway {
  public:
-  // Before the first gateway: packets in ordinary pages, whatever is free.
+  // Puts packets into ordinary pages even if large ones are free. Call it before creating the first gateway.
   static void use_small_pages() noexcept;
 
   explicit Gateway(const Case& c);
@@ -47,19 +47,20 @@ class Gateway {
   [[nodiscard]] dataplane::Worker& worker() { return *workers_[0]; }
   [[nodiscard]] std::span<rte_mbuf*> batch() { return batch_; }
 
-  // Makes packets [begin, end) of the batch as they arrive: the next counter, a random peer.
+  // Prepares packets [begin, end) of the batch as received: the next counter, a random peer.
   void prepare(std::size_t begin, std::size_t end);
-  // Makes packet i a message nobody wants.
+  // Turns packet i into a message that the worker refuses.
   void prepare_junk(std::size_t i, Junk junk);
-  // Seals one burst of the case's payloads outside of the worker: what the crypto alone costs right now.
+  // Seals one burst of the case's payloads outside of the worker, to measure the present cost of the crypto
+  // alone.
   void aead_alone();
-  // Lays packets on the wire; the wire has room for 4096.
+  // Puts packets on the wire, which holds up to 4096.
   void arrive(std::span<rte_mbuf* const> packets);
-  // New buffers for packets [begin, end) of the batch, whose old ones the worker freed.
+  // Allocates new buffers for packets [begin, end) of the batch, whose old buffers the worker freed.
   void refill(std::size_t begin, std::size_t end);
-  // Takes what left, returns how many; `out` may be null.
+  // Takes the transmitted packets and returns their number; `out` may be null.
   std::size_t leave(rte_mbuf** out, std::size_t n);
-  // Frees what a mailbox holds, as control would.
+  // Frees the packets in the mailboxes, as control would.
   void drain_mailboxes();
   void loop() { workers_[0]->run_once(dataplane::boot_now()); }
   [[nodiscard]] dataplane::Worker& helper() { return *workers_[1]; }
@@ -67,7 +68,8 @@ class Gateway {
   static constexpr std::size_t kBurst = dataplane::kPollBurst;
 
  private:
-  // The other end's view of a peer: apart from the worker's, so that preparing warms nothing of its state.
+  // The remote end of a peer. It is separate from the worker's state, so that preparing packets does not warm
+  // that.
   struct Remote {
     std::uint64_t counter;
     std::uint32_t index;
@@ -85,8 +87,8 @@ class Gateway {
   std::mt19937_64 random_{7};
   std::uint32_t turn_ = 0;
   std::vector<Remote> remotes_;
-  std::vector<std::uint8_t> frame_;  // of one packet, to be completed per packet
-  std::size_t outer_ = 0;            // bytes in front of the inner packet in a received frame
+  std::vector<std::uint8_t> frame_;  // template of a frame, completed per packet
+  std::size_t outer_ = 0;            // bytes before the inner packet in a received frame
   std::vector<rte_mbuf*> batch_;
   crypto::AeadScratchPtr scratch_;
   std::vector<std::uint8_t> aead_buffers_;

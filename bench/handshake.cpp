@@ -1,4 +1,5 @@
-// What the control thread's protocol costs: handshakes in either role, refusing floods, timers of many peers.
+// The cost of the protocol on the control thread: handshakes in either role, refusing floods, timers of many
+// peers.
 //
 // Each figure is the median over repeats of one pass over all peers, so a busy machine disturbs it little.
 // One line per figure: word key=value ...
@@ -27,7 +28,7 @@ constexpr BootTime kSec = 1'000'000'000;
 constexpr std::size_t kPeers = 512;
 constexpr int kRepeats = 15;
 
-// Time of this thread on its core: what others run meanwhile on a shared machine does not count.
+// CPU time of this thread, which excludes other programs on a shared machine.
 double core_us() {
   timespec t{};
   clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
@@ -50,7 +51,7 @@ void print(const char* what, double us) {
   std::printf("handshake %s per_second=%.0f core_us=%.2f\n", what, 1e6 / us, us);
 }
 
-// Keeps what is sent, frees what is retired at once: there are no workers.
+// Keeps the messages sent, and frees retired objects immediately because there are no workers.
 struct BenchHost final : Host {
   void send_handshake(const Endpoint&, const Endpoint&, std::span<const std::uint8_t> m,
                       std::uint8_t) override {
@@ -198,7 +199,7 @@ class Star {
   std::vector<Buffer> messages_;
 };
 
-// Adding peers, and a tick of the timers when every peer has a persistent keepalive.
+// Measures adding peers, and a tick of the timers when every peer has a persistent keepalive.
 void many_peers(std::size_t peers) {
   SystemRandom random;
   Gateway g(random);
@@ -209,7 +210,7 @@ void many_peers(std::size_t peers) {
   const double from = core_us();
   for (const auto& k : keys) g.add(k, now);
   const double added = core_us() - from;
-  // Without an endpoint nothing is sent: what is measured is the wheel and the look at each peer.
+  // Without an endpoint nothing is sent, so this measures the wheel and the check of each peer.
   for (auto& slot : g.slots) g.engine.set_keepalive(*slot, 10, now);
   const double us = median_us([] {},
                               [&] {

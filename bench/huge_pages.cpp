@@ -25,13 +25,13 @@ void write_total(long pages) {
 
 long borrowed = 0;
 
-// Those still mapped go when the process does: the kernel counts them as surplus until then.
+// Pages that are still mapped are freed at process exit; until then the kernel counts them as surplus.
 void give_back() {
   write_total(read_pages("nr_hugepages") - borrowed);
 }
 
-// An interrupted bench gives back as well. Not by the book inside a handler (it allocates), but the
-// alternative is to keep the pages for certain.
+// Returns the pages when the bench is interrupted. The call is not async-signal-safe (it allocates), but
+// without it the pages would certainly stay reserved.
 void give_back_and_die(int signal) {
   give_back();
   _exit(128 + signal);

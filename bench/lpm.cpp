@@ -1,12 +1,12 @@
-// Lookups in bursts of 32, memory and update time of our longest-prefix match beside DPDK's tables.
+// Lookups in bursts of 32, memory and update time of our longest-prefix match, compared with DPDK's tables.
 //
 //   build/release/bench/lpm [--quick] [--prefixes N] [EAL arguments...]
 //
-// --quick: fewer passes and no million; --prefixes: this size alone.
+// --quick: fewer passes, without the million; --prefixes: only this size.
 //
-// One pass looks a quarter of the keys up; the passes of all tables are interleaved and medians taken, so
-// that what else runs on the machine hits all alike. Each begins with the caches as its own pass left them.
-// Uses huge pages when enough are free, otherwise none.
+// One pass looks up a quarter of the keys. The passes of all tables are interleaved and medians taken, so
+// that other load on the machine affects all alike. Each pass starts with the caches as its own previous pass
+// left them. Uses huge pages when enough are free, otherwise none.
 #include <malloc.h>
 #include <rte_eal.h>
 
@@ -85,7 +85,7 @@ std::uint64_t rival_pass(Rival& rival, Keys& keys, std::size_t pass) {
   return sum;
 }
 
-// Every table must give our answers, or the comparison is worth nothing.
+// Every table must return our answers, or the comparison is meaningless.
 template <typename Ours>
 bool agree(const Ours& ours, Rival& rival, Keys& keys) {
   for (std::size_t key = 0; key < kKeys; key += 7) {
@@ -96,18 +96,18 @@ bool agree(const Ours& ours, Rival& rival, Keys& keys) {
   return true;
 }
 
-// The pass is made twice and timed once: a table that is entered for two of its lookups would otherwise find
-// in the cache what the first of them left there, and the others what their rivals left.
+// The pass runs twice and is timed once. Otherwise a table entered with two lookup functions would find the
+// cache warmed by the first of them, while the others would find the data of their rivals.
 template <typename Pass>
 void time_pass(std::vector<double>& times, const Pass& pass) {
   std::uint64_t sum = pass();
   const auto start = Clock::now();
   sum += pass();
-  asm volatile("" : : "r"(sum));  // the answers are wanted
+  asm volatile("" : : "r"(sum));  // keeps the answers alive
   times.push_back(nanoseconds(Clock::now() - start) / kPassKeys);
 }
 
-// Microseconds of single removals and insertions of random present routes.
+// Microseconds of single removals and insertions of random existing routes.
 template <typename Ours>
 std::vector<double> time_updates(Ours& ours, const std::vector<Route>& routes) {
   std::mt19937_64 random(1);
@@ -158,7 +158,7 @@ void compare(unsigned family, Mix mix, std::size_t prefixes, std::size_t rounds)
     if (best == rivals.size() || quantile(times[i], 0.5) < quantile(times[best], 0.5)) best = i;
   }
   const std::size_t our_bytes = ours.table.memory_bytes();
-  malloc_trim(0);  // or the first update pays for tidying up what the routes and rivals left in the heap
+  malloc_trim(0);  // otherwise the first update would pay for the heap trimming after the routes and rivals
   const auto updates = time_updates(ours, routes);
   std::printf("# update us: median=%.2f p99=%.2f max=%.2f\n", quantile(updates, 0.5), quantile(updates, 0.99),
               quantile(updates, 1));

@@ -15,12 +15,12 @@ struct Share {
   unsigned per_mille;
 };
 
-// Rounded from public statistics of the global tables.
+// Shares of prefix lengths, rounded from public statistics of the global tables.
 constexpr Share kLengths4[] = {{24, 600}, {23, 95}, {22, 110}, {21, 50}, {20, 47}, {19, 30}, {18, 18},
                                {17, 12},  {16, 25}, {14, 5},   {12, 2},  {10, 1},  {28, 2},  {32, 3}};
 constexpr Share kLengths6[] = {{48, 465}, {32, 130}, {44, 95}, {40, 85}, {36, 55}, {46, 45}, {47, 30},
                                {33, 25},  {29, 30},  {34, 15}, {38, 10}, {42, 8},  {64, 4},  {128, 3}};
-// The blocks the registries hand out from.
+// The address blocks of the registries.
 constexpr std::uint16_t kBlocks6[][2] = {{0x2001, 0xffff}, {0x2400, 0xfff0}, {0x2600, 0xfff0},
                                          {0x2804, 0xffff}, {0x2a00, 0xfff0}, {0x2c00, 0xfff0}};
 

@@ -1,4 +1,5 @@
-// The prefixes and keys of the bench: random host routes as peers have, and a mix like a full BGP table.
+// The prefixes and keys of the bench: random host routes like those of peers, and a mix like a full BGP
+// table.
 #pragma once
 
 #include <array>
@@ -21,7 +22,7 @@ enum class Mix { kRandom, kBgp };
 // two in three inside an earlier shorter one, 64 next hops.
 std::vector<Route> make_routes(unsigned family, Mix mix, std::size_t count);
 
-// Seven in eight lie in one of the routes, at a random place; the rest anywhere.
+// Seven of eight keys are at a random place in one of the routes, the rest anywhere.
 std::vector<std::array<std::uint8_t, 16>> make_keys(unsigned family, const std::vector<Route>& routes,
                                                     std::size_t count);
 

@@ -40,7 +40,7 @@ std::uint32_t tbl8_count(const std::vector<Route>& routes) {
   return static_cast<std::uint32_t>(tables.size() + 256);
 }
 
-// rte_fib6 sets tables aside for each route without looking which ones others share.
+// rte_fib6 reserves tables for each route without regard to sharing.
 std::uint32_t reserved_tbl8_count(const std::vector<Route>& routes) {
   std::uint32_t tables = 256;
   for (const Route& route : routes) tables += route.length > 24 ? (route.length - 24 + 7) / 8 : 0;
@@ -184,8 +184,8 @@ struct Lpm6 : Rival {
   }
 };
 
-// The vector lookups are chosen per table, so the same table is entered once more as a view with its own
-// lookup function picked before every pass.
+// A table has one lookup function at a time, so the same table is entered again as a view that selects its
+// own lookup function before every pass.
 template <typename Base, typename Type, int (*kSelect)(decltype(std::declval<Base>().table.get()), Type)>
 struct Selected : Base {
   Type lookup_type;

@@ -108,7 +108,7 @@ class Files {
   Remotes& remotes_;
 };
 
-// The longest loops first; where their time went.
+// Prints the longest loops first, with the breakdown of their time.
 void print_longs(std::vector<LongLoop> longs) {
   std::sort(longs.begin(), longs.end(), [](const LongLoop& a, const LongLoop& b) { return a.wall > b.wall; });
   for (std::size_t i = 0; i < std::min(longs.size(), kLongsPrinted); ++i) {
@@ -130,7 +130,7 @@ void print_stalls(const LoopTimes& times) {
       static_cast<unsigned long long>(times.minor_faults), static_cast<unsigned long long>(times.loops));
 }
 
-// The window beside it: as long, nothing changes, another core is as busy.
+// The control window of the same length: nothing changes while another core is as busy.
 struct Control {
   LoopTimes times;
   Jitter jitter;
@@ -150,7 +150,7 @@ void print_control(const Control& control) {
               static_cast<unsigned long long>(control.jitter.gaps));
 }
 
-// Of one kind of window over all rounds.
+// The stalls of one kind of window over all rounds.
 struct Stalls {
   std::vector<std::size_t> worst;
   std::vector<std::uint64_t> over;
@@ -178,7 +178,7 @@ struct Stalls {
   }
 };
 
-// One of the three kinds of windows of all large changes.
+// Prints one of the three kinds of windows of all large changes.
 void print_all(const char* what, const Stalls& stalls) {
   const auto over = std::accumulate(stalls.over.begin(), stalls.over.end(), std::uint64_t{0});
   std::printf(" wall_worst%s_us=%zu wall_over_100us%s=%llu worst%s_us=%zu over_100us%s=%llu loops%s=%llu",
@@ -311,7 +311,7 @@ class Bench {
     }
   }
 
-  // 1 % of the peers: most change in place, some go and others come.
+  // Reloads 1 % of the peers: most change in place, some are removed and others added.
   void small_reloads() {
     const std::size_t guests = options_.peers / kGuestShare;
     std::vector<LiveGateway::Reloaded> all;

@@ -1,7 +1,7 @@
-// What many peers cost the daemon: time to start, time until all are up, memory, wg(8). Each part runs in a
-// process and namespaces of its own. One line per figure. *_ms: on the wall, *_cpu_ms: on a core, which is
-// what a busy machine does not distort.
-//   scale [PART...]     start, memory, up, wg; without a word: all
+// The cost of many peers for the daemon: time to start, time until all are up, memory, wg(8). Each part runs
+// in a process and namespaces of its own. One line per figure. *_ms: wall time; *_cpu_ms: CPU time, which a
+// busy machine does not distort.
+//   scale [PART...]     start, memory, up, wg (default: all)
 #include <sys/resource.h>
 #include <unistd.h>
 
@@ -29,7 +29,7 @@ double ms_since(Clock::time_point start) {
   return std::chrono::duration<double, std::milli>(Clock::now() - start).count();
 }
 
-// Time on a core of the commands run so far.
+// CPU time of the commands run so far.
 double children_ms() {
   rusage used{};
   getrusage(RUSAGE_CHILDREN, &used);

@@ -1,13 +1,13 @@
-// The exception path alone: two TUNs in two network namespaces of this process's own, one thread that
+// The exception path alone: two TUNs in two network namespaces that this process creates, one thread that
 // forwards between them, iperf3 at both ends. Packets are split after the read and joined before the write,
-// as a gateway does, but nothing is encrypted.
+// as in a gateway, but nothing is encrypted.
 //   plain  one packet per system call
 //   vnet   super-packets
 // The modes take turns; each figure is the median of the rounds. Needs root and iperf3.
 //   tun [seconds per run] [rounds]
-// First our own part of it in memory, without the kernel: cutting one super-packet and joining it again.
-// tun stage=split segments=45 bytes=1400 clocks_per_packet=...
-// tun mode=vnet traffic=tcp gbps=... forward_ns_per_packet=... packets_per_read=... packets_per_write=... ...
+// First comes our part of the work in memory, without the kernel: splitting one super-packet and joining it
+// again. tun stage=split segments=45 bytes=1400 clocks_per_packet=... tun mode=vnet traffic=tcp gbps=...
+// forward_ns_per_packet=... packets_per_read=... packets_per_write=... ...
 #include <fcntl.h>
 #include <poll.h>
 #include <rte_cycles.h>
@@ -139,7 +139,7 @@ class Lab {
   }
 
  private:
-  // Sleeps only when there is nothing to do, so that its CPU time is the price of the packets.
+  // Sleeps only when it is idle, so that its CPU time is the cost of the packets.
   void forward() {
     pin(1);
     std::array<rte_mbuf*, kBurst> burst;
@@ -205,7 +205,7 @@ double median(const std::vector<Result>& results, Field field) {
   return values[values.size() / 2];
 }
 
-// One TCP super-packet of `segments` times 1400 bytes of IP packet, as the kernel hands it out.
+// One TCP super-packet of `segments` times 1400 bytes of IP packet, as the kernel delivers it.
 std::vector<std::uint8_t> super_packet(std::size_t segments, VnetHeader* vnet) {
   constexpr std::size_t kHeaders = kIpv4HeaderSize + kTcpHeaderSize, kPayload = 1400 - kHeaders;
   std::vector<std::uint8_t> bytes(kHeaders + segments * kPayload);

@@ -10,8 +10,8 @@ struct DaemonOptions {
   bool foreground = true;
 };
 
-/// Runs until SIGTERM, SIGINT or the stop request. Returns the exit code of the program: 0 after a clean
-/// stop, 1 when something failed, 2 when the configuration is bad (its problems went to stderr).
+// Runs until SIGTERM, SIGINT or the stop request. Returns the exit code of the program: 0 after a clean
+// stop, 1 when something failed, 2 when the configuration is bad (its problems went to stderr).
 int run_daemon(const DaemonOptions& options);
 
 }  // namespace wg::control

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Gives a PCI network port to DPDK (driver vfio-pci), or back to Linux. PORT is a PCI address or the name of a
 # network interface. Nothing is permanent: after a reboot Linux has its ports back.
-#   scripts/bind-port.sh list                     every network port, who drives it, what would be in the way
+#   scripts/bind-port.sh list                     every network port, its driver, and obstacles to binding it
 #   sudo scripts/bind-port.sh [bind] PORT [--force]   to vfio-pci; --force even when it carries the default route
 #   sudo scripts/bind-port.sh unbind PORT         back to the driver Linux would choose
 set -euo pipefail
@@ -148,7 +148,7 @@ bind_port() {
     rebind "$address" ""
     die "vfio-pci did not take $address (see dmesg); it is back with $(driver_of "$address")"
   fi
-  echo "$address: $before -> vfio-pci${names:+ ($names is gone from Linux until unbind)}"
+  echo "$address: $before -> vfio-pci${names:+ ($names is not available to Linux until unbind)}"
 }
 
 unbind_port() {

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Formats every C++ file of the repository; with --check only tells which are not formatted.
+# Formats every C++ file of the repository. With --check it only lists the files that are not formatted.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 mapfile -t files < <(git ls-files '*.cpp' '*.h')

@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
-# Reserves hugepages of 2 MB at run time and says how many it got.
+# Reserves hugepages of 2 MB at run time and prints how many it got.
 #   sudo scripts/setup-hugepages.sh MB [--node N]   so that MB megabytes are free, spread over the NUMA nodes or all on N
-#   sudo scripts/setup-hugepages.sh 0               gives back what nobody uses
+#   sudo scripts/setup-hugepages.sh 0               releases the unused ones
 #   scripts/setup-hugepages.sh show
-# Exits with 1 when fewer were to be had. After a reboot they are gone; to keep them: vm.nr_hugepages in /etc/sysctl.d.
+# Exits with 1 when fewer are available. A reboot releases them; to keep them set vm.nr_hugepages in /etc/sysctl.d.
 set -euo pipefail
 usage() { sed -n '2,6s/^# \{0,1\}//p' "$0" >&2; exit 2; }
 die() { echo "setup-hugepages: $*" >&2; exit 1; }
@@ -20,7 +20,7 @@ show() {
   done
 }
 
-# reserve NODE PAGES: so many free ones there. The kernel gives what it can without a word.
+# reserve NODE PAGES: makes PAGES free on the node. The kernel silently provides fewer if it must.
 reserve() {
   local p used want
   p=$(pages "$1")
@@ -28,7 +28,7 @@ reserve() {
   want=$((used + $2))
   echo "$want" >"$p/nr_hugepages"
   [ "$(cat "$p/nr_hugepages")" -ge "$want" ] && return
-  # Memory is fragmented, or full of files that need not be there: move things together and ask once more.
+  # Memory is fragmented or full of cached files: compact it, drop the caches and try again.
   echo 1 >/proc/sys/vm/compact_memory 2>/dev/null || true
   echo "$want" >"$p/nr_hugepages"
 }
@@ -60,6 +60,6 @@ show
 got=0
 for node in "${nodes[@]}"; do got=$((got + $(cat "$(pages "$node")/free_hugepages"))); done
 if [ "$got" -lt "$wanted" ]; then
-  die "$((wanted * 2)) MB were asked for, $((got * 2)) MB are free: stop something, or reserve them at boot
+  die "requested $((wanted * 2)) MB, but only $((got * 2)) MB are free: stop other programs, or reserve them at boot
   (kernel arguments: hugepagesz=2M hugepages=$wanted)"
 fi

@@ -13,11 +13,11 @@
 namespace wg::control {
 
 enum class PeerOrder : std::uint8_t {
-  kName,       ///< then key
-  kHandshake,  ///< newest first
-  kRx,         ///< most first
+  kName,       // then key
+  kHandshake,  // newest first
+  kRx,         // most first
   kTx,
-  kTransfer,  ///< rx + tx
+  kTransfer,  // rx + tx
   kDrops,
 };
 std::optional<PeerOrder> parse_peer_order(std::string_view text);
@@ -25,12 +25,12 @@ std::optional<PeerOrder> parse_peer_order(std::string_view text);
 struct PeerQuery {
   PeerFilter filter;
   PeerOrder order = PeerOrder::kName;
-  std::size_t limit = 0;  ///< 0: all
+  std::size_t limit = 0;  // 0: all
 };
 
 struct PeerList {
   std::vector<PeerStatus> peers;
-  std::size_t total = 0;  ///< that passed the filter, before the limit
+  std::size_t total = 0;  // that passed the filter, before the limit
 };
 
 PeerList list_peers(const StatusSource& status, const PeerQuery& query);
@@ -51,7 +51,7 @@ class PeerText {
   }
 
  private:
-  std::string_view text_;  ///< the filter's
+  std::string_view text_;  // the filter's
   std::optional<config::Address> address_;
 };
 

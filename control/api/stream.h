@@ -96,8 +96,8 @@ class Stream : public std::enable_shared_from_this<Stream> {
 
 struct StreamLimits {
   std::size_t streams = 64;
-  std::chrono::milliseconds idle_timeout{10000};     ///< without progress within a request or an answer
-  std::chrono::milliseconds request_timeout{60000};  ///< for a request and its answer, with whatever progress
+  std::chrono::milliseconds idle_timeout{10000};     // without progress within a request or an answer
+  std::chrono::milliseconds request_timeout{60000};  // for a request and its answer, with whatever progress
 };
 
 // Keeps streams alive, counts them, and closes those that hang. A full set closes the stream that was idle

@@ -1,6 +1,7 @@
 // apply(): applies a set of the wg protocol to an interface as a value.
 #include <algorithm>
 #include <cstring>
+#include <optional>
 #include <unordered_map>
 #include <unordered_set>
 

@@ -25,34 +25,34 @@ inline constexpr std::size_t kWgSetMax = std::size_t{64} << 20;  // bytes of one
 
 struct AllowedIpChange {
   enum class Verb : std::uint8_t {
-    kAdd,     ///< takes the prefix from whichever peer holds it
-    kRemove,  ///< `-IP/LEN`: only if this peer holds it
-    kClear,   ///< replace_allowed_ips=true, at this place of the order; `prefix` unused
+    kAdd,     // takes the prefix from whichever peer holds it
+    kRemove,  // `-IP/LEN`: only if this peer holds it
+    kClear,   // replace_allowed_ips=true, at this place of the order; `prefix` unused
   };
   Verb verb = Verb::kAdd;
   config::Prefix prefix;
 };
 
-/// One peer section. Absent fields are unchanged. The order of sections and of allowed_ips matters.
+// One peer section. Absent fields are unchanged. The order of sections and of allowed_ips matters.
 struct WgPeerSet {
   config::Key public_key;
-  bool update_only = false;                        ///< an unknown key is not created
-  bool remove = false;                             ///< everything else is then empty
-  std::optional<config::SecretKey> preshared_key;  ///< zero clears
-  std::optional<config::Endpoint> endpoint;        ///< always an address
-  std::optional<std::uint16_t> keepalive_seconds;  ///< 0: off
+  bool update_only = false;                        // an unknown key is not created
+  bool remove = false;                             // everything else is then empty
+  std::optional<config::SecretKey> preshared_key;  // zero clears
+  std::optional<config::Endpoint> endpoint;        // always an address
+  std::optional<std::uint16_t> keepalive_seconds;  // 0: off
   std::vector<AllowedIpChange> allowed_ips;
 };
 
 struct WgSet {
-  std::optional<config::SecretKey> private_key;  ///< as sent (not clamped); zero removes
-  std::optional<std::uint16_t> listen_port;      ///< 0: any free port
-  std::optional<std::uint32_t> fwmark;           ///< 0: off
+  std::optional<config::SecretKey> private_key;  // as sent (not clamped); zero removes
+  std::optional<std::uint16_t> listen_port;      // 0: any free port
+  std::optional<std::uint32_t> fwmark;           // 0: off
   bool replace_peers = false;
   std::vector<WgPeerSet> peers;
 };
 
-/// The effects of a set that the configuration's value cannot express.
+// The effects of a set that the configuration's value cannot express.
 struct WgEffects {
   // Peers that this set removed and added again: they lose session, counters and endpoint. (replace_peers
   // alone has no such effect: an unchanged peer of a setconf keeps its session.)
@@ -70,7 +70,7 @@ WgEffects apply(const WgSet& set, config::Interface& interface);
 // Clamps an X25519 private key (RFC 7748 section 5), the form that get shows.
 config::SecretKey clamped(const config::SecretKey& key);
 
-/// Reads one set line by line: feed each line (without newline) until the blank one.
+// Reads one set line by line: feed each line (without newline) until the blank one.
 class WgSetReader {
  public:
   // Returns 0 or a positive errno: EINVAL for a bad key or value, EPROTO without `=`. After an error the
@@ -93,11 +93,11 @@ class WgRequestReader {
  public:
   enum class Kind : std::uint8_t {
     kNeedMore,
-    kGet,      ///< answer the state
-    kSet,      ///< apply take_set()
-    kRefused,  ///< answer errno=-error() and go on
-    kFatal,    ///< answer errno=-error() and close
-    kClose,    ///< close without an answer
+    kGet,      // answer the state
+    kSet,      // apply take_set()
+    kRefused,  // answer errno=-error() and go on
+    kFatal,    // answer errno=-error() and close
+    kClose,    // close without an answer
   };
 
   ~WgRequestReader();
@@ -105,7 +105,7 @@ class WgRequestReader {
   WgRequestReader(const WgRequestReader&) = delete;
   WgRequestReader& operator=(const WgRequestReader&) = delete;
 
-  /// Consumes bytes from the front of `bytes` up to the end of one request or of the input.
+  // Consumes bytes from the front of `bytes` up to the end of one request or of the input.
   Kind feed(std::string_view& bytes);
   // The client has closed its sending side, which ends (and applies) a set in progress.
   Kind finish();

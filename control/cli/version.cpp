@@ -1,5 +1,6 @@
 // version: the versions of this program and of the running gateway.
 #include <memory>
+#include <optional>
 #include <ostream>
 
 #include "control/cli/build_facts.h"

@@ -88,13 +88,13 @@ bool is_ip(unsigned family) {
 }
 
 // Reads a prefix whose address attribute is absent for length 0.
-bool read_prefix(const std::optional<IpAddress>& address, unsigned family, unsigned length, IpPrefix* out) {
+std::optional<IpPrefix> read_prefix(const std::optional<IpAddress>& address, unsigned family,
+                                    unsigned length) {
   IpAddress value;
   value.v6 = family == AF_INET6;
   if (address) value = *address;
-  if (value.v6 != (family == AF_INET6) || length > address_bits(value)) return false;
-  *out = {value, static_cast<std::uint8_t>(length)};
-  return true;
+  if (value.v6 != (family == AF_INET6) || length > address_bits(value)) return std::nullopt;
+  return IpPrefix{value, static_cast<std::uint8_t>(length)};
 }
 
 void read_link_kind(const nlattr* info, Link* link) {
@@ -190,11 +190,10 @@ std::optional<LocalAddress> parse_address(const nlmsghdr* message) {
   const auto attributes = Attributes::of_message(message, sizeof *header);
   const auto local = attributes.address(IFA_LOCAL);
   const auto remote = attributes.address(IFA_ADDRESS);
+  const auto prefix = read_prefix(local ? local : remote, header->ifa_family, header->ifa_prefixlen);
+  if (!prefix || (!local && !remote)) return std::nullopt;
   LocalAddress address;
-  if (!read_prefix(local ? local : remote, header->ifa_family, header->ifa_prefixlen, &address.prefix)) {
-    return std::nullopt;
-  }
-  if (!local && !remote) return std::nullopt;
+  address.prefix = *prefix;
   address.ifindex = header->ifa_index;
   if (local && remote && *local != *remote) address.peer = remote;
   address.scope = header->ifa_scope;
@@ -206,10 +205,10 @@ std::optional<ParsedRoute> parse_route(const nlmsghdr* message) {
   const auto* header = header_of<rtmsg>(message);
   if (!header || !is_ip(header->rtm_family)) return std::nullopt;
   const auto attributes = Attributes::of_message(message, sizeof *header);
+  const auto prefix = read_prefix(attributes.address(RTA_DST), header->rtm_family, header->rtm_dst_len);
+  if (!prefix) return std::nullopt;
   ParsedRoute route;
-  if (!read_prefix(attributes.address(RTA_DST), header->rtm_family, header->rtm_dst_len, &route.prefix)) {
-    return std::nullopt;
-  }
+  route.prefix = *prefix;
   route.table = attributes.value<std::uint32_t>(RTA_TABLE).value_or(header->rtm_table);
   route.metric = attributes.u32(RTA_PRIORITY);
   route.tos = header->rtm_tos;
@@ -259,10 +258,10 @@ std::optional<RoutingRule> parse_rule(const nlmsghdr* message) {
   if (!header || !is_ip(header->family)) return std::nullopt;
   // 64 leaves room for selectors newer than our headers. An unknown selector makes the rule unevaluated.
   const auto attributes = Attributes::of_message(message, sizeof *header);
+  const auto destination = read_prefix(attributes.address(FRA_DST), header->family, header->dst_len);
+  if (!destination) return std::nullopt;
   RoutingRule rule;
-  if (!read_prefix(attributes.address(FRA_DST), header->family, header->dst_len, &rule.destination)) {
-    return std::nullopt;
-  }
+  rule.destination = *destination;
   rule.v6 = header->family == AF_INET6;
   rule.priority = attributes.u32(FRA_PRIORITY);
   rule.action = header->action;

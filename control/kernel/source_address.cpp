@@ -31,8 +31,7 @@ unsigned policy_label(const IpAddress& address) {
   static const auto kTable = [] {
     std::vector<std::pair<IpPrefix, unsigned>> table;
     for (const Policy& policy : kPolicies) {
-      IpPrefix prefix;
-      if (parse_ip_prefix(policy.prefix, &prefix)) table.emplace_back(prefix, policy.label);
+      if (const auto prefix = parse_ip_prefix(policy.prefix)) table.emplace_back(*prefix, policy.label);
     }
     std::sort(table.begin(), table.end(), [](auto& a, auto& b) { return a.first.length > b.first.length; });
     return table;

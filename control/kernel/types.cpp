@@ -32,20 +32,21 @@ std::string to_string(const MacAddress& mac) {
   return text;
 }
 
-bool parse_ip_prefix(const std::string& text, IpPrefix* out) {
+std::optional<IpPrefix> parse_ip_prefix(const std::string& text) {
   const auto slash = text.find('/');
   IpPrefix prefix;
-  if (!dataplane::parse_ip_address(text.substr(0, slash), &prefix.address)) return false;
+  if (!dataplane::parse_ip_address(text.substr(0, slash), &prefix.address)) return std::nullopt;
   unsigned length = address_bits(prefix.address);
   if (slash != std::string::npos) {
     const char* first = text.data() + slash + 1;
     const char* last = text.data() + text.size();
     const auto [end, error] = std::from_chars(first, last, length);
-    if (error != std::errc{} || end != last || length > address_bits(prefix.address)) return false;
+    if (error != std::errc{} || end != last || length > address_bits(prefix.address)) {
+      return std::nullopt;
+    }
   }
   prefix.length = static_cast<std::uint8_t>(length);
-  *out = prefix;
-  return true;
+  return prefix;
 }
 
 KernelResult KernelResult::failed(int error, const std::string& what, const std::string& detail) {

@@ -5,6 +5,7 @@
 #include <cerrno>
 #include <compare>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <utility>
 
@@ -44,9 +45,10 @@ struct IpPrefix {
   }
 };
 
-[[nodiscard]] std::string to_string(const IpPrefix& prefix);                 // "10.0.0.0/8"
-[[nodiscard]] std::string to_string(const MacAddress& mac);                  // "02:00:5e:10:00:01"
-[[nodiscard]] bool parse_ip_prefix(const std::string& text, IpPrefix* out);  // without "/n": a host prefix
+[[nodiscard]] std::string to_string(const IpPrefix& prefix);  // "10.0.0.0/8"
+[[nodiscard]] std::string to_string(const MacAddress& mac);   // "02:00:5e:10:00:01"
+// Parses "10.0.0.0/8"; without "/n" it is a host prefix. nullopt: not a prefix.
+[[nodiscard]] std::optional<IpPrefix> parse_ip_prefix(const std::string& text);
 
 // The result of a request to the kernel: errno and a sentence for the operator.
 struct [[nodiscard]] KernelResult {

@@ -1,5 +1,6 @@
 #include "control/noise/cookie.h"
 
+#include <cstring>
 #include <string_view>
 
 #include "dataplane/crypto/constant_time.h"

@@ -1,5 +1,7 @@
 // Received handshake messages: length, mac1, load, then the message itself (docs/protocol.md, order of
 // checks). Nothing is allocated and no peer changes before the message is authenticated.
+#include <cstring>
+
 #include "control/noise/engine.h"
 #include "control/noise/engine_state.h"
 

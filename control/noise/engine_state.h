@@ -1,6 +1,7 @@
 // The engine's internal state of an interface and of its peers. Only engine*.cpp include this header.
 #pragma once
 
+#include <cstring>
 #include <deque>
 #include <unordered_map>
 #include <utility>

@@ -1,4 +1,6 @@
 // The engine's status, and the timestamps that survive a restart.
+#include <cstring>
+
 #include "control/noise/engine.h"
 #include "control/noise/engine_state.h"
 

@@ -7,6 +7,7 @@
 //   zero keys             540 s after the last session was derived
 //   persistent keepalive  its interval after the last packet either way
 #include <algorithm>
+#include <atomic>
 
 #include "control/noise/engine.h"
 #include "control/noise/engine_state.h"

@@ -1,7 +1,7 @@
-// A port: any DPDK ethdev (PCI function or vdev), or a TAP that we hold ourselves (`device: tap`).
+// A port: any DPDK ethdev (PCI function or vdev), or a TAP of this process (`device: tap`).
 //
-// Queue w belongs to worker w. A port with fewer queues than workers gives its queues to the first workers;
-// a packet another worker sends goes through that queue owner's hand-over ring, so a queue has one writer.
+// Queue w belongs to worker w. A port with fewer queues than workers gives its queues to the first workers.
+// Other workers send through the hand-over ring of a queue's owner, so a queue has one writer.
 #pragma once
 
 #include <array>
@@ -23,8 +23,8 @@ struct PortOptions {
   std::string name;           // as configured, at most 15 characters
   std::string device;         // "0000:03:02.0", "net_af_packet0,iface=eth1", ...
   std::uint16_t workers = 1;  // queues wanted: one per worker
-  std::uint16_t queues = 0;   // 0: as many as workers and the device allow
-  std::uint16_t mtu = 0;      // 0: leave the device's
+  std::uint16_t queues = 0;   // 0: as many as the workers need and the device has
+  std::uint16_t mtu = 0;      // 0: keep the device's
   std::uint16_t descriptors = 1024;
   bool promiscuous = false;
 };
@@ -49,9 +49,10 @@ class Port {
   // Finds or hot-plugs the device, configures and starts it. Throws std::runtime_error with DPDK's reason.
   // `pool` outlives the port.
   Port(const PortOptions& options, rte_mempool* pool);
-  // A TAP of ours as the wire: read and write bursts go through its queues. Takes ownership.
+  // Uses a TAP of this process as the wire: bursts are read from and written to its queues. Takes ownership.
   Port(const PortOptions& options, rte_mempool* pool, std::unique_ptr<TapDevice> tap);
-  // An existing, configured ethdev (tests and benches: rings in memory). Not closed on destruction.
+  // Uses an existing, configured ethdev (tests and benches: rings in memory). It is not closed on
+  // destruction.
   Port(const PortOptions& options, std::uint16_t ethdev);
   ~Port();
   Port(const Port&) = delete;
@@ -61,9 +62,9 @@ class Port {
   [[nodiscard]] bool has_rx(std::uint16_t w) const noexcept { return w < facts_.rx_queues; }
   [[nodiscard]] bool has_tx(std::uint16_t w) const noexcept { return w < facts_.tx_queues; }
   std::uint16_t receive(std::uint16_t w, rte_mbuf** packets, std::uint16_t n) noexcept;
-  // Takes all `n` packets: what the queue does not accept is freed and counted as tx_full.
+  // Takes all `n` packets. Packets that the queue does not accept are freed and counted as tx_full.
   void transmit(std::uint16_t w, rte_mbuf** packets, std::uint16_t n, WorkerCounters& counters) noexcept;
-  // Sends what other workers handed over; the owner of a shared queue calls it once per loop.
+  // Sends the packets that other workers handed over. The owner of a shared queue calls it once per loop.
   void transmit_handed_over(std::uint16_t w, WorkerCounters& counters) noexcept;
 
   // ---- control
@@ -72,7 +73,7 @@ class Port {
   [[nodiscard]] const PortFacts& facts() const noexcept { return facts_; }
   [[nodiscard]] PortStatistics statistics() const noexcept;
   [[nodiscard]] bool link_up() const noexcept;
-  // Linux's own counterpart of this port when the port itself is a TAP of ours; else null.
+  // The TAP when the port is a TAP of this process; else null.
   [[nodiscard]] TapDevice* tap() const noexcept { return tap_.get(); }
 
  private:

@@ -3,6 +3,8 @@
 // gather costs more clocks than the single loads on the measured cores.
 #include "dataplane/lpm/tail.h"
 
+#include <atomic>
+
 namespace wg::lpm {
 namespace {
 

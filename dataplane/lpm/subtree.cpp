@@ -1,5 +1,6 @@
 // The subtrees below a root slot: blocks for up to kBlockPrefixes prefixes, branches for more.
 #include <algorithm>
+#include <cstring>
 #include <new>
 
 #include "dataplane/lpm/table.h"

@@ -2,6 +2,7 @@
 // old ones up to the root slot, stores that slot, and only then retires the nodes that it replaced.
 #pragma once
 
+#include <atomic>
 #include <map>
 #include <optional>
 #include <vector>

@@ -1,8 +1,7 @@
-// Bytes become types here and nowhere else: the wire formats the dataplane reads and writes, and the only
-// casts of packet bytes. Every structure is made of bytes (alignment 1), so any address will do.
-// parse_*() look at a span, never past its end, write *out only when they return kOk, and the views they
-// fill point into the span. Ethernet II, 802.1Q, RFC 826, 791, 8200, 768, 9293, 792, 4443; WireGuard
-// paper 5.4.
+// The wire formats of the dataplane, and the only casts from packet bytes to types. Every structure consists
+// of bytes (alignment 1), so any address is valid. parse_*() never read past the end of their span, and write
+// *out only when they return kOk; the views point into the span. Ethernet II, 802.1Q, RFC 826, 791, 8200,
+// 768, 9293, 792, 4443; WireGuard paper 5.4.
 #pragma once
 
 #include <array>
@@ -17,7 +16,7 @@ namespace wg::dataplane {
 using Bytes = std::span<const std::uint8_t>;
 using MutableBytes = std::span<std::uint8_t>;
 
-// An integer as it lies in a packet; conversion to and from host order is always spelled out.
+// An integer in the byte order of a packet. Conversions to and from host order are always explicit.
 template <typename Host, std::endian Order>
 class [[gnu::may_alias]] WireInteger {
  public:
@@ -25,7 +24,7 @@ class [[gnu::may_alias]] WireInteger {
   constexpr explicit WireInteger(Host host) : bytes_(std::bit_cast<Raw>(swapped(host))) {}
 
   [[nodiscard]] constexpr Host value() const { return swapped(std::bit_cast<Host>(bytes_)); }
-  // The bytes as a native load sees them, for arithmetic that does not care for the order (RFC 1071).
+  // The bytes as a native load returns them, for arithmetic that is independent of the order (RFC 1071).
   [[nodiscard]] constexpr Host native() const { return std::bit_cast<Host>(bytes_); }
   static constexpr WireInteger from_native(Host raw) {
     WireInteger w{Host{0}};
@@ -60,7 +59,7 @@ using Ipv6Bytes = std::array<std::uint8_t, 16>;
 
 enum class Parse : std::uint8_t {
   kOk,
-  kTruncated,        // the span ends before what the header announces
+  kTruncated,        // the span is shorter than the header's length
   kBadVersion,       // IP version nibble
   kBadHeaderLength,  // IHL or TCP data offset below its minimum
   kBadLength,        // a length field smaller than the header it counts
@@ -123,7 +122,8 @@ struct [[gnu::may_alias]] Ipv4Header {
   [[nodiscard]] bool dont_fragment() const { return (fragment.value() & kDontFragment) != 0; }
   [[nodiscard]] bool more_fragments() const { return (fragment.value() & kMoreFragments) != 0; }
   [[nodiscard]] std::size_t fragment_offset() const { return (fragment.value() & kOffsetMask) * 8u; }
-  // Any part of a fragmented datagram: only the first has ports, and none has a checksum to check alone.
+  // Any part of a fragmented datagram. Only the first part has ports, and no part alone has a verifiable
+  // checksum.
   [[nodiscard]] bool is_fragment() const { return (fragment.value() & (kMoreFragments | kOffsetMask)) != 0; }
 };
 
@@ -204,8 +204,7 @@ static_assert(sizeof(TransportDataHeader) == 16 && offsetof(TransportDataHeader,
 static_assert(alignof(EthernetHeader) == 1 && alignof(Ipv4Header) == 1 && alignof(Ipv6Header) == 1 &&
               alignof(TcpHeader) == 1 && alignof(UdpHeader) == 1 && alignof(TransportDataHeader) == 1);
 
-// The casts. The caller of header_at has proven that sizeof(Header) bytes are there; checked_header proves
-// it.
+// The casts. The caller of header_at guarantees sizeof(Header) bytes; checked_header verifies them.
 template <typename Header>
 [[nodiscard]] const Header* header_at(const std::uint8_t* data) {
   static_assert(std::is_trivially_copyable_v<Header> && alignof(Header) == 1);
@@ -236,7 +235,7 @@ inline constexpr std::size_t kTcpHeaderSize = sizeof(TcpHeader);
 struct EthernetView {
   const EthernetHeader* header = nullptr;
   const VlanTag* tag = nullptr;  // null: untagged
-  std::uint16_t type = 0;        // of the payload, behind the tag; < 0x600 is an 802.3 length
+  std::uint16_t type = 0;        // EtherType of the payload, after the tag; < 0x600 is an 802.3 length
   Bytes payload;                 // may end in padding
   [[nodiscard]] std::size_t l3_offset() const {
     return kEthernetHeaderSize + (tag == nullptr ? 0 : kVlanTagSize);
@@ -259,7 +258,7 @@ struct EthernetView {
   return Parse::kOk;
 }
 
-// RFC 826 for Ethernet and IPv4, the only kind there is.
+// RFC 826 for Ethernet and IPv4, the only combination in use.
 [[nodiscard]] inline Parse parse_arp(Bytes bytes, const ArpPacket** out) {
   const auto* arp = checked_header<ArpPacket>(bytes);
   if (arp == nullptr) return Parse::kTruncated;
@@ -274,7 +273,7 @@ struct EthernetView {
 struct Ipv4View {
   const Ipv4Header* header = nullptr;
   std::size_t header_length = 0;
-  std::size_t total_length = 0;  // what follows in the span is padding
+  std::size_t total_length = 0;  // the rest of the span is padding
   Bytes payload;
   [[nodiscard]] bool has_options() const { return header_length > kIpv4HeaderSize; }
 };
@@ -302,12 +301,12 @@ struct Ipv4View {
 
 struct Ipv6View {
   const Ipv6Header* header = nullptr;
-  std::size_t total_length = 0;  // with the header; what follows in the span is padding
+  std::size_t total_length = 0;  // header included; the rest of the span is padding
   Bytes payload;                 // extension headers included
   [[nodiscard]] bool has_extension() const { return is_ipv6_extension(header->next_header); }
 };
 
-// RFC 8200 section 3. Extension headers are recognised, not followed: who meets one punts.
+// RFC 8200 section 3. Extension headers are recognised but not followed: the caller punts such packets.
 [[nodiscard]] inline Parse parse_ipv6(Bytes bytes, Ipv6View* out) {
   const auto* header = checked_header<Ipv6Header>(bytes);
   if (header == nullptr) return Parse::kTruncated;
@@ -319,7 +318,7 @@ struct Ipv6View {
   return Parse::kOk;
 }
 
-// What routing asks of an IP packet of either version.
+// The fields of an IP packet of either version that routing needs.
 struct IpView {
   bool v6 = false;
   bool fragment = false;     // v4: any fragment; v6: a fragment header comes first
@@ -421,7 +420,7 @@ struct IcmpView {
   return Parse::kOk;
 }
 
-// WireGuard messages, paper 5.4: the type and the exact length decide (a longer handshake message is junk).
+// WireGuard messages, paper 5.4. Type and exact length decide: a longer handshake message is junk.
 inline constexpr std::uint32_t kMessageInitiation = 1, kMessageResponse = 2, kMessageCookieReply = 3,
                                kMessageTransportData = 4;
 inline constexpr std::size_t kInitiationSize = 148, kResponseSize = 92, kCookieReplySize = 64;

@@ -45,7 +45,7 @@ class LiveGateway {
   // they lead. IPv6 link-local addresses, multicast and own addresses, which Linux adds and removes by rules
   // of its own, are left out.
   std::vector<std::string> worker_tables();
-  // From the parsed file to the running gateway.
+  // Builds the running gateway from a parsed file.
   [[nodiscard]] std::chrono::microseconds start_time() const { return start_time_; }
   // The control thread's time on a core so far.
   [[nodiscard]] std::chrono::microseconds control_time();

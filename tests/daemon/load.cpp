@@ -66,7 +66,7 @@ void write_ip_udp(std::uint8_t* at, std::uint32_t source, std::uint16_t source_p
   udp->checksum = Be16{0};
 }
 
-// Where the WireGuard message of an outgoing frame begins, or nullptr.
+// The start of the WireGuard message in an outgoing frame, or nullptr.
 const std::uint8_t* message_of(const rte_mbuf* packet, std::size_t* length) {
   if (packet->data_len < kMessage + 4 || packet->nb_segs != 1) return nullptr;
   const auto* frame = rte_pktmbuf_mtod(packet, const std::uint8_t*);
@@ -286,7 +286,7 @@ std::size_t Load::bring_up(const std::vector<std::size_t>& wanted, std::chrono::
 void Load::confirm(const std::vector<std::size_t>& wanted) {
   active_.clear();
   for (const std::size_t i : wanted) active_.push_back(&remotes_[i]);
-  // In portions: each is an event for the control thread, and its mailbox has an end.
+  // Sends in portions, because each one is an event for the control thread, whose mailbox is bounded.
   const std::vector<Remote*> all = active_;
   for (std::size_t i = 0; i < all.size(); i += 512) {
     active_.assign(all.begin() + static_cast<std::ptrdiff_t>(i),

@@ -40,7 +40,7 @@ struct LoopTimes {
   static std::uint64_t above(const std::vector<std::uint32_t>& counts, std::size_t us);
 };
 
-// On the worker's thread: from one poll of the wan port to the next.
+// Runs on the worker's thread and measures from one poll of the wan port to the next.
 class LoopClock {
  public:
   LoopClock() { times_.longs.reserve(kLongsKept); }

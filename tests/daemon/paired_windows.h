@@ -13,8 +13,8 @@ struct Window {
 
 struct Excess {
   double per_million = 0;  // more such loops of a million; below 0: fewer
-  double at_most = 0;      // with 95 %: the windows drawn anew, in pairs (bootstrap)
-  double p = 1;            // that chance alone makes it as large: signs of the pairs' differences drawn anew
+  double at_most = 0;      // upper bound of the 95 % interval, by resampling the pairs of windows (bootstrap)
+  double p = 1;  // probability of a difference this large by chance: random signs for the pairs' differences
 };
 
 // with[i] and without[i] were taken one after the other.

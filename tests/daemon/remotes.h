@@ -52,7 +52,7 @@ class Remotes {
 
   [[nodiscard]] std::size_t size() const { return remotes_.size(); }
   [[nodiscard]] Remote& operator[](std::size_t i) { return *remotes_[i]; }
-  // By the index in a message to it, or nullptr.
+  // Finds a remote by the receiver index of a message to it, or returns nullptr.
   [[nodiscard]] Remote* by_index(std::uint32_t index);
 
   // Handshakes with each of `wanted` until all are up or the time is over; returns how many are up. `send`
@@ -73,7 +73,7 @@ class Remotes {
   std::size_t retries_ = 0;
 };
 
-// Private key of the gateway's wg0 in tests, and any number of public keys nobody has.
+// The private key of the gateway's wg0 in tests, and any number of public keys without an owner.
 noise::Key gateway_key();
 std::string base64(const noise::Key& key);
 std::string idle_public_key(std::size_t number);

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# What `wg show transfer` says after ten pings of 84 bytes: handshakes and padding count, as in the Linux kernel.
+# `wg show transfer` after ten pings of 84 bytes counts handshakes and padding, as the Linux kernel does.
 source "$(dirname "$0")/lib.sh"
 lab 'endpoint: "10.20.0.2:51821"'
 

@@ -43,7 +43,7 @@ refuse "8920 bytes where the route says 4000" pings 1 "$LAN" 10.10.0.2 -M do -s 
 check "4000 bytes there" pings 3 "$LAN" 10.10.0.2 -M do -s 3972
 check "and 8920 in fragments" pings 3 "$LAN" 10.10.0.2 -M dont -s 8892
 
-# A device that cannot: said at once, with what it can.
+# A device that cannot is reported immediately, with its limit.
 stop_gateway
 cat >/run/lab/small.yaml <<'YAML'
 dpdk: { memory: 256M }

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Either side goes away, politely or not, and comes back: the tunnel works again at once, and no leftovers block it.
+# Either side stops, cleanly or not, and restarts: the tunnel works again at once, and no leftovers block it.
 source "$(dirname "$0")/lib.sh"
 lab 'endpoint: "10.20.0.2:51821"'
 check "a tunnel" pings 3 "$WAN" 192.168.1.2

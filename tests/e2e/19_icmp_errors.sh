@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
-# What an inside sender is told: TTL exceeded, packet too big with the tunnel's MTU, nobody there. From the right address.
+# An inside sender receives TTL exceeded, packet too big with the tunnel's MTU, and unreachable, from the right address.
 source "$(dirname "$0")/lib.sh"
 lab
 check "a tunnel" pings 3 "$WAN" 192.168.1.2
-# hears NS TEXT ping-arguments: one ping is answered by an error that says TEXT.
+# hears NS TEXT ping-arguments: one ping is answered by an error with TEXT.
 hears() {
   local where=$1 text=$2 out
   shift 2

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Reload by command and by SIGHUP beside traffic: what did not change loses not one packet, what changed has changed; a
-# bad file changes nothing and says where it is bad.
+# bad file changes nothing and the error names the position.
 source "$(dirname "$0")/lib.sh"
 lab
 check "a tunnel" pings 3 "$WAN" 192.168.1.2

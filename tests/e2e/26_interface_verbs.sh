@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# linegate interface create, up, down, delete; and what every command says when nothing runs (exit code 3).
+# linegate interface create, up, down, delete; and the error of every command without a gateway (exit code 3).
 source "$(dirname "$0")/lib.sh"
 lab 'endpoint: "10.20.0.2:51821"'
 check "a tunnel" pings 3 "$WAN" 192.168.1.2

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# An endpoint given by name: resolved in the background, resolved again when the peer is silent, said when it cannot be.
+# An endpoint given as a host name: resolved in the background, again when the peer is silent, and failures are reported.
 source "$(dirname "$0")/lib.sh"
 cp /etc/hosts /run/hosts
 echo "10.20.0.2 peer.e2e.test" >>/run/hosts

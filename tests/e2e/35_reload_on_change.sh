@@ -56,7 +56,7 @@ check "when it has closed it" wait_for 5 has 10.82.0.0/24
 rm "$LAB_DIR/peers.d/many.yaml"
 check "the peer file has gone" wait_for 5 has_not 10.81.20.0/24
 
-# A bad file says so and changes nothing; the next good one is taken.
+# A bad file is reported and changes nothing; the next good one is applied.
 before=$(in_gw wg showconf wg0)
 sed -i.good 's/listen_port/listen_prot/' "$LAB_DIR/gateway.yaml"
 check "a bad file is named" wait_for 5 grep -q 'gateway.yaml:[0-9]*:[0-9]*: .*listen_prot' "$LAB_DIR/gateway.log"

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Peers at link-local addresses of two ports: fe80::/64 is on both, and the zone alone tells which is meant.
+# Peers at link-local addresses of two ports: fe80::/64 is on both, and only the zone selects the port.
 source "$(dirname "$0")/lib.sh"
 lab_namespaces
 lab_keys
@@ -32,7 +32,7 @@ refuse "another zone does not answer" sh -c "ip netns exec $GW wg set wg0 peer $
 in_gw wg set wg0 peer "$far" endpoint "[$FAR%wan]:51900"
 check "the right one again" wait_for 10 both
 
-# The peers begin: at one address that both ports have, so only the link tells them apart.
+# The peers initiate, to one address that both ports have, so only the link distinguishes them.
 in_gw ip address add fe80::1/64 dev wan nodad
 in_gw ip address add fe80::1/64 dev lan nodad
 in_gw wg set wg0 peer "$near" remove peer "$far" remove
@@ -60,5 +60,5 @@ linegate save >/run/save.out
 sed -i 's|wan: { device: "net_af_packet0|wan: { mac: "02:00:00:00:00:77", device: "net_af_packet0|' "$LAB_DIR/gateway.yaml"
 linegate reload >/run/reload.out || fail "reload: $(cat /run/reload.out)"
 [ "$before" != "$(in_gw cat /sys/class/net/wan/ifindex)" ] || fail "the port was not made anew"
-check "the port made anew, with another index" wait_for 20 both
+check "the port is recreated with another index" wait_for 20 both
 expect "far, at the same place" "[fe80::77%wan]:51900" "$(endpoint "$far")"

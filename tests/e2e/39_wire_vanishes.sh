@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# The netdev under a port is unplugged and comes again with another index; a port's own TAP is deleted. The gateway says
-# so, and makes the port anew.
+# The netdev under a port is unplugged and returns with another index; a port's own TAP is deleted. The gateway reports
+# it and recreates the port.
 source "$(dirname "$0")/lib.sh"
 lab
 check "a tunnel" pings 3 "$WAN" 192.168.1.2
@@ -40,7 +40,7 @@ ip -n "$GW" link del wire0
 check "unplugged again" wait_for 5 down wan
 cp "$LAB_DIR/gateway.yaml" /run/before.yaml
 sed -i 's|wan: {|& mac: "02:00:00:00:00:77",|' "$LAB_DIR/gateway.yaml"
-refuse "no reload can make it anew now" linegate reload
+refuse "no reload can recreate it now" linegate reload
 cp /run/before.yaml "$LAB_DIR/gateway.yaml"
 check "one that need not passes" also 10.20.0.8
 plug_in
@@ -49,7 +49,7 @@ check "the tunnel once more" wait_for 20 pings 1 "$WAN" 192.168.1.2 -W 1
 check "with all addresses" in_wan ping -c 1 -W 2 10.20.0.8
 
 ip -n "$GW" link del lan
-check "a TAP that was deleted is made anew" wait_for 20 pings 1 "$WAN" 192.168.1.2 -W 1
+check "a TAP that was deleted is recreated" wait_for 20 pings 1 "$WAN" 192.168.1.2 -W 1
 check "with its addresses" in_lan ping -c 1 -W 2 192.168.1.1
 ip -n "$GW" link del wire1
 check "the other one unplugged" wait_for 5 down lan

@@ -38,7 +38,7 @@ within() { [ "$2" -ge 119 ] && [ "$2" -le 133 ] || fail "$1 after $2 s"; say "$1
 within "the kernel rekeyed" $(($(handshake) - kernel_began))
 within "the gateway rekeyed" $(($(handshake1) - gateway_began))
 sleep 2
-# Who asked whom: only the initiator rekeys by time.
+# The direction of the rekey: only the initiator rekeys by time.
 outcome() { linegate show interfaces --interface "$1" --json | grep -o "\"$2\":[0-9]*" | cut -d: -f2; }
 [ "$(outcome wg0 initiation_answered)" -ge 2 ] || fail "the kernel has not begun twice"
 expect "handshakes the gateway began where it is the responder" 0 "$(outcome wg0 response_accepted)"

@@ -108,7 +108,7 @@ wireguard_go() {
 new_key() { (umask 077; wg genkey >"$LAB_DIR/$1.key"); wg pubkey <"$LAB_DIR/$1.key"; }
 peer_key() { wg pubkey <"$LAB_DIR/$1.key"; }
 
-# transfer: "rx tx" of the lab's peer as `wg show` in the gateway says. endpoint, handshake: likewise.
+# transfer: "rx tx" of the lab's peer by `wg show` in the gateway. endpoint, handshake: likewise.
 transfer() { in_gw wg show wg0 transfer | awk -v k="${1:-$PEER_PUBLIC}" '$1 == k { print $2, $3 }'; }
 endpoint() { in_gw wg show wg0 endpoints | awk -v k="${1:-$PEER_PUBLIC}" '$1 == k { print $2 }'; }
 handshake() { in_gw wg show wg0 latest-handshakes | awk -v k="${1:-$PEER_PUBLIC}" '$1 == k { print $2 }'; }

@@ -3,7 +3,7 @@
 #   sudo tests/e2e/run.sh [-v] [PATTERN...]    only those whose name contains a pattern
 # JOBS: how many at a time (2). LINEGATE: the program under test (build/release/linegate). LINEGATE_VM_CACHE: where the
 # kernel scenarios' image is kept (build/kernel_vm).
-# Scenarios that say "# slow" in their head run beside the others from the start.
+# Scenarios with "# slow" in their head run in parallel to the others from the start.
 set -uo pipefail
 cd "$(dirname "$0")"
 verbose=0

@@ -40,7 +40,7 @@ bool same(const YamlTree& a, const Node& x, const YamlTree& b, const Node& y) {
   return left == right;
 }
 
-// What the quick reader accepts is what the library reads.
+// Everything that the quick reader accepts is read identically by the library.
 void check_quick(std::string_view text) {
   if (!is_yaml_text(text) || text.starts_with("\xef\xbb\xbf")) return;
   const YamlTree quick = YamlTree::read_quickly(text);

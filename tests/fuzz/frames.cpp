@@ -33,12 +33,12 @@ enum Operation : std::uint8_t {
 };
 
 // The worker's tables cost more than an input, so there is one of them; sessions are renewed for each.
-World& world() {
-  static World w;
+WorkerWorld& world() {
+  static WorkerWorld w;
   return w;
 }
 
-const Someone& peer_of(std::uint8_t argument) {
+const TestPeer& peer_of(std::uint8_t argument) {
   return argument % 3 == 0 ? kAlice : argument % 3 == 1 ? kBob : kCarol;
 }
 
@@ -58,7 +58,7 @@ Octets repaired(Octets frame, std::uint16_t port, std::uint8_t argument) {
 }
 
 struct Fuzzed {
-  World& w = world();
+  WorkerWorld& w = world();
   std::uint64_t counter = 0;
   std::size_t waiting = 0;  // frames on the wires that no loop has taken yet
   bool strangers_only = true;
@@ -71,7 +71,7 @@ struct Fuzzed {
     waiting = 0;
     w.loop();
     w.loop();
-    const auto wan = w.left(kWan), lan = w.left(kLan);
+    const auto wan = w.transmitted(kWan), lan = w.transmitted(kLan);
     // Nobody without a key gets an answer, or anything through.
     must(!strangers_only || (wan.empty() && lan.empty()));
     for (const auto& frame : wan) must(frame.size() >= 14 && frame.size() <= 14 + 9000);
@@ -80,7 +80,7 @@ struct Fuzzed {
     must(w.missing_buffers() == 0);
   }
   void apply(Operation operation, std::uint8_t argument, Octets bytes) {
-    const Someone& peer = peer_of(argument);
+    const TestPeer& peer = peer_of(argument);
     const std::uint16_t port = argument & 0x80 ? kLan : kWan;
     if (operation != kMessage && operation != kTime) strangers_only = false;
     switch (operation) {
@@ -98,10 +98,10 @@ struct Fuzzed {
         bytes.resize(std::min(bytes.size() * 4, kLongestChain), 0x45);
         return arrive(port, repaired(std::move(bytes), port, argument), 2 + argument % 8);
       case kTime:
-        return w.pass(std::chrono::milliseconds(argument) * 100);
+        return w.advance_clock(std::chrono::milliseconds(argument) * 100);
       default:
         loop();
-        if (argument & 0x10) return w.no_session(peer);
+        if (argument & 0x10) return w.remove_session(peer);
         if (argument & 0x20) return w.set_session(peer, {.initiator = false, .confirmed = false});
         return w.set_session(peer, {.age_seconds = argument, .counter = argument & 0x40 ? ~0ull - 8200 : 0});
     }
@@ -112,7 +112,7 @@ struct Fuzzed {
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   Fuzzed fuzzed;
-  for (const Someone* peer : {&kAlice, &kBob, &kCarol}) fuzzed.w.set_session(*peer, {});
+  for (const TestPeer* peer : {&kAlice, &kBob, &kCarol}) fuzzed.w.set_session(*peer, {});
   for (int records = 0; size >= 4 && records < 64; ++records) {
     const std::size_t length =
         std::min<std::size_t>({data[2] | static_cast<std::size_t>(data[3]) << 8, size - 4, kLongest});

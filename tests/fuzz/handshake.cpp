@@ -67,8 +67,8 @@ struct FuzzHost final : Host {
 };
 
 // The engine under test and one peer of it. The same for every input: seeded, and built from nothing.
-struct World {
-  World() : table(4, [](const std::function<void()>& free) { free(); }) {
+struct EngineFixture {
+  EngineFixture() : table(4, [](const std::function<void()>& free) { free(); }) {
     Key own;
     random.fill(own);
     random.fill(peer_private);
@@ -81,7 +81,7 @@ struct World {
     engine->set_endpoint(peer, here, now);
     engine->initiate(peer, now);
   }
-  ~World() {
+  ~EngineFixture() {
     engine.reset();
     for (auto& free : host.retired) free();
     must(table.size() == 0);
@@ -133,7 +133,7 @@ std::uint64_t number(const std::vector<std::uint8_t>& bytes) {
   return n;
 }
 
-void receive(World& w, const std::vector<std::uint8_t>& bytes) {
+void receive(EngineFixture& w, const std::vector<std::uint8_t>& bytes) {
   w.host.answered = 0;
   const Outcome outcome = w.engine->on_handshake(bytes, w.here, w.here, w.now);
   must(w.host.answered <= bytes.size());
@@ -141,7 +141,7 @@ void receive(World& w, const std::vector<std::uint8_t>& bytes) {
   must(answers || w.host.answered == 0);
 }
 
-void change(World& w, std::uint64_t n) {
+void change(EngineFixture& w, std::uint64_t n) {
   Key key{};
   key[0] = static_cast<std::uint8_t>(n >> 8);
   switch (n % 8) {
@@ -172,7 +172,7 @@ void change(World& w, std::uint64_t n) {
   }
 }
 
-void confirm(World& w, std::uint64_t n) {
+void confirm(EngineFixture& w, std::uint64_t n) {
   std::uint32_t index = static_cast<std::uint32_t>(n);
   if (const Keypair* const current = w.peer.current.load(); current != nullptr && n % 2 == 0) {
     index = current->local_index;
@@ -182,7 +182,7 @@ void confirm(World& w, std::uint64_t n) {
   w.engine->on_roamed(w.peer.ref(), w.here, {}, w.now);
 }
 
-void apply(World& w, const Record& r) {
+void apply(EngineFixture& w, const Record& r) {
   switch (r.operation) {
     case kMessage:
       receive(w, r.bytes);
@@ -209,10 +209,10 @@ void apply(World& w, const Record& r) {
   for (auto& free : std::exchange(w.host.retired, {})) free();
 }
 
-// What the mutator needs to know of the world every input starts in.
+// The facts about the initial state of every input, for the mutator.
 struct Target {
   Target() {
-    World w;
+    EngineFixture w;
     public_key = w.engine->public_key();
     peer_key = derive_public(w.peer_private);
     in_flight = w.host.in_flight;
@@ -251,7 +251,7 @@ extern "C" std::size_t LLVMFuzzerCustomMutator(std::uint8_t* data, std::size_t s
 }
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
-  World world;
+  EngineFixture world;
   for (const auto& record : parse(data, size)) apply(world, record);
   return 0;
 }

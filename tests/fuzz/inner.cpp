@@ -24,7 +24,7 @@ std::uint64_t sum(const std::map<std::string, std::uint64_t>& counters) {
 
 // I3: what leaves towards the LAN has its sender's address, is exactly as long as it says, and carries what
 // was sealed.
-void check_delivered(const Octets& frame, const Octets& plain, const Someone& peer) {
+void check_delivered(const Octets& frame, const Octets& plain, const TestPeer& peer) {
   must(frame.size() >= 14 + 20);
   const bool v6 = frame[14] >> 4 == 6;
   must(v6 || frame[14] >> 4 == 4);
@@ -38,9 +38,9 @@ void check_delivered(const Octets& frame, const Octets& plain, const Someone& pe
 }  // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
-  static World w;
+  static WorkerWorld w;
   if (size < 3) return 0;
-  const Someone& peer = data[0] % 3 == 0 ? kAlice : data[0] % 3 == 1 ? kBob : kCarol;
+  const TestPeer& peer = data[0] % 3 == 0 ? kAlice : data[0] % 3 == 1 ? kBob : kCarol;
   const std::uint8_t tos = data[1];
   const Octets plain(data + 3, data + std::min<std::size_t>(size, 3 + 1500));
   const std::size_t padded = data[2] % 2 == 0 ? kPadTo16 : plain.size();
@@ -49,7 +49,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   const auto keepalives = w.worker().counters().keepalives_received.get();
   w.arrive(kWan, outer_from(peer, message_from(peer, 0, plain, padded), tos));
   w.loop();
-  const auto lan = w.left(kLan), wan = w.left(kWan);
+  const auto lan = w.transmitted(kLan), wan = w.transmitted(kWan);
   const std::uint64_t dropped = sum(w.drops()) - sum(before);
   // I8: delivered, passed on to a peer, a keepalive, or dropped for a reason.
   must(lan.size() + wan.size() + dropped + (w.worker().counters().keepalives_received.get() - keepalives) >=
@@ -63,9 +63,9 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   const std::uint64_t replayed_before = w.drops()["replayed"];
   w.arrive(kWan, outer_from(peer, message_from(peer, 0, plain, padded), tos));
   w.loop();
-  must(w.left(kLan).empty());
+  must(w.transmitted(kLan).empty());
   must(w.drops()["replayed"] == replayed_before + 1);
-  w.left(kWan);
+  w.transmitted(kWan);
   w.events();
   must(w.missing_buffers() == 0);
   return 0;

@@ -98,21 +98,21 @@ rte_mbuf* packet_of(const Octets& bytes) {
 
 }  // namespace
 
-Octets message_from(const Someone& peer, std::uint64_t counter, const Octets& inner, std::size_t padded) {
+Octets message_from(const TestPeer& peer, std::uint64_t counter, const Octets& inner, std::size_t padded) {
   return seal(key_of(peer.slot, false), peer.our_index, counter, inner, padded);
 }
-Octets message_to(const Someone& peer, std::uint64_t counter, const Octets& inner, std::size_t padded) {
+Octets message_to(const TestPeer& peer, std::uint64_t counter, const Octets& inner, std::size_t padded) {
   return seal(key_of(peer.slot, true), peer.their_index, counter, inner, padded);
 }
 
-Packet outer_from(const Someone& peer, const Octets& message, std::uint8_t tos) {
+Packet outer_from(const TestPeer& peer, const Octets& message, std::uint8_t tos) {
   Packet p;
   p.eth(kWanMac, kGatewayMac);
   is6(peer.endpoint) ? p.ip6(peer.endpoint, kUs6) : p.ip4(peer.endpoint, kUs4);
   return p.tos(tos).udp(peer.endpoint_port, peer.listen_port).data(message);
 }
 
-Packet outer_to(const Someone& peer, const Octets& message, std::uint16_t id, std::uint8_t tos) {
+Packet outer_to(const TestPeer& peer, const Octets& message, std::uint16_t id, std::uint8_t tos) {
   Packet p;
   p.eth(kGatewayMac, kWanMac);
   is6(peer.endpoint) ? p.ip6(kUs6, peer.endpoint) : p.ip4(kUs4, peer.endpoint).id(id);
@@ -126,7 +126,7 @@ Packet to_host() {
   return Packet().eth(kHostMac, kLanMac);
 }
 
-World::World(const WorkerOptions& options, std::size_t workers) : quiescence_(workers) {
+WorkerWorld::WorkerWorld(const WorkerOptions& options, std::size_t workers) : quiescence_(workers) {
   Shared& s = shared();
   auto listen = std::make_shared<ListenPorts>();
   listen->fill(kNone16);
@@ -184,7 +184,7 @@ World::World(const WorkerOptions& options, std::size_t workers) : quiescence_(wo
   snapshot_.routes6 = &routes6_;
   snapshot_.keypairs = &keypair_table_;
   snapshot_.peers = &peers_;
-  for (const Someone* someone : {&kAlice, &kBob, &kCarol}) add_peer(*someone);
+  for (const TestPeer* test_peer : {&kAlice, &kBob, &kCarol}) add_peer(*test_peer);
   published_.store(&snapshot_);
   for (std::uint16_t id = 0; id < quiescence_.workers(); ++id) {
     WorkerOptions own = options;
@@ -196,59 +196,59 @@ World::World(const WorkerOptions& options, std::size_t workers) : quiescence_(wo
   for (const auto& worker : workers_) worker->join_team(workers_);
 }
 
-World::~World() {
+WorkerWorld::~WorkerWorld() {
   drain_everything();
 }
 
-std::uint16_t World::add_hop(const NextHop& hop) {
+std::uint16_t WorkerWorld::add_hop(const NextHop& hop) {
   snapshot_.next_hops.push_back(hop);
   return static_cast<std::uint16_t>(snapshot_.next_hops.size() - 1);
 }
 
-void World::add_peer(const Someone& someone) {
-  Peer* peer = peers_.add(someone.interface_id);
-  if (peer == nullptr || peer->slot != someone.slot) throw std::logic_error("peer slots are out of order");
-  allowed4_[someone.interface_id].insert(host_order(someone.inside4), 32, someone.slot);
-  allowed6_[someone.interface_id].insert(address6(someone.inside6), 128, someone.slot);
-  static_cast<void>(keypair_table_.reserve([&] { return someone.our_index; }));
-  set_session(someone, {});
-  set_endpoint(someone, someone.endpoint, someone.endpoint_port);
+void WorkerWorld::add_peer(const TestPeer& test_peer) {
+  Peer* peer = peers_.add(test_peer.interface_id);
+  if (peer == nullptr || peer->slot != test_peer.slot) throw std::logic_error("peer slots are out of order");
+  allowed4_[test_peer.interface_id].insert(host_order(test_peer.inside4), 32, test_peer.slot);
+  allowed6_[test_peer.interface_id].insert(address6(test_peer.inside6), 128, test_peer.slot);
+  static_cast<void>(keypair_table_.reserve([&] { return test_peer.our_index; }));
+  set_session(test_peer, {});
+  set_endpoint(test_peer, test_peer.endpoint, test_peer.endpoint_port);
 }
 
-void World::set_session(const Someone& someone, const SessionOptions& options) {
+void WorkerWorld::set_session(const TestPeer& test_peer, const SessionOptions& options) {
   auto keypair = std::make_unique<Keypair>();
-  const Octets receiving = key_of(someone.slot, false), sending = key_of(someone.slot, true);
+  const Octets receiving = key_of(test_peer.slot, false), sending = key_of(test_peer.slot, true);
   std::copy(receiving.begin(), receiving.end(), keypair->receiving_key.begin());
   std::copy(sending.begin(), sending.end(), keypair->sending_key.begin());
-  keypair->peer = &peer(someone);
+  keypair->peer = &peer(test_peer);
   keypair->set_birthdate(now_ - options.age_seconds * 1'000'000'000u);
-  keypair->local_index = someone.our_index;
-  keypair->remote_index = someone.their_index;
-  keypair->peer_generation = peer(someone).generation.load();
+  keypair->local_index = test_peer.our_index;
+  keypair->remote_index = test_peer.their_index;
+  keypair->peer_generation = peer(test_peer).generation.load();
   keypair->i_am_initiator = options.initiator;
   keypair->confirmed = options.confirmed;
   keypair->sending_counter = options.counter;
-  keypair_table_.publish(someone.our_index, keypair.get());
-  peer(someone).current = options.confirmed ? keypair.get() : nullptr;
-  keypairs_[someone.slot] = std::move(keypair);
+  keypair_table_.publish(test_peer.our_index, keypair.get());
+  peer(test_peer).current = options.confirmed ? keypair.get() : nullptr;
+  keypairs_[test_peer.slot] = std::move(keypair);
 }
 
-void World::no_session(const Someone& someone) {
-  peer(someone).current = nullptr;
+void WorkerWorld::remove_session(const TestPeer& test_peer) {
+  peer(test_peer).current = nullptr;
 }
 
-void World::no_endpoint(const Someone& someone) {
-  peer(someone).path = nullptr;
+void WorkerWorld::remove_endpoint(const TestPeer& test_peer) {
+  peer(test_peer).path = nullptr;
 }
 
-void World::kernel_path(const Someone& someone) {
-  paths_[someone.slot]->port = kKernelPath;
-  paths_[someone.slot]->header_length = 0;
+void WorkerWorld::use_kernel_path(const TestPeer& test_peer) {
+  paths_[test_peer.slot]->port = kKernelPath;
+  paths_[test_peer.slot]->header_length = 0;
 }
 
-// As control builds it: complete but for lengths, id, ECN and checksums.
-void World::set_endpoint(const Someone& someone, const std::string& host, std::uint16_t port) {
-  Someone moved = someone;
+// Builds the header as control does: complete except for lengths, id, ECN and checksums.
+void WorkerWorld::set_endpoint(const TestPeer& test_peer, const std::string& host, std::uint16_t port) {
+  TestPeer moved = test_peer;
   moved.endpoint = host;
   moved.endpoint_port = port;
   Octets frame = outer_to(moved, {}, 0);
@@ -256,7 +256,7 @@ void World::set_endpoint(const Someone& someone, const std::string& host, std::u
   path->remote.address = ip_address(host);
   path->remote.port = port;
   path->local.address = ip_address(is6(host) ? kUs6 : kUs4);
-  path->local.port = someone.listen_port;
+  path->local.port = test_peer.listen_port;
   path->port = kWan;
   path->l3_offset = 14;
   path->header_length = static_cast<std::uint8_t>(frame.size());
@@ -270,17 +270,18 @@ void World::set_endpoint(const Someone& someone, const std::string& host, std::u
   put16(frame, frame.size() - 4, 0);
   put16(frame, frame.size() - 2, 0);
   std::copy(frame.begin(), frame.end(), path->header.begin());
-  peer(someone).path = path.get();
-  paths_[someone.slot] = std::move(path);
+  peer(test_peer).path = path.get();
+  paths_[test_peer.slot] = std::move(path);
 }
 
-void World::listen_nowhere(std::uint16_t port) {
+void WorkerWorld::close_listen_port(std::uint16_t port) {
   auto listen = std::make_shared<ListenPorts>(*snapshot_.listen_ports);
   (*listen)[port] = kNone16;
   snapshot_.listen_ports = listen;
 }
 
-void World::arrive(std::uint16_t port, const Octets& frame, std::size_t segments, std::uint64_t ol_flags) {
+void WorkerWorld::arrive(std::uint16_t port, const Octets& frame, std::size_t segments,
+                         std::uint64_t ol_flags) {
   rte_mbuf* head = nullptr;
   const std::size_t each = (frame.size() + segments - 1) / segments;
   for (std::size_t at = 0; at < frame.size(); at += each) {
@@ -296,12 +297,12 @@ void World::arrive(std::uint16_t port, const Octets& frame, std::size_t segments
   if (rte_ring_enqueue(shared().ports[port].arriving, head) != 0) throw std::runtime_error("wire is full");
 }
 
-void World::block_wire(std::uint16_t port) {
+void WorkerWorld::block_wire(std::uint16_t port) {
   while (rte_ring_free_count(shared().ports[port].leaving) != 0)
     rte_ring_enqueue(shared().ports[port].leaving, packet_of(kJunk));
 }
 
-std::vector<Octets> World::left(std::uint16_t port) {
+std::vector<Octets> WorkerWorld::transmitted(std::uint16_t port) {
   std::vector<Octets> out;
   while (rte_ring_count(shared().ports[port].leaving) != 0) {
     const Octets frame = take(shared().ports[port].leaving);
@@ -310,16 +311,16 @@ std::vector<Octets> World::left(std::uint16_t port) {
   return out;
 }
 
-void World::command(CommandType type, const Someone& someone, const Octets& inner) {
+void WorkerWorld::command(CommandType type, const TestPeer& test_peer, const Octets& inner) {
   Command command{};
   command.type = type;
-  command.peer = peer(someone).ref();
-  command.interface_id = someone.interface_id;
+  command.peer = peer(test_peer).ref();
+  command.interface_id = test_peer.interface_id;
   command.packet = type == CommandType::keepalive ? nullptr : packet_of(inner);
   if (!workers_[0]->mailboxes().commands.post(command)) throw std::runtime_error("command mailbox is full");
 }
 
-void World::stale_command(const Octets& inner) {
+void WorkerWorld::stale_command(const Octets& inner) {
   Command command{};
   command.type = CommandType::send_inner;
   command.peer = {0, 12345};
@@ -327,7 +328,7 @@ void World::stale_command(const Octets& inner) {
   static_cast<void>(workers_[0]->mailboxes().commands.post(command));
 }
 
-void World::frame_command(std::uint16_t port, const Octets& frame) {
+void WorkerWorld::frame_command(std::uint16_t port, const Octets& frame) {
   Command command{};
   command.type = CommandType::send_frame;
   command.port = port;
@@ -335,7 +336,7 @@ void World::frame_command(std::uint16_t port, const Octets& frame) {
   static_cast<void>(workers_[0]->mailboxes().commands.post(command));
 }
 
-std::vector<World::Note> World::events() {
+std::vector<WorkerWorld::Note> WorkerWorld::events() {
   std::vector<Note> out;
   workers_[0]->mailboxes().events.drain(1u << 20, [&](const Event& event) {
     Note note{event, {}};
@@ -349,13 +350,13 @@ std::vector<World::Note> World::events() {
   return out;
 }
 
-std::vector<HandshakeMessage> World::handshakes() {
+std::vector<HandshakeMessage> WorkerWorld::handshakes() {
   std::vector<HandshakeMessage> out;
   workers_[0]->mailboxes().handshakes.drain(1u << 20, [&](const HandshakeMessage& m) { out.push_back(m); });
   return out;
 }
 
-std::map<std::string, std::uint64_t> World::drops() const {
+std::map<std::string, std::uint64_t> WorkerWorld::drops() const {
   std::map<std::string, std::uint64_t> out;
   for (std::size_t i = 0; i < kDropReasons; ++i) {
     const std::uint64_t n = workers_[0]->counters().drops[i].get();
@@ -364,8 +365,8 @@ std::map<std::string, std::uint64_t> World::drops() const {
   return out;
 }
 
-void World::drain_everything() {
-  feed();
+void WorkerWorld::drain_everything() {
+  restore_pool();
   static_cast<void>(events());
   for (const RingPort& port : shared().ports) {
     while (rte_ring_count(port.arriving) != 0) static_cast<void>(take(port.arriving));
@@ -373,22 +374,22 @@ void World::drain_everything() {
   }
 }
 
-rte_mempool* World::pool() {
+rte_mempool* WorkerWorld::pool() {
   return shared().pool;
 }
 
-std::size_t World::missing_buffers() {
+std::size_t WorkerWorld::missing_buffers() {
   drain_everything();
   return kBuffers - rte_mempool_avail_count(shared().pool);
 }
 
-void World::starve() {
-  while (rte_mbuf* packet = rte_pktmbuf_alloc(shared().pool)) starved_.push_back(packet);
+void WorkerWorld::exhaust_pool() {
+  while (rte_mbuf* packet = rte_pktmbuf_alloc(shared().pool)) withheld_.push_back(packet);
 }
 
-void World::feed() {
-  for (rte_mbuf* packet : starved_) rte_pktmbuf_free(packet);
-  starved_.clear();
+void WorkerWorld::restore_pool() {
+  for (rte_mbuf* packet : withheld_) rte_pktmbuf_free(packet);
+  withheld_.clear();
 }
 
 }  // namespace wg::test

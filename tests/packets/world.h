@@ -8,6 +8,7 @@
 
 #include <array>
 #include <atomic>
+#include <functional>
 #include <map>
 #include <memory>
 #include <span>
@@ -33,7 +34,7 @@ inline const Octets kGatewayMac = {2, 0, 0, 0, 1, 1}, kHostMac = {2, 0, 0, 0, 2,
 inline const std::string kUs4 = "203.0.113.2", kUs6 = "2001:db8:1::2";
 
 // A peer as the tests know it.
-struct Someone {
+struct TestPeer {
   std::uint32_t slot;
   std::uint16_t interface_id;
   std::string endpoint;
@@ -42,22 +43,22 @@ struct Someone {
   std::string inside4, inside6;
   std::uint32_t our_index, their_index;
 };
-inline const Someone kAlice = {0,           kWg0,      "198.51.100.1", 1111,      51820,
-                               "10.10.0.2", "fd10::2", 0x1a000001,     0xa1a1a1a1};
-inline const Someone kBob = {1,           kWg0,      "2001:db8:9::3", 3333,      51820,
-                             "10.10.0.3", "fd10::3", 0x2b000002,      0xb2b2b2b2};
-inline const Someone kCarol = {2,           kWg1,      "198.51.100.4", 4444,      51821,
-                               "10.20.0.2", "fd20::2", 0x3c000003,     0xc3c3c3c3};
+inline const TestPeer kAlice = {0,           kWg0,      "198.51.100.1", 1111,      51820,
+                                "10.10.0.2", "fd10::2", 0x1a000001,     0xa1a1a1a1};
+inline const TestPeer kBob = {1,           kWg0,      "2001:db8:9::3", 3333,      51820,
+                              "10.10.0.3", "fd10::3", 0x2b000002,      0xb2b2b2b2};
+inline const TestPeer kCarol = {2,           kWg1,      "198.51.100.4", 4444,      51821,
+                                "10.20.0.2", "fd20::2", 0x3c000003,     0xc3c3c3c3};
 
 inline constexpr std::size_t kPadTo16 = ~std::size_t{0};
 // Type, index, counter, sealed plaintext and tag. `padded`: plaintext length with zero padding.
-Octets message_from(const Someone& peer, std::uint64_t counter, const Octets& inner,
+Octets message_from(const TestPeer& peer, std::uint64_t counter, const Octets& inner,
                     std::size_t padded = kPadTo16);
-Octets message_to(const Someone& peer, std::uint64_t counter, const Octets& inner,
+Octets message_to(const TestPeer& peer, std::uint64_t counter, const Octets& inner,
                   std::size_t padded = kPadTo16);
 // The frame that carries `message` from the peer to us, and from us to the peer (`id`: IPv4's).
-Packet outer_from(const Someone& peer, const Octets& message, std::uint8_t tos = 0);
-Packet outer_to(const Someone& peer, const Octets& message, std::uint16_t id = 1, std::uint8_t tos = 0);
+Packet outer_from(const TestPeer& peer, const Octets& message, std::uint8_t tos = 0);
+Packet outer_to(const TestPeer& peer, const Octets& message, std::uint16_t id = 1, std::uint8_t tos = 0);
 // The frame on the LAN port's wire: from the host to us and back.
 Packet from_host();
 Packet to_host();
@@ -69,21 +70,21 @@ struct SessionOptions {
   std::uint64_t counter = 0;
 };
 
-class World {
+class WorkerWorld {
  public:
   // `workers`: a team of them; the ports' queues belong to the first, which loop() runs.
-  explicit World(const dataplane::WorkerOptions& options = {}, std::size_t workers = 1);
-  ~World();
-  World(const World&) = delete;
-  World& operator=(const World&) = delete;
+  explicit WorkerWorld(const dataplane::WorkerOptions& options = {}, std::size_t workers = 1);
+  ~WorkerWorld();
+  WorkerWorld(const WorkerWorld&) = delete;
+  WorkerWorld& operator=(const WorkerWorld&) = delete;
 
   // ---- before or between loops
   [[nodiscard]] dataplane::Snapshot& snapshot() { return snapshot_; }
   [[nodiscard]] dataplane::InterfaceView& interface(std::uint16_t id) { return snapshot_.interfaces[id]; }
   [[nodiscard]] dataplane::PortView& port(std::uint16_t index) { return snapshot_.ports[index]; }
-  [[nodiscard]] dataplane::Peer& peer(const Someone& someone) { return peers_.at(someone.slot); }
-  [[nodiscard]] dataplane::Keypair& keypair(const Someone& someone) { return *keypairs_[someone.slot]; }
-  [[nodiscard]] dataplane::Path& path(const Someone& someone) { return *paths_[someone.slot]; }
+  [[nodiscard]] dataplane::Peer& peer(const TestPeer& test_peer) { return peers_.at(test_peer.slot); }
+  [[nodiscard]] dataplane::Keypair& keypair(const TestPeer& test_peer) { return *keypairs_[test_peer.slot]; }
+  [[nodiscard]] dataplane::Path& path(const TestPeer& test_peer) { return *paths_[test_peer.slot]; }
   [[nodiscard]] lpm::Lpm4& allowed4(std::uint16_t id) { return allowed4_[id]; }
   [[nodiscard]] lpm::Lpm4& routes4() { return routes4_; }
   [[nodiscard]] dataplane::Worker& worker(std::size_t id = 0) { return *workers_[id]; }
@@ -91,24 +92,24 @@ class World {
   [[nodiscard]] static rte_mempool* pool();
   [[nodiscard]] dataplane::Quiescence& quiescence() { return quiescence_; }
   [[nodiscard]] BootTime now() const { return now_; }
-  void pass(std::chrono::nanoseconds time) { now_ += dataplane_time(time); }
-  void set_session(const Someone& someone, const SessionOptions& options);
-  void no_session(const Someone& someone);
-  void no_endpoint(const Someone& someone);
-  void kernel_path(const Someone& someone);
-  void set_endpoint(const Someone& someone, const std::string& host, std::uint16_t port);
-  void listen_nowhere(std::uint16_t port);
+  void advance_clock(std::chrono::nanoseconds time) { now_ += dataplane_time(time); }
+  void set_session(const TestPeer& test_peer, const SessionOptions& options);
+  void remove_session(const TestPeer& test_peer);
+  void remove_endpoint(const TestPeer& test_peer);
+  void use_kernel_path(const TestPeer& test_peer);
+  void set_endpoint(const TestPeer& test_peer, const std::string& host, std::uint16_t port);
+  void close_listen_port(std::uint16_t port);
   std::uint16_t add_hop(const dataplane::NextHop& hop);
 
   // ---- traffic
   // Lays the frame on the port's wire; `segments`: in that many chained buffers.
   void arrive(std::uint16_t port, const Octets& frame, std::size_t segments = 1, std::uint64_t ol_flags = 0);
-  // Fills the wire, so that it accepts nothing until left() has been called.
+  // Fills the wire, so that it accepts nothing until transmitted() has been called.
   void block_wire(std::uint16_t port);
   bool loop(std::size_t worker = 0) { return workers_[worker]->run_once(now_); }
   // Frames of the worker that left since the last call.
-  std::vector<Octets> left(std::uint16_t port);
-  void command(dataplane::CommandType type, const Someone& someone, const Octets& inner = {});
+  std::vector<Octets> transmitted(std::uint16_t port);
+  void command(dataplane::CommandType type, const TestPeer& test_peer, const Octets& inner = {});
   void stale_command(const Octets& inner);
   void frame_command(std::uint16_t port, const Octets& frame);
 
@@ -123,16 +124,16 @@ class World {
   // Packet buffers that are neither in the pool nor on a wire. 0 after all has been drained.
   [[nodiscard]] std::size_t missing_buffers();
   // Takes all buffers out of the pool until released.
-  void starve();
-  void feed();
+  void exhaust_pool();
+  void restore_pool();
 
   static BootTime dataplane_time(std::chrono::nanoseconds time) {
     return static_cast<BootTime>(time.count());
   }
 
  private:
-  void add_peer(const Someone& someone);
-  void build_path(const Someone& someone, const std::string& host, std::uint16_t port);
+  void add_peer(const TestPeer& test_peer);
+  void build_path(const TestPeer& test_peer, const std::string& host, std::uint16_t port);
   void drain_everything();
 
   BootTime now_ = 1'000'000'000'000u;
@@ -149,7 +150,7 @@ class World {
   std::atomic<const dataplane::Snapshot*> published_{nullptr};
   dataplane::Doorbell control_doorbell_;
   std::vector<std::unique_ptr<dataplane::Worker>> workers_;
-  std::vector<rte_mbuf*> starved_;
+  std::vector<rte_mbuf*> withheld_;
 };
 
 }  // namespace wg::test

@@ -4,10 +4,10 @@
 //
 //   junk       random bytes of random lengths and types
 //   bad_mac1   initiations in all but their mac1
-//   mac1       with a right mac1, from 198.18.0.0/16: what anybody can send who knows the public key
-//   mac2       from our own address, with a cookie asked for first: what one captured machine can send
-//   neutral-K  frames of kind K to another MAC address: what the port refuses before all else, the yardstick
-//   of K
+//   mac1       valid mac1, from 198.18.0.0/16: possible for anyone who knows the public key
+//   mac2       valid mac2, from our own address, after obtaining a cookie: possible for one compromised
+//   machine neutral-K  frames of kind K to another MAC address: what the port refuses before all else, the
+//   yardstick of K
 //
 // RATE is per second; 0: as fast as it goes. IPv4. Prints kind=… sent=… refused=… pps=…, `refused` by our own
 // interface, and "begun" on stderr when everything is prepared.
@@ -123,7 +123,7 @@ void fetch_cookie(const Target& target, CookieJar& jar) {
       while (recv(fd, bytes, sizeof bytes, 0) == sizeof(CookieReplyMessage)) {
         if (!jar.consume_reply(message_as<CookieReplyMessage>({bytes, sizeof(CookieReplyMessage)}), 1)) {
           close(fd);
-          usleep(1'500'000);  // the heap above is no part of the flood: what it disturbed recovers first
+          usleep(1'500'000);  // the burst above is not part of the flood, so let its effects pass first
           return;
         }
       }
@@ -235,7 +235,7 @@ void send_some(int fd, std::vector<Message>& all, std::size_t n, Sent& sent) {
   }
 }
 
-// A sender that was kept from its core makes up for 5 ms at most: a flood is steady, not a heap.
+// A sender that was off its core catches up for at most 5 ms, because a flood is steady and not one burst.
 Sent flood(int fd, std::vector<Message>& all, double rate, double seconds) {
   Sent sent;
   const std::uint64_t begin = clock_ns();

@@ -18,7 +18,7 @@ namespace wg::control::test {
 
 class Conversation {
  public:
-  /// `serve(fd)` gives the other end to the server under test.
+  // `serve(fd)` gives the other end to the server under test.
   template <typename Serve>
   Conversation(EventLoop& loop, Serve serve) : loop_(loop) {
     std::array<int, 2> ends{};
@@ -36,7 +36,7 @@ class Conversation {
   }
   void end_of_input() { shutdown(fd_, SHUT_WR); }
 
-  /// Sends all of it, turning the loop when the socket is full; false when the other end has closed.
+  // Sends all of it, turning the loop when the socket is full; false when the other end has closed.
   bool say(std::string_view bytes) {
     while (!bytes.empty()) {
       const auto sent = ::send(fd_, bytes.data(), bytes.size(), MSG_NOSIGNAL);
@@ -52,7 +52,7 @@ class Conversation {
     return true;
   }
 
-  /// Turns the loop until nothing more comes for a moment; what has been heard since the last call.
+  // Turns the loop until nothing more comes for a moment; what has been heard since the last call.
   std::string hear() {
     for (int quiet = 0; quiet < 12;) {
       turn();
@@ -66,7 +66,7 @@ class Conversation {
     return hear();
   }
 
-  /// The other end has closed (as far as it has been heard).
+  // The other end has closed (as far as it has been heard).
   bool ended() {
     hear_more();
     return ended_;

@@ -21,10 +21,10 @@ inline constexpr unsigned kManyPeers = 20'000;
 inline constexpr unsigned kManyPeers = 2'000;
 #endif
 
-/// CPU time of this process: unlike the wall clock it does not measure what else the machine does.
+// CPU time of this process: unlike the wall clock it does not measure what else the machine does.
 std::chrono::nanoseconds cpu_time();
 
-/// A key whose 32 bytes are all `byte`.
+// A key whose 32 bytes are all `byte`.
 config::Key key_of(std::uint8_t byte);
 config::SecretKey secret_of(std::uint8_t byte);
 std::string hex_of(const config::Key& key);
@@ -44,7 +44,7 @@ class FakeGateway : public StatusSource, public SecretSource, public ChangeSink 
   bool stopped = false;
 
   config::Interface& wg0() { return interfaces_by_name["wg0"]; }
-  /// A peer "peerN" with key bytes derived from N, one allowed IP and figures that follow from N.
+  // A peer "peerN" with key bytes derived from N, one allowed IP and figures that follow from N.
   void add_peers(const std::string& interface, unsigned count);
 
   GatewayStatus status() const override;

@@ -18,7 +18,7 @@ class ServerThread {
   ServerThread(const ServerThread&) = delete;
   ServerThread& operator=(const ServerThread&) = delete;
 
-  /// Runs `work` on the loop's thread and waits for it.
+  // Runs `work` on the loop's thread and waits for it.
   template <typename Work>
   void on_loop(Work work) {
     std::promise<void> done;

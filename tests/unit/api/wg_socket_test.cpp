@@ -39,7 +39,7 @@ class WgSocketTest : public testing::Test {
   auto serve() {
     return [this](int fd) { socket->adopt(fd); };
   }
-  /// One request on a connection of its own.
+  // One request on a connection of its own.
   std::string ask(const std::string& request) {
     Conversation client(loop, serve());
     return client.ask(request);
@@ -143,8 +143,8 @@ TEST_F(WgSocketTest, SeveralRequestsInOneWriteAreAllAnswered /* framing 6, cases
 
 TEST_F(WgSocketTest, ErrorEndsTheSetAndAppliesNothing /* framing 7, cases 75-77 */) {
   Conversation client(loop, serve());
-  EXPECT_EQ(client.ask("set=1\nfwmark=5\nlisten_port=1\nfrob=1\n"), kInvalid);  // at once
-  EXPECT_EQ(client.ask("fwmark=6\nnot even a key\n"), "");                      // thrown away
+  EXPECT_EQ(client.ask("set=1\nfwmark=5\nlisten_port=1\nfrob=1\n"), kInvalid);  // answered immediately
+  EXPECT_EQ(client.ask("fwmark=6\nnot even a key\n"), "");                      // discarded
   EXPECT_EQ(wg0().fwmark, 0U);
   EXPECT_EQ(gateway.sets, 0);
   EXPECT_EQ(client.ask("\nset=1\nfwmark=8\n\n"), kOk);
@@ -156,7 +156,8 @@ TEST_F(WgSocketTest, LongLineIsAReadError /* framing 8, case 89 */) {
   EXPECT_EQ(client.ask("set=1\nendpoint=" + std::string(200'000, 'a')), "errno=-5\n\n");
   EXPECT_TRUE(client.ended());
   Conversation just(loop, serve());
-  EXPECT_EQ(just.ask("set=1\n" + std::string(kWgLineMax, 'a') + "\n\n"), "errno=-71\n\n");  // still a line
+  EXPECT_EQ(just.ask("set=1\n" + std::string(kWgLineMax, 'a') + "\n\n"),
+            "errno=-71\n\n");  // the longest line
   Conversation operation(loop, serve());
   EXPECT_EQ(operation.ask(std::string(100'000, 'g')), "");
   EXPECT_TRUE(operation.ended());
@@ -401,7 +402,7 @@ TEST_F(WgSocketTest, WhenFullTheLongestIdleMakesRoom /* four clients at most */)
   for (int i = 0; i < 50; ++i) idle.push_back(std::make_unique<Conversation>(loop, serve()));
   EXPECT_LE(socket->clients(), 4U);
   EXPECT_EQ(get(), kOk);
-  EXPECT_EQ(busy.ask("\n"), kOk);  // was in a request: never the one to go
+  EXPECT_EQ(busy.ask("\n"), kOk);  // it was within a request, so it is never the one to be closed
   EXPECT_EQ(wg0().fwmark, 1U);
 }
 

@@ -14,8 +14,8 @@ using namespace std::chrono_literals;
 
 // ---------------------------------------------------------------- the model
 
-/// Applies actions to a value one by one, as dumbly as can be, and refuses what a real gateway would
-/// refuse: a name in use, a prefix or a listen port held by somebody else, an action on what is absent.
+// Applies actions to a value one by one, as dumbly as can be, and refuses what a real gateway would
+// refuse: a name in use, a prefix or a listen port held by somebody else, an action on what is absent.
 class Model {
  public:
   explicit Model(Gateway gateway) : gateway_(std::move(gateway)) {}
@@ -60,7 +60,7 @@ class Model {
       if (std::find(other.allowed_ips.begin(), other.allowed_ips.end(), prefix) != other.allowed_ips.end())
         throw std::logic_error("prefix has an owner");
   }
-  /// Linux refuses the same IPv6 address twice on a device, whatever the length.
+  // Linux refuses the same IPv6 address twice on a device, whatever the length.
   static void need_new_address(const std::vector<InterfaceAddress>& list, const InterfaceAddress& address) {
     for (const auto& other : list)
       if (other.address == address.address) throw std::logic_error("address is there");
@@ -158,7 +158,7 @@ class Model {
 
 // ---------------------------------------------------------------- generated gateways
 
-/// Values from small pools, so that two gateways share names, keys, prefixes and ports.
+// Values from small pools, so that two gateways share names, keys, prefixes and ports.
 class Generator {
  public:
   explicit Generator(unsigned seed) : random_(seed) {}
@@ -170,7 +170,7 @@ class Generator {
     }
   }
 
-  /// Another gateway that shares most of the first: single fields are drawn anew.
+  // Another gateway that shares most of the first: single fields are drawn again.
   Gateway mutated(const Gateway& from) {
     while (true) {
       Gateway gateway = from;
@@ -230,7 +230,7 @@ class Generator {
     return peer;
   }
 
-  /// Like a validated file: one owner per prefix, one peer per key and name.
+  // Like a validated file: one owner per prefix, one peer per key and name.
   void settle(std::vector<Peer>& peers) {
     std::set<Key> keys;
     std::set<std::string> names;
@@ -303,7 +303,7 @@ class Generator {
   std::mt19937 random_;
 };
 
-/// What needs a restart stays as it was.
+// Values that need a restart stay unchanged.
 Gateway reachable(Gateway next, const Gateway& running) {
   const Idle idle = next.dpdk.idle;
   next.dpdk = running.dpdk;
@@ -339,7 +339,7 @@ bool all_owned(const std::set<Owner>& wanted, const Gateway& gateway) {
   return std::includes(now.begin(), now.end(), wanted.begin(), wanted.end());
 }
 
-TEST(DiffProperty, reaches_the_next_value_and_no_kept_prefix_is_ever_ownerless) {
+TEST(DiffProperty, ReachesTheNextValueAndNoKeptPrefixIsEverOwnerless) {
   constexpr int kPairs = 3'000;
   std::size_t actions = 0, moves = 0, restarts = 0;
   for (int pair = 0; pair < kPairs; ++pair) {
@@ -369,7 +369,7 @@ TEST(DiffProperty, reaches_the_next_value_and_no_kept_prefix_is_ever_ownerless) 
   EXPECT_GT(restarts, 500U);
 }
 
-TEST(DiffProperty, of_equal_views_is_empty) {
+TEST(DiffProperty, OfEqualViewsIsEmpty) {
   for (unsigned seed = 0; seed < 300; ++seed) {
     const Gateway gateway = Generator(seed).gateway();
     EXPECT_TRUE(diff(gateway, gateway).empty());
@@ -394,13 +394,13 @@ Peer peer(unsigned key, const std::string& name, std::vector<std::string> prefix
   return out;
 }
 
-TEST(Diff, a_prefix_that_changes_hands_is_one_move) {
+TEST(Diff, APrefixThatChangesHandsIsOneMove) {
   const auto running = with_peers({peer(1, "alice", {"10.0.0.0/24"}), peer(2, "bob", {})});
   const auto next = with_peers({peer(1, "alice", {}), peer(2, "bob", {"10.0.0.0/24"})});
   EXPECT_EQ(describe(diff(running, next)), "wg0: peer bob: takes 10.0.0.0/24 from alice\n");
 }
 
-TEST(Diff, a_removed_peer_hands_over_to_a_new_one_first) {
+TEST(Diff, ARemovedPeerHandsOverToANewOneFirst) {
   const auto running = with_peers({peer(1, "alice", {"10.0.0.0/24", "10.0.9.0/24"})});
   const auto next = with_peers({peer(2, "bob", {"10.0.0.0/24", "10.0.1.0/24"})});
   EXPECT_EQ(describe(diff(running, next)),
@@ -409,14 +409,14 @@ TEST(Diff, a_removed_peer_hands_over_to_a_new_one_first) {
             "wg0: peer alice: remove\n");
 }
 
-TEST(Diff, interfaces_exchange_listen_ports_over_a_free_one) {
+TEST(Diff, InterfacesExchangeListenPortsOverAFreeOne) {
   Gateway running, next;
   running.interfaces["wg0"].listen_port = next.interfaces["wg1"].listen_port = 1;
   running.interfaces["wg1"].listen_port = next.interfaces["wg0"].listen_port = 2;
   EXPECT_EQ(describe(diff(running, next)), "wg0: listen port any\nwg1: listen port 1\nwg0: listen port 2\n");
 }
 
-TEST(Diff, a_peer_switched_off_goes_and_comes_back) {
+TEST(Diff, APeerDisabledIsRemovedAndReturns) {
   auto off = peer(1, "alice", {"10.0.0.0/24"});
   off.enabled = false;
   const auto on = with_peers({peer(1, "alice", {"10.0.0.0/24"})});
@@ -424,7 +424,7 @@ TEST(Diff, a_peer_switched_off_goes_and_comes_back) {
   EXPECT_EQ(describe(diff(with_peers({off}), on)), "wg0: peer alice: add, allowed IPs 10.0.0.0/24\n");
 }
 
-TEST(Diff, what_needs_a_restart_is_named) {
+TEST(Diff, ListsChangesThatNeedARestart) {
   Gateway running, next;
   next.dpdk.workers = {2, {1, 3}};
   next.dpdk.memory = {1ULL << 30};
@@ -437,7 +437,7 @@ TEST(Diff, what_needs_a_restart_is_named) {
             "needs a restart: control.user from none to 'linegate'\n");
 }
 
-TEST(Diff, words_never_hold_a_secret) {
+TEST(Diff, WordsNeverHoldASecret) {
   Gateway running, next;
   running.interfaces["wg0"].private_key = secret_key(7);
   next.interfaces["wg0"].private_key = secret_key(8);
@@ -456,7 +456,7 @@ TEST(Diff, words_never_hold_a_secret) {
   EXPECT_NE(words.find(to_string(public_key_of(secret_key(8)))), std::string::npos) << words;
 }
 
-TEST(Diff, an_empty_plan_says_so) {
+TEST(Diff, AnEmptyPlanIsDescribedAsEmpty) {
   EXPECT_EQ(describe(Plan{}), "nothing to change\n");
 }
 

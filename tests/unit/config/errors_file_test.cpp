@@ -130,7 +130,7 @@ const std::vector<ErrorCase> kCases = {
 
 class FileErrors : public testing::TestWithParam<ErrorCase> {};
 
-TEST_P(FileErrors, are_told_exactly) {
+TEST_P(FileErrors, AreReportedExactly) {
   expect_errors(GetParam());
 }
 

@@ -133,7 +133,7 @@ const std::vector<ErrorCase> kCases = {
 
 class InterfacesErrors : public testing::TestWithParam<ErrorCase> {};
 
-TEST_P(InterfacesErrors, are_told_exactly) {
+TEST_P(InterfacesErrors, AreReportedExactly) {
   expect_errors(GetParam());
 }
 

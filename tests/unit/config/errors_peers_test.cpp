@@ -280,7 +280,7 @@ const std::vector<ErrorCase> kCases = {
 
 class PeersErrors : public testing::TestWithParam<ErrorCase> {};
 
-TEST_P(PeersErrors, are_told_exactly) {
+TEST_P(PeersErrors, AreReportedExactly) {
   expect_errors(GetParam());
 }
 

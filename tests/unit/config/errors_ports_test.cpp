@@ -87,7 +87,7 @@ const std::vector<ErrorCase> kCases = {
 
 class PortsErrors : public testing::TestWithParam<ErrorCase> {};
 
-TEST_P(PortsErrors, are_told_exactly) {
+TEST_P(PortsErrors, AreReportedExactly) {
   expect_errors(GetParam());
 }
 

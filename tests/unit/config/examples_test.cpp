@@ -15,7 +15,7 @@ std::string example(const std::string& name) {
   return slurp(std::string(LINEGATE_SOURCE_DIR) + "/config/examples/" + name);
 }
 
-/// The example in a directory with fresh keys in place of the files it names.
+// The example in a directory with fresh keys in place of the files it names.
 Result<Gateway> parse_with_keys(const TempDirectory& dir, const std::string& name) {
   for (const char* key : {"wg0.key", "branch.psk", "lab.key"}) dir.write(key, reveal(secret_key(99)) + "\n");
   return parse_file(dir.write(name, example(name)));
@@ -25,7 +25,7 @@ Environment quiet() {
   return {[] { return std::optional(true); }, [](const std::string&) { return std::optional<mode_t>(0600); }};
 }
 
-TEST(Examples, pass_check_without_a_warning) {
+TEST(Examples, PassCheckWithoutAWarning) {
   for (const char* name : {"gateway.yaml", "lab.yaml"}) {
     const TempDirectory dir;
     const auto result = parse_with_keys(dir, name);
@@ -34,7 +34,7 @@ TEST(Examples, pass_check_without_a_warning) {
   }
 }
 
-TEST(Examples, mean_what_their_comments_say) {
+TEST(Examples, MatchTheirComments) {
   const TempDirectory dir;
   const auto gateway = parse_with_keys(dir, "gateway.yaml");
   ASSERT_TRUE(gateway.ok());
@@ -44,8 +44,8 @@ TEST(Examples, mean_what_their_comments_say) {
   EXPECT_FALSE(gateway.value->interfaces.at("wg0").peers[2].enabled);
 }
 
-/// What stands commented out is the default: with the comment signs gone the meaning stays.
-TEST(Examples, commented_keys_are_the_defaults) {
+// Keys that are commented out show the default: without the comment signs the meaning is the same.
+TEST(Examples, CommentedKeysAreTheDefaults) {
   std::string text;
   std::istringstream lines(example("gateway.yaml"));
   for (std::string line; std::getline(lines, line);) {
@@ -66,7 +66,7 @@ TEST(Examples, commented_keys_are_the_defaults) {
   ASSERT_TRUE(uncommented.ok()) << to_string(uncommented.problems);
   EXPECT_NE(text, example("gateway.yaml"));
   Gateway expected = *commented.value;
-  expected.interfaces.at("wg0").log_level = LogLevel::kInfo;  // said, not inherited
+  expected.interfaces.at("wg0").log_level = LogLevel::kInfo;  // given explicitly, not inherited
   EXPECT_TRUE(*uncommented.value == expected);
 }
 
@@ -74,7 +74,7 @@ TEST(Examples, commented_keys_are_the_defaults) {
 
 using Keys = std::set<std::string>;
 
-/// The keys a map admits, as the complaint about one that nobody means names them.
+// The keys that a map accepts, as listed in the error about an unknown one.
 Keys known_keys(const std::string& text) {
   ParseOptions options;
   options.open_files = false;
@@ -90,7 +90,7 @@ Keys known_keys(const std::string& text) {
   return {};
 }
 
-/// The keys in the first column of the tables of a section; `log.level` stays as it is written.
+// The keys in the first column of the tables of a section; `log.level` stays as it is written.
 std::map<std::string, Keys> documented_keys() {
   std::map<std::string, Keys> sections;
   std::istringstream lines(slurp(std::string(LINEGATE_SOURCE_DIR) + "/docs/configuration.md"));
@@ -108,14 +108,14 @@ std::map<std::string, Keys> documented_keys() {
   return sections;
 }
 
-/// With the keys of the inner map in place of the map's.
+// Replaces the map by the keys of the inner map.
 Keys with_inner(Keys keys, const std::string& map, const Keys& inner) {
   EXPECT_EQ(keys.erase(map), 1U);
   for (const auto& key : inner) keys.insert(map + "." + key);
   return keys;
 }
 
-TEST(Documentation, names_every_key_and_no_other) {
+TEST(Documentation, NamesEveryKeyAndNoOther) {
   constexpr const char* kNobody = "zzzzzzzzzzzz: 1";
   const auto in = [&](const std::string& before) {
     return known_keys(
@@ -150,14 +150,14 @@ std::string many_peers(unsigned count) {
   return text;
 }
 
-/// Processor time of this process, which other work on the machine changes little.
+// Processor time of this process, which other work on the machine changes little.
 double seconds_used() {
   return static_cast<double>(std::clock()) / CLOCKS_PER_SEC;
 }
 
-/// Three seconds are the promise on an idle machine; the bound here allows for a slower one and still
-/// catches anything that grows faster than the file.
-TEST(Speed, a_hundred_thousand_peers) {
+// Three seconds are the promise on an idle machine; the bound here allows for a slower one and still
+// catches anything that grows faster than the file.
+TEST(Speed, AHundredThousandPeers) {
   const std::string text = many_peers(kPeers);
   const double start = seconds_used();
   const auto result = parse_text(text, "gw.yaml");
@@ -168,8 +168,8 @@ TEST(Speed, a_hundred_thousand_peers) {
   std::printf("config_parse peers=%u cpu_seconds=%.2f bytes=%zu\n", kPeers, taken, text.size());
 }
 
-/// All of them wrong: the complaints must not cost more than the file.
-TEST(Speed, a_hundred_thousand_complaints) {
+// All of them wrong: the complaints must not cost more than the file.
+TEST(Speed, AHundredThousandComplaints) {
   std::string text = many_peers(kPeers);
   const std::string owner = "allowed_ips: [10.";
   for (auto at = text.find(owner); at != std::string::npos; at = text.find(owner, at + 1))

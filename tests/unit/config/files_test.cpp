@@ -18,12 +18,12 @@ std::string problems_of(const std::string& path) {
   return to_string(parse_file(path).problems);
 }
 
-TEST(Files, that_are_not_there) {
+TEST(Files, ThatAreNotThere) {
   const TempDirectory dir;
   EXPECT_EQ(problems_of(dir / "gw.yaml"), dir / "gw.yaml: cannot be read: No such file or directory\n");
 }
 
-TEST(Files, that_are_no_files) {
+TEST(Files, ThatAreNoFiles) {
   const TempDirectory dir;
   std::filesystem::create_directory(dir / "gw.yaml");
   EXPECT_EQ(problems_of(dir / "gw.yaml"), dir / "gw.yaml: is not a regular file\n");
@@ -31,21 +31,21 @@ TEST(Files, that_are_no_files) {
   EXPECT_EQ(problems_of(dir / "fifo"), dir / "fifo: is not a regular file\n");
 }
 
-TEST(Files, that_may_not_be_read) {
+TEST(Files, ThatMayNotBeRead) {
   if (::geteuid() == 0) GTEST_SKIP() << "root reads every file";
   const TempDirectory dir;
   const auto path = dir.write("gw.yaml", "ports: {}\n", 0200);
   EXPECT_EQ(problems_of(path), path + ": cannot be read: Permission denied\n");
 }
 
-TEST(Files, that_are_too_large_are_not_read) {
+TEST(Files, ThatAreTooLargeAreNotRead) {
   const TempDirectory dir;
   const auto path = dir.write("gw.yaml", "");
   ASSERT_EQ(::truncate(path.c_str(), static_cast<off_t>(kMaxFileBytes) + 1), 0);  // sparse
   EXPECT_EQ(problems_of(path), path + ": is too large: 67108865 bytes; allowed are at most 67108864\n");
 }
 
-TEST(Files, with_a_nul_byte) {
+TEST(Files, WithANulByte) {
   const auto result = parse_text(std::string("ports: \0\n", 9), "gw.yaml");
   EXPECT_EQ(to_string(result.problems), "gw.yaml:1:8: a control character (0); allowed is printable text\n");
 }
@@ -56,7 +56,7 @@ std::string with_key_file(const std::string& file) {
   return "interfaces:\n  wg0:\n    private_key_file: " + file + "\n";
 }
 
-TEST(KeyFiles, are_found_beside_the_configuration) {
+TEST(KeyFiles, AreFoundBesideTheConfiguration) {
   const TempDirectory dir;
   dir.write("keys/wg0.key", kKeyText);
   const auto result = parse_file(dir.write("gw.yaml", with_key_file("keys/wg0.key")));
@@ -66,7 +66,7 @@ TEST(KeyFiles, are_found_beside_the_configuration) {
   EXPECT_EQ(wg0.private_key_file, "keys/wg0.key");
 }
 
-TEST(KeyFiles, that_others_can_read_are_refused) {
+TEST(KeyFiles, ThatOthersCanReadAreRefused) {
   const TempDirectory dir;
   const auto path = dir.write("gw.yaml", with_key_file("wg0.key"));
   for (const auto& [mode, octal] : std::vector<std::pair<mode_t, std::string>>{
@@ -84,7 +84,7 @@ TEST(KeyFiles, that_others_can_read_are_refused) {
   }
 }
 
-TEST(KeyFiles, that_hold_no_key_do_not_show_what_they_hold) {
+TEST(KeyFiles, WithoutAKeyDoNotLeakTheirContent) {
   const TempDirectory dir;
   const auto path = dir.write("gw.yaml", with_key_file("wg0.key"));
   dir.write("wg0.key", "swordfish\n");
@@ -108,7 +108,7 @@ interfaces:
       - { name: own, public_key: AgICAgICAgICAgICAgICAgICAgICAgICAgICAgICAgI= }
 )";
 
-TEST(PeerFiles, follow_the_peers_of_the_file_in_order_of_name) {
+TEST(PeerFiles, FollowThePeersOfTheFileInOrderOfName) {
   const TempDirectory dir;
   dir.write("peers.d/b.yaml", "- { name: bob, public_key: BAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQ= }\n");
   dir.write("peers.d/a.yaml",
@@ -125,7 +125,7 @@ TEST(PeerFiles, follow_the_peers_of_the_file_in_order_of_name) {
   EXPECT_EQ(cite(*result.value, peers[1].where.name), dir / "peers.d/a.yaml:2:11");
 }
 
-TEST(PeerFiles, are_complained_about_with_their_own_positions) {
+TEST(PeerFiles, ReportErrorsAtTheirOwnPositions) {
   const TempDirectory dir;
   const auto main = dir.write("gw.yaml", kWithPeerFiles);
   const auto a =
@@ -150,7 +150,7 @@ TEST(PeerFiles, are_complained_about_with_their_own_positions) {
                 d + ":2:1: YAML: end of sequence flow not found\n");
 }
 
-TEST(PeerFiles, named_exactly_must_exist) {
+TEST(PeerFiles, NamedExactlyMustExist) {
   const TempDirectory dir;
   std::string text = kWithPeerFiles;
   text.replace(text.find("peers.d/*.yaml"), 14, "peers.yaml");
@@ -158,7 +158,7 @@ TEST(PeerFiles, named_exactly_must_exist) {
             dir / "peers.yaml: cannot be read: No such file or directory\n");
 }
 
-TEST(PeerFiles, named_by_two_patterns_are_read_once) {
+TEST(PeerFiles, NamedByTwoPatternsAreReadOnce) {
   const TempDirectory dir;
   std::string text = kWithPeerFiles;
   text.replace(text.find("[\"peers.d/*.yaml\"]"), 18, "[\"peers.d/*\", \"peers.d/a.yaml\"]");
@@ -168,7 +168,7 @@ TEST(PeerFiles, named_by_two_patterns_are_read_once) {
 
 // ---------------------------------------------------------------- files being written
 
-/// A lease tells of an open writer where the file system has leases; the test asks the same question.
+// A lease reveals an open writer on file systems with leases. The test uses the same query.
 bool leases_work(const std::string& path) {
   const int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
   const bool works = ::fcntl(fd, F_SETLEASE, F_RDLCK) == 0;
@@ -176,7 +176,7 @@ bool leases_work(const std::string& path) {
   return works;
 }
 
-TEST(ReadFile, does_not_take_what_a_writer_has_open) {
+TEST(ReadFile, DoesNotReadAFileThatAWriterHasOpen) {
   const TempDirectory dir;
   const auto path = dir.write("gw.yaml", "ports: {}\n");
   if (!leases_work(path)) GTEST_SKIP() << "no leases on this file system";
@@ -189,7 +189,7 @@ TEST(ReadFile, does_not_take_what_a_writer_has_open) {
   EXPECT_EQ(read_file(path, limits).text, "ports: {}\n");
 }
 
-TEST(ReadFile, waits_for_a_writer_to_finish) {
+TEST(ReadFile, WaitsForAWriterToFinish) {
   const TempDirectory dir;
   const auto path = dir.write("gw.yaml", "half");
   if (!leases_work(path)) GTEST_SKIP() << "no leases on this file system";
@@ -206,7 +206,7 @@ TEST(ReadFile, waits_for_a_writer_to_finish) {
   finish.join();
 }
 
-TEST(ReadFile, waits_until_a_file_has_settled) {
+TEST(ReadFile, WaitsUntilAFileHasSettled) {
   const TempDirectory dir;
   const auto path = dir.write("gw.yaml", "fresh");
   ReadLimits limits;
@@ -217,8 +217,8 @@ TEST(ReadFile, waits_until_a_file_has_settled) {
   EXPECT_GE(std::chrono::steady_clock::now() - start, 100ms);
 }
 
-/// Texts that tell by themselves whether they are whole: a writer replaces them all the time.
-TEST(ReadFile, sees_only_whole_files_when_they_are_renamed_into_place) {
+// Texts that show whether they are complete, while a writer replaces them continuously.
+TEST(ReadFile, SeesOnlyWholeFilesWhenTheyAreRenamedIntoPlace) {
   const TempDirectory dir;
   const auto path = dir.write("gw.yaml", std::string(10, 'a'));
   std::atomic<bool> stop{false};
@@ -239,7 +239,7 @@ TEST(ReadFile, sees_only_whole_files_when_they_are_renamed_into_place) {
   EXPECT_GT(read, 100U);
 }
 
-TEST(ReplaceFile, keeps_mode_and_links) {
+TEST(ReplaceFile, KeepsModeAndLinks) {
   const TempDirectory dir;
   const auto path = dir.write("gw.yaml", "old", 0640);
   std::filesystem::create_symlink("gw.yaml", dir / "link.yaml");

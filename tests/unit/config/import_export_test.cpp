@@ -39,7 +39,7 @@ endpoint=[2001:db8::1]:1
 persistentkeepalive=off
 )";
 
-TEST(Import, carries_over_what_has_a_counterpart) {
+TEST(Import, ConvertsKeysWithACounterpart) {
   const auto imported = import_wg_quick(kWgQuick, "wg0.conf", {"wg0.key"});
   ASSERT_TRUE(imported.interface) << to_string(imported.problems);
   EXPECT_TRUE(imported.interface->private_key == secret_key(0x01010101));
@@ -64,7 +64,7 @@ TEST(Import, carries_over_what_has_a_counterpart) {
             "        allowed_ips: [192.168.7.0/24]\n");
 }
 
-TEST(Import, reports_what_has_none) {
+TEST(Import, ReportsKeysWithoutACounterpart) {
   EXPECT_EQ(to_string(import_wg_quick(kWgQuick, "wg0.conf").notes),
             "wg0.conf:10:1: warning: DNS = 10.10.0.53, example.net: not carried over; a gateway's resolver "
             "is the host's "
@@ -77,7 +77,7 @@ TEST(Import, reports_what_has_none) {
             "when asked\n");
 }
 
-TEST(Import, tells_every_error_with_its_line) {
+TEST(Import, ReportsEveryErrorWithItsLine) {
   const auto imported = import_wg_quick(
       "Address = 1.2.3.4\n[Interfaces]\n[Interface]\nPrivateKey = swordfish\nListenPort = 99999\nMTU = "
       "1\nTable = x\n"
@@ -100,7 +100,7 @@ TEST(Import, tells_every_error_with_its_line) {
             "wg0.conf:13:1: AllowedIPs: '10.0.0.0/33' is not a prefix\n");
 }
 
-TEST(Import, the_later_peer_gets_a_doubled_prefix) {
+TEST(Import, TheLaterPeerGetsADoubledPrefix) {
   const auto imported = import_wg_quick(
       "[Interface]\nPrivateKey = AQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQE=\n"
       "[Peer]\nPublicKey = AgICAgICAgICAgICAgICAgICAgICAgICAgICAgICAgI=\nAllowedIPs = 10.0.0.0/24\n"
@@ -114,8 +114,8 @@ TEST(Import, the_later_peer_gets_a_doubled_prefix) {
             "wg(8)\n");
 }
 
-/// Found by the fuzzer: the name would have made a YAML file that cannot be read.
-TEST(Import, leaves_out_a_name_that_is_not_utf8) {
+// Found by the fuzzer: the name would have made a YAML file that cannot be read.
+TEST(Import, LeavesOutANameThatIsNotUtf8) {
   const auto imported = import_wg_quick(
       "[Interface]\nPrivateKey = AQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQE=\n[Peer]\n# Name = ali\343e\n"
       "PublicKey = AgICAgICAgICAgICAgICAgICAgICAgICAgICAgICAgI=\n",
@@ -124,12 +124,12 @@ TEST(Import, leaves_out_a_name_that_is_not_utf8) {
   EXPECT_EQ(imported.interface->peers.at(0).name, "");
 }
 
-TEST(Import, needs_a_private_key) {
+TEST(Import, NeedsAPrivateKey) {
   EXPECT_EQ(to_string(import_wg_quick("", "wg0.conf").problems),
             "wg0.conf: no PrivateKey in an [Interface] section\n");
 }
 
-TEST(Export, is_what_wg_setconf_reads) {
+TEST(Export, IsReadableByWgSetconf) {
   const auto imported = import_wg_quick(kWgQuick, "wg0.conf");
   ASSERT_TRUE(imported.interface);
   EXPECT_EQ(export_wg(*imported.interface),
@@ -160,7 +160,7 @@ class Random {
   std::mt19937 engine_;
 };
 
-/// Prefixes are distinct because the peer's number is in them.
+// Prefixes are distinct because the peer's number is in them.
 Peer random_peer(Random& random, unsigned number) {
   Peer peer;
   peer.public_key = public_key(0x10000 * (1 + random.below(1000)) + number);
@@ -189,8 +189,8 @@ Interface random_interface(Random& random) {
   return interface;
 }
 
-/// Everything but the characters a comment cannot carry survives the way through a wg-quick file.
-TEST(RoundTrip, through_a_wg_quick_file) {
+// Everything but the characters a comment cannot carry survives the way through a wg-quick file.
+TEST(RoundTrip, ThroughAWgQuickFile) {
   for (unsigned seed = 0; seed < 500; ++seed) {
     Random random(seed);
     const Interface interface = random_interface(random);
@@ -202,7 +202,7 @@ TEST(RoundTrip, through_a_wg_quick_file) {
   }
 }
 
-TEST(RoundTrip, through_yaml) {
+TEST(RoundTrip, ThroughYaml) {
   for (unsigned seed = 0; seed < 500; ++seed) {
     Random random(seed);
     Interface interface = random_interface(random);
@@ -221,8 +221,8 @@ TEST(RoundTrip, through_yaml) {
   }
 }
 
-/// Flow style says the same as block style.
-TEST(RoundTrip, of_peers_on_one_line) {
+// Flow style means the same as block style.
+TEST(RoundTrip, OfPeersOnOneLine) {
   for (unsigned seed = 0; seed < 200; ++seed) {
     Random random(seed);
     const Peer peer = random_peer(random, 1);
@@ -234,7 +234,7 @@ TEST(RoundTrip, of_peers_on_one_line) {
   }
 }
 
-TEST(Emit, quotes_what_yaml_would_misread) {
+TEST(Emit, QuotesWhatYamlWouldMisread) {
   EXPECT_EQ(emit_scalar("alice"), "alice");
   EXPECT_EQ(emit_scalar("null"), "\"null\"");
   EXPECT_EQ(emit_scalar("fd00::1/64"), "\"fd00::1/64\"");
@@ -244,7 +244,7 @@ TEST(Emit, quotes_what_yaml_would_misread) {
   EXPECT_EQ(emit_scalar(""), "\"\"");
 }
 
-TEST(KeyFile, is_private_and_read_again) {
+TEST(KeyFile, IsPrivateAndReadAgain) {
   const TempDirectory dir;
   EXPECT_EQ(write_key_file(dir / "wg0.key", secret_key(7)), "");
   struct stat state {};

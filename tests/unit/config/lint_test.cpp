@@ -30,14 +30,14 @@ std::string with_peers(const std::string& peers, const std::string& keys = "", c
   return std::string(port) + kInterface + keys + "    peers:\n" + peers;
 }
 
-TEST(Lint, says_nothing_about_what_is_in_order) {
+TEST(Lint, AcceptsAnOrderlyConfiguration) {
   EXPECT_EQ(
       warnings(with_peers(std::string(kAlice) + "allowed_ips: [10.0.0.0/24] }\n" + kBob +
                           "allowed_ips: [10.0.1.0/24, 0.0.0.0/0], endpoint: \"vpn.example.net:1\" }\n")),
       "");
 }
 
-TEST(Lint, overlapping_prefixes_and_who_wins) {
+TEST(Lint, OverlappingPrefixesAndWhoWins) {
   EXPECT_EQ(warnings(with_peers(std::string(kAlice) + "allowed_ips: [10.0.0.0/8] }\n" + kBob +
                                 "allowed_ips: [10.1.0.0/16] }\n")),
             "gw.yaml:6:96: warning: interfaces.wg0.peers[0].allowed_ips[0]: 10.0.0.0/8 overlaps 10.1.0.0/16 "
@@ -45,7 +45,7 @@ TEST(Lint, overlapping_prefixes_and_who_wins) {
             "'bob' (gw.yaml:7:94): the longer prefix wins, 10.1.0.0/16 goes to 'bob'\n");
 }
 
-TEST(Lint, overlaps_are_counted_not_listed) {
+TEST(Lint, OverlapsAreCountedNotListed) {
   std::string many;
   for (int i = 1; i < 100; ++i) many += (i == 1 ? "" : ", ") + ("10.1." + std::to_string(i)) + ".0/24";
   const auto told = warnings(with_peers(std::string(kAlice) + "allowed_ips: [10.0.0.0/8] }\n" + kBob +
@@ -57,11 +57,11 @@ TEST(Lint, overlaps_are_counted_not_listed) {
   EXPECT_EQ(std::count(told.begin(), told.end(), '\n'), 1);
 }
 
-TEST(Lint, a_peer_inside_itself_is_no_overlap) {
+TEST(Lint, APeerInsideItselfIsNoOverlap) {
   EXPECT_EQ(warnings(with_peers(std::string(kAlice) + "allowed_ips: [10.0.0.0/8, 10.1.0.0/16] }\n")), "");
 }
 
-TEST(Lint, an_mtu_that_does_not_fit_the_port) {
+TEST(Lint, AnMtuThatDoesNotFitThePort) {
   const auto alice = std::string(kAlice) + "allowed_ips: [10.0.0.0/24] }\n";
   EXPECT_EQ(warnings(with_peers(alice, "    mtu: 1441\n")),
             "gw.yaml:5:10: warning: interfaces.wg0.mtu: 1441 does not fit port wan0 with MTU 1500: full "
@@ -76,7 +76,7 @@ TEST(Lint, an_mtu_that_does_not_fit_the_port) {
             "packets leave in fragments; at most 1320\n");
 }
 
-TEST(Lint, the_port_with_the_gateway_is_the_one_that_counts) {
+TEST(Lint, ThePortWithTheGatewayIsTheOneThatCounts) {
   constexpr const char* kTwo =
       "ports: { wan0: { device: tap, gateway: 203.0.113.1, mtu: 9000 }, lan0: { device: tap, mtu: 1500 } }\n";
   EXPECT_EQ(
@@ -84,7 +84,7 @@ TEST(Lint, the_port_with_the_gateway_is_the_one_that_counts) {
       "");
 }
 
-TEST(Lint, mtu_and_clamp_without_effect) {
+TEST(Lint, MtuAndClampWithoutEffect) {
   EXPECT_EQ(
       warnings(with_peers(std::string(kAlice) + "allowed_ips: [10.0.0.0/24], mtu: 1400 }\n",
                           "    mtu: 1380\n    mss_clamp: 1341\n")),
@@ -94,7 +94,7 @@ TEST(Lint, mtu_and_clamp_without_effect) {
       "gw.yaml:8:115: warning: interfaces.wg0.peers[0].mtu: 1400 has no effect above the interface's 1380\n");
 }
 
-TEST(Lint, no_keepalive_behind_nat) {
+TEST(Lint, NoKeepaliveBehindNat) {
   const auto peer = [](const std::string& rest) {
     return std::string(kAlice) + "allowed_ips: [10.0.0.0/24], " + rest + " }\n";
   };
@@ -111,7 +111,7 @@ TEST(Lint, no_keepalive_behind_nat) {
   EXPECT_EQ(warnings(with_peers(peer("endpoint: \"vpn.example.net:1\""))), "");
 }
 
-TEST(Lint, an_endpoint_inside_its_own_allowed_ips) {
+TEST(Lint, AnEndpointInsideItsOwnAllowedIps) {
   const auto alice = std::string(kAlice) + "allowed_ips: [0.0.0.0/0], endpoint: \"198.51.100.7:1\" }\n";
   EXPECT_EQ(warnings(with_peers(alice)),
             "gw.yaml:6:118: warning: interfaces.wg0.peers[0].endpoint: 198.51.100.7 lies inside the peer's "
@@ -122,14 +122,14 @@ TEST(Lint, an_endpoint_inside_its_own_allowed_ips) {
   EXPECT_EQ(warnings(with_peers(alice, "    table: 51820\n")), "");
 }
 
-TEST(Lint, our_own_address_inside_a_peers_allowed_ips) {
+TEST(Lint, OurOwnAddressInsideAPeersAllowedIps) {
   EXPECT_EQ(warnings(with_peers(std::string(kAlice) + "allowed_ips: [203.0.113.0/24] }\n")),
             "gw.yaml:6:96: warning: interfaces.wg0.peers[0].allowed_ips[0]: 203.0.113.0/24 contains our own "
             "address "
             "203.0.113.2 of port wan0: packets from it through the peer look like our own\n");
 }
 
-TEST(Lint, one_prefix_routed_to_two_interfaces) {
+TEST(Lint, OnePrefixRoutedToTwoInterfaces) {
   const auto text = with_peers(std::string(kAlice) + "allowed_ips: [10.0.0.0/24] }\n") +
                     "  wg1:\n    private_key: BAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQ=\n    peers:\n" +
                     kAlice + "allowed_ips: [10.0.0.0/24] }\n";
@@ -139,7 +139,7 @@ TEST(Lint, one_prefix_routed_to_two_interfaces) {
       "(gw.yaml:6:96): one routing table keeps one of the two; use routes: off or another table\n");
 }
 
-TEST(Lint, peers_without_prefixes_and_zero_preshared_keys) {
+TEST(Lint, PeersWithoutPrefixesAndZeroPresharedKeys) {
   EXPECT_EQ(warnings(with_peers(std::string(kAlice) +
                                 "preshared_key: AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA= }\n")),
             "gw.yaml:6:9: warning: interfaces.wg0.peers[0]: has no allowed_ips: nothing is sent to it or "
@@ -148,7 +148,7 @@ TEST(Lint, peers_without_prefixes_and_zero_preshared_keys) {
             "none\n");
 }
 
-TEST(Lint, the_clock) {
+TEST(Lint, TheClock) {
   const auto text = with_peers(std::string(kAlice) + "allowed_ips: [10.0.0.0/24] }\n");
   EXPECT_EQ(warnings(text, machine(false)),
             "gw.yaml: warning: the clock is not synchronised: peers refuse initiations whose timestamp is "
@@ -157,7 +157,7 @@ TEST(Lint, the_clock) {
   EXPECT_EQ(warnings(text, machine(std::nullopt)), "");
 }
 
-TEST(Lint, modes_of_files) {
+TEST(Lint, ModesOfFiles) {
   const auto text = with_peers(std::string(kAlice) + "allowed_ips: [10.0.0.0/24] }\n");
   EXPECT_EQ(warnings(text, machine(true, 0640)),
             "gw.yaml:4:18: warning: interfaces.wg0.private_key: a secret in a file that its group or others "
@@ -167,11 +167,11 @@ TEST(Lint, modes_of_files) {
             "gw.yaml: warning: can be written by its group or by others; use mode 0640 or 0600\n");
 }
 
-TEST(Lint, no_port_at_all) {
+TEST(Lint, NoPort) {
   EXPECT_EQ(warnings("ports: {}\n"), "gw.yaml: warning: ports: no port is configured: nothing is received\n");
 }
 
-TEST(Lint, the_machine_answers) {
+TEST(Lint, QueriesTheMachine) {
   const Environment real = system_environment();
   EXPECT_NO_THROW(real.clock_synchronised());
   const TempDirectory dir;

@@ -55,7 +55,7 @@ struct SaveTest : testing::Test {
       if (peer.name == name) return peer;
     throw std::logic_error("no peer " + name);
   }
-  /// Saves and writes; the file must then say what runs.
+  // Saves and writes. The file must then describe the running configuration.
   Saved save_and_check(const Gateway& wanted, const SaveOptions& options = {}) {
     Saved saved = save(path, wanted, options);
     EXPECT_EQ(to_string(saved.problems), "");
@@ -63,7 +63,7 @@ struct SaveTest : testing::Test {
     EXPECT_TRUE(running().interfaces == runtime_view(wanted).interfaces) << slurp(path);
     return saved;
   }
-  /// kFile with one piece replaced.
+  // kFile with one piece replaced.
   static std::string with(const std::string& from, const std::string& to) {
     std::string text = kFile;
     const auto at = text.find(from);
@@ -72,27 +72,27 @@ struct SaveTest : testing::Test {
   }
 };
 
-TEST_F(SaveTest, changes_nothing_when_nothing_changed) {
+TEST_F(SaveTest, ChangesNothingWhenNothingChanged) {
   const Saved saved = save_and_check(running());
   EXPECT_TRUE(saved.files.empty());
   EXPECT_EQ(slurp(path), kFile);
 }
 
-TEST_F(SaveTest, sets_single_values_in_place) {
+TEST_F(SaveTest, SetsSingleValuesInPlace) {
   Gateway wanted = running();
   named(wanted, "alice").endpoint = parse_endpoint("198.51.100.9:7").endpoint;
   save_and_check(wanted);
   EXPECT_EQ(slurp(path), with("192.0.2.1:1 ", "\"198.51.100.9:7\" "));
 }
 
-TEST_F(SaveTest, removes_a_key_whose_value_is_the_default_again) {
+TEST_F(SaveTest, RemovesAKeyWhoseValueIsTheDefaultAgain) {
   Gateway wanted = running();
   named(wanted, "alice").persistent_keepalive = 0s;
   save_and_check(wanted);
   EXPECT_EQ(slurp(path), with("        persistent_keepalive: 25   # behind NAT\n", ""));
 }
 
-TEST_F(SaveTest, keeps_the_lines_of_prefixes_that_stay) {
+TEST_F(SaveTest, KeepsTheLinesOfPrefixesThatStay) {
   Gateway wanted = running();
   named(wanted, "alice").allowed_ips = {*parse_prefix("10.0.2.0/24"), *parse_prefix("fd00::/64")};
   save_and_check(wanted);
@@ -102,7 +102,7 @@ TEST_F(SaveTest, keeps_the_lines_of_prefixes_that_stay) {
                               "          - \"fd00::/64\"\n"));
 }
 
-TEST_F(SaveTest, adds_a_missing_key_to_a_peer_and_an_interface) {
+TEST_F(SaveTest, AddsAMissingKeyToAPeerAndAnInterface) {
   Gateway wanted = running();
   named(wanted, "alice").preshared_key = secret_key(9);
   wanted.interfaces.at("wg0").fwmark = 77;
@@ -114,7 +114,7 @@ TEST_F(SaveTest, adds_a_missing_key_to_a_peer_and_an_interface) {
   EXPECT_NE(text.find("AQE=\n    fwmark: 77\n    listen_port: 51820    # opened"), std::string::npos) << text;
 }
 
-TEST_F(SaveTest, writes_a_peer_on_one_line_anew_on_one_line) {
+TEST_F(SaveTest, RewritesAPeerOnOneLineOnOneLine) {
   Gateway wanted = running();
   named(wanted, "bob").endpoint = parse_endpoint("192.0.2.9:9").endpoint;
   save_and_check(wanted);
@@ -127,7 +127,7 @@ TEST_F(SaveTest, writes_a_peer_on_one_line_anew_on_one_line) {
           "allowed_ips: [10.0.0.3/32] }"));
 }
 
-TEST_F(SaveTest, appends_new_peers_and_takes_out_removed_ones) {
+TEST_F(SaveTest, AppendsNewPeersAndTakesOutRemovedOnes) {
   Gateway wanted = running();
   std::erase_if(wanted.interfaces.at("wg0").peers, [](const Peer& peer) { return peer.name == "bob"; });
   Peer dave;
@@ -146,7 +146,7 @@ TEST_F(SaveTest, appends_new_peers_and_takes_out_removed_ones) {
   EXPECT_EQ(slurp(path), expected);
 }
 
-TEST_F(SaveTest, removes_the_last_peer) {
+TEST_F(SaveTest, RemovesTheLastPeer) {
   Gateway wanted = running();
   wanted.interfaces.at("wg0").peers.clear();
   save_and_check(wanted);
@@ -154,7 +154,7 @@ TEST_F(SaveTest, removes_the_last_peer) {
   EXPECT_EQ(slurp(path).find("alice"), std::string::npos);
 }
 
-TEST_F(SaveTest, adds_and_removes_interfaces) {
+TEST_F(SaveTest, AddsAndRemovesInterfaces) {
   Gateway wanted = running();
   wanted.interfaces["wg1"].private_key = secret_key(3);
   save_and_check(wanted);
@@ -172,7 +172,7 @@ mode_t mode_of(const std::string& path) {
   return state.st_mode & 0777;
 }
 
-TEST_F(SaveTest, a_key_that_comes_into_a_file_is_nobody_elses) {
+TEST_F(SaveTest, AKeyFileIsWrittenWithMode0600) {
   for (const mode_t before : {0644, 0640, 0660, 0600}) {
     path = dir.write("gw.yaml", with("ports:", "# private_key: of each interface\nports:"));
     ::chmod(path.c_str(), before);
@@ -191,7 +191,7 @@ TEST_F(SaveTest, a_key_that_comes_into_a_file_is_nobody_elses) {
   }
 }
 
-TEST_F(SaveTest, an_interface_without_a_key_is_named) {
+TEST_F(SaveTest, AnInterfaceWithoutAKeyIsNamed) {
   Gateway wanted = running();
   wanted.interfaces["wg1"].listen_port = 7;
   const Saved saved = save(path, wanted);
@@ -203,7 +203,7 @@ TEST_F(SaveTest, an_interface_without_a_key_is_named) {
           "private-key FILE`, or `linegate interface delete wg1`\n");
 }
 
-TEST_F(SaveTest, a_new_private_key_goes_into_its_file) {
+TEST_F(SaveTest, ANewPrivateKeyGoesIntoItsFile) {
   path = dir.write("gw.yaml", with("private_key: AQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQE=",
                                    "private_key_file: wg0.key"));
   dir.write("wg0.key", reveal(secret_key(0x01010101)) + "\n");
@@ -217,7 +217,7 @@ TEST_F(SaveTest, a_new_private_key_goes_into_its_file) {
   EXPECT_EQ(slurp(dir / "wg0.key"), reveal(secret_key(12)) + "\n");
 }
 
-TEST_F(SaveTest, new_preshared_keys_go_into_a_directory_when_there_is_one) {
+TEST_F(SaveTest, NewPresharedKeysGoIntoADirectoryWhenThereIsOne) {
   std::filesystem::create_directory(dir / "keys");
   Gateway wanted = running();
   named(wanted, "bob").preshared_key = secret_key(9);
@@ -227,7 +227,7 @@ TEST_F(SaveTest, new_preshared_keys_go_into_a_directory_when_there_is_one) {
   EXPECT_EQ(slurp(path).find(reveal(secret_key(9))), std::string::npos);
 }
 
-TEST_F(SaveTest, peers_of_peer_files_are_changed_where_they_are) {
+TEST_F(SaveTest, EditsPeersInTheirPeerFiles) {
   path = dir.write("gw.yaml", with("    peers:\n", "    peer_files: [more.yaml]\n    peers:\n"));
   dir.write("more.yaml",
             "# From the ticket system.\n- name: erin   # desk\n  public_key: "
@@ -245,7 +245,7 @@ TEST_F(SaveTest, peers_of_peer_files_are_changed_where_they_are) {
             "  persistent_keepalive: 9\n");
 }
 
-TEST_F(SaveTest, writes_an_interface_anew_when_it_cannot_be_edited) {
+TEST_F(SaveTest, RewritesAnInterfaceThatCannotBeEdited) {
   path = dir.write("gw.yaml",
                    "ports: { wan0: { device: tap } }  # stays\ninterfaces:\n  wg0: { private_key: "
                    "AQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQE=, listen_port: 1 }  # goes\n");
@@ -259,7 +259,7 @@ TEST_F(SaveTest, writes_an_interface_anew_when_it_cannot_be_edited) {
             "AQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQE=\n    listen_port: 2\n");
 }
 
-TEST_F(SaveTest, refuses_rather_than_guesses) {
+TEST_F(SaveTest, RefusesInsteadOfGuessing) {
   const std::string text =
       "interfaces: { wg0: { private_key: AQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQE= } }\n";
   path = dir.write("gw.yaml", text);
@@ -270,7 +270,7 @@ TEST_F(SaveTest, refuses_rather_than_guesses) {
   EXPECT_TRUE(saved.files.empty());
 }
 
-TEST_F(SaveTest, does_not_touch_a_file_that_is_wrong) {
+TEST_F(SaveTest, DoesNotTouchAFileThatIsWrong) {
   path = dir.write("gw.yaml", "ports: 1\n");
   const Saved saved = save(path, Gateway{});
   EXPECT_FALSE(saved.ok());
@@ -298,7 +298,7 @@ constexpr const char* kStyles[] = {
     "      - public_key: AwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwM=\n        endpoint: *e\n",
 };
 
-TEST_F(SaveTest, reads_as_wanted_after_any_change_in_any_style) {
+TEST_F(SaveTest, ReadsAsWantedAfterAnyChangeInAnyStyle) {
   std::size_t in_place = 0, anew = 0;
   for (unsigned seed = 0; seed < 240; ++seed) {
     std::mt19937 random(seed);

@@ -1,4 +1,4 @@
-// What the tests of the configuration share: error tables, keys, a directory that goes away.
+// Helpers of the configuration tests: error tables, keys, a temporary directory.
 #pragma once
 
 #include <gtest/gtest.h>
@@ -18,7 +18,7 @@ namespace wg::config {
 struct ErrorCase {
   std::string name;
   std::string text;
-  std::string expected;  ///< every line ended
+  std::string expected;  // every line ended
 
   friend void PrintTo(const ErrorCase& error_case, std::ostream* out) { *out << error_case.name; }
 };
@@ -29,7 +29,7 @@ inline std::string name_of_case(const testing::TestParamInfo<ErrorCase>& info) {
   return name;
 }
 
-/// Key and peer files are not opened: the cases are about the text alone.
+// Key and peer files are not opened: the cases are about the text alone.
 inline void expect_errors(const ErrorCase& error_case) {
   ParseOptions options;
   options.open_files = false;
@@ -38,7 +38,7 @@ inline void expect_errors(const ErrorCase& error_case) {
   EXPECT_EQ(to_string(result.problems), error_case.expected);
 }
 
-/// 32 bytes of `n`: easy to tell apart, and never all zero for n > 0.
+// 32 bytes of `n`: distinct for each n, and never all zero for n > 0.
 inline std::array<std::uint8_t, kKeyBytes> key_bytes(unsigned n) {
   std::array<std::uint8_t, kKeyBytes> bytes{};
   for (std::size_t i = 0; i < bytes.size(); ++i) bytes[i] = static_cast<std::uint8_t>(n >> (8 * (i % 4)));

@@ -1,4 +1,4 @@
-// What a good file means: every key once, and the text forms of the values.
+// The values of a valid file: every key once, and the text forms of the values.
 #include <arpa/inet.h>
 
 #include <random>
@@ -76,7 +76,7 @@ Gateway parsed(const std::string& text) {
   return result.ok() ? *result.value : Gateway{};
 }
 
-TEST(Values, every_key_of_dpdk_and_control) {
+TEST(Values, EveryKeyOfDpdkAndControl) {
   const Gateway gateway = parsed(kEveryKey);
   EXPECT_EQ(gateway.dpdk.workers, (Workers{2, {2, 3}}));
   EXPECT_EQ(gateway.dpdk.memory.bytes, std::uint64_t{2} << 30);
@@ -97,7 +97,7 @@ TEST(Values, every_key_of_dpdk_and_control) {
   EXPECT_TRUE(control.reload_on_change);
 }
 
-TEST(Values, every_key_of_ports) {
+TEST(Values, EveryKeyOfPorts) {
   const Gateway gateway = parsed(kEveryKey);
   const Port& wan = gateway.ports.at("wan0");
   EXPECT_EQ(wan.device, (Device{DeviceKind::kPci, "0000:03:00.1"}));
@@ -118,7 +118,7 @@ TEST(Values, every_key_of_ports) {
   EXPECT_EQ(lan.queues, std::nullopt);
 }
 
-TEST(Values, every_key_of_interfaces_and_peers) {
+TEST(Values, EveryKeyOfInterfacesAndPeers) {
   const Gateway gateway = parsed(kEveryKey);
   const Interface& wg0 = gateway.interfaces.at("wg0");
   EXPECT_TRUE(wg0.private_key == secret_key(0x01010101));
@@ -149,7 +149,7 @@ TEST(Values, every_key_of_interfaces_and_peers) {
   EXPECT_EQ(to_string(*wg0.peers[1].endpoint), "[fe80::1%wan0]:1");
 }
 
-TEST(Values, positions_are_those_of_the_text) {
+TEST(Values, PositionsAreThoseOfTheText) {
   const Gateway gateway = parsed(kEveryKey);
   const Peer& alice = gateway.interfaces.at("wg0").peers[0];
   EXPECT_EQ(cite(gateway, gateway.dpdk.where.memory), "gw.yaml:4:11");
@@ -160,19 +160,19 @@ TEST(Values, positions_are_those_of_the_text) {
   EXPECT_EQ(cite(gateway, Position{}), "");
 }
 
-TEST(Values, defaults_are_those_of_the_types) {
+TEST(Values, DefaultsAreThoseOfTheTypes) {
   const Gateway gateway = parsed("dpdk:\nports: {}\ninterfaces:\ncontrol:\n");
   EXPECT_EQ(gateway, Gateway{});
 }
 
-TEST(Values, where_a_line_stands_does_not_matter) {
+TEST(Values, WhereALineStandsDoesNotMatter) {
   std::string moved = std::string("# a comment\n\n") + kEveryKey;
   EXPECT_EQ(parsed(kEveryKey), parsed(moved));
   moved.replace(moved.find("1380"), 4, "1381");
   EXPECT_NE(parsed(kEveryKey), parsed(moved));
 }
 
-TEST(Values, aliases_stand_for_what_they_name) {
+TEST(Values, AliasesStandForWhatTheyName) {
   const Gateway gateway = parsed(R"(
 ports:
   a: { device: "net_tap0", mtu: &m 1400, gateway: &g [192.0.2.1] }
@@ -182,7 +182,7 @@ ports:
   EXPECT_EQ(gateway.ports.at("b").gateways, gateway.ports.at("a").gateways);
 }
 
-TEST(Values, a_bomb_of_aliases_is_refused_quickly) {
+TEST(Values, ABombOfAliasesIsRefusedQuickly) {
   std::string text = "a0: &a0 [x,x,x,x,x,x,x,x,x,x]\n";
   for (int level = 1; level < 40; ++level) {
     const std::string below = "*a" + std::to_string(level - 1);
@@ -195,13 +195,13 @@ TEST(Values, a_bomb_of_aliases_is_refused_quickly) {
             "gw.yaml:7:30: YAML: more than 8000000 values, aliases written out\n");
 }
 
-TEST(Values, nesting_is_bounded) {
+TEST(Values, NestingIsBounded) {
   const auto result = parse_text(std::string(100'000, '['), "gw.yaml");
   ASSERT_EQ(result.problems.size(), 1U);
   EXPECT_NE(result.problems[0].message.find("nested too deeply"), std::string::npos);
 }
 
-TEST(Values, a_byte_order_mark_and_dos_line_ends_are_read) {
+TEST(Values, AByteOrderMarkAndDosLineEndsAreRead) {
   const auto result =
       parse_text("\xef\xbb\xbfports:\r\n  wan0:\r\n    device: tap\r\n    mtu: 9\r\n", "gw.yaml");
   EXPECT_EQ(to_string(result.problems),
@@ -210,7 +210,7 @@ TEST(Values, a_byte_order_mark_and_dos_line_ends_are_read) {
 
 // ---------------------------------------------------------------- text forms
 
-TEST(Values, sizes) {
+TEST(Values, Sizes) {
   EXPECT_EQ(parse_size("64K")->bytes, 65536U);
   EXPECT_EQ(parse_size("1024M")->bytes, std::uint64_t{1} << 30);
   EXPECT_EQ(to_string(*parse_size("1024M")), "1G");
@@ -219,14 +219,14 @@ TEST(Values, sizes) {
     EXPECT_FALSE(parse_size(bad)) << bad;
 }
 
-TEST(Values, durations) {
+TEST(Values, Durations) {
   EXPECT_EQ(parse_duration("500us"), 500us);
   EXPECT_EQ(parse_duration("2h"), 2h);
   for (const char* bad : {"", "5", "us", "5 us", "-5us", "5d", "99999999999h"})
     EXPECT_FALSE(parse_duration(bad)) << bad;
 }
 
-TEST(Values, devices) {
+TEST(Values, Devices) {
   EXPECT_EQ(parse_device("0000:0a:1f.7")->kind, DeviceKind::kPci);
   EXPECT_EQ(parse_device("tap")->kind, DeviceKind::kTap);
   EXPECT_EQ(parse_device("net_ring0")->kind, DeviceKind::kVdev);
@@ -235,7 +235,7 @@ TEST(Values, devices) {
     EXPECT_FALSE(parse_device(bad)) << bad;
 }
 
-/// The oracle walks bit by bit; the code under test masks byte by byte.
+// The oracle walks bit by bit; the code under test masks byte by byte.
 bool slowly_contains(const Prefix& prefix, const Address& address) {
   if (prefix.address.family != address.family) return false;
   for (unsigned bit = 0; bit < prefix.length; ++bit) {
@@ -245,7 +245,7 @@ bool slowly_contains(const Prefix& prefix, const Address& address) {
   return true;
 }
 
-TEST(Values, prefixes_contain_what_the_oracle_says) {
+TEST(Values, PrefixesContainWhatTheOracleSays) {
   std::mt19937 random(20);
   std::size_t inside = 0;
   for (int round = 0; round < 20'000; ++round) {
@@ -261,11 +261,11 @@ TEST(Values, prefixes_contain_what_the_oracle_says) {
     ASSERT_EQ(parse_prefix(to_string(prefix)), prefix);
     inside += contains(prefix, b) ? 1 : 0;
   }
-  EXPECT_GT(inside, 5'000U);  // both answers must have been asked for
+  EXPECT_GT(inside, 5'000U);  // both outcomes must have occurred
   EXPECT_LT(inside, 15'000U);
 }
 
-TEST(Values, endpoints_survive_their_text_form) {
+TEST(Values, EndpointsSurviveTheirTextForm) {
   for (const char* text :
        {"192.0.2.1:1", "[2001:db8::1]:65535", "[fe80::1%eth0]:51820", "vpn.example.net:51820", "localhost:1",
         "a_b.example:9", "xn--bcher-kva.example.:51820"}) {
@@ -278,7 +278,7 @@ TEST(Values, endpoints_survive_their_text_form) {
     EXPECT_FALSE(parse_endpoint(bad).endpoint) << bad;
 }
 
-TEST(Values, nearest_names) {
+TEST(Values, NearestNames) {
   const std::array<std::string_view, 3> names{"endpoint", "enabled", "mtu"};
   EXPECT_EQ(nearest_name("endpiont", names), "endpoint");
   EXPECT_EQ(nearest_name("enable", names), "enabled");
@@ -288,7 +288,7 @@ TEST(Values, nearest_names) {
 
 // ---------------------------------------------------------------- keys
 
-TEST(Keys, both_text_forms_and_no_other) {
+TEST(Keys, AcceptBothTextFormsAndNoOther) {
   const std::string base64 = to_string(public_key(0x12345678));
   EXPECT_EQ(base64.size(), 44U);
   EXPECT_EQ(parse_key(base64), public_key(0x12345678));
@@ -306,7 +306,7 @@ TEST(Keys, both_text_forms_and_no_other) {
   EXPECT_FALSE(parse_key(ambiguous));
 }
 
-TEST(Keys, public_key_of_rfc_7748) {
+TEST(Keys, PublicKeyOfRfc7748) {
   // RFC 7748 section 6.1, Alice.
   const auto secret = parse_secret_key("77076d0a7318a57d3c16c17251b26645df4c2f87ebc0992ab177fba51db92c2a");
   const auto expected = parse_key("8520f0098930a754748b7ddcb43ef75a0dbf3a0d26381af4eba4a98eaa9b4e6a");
@@ -314,7 +314,7 @@ TEST(Keys, public_key_of_rfc_7748) {
   EXPECT_EQ(public_key_of(*secret), *expected);
 }
 
-TEST(Keys, secrets_are_wiped) {
+TEST(Keys, SecretsAreWiped) {
   alignas(SecretKey) std::array<std::uint8_t, sizeof(SecretKey)> memory;
   auto* secret = new (memory.data()) SecretKey(key_bytes(0x01020304));
   SecretKey moved = std::move(*secret);
@@ -335,7 +335,7 @@ static_assert(!Streamable<SecretKey>);
 
 // ---------------------------------------------------------------- values made in memory
 
-TEST(Validate, values_without_positions_are_checked_too) {
+TEST(Validate, ValuesWithoutPositionsAreCheckedToo) {
   Gateway gateway;
   gateway.interfaces["wg0"].peers.resize(2);
   gateway.interfaces["wg0"].peers[0].public_key = public_key(1);
@@ -347,7 +347,7 @@ TEST(Validate, values_without_positions_are_checked_too) {
             "peer per key");
 }
 
-TEST(Validate, peers_switched_off_hold_no_prefix) {
+TEST(Validate, PeersSwitchedOffHoldNoPrefix) {
   Gateway gateway;
   auto& peers = gateway.interfaces["wg0"].peers;
   peers.resize(2);

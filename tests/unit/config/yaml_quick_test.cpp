@@ -147,7 +147,7 @@ std::string piece(Random& random) {
   return kPieces[below(random, std::size(kPieces))];
 }
 
-/// An entry in `indent`, mostly valid.
+// An entry in `indent`, mostly valid.
 std::string grown(Random& random, std::size_t indent, unsigned depth) {
   const std::string space(indent, ' ');
   std::string out;

@@ -284,7 +284,7 @@ TEST_P(AeadEngines, ForgetsTheAddressesOfABurst) {
   }
 }
 
-// What lies in the readable bytes around a packet has no influence on it.
+// The readable bytes around a packet do not influence its result.
 TEST_P(AeadEngines, SurroundingsDoNotMatter) {
   for (const std::size_t length : {0u, 1u, 64u, 100u, 1000u}) {
     for (const std::uint8_t filler : {std::uint8_t{0}, std::uint8_t{0xff}}) {

@@ -1,4 +1,4 @@
-// Which variant runs, given what the processor and the operating system say they can do.
+// The choice of the variant by the features of the processor and the operating system.
 #include <gtest/gtest.h>
 
 #include <cstring>

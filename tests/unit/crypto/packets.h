@@ -29,7 +29,7 @@ inline std::string name_of(const ::testing::TestParamInfo<const AeadEngine*>& pa
 }
 
 inline Bytes from_hex(const std::string& hex) {
-  Bytes bytes(hex.size() / 2 + 1);  // one more: sodium wants a buffer even for nothing
+  Bytes bytes(hex.size() / 2 + 1);  // one more, because sodium needs a buffer even for empty input
   std::size_t size = 0;
   if (sodium_hex2bin(bytes.data(), bytes.size(), hex.data(), hex.size(), " \n", &size, nullptr) != 0) {
     throw std::invalid_argument("not hex: " + hex);

@@ -1,4 +1,4 @@
-// What a variant leaves in its scratch: no session key, no one-time key, no keystream.
+// A variant leaves no session key, no one-time key and no keystream in its scratch.
 #include <algorithm>
 #include <array>
 #include <unordered_set>

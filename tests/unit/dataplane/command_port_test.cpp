@@ -17,7 +17,7 @@ using dataplane::CommandType;
 constexpr auto kFull = DropReason::command_mailbox_full;
 
 PacketPtr packet_of(std::uint8_t mark) {
-  PacketPtr packet = control::allocate_packet(World::pool());
+  PacketPtr packet = control::allocate_packet(WorkerWorld::pool());
   auto* data = reinterpret_cast<std::uint8_t*>(rte_pktmbuf_append(packet.get(), 60));
   std::fill_n(data, 60, mark);
   return packet;
@@ -31,11 +31,11 @@ Command frame_for(std::uint16_t port) {
 }
 
 unsigned free_buffers() {
-  return rte_mempool_avail_count(World::pool());
+  return rte_mempool_avail_count(WorkerWorld::pool());
 }
 
 TEST(CommandPort, PostsInOrderToTheWorkerOfTheKey) {
-  World w({}, 2);
+  WorkerWorld w({}, 2);
   dataplane::DropCounters drops;
   const CommandPort port(w.workers(), drops);
   for (std::uint8_t mark = 1; mark <= 3; ++mark)
@@ -43,7 +43,7 @@ TEST(CommandPort, PostsInOrderToTheWorkerOfTheKey) {
   ASSERT_TRUE(port.post(5, frame_for(kLan), packet_of(9), kFull));
   EXPECT_EQ(w.worker(1).mailboxes().commands.size(), 1u);
   w.loop();
-  const auto frames = w.left(kLan);
+  const auto frames = w.transmitted(kLan);
   ASSERT_EQ(frames.size(), 3u);
   for (std::uint8_t i = 0; i < 3; ++i) EXPECT_EQ(frames[i][0], i + 1);
   w.worker(1).mailboxes().commands.drain(1, [](const Command& command) { PacketPtr packet(command.packet); });
@@ -52,7 +52,7 @@ TEST(CommandPort, PostsInOrderToTheWorkerOfTheKey) {
 }
 
 TEST(CommandPort, CountsAndFreesWhatAFullMailboxRefuses) {
-  World w;
+  WorkerWorld w;
   dataplane::DropCounters drops;
   const CommandPort port(w.workers(), drops);
   auto& commands = w.worker().mailboxes().commands;
@@ -69,7 +69,7 @@ TEST(CommandPort, CountsAndFreesWhatAFullMailboxRefuses) {
 }
 
 TEST(CommandPort, KeepsHalfOfAMailboxForEstablishedPeers) {
-  World w;
+  WorkerWorld w;
   dataplane::DropCounters drops;
   const CommandPort port(w.workers(), drops);
   const std::size_t half = w.worker().mailboxes().commands.capacity() / 2;

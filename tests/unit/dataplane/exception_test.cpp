@@ -24,7 +24,7 @@ namespace {
 
 using namespace dataplane;
 
-// What Linux sees of an interface, and what it sends through it.
+// The kernel's side of an interface: the packets that it receives and sends.
 class FarEnd {
  public:
   explicit FarEnd(const std::string& name)
@@ -77,7 +77,7 @@ void set_up(const std::string& name, bool up) {
 class ExceptionPath : public ::testing::Test {
  protected:
   void SetUp() override {
-    // Of this thread only: EAL and the other tests stay where they are.
+    // The network namespace of this thread only: EAL and the other tests keep theirs.
     if (unshare(CLONE_NEWNET) != 0) GTEST_SKIP() << "no network namespace: " << std::strerror(errno);
     try {
       TunOptions tun, tap;
@@ -95,7 +95,7 @@ class ExceptionPath : public ::testing::Test {
     world_.interface(kWg0).tun = tun_.get();
     world_.port(kLan).tap = tap_.get();
   }
-  // Idle loops look at the exception queues.
+  // Idle loops poll the exception queues.
   void idle() {
     for (int i = 0; i < 4; ++i) world_.loop();
   }
@@ -103,7 +103,7 @@ class ExceptionPath : public ::testing::Test {
   std::unique_ptr<TunDevice> tun_;
   std::unique_ptr<TapDevice> tap_;
   std::unique_ptr<FarEnd> linux_tun_, linux_tap_;
-  World world_;
+  WorkerWorld world_;
 };
 
 Octets from_alice(std::uint64_t counter, const Octets& inner) {
@@ -124,7 +124,7 @@ TEST_F(ExceptionPath, LinuxSendsThroughTheTun) {
   const Octets inner = inner4("10.10.0.1", "10.10.0.2", 70);
   linux_tun_->send(inner);
   idle();
-  const auto got = world_.left(kWan);
+  const auto got = world_.transmitted(kWan);
   ASSERT_EQ(got.size(), 1u);
   EXPECT_EQ(hex(got[0]), hex(outer_to(kAlice, message_to(kAlice, 0, inner))));
   EXPECT_EQ(world_.worker().counters().from_tun.get(), 1u);
@@ -149,7 +149,7 @@ TEST_F(ExceptionPath, ArpPassesBothWays) {
   const Octets answer = Packet().eth(kHostMac, kLanMac).data(46).build();
   linux_tap_->send(answer);
   idle();
-  const auto got = world_.left(kLan);
+  const auto got = world_.transmitted(kLan);
   ASSERT_EQ(got.size(), 1u);
   EXPECT_EQ(hex(got[0]), hex(answer));
   EXPECT_EQ(world_.worker().counters().to_tap.get(), 1u);
@@ -158,7 +158,7 @@ TEST_F(ExceptionPath, ArpPassesBothWays) {
 }
 
 TEST_F(ExceptionPath, AFloodForLinuxIsBoundedPerLoop) {
-  World bounded({.punt_budget = 3});
+  WorkerWorld bounded({.punt_budget = 3});
   bounded.interface(kWg0).tun = tun_.get();
   bounded.port(kLan).tap = tap_.get();
   for (std::uint64_t i = 0; i < 5; ++i)
@@ -168,7 +168,7 @@ TEST_F(ExceptionPath, AFloodForLinuxIsBoundedPerLoop) {
   bounded.loop();
   EXPECT_EQ(bounded.drops(), (std::map<std::string, std::uint64_t>{{"punt_budget", 3}}));
   EXPECT_EQ(bounded.worker().counters().to_tun.get(), 3u);
-  EXPECT_EQ(bounded.left(kLan).size(), 1u);
+  EXPECT_EQ(bounded.transmitted(kLan).size(), 1u);
   EXPECT_EQ(bounded.missing_buffers(), 0u);
 }
 

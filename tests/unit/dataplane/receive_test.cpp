@@ -13,13 +13,13 @@ using namespace dataplane;
 const Octets kHi = inner4("10.10.0.2", "192.168.1.5");
 const Octets kHiForwarded = inner4("10.10.0.2", "192.168.1.5").ttl(63);
 
-// What an accepted packet leaves on the peer, and what a refused one must not.
-void untouched(World& w) {
+// An accepted packet updates the peer's state, and a refused one must not.
+void untouched(WorkerWorld& w) {
   EXPECT_EQ(w.peer(kAlice).last_received, 0u);
   EXPECT_EQ(w.peer(kAlice).rx_bytes, 0u);
   EXPECT_EQ(w.keypair(kAlice).replay.top(), 0u);
 }
-void fed_but_not_counted(World& w) {
+void fed_but_not_counted(WorkerWorld& w) {
   EXPECT_EQ(w.peer(kAlice).last_received, w.now());
   EXPECT_EQ(w.peer(kAlice).last_data_received, w.now());
   EXPECT_EQ(w.peer(kAlice).rx_bytes, 0u);
@@ -48,7 +48,7 @@ std::vector<Scenario> delivered() {
        .in = {{kWan, alice_says(0)}},
        .out = {{kLan, frame_to_host(kHiForwarded)}},
        .then =
-           [](World& w) {
+           [](WorkerWorld& w) {
              EXPECT_EQ(w.peer(kAlice).rx_bytes, 64u + 32);
              EXPECT_EQ(w.peer(kAlice).rx_packets, 1u);
              EXPECT_EQ(w.peer(kAlice).last_received, w.now());
@@ -83,7 +83,7 @@ std::vector<Scenario> delivered() {
       {.name = "padding is trimmed but counted",
        .in = {{kWan, outer_from(kAlice, message_from(kAlice, 0, inner4("10.10.0.2", "192.168.1.5", 65)))}},
        .out = {{kLan, frame_to_host(inner4("10.10.0.2", "192.168.1.5", 65).ttl(63))}},
-       .then = [](World& w) { EXPECT_EQ(w.peer(kAlice).rx_bytes, 80u + 32); }},
+       .then = [](WorkerWorld& w) { EXPECT_EQ(w.peer(kAlice).rx_bytes, 80u + 32); }},
       {.name = "padding beyond a multiple of 16 is trimmed too",
        .in = {{kWan, outer_from(kAlice, message_from(kAlice, 0, kHi, 1000))}},
        .out = {{kLan, frame_to_host(kHiForwarded)}}},
@@ -103,7 +103,7 @@ std::vector<Scenario> delivered() {
                           .udp(1000, 2000)
                           .data(36)}},
        .given =
-           [](World& w) {
+           [](WorkerWorld& w) {
              NextHop hop;
              hop.kind = HopKind::port;
              hop.port = kLan;
@@ -159,7 +159,7 @@ std::vector<Scenario> runs() {
        .in = {{kWan, outer_from(kAlice, message_from(kAlice, 0, {}))}, {kWan, alice_says(1)}},
        .out = {{kLan, frame_to_host(kHiForwarded)}},
        .then =
-           [](World& w) {
+           [](WorkerWorld& w) {
              EXPECT_EQ(w.peer(kAlice).last_data_received, w.now());
              EXPECT_EQ(w.peer(kAlice).unanswered_received, w.now());
              EXPECT_EQ(w.peer(kAlice).rx_packets, 2u);
@@ -206,22 +206,22 @@ std::vector<Scenario> refused() {
   rows.push_back({.name = "interface down",
                   .in = {{kWan, wan(hi)}},
                   .drops = {{"interface_down", 1}},
-                  .given = [](World& w) { w.interface(kWg0).up = false; },
+                  .given = [](WorkerWorld& w) { w.interface(kWg0).up = false; },
                   .then = untouched});
   rows.push_back({.name = "key of 180 s is expired",
                   .in = {{kWan, wan(hi)}},
                   .drops = {{"expired_key", 1}},
-                  .given = [](World& w) { w.set_session(kAlice, {.age_seconds = 180}); },
+                  .given = [](WorkerWorld& w) { w.set_session(kAlice, {.age_seconds = 180}); },
                   .then = untouched});
   rows.push_back(
       {.name = "key of 179 s is not",
        .in = {{kWan, wan(hi)}},
        .out = {{kLan, frame_to_host(kHiForwarded)}},
-       .given = [](World& w) { w.set_session(kAlice, {.initiator = false, .age_seconds = 179}); }});
+       .given = [](WorkerWorld& w) { w.set_session(kAlice, {.initiator = false, .age_seconds = 179}); }});
   rows.push_back({.name = "key born after the loop's clock reading is fresh",
                   .in = {{kWan, wan(hi)}},
                   .out = {{kLan, frame_to_host(kHiForwarded)}},
-                  .given = [](World& w) { w.keypair(kAlice).set_birthdate(w.now() + 1000); }});
+                  .given = [](WorkerWorld& w) { w.keypair(kAlice).set_birthdate(w.now() + 1000); }});
   const std::uint64_t limit = ~std::uint64_t{0} - (std::uint64_t{1} << 13);
   rows.push_back({.name = "counter at REJECT_AFTER_MESSAGES",
                   .in = {{kWan, wan(message_from(kAlice, limit, kHi))}},
@@ -237,7 +237,7 @@ std::vector<Scenario> refused() {
   rows.push_back({.name = "nobody listens: Linux's business, but there is no exception path",
                   .in = {{kWan, wan(hi)}},
                   .drops = {{"punt_off", 1}},
-                  .given = [](World& w) { w.listen_nowhere(51820); },
+                  .given = [](WorkerWorld& w) { w.close_listen_port(51820); },
                   .then = untouched});
   return rows;
 }
@@ -278,9 +278,9 @@ std::vector<Scenario> inner_checks() {
                          .data(message_from(kAlice, 0, with_byte(kHi, 0, 0x55)))}},
        .drops = {{"inner_malformed", 1}},
        .events = {EventType::roamed, EventType::confirmed},
-       .given = [](World& w) { w.set_session(kAlice, {.initiator = false, .confirmed = false}); },
+       .given = [](WorkerWorld& w) { w.set_session(kAlice, {.initiator = false, .confirmed = false}); },
        .then =
-           [](World& w) {
+           [](WorkerWorld& w) {
              fed_but_not_counted(w);
              EXPECT_TRUE(w.keypair(kAlice).confirmed);
            }},
@@ -291,9 +291,9 @@ std::vector<Scenario> inner_checks() {
                          .udp(999, 51820)
                          .data(message_from(kAlice, 0, inner4("10.10.0.3", "192.168.1.5")))}},
        .drops = {{"disallowed_source", 1}},
-       .given = [](World& w) { w.set_session(kAlice, {.initiator = false, .confirmed = false}); },
+       .given = [](WorkerWorld& w) { w.set_session(kAlice, {.initiator = false, .confirmed = false}); },
        .then =
-           [](World& w) {
+           [](WorkerWorld& w) {
              fed_but_not_counted(w);
              const auto notes = w.events();
              ASSERT_EQ(notes.size(), 3u);
@@ -316,12 +316,12 @@ std::vector<Scenario> inner_checks() {
                          .data(message_from(kAlice, 5, kHi))}},
        .drops = {{"replayed", 1}},
        .given =
-           [](World& w) {
+           [](WorkerWorld& w) {
              w.set_session(kAlice, {.initiator = false, .confirmed = false});
              EXPECT_TRUE(w.keypair(kAlice).replay.check_and_set(5));
            },
        .then =
-           [](World& w) {
+           [](WorkerWorld& w) {
              EXPECT_EQ(w.peer(kAlice).last_received, 0u);
              EXPECT_EQ(w.peer(kAlice).rx_bytes, 0u);
              EXPECT_FALSE(w.keypair(kAlice).confirmed);
@@ -339,7 +339,7 @@ std::vector<Scenario> inner_checks() {
        .in = {{kWan, flipped(alice_says(4), 1)}, {kWan, alice_says(4)}},
        .out = {{kLan, frame_to_host(kHiForwarded)}},
        .drops = {{"bad_tag", 1}},
-       .then = [](World& w) { EXPECT_EQ(w.peer(kAlice).drop_bad_tag, 1u); }},
+       .then = [](WorkerWorld& w) { EXPECT_EQ(w.peer(kAlice).drop_bad_tag, 1u); }},
       {.name = "one mismatch event per loop, every drop counted",
        .in = {{kWan, alice_says(0, inner4("10.10.0.9", "192.168.1.5"))},
               {kWan, alice_says(1, inner4("10.10.0.9", "192.168.1.5"))},
@@ -358,7 +358,7 @@ std::vector<Scenario> session_events() {
       {.name = "keepalive: nothing to deliver, timers fed, 32 bytes",
        .in = {{kWan, outer_from(kAlice, message_from(kAlice, 0, {}))}},
        .then =
-           [](World& w) {
+           [](WorkerWorld& w) {
              EXPECT_EQ(w.peer(kAlice).rx_bytes, 32u);
              EXPECT_EQ(w.peer(kAlice).rx_packets, 1u);
              EXPECT_EQ(w.peer(kAlice).last_received, w.now());
@@ -369,12 +369,12 @@ std::vector<Scenario> session_events() {
       {.name = "a keepalive confirms and roams",
        .in = {{kWan, from(message_from(kAlice, 0, {}), "198.51.100.1", 1112)}},
        .events = {EventType::roamed, EventType::confirmed},
-       .given = [](World& w) { w.set_session(kAlice, {.initiator = false, .confirmed = false}); }},
+       .given = [](WorkerWorld& w) { w.set_session(kAlice, {.initiator = false, .confirmed = false}); }},
       {.name = "confirmed once",
        .in = {{kWan, alice_says(0)}, {kWan, alice_says(1)}},
        .out = {{kLan, frame_to_host(kHiForwarded)}, {kLan, frame_to_host(kHiForwarded)}},
        .events = {EventType::confirmed},
-       .given = [](World& w) { w.set_session(kAlice, {.initiator = false, .confirmed = false}); }},
+       .given = [](WorkerWorld& w) { w.set_session(kAlice, {.initiator = false, .confirmed = false}); }},
       {.name = "roaming to another address and back is seen",
        .in = {{kWan, from(message_from(kAlice, 0, kHi), "198.51.100.2", 1111)},
               {kWan, from(message_from(kAlice, 1, kHi), "198.51.100.1", 1111)}},
@@ -398,7 +398,7 @@ std::vector<Scenario> session_events() {
                          .data(message_from(kAlice, 0, kHi))}},
        .out = {{kLan, frame_to_host(kHiForwarded)}},
        .then =
-           [](World& w) {
+           [](WorkerWorld& w) {
              const auto notes = w.events();
              ASSERT_EQ(notes.size(), 1u);
              EXPECT_EQ(to_string(notes[0].event.remote), "[2001:db8::77]:5");
@@ -416,7 +416,7 @@ std::vector<Scenario> session_events() {
        .in = {{kWan, alice_says(0)}},
        .out = {{kLan, frame_to_host(kHiForwarded)}},
        .events = {EventType::roamed},
-       .given = [](World& w) { w.no_endpoint(kAlice); }},
+       .given = [](WorkerWorld& w) { w.remove_endpoint(kAlice); }},
       {.name = "no roaming on a wrong UDP checksum",
        .in = {{kWan, with_byte(from(message_from(kAlice, 0, kHi), "198.51.100.2", 1111), 40, 0x55)}},
        .drops = {{"bad_outer_checksum", 1}},
@@ -434,29 +434,29 @@ std::vector<Scenario> session_events() {
        .in = {{kWan, alice_says(0)}, {kWan, alice_says(1)}},
        .out = {{kLan, frame_to_host(kHiForwarded)}, {kLan, frame_to_host(kHiForwarded)}},
        .events = {EventType::key_fresh},
-       .given = [](World& w) { w.set_session(kAlice, {.age_seconds = 165}); }},
+       .given = [](WorkerWorld& w) { w.set_session(kAlice, {.age_seconds = 165}); }},
       {.name = "a keepalive asks as well",
        .in = {{kWan, outer_from(kAlice, message_from(kAlice, 0, {}))}},
        .events = {EventType::key_fresh},
-       .given = [](World& w) { w.set_session(kAlice, {.age_seconds = 165}); }},
+       .given = [](WorkerWorld& w) { w.set_session(kAlice, {.age_seconds = 165}); }},
       {.name = "164 s do not",
        .in = {{kWan, alice_says(0)}},
        .out = {{kLan, frame_to_host(kHiForwarded)}},
-       .given = [](World& w) { w.set_session(kAlice, {.age_seconds = 164}); }},
+       .given = [](WorkerWorld& w) { w.set_session(kAlice, {.age_seconds = 164}); }},
       {.name = "a responder never asks on receive",
        .in = {{kWan, alice_says(0)}},
        .out = {{kLan, frame_to_host(kHiForwarded)}},
-       .given = [](World& w) { w.set_session(kAlice, {.initiator = false, .age_seconds = 170}); }},
+       .given = [](WorkerWorld& w) { w.set_session(kAlice, {.initiator = false, .age_seconds = 170}); }},
       {
           .name = "ten pings: 1280 bytes received",
           .in = std::vector<Frame>{},
           .given =
-              [](World& w) {
+              [](WorkerWorld& w) {
                 for (std::uint64_t i = 0; i < 10; ++i)
                   w.arrive(kWan, alice_says(i, inner4("10.10.0.2", "192.168.1.99", 84)));
               },
           .then =
-              [](World& w) {
+              [](WorkerWorld& w) {
                 EXPECT_EQ(w.peer(kAlice).rx_bytes, 1280u);
                 EXPECT_EQ(w.peer(kAlice).rx_packets, 10u);
               },
@@ -500,7 +500,7 @@ TEST(ReceiveEcn, FollowsRfc6040) {
   }
 }
 
-// Every length of UDP payload from 0 to 128 whose first byte says "transport data".
+// Every UDP payload length from 0 to 128 with the message type of transport data.
 TEST(ReceiveLengths, EveryShortDatagramIsJudged) {
   for (std::size_t length = 0; length <= 128; ++length) {
     Octets message = message_from(kAlice, 0, pattern(128));
@@ -555,7 +555,7 @@ std::vector<Scenario> handshakes() {
               {kWan, outer_from(kBob, handshake(2, 92))},
               {kWan, outer_from(kCarol, handshake(3, 64))}},
        .then =
-           [](World& w) {
+           [](WorkerWorld& w) {
              const auto got = w.handshakes();
              ASSERT_EQ(got.size(), 3u);
              const std::size_t sizes[] = {148, 92, 64};
@@ -615,7 +615,7 @@ std::vector<Scenario> handshakes() {
                   .in = {},
                   .drops = {{"handshake_mailbox_full", 16}},
                   .handshakes = 1024,
-                  .given = [](World& w) {
+                  .given = [](WorkerWorld& w) {
                     for (int loop = 0; loop < 65; ++loop) {
                       for (int i = 0; i < 16; ++i) w.arrive(kWan, outer_from(kAlice, handshake(1, 148)));
                       w.loop();
@@ -626,7 +626,7 @@ std::vector<Scenario> handshakes() {
 SCENARIOS(ReceiveHandshakes, handshakes);
 
 TEST(HandshakeBudget, QuietLoopsSaveUpForAHeapNotForAFlood) {
-  World w;
+  WorkerWorld w;
   for (int i = 0; i < 100; ++i) w.loop();
   const Octets frame = outer_from(kAlice, handshake(1, 148));
   std::vector<std::uint64_t> posted;

@@ -1,4 +1,4 @@
-// Where packets go: ports, interfaces, peers, Linux; TTL, MTU, ICMP, MSS.
+// Routing to ports, interfaces, peers and Linux; TTL, MTU, ICMP, MSS.
 #include <gtest/gtest.h>
 
 #include "tests/unit/dataplane/scenario.h"
@@ -24,7 +24,7 @@ std::vector<Scenario> peers() {
        .in = {alice_sends(to_bob)},
        .out = {{kWan, outer_to(kBob, message_to(kBob, 0, to_bob_aged))}},
        .then =
-           [](World& w) {
+           [](WorkerWorld& w) {
              EXPECT_EQ(w.worker().counters().hairpin.get(), 1u);
              EXPECT_EQ(w.peer(kAlice).rx_bytes, 96u);
              EXPECT_EQ(w.peer(kBob).tx_bytes, 96u);
@@ -32,34 +32,34 @@ std::vector<Scenario> peers() {
       {.name = "hairpin switched off",
        .in = {alice_sends(to_bob)},
        .drops = {{"hairpin_off", 1}},
-       .given = [](World& w) { w.interface(kWg0).hairpin = false; }},
+       .given = [](WorkerWorld& w) { w.interface(kWg0).hairpin = false; }},
       {.name = "to itself",
        .in = {alice_sends(inner4("10.10.0.2", "10.10.0.2"))},
        .out = {{kWan, outer_to(kAlice, message_to(kAlice, 0, inner4("10.10.0.2", "10.10.0.2").ttl(63)))}}},
       {.name = "from interface to interface, hairpin off does not matter",
        .in = {alice_sends(to_carol)},
        .out = {{kWan, outer_to(kCarol, message_to(kCarol, 0, to_carol_aged))}},
-       .given = [](World& w) { w.interface(kWg0).hairpin = w.interface(kWg1).hairpin = false; }},
+       .given = [](WorkerWorld& w) { w.interface(kWg0).hairpin = w.interface(kWg1).hairpin = false; }},
       {.name = "to an interface that is down: Linux decides",
        .in = {alice_sends(to_carol)},
        .drops = {{"punt_off", 1}},
-       .given = [](World& w) { w.interface(kWg1).up = false; }},
+       .given = [](WorkerWorld& w) { w.interface(kWg1).up = false; }},
       {.name = "to an interface with forwarding: kernel",
        .in = {alice_sends(to_carol)},
        .drops = {{"punt_off", 1}},
-       .given = [](World& w) { w.interface(kWg1).short_cut = false; }},
+       .given = [](WorkerWorld& w) { w.interface(kWg1).short_cut = false; }},
       {.name = "from an interface with forwarding: kernel",
        .in = {alice_sends(inner4("10.10.0.2", "192.168.1.5"))},
        .drops = {{"punt_off", 1}},
-       .given = [](World& w) { w.interface(kWg0).short_cut = false; }},
+       .given = [](WorkerWorld& w) { w.interface(kWg0).short_cut = false; }},
       {.name = "from a port with forwarding: kernel",
        .in = {host_sends(inner4("192.168.1.5", "10.10.0.2"))},
        .drops = {{"punt_off", 1}},
-       .given = [](World& w) { w.port(kLan).short_cut = false; }},
+       .given = [](WorkerWorld& w) { w.port(kLan).short_cut = false; }},
       {.name = "a port with forwarding: kernel still takes transport data",
        .in = {alice_sends(inner4("10.10.0.2", "192.168.1.5"))},
        .out = {{kLan, frame_to_host(inner4("10.10.0.2", "192.168.1.5").ttl(63))}},
-       .given = [](World& w) { w.port(kWan).short_cut = false; }},
+       .given = [](WorkerWorld& w) { w.port(kWan).short_cut = false; }},
       {.name = "the answer to a sender in the tunnel goes into the tunnel",
        .in = {alice_sends(inner4("10.10.0.2", "192.168.66.1"))},
        .out = {{kWan, outer_to(kAlice, message_to(kAlice, 0,
@@ -72,7 +72,7 @@ std::vector<Scenario> peers() {
       {.name = "the hop's port is gone",
        .in = {alice_sends(inner4("10.10.0.2", "192.168.1.5"))},
        .drops = {{"port_down", 1}},
-       .given = [](World& w) { w.port(kLan).port = nullptr; }},
+       .given = [](WorkerWorld& w) { w.port(kLan).port = nullptr; }},
   };
 }
 SCENARIOS(RoutePeers, peers);
@@ -154,7 +154,7 @@ std::vector<Scenario> icmp_errors() {
        .in = {host_sends(old4)},
        .out = {{kLan, router4().icmp4(11, 0).data(old4)}},
        .drops = {{"ttl_exceeded", 1}},
-       .then = [](World& w) { EXPECT_EQ(w.worker().counters().icmp_sent.get(), 1u); }},
+       .then = [](WorkerWorld& w) { EXPECT_EQ(w.worker().counters().icmp_sent.get(), 1u); }},
       {.name = "hop limit",
        .in = {host_sends(old6)},
        .out = {{kLan, router6().icmp6(3, 0).data(old6)}},
@@ -186,27 +186,27 @@ std::vector<Scenario> icmp_errors() {
                           .icmp4(3, 4, 1400)
                           .data(slice(inner4("192.168.1.5", "10.10.0.2", 1401).dont_fragment(), 0, 548))}},
        .drops = {{"too_big", 1}},
-       .given = [](World& w) { w.snapshot().next_hops[1].mtu = 1400; }},
+       .given = [](WorkerWorld& w) { w.snapshot().next_hops[1].mtu = 1400; }},
       {.name = "too big for the peer",
        .in = {host_sends(inner6("fd01::5", "fd10::2", 1301))},
        .out =
            {{kLan,
              router6().icmp6(2, 0, 1300).data(slice(inner6("fd01::5", "fd10::2", 1301).ttl(63), 0, 1232))}},
        .drops = {{"too_big", 1}},
-       .given = [](World& w) { w.peer(kAlice).mtu = 1300; },
-       .then = [](World& w) { EXPECT_EQ(w.peer(kAlice).drop_too_big, 1u); }},
+       .given = [](WorkerWorld& w) { w.peer(kAlice).mtu = 1300; },
+       .then = [](WorkerWorld& w) { EXPECT_EQ(w.peer(kAlice).drop_too_big, 1u); }},
       {.name = "too big for the peer but fragmentable: cut at its MTU",
        .in = {host_sends(Packet().ip4("192.168.1.5", "10.10.0.2").data(bytes(0, 1376)))},
        .out = {{kWan, outer_to(kAlice, message_to(kAlice, 0, host_piece(0x2000, bytes(0, 1280)), 1301))},
                {kWan, outer_to(kAlice, message_to(kAlice, 1, host_piece(0x00a0, bytes(1280, 1376))), 2)}},
-       .given = [](World& w) { w.peer(kAlice).mtu = 1301; },
-       .then = [](World& w) { EXPECT_EQ(w.peer(kAlice).drop_too_big, 0u); }},
+       .given = [](WorkerWorld& w) { w.peer(kAlice).mtu = 1301; },
+       .then = [](WorkerWorld& w) { EXPECT_EQ(w.peer(kAlice).drop_too_big, 0u); }},
       {.name = "a fragment too big for the peer: more follow its last piece",
        .in = {alice_sends(alice_piece(0x2003, bytes(0, 1376)))},
        .out = {{kWan, outer_to(kBob, message_to(kBob, 0, alice_piece(0x2003, bytes(0, 1280)).ttl(63), 1300))},
                {kWan,
                 outer_to(kBob, message_to(kBob, 1, alice_piece(0x20a3, bytes(1280, 1376)).ttl(63)), 2)}},
-       .given = [](World& w) { w.peer(kBob).mtu = 1300; }},
+       .given = [](WorkerWorld& w) { w.peer(kBob).mtu = 1300; }},
       {.name = "with DF the sender is told",
        .in = {host_sends(inner4("192.168.1.5", "10.10.0.2", 1396).dont_fragment())},
        .out = {{kLan,
@@ -214,15 +214,15 @@ std::vector<Scenario> icmp_errors() {
                     .icmp4(3, 4, 1300)
                     .data(slice(inner4("192.168.1.5", "10.10.0.2", 1396).dont_fragment().ttl(63), 0, 548))}},
        .drops = {{"too_big", 1}},
-       .given = [](World& w) { w.peer(kAlice).mtu = 1300; }},
+       .given = [](WorkerWorld& w) { w.peer(kAlice).mtu = 1300; }},
       {.name = "no buffer for the pieces",
        .in = {},
        .drops = {{"no_mbuf", 1}},
        .given =
-           [](World& w) {
+           [](WorkerWorld& w) {
              w.peer(kAlice).mtu = 1300;
              w.arrive(kLan, frame_from_host(inner4("192.168.1.5", "10.10.0.2", 1396)));
-             w.starve();
+             w.exhaust_pool();
            }},
       {.name = "too big for the LAN, out of the tunnel",
        .in = {alice_sends(inner4("10.10.0.2", "192.168.1.5", 1400).dont_fragment())},
@@ -239,7 +239,7 @@ std::vector<Scenario> icmp_errors() {
                          .icmp4(3, 4, 1300)
                          .data(slice(inner4("10.10.0.2", "192.168.1.5", 1400).dont_fragment(), 0, 548))))}},
        .drops = {{"too_big", 1}},
-       .given = [](World& w) { w.snapshot().next_hops[0].mtu = 1300; }},
+       .given = [](WorkerWorld& w) { w.snapshot().next_hops[0].mtu = 1300; }},
       {.name = "blackhole",
        .in = {host_sends(inner6("fd01::5", "fd66::1"))},
        .out = {{kLan, router6().icmp6(1, 3).data(inner6("fd01::5", "fd66::1"))}},
@@ -264,14 +264,14 @@ std::vector<Scenario> icmp_errors() {
       {.name = "nothing without an address to say it from",
        .in = {host_sends(old4)},
        .drops = {{"ttl_exceeded", 1}},
-       .given = [](World& w) { w.port(kLan).icmp_source4 = {}; }},
+       .given = [](WorkerWorld& w) { w.port(kLan).icmp_source4 = {}; }},
       {.name = "no buffer for the answer",
        .in = {},
        .drops = {{"ttl_exceeded", 1}, {"no_mbuf", 1}},
        .given =
-           [](World& w) {
+           [](WorkerWorld& w) {
              w.arrive(kLan, frame_from_host(inner4("192.168.1.5", "10.10.0.2").ttl(1)));
-             w.starve();
+             w.exhaust_pool();
            }},
   };
 }
@@ -280,21 +280,21 @@ SCENARIOS(RouteIcmp, icmp_errors);
 
 // A burst of 50, then as many per second as configured; what is suppressed is counted.
 TEST(RouteIcmpRate, IsLimited) {
-  World w({.icmp_per_second = 10});
+  WorkerWorld w({.icmp_per_second = 10});
   const Octets old = frame_from_host(inner4("192.168.1.5", "10.10.0.2").ttl(1));
   const auto answers_to = [&](int packets) {
     for (int i = 0; i < packets; ++i) {
       w.arrive(kLan, old);
       w.loop();
     }
-    return w.left(kLan).size();
+    return w.transmitted(kLan).size();
   };
   EXPECT_EQ(answers_to(60), 50u);
   EXPECT_EQ(w.worker().counters().icmp_suppressed.get(), 10u);
   EXPECT_EQ(answers_to(5), 0u);
-  w.pass(std::chrono::milliseconds(350));
+  w.advance_clock(std::chrono::milliseconds(350));
   EXPECT_EQ(answers_to(10), 3u);
-  w.pass(std::chrono::seconds(100));
+  w.advance_clock(std::chrono::seconds(100));
   EXPECT_EQ(answers_to(60), 50u);
   EXPECT_EQ(w.drops()["ttl_exceeded"], 135u);
   EXPECT_EQ(w.missing_buffers(), 0u);
@@ -320,7 +320,7 @@ std::vector<Scenario> clamping() {
     return Scenario{.name = name,
                     .in = {alice_sends(segment(before))},
                     .out = {{kLan, frame_to_host(segment(after).ttl(63))}},
-                    .given = [](World& w) { w.interface(kWg0).mss_clamp = 1360; }};
+                    .given = [](WorkerWorld& w) { w.interface(kWg0).mss_clamp = 1360; }};
   };
   const auto v6 = [](std::uint16_t value) {
     return Packet().ip6("fd01::5", "fd10::2").tcp(5000, 80, kSyn | kAck, mss(value));
@@ -342,7 +342,7 @@ std::vector<Scenario> clamping() {
       {.name = "towards the tunnel, v6: 20 less",
        .in = {host_sends(v6(1440))},
        .out = {{kWan, outer_to(kAlice, message_to(kAlice, 0, v6(1340).ttl(63)))}},
-       .given = [](World& w) { w.interface(kWg0).mss_clamp = 1360; }},
+       .given = [](WorkerWorld& w) { w.interface(kWg0).mss_clamp = 1360; }},
       {.name = "off by default",
        .in = {host_sends(v6(1440))},
        .out = {{kWan, outer_to(kAlice, message_to(kAlice, 0, v6(1440).ttl(63)))}}},

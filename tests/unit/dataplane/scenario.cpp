@@ -53,7 +53,7 @@ Octets frame_from_host(const Octets& ip) {
 }
 
 void play(const Scenario& scenario) {
-  World world(scenario.options);
+  WorkerWorld world(scenario.options);
   if (scenario.given) scenario.given(world);
   for (const Frame& frame : scenario.in) world.arrive(frame.port, frame.bytes, frame.segments);
   for (int i = 0; i < 64 && world.loop(); ++i) {
@@ -63,12 +63,12 @@ void play(const Scenario& scenario) {
     for (const Frame& frame : scenario.out) {
       if (frame.port == port) expected.push_back(frame.bytes);
     }
-    expect_frames(expected, world.left(port), port == kWan ? "wan" : "lan");
+    expect_frames(expected, world.transmitted(port), port == kWan ? "wan" : "lan");
   }
   EXPECT_EQ(world.drops(), scenario.drops);
   if (scenario.then) scenario.then(world);
   std::vector<int> events, expected;
-  for (const World::Note& note : world.events()) events.push_back(static_cast<int>(note.event.type));
+  for (const WorkerWorld::Note& note : world.events()) events.push_back(static_cast<int>(note.event.type));
   for (const EventType type : scenario.events) expected.push_back(static_cast<int>(type));
   EXPECT_EQ(events, expected);
   EXPECT_EQ(world.handshakes().size(), scenario.handshakes);

@@ -25,8 +25,8 @@ struct Scenario {
   std::map<std::string, std::uint64_t> drops = {};
   std::vector<EventType> events = {};
   std::size_t handshakes = 0;
-  std::function<void(World&)> given = {};
-  std::function<void(World&)> then = {};
+  std::function<void(WorkerWorld&)> given = {};
+  std::function<void(WorkerWorld&)> then = {};
   dataplane::WorkerOptions options = {};
 };
 

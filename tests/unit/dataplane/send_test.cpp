@@ -9,14 +9,14 @@ namespace {
 
 using namespace dataplane;
 
-// From the LAN host to the peer, as it leaves: one hop older.
+// The packet from the LAN host to the peer as it leaves, with its TTL decremented.
 Octets to_alice(std::size_t size, std::uint8_t ttl = 64, std::uint8_t tos = 0) {
   return inner4("192.168.1.5", "10.10.0.2", size).ttl(ttl).tos(tos).dont_fragment();
 }
 Octets to_alice_aged(std::size_t size, std::uint8_t tos = 0) {
   return to_alice(size, 63, tos);
 }
-// An IPv4 datagram whose UDP checksum says "none".
+// An IPv4 datagram without a UDP checksum.
 Octets without_checksum(Octets frame) {
   std::fill_n(frame.begin() + kEthernetHeaderSize + kIpv4HeaderSize + offsetof(UdpHeader, checksum), 2,
               std::uint8_t{0});
@@ -38,7 +38,7 @@ std::vector<Scenario> sent() {
        .in = {host_sends(to_alice(64))},
        .out = {{kWan, outer_to(kAlice, message_to(kAlice, 0, to_alice_aged(64)))}},
        .then =
-           [](World& w) {
+           [](WorkerWorld& w) {
              EXPECT_EQ(w.peer(kAlice).tx_bytes, 64u + 32);
              EXPECT_EQ(w.peer(kAlice).tx_packets, 1u);
              EXPECT_EQ(w.peer(kAlice).last_sent, w.now());
@@ -71,7 +71,7 @@ std::vector<Scenario> sent() {
        .out = {{kWan, outer_to(kAlice, message_to(kAlice, 0x1122334455667788u, to_alice_aged(64)), 1)},
                {kWan, outer_to(kAlice, message_to(kAlice, 0x1122334455667789u, to_alice_aged(64)), 2)}},
        .events = {EventType::need_handshake},
-       .given = [](World& w) { w.set_session(kAlice, {.counter = 0x1122334455667788u}); }},
+       .given = [](WorkerWorld& w) { w.set_session(kAlice, {.counter = 0x1122334455667788u}); }},
       {.name = "ethernet padding does not enter the tunnel",
        .in = {{kLan, frame_from_host(to_alice(40)) + Octets(6, 0xee)}},
        .out = {{kWan, outer_to(kAlice, message_to(kAlice, 0, to_alice_aged(40)))}}},
@@ -109,7 +109,7 @@ std::vector<Scenario> sent() {
       {.name = "padding stops at the peer's MTU",
        .in = {host_sends(to_alice(1299))},
        .out = {{kWan, outer_to(kAlice, message_to(kAlice, 0, to_alice_aged(1299), 1300))}},
-       .given = [](World& w) { w.peer(kAlice).mtu = 1300; }},
+       .given = [](WorkerWorld& w) { w.peer(kAlice).mtu = 1300; }},
       {.name = "ECN is copied, DSCP is not",
        .in = {host_sends(to_alice(64, 64, 0xb9)), host_sends(to_alice(64, 64, 0xba)),
               host_sends(to_alice(64, 64, 0xbb)), host_sends(to_alice(64, 64, 0xb8))},
@@ -120,7 +120,7 @@ std::vector<Scenario> sent() {
       {.name = "DSCP is copied where asked for",
        .in = {host_sends(to_alice(64, 64, 0xb9))},
        .out = {{kWan, outer_to(kAlice, message_to(kAlice, 0, to_alice_aged(64, 0xb9)), 1, 0xb9)}},
-       .given = [](World& w) { w.interface(kWg0).copy_dscp = true; }},
+       .given = [](WorkerWorld& w) { w.interface(kWg0).copy_dscp = true; }},
       {.name = "DSCP is copied by the interface that was asked to alone",
        .in = {host_sends(to_alice(64, 64, 0xb9)), host_sends(inner4("192.168.1.5", "10.20.0.2").tos(0xb9)),
               host_sends(to_alice(64, 64, 0xb9))},
@@ -129,18 +129,18 @@ std::vector<Scenario> sent() {
                 outer_to(kCarol, message_to(kCarol, 0, inner4("192.168.1.5", "10.20.0.2").tos(0xb9).ttl(63)),
                          2, 1)},
                {kWan, outer_to(kAlice, message_to(kAlice, 1, to_alice_aged(64, 0xb9)), 3, 0xb9)}},
-       .given = [](World& w) { w.interface(kWg0).copy_dscp = true; }},
+       .given = [](WorkerWorld& w) { w.interface(kWg0).copy_dscp = true; }},
       {.name = "v6 traffic class into a v6 outer header",
        .in = {host_sends(inner6("fd01::5", "fd10::3").tos(0x2b))},
        .out = {{kWan, outer_to(kBob, message_to(kBob, 0, inner6("fd01::5", "fd10::3").tos(0x2b).ttl(63)), 0,
                                0x2b)}},
-       .given = [](World& w) { w.interface(kWg0).copy_dscp = true; }},
+       .given = [](WorkerWorld& w) { w.interface(kWg0).copy_dscp = true; }},
       {.name = "UDP checksums of IPv4 can be left out, IPv6 has them all the same",
        .in = {host_sends(to_alice(64)), host_sends(bob4), host_sends(carol)},
        .out = {{kWan, without_checksum(outer_to(kAlice, message_to(kAlice, 0, to_alice_aged(64)), 1))},
                {kWan, outer_to(kBob, message_to(kBob, 0, bob4_out))},
                {kWan, outer_to(kCarol, message_to(kCarol, 0, carol_out), 2)}},
-       .given = [](World& w) { w.interface(kWg0).udp_checksum4 = false; }},
+       .given = [](WorkerWorld& w) { w.interface(kWg0).udp_checksum4 = false; }},
       {.name = "ten pings: 1280 bytes sent",
        .in = std::vector<Frame>(10, host_sends(to_alice(84))),
        .out =
@@ -151,7 +151,7 @@ std::vector<Scenario> sent() {
                                              static_cast<std::uint16_t>(i + 1))});
              return out;
            }(),
-       .then = [](World& w) { EXPECT_EQ(w.peer(kAlice).tx_bytes, 1280u); }},
+       .then = [](WorkerWorld& w) { EXPECT_EQ(w.peer(kAlice).tx_bytes, 1280u); }},
   };
 }
 SCENARIOS(SendSeals, sent);
@@ -161,7 +161,7 @@ std::vector<Scenario> sessions() {
   const Frame sealed{kWan, outer_to(kAlice, message_to(kAlice, 0, to_alice_aged(64)))};
   constexpr std::uint64_t kReject = ~std::uint64_t{0} - (std::uint64_t{1} << 13);
   const auto counter_at = [](std::uint64_t counter, bool initiator) {
-    return [=](World& w) { w.set_session(kAlice, {.initiator = initiator, .counter = counter}); };
+    return [=](WorkerWorld& w) { w.set_session(kAlice, {.initiator = initiator, .counter = counter}); };
   };
   const auto sealed_at = [&](std::uint64_t counter) {
     return Frame{kWan, outer_to(kAlice, message_to(kAlice, counter, to_alice_aged(64)))};
@@ -169,9 +169,9 @@ std::vector<Scenario> sessions() {
   return {
       {.name = "no session: staged whole, a handshake is asked for once",
        .in = {hello, host_sends(to_alice(100))},
-       .given = [](World& w) { w.no_session(kAlice); },
+       .given = [](WorkerWorld& w) { w.remove_session(kAlice); },
        .then =
-           [](World& w) {
+           [](WorkerWorld& w) {
              const auto notes = w.events();
              ASSERT_EQ(notes.size(), 3u);
              EXPECT_EQ(notes[0].event.type, EventType::need_handshake);
@@ -187,40 +187,40 @@ std::vector<Scenario> sessions() {
        .in = {hello, host_sends(inner4("192.168.1.5", "10.10.0.3"))},
        .out = {{kWan, outer_to(kBob, message_to(kBob, 0, inner4("192.168.1.5", "10.10.0.3").ttl(63)))}},
        .events = {EventType::need_handshake, EventType::stage},
-       .given = [](World& w) { w.no_session(kAlice); }},
+       .given = [](WorkerWorld& w) { w.remove_session(kAlice); }},
       {.name = "a sending key of 180 s is not used",
        .in = {hello},
        .events = {EventType::need_handshake, EventType::stage},
-       .given = [](World& w) { w.set_session(kAlice, {.age_seconds = 180}); }},
+       .given = [](WorkerWorld& w) { w.set_session(kAlice, {.age_seconds = 180}); }},
       {.name = "nor behind a packet that is cut first",
        .in = {host_sends(inner4("192.168.1.5", "10.10.0.2", 1400)), hello},
        .events = {EventType::need_handshake, EventType::stage, EventType::stage, EventType::stage},
        .given =
-           [](World& w) {
+           [](WorkerWorld& w) {
              w.set_session(kAlice, {.age_seconds = 180});
              w.peer(kAlice).mtu = 1300;
            }},
       {.name = "nor one whose private key is gone",
        .in = {hello},
        .events = {EventType::need_handshake, EventType::stage},
-       .given = [](World& w) { w.keypair(kAlice).sending_valid = false; }},
+       .given = [](WorkerWorld& w) { w.keypair(kAlice).sending_valid = false; }},
       {.name = "initiator's key of 120 s sends and asks for a new one",
        .in = {hello, hello},
        .out = {sealed, {kWan, outer_to(kAlice, message_to(kAlice, 1, to_alice_aged(64)), 2)}},
        .events = {EventType::need_handshake},
-       .given = [](World& w) { w.set_session(kAlice, {.age_seconds = 120}); }},
+       .given = [](WorkerWorld& w) { w.set_session(kAlice, {.age_seconds = 120}); }},
       {.name = "119 s do not",
        .in = {hello},
        .out = {sealed},
-       .given = [](World& w) { w.set_session(kAlice, {.age_seconds = 119}); }},
+       .given = [](WorkerWorld& w) { w.set_session(kAlice, {.age_seconds = 119}); }},
       {.name = "a responder never asks by time",
        .in = {hello},
        .out = {sealed},
-       .given = [](World& w) { w.set_session(kAlice, {.initiator = false, .age_seconds = 179}); }},
+       .given = [](WorkerWorld& w) { w.set_session(kAlice, {.initiator = false, .age_seconds = 179}); }},
       {.name = "a key born after the loop's clock reading sends and is not old",
        .in = {hello},
        .out = {sealed},
-       .given = [](World& w) { w.keypair(kAlice).set_birthdate(w.now() + 1000); }},
+       .given = [](WorkerWorld& w) { w.keypair(kAlice).set_birthdate(w.now() + 1000); }},
       {.name = "message 2^60 asks for a new key, initiator",
        .in = {hello},
        .out = {sealed_at(REKEY_AFTER_MESSAGES)},
@@ -255,14 +255,14 @@ std::vector<Scenario> sessions() {
        .drops = {{"staging_full", 2}},
        .events = std::vector<EventType>(4096, EventType::stage),
        .given =
-           [hello](World& w) {
-             w.no_session(kAlice);
+           [hello](WorkerWorld& w) {
+             w.remove_session(kAlice);
              for (int i = 0; i < 4095; ++i) {
                w.arrive(kLan, hello.bytes);
                w.loop();
              }
            },
-       .then = [](World& w) { EXPECT_EQ(w.worker().counters().events_lost.get(), 2u); }},
+       .then = [](WorkerWorld& w) { EXPECT_EQ(w.worker().counters().events_lost.get(), 2u); }},
       {.name = "no endpoint: the inside sender is told",
        .in = {hello},
        .out = {{kLan, Packet()
@@ -272,12 +272,12 @@ std::vector<Scenario> sessions() {
                           .icmp4(3, 1)
                           .data(to_alice_aged(64))}},
        .drops = {{"no_endpoint", 1}},
-       .given = [](World& w) { w.no_endpoint(kAlice); },
-       .then = [](World& w) { EXPECT_EQ(w.peer(kAlice).drop_no_endpoint, 1u); }},
+       .given = [](WorkerWorld& w) { w.remove_endpoint(kAlice); },
+       .then = [](WorkerWorld& w) { EXPECT_EQ(w.peer(kAlice).drop_no_endpoint, 1u); }},
       {.name = "the endpoint's route leads into the tunnel",
        .in = {hello},
        .drops = {{"routing_loop", 1}},
-       .given = [](World& w) { w.path(kAlice).port = kLoopPath; }},
+       .given = [](WorkerWorld& w) { w.path(kAlice).port = kLoopPath; }},
       {.name = "no peer for the destination",
        .in = {host_sends(inner4("192.168.1.5", "10.10.0.99"))},
        .out = {{kLan, Packet()
@@ -298,20 +298,20 @@ std::vector<Scenario> sessions() {
       {.name = "the port of the path is gone",
        .in = {hello},
        .drops = {{"port_down", 1}},
-       .given = [](World& w) { w.path(kAlice).port = 7; }},
+       .given = [](WorkerWorld& w) { w.path(kAlice).port = 7; }},
       {.name = "the port of the path is removed",
        .in = {hello},
        .drops = {{"port_down", 1}},
-       .given = [](World& w) { w.port(kWan).port = nullptr; }},
+       .given = [](WorkerWorld& w) { w.port(kWan).port = nullptr; }},
       {.name = "wire full",
        .in = {hello, hello},
        .drops = {{"tx_full", 2}},
-       .given = [](World& w) { w.block_wire(kWan); },
-       .then = [](World& w) { EXPECT_EQ(w.worker().counters().tx_packets.get(), 0u); }},
+       .given = [](WorkerWorld& w) { w.block_wire(kWan); },
+       .then = [](WorkerWorld& w) { EXPECT_EQ(w.worker().counters().tx_packets.get(), 0u); }},
       {.name = "no room for the tag",
        .in = {host_sends(to_alice(2020))},
        .drops = {{"no_headroom", 1}},
-       .given = [](World& w) { w.interface(kWg0).mtu = 9000; }},
+       .given = [](WorkerWorld& w) { w.interface(kWg0).mtu = 9000; }},
   };
 }
 
@@ -344,15 +344,15 @@ TEST(SendBursts, MatchTheOracle) {
   const auto random = [&state](std::uint32_t n) {
     return (state = state * 1664525 + 1013904223) / 65536 % n;
   };
-  World w;
+  WorkerWorld w;
   std::uint64_t counters[3] = {};
   std::uint16_t id = 0;
-  const Someone* everyone[] = {&kAlice, &kBob, &kCarol};
+  const TestPeer* everyone[] = {&kAlice, &kBob, &kCarol};
   for (int round = 0; round < 200; ++round) {
     std::vector<Octets> expected;
     const std::uint32_t packets = 1 + random(32);
     for (std::uint32_t i = 0; i < packets; ++i) {
-      const Someone& to = *everyone[random(3)];
+      const TestPeer& to = *everyone[random(3)];
       const bool v6 = random(2) != 0;
       const std::size_t size = 48 + random(1373);
       const auto inner = [&](std::uint8_t ttl) {
@@ -365,7 +365,7 @@ TEST(SendBursts, MatchTheOracle) {
                                   outer4 ? ++id : std::uint16_t{0}));
     }
     w.loop();
-    const auto got = w.left(kWan);
+    const auto got = w.transmitted(kWan);
     ASSERT_EQ(got.size(), expected.size());
     for (std::size_t i = 0; i < got.size(); ++i)
       ASSERT_EQ(hex(got[i]), hex(expected[i])) << round << " " << i;
@@ -374,12 +374,12 @@ TEST(SendBursts, MatchTheOracle) {
 }
 
 // Control may post a thousand at once; packets that come meanwhile wait for a burst of them at most.
-TEST(Commands, a_burst_per_loop) {
-  World w;
+TEST(Commands, ABurstPerLoop) {
+  WorkerWorld w;
   for (int i = 0; i < 100; ++i) w.command(CommandType::keepalive, kAlice);
   w.arrive(kLan, frame_from_host(to_alice(64)));
   std::vector<std::size_t> sent;
-  while (w.loop()) sent.push_back(w.left(kWan).size());
+  while (w.loop()) sent.push_back(w.transmitted(kWan).size());
   EXPECT_EQ(sent, (std::vector<std::size_t>{33, 32, 32, 4}));
   EXPECT_EQ(w.missing_buffers(), 0u);
 }
@@ -389,9 +389,9 @@ std::vector<Scenario> commands() {
       {.name = "keepalive: 32 bytes, unpadded, not data",
        .in = {},
        .out = {{kWan, outer_to(kAlice, message_to(kAlice, 0, {}))}},
-       .given = [](World& w) { w.command(CommandType::keepalive, kAlice); },
+       .given = [](WorkerWorld& w) { w.command(CommandType::keepalive, kAlice); },
        .then =
-           [](World& w) {
+           [](WorkerWorld& w) {
              EXPECT_EQ(w.peer(kAlice).tx_bytes, 32u);
              EXPECT_EQ(w.peer(kAlice).last_sent, w.now());
              EXPECT_EQ(w.peer(kAlice).last_data_sent, 0u);
@@ -401,55 +401,57 @@ std::vector<Scenario> commands() {
        .in = {},
        .events = {EventType::need_handshake},
        .given =
-           [](World& w) {
-             w.no_session(kAlice);
+           [](WorkerWorld& w) {
+             w.remove_session(kAlice);
              w.command(CommandType::keepalive, kAlice);
            }},
       {.name = "keepalive without an endpoint",
        .in = {},
        .drops = {{"no_endpoint", 1}},
        .given =
-           [](World& w) {
-             w.no_endpoint(kAlice);
+           [](WorkerWorld& w) {
+             w.remove_endpoint(kAlice);
              w.command(CommandType::keepalive, kAlice);
            }},
       {.name = "keepalive without a buffer",
        .in = {},
        .drops = {{"no_mbuf", 1}},
        .given =
-           [](World& w) {
+           [](WorkerWorld& w) {
              w.command(CommandType::keepalive, kAlice);
-             w.starve();
+             w.exhaust_pool();
            }},
       {.name = "a staged packet goes to its peer, whatever its destination says",
        .in = {},
        .out = {{kWan, outer_to(kBob, message_to(kBob, 0, inner4("192.168.1.5", "10.10.0.2")))}},
        .given =
-           [](World& w) { w.command(CommandType::send_inner, kBob, inner4("192.168.1.5", "10.10.0.2")); }},
+           [](WorkerWorld& w) {
+             w.command(CommandType::send_inner, kBob, inner4("192.168.1.5", "10.10.0.2"));
+           }},
       {.name = "a command for a peer that has gone is dropped with its packet",
        .in = {},
        .drops = {{"peer_gone", 1}},
-       .given = [](World& w) { w.stale_command(inner4("192.168.1.5", "10.10.0.2")); }},
+       .given = [](WorkerWorld& w) { w.stale_command(inner4("192.168.1.5", "10.10.0.2")); }},
       {.name = "a command for a slot no peer ever had",
        .in = {},
        .drops = {{"peer_gone", 1}},
        .given =
-           [](World& w) {
+           [](WorkerWorld& w) {
              w.stale_command({1, 2, 3});
            }},
       {.name = "a finished frame leaves by its port as it is",
        .in = {},
        .out = {{kLan, pattern(106)}},
-       .given = [](World& w) { w.frame_command(kLan, pattern(106)); }},
+       .given = [](WorkerWorld& w) { w.frame_command(kLan, pattern(106)); }},
       {.name = "a finished frame for a port that has gone is dropped with its buffer",
        .in = {},
        .drops = {{"port_down", 1}},
-       .given = [](World& w) { w.frame_command(77, pattern(106)); }},
+       .given = [](WorkerWorld& w) { w.frame_command(77, pattern(106)); }},
       {.name = "a path through the kernel: sealed message, no outer headers",
        .in = {host_sends(to_alice(64, 64, 0xb9))},
-       .given = [](World& w) { w.kernel_path(kAlice); },
+       .given = [](WorkerWorld& w) { w.use_kernel_path(kAlice); },
        .then =
-           [](World& w) {
+           [](WorkerWorld& w) {
              const auto notes = w.events();
              ASSERT_EQ(notes.size(), 1u);
              EXPECT_EQ(notes[0].event.type, EventType::kernel_send);
@@ -462,25 +464,25 @@ std::vector<Scenario> commands() {
        .in = {},
        .drops = {{"kernel_path_full", 32}},
        .given =
-           [](World& w) {
-             w.kernel_path(kAlice);
+           [](WorkerWorld& w) {
+             w.use_kernel_path(kAlice);
              for (int burst = 0; burst < 129; ++burst) {
                for (int i = 0; i < 32; ++i) w.arrive(kLan, frame_from_host(to_alice(64)));
                w.loop();
              }
            },
-       .then = [](World& w) { EXPECT_EQ(w.events().size(), 4096u); }},
+       .then = [](WorkerWorld& w) { EXPECT_EQ(w.events().size(), 4096u); }},
   };
 }
 SCENARIOS(SendCommands, commands);
 
-// What the kernel's socket received joins the receive path, addresses and all.
+// A datagram from the kernel's socket joins the receive path with its addresses.
 TEST(SocketDatagrams, AreReceivedLikeFrames) {
-  World w;
+  WorkerWorld w;
   w.command(CommandType::receive_outer, kAlice,
             outer_from(kAlice, message_from(kAlice, 0, inner4("10.10.0.2", "192.168.1.5"))));
   w.loop();
-  const auto got = w.left(kLan);
+  const auto got = w.transmitted(kLan);
   ASSERT_EQ(got.size(), 1u);
   EXPECT_EQ(hex(got[0]), hex(frame_to_host(inner4("10.10.0.2", "192.168.1.5").ttl(63))));
   w.command(CommandType::receive_outer, kAlice, {1, 2, 3});

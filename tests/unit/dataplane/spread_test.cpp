@@ -64,11 +64,11 @@ class Spread : public ::testing::TestWithParam<SpreadCase> {
   const Stream stream_ = GetParam().stream();
   std::size_t sent_ = 0, received_ = 0;
 
-  void arrive(World& w, std::size_t n) {
+  void arrive(WorkerWorld& w, std::size_t n) {
     for (std::size_t i = 0; i < n; ++i) w.arrive(stream_.in, stream_.arrives(sent_++));
   }
-  void collect(World& w) {
-    for (const Octets& frame : w.left(stream_.out)) {
+  void collect(WorkerWorld& w) {
+    for (const Octets& frame : w.transmitted(stream_.out)) {
       ASSERT_EQ(hex(frame), hex(stream_.leaves(received_))) << "frame " << received_;
       ++received_;
     }
@@ -77,7 +77,7 @@ class Spread : public ::testing::TestWithParam<SpreadCase> {
 
 // Worker 1 shows that it has time; then the owner leaves it bursts as long as its own polls are full.
 TEST_P(Spread, TheOwnerPollsOnWhileAnotherWorkerHasItsBurst) {
-  World w({}, 2);
+  WorkerWorld w({}, 2);
   w.loop(1);
   arrive(w, 3 * kPollBurst);
   w.loop();
@@ -94,7 +94,7 @@ TEST_P(Spread, TheOwnerPollsOnWhileAnotherWorkerHasItsBurst) {
 }
 
 TEST_P(Spread, ABurstNobodyTakesIsDoneByItsOwner) {
-  World w({}, 2);
+  WorkerWorld w({}, 2);
   w.loop(1);  // has time, and is never run again
   arrive(w, 6 * kPollBurst + 5);
   for (int i = 0; i < 40; ++i) w.loop();
@@ -108,7 +108,7 @@ TEST_P(Spread, NothingIsHandedOverWithoutABacklogOrWithoutATeam) {
   WorkerOptions alone;
   alone.spread = false;
   for (const bool off : {false, true}) {
-    World w(off ? alone : WorkerOptions{}, 2);
+    WorkerWorld w(off ? alone : WorkerOptions{}, 2);
     sent_ = received_ = 0;
     w.loop(1);
     const std::size_t burst = off ? kPollBurst : kPollBurst - 1;
@@ -123,18 +123,18 @@ TEST_P(Spread, NothingIsHandedOverWithoutABacklogOrWithoutATeam) {
 }
 
 TEST(SpreadOfSmallPackets, IsNotWorthItsHandOver) {
-  World w({}, 2);
+  WorkerWorld w({}, 2);
   w.loop(1);
   for (std::size_t i = 0; i < 3 * kPollBurst; ++i)
     w.arrive(kLan, frame_from_host(inner4("192.168.1.5", kAlice.inside4, 64)));
   for (int i = 0; i < 3; ++i) w.loop();
-  EXPECT_EQ(w.left(kWan).size(), 3 * kPollBurst);
+  EXPECT_EQ(w.transmitted(kWan).size(), 3 * kPollBurst);
   EXPECT_EQ(w.worker().counters().spread_bursts.get(), 0u);
 }
 
-// What a burst in flight refers to must not be freed: its owner is not quiescent.
+// Objects that a burst in flight refers to must not be freed, because its owner is not quiescent.
 TEST_P(Spread, ABurstInFlightHoldsBackReclamation) {
-  World w({}, 2);
+  WorkerWorld w({}, 2);
   w.loop();
   w.loop(1);
   w.quiescence().offline(1);
@@ -152,10 +152,10 @@ TEST_P(Spread, ABurstInFlightHoldsBackReclamation) {
 
 // A helper off its core for milliseconds: the owner does without until 100 ms later.
 TEST_P(Spread, AStallCostsTheTeamItsTrustForAWhile) {
-  World w({}, 2);
+  WorkerWorld w({}, 2);
   w.loop(1);
   arrive(w, kPollBurst);
-  w.loop();  // handed over; nobody does it
+  w.loop();  // handed over, and no worker takes it
   std::this_thread::sleep_for(std::chrono::milliseconds(4));
   w.loop();  // nothing arrives any more: the owner does it after all
   collect(w);
@@ -164,7 +164,7 @@ TEST_P(Spread, AStallCostsTheTeamItsTrustForAWhile) {
   const auto spread = [&w] { return w.worker().counters().spread_bursts.get(); };
   const std::uint64_t before = spread();
   for (const auto& [pause, handed] : {std::pair(99, false), std::pair(2, true)}) {
-    w.pass(std::chrono::milliseconds(pause));
+    w.advance_clock(std::chrono::milliseconds(pause));
     arrive(w, kPollBurst);
     for (int i = 0; i < 3; ++i) w.loop();
     EXPECT_EQ(spread() > before, handed) << pause;
@@ -176,7 +176,7 @@ TEST_P(Spread, AStallCostsTheTeamItsTrustForAWhile) {
 // Three helpers and the owner on as many cores as there are (here perhaps two): preempted anywhere.
 TEST_P(Spread, OrderAndNoLossWithMoreWorkersThanCores) {
   using Clock = std::chrono::steady_clock;
-  World w({}, 4);
+  WorkerWorld w({}, 4);
   std::vector<std::thread> helpers;
   for (std::size_t id = 1; id < 4; ++id) {
     helpers.emplace_back([&w, id] {
@@ -194,7 +194,7 @@ TEST_P(Spread, OrderAndNoLossWithMoreWorkersThanCores) {
   constexpr std::size_t kPackets = 20'000, kHelped = 5;
   while ((sent_ < kPackets || helped() < kHelped) && Clock::now() < end && !HasFatalFailure()) {
     while (sent_ - received_ < kWireRoom) arrive(w, kPollBurst);
-    w.pass(Clock::now() - last);  // stalls are forgiven in time
+    w.advance_clock(Clock::now() - last);  // stalls are forgiven in time
     last = Clock::now();
     for (int i = 0; i < 8; ++i) w.loop();
     collect(w);

@@ -29,7 +29,7 @@ namespace {
 using namespace std::chrono_literals;
 
 constexpr std::size_t kLivePeers = 20'000;   // enough that what is there once does not count
-constexpr std::size_t kIdlePeers = 100'000;  // enough that holes in the heap would
+constexpr std::size_t kIdlePeers = 100'000;  // enough for heap fragmentation to show
 constexpr std::size_t kIdleBytes = 2048;     // without a session
 constexpr std::size_t kSessionBytes = 6144;  // with one
 

@@ -64,7 +64,7 @@ void wait_for_removals(LiveGateway& gateway) {
   }
 }
 
-// The kernel tells of its routes and addresses in its own time: until they stand still.
+// The kernel announces routes and addresses with a delay, so wait until they are stable.
 std::vector<std::string> settled_tables(LiveGateway& gateway) {
   std::vector<std::string> tables = gateway.worker_tables();
   for (int still = 0, i = 0; still < 4 && i < 200; ++i) {
@@ -89,7 +89,7 @@ std::string observe(LiveGateway& gateway) {
     const auto name = interface["name"].get<std::string>();
     add_lines("export " + name, gateway.call("interface.export", {{"name", name}})["text"].get<std::string>(),
               facts);
-    // Without handshakes and bytes: keepalives make the gateway knock at endpoints.
+    // Leaves out handshakes and bytes, because keepalives make the gateway send to endpoints.
     add_lines("wg " + name, shell("wg show " + name + " dump | cut -f1-4,8"), facts);
     add_lines("sysctl " + name,
               shell("cd /proc/sys/net/ipv4/conf/" + name + " && cat forwarding rp_filter accept_local"),

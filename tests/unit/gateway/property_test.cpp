@@ -1,4 +1,4 @@
-// What apply(diff(a, b)) reaches equals a fresh start with b.
+// The result of apply(diff(a, b)) equals a new start with b.
 #include <gtest/gtest.h>
 
 #include <chrono>
@@ -52,7 +52,7 @@ std::string fresh(std::uint64_t seed) {
       60);
 }
 
-TEST(Reload, reaches_what_a_fresh_start_reaches) {
+TEST(Reload, ReachesWhatAFreshStartReaches) {
   if (!may_make_namespaces()) GTEST_SKIP() << "needs root";
   constexpr std::uint64_t kSeed = 1000;
   const std::vector<std::string> reached = one_after_the_other(pairs(), kSeed);

@@ -45,7 +45,7 @@ class Generator {
 
   std::string port(const std::string& name, int device, const std::vector<std::string>& addresses,
                    const std::string& gateway) {
-    // A gateway wants an address beside it.
+    // A gateway needs an address in its subnet.
     std::string list = some_of({addresses.begin() + 1, addresses.end()}, 50);
     list = "\"" + addresses[0] + "\"" + (list.empty() ? "" : ", " + list);
     std::string text = "  " + name + ": { device: \"net_null" + std::to_string(device) +

@@ -1,4 +1,4 @@
-// Which addresses a change of routes concerns, against a look at every prefix.
+// The addresses that a route change affects, compared with a scan over every prefix.
 #include <gtest/gtest.h>
 
 #include <algorithm>

@@ -38,7 +38,7 @@ void require(bool condition, const std::string& what) {
 // A gateway with live sessions of `count` remotes.
 class Traffic {
  public:
-  // `file_port`: where the file says the remotes are.
+  // `file_port`: the port of the remotes in the file.
   explicit Traffic(std::size_t count, std::uint16_t file_port = kRemotePort)
       : remotes_(count, gateway_key()), all_(count), file_port_(file_port) {
     std::iota(all_.begin(), all_.end(), 0);
@@ -178,7 +178,7 @@ std::string soak(std::chrono::seconds time) {
          std::to_string(grown) + " MB";
 }
 
-TEST(Soak, two_writers_lose_nothing) {
+TEST(Soak, TwoWritersLoseNothing) {
   if (!may_make_namespaces()) GTEST_SKIP() << "needs root";
   try {
     std::printf("%s\n", in_sandbox([] { return soak(soak_seconds()); },
@@ -195,7 +195,7 @@ std::string replaced(std::string text, const std::string& what, const std::strin
   return text.replace(at, what.size(), with);
 }
 
-// A listen port that somebody else has.
+// A listen port that another process uses.
 class TakenPort {
  public:
   explicit TakenPort(std::uint16_t port) : fd_(socket(AF_INET, SOCK_DGRAM, 0)) {
@@ -220,7 +220,7 @@ std::string bad_files() {
   const std::string good = traffic.file(guest(1));
   require(traffic.gateway().reload(good).ok, "the good file is refused");
 
-  // What would be applied beside the fault.
+  // The other changes of the faulty file.
   const auto with_changes = [](const std::string& file) { return replaced(file, ":999\"", ":998\""); };
   const std::string changed = with_changes(traffic.file(guest(1, 25) + guest(2)));
   const std::string wg9 =
@@ -261,7 +261,7 @@ std::string bad_files() {
          " packets, 0 lost";
 }
 
-TEST(Reload, refused_files_change_nothing) {
+TEST(Reload, RefusedFilesChangeNothing) {
   if (!may_make_namespaces()) GTEST_SKIP() << "needs root";
   try {
     std::printf("%s\n", in_sandbox(bad_files, 120).c_str());
@@ -277,8 +277,8 @@ std::string permanent_neighbour() {
   return shell("ip neigh show dev wan");
 }
 
-// The kernel forgets a permanent entry that somebody asks it to resolve.
-TEST(Neighbours, permanent_ones_stay) {
+// The kernel drops a permanent entry when it is asked to resolve it.
+TEST(Neighbours, PermanentOnesStay) {
   if (!may_make_namespaces()) GTEST_SKIP() << "needs root";
   try {
     EXPECT_NE(in_sandbox(permanent_neighbour, 100).find("PERMANENT"), std::string::npos);

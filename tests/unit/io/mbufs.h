@@ -15,7 +15,7 @@
 
 namespace wg::dataplane::test {
 
-// Once per process. EAL pins the calling thread to a core; the tests want all of them back.
+// Initialises EAL once per process. EAL pins the calling thread to a core; the tests restore all cores.
 inline bool start_eal() {
   static const bool started = [] {
     cpu_set_t cores;

@@ -32,7 +32,7 @@ inline std::uint32_t ones_sum(const Octets& b, std::size_t from, std::size_t to,
   return sum;
 }
 
-// What a test varies; the rest is computed.
+// The fields that a test varies; the rest is computed.
 struct Recipe {
   bool v6 = false;
   bool udp = false;
@@ -145,7 +145,7 @@ inline Recipe after(Recipe r, std::size_t payload_size) {
   return r;
 }
 
-// As the kernel hands it out: the checksum field holds the sum of the pseudo header.
+// The packet as the kernel delivers it: the checksum field holds the sum of the pseudo header.
 inline Octets build_super(const Recipe& r) {
   Octets b = build(r);
   put16(b, r.checksum_at(), pseudo_sum(r, b, b.size() - r.l4()));

@@ -172,7 +172,7 @@ struct Written {
   std::vector<std::uint16_t> members;
 };
 
-// What would be written, group by group; `packets` are left untouched.
+// The bytes that would be written, group by group. `packets` stay unchanged.
 std::vector<Written> write_all(const std::vector<Octets>& packets, Framing framing, bool tcp = true,
                                bool udp = true) {
   std::vector<std::unique_ptr<std::uint8_t[]>> blocks;

@@ -32,7 +32,7 @@ class Queue : public ::testing::Test {
     message.insert(message.end(), packet.begin(), packet.end());
     ASSERT_EQ(::send(kernel_, message.data(), message.size(), 0), static_cast<ssize_t>(message.size()));
   }
-  // What the kernel was given: vnet header and packet.
+  // The data written to the kernel: vnet header and packet.
   [[nodiscard]] std::vector<std::pair<VnetHeader, Octets>> accepted() const {
     std::vector<std::pair<VnetHeader, Octets>> messages;
     Octets buffer(70000);

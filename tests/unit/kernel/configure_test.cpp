@@ -22,7 +22,7 @@ class Configure : public NamespaceTest {
   std::uint32_t v0 = 0;
 };
 
-TEST_F(Configure, finds_links_and_changes_them) {
+TEST_F(Configure, FindsLinksAndChangesThem) {
   EXPECT_EQ(netlink->ifindex("v0"), v0);
   EXPECT_FALSE(netlink->ifindex("nowhere"));
   EXPECT_FALSE(netlink->ifindex(""));
@@ -49,7 +49,7 @@ TEST_F(Configure, finds_links_and_changes_them) {
   EXPECT_FALSE(netlink->find_link(v0));
 }
 
-TEST_F(Configure, errors_are_sentences) {
+TEST_F(Configure, ErrorsAreSentences) {
   EXPECT_TRUE(netlink->add_address(v0, net("10.0.0.1/24")));
   const auto twice = netlink->add_address(v0, net("10.0.0.1/24"));
   EXPECT_EQ(twice.error, EEXIST);
@@ -65,7 +65,7 @@ TEST_F(Configure, errors_are_sentences) {
   EXPECT_EQ(route.text.substr(0, 45), "adding route 10.9.0.0/16 via 10.77.0.1 dev v0") << route.text;
 }
 
-TEST_F(Configure, addresses_come_and_go) {
+TEST_F(Configure, AddsAndRemovesAddresses) {
   EXPECT_TRUE(netlink->set_up(v0, true));
   EXPECT_TRUE(netlink->add_address(v0, net("10.0.0.1/24")));
   AddressOptions bare;
@@ -83,7 +83,7 @@ TEST_F(Configure, addresses_come_and_go) {
   EXPECT_FALSE(shell_works("ip addr show dev v0 | grep -e 10.1.0.1 -e fd00::1"));
 }
 
-TEST_F(Configure, routes_of_every_kind) {
+TEST_F(Configure, RoutesOfEveryKind) {
   EXPECT_TRUE(netlink->set_up(v0, true));
   EXPECT_TRUE(netlink->add_address(v0, net("10.0.0.1/24")));
   EXPECT_TRUE(netlink->add_address(v0, net("fd00::1/64")));
@@ -119,13 +119,13 @@ TEST_F(Configure, routes_of_every_kind) {
   EXPECT_TRUE(shell_works("ip route show | grep 10.50.0.0/16"));
 }
 
-TEST_F(Configure, too_many_nexthops_are_refused) {
+TEST_F(Configure, TooManyNexthopsAreRefused) {
   RouteSpec wide = RouteSpec::via_device(net("10.4.0.0/16"), v0);
   wide.nexthops.resize(33, {v0, ip("10.0.0.3")});
   EXPECT_EQ(netlink->add_route(wide).error, E2BIG);
 }
 
-TEST_F(Configure, many_routes_in_batches) {
+TEST_F(Configure, ManyRoutesInBatches) {
   EXPECT_TRUE(netlink->set_up(v0, true));
   std::vector<RouteSpec> routes;
   for (std::uint32_t i = 0; i < 130560; ++i) {
@@ -150,7 +150,7 @@ TEST_F(Configure, many_routes_in_batches) {
   EXPECT_EQ(netlink->remove_routes(kRouteProtocol, v0).done, routes.size() + 1);
 }
 
-TEST_F(Configure, neighbours_are_set_and_asked_for) {
+TEST_F(Configure, NeighboursAreSetAndRequested) {
   EXPECT_TRUE(netlink->set_up(v0, true));
   EXPECT_TRUE(netlink->set_up(ifindex_of("v1"), true));
   EXPECT_TRUE(netlink->add_address(v0, net("10.0.0.1/24")));
@@ -162,7 +162,7 @@ TEST_F(Configure, neighbours_are_set_and_asked_for) {
   EXPECT_FALSE(shell_works("ip neigh show dev v0 | grep 10.0.0.2"));
 }
 
-TEST_F(Configure, sysctls) {
+TEST_F(Configure, Sysctls) {
   EXPECT_TRUE(set_ipv6_disabled("v0", true));
   EXPECT_EQ(read_sysctl("net/ipv6/conf/v0/disable_ipv6"), "1");
   EXPECT_TRUE(set_forwarding("all", IpVersion::kV4, Switch::kOn));
@@ -179,16 +179,16 @@ TEST_F(Configure, sysctls) {
   EXPECT_EQ(read_sysctl("net/ipv4/none"), std::nullopt);
 }
 
-TEST(Prefixes, parse_and_contain) {
-  IpPrefix prefix;
-  EXPECT_FALSE(parse_ip_prefix("10.0.0.0/33", &prefix));
-  EXPECT_FALSE(parse_ip_prefix("10.0.0.0/", &prefix));
-  EXPECT_FALSE(parse_ip_prefix("10.0.0.0/8x", &prefix));
-  EXPECT_FALSE(parse_ip_prefix("", &prefix));
-  EXPECT_TRUE(parse_ip_prefix("fd00::1/127", &prefix));
-  EXPECT_TRUE(prefix.contains(ip("fd00::")));
-  EXPECT_FALSE(prefix.contains(ip("fd00::2")));
-  EXPECT_EQ(to_string(prefix.network()), "fd00::/127");
+TEST(Prefixes, ParseAndContain) {
+  EXPECT_FALSE(parse_ip_prefix("10.0.0.0/33"));
+  EXPECT_FALSE(parse_ip_prefix("10.0.0.0/"));
+  EXPECT_FALSE(parse_ip_prefix("10.0.0.0/8x"));
+  EXPECT_FALSE(parse_ip_prefix(""));
+  const auto prefix = parse_ip_prefix("fd00::1/127");
+  ASSERT_TRUE(prefix);
+  EXPECT_TRUE(prefix->contains(ip("fd00::")));
+  EXPECT_FALSE(prefix->contains(ip("fd00::2")));
+  EXPECT_EQ(to_string(prefix->network()), "fd00::/127");
   EXPECT_FALSE(net("0.0.0.0/0").contains(ip("::")));
   EXPECT_TRUE(net("10.0.0.0/7").contains(ip("11.255.0.0")));
   EXPECT_FALSE(net("10.0.0.0/7").contains(ip("12.0.0.0")));

@@ -73,7 +73,7 @@ std::string neighbour_difference(const NetlinkMirror& followed, const NetlinkMir
     std::vector<std::string> ours, theirs;
     const auto into = [](std::vector<std::string>* list) {
       return [list](const Neighbour& n) {
-        // Multicast entries (NUD_NOARP) come and go untold; nobody looks them up.
+        // The kernel does not announce multicast entries (NUD_NOARP), and no lookup uses them.
         if (n.usable() && n.state != NUD_NOARP)
           list->push_back(dataplane::to_string(n.address) + " " + to_string(*n.mac));
       };

@@ -10,7 +10,7 @@
 
 namespace wg::control {
 
-// Empty when both say the same; otherwise the first difference in words.
+// Empty when both agree; otherwise a sentence about the first difference.
 std::string difference(const NetlinkMirror& followed, const NetlinkMirror& fresh);
 
 // Follows until the mirror equals a fresh dump, at most two seconds (some of IPv6 settles in a kernel

@@ -85,7 +85,8 @@ class Administrator {
     const std::string table = below(5) == 0 ? " table " + pick({"77", "253", "1000"}) : "";
     if (below(4) == 0) return "route del " + prefix(v6) + metric + table;
     std::string verb = pick({"add ", "add ", "replace ", "append ", "prepend ", "change "});
-    // Kernels couple an IPv6 unreachable with a gateway of the same metric in ways that nobody asks for.
+    // Kernels combine an IPv6 unreachable route with a gateway of the same metric in ways of no practical
+    // use.
     const std::string reject_metric = v6 ? " metric 9" : metric;
     if (below(5) == 0)
       return "route " + verb + pick({"blackhole ", "unreachable ", "prohibit ", "throw "}) + prefix(v6) +
@@ -123,7 +124,7 @@ void administer(const std::string& commands) {
 constexpr int kBurst = 30, kRounds = 20;
 class MirrorRandom : public NamespaceTest, public ::testing::WithParamInterface<unsigned> {};
 
-TEST_P(MirrorRandom, equals_a_fresh_dump_and_agrees_with_the_kernel) {
+TEST_P(MirrorRandom, EqualsAFreshDumpAndAgreesWithTheKernel) {
   for (const char* n : {"0", "1", "2"}) {
     const std::string i = n;
     shell("ip link add v" + i + " type veth peer name w" + i + " && ip link set v" + i +

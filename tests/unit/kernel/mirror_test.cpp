@@ -59,7 +59,7 @@ class Mirror : public NamespaceTest {
   std::uint32_t v0 = 0, v1 = 0;
 };
 
-TEST_F(Mirror, sees_what_was_there_before_it) {
+TEST_F(Mirror, SeesTheStateFromBeforeItsStart) {
   ASSERT_NE(mirror->link("v0"), nullptr);
   EXPECT_EQ(mirror->link("v0")->ifindex, v0);
   EXPECT_EQ(mirror->link("v0")->kind, "veth");
@@ -78,7 +78,7 @@ TEST_F(Mirror, sees_what_was_there_before_it) {
   EXPECT_FALSE(has<Resynced>(mirror->take_changes()));
 }
 
-TEST_F(Mirror, links_come_change_and_go) {
+TEST_F(Mirror, FollowsAddedChangedAndRemovedLinks) {
   auto changes = changes_of("ip link add p0 type veth peer name p1");
   EXPECT_TRUE(has<LinkChanged>(changes));
   ASSERT_NE(mirror->link("p0"), nullptr);
@@ -100,7 +100,7 @@ TEST_F(Mirror, links_come_change_and_go) {
   EXPECT_EQ(follow_until_fresh(*mirror), "");
 }
 
-TEST_F(Mirror, tun_links_need_no_neighbours) {
+TEST_F(Mirror, TunLinksNeedNoNeighbours) {
   shell("ip tuntap add mode tun t0 && ip link set t0 up && ip route add 10.9.0.0/16 dev t0");
   follow_until(*mirror, [&] { return mirror->link("t0") && mirror->link("t0")->up; });
   const auto resolved = mirror->resolve(ip("10.9.1.1"));
@@ -109,7 +109,7 @@ TEST_F(Mirror, tun_links_need_no_neighbours) {
   EXPECT_EQ(mirror->best(254, net("10.9.0.0/16")).neighbour, NeighbourState::kNotNeeded);
 }
 
-TEST_F(Mirror, one_route_is_one_change) {
+TEST_F(Mirror, OneRouteIsOneChange) {
   const auto changes = changes_of("ip route add 10.9.0.0/16 via 10.0.0.2 mtu 1300 metric 7");
   EXPECT_EQ(std::count_if(changes.begin(), changes.end(),
                           [](const Change& change) {
@@ -136,7 +136,7 @@ TEST_F(Mirror, one_route_is_one_change) {
   EXPECT_EQ(mirror->best(77, net("10.9.0.0/16")).type, RTN_BLACKHOLE);
 }
 
-TEST_F(Mirror, silent_removals_with_the_link) {
+TEST_F(Mirror, RepeatsSilentRemovalsWithTheLink) {
   shell(
       "ip route add 10.9.0.0/16 via 10.0.0.2; ip route add 10.8.0.0/16 nexthop via 10.0.0.2 nexthop via "
       "10.1.0.2");
@@ -162,7 +162,7 @@ TEST_F(Mirror, silent_removals_with_the_link) {
   EXPECT_EQ(follow_until_fresh(*mirror), "");
 }
 
-TEST_F(Mirror, ipv6_routes_removed_without_notice_when_so_configured) {
+TEST_F(Mirror, Ipv6RoutesRemovedWithoutNoticeWhenSoConfigured) {
   ASSERT_TRUE(write_sysctl("net/ipv6/route/skip_notify_on_dev_down", "1"));
   shell(
       "ip -6 route add fd09::/16 via fd00::2; ip -6 route add fd08::/16 nexthop via fd00::2 nexthop via "
@@ -174,7 +174,7 @@ TEST_F(Mirror, ipv6_routes_removed_without_notice_when_so_configured) {
   EXPECT_EQ(follow_until_fresh(*mirror), "");
 }
 
-TEST_F(Mirror, preferred_sources_go_with_their_address) {
+TEST_F(Mirror, PreferredSourcesVanishWithTheirAddress) {
   shell("ip addr add 10.0.5.5/32 dev v1 && ip -6 addr add fd05::5/128 dev v0 nodad");
   shell(
       "ip route add 10.9.0.0/16 via 10.0.0.2 src 10.0.5.5; ip -6 route add fd09::/16 via fd00::2 src "
@@ -188,7 +188,7 @@ TEST_F(Mirror, preferred_sources_go_with_their_address) {
   EXPECT_EQ(follow_until_fresh(*mirror), "");
 }
 
-TEST_F(Mirror, routes_without_carrier_count_or_not) {
+TEST_F(Mirror, RoutesWithoutCarrierFollowTheSysctl) {
   shell("ip route add 10.9.0.0/16 via 10.0.0.2 metric 1; ip route add 10.9.0.0/16 via 10.1.0.2 metric 2");
   changes_of("ip link set w0 down");
   ASSERT_TRUE(follow_until(*mirror, [&] { return !mirror->link(v0)->carrier; }));
@@ -209,7 +209,7 @@ TEST_F(Mirror, routes_without_carrier_count_or_not) {
   EXPECT_EQ(mirror->resolve(ip("10.9.0.1")).ifindex, v0);
 }
 
-TEST_F(Mirror, rules_marks_and_tables) {
+TEST_F(Mirror, RulesMarksAndTables) {
   shell("ip route add default via 10.0.0.2; ip route add default via 10.1.0.2 table 51820");
   shell("ip rule add not fwmark 51820 table 51820; ip rule add table main suppress_prefixlength 0");
   const auto changes = changes_of("ip rule add to 192.0.2.0/24 prohibit");
@@ -235,7 +235,7 @@ TEST_F(Mirror, rules_marks_and_tables) {
   EXPECT_EQ(follow_until_fresh(*mirror), "");
 }
 
-TEST_F(Mirror, nexthop_objects) {
+TEST_F(Mirror, NexthopObjects) {
   if (!shell_works("ip nexthop add id 1 via 10.0.0.2 dev v0"))
     GTEST_SKIP() << "this kernel has no nexthop objects";
   shell(
@@ -263,7 +263,7 @@ TEST_F(Mirror, nexthop_objects) {
   EXPECT_EQ(follow_until_fresh(*mirror), "");
 }
 
-TEST_F(Mirror, virtual_routing_domains) {
+TEST_F(Mirror, VirtualRoutingDomains) {
   if (!shell_works("ip link add red type vrf table 500")) GTEST_SKIP() << "this kernel has no VRF devices";
   shell("ip link set red up && ip link set v1 master red");
   shell("ip -6 addr add fd01::1/64 dev v1 nodad; ip route add 10.9.0.0/16 via 10.1.0.2 vrf red");
@@ -279,7 +279,7 @@ TEST_F(Mirror, virtual_routing_domains) {
   EXPECT_EQ(follow_until_fresh(*mirror), "");
 }
 
-TEST_F(Mirror, vlan_links) {
+TEST_F(Mirror, VlanLinks) {
   if (!shell_works("ip link add link v0 name v0.7 type vlan id 7"))
     GTEST_SKIP() << "this kernel has no VLAN devices";
   follow_until(*mirror, [&] { return mirror->link("v0.7") != nullptr; });
@@ -287,7 +287,7 @@ TEST_F(Mirror, vlan_links) {
   EXPECT_EQ(mirror->link("v0.7")->parent, v0);
 }
 
-TEST_F(Mirror, an_overflow_is_noticed_and_repaired) {
+TEST_F(Mirror, AnOverflowIsNoticedAndRepaired) {
   MirrorOptions tiny;
   tiny.receive_buffer = 4096;
   NetlinkMirror small(tiny);
@@ -303,7 +303,7 @@ TEST_F(Mirror, an_overflow_is_noticed_and_repaired) {
   EXPECT_EQ(follow_until_fresh(small), "");
 }
 
-TEST_F(Mirror, one_call_is_bounded) {
+TEST_F(Mirror, OneCallIsBounded) {
   MirrorOptions bounded;
   bounded.messages_per_process = 100;
   NetlinkMirror slow(bounded);
@@ -317,7 +317,7 @@ TEST_F(Mirror, one_call_is_bounded) {
   EXPECT_EQ(follow_until_fresh(slow), "");
 }
 
-TEST_F(Mirror, ten_thousand_routes_in_time) {
+TEST_F(Mirror, TenThousandRoutesInTime) {
   constexpr std::size_t kRoutes = 10000;
   std::vector<RouteSpec> routes;
   for (std::uint32_t i = 0; i < kRoutes; ++i) {
@@ -370,7 +370,7 @@ class MirrorNeighbours : public Mirror {
   std::string name;
 };
 
-TEST_F(MirrorNeighbours, are_resolved_on_demand) {
+TEST_F(MirrorNeighbours, AreResolvedOnDemand) {
   NetlinkConfigure configure;
   for (const char* there : {"10.0.0.2", "fd00::2"}) {
     EXPECT_EQ(mirror->resolve(ip(there)).neighbour, NeighbourState::kUnresolved);

@@ -33,9 +33,9 @@ IpAddress ip(const std::string& text) {
 }
 
 IpPrefix net(const std::string& text) {
-  IpPrefix prefix;
-  EXPECT_TRUE(parse_ip_prefix(text, &prefix)) << text;
-  return prefix;
+  const auto prefix = parse_ip_prefix(text);
+  EXPECT_TRUE(prefix) << text;
+  return prefix.value_or(IpPrefix{});
 }
 
 std::uint32_t ifindex_of(const std::string& name) {

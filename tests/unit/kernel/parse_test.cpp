@@ -54,7 +54,7 @@ NetlinkMessage route_message() {
   return message;
 }
 
-TEST(NetlinkParse, vrf_and_vlan_links) {
+TEST(NetlinkParse, VrfAndVlanLinks) {
   const std::uint32_t table = 500;
   auto vrf = link_message("vrf", IFLA_VRF_TABLE, &table, sizeof table);
   auto link = parse_link(vrf.header());
@@ -75,7 +75,7 @@ TEST(NetlinkParse, vrf_and_vlan_links) {
   EXPECT_FALSE(parse_link(other.header())->vlan_id);
 }
 
-TEST(NetlinkParse, multipath_routes) {
+TEST(NetlinkParse, MultipathRoutes) {
   auto message = route_message();
   const auto route = parse_route(message.header());
   ASSERT_TRUE(route);
@@ -86,7 +86,7 @@ TEST(NetlinkParse, multipath_routes) {
   EXPECT_EQ(route->forwarding.nexthops, hops);
 }
 
-TEST(NetlinkParse, wrong_families_and_lengths_are_refused) {
+TEST(NetlinkParse, WrongFamiliesAndLengthsAreRefused) {
   auto message = route_message();
   auto* header = static_cast<rtmsg*>(mnl_nlmsg_get_payload(message.header()));
   header->rtm_dst_len = 33;
@@ -98,7 +98,7 @@ TEST(NetlinkParse, wrong_families_and_lengths_are_refused) {
   EXPECT_FALSE(parse_route(message.header()));
 }
 
-TEST(NetlinkParse, a_selector_of_the_future_makes_a_rule_unevaluated) {
+TEST(NetlinkParse, AnUnknownSelectorMakesARuleUnevaluated) {
   NetlinkMessage message(RTM_NEWRULE, 0);
   auto* header = message.extra<fib_rule_hdr>();
   header->family = AF_INET;
@@ -110,7 +110,7 @@ TEST(NetlinkParse, a_selector_of_the_future_makes_a_rule_unevaluated) {
 
 // Every parser on every message cut at every length, and with each byte changed: no answer may be wrong in
 // a way that reads outside the copy, which AddressSanitizer watches.
-TEST(NetlinkParse, survives_cut_and_changed_messages) {
+TEST(NetlinkParse, SurvivesCutAndChangedMessages) {
   const std::uint32_t table = 500;
   std::vector<NetlinkMessage> messages;
   messages.push_back(route_message());
@@ -143,7 +143,7 @@ TEST(NetlinkParse, survives_cut_and_changed_messages) {
   EXPECT_GT(parsed, 100u);
 }
 
-TEST(Acknowledgement, carries_the_kernels_words) {
+TEST(Acknowledgement, CarriesTheKernelsText) {
   NetlinkMessage message(NLMSG_ERROR, NLM_F_ACK_TLVS | NLM_F_CAPPED);
   message.extra<nlmsgerr>()->error = -EINVAL;
   message.put_string(NLMSGERR_ATTR_MSG, "nonsense");

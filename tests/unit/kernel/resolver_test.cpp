@@ -70,7 +70,7 @@ struct WithServer : ::testing::Test {
   }
 };
 
-TEST(ResolverWithLibc, localhost_resolves_and_nonsense_does_not) {
+TEST(ResolverWithLibc, LocalhostResolvesAndNonsenseDoesNot) {
   Resolver resolver;
   EXPECT_TRUE(resolver.watch(1, "localhost", 51820));
   EXPECT_TRUE(resolver.watch(2, "no such name.invalid", 51820));
@@ -91,7 +91,7 @@ TEST(ResolverWithLibc, localhost_resolves_and_nonsense_does_not) {
   EXPECT_EQ(results[2].endpoints[0], (Endpoint{ip("fe80::1"), 7, 1}));
 }
 
-TEST_F(WithServer, failures_are_retried_with_back_off) {
+TEST_F(WithServer, FailuresAreRetriedWithBackOff) {
   server->failures = 3;
   Resolver resolver(options());
   resolver.watch(1, "peer", 1);
@@ -110,7 +110,7 @@ TEST_F(WithServer, failures_are_retried_with_back_off) {
   EXPECT_GE(server->times[3] - server->times[2], milliseconds(50));
 }
 
-TEST_F(WithServer, refreshes_on_a_schedule_and_on_demand) {
+TEST_F(WithServer, RefreshesOnAScheduleAndOnDemand) {
   Resolver resolver(options());
   resolver.watch(1, "peer", 1, milliseconds(30));
   EXPECT_EQ(wait_for(resolver, 3).size(), 3u);
@@ -133,7 +133,7 @@ TEST_F(WithServer, refreshes_on_a_schedule_and_on_demand) {
   EXPECT_EQ(server->calls, before + 1);
 }
 
-TEST_F(WithServer, forgotten_and_replaced_names_give_nothing) {
+TEST_F(WithServer, ForgottenAndReplacedNamesGiveNothing) {
   server->blocked = true;
   Resolver resolver(options());
   resolver.watch(1, "old", 1);
@@ -149,7 +149,7 @@ TEST_F(WithServer, forgotten_and_replaced_names_give_nothing) {
   EXPECT_TRUE(resolver.take_results().empty());
 }
 
-TEST_F(WithServer, names_are_bounded) {
+TEST_F(WithServer, NamesAreBounded) {
   auto few = options();
   few.max_names = 2;
   Resolver resolver(few);
@@ -161,7 +161,7 @@ TEST_F(WithServer, names_are_bounded) {
   EXPECT_TRUE(resolver.watch(3, "c", 1));
 }
 
-TEST_F(WithServer, nobody_waits_for_a_hanging_lookup) {
+TEST_F(WithServer, AHangingLookupBlocksNoCaller) {
   server->blocked = true;
   const auto start = Clock::now();
   {

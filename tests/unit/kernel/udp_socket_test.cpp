@@ -56,7 +56,7 @@ class Udp : public NamespaceTest {
   UdpSocket a, b;
 };
 
-TEST_F(Udp, both_families_share_a_random_port) {
+TEST_F(Udp, BothFamiliesShareARandomPort) {
   EXPECT_NE(a.port(), 0);
   EXPECT_NE(a.port(), b.port());
   for (const bool v6 : {false, true}) {
@@ -67,7 +67,7 @@ TEST_F(Udp, both_families_share_a_random_port) {
   }
 }
 
-TEST_F(Udp, a_taken_port_is_said_clearly_and_nothing_stays_open) {
+TEST_F(Udp, ATakenPortIsReportedAndNothingStaysOpen) {
   UdpSocket second;
   UdpSocketOptions same;
   same.port = a.port();
@@ -93,7 +93,7 @@ TEST_F(Udp, a_taken_port_is_said_clearly_and_nothing_stays_open) {
   EXPECT_EQ(second.port(), 7777);
 }
 
-TEST_F(Udp, a_random_port_is_tried_again_when_ipv6_has_it) {
+TEST_F(Udp, ARandomPortIsTriedAgainWhenIpv6HasIt) {
   // All but 40 ports of a small range are taken in IPv6, none in IPv4.
   shell("echo 40000 40079 > /proc/sys/net/ipv4/ip_local_port_range");
   std::vector<int> taken;
@@ -115,7 +115,7 @@ TEST_F(Udp, a_random_port_is_tried_again_when_ipv6_has_it) {
   for (const int fd : taken) ::close(fd);
 }
 
-TEST_F(Udp, sends_from_the_address_asked_for) {
+TEST_F(Udp, SendsFromTheAddressAskedFor) {
   for (const char* from : {"10.0.0.1", "10.0.0.2", "127.0.0.1"}) {
     EXPECT_EQ(send("10.0.0.1", from, 0x88).outcome, SendOutcome::kSent);
     const auto got = receive(b, false, 1);
@@ -136,7 +136,7 @@ TEST_F(Udp, sends_from_the_address_asked_for) {
   }
 }
 
-TEST_F(Udp, a_source_that_has_gone_is_reported_and_replaced) {
+TEST_F(Udp, ARemovedSourceIsReportedAndReplaced) {
   EXPECT_EQ(send("10.0.0.1", "10.0.0.2").outcome, SendOutcome::kSent);
   EXPECT_EQ(send("fd00::1", "fd00::2").outcome, SendOutcome::kSent);
   receive(b, false, 1);
@@ -152,12 +152,12 @@ TEST_F(Udp, a_source_that_has_gone_is_reported_and_replaced) {
   EXPECT_EQ(got[0].remote.address, ip("fd00::1"));
 }
 
-TEST_F(Udp, a_source_of_the_other_family_is_not_used) {
+TEST_F(Udp, ASourceOfTheOtherFamilyIsNotUsed) {
   EXPECT_EQ(send("10.0.0.1", "fd00::2").outcome, SendOutcome::kSent);
   EXPECT_EQ(receive(b, false, 1).size(), 1u);
 }
 
-TEST_F(Udp, icmp_errors_do_not_surface) {
+TEST_F(Udp, IcmpErrorsDoNotSurface) {
   const std::uint16_t closed = b.port();
   b.close();
   Datagram datagram;
@@ -173,7 +173,7 @@ TEST_F(Udp, icmp_errors_do_not_surface) {
   EXPECT_EQ(receive(b, false, 1).size(), 1u);
 }
 
-TEST_F(Udp, unreachable_says_why) {
+TEST_F(Udp, UnreachableReportsTheReason) {
   Datagram datagram;
   datagram.to = {ip("203.0.113.1"), 9, 0};
   datagram.bytes = kHello;
@@ -184,7 +184,7 @@ TEST_F(Udp, unreachable_says_why) {
   EXPECT_EQ(a.send(datagram).outcome, SendOutcome::kNoSocket);
 }
 
-TEST_F(Udp, batches_keep_order_and_report_each) {
+TEST_F(Udp, BatchesKeepOrderAndReportEach) {
   std::vector<std::vector<std::uint8_t>> payloads;
   for (std::uint8_t i = 0; i < 200; ++i) payloads.push_back({i, 1, 2, 3});
   std::vector<Datagram> batch(200);
@@ -215,7 +215,7 @@ TEST_F(Udp, batches_keep_order_and_report_each) {
   EXPECT_EQ(receive(b, true, 1).at(0).bytes[0], 160);
 }
 
-TEST_F(Udp, the_longest_datagram_passes) {
+TEST_F(Udp, TheLongestDatagramPasses) {
   const std::vector<std::uint8_t> longest(65507, 0x5a);
   Datagram datagram;
   datagram.to = {ip("10.0.0.1"), b.port(), 0};
@@ -229,7 +229,7 @@ TEST_F(Udp, the_longest_datagram_passes) {
   EXPECT_EQ(a.send(datagram).error, EMSGSIZE);
 }
 
-TEST_F(Udp, the_visitor_may_close_the_socket) {
+TEST_F(Udp, TheVisitorMayCloseTheSocket) {
   for (int i = 0; i < 5; ++i) send("10.0.0.1", "");
   int visits = 0;
   pollfd readable{b.fd(false), POLLIN, 0};
@@ -242,7 +242,7 @@ TEST_F(Udp, the_visitor_may_close_the_socket) {
   EXPECT_EQ(b.receive(false, 64, [](const ReceivedDatagram&) {}), 0u);
 }
 
-TEST_F(Udp, fwmark_changes_live) {
+TEST_F(Udp, FwmarkChangesLive) {
   shell("ip rule add fwmark 7 blackhole && ip -6 rule add fwmark 7 blackhole");
   shell("ip rule add pref 1 lookup local && ip rule del pref 0; ip rule add pref 0 fwmark 7 blackhole");
   EXPECT_TRUE(send("10.0.0.1", "").sent());
@@ -256,7 +256,7 @@ TEST_F(Udp, fwmark_changes_live) {
   EXPECT_FALSE(send("10.0.0.1", "").sent());
 }
 
-TEST_F(Udp, moves_with_its_descriptors) {
+TEST_F(Udp, MovesWithItsDescriptors) {
   const auto port = a.port();
   UdpSocket moved = std::move(a);
   EXPECT_FALSE(a.is_open());
@@ -304,7 +304,7 @@ class UdpLinks : public NamespaceTest {
   UdpSocket socket;
 };
 
-TEST_F(UdpLinks, the_filter_drops_by_link) {
+TEST_F(UdpLinks, TheFilterDropsByLink) {
   const auto near0 = ifindex_of("near0"), near1 = ifindex_of("near1");
   const std::set<std::uint32_t> both = {near0, near1};
   // Neighbours are resolved first, so that nothing waits for them below.
@@ -326,7 +326,7 @@ TEST_F(UdpLinks, the_filter_drops_by_link) {
   EXPECT_EQ(socket.drop_from_links(many).error, E2BIG);
 }
 
-TEST_F(UdpLinks, big_datagrams_leave_in_fragments) {
+TEST_F(UdpLinks, BigDatagramsLeaveInFragments) {
   UdpSocket other;
   ASSERT_TRUE(other.open({}));
   const std::vector<std::uint8_t> bytes(4000, 1);

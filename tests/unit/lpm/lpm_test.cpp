@@ -79,7 +79,7 @@ std::vector<typename Family::Address> interesting_keys(Random& random, const Ora
   return keys;
 }
 
-// How the prefixes of a run lie: `crowd` prefixes around few centres, with lengths from `shortest` on.
+// The distribution of a run's prefixes: `crowd` prefixes around few centres, with lengths from `shortest` on.
 struct Shape {
   std::size_t prefixes;
   std::size_t centres;
@@ -292,7 +292,7 @@ TYPED_TEST(LpmTest, CrowdsInsidePrefixesInsideFewSlots) {
       keys.push_back(key);
     }
     ASSERT_NO_FATAL_FAILURE(expect_same_answers<TypeParam>(table, oracle, keys)) << "seed " << seed;
-    // What covers everything comes and goes: every line must take it.
+    // A prefix that covers everything is added and removed: every line must follow.
     const typename TypeParam::Address zero{};
     for (const unsigned length : {1U, 3U, 9U}) {
       const auto covering = random_address<TypeParam>(random);

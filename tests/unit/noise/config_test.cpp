@@ -245,7 +245,7 @@ TEST(Restart, ImportOnlyRaisesAndRefusesDamage) {
 
 // ---- indices
 
-// A generator whose 32-bit draws are all the same until told otherwise.
+// A generator that returns the same 32-bit value until the test changes it.
 class RepeatingRandom final : public Random {
  public:
   void fill(std::span<std::uint8_t> out) override {

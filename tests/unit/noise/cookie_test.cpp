@@ -123,7 +123,7 @@ TEST_F(Cookies, ReplyIsAddressedToTheSendersIndexAndNoncesDiffer) {
   EXPECT_NE(one.nonce, two.nonce);
 }
 
-// The cookie is a secret between the two: with it anybody passes for this source.
+// The cookie is a secret of the two sides: its holder can pose as this source.
 TEST_F(Cookies, AreWipedWithTheirPeer) {
   alignas(CookieJar) std::array<std::uint8_t, sizeof(CookieJar)> place{};
   auto* const held = new (place.data()) CookieJar;

@@ -1,4 +1,4 @@
-// When the control thread asks to be woken and when it lets handshake messages gather.
+// When the control thread enables its doorbell and when it lets handshake messages accumulate.
 #include "control/noise/handshake_pace.h"
 
 #include <gtest/gtest.h>

@@ -111,7 +111,7 @@ TEST(Handshake, ReplayedInitiationIsSilentlyRefusedAndNamed) {
   EXPECT_EQ(t.b.engine.peer_events(*t.at_b).back().kind, PeerEventKind::kTimestampNotNewer);
 }
 
-// The event tells by how much: "timestamp older by 3600 s".
+// The event contains the difference: "timestamp older by 3600 s".
 TEST(Handshake, ClockSteppedBackIsNamedWithItsAmount) {
   TwoEngines t;
   t.handshake();

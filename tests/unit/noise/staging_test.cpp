@@ -29,7 +29,7 @@ TEST(Staging, TheOldestOf129Goes) {
   EXPECT_EQ(staging.bytes(), 0u);
 }
 
-// 64 MB over all: whoever has packets gives up the oldest of its own, a newcomer gets nothing.
+// The limit of 64 MB for all peers: a peer with packets drops its own oldest, a new peer gets no space.
 TEST(Staging, TheTotalIsBoundedAndNobodyPaysForAnother) {
   dataplane::DropCounters drops;
   Staging staging(drops);

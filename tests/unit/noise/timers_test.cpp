@@ -353,7 +353,7 @@ class ManyStarts : public ::testing::Test {
     now.boot += duration;
     now.wall += duration;
   }
-  // As the control thread does: sleeps until the engine wants a look.
+  // Sleeps until the engine's next deadline, as the control thread does.
   void sleep_and_advance() {
     const BootTime due = side.engine.next_deadline();
     ASSERT_NE(due, 0u);

@@ -128,7 +128,7 @@ TEST_F(Updated, TimeToLive) {
   for (int round = 0; round < 20000; ++round) {
     Ipv4Header* ip = fresh();
     const std::uint8_t before = ip->ttl;
-    if (before == 0) continue;  // nobody forwards it
+    if (before == 0) continue;  // it is not forwarded
     ipv4_decrement_ttl(ip);
     ASSERT_EQ(ip->ttl, static_cast<std::uint8_t>(before - 1));
     ASSERT_EQ(ip->checksum, recomputed()) << round;

@@ -1,4 +1,4 @@
-// Memory in large pages: as long as asked for, zeroed, and nothing of its neighbours.
+// Memory in large pages has the requested size, is zeroed, and overlaps no other mapping.
 #include "dataplane/session/large_pages.h"
 
 #include <gtest/gtest.h>

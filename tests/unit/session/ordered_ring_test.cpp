@@ -21,7 +21,7 @@ TEST(OrderedRing, FullIsAnAnswerAndAReleaseMakesRoom) {
   }
   EXPECT_EQ(ring.free(), 0u);
   EXPECT_EQ(ring.reserve(), nullptr);
-  EXPECT_EQ(ring.oldest(), nullptr);  // nobody has done it yet
+  EXPECT_EQ(ring.oldest(), nullptr);  // not completed yet
   ring.claim().complete();
   ASSERT_NE(ring.oldest(), nullptr);
   EXPECT_EQ(*ring.oldest(), 0);

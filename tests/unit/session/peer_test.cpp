@@ -1,4 +1,4 @@
-// What workers note of traffic, on which the lazy timers stand (C3-7, C3-8).
+// The traffic timestamps that workers record for the lazy timers (C3-7, C3-8).
 #include "dataplane/session/peer.h"
 
 #include <gtest/gtest.h>

@@ -310,7 +310,7 @@ void Node::send_handshake(const Endpoint& to, const Endpoint&, std::span<const s
   must(tos == (type == kCookieReply ? 0 : kHandshakeTos), "C5-9");
   handshake_bytes_sent_ += message.size();
   if (type == kInitiation) {
-    handshake_bytes_sent_ -= message.size();  // nobody's answer
+    handshake_bytes_sent_ -= message.size();  // an answer to no node
     for (auto& link : links) {
       if (!link->configured || !is_for(link->key, message)) continue;
       must(link->last_initiation == 0 || wire_.boot - link->last_initiation >= nanoseconds(REKEY_TIMEOUT),

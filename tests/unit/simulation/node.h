@@ -3,6 +3,7 @@
 #pragma once
 
 #include <deque>
+#include <functional>
 #include <map>
 #include <memory>
 #include <random>
@@ -43,7 +44,7 @@ class SeededRandom final : public Random {
   std::mt19937_64 generator_;
 };
 
-// What travels inside: stands for an IP packet whose source address belongs to node `source`.
+// The inner packet, which represents an IP packet whose source address belongs to node `source`.
 struct Inner {
   std::uint64_t id = 0;
   std::uint32_t source = 0;
@@ -56,7 +57,7 @@ struct Datagram {
   Buffer bytes;
 };
 
-// What the nodes share: the clock, the wire, and the memory of what happened.
+// Shared by the nodes: the clock, the wire, and the record of events.
 class Wire {
  public:
   virtual ~Wire() = default;

@@ -18,7 +18,7 @@ std::uint64_t from_environment(const char* name, std::uint64_t otherwise) {
 }
 
 Totals run(std::uint64_t seed, std::uint32_t nodes, std::uint64_t steps) {
-  World world(seed, nodes);
+  SimulatedNetwork world(seed, nodes);
   std::uint64_t step = 0;
   try {
     for (; step < steps; ++step) world.step();

@@ -20,7 +20,7 @@ Endpoint address_of(std::uint32_t node, std::uint16_t port) {
 
 }  // namespace
 
-World::World(std::uint64_t seed, std::uint32_t nodes) : random_(seed) {
+SimulatedNetwork::SimulatedNetwork(std::uint64_t seed, std::uint32_t nodes) : random_(seed) {
   boot = 1000 * kSec;
   for (std::uint32_t i = 0; i < nodes; ++i) {
     nodes_.push_back(std::make_unique<Node>(*this, i, seed * 1000 + i, nodes));
@@ -34,11 +34,11 @@ World::World(std::uint64_t seed, std::uint32_t nodes) : random_(seed) {
   }
 }
 
-World::~World() = default;
+SimulatedNetwork::~SimulatedNetwork() = default;
 
 // ---- the wire
 
-void World::transmit(Datagram datagram) {
+void SimulatedNetwork::transmit(Datagram datagram) {
   if (muted_) return;
   if (recorded_.size() < kRecorded) {
     recorded_.push_back(datagram);
@@ -61,7 +61,7 @@ void World::transmit(Datagram datagram) {
   in_flight_.emplace(boot + delay, std::move(datagram));
 }
 
-void World::deliver_due() {
+void SimulatedNetwork::deliver_due() {
   while (!in_flight_.empty() && in_flight_.begin()->first <= boot) {
     const Datagram datagram = std::move(in_flight_.begin()->second);
     in_flight_.erase(in_flight_.begin());
@@ -71,19 +71,19 @@ void World::deliver_due() {
   }
 }
 
-void World::sealed(const Keypair& keypair, std::uint64_t counter) {
+void SimulatedNetwork::sealed(const Keypair& keypair, std::uint64_t counter) {
   must(sealed_.emplace(keypair.sending_key, counter).second, "I1: no (key, counter) is sealed twice");
   ++totals_.sealed;
 }
 
-void World::opened(const Keypair& keypair, std::uint64_t counter) {
+void SimulatedNetwork::opened(const Keypair& keypair, std::uint64_t counter) {
   must(opened_.emplace(keypair.receiving_key, counter).second, "I2: no (key, counter) is accepted twice");
   must(sealed_.count({keypair.receiving_key, counter}) == 1, "what opens was sealed by a peer");
   must(boot - keypair.birthdate < nanoseconds(REJECT_AFTER_TIME), "I7: an expired key opens nothing");
   ++totals_.opened;
 }
 
-void World::delivered(const Inner& inner, std::uint32_t at_node) {
+void SimulatedNetwork::delivered(const Inner& inner, std::uint32_t at_node) {
   const auto sent = sent_.find(inner.id);
   must(sent != sent_.end(), "what is delivered was sent");
   must(sent->second.destination == at_node, "delivered where it was meant to");
@@ -96,24 +96,24 @@ void World::delivered(const Inner& inner, std::uint32_t at_node) {
 
 // ---- who and whom
 
-Node& World::any() {
+Node& SimulatedNetwork::any() {
   return *nodes_[random_.below(nodes_.size())];
 }
 
-std::uint32_t World::other_than(std::uint32_t id) {
+std::uint32_t SimulatedNetwork::other_than(std::uint32_t id) {
   const auto pick = static_cast<std::uint32_t>(random_.below(nodes_.size() - 1));
   return pick < id ? pick : pick + 1;
 }
 
 // a learns of b as the operator knows it now.
-void World::introduce(std::uint32_t a, std::uint32_t b) {
+void SimulatedNetwork::introduce(std::uint32_t a, std::uint32_t b) {
   nodes_[a]->configure(b, nodes_[b]->engine->public_key(), psk_[{std::min(a, b), std::max(a, b)}],
                        nodes_[b]->at);
 }
 
 // ---- the honest
 
-void World::send_data() {
+void SimulatedNetwork::send_data() {
   Node& from = any();
   const std::uint32_t to = other_than(from.id);
   for (std::uint64_t n = 1 + random_.below(4); n > 0; --n) {
@@ -123,8 +123,8 @@ void World::send_data() {
   }
 }
 
-// A packet whose source belongs to somebody else's allowed IPs.
-void World::spoof_source() {
+// A packet whose source belongs to another peer's allowed IPs.
+void SimulatedNetwork::spoof_source() {
   if (nodes_.size() < 3) return send_data();
   Node& from = any();
   const std::uint32_t to = other_than(from.id);
@@ -135,13 +135,13 @@ void World::spoof_source() {
   from.send(inner);
 }
 
-void World::roam() {
+void SimulatedNetwork::roam() {
   Node& node = any();
   node.at = address_of(node.id, next_port_++);
 }
 
-// As after 2^60 messages, or shortly before the last one.
-void World::jump_counters() {
+// Sets the counter as after 2^60 messages, or shortly before the last one.
+void SimulatedNetwork::jump_counters() {
   Node& node = any();
   Keypair* const k = node.links[other_than(node.id)]->peer.current.load();
   if (k == nullptr) return;
@@ -150,7 +150,7 @@ void World::jump_counters() {
   if (k->sending_counter.load() < to) k->sending_counter.store(to);
 }
 
-void World::restart() {
+void SimulatedNetwork::restart() {
   Node& node = any();
   collect_totals(node);
   ++totals_.restarts;
@@ -165,7 +165,7 @@ void World::restart() {
   }
 }
 
-void World::down_and_up() {
+void SimulatedNetwork::down_and_up() {
   Node& node = any();
   node.engine->down(node.now());
   for (auto& link : node.links) {
@@ -179,7 +179,7 @@ void World::down_and_up() {
 
 // ---- the operator
 
-void World::change_psk() {
+void SimulatedNetwork::change_psk() {
   Node& node = any();
   const std::uint32_t other = other_than(node.id);
   PresharedKey& psk = psk_[{std::min(node.id, other), std::max(node.id, other)}];
@@ -194,7 +194,7 @@ void World::change_psk() {
   if (random_.one_in(2)) introduce(other, node.id);  // the other side may learn of it later
 }
 
-void World::change_private_key() {
+void SimulatedNetwork::change_private_key() {
   Node& node = any();
   random_.fill(node.private_key);
   must(node.engine->set_private_key(node.private_key, node.now()) == nullptr, "nobody has our new key");
@@ -203,7 +203,7 @@ void World::change_private_key() {
   }
 }
 
-void World::change_keepalive() {
+void SimulatedNetwork::change_keepalive() {
   Node& node = any();
   Node::Link& link = *node.links[other_than(node.id)];
   if (!link.configured) return;
@@ -212,7 +212,7 @@ void World::change_keepalive() {
   node.engine->set_keepalive(link.peer, link.keepalive, node.now());
 }
 
-void World::remove_or_add() {
+void SimulatedNetwork::remove_or_add() {
   Node& node = any();
   const std::uint32_t other = other_than(node.id);
   if (node.links[other]->configured && random_.one_in(2)) {
@@ -222,7 +222,7 @@ void World::remove_or_add() {
   }
 }
 
-void World::step_wall_clock() {
+void SimulatedNetwork::step_wall_clock() {
   Node& node = any();
   const auto hours = static_cast<std::int64_t>(random_.below(49)) - 24;
   node.wall_offset += hours * 3600 * static_cast<std::int64_t>(kSec);
@@ -230,7 +230,7 @@ void World::step_wall_clock() {
 
 // ---- the attacker
 
-void World::replay() {
+void SimulatedNetwork::replay() {
   if (recorded_.empty()) return;
   Datagram datagram = recorded_[random_.below(recorded_.size())];
   if (random_.one_in(2)) datagram.to = any().at;
@@ -240,7 +240,7 @@ void World::replay() {
 }
 
 // A recorded message changed at random, with mac1 repaired for some node: the public keys are known.
-void World::forge() {
+void SimulatedNetwork::forge() {
   if (recorded_.empty()) return;
   Datagram datagram = recorded_[random_.below(recorded_.size())];
   Node& victim = any();
@@ -257,7 +257,7 @@ void World::forge() {
 }
 
 // Enough messages with a valid mac1 at once to put the victim under load for a second.
-void World::flood() {
+void SimulatedNetwork::flood() {
   Node& victim = any();
   Buffer m(sizeof(InitiationMessage));
   for (std::uint32_t i = 0; i < 520; ++i) {
@@ -272,7 +272,7 @@ void World::flood() {
   muted_ = true;  // the storm of answers is of no interest
   victim.step();
   muted_ = false;
-  // While the load lasts somebody honest wants to talk.
+  // During the load an honest node starts a handshake.
   Node& honest = *nodes_[other_than(victim.id)];
   Node::Link& link = *honest.links[victim.id];
   if (link.configured) honest.engine->initiate(link.peer, honest.now());
@@ -280,28 +280,28 @@ void World::flood() {
 
 // ---- time
 
-void World::act() {
+void SimulatedNetwork::act() {
   struct Choice {
     unsigned weight;
-    void (World::*action)();
+    void (SimulatedNetwork::*action)();
     const char* name;
   };
   static constexpr Choice kChoices[] = {
-      {600, &World::send_data, "send data"},
-      {40, &World::spoof_source, "spoof a source"},
-      {150, &World::replay, "replay"},
-      {100, &World::forge, "forge"},
-      {12, &World::flood, "flood"},
-      {20, &World::roam, "roam"},
-      {10, &World::jump_counters, "jump counters"},
-      {3, &World::restart, "restart"},
-      {3, &World::down_and_up, "down and up"},
-      {8, &World::change_psk, "change a psk"},
-      {4, &World::change_private_key, "change a private key"},
-      {10, &World::change_keepalive, "change a keepalive"},
-      {6, &World::remove_or_add, "remove or add"},
-      {4, &World::step_wall_clock, "step a wall clock"},
-      {6, &World::heal_configuration, "heal the configuration"},
+      {600, &SimulatedNetwork::send_data, "send data"},
+      {40, &SimulatedNetwork::spoof_source, "spoof a source"},
+      {150, &SimulatedNetwork::replay, "replay"},
+      {100, &SimulatedNetwork::forge, "forge"},
+      {12, &SimulatedNetwork::flood, "flood"},
+      {20, &SimulatedNetwork::roam, "roam"},
+      {10, &SimulatedNetwork::jump_counters, "jump counters"},
+      {3, &SimulatedNetwork::restart, "restart"},
+      {3, &SimulatedNetwork::down_and_up, "down and up"},
+      {8, &SimulatedNetwork::change_psk, "change a psk"},
+      {4, &SimulatedNetwork::change_private_key, "change a private key"},
+      {10, &SimulatedNetwork::change_keepalive, "change a keepalive"},
+      {6, &SimulatedNetwork::remove_or_add, "remove or add"},
+      {4, &SimulatedNetwork::step_wall_clock, "step a wall clock"},
+      {6, &SimulatedNetwork::heal_configuration, "heal the configuration"},
   };
   unsigned total = 0;
   for (const auto& c : kChoices) total += c.weight;
@@ -316,13 +316,13 @@ void World::act() {
 }
 
 // Mostly milliseconds, sometimes long enough for each timer of the protocol.
-void World::pass_time() {
+void SimulatedNetwork::pass_time() {
   const auto die = random_.below(1000);
   BootTime by = random_.below(100 * kMs);
   if (die < 60) by = random_.below(6 * kSec);
   if (die < 12) by = random_.below(130 * kSec);
   if (die < 2) by = random_.below(600 * kSec);
-  // In slices, as a daemon that sleeps until its next deadline.
+  // Advances in slices, like a daemon that sleeps until its next deadline.
   for (const BootTime end = boot + by; boot < end;) {
     boot = std::min(end, boot + std::max<BootTime>(by / 64, 50 * kMs));
     deliver_due();
@@ -330,14 +330,14 @@ void World::pass_time() {
   }
 }
 
-void World::everyone() {
+void SimulatedNetwork::everyone() {
   for (auto& node : nodes_) {
     node->step();
     node->check();
   }
 }
 
-void World::step() {
+void SimulatedNetwork::step() {
   act();
   deliver_due();
   everyone();
@@ -351,7 +351,7 @@ void World::step() {
 
 // ---- healing
 
-void World::heal_configuration() {
+void SimulatedNetwork::heal_configuration() {
   for (std::uint32_t a = 0; a < nodes_.size(); ++a) {
     for (std::uint32_t b = 0; b < nodes_.size(); ++b) {
       if (a != b) introduce(a, b);
@@ -359,7 +359,7 @@ void World::heal_configuration() {
   }
 }
 
-void World::heal_and_check() {
+void SimulatedNetwork::heal_and_check() {
   last_action_ = "heal";
   hostile_ = false;
   in_flight_.clear();
@@ -396,7 +396,7 @@ void World::heal_and_check() {
 }
 
 // I9: after any sequence of changes the engine's configuration is what the operator set last.
-void World::check_configuration() {
+void SimulatedNetwork::check_configuration() {
   for (const auto& node : nodes_) {
     must(node->engine->peer_count() == nodes_.size() - 1, "I9: the peers are those configured");
     for (const auto& link : node->links) {
@@ -409,7 +409,7 @@ void World::check_configuration() {
   }
 }
 
-void World::collect_totals(const Node& node) {
+void SimulatedNetwork::collect_totals(const Node& node) {
   totals_.sessions += node.engine->count(Outcome::kResponseAccepted);
   totals_.cookies += node.engine->count(Outcome::kCookieAccepted);
 }

@@ -19,10 +19,10 @@ struct Totals {
   BootTime simulated = 0;
 };
 
-class World final : public Wire {
+class SimulatedNetwork final : public Wire {
  public:
-  World(std::uint64_t seed, std::uint32_t nodes);
-  ~World() override;
+  SimulatedNetwork(std::uint64_t seed, std::uint32_t nodes);
+  ~SimulatedNetwork() override;
 
   // One random action of an honest node, the operator or the attacker, then everyone's turn.
   void step();
