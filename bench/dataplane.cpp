@@ -4,20 +4,24 @@
 //
 // Timed is Worker::run_once() alone, clock reading and port included, in bursts of 32. Everything else
 // (making, sealing and restoring packets) happens between the timed sections. Clocks are TSC clocks per
-// packet, medians over many bursts. --stages adds the worker's own stage counters.
+// packet, medians over many bursts. --stages adds the worker's own stage counters; --paired compares two
+// builds.
 #include <rte_cycles.h>
 
 #include <algorithm>
 #include <array>
 #include <cstdio>
-#include <cstring>
+#include <cstdlib>
 #include <deque>
+#include <exception>
+#include <filesystem>
 #include <stdexcept>
 #include <string>
 #include <thread>
 #include <vector>
 
 #include "bench/dataplane_gateway.h"
+#include "bench/dataplane_paired.h"
 
 namespace wg::bench {
 namespace {
@@ -356,23 +360,70 @@ void measure_floods(const Options& options) {
 }  // namespace
 }  // namespace wg::bench
 
-int main(int argc, char** argv) {
-  using namespace wg::bench;
-  Options options;
+namespace {
+
+struct Arguments {
+  wg::bench::Options options;
+  wg::bench::PairedOptions paired;  // with an old program: nothing else is measured
+  std::string peers = "1";          // of the pairs
+};
+
+// False: an argument that is not known, or misses its value.
+bool parse(int argc, char** argv, Arguments& out) {
   for (int i = 1; i < argc; ++i) {
-    if (std::strcmp(argv[i], "--quick") == 0) {
-      options.quick = true;
-    } else if (std::strcmp(argv[i], "--stages") == 0) {
-      options.stages = true;
-    } else if (std::strcmp(argv[i], "--only") == 0 && i + 1 < argc) {
-      options.only = argv[++i];
-    } else if (std::strcmp(argv[i], "--small-pages") == 0) {
-      Gateway::use_small_pages();
+    const std::string argument = argv[i];
+    if (argument == "--quick") {
+      out.options.quick = true;
+    } else if (argument == "--stages") {
+      out.options.stages = true;
+    } else if (argument == "--small-pages") {
+      out.paired.small_pages = true;
+    } else if (i + 1 == argc) {
+      return false;
+    } else if (argument == "--only") {
+      out.options.only = argv[++i];
+    } else if (argument == "--paired") {
+      out.paired.old_program = argv[++i];
+    } else if (argument == "--peers") {
+      out.peers = argv[++i];
+    } else if (argument == "--rounds") {
+      out.paired.rounds = static_cast<unsigned>(std::max(1, std::atoi(argv[++i])));
     } else {
-      std::fprintf(stderr, "usage: dataplane [--quick] [--stages] [--small-pages] [--only TEXT]\n");
-      return 2;
+      return false;
     }
   }
+  return true;
+}
+
+int run_paired(Arguments& arguments) {
+  wg::bench::PairedOptions& paired = arguments.paired;
+  paired.only = !arguments.options.only.empty()
+                    ? arguments.options.only
+                    : "outer=4 peers=" + arguments.peers + " order=random buffers=hot";
+  try {
+    wg::bench::measure_paired(std::filesystem::read_symlink("/proc/self/exe").string(), paired);
+  } catch (const std::exception& problem) {
+    std::fprintf(stderr, "dataplane --paired: %s\n", problem.what());
+    return 1;
+  }
+  return 0;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  using namespace wg::bench;
+  Arguments arguments;
+  if (!parse(argc, argv, arguments)) {
+    std::fprintf(
+        stderr,
+        "usage: dataplane [--quick] [--stages] [--small-pages] [--only TEXT]\n"
+        "       dataplane --paired OLD_BINARY [--peers N | --only TEXT] [--rounds N] [--small-pages]\n");
+    return 2;
+  }
+  if (!arguments.paired.old_program.empty()) return run_paired(arguments);
+  if (arguments.paired.small_pages) Gateway::use_small_pages();
+  const Options& options = arguments.options;
   measure_paths(options);
   measure_scaling(options);
   measure_load(options);
