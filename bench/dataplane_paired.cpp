@@ -90,10 +90,9 @@ void measure_paired(const std::string& program, const PairedOptions& options) {
     }
   }
   for (const auto& [name, s] : series) {
-    std::printf(
-        "paired %s old_clocks=%.1f new_clocks=%.1f ratio=%.4f old_p10=%.1f new_p10=%.1f rounds=%u\n",
-        name.c_str(), median(s.old_clocks), median(s.new_clocks), median(s.ratio), median(s.old_p10),
-        median(s.new_p10), options.rounds);
+    std::printf("paired %s old_clocks=%.1f new_clocks=%.1f ratio=%.4f old_p10=%.1f new_p10=%.1f rounds=%u\n",
+                name.c_str(), median(s.old_clocks), median(s.new_clocks), median(s.ratio), median(s.old_p10),
+                median(s.new_p10), options.rounds);
   }
 }
 

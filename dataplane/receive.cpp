@@ -66,12 +66,12 @@ const UdpHeader& udp_of(const std::uint8_t* message) {
 
 }  // namespace
 
-bool Worker::DataBurst::same_session(std::size_t a, std::size_t b) const noexcept {
+bool DataBurst::same_session(std::size_t a, std::size_t b) const noexcept {
   return keypair[a] == keypair[b] && interface_id[a] == interface_id[b] &&
          header_of(message[a]).receiver.value() == header_of(message[b]).receiver.value();
 }
 
-void Worker::DataBurst::move(std::size_t from, std::size_t to) noexcept {
+void DataBurst::move(std::size_t from, std::size_t to) noexcept {
   if (from == to) return;
   packet[to] = packet[from];
   l3[to] = l3[from];
@@ -90,7 +90,8 @@ void Worker::find_sessions() {
   std::uint32_t index = 0;  // neighbours mostly share it
   Keypair* keypair = nullptr;
   for (std::size_t i = 0; i < data_.n; ++i) {
-    if (i + kAhead < data_.n) keypairs.prefetch(header_of(data_.message[i + kAhead]).receiver.value());
+    if (i + kPrefetchDistance < data_.n)
+      keypairs.prefetch(header_of(data_.message[i + kPrefetchDistance]).receiver.value());
     const std::uint32_t receiver = header_of(data_.message[i]).receiver.value();
     if (receiver != index) keypair = keypairs.find(index = receiver);
     if (keypair == nullptr) {
@@ -102,12 +103,12 @@ void Worker::find_sessions() {
     data_.keypair[n++] = keypair;
   }
   for (std::size_t i = 0; i < n; ++i) {
-    if (i + kAhead < n) __builtin_prefetch(data_.keypair[i + kAhead]);
+    if (i + kPrefetchDistance < n) __builtin_prefetch(data_.keypair[i + kPrefetchDistance]);
     __builtin_prefetch(data_.keypair[i]->peer);
   }
   std::size_t kept = 0;
   for (std::size_t i = 0; i < n; ++i) {
-    if (i + kAhead < n) __builtin_prefetch(data_.keypair[i + kAhead]->peer);
+    if (i + kPrefetchDistance < n) __builtin_prefetch(data_.keypair[i + kPrefetchDistance]->peer);
     if (!(kept != 0 && data_.same_session(i, kept - 1)) && !session_usable(i)) continue;
     if (header_of(data_.message[i]).counter.value() >= REJECT_AFTER_MESSAGES) [[unlikely]] {
       drop(data_.packet[i], DropReason::counter_limit);
@@ -132,7 +133,7 @@ bool Worker::session_usable(std::size_t i) {
   return true;
 }
 
-void Worker::DataBurst::take(const DataBurst& other) noexcept {
+void DataBurst::take(const DataBurst& other) noexcept {
   n = other.n;
   std::copy_n(other.packet.begin(), n, packet.begin());
   std::copy_n(other.l3.begin(), n, l3.begin());
@@ -148,8 +149,8 @@ void Worker::DataBurst::take(const DataBurst& other) noexcept {
 void Worker::prepare_open() {
   std::size_t kept = 0;
   for (std::size_t i = 0; i < data_.n; ++i) {
-    if (i + kAhead < data_.n)
-      __builtin_prefetch(data_.keypair[i + kAhead]->peer->path.load(std::memory_order_relaxed));
+    if (i + kPrefetchDistance < data_.n)
+      __builtin_prefetch(data_.keypair[i + kPrefetchDistance]->peer->path.load(std::memory_order_relaxed));
     const Path* path = data_.keypair[i]->peer->path.load(std::memory_order_acquire);
     const UdpHeader& udp = udp_of(data_.message[i]);
     const bool moved = path == nullptr || !same_addresses(*path, data_.l3[i], udp);
@@ -207,7 +208,7 @@ void Worker::check_replay(bool* fresh) {
     const std::size_t begin = i;
     std::size_t n = 0;
     for (; i < data_.n && data_.keypair[i] == keypair; ++i) {
-      if (i + kAhead < data_.n) prefetch_accepting(i + kAhead);
+      if (i + kPrefetchDistance < data_.n) prefetch_accepting(i + kPrefetchDistance);
       if (data_.op[i].authentic == 0) break;
       counters[n++] = data_.op[i].counter;
     }

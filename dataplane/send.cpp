@@ -93,7 +93,7 @@ void Worker::queue_send(rte_mbuf* packet, const SendOrigin& origin, Peer* peer) 
   queue_send(packet, l3, packet->data_len, v6, destination4, origin, peer);
 }
 
-void Worker::SendBurst::move(std::size_t from, std::size_t to) noexcept {
+void SendBurst::move(std::size_t from, std::size_t to) noexcept {
   if (from == to) return;
   packet[to] = packet[from];
   l3[to] = l3[from];
@@ -105,7 +105,7 @@ void Worker::SendBurst::move(std::size_t from, std::size_t to) noexcept {
   path[to] = path[from];
 }
 
-void Worker::SendBurst::clear() noexcept {
+void SendBurst::clear() noexcept {
   n = n6 = 0;
   mixed = false;
 }
@@ -117,7 +117,8 @@ void Worker::send_burst() {
   keep_ready();
   Tally tally;
   for (std::size_t i = 0; i < send_.n; ++i) {
-    if (i + kAhead < send_.n) __builtin_prefetch(&send_.peer[i + kAhead]->last_received, 1);
+    if (i + kPrefetchDistance < send_.n)
+      __builtin_prefetch(&send_.peer[i + kPrefetchDistance]->last_received, 1);
     encapsulate(i, tally);
   }
   count_sent(tally);
@@ -178,7 +179,7 @@ void Worker::choose_peers_of(std::uint16_t interface_id, std::size_t begin, std:
 // Where to and with which keys, in a pass of its own: the next one finds what this one prefetches.
 void Worker::find_paths() {
   for (std::size_t i = 0; i < send_.n; ++i) {
-    if (i + kAhead < send_.n) __builtin_prefetch(send_.peer[i + kAhead]);
+    if (i + kPrefetchDistance < send_.n) __builtin_prefetch(send_.peer[i + kPrefetchDistance]);
     if (send_.packet[i] == nullptr) continue;
     const Peer& peer = *send_.peer[i];
     const Path* path = path_of(peer);
@@ -204,9 +205,9 @@ void Worker::keep_ready() {
   std::size_t kept = 0, run = 0;  // run: the first one kept with the outlet at hand
   Outlet outlet;
   for (std::size_t i = 0; i < send_.n; ++i) {
-    if (i + kAhead < send_.n) {
-      prefetch_at(send_.keypair[i + kAhead], offsetof(Keypair, sending_key));
-      prefetch_at(send_.path[i + kAhead], offsetof(Path, port));
+    if (i + kPrefetchDistance < send_.n) {
+      prefetch_at(send_.keypair[i + kPrefetchDistance], offsetof(Keypair, sending_key));
+      prefetch_at(send_.path[i + kPrefetchDistance], offsetof(Path, port));
     }
     if (send_.packet[i] == nullptr) continue;
     if (!outlet.serves(send_, i)) {
@@ -364,7 +365,7 @@ void Worker::write_outer(std::uint8_t* frame, const Path& path, std::uint16_t ud
   ip->checksum = checksum_finish(sum);
 }
 
-void Worker::SendBurst::take(const SendBurst& other) noexcept {
+void SendBurst::take(const SendBurst& other) noexcept {
   n = other.n;
   std::copy_n(other.packet.begin(), n, packet.begin());
   std::copy_n(other.peer.begin(), n, peer.begin());

@@ -12,13 +12,10 @@
 #include <poll.h>
 #include <rte_cycles.h>
 #include <rte_mbuf.h>
-#include <sys/eventfd.h>
 #include <sys/prctl.h>
 #include <time.h>
-#include <unistd.h>
 
 #include <algorithm>
-#include <stdexcept>
 
 #include "dataplane/io/port.h"
 #include "dataplane/io/tun.h"
@@ -26,40 +23,12 @@
 namespace wg::dataplane {
 
 namespace {
-constexpr std::size_t kMaxInterfaces = 256;
 constexpr std::size_t kCommandBurst = 32;
 constexpr std::uint32_t kSavedBudgets = 4;
 // A read() of an empty TUN costs as much as several packets of crypto: look every so many busy loops.
 constexpr std::uint32_t kExceptionPollInterval = 8;
 constexpr std::uint32_t kFirstSleepNs = 20'000;
 }  // namespace
-
-BootTime boot_now() noexcept {
-  timespec t;
-  clock_gettime(CLOCK_BOOTTIME, &t);
-  return static_cast<BootTime>(t.tv_sec) * 1'000'000'000u + static_cast<BootTime>(t.tv_nsec);
-}
-
-Doorbell::Doorbell() : fd_(eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC)) {
-  if (fd_ < 0) throw std::runtime_error("eventfd: out of file descriptors");
-}
-
-Doorbell::~Doorbell() {
-  close(fd_);
-}
-
-void Doorbell::ring() noexcept {
-  if (!sleeping_.load(std::memory_order_seq_cst) || !sleeping_.exchange(false, std::memory_order_seq_cst))
-    return;
-  const std::uint64_t one = 1;
-  [[maybe_unused]] const ssize_t written = write(fd_, &one, sizeof one);
-}
-
-void Doorbell::awake() noexcept {
-  sleeping_.store(false, std::memory_order_seq_cst);
-  std::uint64_t count;
-  [[maybe_unused]] const ssize_t drained = read(fd_, &count, sizeof count);
-}
 
 Worker::Worker(const WorkerOptions& options, const crypto::AeadEngine& engine, rte_mempool* pool,
                Quiescence& quiescence, const std::atomic<const Snapshot*>& snapshot,

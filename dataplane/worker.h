@@ -15,13 +15,16 @@
 #include <span>
 #include <vector>
 
+#include "dataplane/core/bursts.h"
 #include "dataplane/counters.h"
 #include "dataplane/crypto/aead.h"
 #include "dataplane/io/tun.h"
 #include "dataplane/messages.h"
 #include "dataplane/packet/headers.h"
+#include "dataplane/session/boot_clock.h"
 #include "dataplane/session/keypair.h"
 #include "dataplane/snapshot.h"
+#include "dataplane/thread/doorbell.h"
 #include "dataplane/thread/mailbox.h"
 #include "dataplane/thread/ordered_ring.h"
 #include "dataplane/thread/quiescence.h"
@@ -30,14 +33,6 @@ struct rte_mbuf;
 struct rte_mempool;
 
 namespace wg::dataplane {
-
-inline constexpr std::size_t kPollBurst = 32;
-// A poll's packets plus what they caused (ICMP errors, staged packets) always fit.
-inline constexpr std::size_t kBurst = 64;
-inline constexpr std::size_t kMaxPorts = 64;
-// A pass over the burst asks for the lines that the next pass reads. Cores drop some of so many requests, so
-// that pass asks again for those of the packet this far ahead: with 100 000 peers that halves its time.
-inline constexpr std::size_t kAhead = 8;
 
 using FrameStart = std::array<std::uint64_t, 2>;  // a frame's first 16 bytes
 
@@ -60,23 +55,6 @@ struct WorkerMailboxes {
   Mailbox<HandshakeMessage> handshakes{1024};
   Mailbox<Event> events{4096};
   Mailbox<Command> commands{1024};
-};
-
-// How a sleeper is woken: an eventfd written only while the other side says it sleeps.
-class Doorbell {
- public:
-  Doorbell();
-  ~Doorbell();
-  Doorbell(const Doorbell&) = delete;
-  Doorbell& operator=(const Doorbell&) = delete;
-  [[nodiscard]] int fd() const noexcept { return fd_; }
-  void prepare_sleep() noexcept { sleeping_.store(true, std::memory_order_seq_cst); }
-  void awake() noexcept;
-  void ring() noexcept;  // one system call at most, none while the other side is awake
-
- private:
-  int fd_;
-  std::atomic<bool> sleeping_{false};
 };
 
 class Worker {
@@ -113,69 +91,10 @@ class Worker {
   [[nodiscard]] std::uint16_t id() const noexcept { return options_.id; }
 
  private:
-  // Where an inner packet came from; decides TTL, ICMP and the way to the kernel.
-  enum class From : std::uint16_t { tunnel, port, kernel };
-  struct SendOrigin {
-    From from;
-    std::uint16_t id;            // interface id, or port index for From::port
-    std::uint16_t interface_id;  // the WireGuard interface that sends
-    std::uint16_t l2_length;     // From::port: bytes of the Ethernet header still in front of the packet
-    // In one piece: neighbours in a burst are compared and copied often.
-    [[nodiscard]] friend bool operator==(const SendOrigin& a, const SendOrigin& b) noexcept {
-      return std::bit_cast<std::uint64_t>(a) == std::bit_cast<std::uint64_t>(b);
-    }
-  };
-  static_assert(sizeof(SendOrigin) == sizeof(std::uint64_t));
-
   // What is asked once per poll of the port a frame came from.
   struct FirstLook {
     FrameStart usual;     // how nearly every frame begins
     SendOrigin untagged;  // of a packet behind a plain Ethernet header
-  };
-
-  // Transport data of one poll. Letters: C after classify, S after sessions, O after open.
-  struct DataBurst {
-    std::size_t n = 0;
-    std::array<rte_mbuf*, kBurst> packet;              // C: starts at Ethernet; O: starts at the plaintext
-    std::array<const std::uint8_t*, kBurst> l3;        // C: outer IP header
-    std::array<std::uint8_t*, kBurst> message;         // C: WireGuard header
-    std::array<std::uint32_t, kBurst> message_length;  // C: with header and tag
-    std::array<std::uint16_t, kBurst> interface_id;    // C
-    std::array<std::uint8_t, kBurst> outer_tos;        // C
-    std::array<Keypair*, kBurst> keypair;              // S
-    std::array<bool, kBurst> moved;                    // S: outer addresses differ from the peer's path
-    std::array<crypto::AeadOp, kBurst> op;             // S; authentic: O
-
-    [[nodiscard]] bool same_session(std::size_t a, std::size_t b) const noexcept;
-    // Closes gaps that refused packets leave. Nearly always there are none.
-    void move(std::size_t from, std::size_t to) noexcept;
-    // Takes over `other`'s packets and what S says of them.
-    void take(const DataBurst& other) noexcept;
-  };
-
-  // Decrypted packets between open and the source check.
-  struct PlainBurst {
-    std::size_t n = 0;
-    std::array<rte_mbuf*, kBurst> packet;  // starts at the inner IP header, trimmed
-    std::array<Peer*, kBurst> peer;
-    std::array<std::uint16_t, kBurst> interface_id;
-    std::array<std::uint8_t*, kBurst> l3;      // the inner IP header
-    std::array<std::uint16_t, kBurst> length;  // IP bytes
-    std::array<const std::uint8_t*, kBurst> source;
-    std::array<bool, kBurst> v6;
-    std::array<std::uint32_t, kBurst> message_length;  // on the wire, for the peer's byte counter
-  };
-
-  // IP packets that want a route.
-  struct InnerBurst {
-    std::size_t n = 0;
-    std::size_t n6 = 0;  // of them IPv6
-    std::array<rte_mbuf*, kBurst> packet;
-    std::array<std::uint8_t*, kBurst> l3;            // the IP header
-    std::array<std::uint16_t, kBurst> length;        // IP bytes
-    std::array<SendOrigin, kBurst> origin;           // its interface is not known yet
-    std::array<std::uint32_t, kBurst> destination4;  // host order; IPv4 only
-    std::array<bool, kBurst> v6;
   };
 
   // What becomes of packets that share next hop and origin.
@@ -193,32 +112,6 @@ class Worker {
     std::uint16_t mss_clamp;  // 0: off
     const NextHop* hop;
     SendOrigin origin;  // with the interface that sends, for Kind::interface
-  };
-
-  // IP packets that a WireGuard interface will send.
-  struct SendBurst {
-    std::size_t n = 0;
-    std::size_t n6 = 0;                              // of them IPv6
-    bool mixed = false;                              // several interfaces, or packets whose peer is given
-    std::array<rte_mbuf*, kBurst> packet;            // starts at the inner IP header; null: refused
-    std::array<std::uint8_t*, kBurst> l3;            // the inner IP header
-    std::array<std::uint16_t, kBurst> length;        // IP bytes, 0: keepalive
-    std::array<std::uint32_t, kBurst> destination4;  // host order; IPv4 only
-    std::array<bool, kBurst> v6;
-    std::array<SendOrigin, kBurst> origin;
-    std::array<Peer*, kBurst> peer;  // after cryptokey routing (or given: staged, keepalive)
-    std::array<Keypair*, kBurst> keypair;
-    std::array<const Path*, kBurst> path;
-    // Ready to leave:
-    std::array<std::uint16_t, kBurst> padded;  // IP bytes with padding
-    std::array<std::uint64_t, kBurst> counter;
-    std::array<std::uint8_t, kBurst> tos;
-    std::array<crypto::AeadOp, kBurst> op;
-
-    void move(std::size_t from, std::size_t to) noexcept;
-    void clear() noexcept;
-    // Takes over `other`'s encapsulated packets.
-    void take(const SendBurst& other) noexcept;
   };
 
   // A burst between the stages in front of the crypto and those behind it: the worker that received it stays
@@ -267,11 +160,6 @@ class Worker {
     std::size_t n = 0;
     std::array<rte_mbuf*, kBurst> packet;
     std::array<SendOrigin, kBurst> origin;
-  };
-
-  struct OutQueue {
-    std::size_t n = 0;
-    std::array<rte_mbuf*, kBurst> packet;
   };
 
   // ---- worker.cpp: the journey
@@ -491,8 +379,5 @@ class Worker {
   std::atomic<std::uint64_t> heartbeat_{0};
   WorkerCounters counters_;
 };
-
-// CLOCK_BOOTTIME in nanoseconds.
-BootTime boot_now() noexcept;
 
 }  // namespace wg::dataplane

@@ -1,0 +1,113 @@
+// What stages hand to each other: bursts as structures of arrays, values without a policy. Letters beside a
+// field say behind which stage it is valid.
+#pragma once
+
+#include <array>
+#include <bit>
+#include <cassert>
+#include <cstddef>
+#include <cstdint>
+
+#include "dataplane/core/burst_size.h"
+#include "dataplane/crypto/aead.h"
+#include "dataplane/packet/headers.h"
+
+struct rte_mbuf;
+
+namespace wg::dataplane {
+
+struct Keypair;
+struct Path;
+struct Peer;
+
+// Where an inner packet came from; decides TTL, ICMP and the way to the kernel.
+enum class From : std::uint16_t { tunnel, port, kernel };
+struct SendOrigin {
+  From from;
+  std::uint16_t id;            // interface id, or port index for From::port
+  std::uint16_t interface_id;  // the WireGuard interface that sends
+  std::uint16_t l2_length;     // From::port: bytes of the Ethernet header still in front of the packet
+  // In one piece: neighbours in a burst are compared and copied often.
+  [[nodiscard]] friend bool operator==(const SendOrigin& a, const SendOrigin& b) noexcept {
+    return std::bit_cast<std::uint64_t>(a) == std::bit_cast<std::uint64_t>(b);
+  }
+};
+static_assert(sizeof(SendOrigin) == sizeof(std::uint64_t));
+
+// Transport data of one poll. Letters: C after classify, S after sessions, O after open.
+struct DataBurst {
+  std::size_t n = 0;
+  std::array<rte_mbuf*, kBurst> packet;              // C: starts at Ethernet; O: starts at the plaintext
+  std::array<const std::uint8_t*, kBurst> l3;        // C: outer IP header
+  std::array<std::uint8_t*, kBurst> message;         // C: WireGuard header
+  std::array<std::uint32_t, kBurst> message_length;  // C: with header and tag
+  std::array<std::uint16_t, kBurst> interface_id;    // C
+  std::array<std::uint8_t, kBurst> outer_tos;        // C
+  std::array<Keypair*, kBurst> keypair;              // S
+  std::array<bool, kBurst> moved;                    // S: outer addresses differ from the peer's path
+  std::array<crypto::AeadOp, kBurst> op;             // S; authentic: O
+
+  [[nodiscard]] bool same_session(std::size_t a, std::size_t b) const noexcept;
+  // Closes gaps that refused packets leave. Nearly always there are none.
+  void move(std::size_t from, std::size_t to) noexcept;
+  // Takes over `other`'s packets and what S says of them.
+  void take(const DataBurst& other) noexcept;
+};
+
+// Decrypted packets between open and the source check.
+struct PlainBurst {
+  std::size_t n = 0;
+  std::array<rte_mbuf*, kBurst> packet;  // starts at the inner IP header, trimmed
+  std::array<Peer*, kBurst> peer;
+  std::array<std::uint16_t, kBurst> interface_id;
+  std::array<std::uint8_t*, kBurst> l3;      // the inner IP header
+  std::array<std::uint16_t, kBurst> length;  // IP bytes
+  std::array<const std::uint8_t*, kBurst> source;
+  std::array<bool, kBurst> v6;
+  std::array<std::uint32_t, kBurst> message_length;  // on the wire, for the peer's byte counter
+};
+
+// IP packets that want a route.
+struct InnerBurst {
+  std::size_t n = 0;
+  std::size_t n6 = 0;  // of them IPv6
+  std::array<rte_mbuf*, kBurst> packet;
+  std::array<std::uint8_t*, kBurst> l3;            // the IP header
+  std::array<std::uint16_t, kBurst> length;        // IP bytes
+  std::array<SendOrigin, kBurst> origin;           // its interface is not known yet
+  std::array<std::uint32_t, kBurst> destination4;  // host order; IPv4 only
+  std::array<bool, kBurst> v6;
+};
+
+// IP packets that a WireGuard interface will send.
+struct SendBurst {
+  std::size_t n = 0;
+  std::size_t n6 = 0;                              // of them IPv6
+  bool mixed = false;                              // several interfaces, or packets whose peer is given
+  std::array<rte_mbuf*, kBurst> packet;            // starts at the inner IP header; null: refused
+  std::array<std::uint8_t*, kBurst> l3;            // the inner IP header
+  std::array<std::uint16_t, kBurst> length;        // IP bytes, 0: keepalive
+  std::array<std::uint32_t, kBurst> destination4;  // host order; IPv4 only
+  std::array<bool, kBurst> v6;
+  std::array<SendOrigin, kBurst> origin;
+  std::array<Peer*, kBurst> peer;  // after cryptokey routing (or given: staged, keepalive)
+  std::array<Keypair*, kBurst> keypair;
+  std::array<const Path*, kBurst> path;
+  // Ready to leave:
+  std::array<std::uint16_t, kBurst> padded;  // IP bytes with padding
+  std::array<std::uint64_t, kBurst> counter;
+  std::array<std::uint8_t, kBurst> tos;
+  std::array<crypto::AeadOp, kBurst> op;
+
+  void move(std::size_t from, std::size_t to) noexcept;
+  void clear() noexcept;
+  // Takes over `other`'s encapsulated packets.
+  void take(const SendBurst& other) noexcept;
+};
+
+struct OutQueue {
+  std::size_t n = 0;
+  std::array<rte_mbuf*, kBurst> packet;
+};
+
+}  // namespace wg::dataplane
