@@ -63,7 +63,8 @@ bool ipv4_checksum_good(const rte_mbuf* packet, Checked checked) {
 
 }  // namespace
 
-void Worker::classify(const PortView& port, std::uint16_t index, rte_mbuf** packets, std::uint16_t n) {
+void Worker::classify(const BurstContext& at, const PortView& port, std::uint16_t index, rte_mbuf** packets,
+                      std::uint16_t n) {
   constexpr std::size_t kFramesAhead = 4;
   const FirstLook look{usual_start(port.mac), {From::port, index, index, kEthernetHeaderSize}};
   for (std::size_t i = 0; i < n; ++i) __builtin_prefetch(packets[i]);
@@ -71,30 +72,32 @@ void Worker::classify(const PortView& port, std::uint16_t index, rte_mbuf** pack
     __builtin_prefetch(rte_pktmbuf_mtod(packets[i], void*));
   for (std::size_t i = 0; i < n; ++i) {
     if (i + kFramesAhead < n) __builtin_prefetch(rte_pktmbuf_mtod(packets[i + kFramesAhead], void*));
-    if (!take_common(port, index, packets[i], look)) classify_checked(port, index, packets[i]);
+    if (!take_common(at, port, index, packets[i], look)) classify_checked(at, port, index, packets[i]);
   }
 }
 
-void Worker::classify_checked(const PortView& port, std::uint16_t index, rte_mbuf* packet) {
+void Worker::classify_checked(const BurstContext& at, const PortView& port, std::uint16_t index,
+                              rte_mbuf* packet) {
   // One segment is the rule; a chain that fits into its first buffer is made one, any other is refused.
   if (packet->nb_segs != 1 && rte_pktmbuf_linearize(packet) != 0) return drop(packet, DropReason::segmented);
   EthernetView frame;
   const Parse result = parse_ethernet(frame_of(packet), &frame);
   if (result == Parse::kTruncated) return drop(packet, DropReason::truncated_frame);
-  if (result != Parse::kOk) return punt_to_tap(index, packet);
+  if (result != Parse::kOk) return punt_to_tap(at, index, packet);
   if (frame.header->destination != port.mac) {
     const bool group = (frame.header->destination[0] & 1) != 0;
-    return group ? punt_to_tap(index, packet) : drop(packet, DropReason::other_host);
+    return group ? punt_to_tap(at, index, packet) : drop(packet, DropReason::other_host);
   }
-  if (frame.type == ether_type::kIpv4) return classify_v4(port, index, packet, frame);
-  if (frame.type == ether_type::kIpv6) return classify_v6(port, index, packet, frame);
-  punt_to_tap(index, packet);
+  if (frame.type == ether_type::kIpv4) return classify_v4(at, port, index, packet, frame);
+  if (frame.type == ether_type::kIpv6) return classify_v6(at, port, index, packet, frame);
+  punt_to_tap(at, index, packet);
 }
 
 // Nearly every frame: untagged, whole IPv4 without options, to be routed or a datagram for a listen port.
 // Asks what the checked way below asks, in fewer steps, and leaves every other frame and every refusal to it.
 // True: taken.
-bool Worker::take_common(const PortView& port, std::uint16_t index, rte_mbuf* packet, const FirstLook& look) {
+bool Worker::take_common(const BurstContext& at, const PortView& port, std::uint16_t index, rte_mbuf* packet,
+                         const FirstLook& look) {
   constexpr std::size_t kIp = kEthernetHeaderSize, kUdp = kIp + kIpv4HeaderSize;
   constexpr std::size_t kMessage = kUdp + kUdpHeaderSize;
   auto* frame = rte_pktmbuf_mtod(packet, std::uint8_t*);
@@ -106,8 +109,8 @@ bool Worker::take_common(const PortView& port, std::uint16_t index, rte_mbuf* pa
       total < kIpv4HeaderSize || total > packet->data_len - kIp ||
       !ipv4_checksum_good(packet, [&] { return checksum_valid(ipv4_header_sum(frame + kIp)); })) [[unlikely]]
     return false;
-  if (!view_->local_addresses.contains_v4(ip.destination.data())) {
-    if (!port.short_cut) return punt_to_tap(index, packet), true;
+  if (!at.view->local_addresses.contains_v4(ip.destination.data())) {
+    if (!port.short_cut) return punt_to_tap(at, index, packet), true;
     return queue_inner(packet, frame + kIp, static_cast<std::uint16_t>(total), look.untagged, false), true;
   }
   const auto& udp = *header_at<UdpHeader>(frame + kUdp);
@@ -115,68 +118,70 @@ bool Worker::take_common(const PortView& port, std::uint16_t index, rte_mbuf* pa
   if (ip.protocol != ip_protocol::kUdp || length > total - kIpv4HeaderSize ||
       length < kUdpHeaderSize + sizeof(Le32))
     return false;
-  const std::uint16_t interface_id = (*view_->listen_ports)[udp.destination_port.value()];
-  if (interface_id == kNone16) return punt_to_tap(index, packet), true;
+  const std::uint16_t interface_id = (*at.view->listen_ports)[udp.destination_port.value()];
+  if (interface_id == kNone16) return punt_to_tap(at, index, packet), true;
   const Bytes message(frame + kMessage, length - kUdpHeaderSize);
-  take_message_of(interface_id, packet, frame + kIp, false, ip.tos, udp, message);
+  take_message_of(at, interface_id, packet, frame + kIp, false, ip.tos, udp, message);
   return true;
 }
 
-void Worker::classify_v4(const PortView& port, std::uint16_t index, rte_mbuf* packet,
+void Worker::classify_v4(const BurstContext& at, const PortView& port, std::uint16_t index, rte_mbuf* packet,
                          const EthernetView& frame) {
   Ipv4View ip;
   if (parse_ipv4(frame.payload, &ip) != Parse::kOk) return drop(packet, DropReason::truncated_frame);
   if (!ipv4_checksum_good(packet, [&] { return ipv4_checksum_valid(*ip.header); }))
     return drop(packet, DropReason::bad_outer_checksum);
   // Options and fragments are Linux's: its stack reassembles, and its socket hands datagrams back to us.
-  if (ip.has_options() || ip.header->is_fragment()) return punt_to_tap(index, packet);
-  if (!view_->local_addresses.contains_v4(ip.header->destination.data())) {
-    return want_route(port, index, packet, frame.l3_offset(), ip.total_length, false);
+  if (ip.has_options() || ip.header->is_fragment()) return punt_to_tap(at, index, packet);
+  if (!at.view->local_addresses.contains_v4(ip.header->destination.data())) {
+    return want_route(at, port, index, packet, frame.l3_offset(), ip.total_length, false);
   }
   if (ip.header->protocol == ip_protocol::kUdp &&
-      take_message(packet, frame.payload.data(), false, ip.header->tos, ip.payload)) {
+      take_message(at, packet, frame.payload.data(), false, ip.header->tos, ip.payload)) {
     return;
   }
-  punt_to_tap(index, packet);
+  punt_to_tap(at, index, packet);
 }
 
-void Worker::classify_v6(const PortView& port, std::uint16_t index, rte_mbuf* packet,
+void Worker::classify_v6(const BurstContext& at, const PortView& port, std::uint16_t index, rte_mbuf* packet,
                          const EthernetView& frame) {
   Ipv6View ip;
   const Parse result = parse_ipv6(frame.payload, &ip);
-  if (result == Parse::kJumbogram) return punt_to_tap(index, packet);
+  if (result == Parse::kJumbogram) return punt_to_tap(at, index, packet);
   if (result != Parse::kOk) return drop(packet, DropReason::truncated_frame);
-  if (ip.has_extension()) return punt_to_tap(index, packet);
-  if (!view_->local_addresses.contains_v6(ip.header->destination.data())) {
-    return want_route(port, index, packet, frame.l3_offset(), ip.total_length, true);
+  if (ip.has_extension()) return punt_to_tap(at, index, packet);
+  if (!at.view->local_addresses.contains_v6(ip.header->destination.data())) {
+    return want_route(at, port, index, packet, frame.l3_offset(), ip.total_length, true);
   }
   // From a link-local address Linux takes handshakes: its socket tells the link, without which none is
   // answered.
-  if (is_link_local_v6(ip.header->source.data()) && !is_data(ip.payload)) return punt_to_tap(index, packet);
+  if (is_link_local_v6(ip.header->source.data()) && !is_data(ip.payload))
+    return punt_to_tap(at, index, packet);
   if (ip.header->next_header == ip_protocol::kUdp &&
-      take_message(packet, frame.payload.data(), true, ip.header->traffic_class(), ip.payload)) {
+      take_message(at, packet, frame.payload.data(), true, ip.header->traffic_class(), ip.payload)) {
     return;
   }
-  punt_to_tap(index, packet);
+  punt_to_tap(at, index, packet);
 }
 
 // A datagram for one of our listen ports is ours whatever it holds; true when the packet has been taken.
-bool Worker::take_message(rte_mbuf* packet, const std::uint8_t* l3, bool v6, std::uint8_t tos,
-                          Bytes ip_payload) {
+bool Worker::take_message(const BurstContext& at, rte_mbuf* packet, const std::uint8_t* l3, bool v6,
+                          std::uint8_t tos, Bytes ip_payload) {
   UdpView udp;
   if (parse_udp(ip_payload, &udp) != Parse::kOk) return false;
-  const std::uint16_t interface_id = (*view_->listen_ports)[udp.header->destination_port.value()];
+  const std::uint16_t interface_id = (*at.view->listen_ports)[udp.header->destination_port.value()];
   if (interface_id == kNone16) return false;
-  take_message_of(interface_id, packet, l3, v6, tos, *udp.header, udp.payload);
+  take_message_of(at, interface_id, packet, l3, v6, tos, *udp.header, udp.payload);
   return true;
 }
 
-void Worker::take_message_of(std::uint16_t interface_id, rte_mbuf* packet, const std::uint8_t* l3, bool v6,
-                             std::uint8_t tos, const UdpHeader& udp, Bytes message) {
-  if (!view_->interfaces[interface_id].up) return drop(packet, DropReason::interface_down);
+void Worker::take_message_of(const BurstContext& at, std::uint16_t interface_id, rte_mbuf* packet,
+                             const std::uint8_t* l3, bool v6, std::uint8_t tos, const UdpHeader& udp,
+                             Bytes message) {
+  if (!at.view->interfaces[interface_id].up) return drop(packet, DropReason::interface_down);
   switch (classify_message(message)) {
     case MessageClass::kTransportData: {
-      view_->keypairs->prefetch(header_at<TransportDataHeader>(message.data())->receiver.value());
+      at.view->keypairs->prefetch(header_at<TransportDataHeader>(message.data())->receiver.value());
       const std::size_t i = data_.n++;
       data_.packet[i] = packet;
       data_.l3[i] = l3;
@@ -192,28 +197,28 @@ void Worker::take_message_of(std::uint16_t interface_id, rte_mbuf* packet, const
     case MessageClass::kBadLength:
       return drop(packet, DropReason::bad_message_length);
     default:
-      return post_handshake(packet, l3, v6, udp, message, interface_id);
+      return post_handshake(at, packet, l3, v6, udp, message, interface_id);
   }
 }
 
 // Transport data that reached the kernel's socket (a link without a port, or reassembled by Linux): control
 // has put the addresses into headers in front of it, so it joins the others here.
-void Worker::take_socket_datagram(rte_mbuf* packet) {
+void Worker::take_socket_datagram(const BurstContext& at, rte_mbuf* packet) {
   EthernetView frame;
   IpView ip;
   if (parse_ethernet(frame_of(packet), &frame) != Parse::kOk || parse_ip(frame.payload, &ip) != Parse::kOk ||
-      data_.n == kBurst || !take_message(packet, frame.payload.data(), ip.v6, ip.tos, ip.payload)) {
+      data_.n == kBurst || !take_message(at, packet, frame.payload.data(), ip.v6, ip.tos, ip.payload)) {
     drop(packet, DropReason::truncated_frame);
   }
 }
 
 // Nothing is hashed here: beyond the budget of a loop handshakes are shed, so that a flood costs data
 // nothing.
-void Worker::post_handshake(rte_mbuf* packet, const std::uint8_t* l3, bool v6, const UdpHeader& udp,
-                            Bytes message, std::uint16_t interface_id) {
+void Worker::post_handshake(const BurstContext& at, rte_mbuf* packet, const std::uint8_t* l3, bool v6,
+                            const UdpHeader& udp, Bytes message, std::uint16_t interface_id) {
   if (handshakes_left_ == 0) return drop(packet, DropReason::handshake_budget);
   --handshakes_left_;
-  if (is_martian(l3, udp, view_->local_addresses)) return drop(packet, DropReason::martian_source);
+  if (is_martian(l3, udp, at.view->local_addresses)) return drop(packet, DropReason::martian_source);
   HandshakeMessage out;
   std::memcpy(out.bytes.data(), message.data(), message.size());
   out.length = static_cast<std::uint16_t>(message.size());
@@ -233,9 +238,9 @@ void Worker::post_handshake(rte_mbuf* packet, const std::uint8_t* l3, bool v6, c
   rte_pktmbuf_free(packet);
 }
 
-void Worker::want_route(const PortView& port, std::uint16_t index, rte_mbuf* packet, std::size_t l3_offset,
-                        std::size_t length, bool v6) {
-  if (!port.short_cut) return punt_to_tap(index, packet);
+void Worker::want_route(const BurstContext& at, const PortView& port, std::uint16_t index, rte_mbuf* packet,
+                        std::size_t l3_offset, std::size_t length, bool v6) {
+  if (!port.short_cut) return punt_to_tap(at, index, packet);
   queue_inner(packet, rte_pktmbuf_mtod_offset(packet, std::uint8_t*, l3_offset),
               static_cast<std::uint16_t>(length),
               {From::port, index, index, static_cast<std::uint16_t>(l3_offset)}, v6);

@@ -64,10 +64,10 @@ bool Worker::cut(std::size_t i, std::size_t mtu) {
   return true;
 }
 
-void Worker::send_pieces() {
+void Worker::send_pieces(const BurstContext& at) {
   for (std::size_t i = 0; i < cut_.n; ++i) queue_send(cut_.packet[i], cut_origin_[i], cut_peer_[i]);
   cut_.n = 0;
-  send_burst();
+  send_burst(at);
 }
 
 }  // namespace wg::dataplane

@@ -79,13 +79,13 @@ void write_v6(std::uint8_t* out, const IpView& ip, const IpAddress& from, TypeCo
 }  // namespace
 
 // A token bucket per worker, refilled by time.
-bool Worker::icmp_allowed() {
+bool Worker::icmp_allowed(const BurstContext& at) {
   const std::uint64_t per_token = 1'000'000'000u / std::max(options_.icmp_per_second, 1u);
   if (icmp_refilled_ == 0) {
-    icmp_refilled_ = now_;
+    icmp_refilled_ = at.now;
     icmp_tokens_ = kIcmpBurst;
   }
-  const std::uint64_t earned = (now_ - icmp_refilled_) / per_token;
+  const std::uint64_t earned = (at.now - icmp_refilled_) / per_token;
   icmp_refilled_ += earned * per_token;
   icmp_tokens_ = std::min(kIcmpBurst, icmp_tokens_ + earned);
   if (icmp_tokens_ == 0) {
@@ -96,16 +96,16 @@ bool Worker::icmp_allowed() {
   return true;
 }
 
-void Worker::send_icmp(IcmpError error, rte_mbuf* packet, std::size_t l3_offset, const SendOrigin& origin,
-                       std::uint16_t mtu) {
+void Worker::send_icmp(const BurstContext& at, IcmpError error, rte_mbuf* packet, std::size_t l3_offset,
+                       const SendOrigin& origin, std::uint16_t mtu) {
   const std::uint8_t* l3 = rte_pktmbuf_mtod_offset(packet, const std::uint8_t*, l3_offset);
   IpView ip;
   if (parse_ip({l3, packet->data_len - l3_offset}, &ip) != Parse::kOk || !may_answer(ip)) return;
-  const PortView* port = origin.from == From::port ? &view_->ports[origin.id] : nullptr;
-  const InterfaceView* interface = port == nullptr ? &view_->interfaces[origin.id] : nullptr;
+  const PortView* port = origin.from == From::port ? &at.view->ports[origin.id] : nullptr;
+  const InterfaceView* interface = port == nullptr ? &at.view->interfaces[origin.id] : nullptr;
   const IpAddress& source = port != nullptr ? (ip.v6 ? port->icmp_source6 : port->icmp_source4)
                                             : (ip.v6 ? interface->icmp_source6 : interface->icmp_source4);
-  if (source.is_zero() || icmp_answers_.n == kBurst || !icmp_allowed()) return;
+  if (source.is_zero() || icmp_answers_.n == kBurst || !icmp_allowed(at)) return;
   rte_mbuf* answer = rte_pktmbuf_alloc(pool_);
   if (answer == nullptr) return counters_.drop(DropReason::no_mbuf);
 
@@ -140,7 +140,7 @@ void Worker::send_icmp(IcmpError error, rte_mbuf* packet, std::size_t l3_offset,
 }
 
 // After the burst that caused them, so that answers never mix with it. An answer causes no further answer.
-void Worker::send_icmp_answers() {
+void Worker::send_icmp_answers(const BurstContext& at) {
   if (icmp_answers_.n == 0 || sending_answers_) return;
   sending_answers_ = true;
   for (std::size_t i = 0; i < icmp_answers_.n; ++i) {
@@ -148,10 +148,10 @@ void Worker::send_icmp_answers() {
     rte_mbuf* packet = icmp_answers_.packet[i];
     switch (origin.from) {
       case From::port:
-        transmit(origin.id, packet);
+        transmit(at, origin.id, packet);
         break;
       case From::kernel:
-        punt_to_tun(origin.id, packet);
+        punt_to_tun(at, origin.id, packet);
         break;
       case From::tunnel:
         queue_send(packet, {From::kernel, origin.id, origin.id, 0});
@@ -159,7 +159,7 @@ void Worker::send_icmp_answers() {
     }
   }
   icmp_answers_.n = 0;
-  if (send_.n != 0) send_burst();
+  if (send_.n != 0) send_burst(at);
   sending_answers_ = false;
 }
 

@@ -84,8 +84,8 @@ void DataBurst::move(std::size_t from, std::size_t to) noexcept {
 
 // receiver index -> keypair, in passes so that each finds what the one before (classify, for the first)
 // prefetched.
-void Worker::find_sessions() {
-  const KeypairTable& keypairs = *view_->keypairs;
+void Worker::find_sessions(const BurstContext& at) {
+  const KeypairTable& keypairs = *at.view->keypairs;
   std::size_t n = 0;
   std::uint32_t index = 0;  // neighbours mostly share it
   Keypair* keypair = nullptr;
@@ -109,7 +109,7 @@ void Worker::find_sessions() {
   std::size_t kept = 0;
   for (std::size_t i = 0; i < n; ++i) {
     if (i + kPrefetchDistance < n) __builtin_prefetch(data_.keypair[i + kPrefetchDistance]->peer);
-    if (!(kept != 0 && data_.same_session(i, kept - 1)) && !session_usable(i)) continue;
+    if (!(kept != 0 && data_.same_session(i, kept - 1)) && !session_usable(at, i)) continue;
     if (header_of(data_.message[i]).counter.value() >= REJECT_AFTER_MESSAGES) [[unlikely]] {
       drop(data_.packet[i], DropReason::counter_limit);
       continue;
@@ -121,7 +121,7 @@ void Worker::find_sessions() {
   data_.n = kept;
 }
 
-bool Worker::session_usable(std::size_t i) {
+bool Worker::session_usable(const BurstContext& at, std::size_t i) {
   const Keypair* keypair = data_.keypair[i];
   const TransportDataHeader& header = header_of(data_.message[i]);
   // The table's entry may have been reused between its two loads: the keypair's own index decides.
@@ -129,7 +129,7 @@ bool Worker::session_usable(std::size_t i) {
     return drop(data_.packet[i], DropReason::unknown_index), false;
   if (keypair->peer->interface_id != data_.interface_id[i])
     return drop(data_.packet[i], DropReason::wrong_port), false;
-  if (keypair->expired(now_)) return drop(data_.packet[i], DropReason::expired_key), false;
+  if (keypair->expired(at.now)) return drop(data_.packet[i], DropReason::expired_key), false;
   return true;
 }
 
@@ -183,14 +183,14 @@ void Worker::open(DataBurst& burst) {
   count_stage(Stage::open, burst.n);
 }
 
-void Worker::accept_burst() {
+void Worker::accept_burst(const BurstContext& at) {
   plain_.n = 0;
   std::array<bool, kBurst> fresh;
   check_replay(fresh.data());
   std::uint64_t opened = 0, bytes = 0;
   Noted noted;
   for (std::size_t i = 0; i < data_.n; ++i) {
-    if (!accept_one(i, fresh[i], noted)) continue;
+    if (!accept_one(at, i, fresh[i], noted)) continue;
     ++opened;
     bytes += data_.op[i].length;
     if (data_.op[i].length != 0) check_inner(i);
@@ -218,7 +218,7 @@ void Worker::check_replay(bool* fresh) {
 }
 
 // Tag, replay window, then all that an authenticated packet means.
-bool Worker::accept_one(std::size_t i, bool fresh, Noted& noted) {
+bool Worker::accept_one(const BurstContext& at, std::size_t i, bool fresh, Noted& noted) {
   Peer& peer = *data_.keypair[i]->peer;
   rte_mbuf* packet = data_.packet[i];
   if (data_.op[i].authentic == 0) {
@@ -232,7 +232,7 @@ bool Worker::accept_one(std::size_t i, bool fresh, Noted& noted) {
   const bool data = data_.op[i].length != 0;
   // The next packet of a run says nothing new, unless it moves or is the first with data.
   if (data_.keypair[i] != noted.keypair || data_.moved[i] || data > noted.data) {
-    note_authenticated(i, peer, data);
+    note_authenticated(at, i, peer, data);
     noted = {data_.keypair[i], data};
   }
   if (data) return true;
@@ -245,7 +245,7 @@ bool Worker::accept_one(std::size_t i, bool fresh, Noted& noted) {
 }
 
 // Endpoint, confirmation of a responder's session, key freshness, timers: in the protocol's order.
-void Worker::note_authenticated(std::size_t i, Peer& peer, bool data) {
+void Worker::note_authenticated(const BurstContext& at, std::size_t i, Peer& peer, bool data) {
   Keypair& keypair = *data_.keypair[i];
   if (data_.moved[i]) post_roamed(i, peer);
   if (!keypair.confirmed.load(std::memory_order_relaxed)) {
@@ -256,11 +256,11 @@ void Worker::note_authenticated(std::size_t i, Peer& peer, bool data) {
     event.keypair_index = keypair.local_index;
     if (post(event)) keypair.confirmed.store(true, std::memory_order_relaxed);
   }
-  if (keypair.age(now_) >= kKeyFreshAfter && keypair.i_am_initiator &&
+  if (keypair.age(at.now) >= kKeyFreshAfter && keypair.i_am_initiator &&
       peer.current.load(std::memory_order_relaxed) == &keypair) {
     request_handshake(peer, kRequestKeyFresh, EventType::key_fresh);
   }
-  peer.note_received(now_, data);
+  peer.note_received(at.now, data);
 }
 
 void Worker::post_roamed(std::size_t i, Peer& peer) {
@@ -320,20 +320,21 @@ void Worker::check_inner(std::size_t i) {
 }
 
 // Cryptokey routing, inbound: the longest prefix that holds the inner source must be this very peer's.
-void Worker::check_sources() {
+void Worker::check_sources(const BurstContext& at) {
   for (std::size_t i = 0; i < plain_.n;) {
     // A burst nearly always comes from one interface; each further one is a pass of its own.
     const std::uint16_t interface_id = plain_.interface_id[i];
     std::size_t end = i + 1;
     while (end < plain_.n && plain_.interface_id[end] == interface_id) ++end;
-    check_sources_of(interface_id, i, end);
+    check_sources_of(at, interface_id, i, end);
     i = end;
   }
   plain_.n = 0;
 }
 
-void Worker::check_sources_of(std::uint16_t interface_id, std::size_t begin, std::size_t end) {
-  const InterfaceView& interface = view_->interfaces[interface_id];
+void Worker::check_sources_of(const BurstContext& at, std::uint16_t interface_id, std::size_t begin,
+                              std::size_t end) {
+  const InterfaceView& interface = at.view->interfaces[interface_id];
   std::array<std::uint32_t, kBurst> keys4;
   std::array<const std::uint8_t*, kBurst> keys6;
   std::array<lpm::Value, kBurst> owner4, owner6;

@@ -34,35 +34,36 @@ std::uint8_t ttl_of(const std::uint8_t* l3, bool v6) {
 
 }  // namespace
 
-void Worker::route_burst() {
+void Worker::route_burst(const BurstContext& at) {
   std::array<const NextHop*, kBurst> hop;
-  look_up_routes(hop.data());
+  look_up_routes(at, hop.data());
   Way way{};
   for (std::size_t i = 0; i < inner_.n; ++i) {
     // Neighbours mostly share both.
     if (i == 0 || hop[i] != hop[i - 1] || !(inner_.origin[i] == inner_.origin[i - 1]))
-      way = way_of(*hop[i], inner_.origin[i]);
-    forward(i, way);
+      way = way_of(at, *hop[i], inner_.origin[i]);
+    forward(at, i, way);
   }
   inner_.n = inner_.n6 = 0;
 }
 
-void Worker::look_up_routes(const NextHop** hop) {
+void Worker::look_up_routes(const BurstContext& at, const NextHop** hop) {
   std::array<lpm::Value, kBurst> value;
-  look_up_destinations<kBurst>(*view_->routes4, *view_->routes6, inner_.l3.data(), inner_.v6.data(),
+  look_up_destinations<kBurst>(*at.view->routes4, *at.view->routes6, inner_.l3.data(), inner_.v6.data(),
                                inner_.destination4.data(), inner_.n, inner_.n6, value.data());
-  const std::span<const NextHop> hops = view_->next_hops;
+  const std::span<const NextHop> hops = at.view->next_hops;
   for (std::size_t i = 0; i < inner_.n; ++i) hop[i] = value[i] < hops.size() ? &hops[value[i]] : &kKernelHop;
 }
 
-Worker::Way Worker::way_of(const NextHop& hop, const SendOrigin& origin) const noexcept {
+Worker::Way Worker::way_of(const BurstContext& at, const NextHop& hop,
+                           const SendOrigin& origin) const noexcept {
   const bool from_tunnel = origin.from == From::tunnel;
   Way way{Way::Kind::kernel, from_tunnel, hop.mtu, 0, &hop, origin};
   // `forwarding: kernel` wants Linux to see everything.
-  if (from_tunnel && !view_->interfaces[origin.id].short_cut) return way;
+  if (from_tunnel && !at.view->interfaces[origin.id].short_cut) return way;
   switch (hop.kind) {
     case HopKind::interface: {
-      const InterfaceView& interface = view_->interfaces[hop.interface_id];
+      const InterfaceView& interface = at.view->interfaces[hop.interface_id];
       if (!interface.up || !interface.short_cut) return way;
       const bool hairpin = from_tunnel && origin.id == hop.interface_id;
       way.kind = hairpin && !interface.hairpin ? Way::Kind::hairpin_off : Way::Kind::interface;
@@ -75,7 +76,7 @@ Worker::Way Worker::way_of(const NextHop& hop, const SendOrigin& origin) const n
       // Between two ports Linux routes: we are the short cut to and from tunnels only.
       if (!from_tunnel) return way;
       way.kind = Way::Kind::port;
-      way.mss_clamp = view_->interfaces[origin.id].mss_clamp;
+      way.mss_clamp = at.view->interfaces[origin.id].mss_clamp;
       return way;
     case HopKind::drop:
       way.kind = Way::Kind::blackhole;
@@ -86,21 +87,21 @@ Worker::Way Worker::way_of(const NextHop& hop, const SendOrigin& origin) const n
   return way;
 }
 
-void Worker::forward(std::size_t i, const Way& way) {
+void Worker::forward(const BurstContext& at, std::size_t i, const Way& way) {
   const std::uint8_t* l3 = inner_.l3[i];
   // IPv4 options want a router that reads them.
   const bool odd = inner_.v6[i] ? is_special(*header_at<Ipv6Header>(l3))
                                 : is_special(*header_at<Ipv4Header>(l3)) ||
                                       header_at<Ipv4Header>(l3)->header_length() != kIpv4HeaderSize;
-  if (odd || way.kind == Way::Kind::kernel) return to_kernel(i);
+  if (odd || way.kind == Way::Kind::kernel) return to_kernel(at, i);
   if (way.kind > Way::Kind::kernel || ttl_of(l3, inner_.v6[i]) <= 1 || inner_.length[i] > way.mtu)
       [[unlikely]]
-    return refuse_way(i, way);
+    return refuse_way(at, i, way);
   if (way.kind == Way::Kind::interface) return forward_to_interface(i, way);
-  forward_to_port(i, way);
+  forward_to_port(at, i, way);
 }
 
-void Worker::forward_to_port(std::size_t i, const Way& way) {
+void Worker::forward_to_port(const BurstContext& at, std::size_t i, const Way& way) {
   const NextHop& hop = *way.hop;
   rte_mbuf* packet = inner_.packet[i];
   std::uint8_t* l3 = inner_.l3[i];
@@ -120,7 +121,7 @@ void Worker::forward_to_port(std::size_t i, const Way& way) {
   }
   *header_at<Be16>(l3 - sizeof(Be16)) = Be16{inner_.v6[i] ? ether_type::kIpv6 : ether_type::kIpv4};
   counters_.short_cut_to_port.add(1);
-  transmit(hop.port, packet);
+  transmit(at, hop.port, packet);
 }
 
 void Worker::forward_to_interface(std::size_t i, const Way& way) {
@@ -137,18 +138,18 @@ void Worker::forward_to_interface(std::size_t i, const Way& way) {
 }
 
 // Too big and fragmentable goes to Linux, whose stack fragments; not fragmentable is answered.
-void Worker::refuse_way(std::size_t i, const Way& way) {
+void Worker::refuse_way(const BurstContext& at, std::size_t i, const Way& way) {
   rte_mbuf* packet = inner_.packet[i];
   const SendOrigin& origin = inner_.origin[i];
   const auto answer = [&](IcmpError error, DropReason reason) {
-    send_icmp(error, packet, origin.l2_length, origin, error == IcmpError::too_big ? way.mtu : 0);
+    send_icmp(at, error, packet, origin.l2_length, origin, error == IcmpError::too_big ? way.mtu : 0);
     drop(packet, reason);
   };
   if (way.kind == Way::Kind::hairpin_off) return drop(packet, DropReason::hairpin_off);
   if (way.kind == Way::Kind::blackhole) return answer(IcmpError::no_route, DropReason::blackhole);
   if (ttl_of(inner_.l3[i], inner_.v6[i]) <= 1)
     return answer(IcmpError::ttl_exceeded, DropReason::ttl_exceeded);
-  if (!inner_.v6[i] && !header_at<Ipv4Header>(inner_.l3[i])->dont_fragment()) return to_kernel(i);
+  if (!inner_.v6[i] && !header_at<Ipv4Header>(inner_.l3[i])->dont_fragment()) return to_kernel(at, i);
   answer(IcmpError::too_big, DropReason::too_big);
 }
 
@@ -196,22 +197,22 @@ void Worker::clamp_mss(std::uint8_t* l3, std::size_t length, bool v6, std::uint1
   }
 }
 
-void Worker::to_kernel(std::size_t i) {
+void Worker::to_kernel(const BurstContext& at, std::size_t i) {
   const SendOrigin& origin = inner_.origin[i];
-  if (origin.from == From::port) return punt_to_tap(origin.id, inner_.packet[i]);
-  punt_to_tun(origin.id, inner_.packet[i]);
+  if (origin.from == From::port) return punt_to_tap(at, origin.id, inner_.packet[i]);
+  punt_to_tun(at, origin.id, inner_.packet[i]);
 }
 
-void Worker::punt_to_tap(std::uint16_t port_index, rte_mbuf* packet) {
-  if (view_->ports[port_index].tap == nullptr) return drop(packet, DropReason::punt_off);
+void Worker::punt_to_tap(const BurstContext& at, std::uint16_t port_index, rte_mbuf* packet) {
+  if (at.view->ports[port_index].tap == nullptr) return drop(packet, DropReason::punt_off);
   OutQueue& out = tap_out_[port_index];
   if (punts_left_ == 0 || out.n == kBurst) return drop(packet, DropReason::punt_budget);
   --punts_left_;
   out.packet[out.n++] = packet;
 }
 
-void Worker::punt_to_tun(std::uint16_t interface_id, rte_mbuf* packet) {
-  if (view_->interfaces[interface_id].tun == nullptr) return drop(packet, DropReason::punt_off);
+void Worker::punt_to_tun(const BurstContext& at, std::uint16_t interface_id, rte_mbuf* packet) {
+  if (at.view->interfaces[interface_id].tun == nullptr) return drop(packet, DropReason::punt_off);
   OutQueue& out = tun_out_[interface_id];
   if (punts_left_ == 0 || out.n == kBurst) return drop(packet, DropReason::punt_budget);
   --punts_left_;

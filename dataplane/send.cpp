@@ -110,39 +110,39 @@ void SendBurst::clear() noexcept {
   mixed = false;
 }
 
-void Worker::send_burst() {
+void Worker::send_burst(const BurstContext& at) {
   const std::size_t wanted = send_.n;
-  choose_peers();
+  choose_peers(at);
   find_paths();
-  keep_ready();
+  keep_ready(at);
   Tally tally;
   for (std::size_t i = 0; i < send_.n; ++i) {
     if (i + kPrefetchDistance < send_.n)
       __builtin_prefetch(&send_.peer[i + kPrefetchDistance]->last_received, 1);
-    encapsulate(i, tally);
+    encapsulate(at, i, tally);
   }
-  count_sent(tally);
+  count_sent(at, tally);
   count_stage(Stage::send, wanted);
   if (send_.n == 0) {
     send_.clear();
-  } else if (CryptoJob* job = reserve_job(CryptoJob::Kind::seal, {send_.op.data(), send_.n});
+  } else if (CryptoJob* job = reserve_job(at, CryptoJob::Kind::seal, {send_.op.data(), send_.n});
              job != nullptr) {
     job->send.take(send_);
     send_.clear();
     publish_job();
   } else {
-    seal(send_, *view_);
-    transmit_sealed();
+    seal(send_, *at.view);
+    transmit_sealed(at);
   }
-  if (cut_.n != 0) send_pieces();
-  send_icmp_answers();
+  if (cut_.n != 0) send_pieces(at);
+  send_icmp_answers(at);
 }
 
 // Cryptokey routing, outbound (paper section 2): the longest prefix that holds the destination names the
 // peer.
-void Worker::choose_peers() {
+void Worker::choose_peers(const BurstContext& at) {
   if (send_.n == 0) return;  // commands for peers that have gone
-  if (!send_.mixed) return choose_peers_of(send_.origin[0].interface_id, 0, send_.n);
+  if (!send_.mixed) return choose_peers_of(at, send_.origin[0].interface_id, 0, send_.n);
   for (std::size_t i = 0; i < send_.n;) {
     if (send_.peer[i] != nullptr) {
       ++i;
@@ -152,23 +152,24 @@ void Worker::choose_peers() {
     std::size_t end = i + 1;
     while (end < send_.n && send_.peer[end] == nullptr && send_.origin[end].interface_id == interface_id)
       ++end;
-    choose_peers_of(interface_id, i, end);
+    choose_peers_of(at, interface_id, i, end);
     i = end;
   }
 }
 
-void Worker::choose_peers_of(std::uint16_t interface_id, std::size_t begin, std::size_t end) {
-  assert(begin < end && interface_id < view_->interfaces.size());
-  const InterfaceView& interface = view_->interfaces[interface_id];
+void Worker::choose_peers_of(const BurstContext& at, std::uint16_t interface_id, std::size_t begin,
+                             std::size_t end) {
+  assert(begin < end && interface_id < at.view->interfaces.size());
+  const InterfaceView& interface = at.view->interfaces[interface_id];
   std::array<lpm::Value, kBurst> slot;
   look_up_destinations<kBurst>(*interface.allowed4, *interface.allowed6, send_.l3.data() + begin,
                                send_.v6.data() + begin, send_.destination4.data() + begin, end - begin,
                                send_.n6, slot.data());
-  const PeerTable& peers = *view_->peers;
+  const PeerTable& peers = *at.view->peers;
   for (std::size_t i = begin; i < end; ++i) {
     const lpm::Value value = slot[i - begin];
     if (value == lpm::kNoMatch) [[unlikely]] {
-      refuse(i, DropReason::no_peer);
+      refuse(at, i, DropReason::no_peer);
       continue;
     }
     send_.peer[i] = &peers.at(value);
@@ -193,15 +194,15 @@ void Worker::find_paths() {
 }
 
 // Nobody to send to: the inside sender is told (protocol C5-7), the packet goes.
-void Worker::refuse(std::size_t i, DropReason reason) {
-  send_icmp(IcmpError::no_route, send_.packet[i], 0, send_.origin[i], 0);
+void Worker::refuse(const BurstContext& at, std::size_t i, DropReason reason) {
+  send_icmp(at, IcmpError::no_route, send_.packet[i], 0, send_.origin[i], 0);
   drop(send_.packet[i], reason);
   send_.packet[i] = nullptr;
 }
 
 // Leaves in send_ what can leave now, with its padding and its session's next counters. What is asked of the
 // path and the session is asked once per run of packets that share them.
-void Worker::keep_ready() {
+void Worker::keep_ready(const BurstContext& at) {
   std::size_t kept = 0, run = 0;  // run: the first one kept with the outlet at hand
   Outlet outlet;
   for (std::size_t i = 0; i < send_.n; ++i) {
@@ -211,53 +212,54 @@ void Worker::keep_ready() {
     }
     if (send_.packet[i] == nullptr) continue;
     if (!outlet.serves(send_, i)) {
-      kept = run = reserve_counters(run, kept);
+      kept = run = reserve_counters(at, run, kept);
       outlet = {};
-      if (!way_open(i)) continue;
-      const Outlet next = outlet_of(i);
-      if (!fits(i, next)) continue;
-      if (!can_send(send_.keypair[i], now_)) {
+      if (!way_open(at, i)) continue;
+      const Outlet next = outlet_of(at, i);
+      if (!fits(at, i, next)) continue;
+      if (!can_send(send_.keypair[i], at.now)) {
         stage(i);
         continue;
       }
       outlet = next;
-    } else if (!fits(i, outlet)) {
+    } else if (!fits(at, i, outlet)) {
       continue;
     }
     send_.move(i, kept++);
   }
-  send_.n = reserve_counters(run, kept);
+  send_.n = reserve_counters(at, run, kept);
 }
 
-Worker::Outlet Worker::outlet_of(std::size_t i) const noexcept {
+Worker::Outlet Worker::outlet_of(const BurstContext& at, std::size_t i) const noexcept {
   const Peer& peer = *send_.peer[i];
   const std::size_t peer_mtu = peer.mtu.load(std::memory_order_relaxed);
-  const std::size_t mtu = peer_mtu != 0 ? peer_mtu : view_->interfaces[peer.interface_id].mtu;
+  const std::size_t mtu = peer_mtu != 0 ? peer_mtu : at.view->interfaces[peer.interface_id].mtu;
   return {send_.keypair[i], send_.path[i], peer_mtu, mtu != 0 ? mtu : SIZE_MAX,
           kTransportDataHeaderSize + send_.path[i]->header_length};
 }
 
-bool Worker::way_open(std::size_t i) {
+bool Worker::way_open(const BurstContext& at, std::size_t i) {
   const Path* path = send_.path[i];
   if (path == nullptr) {
     send_.peer[i]->drop_no_endpoint.fetch_add(1, std::memory_order_relaxed);
     if (send_.length[i] == 0) return drop(send_.packet[i], DropReason::no_endpoint), false;
-    return refuse(i, DropReason::no_endpoint), false;
+    return refuse(at, i, DropReason::no_endpoint), false;
   }
-  if (port_is_live(path->port) || path->port == kKernelPath) return true;
+  if (at.port_is_live(path->port) || path->port == kKernelPath) return true;
   // A path may be published before, and outlive, the snapshot that knows its port.
   drop(send_.packet[i], path->port == kLoopPath ? DropReason::routing_loop : DropReason::port_down);
   return false;
 }
 
 // MTU, padding, and room for headers and tag.
-bool Worker::fits(std::size_t i, const Outlet& outlet) {
+bool Worker::fits(const BurstContext& at, std::size_t i, const Outlet& outlet) {
   rte_mbuf* packet = send_.packet[i];
   const std::size_t length = send_.length[i];
   if (outlet.peer_mtu != 0 && length > outlet.peer_mtu) [[unlikely]] {
     if (cut(i, outlet.peer_mtu)) return false;
     send_.peer[i]->drop_too_big.fetch_add(1, std::memory_order_relaxed);
-    send_icmp(IcmpError::too_big, packet, 0, send_.origin[i], static_cast<std::uint16_t>(outlet.peer_mtu));
+    send_icmp(at, IcmpError::too_big, packet, 0, send_.origin[i],
+              static_cast<std::uint16_t>(outlet.peer_mtu));
     return drop(packet, DropReason::too_big), false;
   }
   const std::size_t padded = padded_length(length, outlet.pad_limit);
@@ -286,12 +288,13 @@ void Worker::stage(std::size_t i) {
 
 // The run [begin, end) of one session: one fetch_add, so whoever sends, no counter is used twice. Returns the
 // end of what got one that may be used.
-std::size_t Worker::reserve_counters(std::size_t begin, std::size_t end) {
+std::size_t Worker::reserve_counters(const BurstContext& at, std::size_t begin, std::size_t end) {
   if (begin == end) return end;
   Keypair* keypair = send_.keypair[begin];
   std::uint64_t counter = keypair->sending_counter.fetch_add(end - begin, std::memory_order_relaxed);
-  const bool rekey = counter + (end - begin) > REKEY_AFTER_MESSAGES ||
-                     (keypair->i_am_initiator && keypair->sending_age(now_) >= nanoseconds(REKEY_AFTER_TIME));
+  const bool rekey =
+      counter + (end - begin) > REKEY_AFTER_MESSAGES ||
+      (keypair->i_am_initiator && keypair->sending_age(at.now) >= nanoseconds(REKEY_AFTER_TIME));
   if (rekey) request_handshake(*send_.peer[begin], kRequestHandshake, EventType::need_handshake);
   while (counter + (end - begin) > REJECT_AFTER_MESSAGES && end != begin)
     drop(send_.packet[--end], DropReason::counter_limit);
@@ -300,7 +303,7 @@ std::size_t Worker::reserve_counters(std::size_t begin, std::size_t end) {
 }
 
 // Writes packet i's padding and headers in place.
-void Worker::encapsulate(std::size_t i, Tally& tally) {
+void Worker::encapsulate(const BurstContext& at, std::size_t i, Tally& tally) {
   rte_mbuf* packet = send_.packet[i];
   Peer& peer = *send_.peer[i];
   const Path& path = *send_.path[i];
@@ -310,10 +313,10 @@ void Worker::encapsulate(std::size_t i, Tally& tally) {
   const std::size_t length = send_.length[i], padded = send_.padded[i];
   const std::size_t headers = kTransportDataHeaderSize + path.header_length;
   if (tally.peer != &peer) {
-    count_sent(tally);
+    count_sent(at, tally);
     // RFC 6040 section 4.1, normal mode: the outer header carries the inner congestion bits.
     tally = {&peer, 0, 0, false,
-             view_->interfaces[peer.interface_id].copy_dscp ? std::uint8_t{0xff} : kEcnMask};
+             at.view->interfaces[peer.interface_id].copy_dscp ? std::uint8_t{0xff} : kEcnMask};
   }
   const std::uint8_t tos = length != 0 ? tos_of(payload, send_.v6[i]) & tally.tos_mask : std::uint8_t{0};
   std::memset(payload + length, 0, kPaddingMultiple);  // beyond the padding the tag overwrites it
@@ -336,9 +339,9 @@ void Worker::encapsulate(std::size_t i, Tally& tally) {
   tally.data |= length != 0;
 }
 
-void Worker::count_sent(const Tally& tally) {
+void Worker::count_sent(const BurstContext& at, const Tally& tally) {
   if (tally.packets == 0) return;
-  tally.peer->note_sent(now_, tally.data);
+  tally.peer->note_sent(at.now, tally.data);
   count(tally.peer->tx_bytes, tally.bytes);
   count(tally.peer->tx_packets, tally.packets);
 }
@@ -381,7 +384,7 @@ void Worker::seal(SendBurst& burst, const Snapshot& view) {
   count_stage(Stage::seal, burst.n);
 }
 
-void Worker::transmit_sealed() {
+void Worker::transmit_sealed(const BurstContext& at) {
   std::uint64_t bytes = 0;
   for (std::size_t i = 0; i < send_.n; ++i) {
     bytes += send_.op[i].length;
@@ -389,7 +392,7 @@ void Worker::transmit_sealed() {
     if (port == kKernelPath) [[unlikely]] {
       send_through_kernel(i);
     } else {
-      transmit(port, send_.packet[i]);
+      transmit(at, port, send_.packet[i]);
     }
   }
   counters_.sealed_packets.add(send_.n);
@@ -454,9 +457,9 @@ void Worker::request_handshake(Peer& peer, PeerRequest request, EventType type) 
   if (!post(event)) peer.requested.fetch_and(~std::uint32_t{request}, std::memory_order_relaxed);
 }
 
-void Worker::hand_over(std::uint16_t port, OutQueue& out) noexcept {
-  view_->ports[port].port->transmit(options_.id, out.packet.data(), static_cast<std::uint16_t>(out.n),
-                                    counters_);
+void Worker::hand_over(const BurstContext& at, std::uint16_t port, OutQueue& out) noexcept {
+  at.view->ports[port].port->transmit(options_.id, out.packet.data(), static_cast<std::uint16_t>(out.n),
+                                      counters_);
   out.n = 0;
 }
 

@@ -24,9 +24,9 @@ constexpr BootTime kMistrustNs = 100'000'000;
 // Help is worth its hand-over when more is waiting than this burst, somebody has time, and there is enough to
 // do: a packet's lines travel to the helper's cache and back, which at small packets costs what the help
 // saves.
-bool Worker::wants_help(std::span<const crypto::AeadOp> ops) const noexcept {
+bool Worker::wants_help(const BurstContext& at, std::span<const crypto::AeadOp> ops) const noexcept {
   constexpr std::size_t kWorthBytes = kPollBurst * 256;
-  if (!options_.spread || !backlog_ || now_ < spread_again_ || workers_with_time() == 0) return false;
+  if (!options_.spread || !backlog_ || at.now < spread_again_ || workers_with_time() == 0) return false;
   std::size_t bytes = 0;
   for (const crypto::AeadOp& op : ops) bytes += op.length;
   return bytes >= kWorthBytes;
@@ -41,14 +41,13 @@ std::size_t Worker::workers_with_time() const noexcept {
 
 // A slot for the burst at hand, or null: the owner does it itself, at once. Behind bursts in flight every
 // burst needs one, so that it does not overtake them.
-Worker::CryptoJob* Worker::reserve_job(CryptoJob::Kind kind, std::span<const crypto::AeadOp> ops) noexcept {
-  if (jobs_.in_flight() == 0 && !wants_help(ops)) return nullptr;
+Worker::CryptoJob* Worker::reserve_job(const BurstContext& at, CryptoJob::Kind kind,
+                                       std::span<const crypto::AeadOp> ops) noexcept {
+  if (jobs_.in_flight() == 0 && !wants_help(at, ops)) return nullptr;
   CryptoJob* job = jobs_.reserve();
   if (job == nullptr) return nullptr;  // only when a step made more bursts than room_for_step() foresees
   job->kind = kind;
-  job->view = view_;
-  job->epoch = epoch_;
-  job->started_at = burst_started_;
+  job->context = at;
   job->handed_at = rte_rdtsc();
   return job;
 }
@@ -62,11 +61,12 @@ void Worker::publish_job() noexcept {
 }
 
 // Reports the epoch of the oldest reference held: this loop's, unless bursts of earlier loops are in flight.
-void Worker::hold_epoch() noexcept {
-  epoch_ = quiescence_.epoch();
-  std::uint64_t oldest = epoch_;
-  jobs_.for_each_in_flight([&](const CryptoJob& job) { oldest = std::min(oldest, job.epoch); });
+std::uint64_t Worker::hold_epoch() noexcept {
+  const std::uint64_t epoch = quiescence_.epoch();
+  std::uint64_t oldest = epoch;
+  jobs_.for_each_in_flight([&](const CryptoJob& job) { oldest = std::min(oldest, job.context.epoch); });
   quiescence_.report_as_of(options_.id, oldest);
+  return epoch;
 }
 
 void Worker::work_on(OrderedRing<CryptoJob>::Claim claim) {
@@ -74,19 +74,19 @@ void Worker::work_on(OrderedRing<CryptoJob>::Claim claim) {
   if (job.kind == CryptoJob::Kind::open) {
     open(job.data);
   } else {
-    seal(job.send, *job.view);
+    seal(job.send, *job.context.view);
   }
   claim.complete();
 }
 
 // Leaves one burst for each worker with time while more is arriving; otherwise does the oldest itself.
-bool Worker::work_on_own_jobs() {
+bool Worker::work_on_own_jobs(const BurstContext& at) {
   if (jobs_.in_flight() == 0) return false;
   if (!backlog_ || jobs_.unclaimed() > workers_with_time() || !room_for_step()) {
     stage_started_ = rte_rdtsc();
     if (auto claim = jobs_.claim()) work_on(claim);
   }
-  release_finished_jobs();
+  release_finished_jobs(at.now);
   return true;
 }
 
@@ -110,29 +110,26 @@ bool Worker::share_time(bool has_time) {
   return false;
 }
 
-void Worker::release_finished_jobs() {
+void Worker::release_finished_jobs(BootTime now) {
   for (std::size_t i = 0; i < kJobs; ++i) {
     CryptoJob* job = jobs_.oldest();
     if (job == nullptr) return;
-    release_job(*job);
+    release_job(*job, now);
   }
 }
 
 // The stages behind the crypto, under the snapshot and the epoch the burst was prepared with.
-void Worker::release_job(CryptoJob& job) {
-  const Snapshot* const current_view = view_;
-  const std::uint64_t current_epoch = epoch_;
+void Worker::release_job(CryptoJob& job, BootTime now) {
+  // The time goes on for it as for everybody: what it notes may not be older than what others noted.
+  const BurstContext at = job.context.resumed(now);
   const bool opened = job.kind == CryptoJob::Kind::open;
   stage_started_ = rte_rdtsc();
   // All slots full of the largest packets take less: the scheduler has taken a helper off its core meanwhile,
   // as it does where workers have no cores of their own. Do without for a while.
   if ((stage_started_ - job.handed_at) * ns_per_clock_ >> kNsShift > kSlowHelpNs) {
     counters_.spread_stalls.add(1);
-    spread_again_ = now_ + kMistrustNs;
+    spread_again_ = now + kMistrustNs;
   }
-  look_at(job.view);
-  epoch_ = job.epoch;
-  burst_started_ = job.started_at;
   if (opened) {
     data_.take(job.data);
     for (std::size_t i = 0; i < data_.n; ++i) __builtin_prefetch(data_.op[i].data);  // in the helper's cache
@@ -143,21 +140,19 @@ void Worker::release_job(CryptoJob& job) {
   jobs_.release();
   counters_.spread_bursts.add(1);
   if (opened) {
-    finish_receive();
+    finish_receive(at);
   } else {
-    transmit_sealed();
+    transmit_sealed(at);
   }
-  route_and_send();
-  count_latency(packets);
-  look_at(current_view);
-  epoch_ = current_epoch;
+  route_and_send(at);
+  count_latency(at, packets);
 }
 
 // Before the lcore ends: helpers finish what they have claimed, the rest is done here.
-void Worker::finish_all_jobs() {
+void Worker::finish_all_jobs(BootTime now) {
   while (jobs_.in_flight() != 0) {
     if (auto claim = jobs_.claim()) work_on(claim);
-    release_finished_jobs();
+    release_finished_jobs(now);
   }
   free_refused();
 }

@@ -53,20 +53,20 @@ Worker::~Worker() = default;
 void Worker::run() {
   prctl(PR_SET_TIMERSLACK, 1000);  // short sleeps are meant to be short
   quiescence_.online(options_.id);
-  while (!stopping_.load(std::memory_order_acquire)) sleep_if_idle(run_once(boot_now()));
+  BootTime now = boot_now();
+  for (; !stopping_.load(std::memory_order_acquire); now = boot_now()) sleep_if_idle(run_once(now), now);
   has_time_.store(false, std::memory_order_relaxed);
-  finish_all_jobs();
+  finish_all_jobs(now);
   quiescence_.offline(options_.id);
 }
 
 bool Worker::run_once(BootTime now) {
   const std::uint64_t started = stage_started_ = rte_rdtsc();
-  hold_epoch();
+  const std::uint64_t epoch = hold_epoch();
   heartbeat_.store(heartbeat_.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
   const Snapshot* const published = published_.load(std::memory_order_acquire);
   if (published == nullptr) return false;
-  look_at(published);
-  now_ = now;
+  const BurstContext at{published, now, epoch, started, live_ports(*published)};
   handshakes_left_ =
       std::min(handshakes_left_ + options_.handshake_budget, kSavedBudgets * options_.handshake_budget);
   punts_left_ = options_.punt_budget;
@@ -75,10 +75,10 @@ bool Worker::run_once(BootTime now) {
   ++loop_;
 
   backlog_ = false;
-  bool worked = drain_commands();
-  for (std::uint16_t index = 0; index < view_->ports.size(); ++index) worked |= poll_port(index);
-  if (!worked || loop_ % kExceptionPollInterval == 0) worked |= poll_exception_queues();
-  worked |= work_on_own_jobs();
+  bool worked = drain_commands(at);
+  for (std::uint16_t index = 0; index < at.view->ports.size(); ++index) worked |= poll_port(at, index);
+  if (!worked || loop_ % kExceptionPollInterval == 0) worked |= poll_exception_queues(at);
+  worked |= work_on_own_jobs(at);
   if (team_.size() > 1) worked |= share_time(!worked);
 
   if (refused_.n != 0) free_refused();
@@ -93,21 +93,14 @@ bool Worker::run_once(BootTime now) {
   return worked;
 }
 
-void Worker::look_at(const Snapshot* view) noexcept {
-  view_ = view;
-  live_ports_ = 0;
-  for (std::size_t i = 0; i < view->ports.size(); ++i)
-    live_ports_ |= static_cast<std::uint64_t>(view->ports[i].port != nullptr) << i;
-}
-
 // One burst of one port, run to completion.
-bool Worker::poll_port(std::uint16_t index) {
-  const PortView& port = view_->ports[index];
+bool Worker::poll_port(const BurstContext& loop, std::uint16_t index) {
+  const PortView& port = loop.view->ports[index];
   if (port.port == nullptr) return false;
   port.port->transmit_handed_over(options_.id, counters_);
   if (!port.port->has_rx(options_.id) || !room_for_step()) return false;
 
-  burst_started_ = stage_started_;
+  const BurstContext at = loop.started(stage_started_);
   rte_mbuf* packets[kPollBurst];
   const std::uint16_t n = port.port->receive(options_.id, packets, kPollBurst);
   if (n == 0) return false;
@@ -115,60 +108,61 @@ bool Worker::poll_port(std::uint16_t index) {
   counters_.rx_packets.add(n);
   count_stage(Stage::receive_port, n);
 
-  classify(port, index, packets, n);
+  classify(at, port, index, packets, n);
   count_stage(Stage::classify, n);
-  run_to_completion();
-  count_latency(n);
+  run_to_completion(at);
+  count_latency(at, n);
   return true;
 }
 
 // From sessions to the outgoing queues: everything classified so far.
-void Worker::run_to_completion() {
+void Worker::run_to_completion(const BurstContext& at) {
   if (data_.n != 0) {
     const std::size_t messages = data_.n;
-    find_sessions();
+    find_sessions(at);
     prepare_open();
     count_stage(Stage::sessions, messages);
   }
   if (data_.n != 0) {
-    if (CryptoJob* job = reserve_job(CryptoJob::Kind::open, {data_.op.data(), data_.n}); job != nullptr) {
+    if (CryptoJob* job = reserve_job(at, CryptoJob::Kind::open, {data_.op.data(), data_.n}); job != nullptr) {
       job->data.take(data_);
       data_.n = 0;
       publish_job();
     } else {
       open(data_);
-      finish_receive();
+      finish_receive(at);
     }
   }
-  route_and_send();
+  route_and_send(at);
 }
 
 // Behind the open: the checks an authentic packet has to pass. Leaves the packets that want a route in
 // inner_.
-void Worker::finish_receive() {
+void Worker::finish_receive(const BurstContext& at) {
   const std::size_t messages = data_.n;
-  accept_burst();
+  accept_burst(at);
   count_stage(Stage::replay, messages);
-  check_sources();
+  check_sources(at);
   count_stage(Stage::inner, messages);
 }
 
-void Worker::route_and_send() {
+void Worker::route_and_send(const BurstContext& at) {
   if (inner_.n != 0) {
     const std::size_t routed = inner_.n;
-    route_burst();
+    route_burst(at);
     count_stage(Stage::route, routed);
   }
-  if (send_.n != 0) send_burst();
-  send_icmp_answers();
-  flush();
+  if (send_.n != 0) send_burst(at);
+  send_icmp_answers(at);
+  flush(at);
 }
 
 // What Linux sends: inner packets from the TUNs, frames from the TAPs.
-bool Worker::poll_exception_queues() {
+bool Worker::poll_exception_queues(const BurstContext& loop) {
   std::size_t taken = 0;
-  for (std::uint16_t id = 0; id < view_->interfaces.size(); ++id) {
-    const InterfaceView& interface = view_->interfaces[id];
+  for (std::uint16_t id = 0; id < loop.view->interfaces.size(); ++id) {
+    const InterfaceView& interface = loop.view->interfaces[id];
+    const BurstContext at = loop.started(stage_started_);
     if (interface.tun == nullptr || !interface.up || options_.id >= interface.tun->queue_count()) continue;
     if (!room_for_step()) break;
     rte_mbuf* packets[kPollBurst];
@@ -176,38 +170,37 @@ bool Worker::poll_exception_queues() {
         interface.tun->queue(options_.id).read_burst(pool_, packets, kPollBurst, counters_.exception);
     if (n == 0) continue;
     backlog_ |= n == kPollBurst;
-    burst_started_ = stage_started_;
     counters_.from_tun.add(n);
     taken += n;
     for (std::size_t i = 0; i < n; ++i) queue_send(packets[i], {From::kernel, id, id, 0});
-    send_burst();
+    send_burst(at);
   }
-  for (std::uint16_t index = 0; index < view_->ports.size(); ++index) {
-    const PortView& port = view_->ports[index];
+  for (std::uint16_t index = 0; index < loop.view->ports.size(); ++index) {
+    const PortView& port = loop.view->ports[index];
     if (port.tap == nullptr || port.port == nullptr || options_.id >= port.tap->queue_count()) continue;
     rte_mbuf* packets[kPollBurst];
     const std::size_t n =
         port.tap->queue(options_.id).read_burst(pool_, packets, kPollBurst, counters_.exception);
     counters_.from_tap.add(n);
     taken += n;
-    for (std::size_t i = 0; i < n; ++i) transmit(index, packets[i]);
+    for (std::size_t i = 0; i < n; ++i) transmit(loop, index, packets[i]);
   }
   if (taken == 0) return false;
   count_stage(Stage::exception_in, taken);
-  flush();
+  flush(loop);
   return true;
 }
 
 // Control's commands: staged packets that have a session now, keepalives, datagrams the kernel's socket got.
 // One burst per loop: a mailbox full of them (a change that switches thousands of keepalives on) may not keep
 // packets waiting. Peers are named by generation, so that a command outlives its peer without harm.
-bool Worker::drain_commands() {
+bool Worker::drain_commands(const BurstContext& loop) {
   if (!room_for_step()) return false;
-  burst_started_ = stage_started_;
-  const std::size_t n = mailboxes_.commands.drain(kCommandBurst, [this](const Command& command) {
-    if (command.type == CommandType::receive_outer) return take_socket_datagram(command.packet);
-    if (command.type == CommandType::send_frame) return transmit(command.port, command.packet);
-    Peer* peer = view_->peers->find(command.peer);
+  const BurstContext at = loop.started(stage_started_);
+  const std::size_t n = mailboxes_.commands.drain(kCommandBurst, [&](const Command& command) {
+    if (command.type == CommandType::receive_outer) return take_socket_datagram(at, command.packet);
+    if (command.type == CommandType::send_frame) return transmit(at, command.port, command.packet);
+    Peer* peer = at.view->peers->find(command.peer);
     if (peer == nullptr) {
       if (command.packet != nullptr) drop(command.packet, DropReason::peer_gone);
       return;
@@ -217,24 +210,24 @@ bool Worker::drain_commands() {
     queue_send(packet, {From::kernel, peer->interface_id, peer->interface_id, 0}, peer);
   });
   if (n == 0) return false;
-  send_burst();
-  run_to_completion();
+  send_burst(at);
+  run_to_completion(at);
   return true;
 }
 
 // Hands everything this burst produced to ports, TAPs and TUNs.
-void Worker::flush() {
+void Worker::flush(const BurstContext& at) {
   std::size_t sent = 0, punted = 0;
-  for (std::size_t index = 0; index < view_->ports.size(); ++index) {
+  for (std::size_t index = 0; index < at.view->ports.size(); ++index) {
     OutQueue& out = port_out_[index];
     if (out.n != 0) {
       sent += out.n;
-      hand_over(static_cast<std::uint16_t>(index), out);
+      hand_over(at, static_cast<std::uint16_t>(index), out);
     }
     OutQueue& tap = tap_out_[index];
     if (tap.n != 0) {
       punted += tap.n;
-      const std::size_t written = view_->ports[index]
+      const std::size_t written = at.view->ports[index]
                                       .tap->queue(options_.id)
                                       .write_burst(tap.packet.data(), tap.n, counters_.exception);
       counters_.to_tap.add(written);
@@ -243,11 +236,11 @@ void Worker::flush() {
     }
   }
   if (sent != 0) count_stage(Stage::transmit, sent);
-  for (std::size_t id = 0; id < view_->interfaces.size(); ++id) {
+  for (std::size_t id = 0; id < at.view->interfaces.size(); ++id) {
     OutQueue& tun = tun_out_[id];
     if (tun.n == 0) continue;
     punted += tun.n;
-    const std::size_t written = view_->interfaces[id]
+    const std::size_t written = at.view->interfaces[id]
                                     .tun->queue(options_.id)
                                     .write_burst(tun.packet.data(), tun.n, counters_.exception);
     counters_.to_tun.add(written);
@@ -258,29 +251,30 @@ void Worker::flush() {
 }
 
 // Spins, then sleeps longer and longer up to the bound; a TUN, a TAP or control's doorbell wakes it at once.
-void Worker::sleep_if_idle(bool worked) {
+void Worker::sleep_if_idle(bool worked, BootTime now) {
   if (worked || !adaptive_idle_.load(std::memory_order_relaxed)) {
     idle_since_ = 0;
     if (!worked) __builtin_ia32_pause();
     return;
   }
   if (idle_since_ == 0) {
-    idle_since_ = now_;
+    idle_since_ = now;
     sleep_ns_ = kFirstSleepNs;
   }
-  if (now_ - idle_since_ < options_.spin_ns) return __builtin_ia32_pause();
+  if (now - idle_since_ < options_.spin_ns) return __builtin_ia32_pause();
 
   std::array<pollfd, 1 + kMaxPorts> fds;
   nfds_t n = 0;
   fds[n++] = {doorbell_.fd(), POLLIN, 0};
-  if (view_ != nullptr) {
-    for (const InterfaceView& interface : view_->interfaces) {
+  // Online until the sleep, so whatever is published now stays until then.
+  if (const Snapshot* view = published_.load(std::memory_order_acquire); view != nullptr) {
+    for (const InterfaceView& interface : view->interfaces) {
       if (interface.tun == nullptr || !interface.up || options_.id >= interface.tun->queue_count() ||
           n == fds.size())
         continue;
       fds[n++] = {interface.tun->queue(options_.id).fd(), POLLIN, 0};
     }
-    for (const PortView& port : view_->ports) {
+    for (const PortView& port : view->ports) {
       if (port.tap == nullptr || options_.id >= port.tap->queue_count() || n == fds.size()) continue;
       fds[n++] = {port.tap->queue(options_.id).fd(), POLLIN, 0};
     }
@@ -288,7 +282,6 @@ void Worker::sleep_if_idle(bool worked) {
   doorbell_.prepare_sleep();
   // A command posted before prepare_sleep() rang nobody: look once more before sleeping.
   if (mailboxes_.commands.empty() && !stopping_.load(std::memory_order_seq_cst)) {
-    view_ = nullptr;
     quiescence_.offline(options_.id);
     const timespec limit{0, static_cast<long>(sleep_ns_)};
     ppoll(fds.data(), n, &limit, nullptr);
@@ -324,8 +317,8 @@ bool Worker::post(const Event& event) noexcept {
   return true;
 }
 
-void Worker::count_latency(std::size_t packets) noexcept {
-  counters_.latency.add((stage_started_ - burst_started_) * ns_per_clock_ >> kNsShift, packets);
+void Worker::count_latency(const BurstContext& at, std::size_t packets) noexcept {
+  counters_.latency.add((stage_started_ - at.started_at) * ns_per_clock_ >> kNsShift, packets);
 }
 
 // A stage lasts from the end of the one before: one clock reading each.

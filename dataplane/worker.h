@@ -15,6 +15,7 @@
 #include <span>
 #include <vector>
 
+#include "dataplane/core/burst_context.h"
 #include "dataplane/core/bursts.h"
 #include "dataplane/counters.h"
 #include "dataplane/crypto/aead.h"
@@ -119,12 +120,10 @@ class Worker {
   struct CryptoJob {
     enum class Kind : std::uint8_t { open, seal };
     Kind kind;
-    const Snapshot* view;      // under which the burst has been prepared and will be finished
-    std::uint64_t epoch;       // held against the reclaimer until released
-    std::uint64_t started_at;  // TSC, of the poll
-    std::uint64_t handed_at;   // TSC, of publish_job()
-    DataBurst data;            // Kind::open
-    SendBurst send;            // Kind::seal
+    BurstContext context;     // under which the burst has been prepared and will be finished
+    std::uint64_t handed_at;  // TSC, of publish_job()
+    DataBurst data;           // Kind::open
+    SendBurst send;           // Kind::seal
   };
   static constexpr std::size_t kJobs = 16;
   // What one step of the owner may publish at most: what it polled to open and to seal, ICMP answers of both.
@@ -163,31 +162,37 @@ class Worker {
   };
 
   // ---- worker.cpp: the journey
-  void look_at(const Snapshot* view) noexcept;
-  bool poll_port(std::uint16_t index);
-  void run_to_completion();
-  void route_and_send();
-  bool poll_exception_queues();
-  bool drain_commands();
-  void flush();
-  void sleep_if_idle(bool worked);
+  bool poll_port(const BurstContext& at, std::uint16_t index);
+  void run_to_completion(const BurstContext& at);
+  void route_and_send(const BurstContext& at);
+  bool poll_exception_queues(const BurstContext& at);
+  bool drain_commands(const BurstContext& at);
+  void flush(const BurstContext& at);
+  void sleep_if_idle(bool worked, BootTime now);
 
   // ---- classify.cpp
-  [[gnu::flatten]] void classify(const PortView& port, std::uint16_t index, rte_mbuf** packets,
-                                 std::uint16_t n);
+  [[gnu::flatten]] void classify(const BurstContext& at, const PortView& port, std::uint16_t index,
+                                 rte_mbuf** packets, std::uint16_t n);
   // Not inlined: rare, and they would take the usual frame's registers.
-  [[gnu::noinline]] void classify_checked(const PortView& port, std::uint16_t index, rte_mbuf* packet);
-  void classify_v4(const PortView& port, std::uint16_t index, rte_mbuf* packet, const EthernetView& frame);
-  void classify_v6(const PortView& port, std::uint16_t index, rte_mbuf* packet, const EthernetView& frame);
-  bool take_message(rte_mbuf* packet, const std::uint8_t* l3, bool v6, std::uint8_t tos, Bytes ip_payload);
-  bool take_common(const PortView& port, std::uint16_t index, rte_mbuf* packet, const FirstLook& look);
-  void take_message_of(std::uint16_t interface_id, rte_mbuf* packet, const std::uint8_t* l3, bool v6,
-                       std::uint8_t tos, const UdpHeader& udp, Bytes message);
-  void take_socket_datagram(rte_mbuf* packet);
-  [[gnu::noinline]] void post_handshake(rte_mbuf* packet, const std::uint8_t* l3, bool v6,
-                                        const UdpHeader& udp, Bytes message, std::uint16_t interface_id);
-  void want_route(const PortView& port, std::uint16_t index, rte_mbuf* packet, std::size_t l3_offset,
-                  std::size_t length, bool v6);
+  [[gnu::noinline]] void classify_checked(const BurstContext& at, const PortView& port, std::uint16_t index,
+                                          rte_mbuf* packet);
+  void classify_v4(const BurstContext& at, const PortView& port, std::uint16_t index, rte_mbuf* packet,
+                   const EthernetView& frame);
+  void classify_v6(const BurstContext& at, const PortView& port, std::uint16_t index, rte_mbuf* packet,
+                   const EthernetView& frame);
+  bool take_message(const BurstContext& at, rte_mbuf* packet, const std::uint8_t* l3, bool v6,
+                    std::uint8_t tos, Bytes ip_payload);
+  bool take_common(const BurstContext& at, const PortView& port, std::uint16_t index, rte_mbuf* packet,
+                   const FirstLook& look);
+  void take_message_of(const BurstContext& at, std::uint16_t interface_id, rte_mbuf* packet,
+                       const std::uint8_t* l3, bool v6, std::uint8_t tos, const UdpHeader& udp,
+                       Bytes message);
+  void take_socket_datagram(const BurstContext& at, rte_mbuf* packet);
+  [[gnu::noinline]] void post_handshake(const BurstContext& at, rte_mbuf* packet, const std::uint8_t* l3,
+                                        bool v6, const UdpHeader& udp, Bytes message,
+                                        std::uint16_t interface_id);
+  void want_route(const BurstContext& at, const PortView& port, std::uint16_t index, rte_mbuf* packet,
+                  std::size_t l3_offset, std::size_t length, bool v6);
   void queue_inner(rte_mbuf* packet, std::uint8_t* l3, std::uint16_t length, const SendOrigin& origin,
                    bool v6) noexcept {
     const std::size_t i = inner_.n++;
@@ -201,36 +206,38 @@ class Worker {
   }
 
   // ---- receive.cpp
-  [[gnu::flatten]] void find_sessions();
-  bool session_usable(std::size_t i);
+  [[gnu::flatten]] void find_sessions(const BurstContext& at);
+  bool session_usable(const BurstContext& at, std::size_t i);
   void prepare_open();
   void prefetch_accepting(std::size_t i) const;
   void open(DataBurst& burst);
-  void finish_receive();
-  [[gnu::flatten]] void accept_burst();
+  void finish_receive(const BurstContext& at);
+  [[gnu::flatten]] void accept_burst(const BurstContext& at);
   void check_replay(bool* accepted);
-  bool accept_one(std::size_t i, bool fresh, Noted& noted);
-  void note_authenticated(std::size_t i, Peer& peer, bool data);
+  bool accept_one(const BurstContext& at, std::size_t i, bool fresh, Noted& noted);
+  void note_authenticated(const BurstContext& at, std::size_t i, Peer& peer, bool data);
   void post_roamed(std::size_t i, Peer& peer);
   void check_inner(std::size_t i);
   void count_received(const Tally& tally);
-  [[gnu::flatten]] void check_sources();
-  void check_sources_of(std::uint16_t interface_id, std::size_t begin, std::size_t end);
+  [[gnu::flatten]] void check_sources(const BurstContext& at);
+  void check_sources_of(const BurstContext& at, std::uint16_t interface_id, std::size_t begin,
+                        std::size_t end);
   void drop_disallowed(std::size_t i, lpm::Value owner);
 
   // ---- route.cpp
-  [[gnu::flatten]] void route_burst();
-  void look_up_routes(const NextHop** hop);
-  [[nodiscard]] Way way_of(const NextHop& hop, const SendOrigin& origin) const noexcept;
-  void forward(std::size_t i, const Way& way);
-  void forward_to_port(std::size_t i, const Way& way);
+  [[gnu::flatten]] void route_burst(const BurstContext& at);
+  void look_up_routes(const BurstContext& at, const NextHop** hop);
+  [[nodiscard]] Way way_of(const BurstContext& at, const NextHop& hop,
+                           const SendOrigin& origin) const noexcept;
+  void forward(const BurstContext& at, std::size_t i, const Way& way);
+  void forward_to_port(const BurstContext& at, std::size_t i, const Way& way);
   void forward_to_interface(std::size_t i, const Way& way);
-  [[gnu::noinline]] void refuse_way(std::size_t i, const Way& way);
+  [[gnu::noinline]] void refuse_way(const BurstContext& at, std::size_t i, const Way& way);
   void decrement_ttl(std::uint8_t* l3, bool v6);
   void clamp_mss(std::uint8_t* l3, std::size_t length, bool v6, std::uint16_t mss);
-  void to_kernel(std::size_t i);
-  void punt_to_tap(std::uint16_t port_index, rte_mbuf* packet);
-  void punt_to_tun(std::uint16_t interface_id, rte_mbuf* packet);
+  void to_kernel(const BurstContext& at, std::size_t i);
+  void punt_to_tap(const BurstContext& at, std::uint16_t port_index, rte_mbuf* packet);
+  void punt_to_tun(const BurstContext& at, std::uint16_t interface_id, rte_mbuf* packet);
 
   // ---- send.cpp
   void queue_send(rte_mbuf* packet, const SendOrigin& origin, Peer* peer = nullptr);
@@ -248,63 +255,62 @@ class Worker {
     send_.peer[i] = peer;
     send_.mixed = send_.mixed || peer != nullptr || origin.interface_id != send_.origin[0].interface_id;
   }
-  [[gnu::flatten]] void send_burst();
-  void choose_peers();
-  void choose_peers_of(std::uint16_t interface_id, std::size_t begin, std::size_t end);
+  [[gnu::flatten]] void send_burst(const BurstContext& at);
+  void choose_peers(const BurstContext& at);
+  void choose_peers_of(const BurstContext& at, std::uint16_t interface_id, std::size_t begin,
+                       std::size_t end);
   void find_paths();
-  void keep_ready();
-  [[nodiscard]] bool way_open(std::size_t i);
-  [[nodiscard]] Outlet outlet_of(std::size_t i) const noexcept;
-  [[nodiscard]] bool fits(std::size_t i, const Outlet& outlet);
-  std::size_t reserve_counters(std::size_t begin, std::size_t end);
+  void keep_ready(const BurstContext& at);
+  [[nodiscard]] bool way_open(const BurstContext& at, std::size_t i);
+  [[nodiscard]] Outlet outlet_of(const BurstContext& at, std::size_t i) const noexcept;
+  [[nodiscard]] bool fits(const BurstContext& at, std::size_t i, const Outlet& outlet);
+  std::size_t reserve_counters(const BurstContext& at, std::size_t begin, std::size_t end);
   bool cut(std::size_t i, std::size_t mtu);  // fragment.cpp
-  void send_pieces();
+  void send_pieces(const BurstContext& at);
   [[gnu::cold]] void stage(std::size_t i);
-  [[gnu::cold]] void refuse(std::size_t i, DropReason reason);
-  void encapsulate(std::size_t i, Tally& tally);
-  void count_sent(const Tally& tally);
+  [[gnu::cold]] void refuse(const BurstContext& at, std::size_t i, DropReason reason);
+  void encapsulate(const BurstContext& at, std::size_t i, Tally& tally);
+  void count_sent(const BurstContext& at, const Tally& tally);
   void write_outer(std::uint8_t* frame, const Path& path, std::uint16_t udp_length, std::uint8_t tos);
   void seal(SendBurst& burst, const Snapshot& view);
-  void transmit_sealed();
+  void transmit_sealed(const BurstContext& at);
   void send_through_kernel(std::size_t i);
   static void finish_udp_checksums(SendBurst& burst, const Snapshot& view);
   void request_handshake(Peer& peer, PeerRequest request, EventType type);
 
   // ---- spread.cpp: one peer's packets over several cores, in order
   [[nodiscard]] bool room_for_step() const noexcept { return jobs_.free() >= kJobsPerStep; }
-  [[nodiscard]] bool wants_help(std::span<const crypto::AeadOp> ops) const noexcept;
+  [[nodiscard]] bool wants_help(const BurstContext& at, std::span<const crypto::AeadOp> ops) const noexcept;
   [[nodiscard]] std::size_t workers_with_time() const noexcept;
-  CryptoJob* reserve_job(CryptoJob::Kind kind, std::span<const crypto::AeadOp> ops) noexcept;
+  CryptoJob* reserve_job(const BurstContext& at, CryptoJob::Kind kind,
+                         std::span<const crypto::AeadOp> ops) noexcept;
   void publish_job() noexcept;
-  void hold_epoch() noexcept;
+  std::uint64_t hold_epoch() noexcept;
   void work_on(OrderedRing<CryptoJob>::Claim claim);
-  bool work_on_own_jobs();
+  bool work_on_own_jobs(const BurstContext& at);
   bool share_time(bool has_time);
-  void release_finished_jobs();
-  void release_job(CryptoJob& job);
-  void finish_all_jobs();
+  void release_finished_jobs(BootTime now);
+  void release_job(CryptoJob& job, BootTime now);
+  void finish_all_jobs(BootTime now);
 
   // ---- icmp.cpp
   enum class IcmpError : std::uint8_t { no_route, ttl_exceeded, too_big };
   // Answers the packet's source with an ICMP error and frees nothing: the caller still drops the packet.
-  void send_icmp(IcmpError error, rte_mbuf* packet, std::size_t l3_offset, const SendOrigin& origin,
-                 std::uint16_t mtu);
-  void send_icmp_answers();
-  bool icmp_allowed();
+  void send_icmp(const BurstContext& at, IcmpError error, rte_mbuf* packet, std::size_t l3_offset,
+                 const SendOrigin& origin, std::uint16_t mtu);
+  void send_icmp_answers(const BurstContext& at);
+  bool icmp_allowed(const BurstContext& at);
 
   // ---- shared
-  [[nodiscard]] bool port_is_live(std::uint16_t port) const noexcept {
-    return port < kMaxPorts && (live_ports_ >> port & 1) != 0;
-  }
-  void transmit(std::uint16_t port, rte_mbuf* packet) noexcept {
-    if (!port_is_live(port)) [[unlikely]]
+  void transmit(const BurstContext& at, std::uint16_t port, rte_mbuf* packet) noexcept {
+    if (!at.port_is_live(port)) [[unlikely]]
       return drop(packet, DropReason::port_down);
     OutQueue& out = port_out_[port];
     if (out.n == kBurst) [[unlikely]]
-      hand_over(port, out);
+      hand_over(at, port, out);
     out.packet[out.n++] = packet;
   }
-  void hand_over(std::uint16_t port, OutQueue& out) noexcept;
+  void hand_over(const BurstContext& at, std::uint16_t port, OutQueue& out) noexcept;
   // Refused packets go back to the pool together, when the loop ends.
   void drop(rte_mbuf* packet, DropReason reason) noexcept {
     counters_.drop(reason);
@@ -320,7 +326,7 @@ class Worker {
   }
   bool post(const Event& event) noexcept;
   void count_stage(Stage stage, std::size_t packets) noexcept;
-  void count_latency(std::size_t packets) noexcept;
+  void count_latency(const BurstContext& at, std::size_t packets) noexcept;
 
   WorkerOptions options_;
   const crypto::AeadEngine& engine_;
@@ -334,12 +340,9 @@ class Worker {
   WorkerMailboxes mailboxes_;
   Doorbell doorbell_;
 
-  const Snapshot* view_ = nullptr;   // of this loop
-  BootTime now_ = 0;                 // of this loop
   std::uint64_t stage_started_ = 0;  // TSC clocks
   std::uint32_t handshakes_left_ = 0;
   std::uint32_t punts_left_ = 0;  // of this loop
-  std::uint64_t live_ports_ = 0;  // of view_: bit i, port i is there
   bool posted_ = false;           // something waits for control
   bool mismatch_posted_ = false;  // one source_mismatch event per loop is enough
   PeerRef roamed_peer_;           // of this loop: what the last roamed event said
@@ -360,8 +363,6 @@ class Worker {
   OrderedRing<CryptoJob> jobs_{kJobs};  // this worker's bursts; claimed by any worker of the team
   std::span<const std::unique_ptr<Worker>> team_;
   std::size_t helped_last_ = 0;        // index into team_
-  std::uint64_t epoch_ = 0;            // under which what is being worked on has been looked up
-  std::uint64_t burst_started_ = 0;    // TSC, of the burst being worked on
   BootTime spread_again_ = 0;          // no hand-over before: a helper was off its core
   bool backlog_ = false;               // the last poll filled its burst: more is waiting
   std::atomic<bool> has_time_{false};  // W: this worker. R: the team

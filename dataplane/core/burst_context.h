@@ -1,0 +1,45 @@
+// What a burst is judged under. Made once per poll and handed to every stage; a burst whose crypto is done
+// elsewhere carries its own until its last stage, so that snapshot and objects it was prepared with stay.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#include "dataplane/core/burst_size.h"
+#include "dataplane/session/limits.h"
+#include "dataplane/snapshot.h"
+
+namespace wg::dataplane {
+
+struct BurstContext {
+  const Snapshot* view = nullptr;
+  BootTime now = 0;              // of the loop in which the stage runs
+  std::uint64_t epoch = 0;       // held against the reclaimer
+  std::uint64_t started_at = 0;  // TSC, of the poll
+  std::uint64_t live_ports = 0;  // of view: bit i, port i is there
+
+  [[nodiscard]] bool port_is_live(std::uint16_t port) const noexcept {
+    return port < kMaxPorts && (live_ports >> port & 1) != 0;
+  }
+  // The same burst, in a later loop.
+  [[nodiscard]] BurstContext resumed(BootTime later) const noexcept {
+    BurstContext context = *this;
+    context.now = later;
+    return context;
+  }
+  // Another burst of the same loop.
+  [[nodiscard]] BurstContext started(std::uint64_t tsc) const noexcept {
+    BurstContext context = *this;
+    context.started_at = tsc;
+    return context;
+  }
+};
+
+[[nodiscard]] inline std::uint64_t live_ports(const Snapshot& view) noexcept {
+  std::uint64_t live = 0;
+  for (std::size_t i = 0; i < view.ports.size(); ++i)
+    live |= static_cast<std::uint64_t>(view.ports[i].port != nullptr) << i;
+  return live;
+}
+
+}  // namespace wg::dataplane
