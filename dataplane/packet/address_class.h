@@ -19,10 +19,19 @@ inline constexpr std::array<bool, 256> kSpecialFirstByte = [] {
   return kSpecialFirstByte[address[0]];
 }
 
+// Multicast, and class E with the broadcast address: names no single host.
+[[nodiscard]] inline bool is_group_v4(const std::uint8_t* address) {
+  return address[0] >= 224;
+}
+
+[[nodiscard]] inline bool is_group_v6(const std::uint8_t* address) {
+  return address[0] == 0xff;
+}
+
 // IPv6: multicast, unspecified and loopback.
 [[nodiscard]] inline bool is_special_v6(const std::uint8_t* address) {
   const auto zero = [](std::uint8_t b) { return b == 0; };
-  return address[0] == 0xff || (address[15] <= 1 && std::all_of(address, address + 15, zero));
+  return is_group_v6(address) || (address[15] <= 1 && std::all_of(address, address + 15, zero));
 }
 
 // Among the special ones, the machine's own.
