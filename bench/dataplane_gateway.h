@@ -12,6 +12,7 @@
 #include <span>
 #include <vector>
 
+#include "dataplane/crypto/aead.h"
 #include "dataplane/lpm/lpm.h"
 #include "dataplane/snapshot.h"
 #include "dataplane/worker.h"

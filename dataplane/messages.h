@@ -6,6 +6,7 @@
 
 #include "dataplane/packet/address.h"
 #include "dataplane/session/peer.h"
+#include "dataplane/thread/mailbox.h"
 
 struct rte_mbuf;
 
@@ -62,6 +63,13 @@ struct Command {
   rte_mbuf* packet = nullptr;
   Endpoint remote;
   Endpoint local;
+};
+
+// Worker <-> control, one of each per worker.
+struct WorkerMailboxes {
+  Mailbox<HandshakeMessage> handshakes{1024};
+  Mailbox<Event> events{4096};
+  Mailbox<Command> commands{1024};
 };
 
 }  // namespace wg::dataplane

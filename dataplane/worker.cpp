@@ -5,328 +5,376 @@
 //
 // Everything the fast path does not own (handshakes, ARP, fragments, local delivery, unresolved next hops)
 // leaves through a mailbox to control or a TUN/TAP queue to Linux. Under load, open and seal are done by
-// whichever worker has time (spread.cpp); all other stages stay with the worker that received the packet, in
-// its order.
+// whichever worker is idle (stage/crypto_sharing.h); all other stages stay with the worker that received the
+// packet, in its order.
 #include "dataplane/worker.h"
 
 #include <poll.h>
-#include <rte_cycles.h>
 #include <rte_mbuf.h>
 #include <sys/prctl.h>
-#include <time.h>
 
-#include <algorithm>
+#include <array>
+#include <vector>
 
 #include "dataplane/io/port.h"
 #include "dataplane/io/tun.h"
+#include "dataplane/journey.h"
 
 namespace wg::dataplane {
 
 namespace {
+
 constexpr std::size_t kCommandBurst = 32;
-constexpr std::uint32_t kSavedBudgets = 4;
 // A read() of an empty TUN costs as much as several packets of crypto: look every so many busy loops.
 constexpr std::uint32_t kExceptionPollInterval = 8;
-constexpr std::uint32_t kFirstSleepNs = 20'000;
+
 }  // namespace
 
-Worker::Worker(const WorkerOptions& options, const crypto::AeadEngine& engine, rte_mempool* pool,
-               Quiescence& quiescence, const std::atomic<const Snapshot*>& snapshot,
-               Doorbell& control_doorbell)
-    : options_(options),
-      engine_(engine),
-      scratch_(crypto::make_aead_scratch()),
-      pool_(pool),
-      quiescence_(quiescence),
-      published_(snapshot),
-      control_doorbell_(control_doorbell),
-      ns_per_clock_((std::uint64_t{1'000'000'000} << kNsShift) /
-                    std::max<std::uint64_t>(rte_get_tsc_hz(), 1)),
-      port_out_(kMaxPorts),
-      tap_out_(kMaxPorts),
-      tun_out_(kMaxInterfaces) {
-  set_idle(options.adaptive_idle, options.max_sleep_ns);
-}
-
-Worker::~Worker() = default;
-
-void Worker::run() {
-  prctl(PR_SET_TIMERSLACK, 1000);  // short sleeps are meant to be short
-  quiescence_.online(options_.id);
-  BootTime now = boot_now();
-  for (; !stopping_.load(std::memory_order_acquire); now = boot_now()) sleep_if_idle(run_once(now), now);
-  has_time_.store(false, std::memory_order_relaxed);
-  finish_all_jobs(now);
-  quiescence_.offline(options_.id);
-}
-
-bool Worker::run_once(BootTime now) {
-  const std::uint64_t started = stage_started_ = rte_rdtsc();
-  const std::uint64_t epoch = hold_epoch();
-  heartbeat_.store(heartbeat_.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
-  const Snapshot* const published = published_.load(std::memory_order_acquire);
-  if (published == nullptr) return false;
-  const BurstContext at{published, now, epoch, started, live_ports(*published)};
-  handshakes_left_ =
-      std::min(handshakes_left_ + options_.handshake_budget, kSavedBudgets * options_.handshake_budget);
-  punts_left_ = options_.punt_budget;
-  mismatch_posted_ = false;
-  roamed_peer_ = {};
-  ++loop_;
-
-  backlog_ = false;
-  bool worked = drain_commands(at);
-  for (std::uint16_t index = 0; index < at.view->ports.size(); ++index) worked |= poll_port(at, index);
-  if (!worked || loop_ % kExceptionPollInterval == 0) worked |= poll_exception_queues(at);
-  worked |= work_on_own_jobs(at);
-  if (team_.size() > 1) worked |= share_time(!worked);
-
-  if (refused_.n != 0) free_refused();
-  if (posted_) {
-    posted_ = false;
-    control_doorbell_.ring();
-  }
-  counters_.loops.add(1);
-  const std::uint64_t cycles = (worked ? stage_started_ : rte_rdtsc()) - started;
-  (worked ? counters_.busy_cycles : counters_.idle_cycles).add(cycles);
-  if (worked) counters_.busy_loops.add(1);
-  return worked;
-}
+// ---------------------------------------------------------------- the journey
 
 // One burst of one port, run to completion.
-bool Worker::poll_port(const BurstContext& loop, std::uint16_t index) {
-  const PortView& port = loop.view->ports[index];
-  if (port.port == nullptr) return false;
-  port.port->transmit_handed_over(options_.id, counters_);
-  if (!port.port->has_rx(options_.id) || !room_for_step()) return false;
+bool Journey::poll_port(BurstContext& at, std::uint16_t index) {
+  Port* port = at.view->ports[index].port;
+  if (port == nullptr) return false;
+  port->transmit_handed_over(core.options.id, core.counters);
+  if (!port->has_rx(core.options.id) || !sharing.has_room()) return false;
 
-  const BurstContext at = loop.started(stage_started_);
+  at.started_at = core.stage_started();
   rte_mbuf* packets[kPollBurst];
-  const std::uint16_t n = port.port->receive(options_.id, packets, kPollBurst);
+  const std::uint16_t n = port->receive(core.options.id, packets, kPollBurst);
   if (n == 0) return false;
-  backlog_ |= n == kPollBurst;
-  counters_.rx_packets.add(n);
-  count_stage(Stage::receive_port, n);
+  if (n == kPollBurst) sharing.note_backlog();
+  core.counters.rx_packets.add(n);
+  core.count_stage(Stage::receive_port, n);
 
-  classify(at, port, index, packets, n);
-  count_stage(Stage::classify, n);
+  classify.run(at, index, packets, n, data, inner);
+  core.count_stage(Stage::classify, n);
   run_to_completion(at);
-  count_latency(at, n);
+  core.count_latency(at, n);
   return true;
 }
 
 // From sessions to the outgoing queues: everything classified so far.
-void Worker::run_to_completion(const BurstContext& at) {
-  if (data_.n != 0) {
-    const std::size_t messages = data_.n;
-    find_sessions(at);
-    prepare_open();
-    count_stage(Stage::sessions, messages);
+void Journey::run_to_completion(const BurstContext& at) {
+  if (const std::size_t messages = data.n; messages != 0) {
+    receive.find_sessions(at, data);
+    receive.prepare_open(data);
+    core.count_stage(Stage::sessions, messages);
   }
-  if (data_.n != 0) {
-    if (CryptoJob* job = reserve_job(at, CryptoJob::Kind::open, {data_.op.data(), data_.n}); job != nullptr) {
-      job->data.take(data_);
-      data_.n = 0;
-      publish_job();
-    } else {
-      open(data_);
-      finish_receive(at);
-    }
+  if (data.n != 0 && !sharing.offer(at, data)) {
+    crypto.open(data);
+    receive.finish(at, data, inner);
   }
   route_and_send(at);
 }
 
-// Behind the open: the checks an authentic packet has to pass. Leaves the packets that want a route in
-// inner_.
-void Worker::finish_receive(const BurstContext& at) {
-  const std::size_t messages = data_.n;
-  accept_burst(at);
-  count_stage(Stage::replay, messages);
-  check_sources(at);
-  count_stage(Stage::inner, messages);
-}
-
-void Worker::route_and_send(const BurstContext& at) {
-  if (inner_.n != 0) {
-    const std::size_t routed = inner_.n;
-    route_burst(at);
-    count_stage(Stage::route, routed);
+void Journey::route_and_send(const BurstContext& at) {
+  if (const std::size_t routed = inner.n; routed != 0) {
+    route.run(at, inner, send, icmp);
+    core.count_stage(Stage::route, routed);
   }
-  if (send_.n != 0) send_burst(at);
-  send_icmp_answers(at);
-  flush(at);
+  send_all(at);
+  egress.flush(at);
 }
 
-// What Linux sends: inner packets from the TUNs, frames from the TAPs.
-bool Worker::poll_exception_queues(const BurstContext& loop) {
+// Packets, then their fragments, then the ICMP errors about both. The errors cause no further errors.
+void Journey::send_all(const BurstContext& at) {
+  for (std::size_t round = 0; round < kSendRounds; ++round) {
+    if (send.n != 0) send_round(at);
+    if (!fragment.move_into(send)) icmp.move_into(at, send, egress);
+    if (send.n == 0) return;
+  }
+  drop_rest();
+}
+
+void Journey::send_round(const BurstContext& at) {
+  sender.prepare(at, send, icmp, fragment);
+  if (send.n != 0 && !sharing.offer(at, send)) {
+    crypto.seal(*at.view, send);
+    sender.transmit(at, send);
+  }
+  send.clear();
+}
+
+// Behind the crypto, maybe another worker's, under the context the burst was prepared with; only the time is
+// this at's: what a stage notes may not be older than what a later burst has noted.
+void Journey::release(CryptoJob& job, BootTime now) {
+  const BurstContext at = job.context.resumed(now);
+  const bool opened = job.kind == CryptoJob::Kind::kOpen;
+  const std::size_t packets = opened ? job.data.n : job.send.n;
+  if (opened) {
+    for (std::size_t i = 0; i < packets; ++i) __builtin_prefetch(job.data.op[i].data);  // in another's cache
+    receive.finish(at, job.data, inner);
+  } else {
+    sender.transmit(at, job.send);
+  }
+  route_and_send(at);
+  core.count_latency(at, packets);
+}
+
+// ---------------------------------------------------------------- where else packets come in
+
+// What Linux sends through the TUNs: inner packets.
+bool Journey::poll_tuns(BurstContext& at) {
   std::size_t taken = 0;
-  for (std::uint16_t id = 0; id < loop.view->interfaces.size(); ++id) {
-    const InterfaceView& interface = loop.view->interfaces[id];
-    const BurstContext at = loop.started(stage_started_);
-    if (interface.tun == nullptr || !interface.up || options_.id >= interface.tun->queue_count()) continue;
-    if (!room_for_step()) break;
+  for (std::uint16_t id = 0; id < at.view->interfaces.size(); ++id) {
+    const InterfaceView& interface = at.view->interfaces[id];
+    if (!interface.up || !sharing.has_room()) continue;
+    at.started_at = core.stage_started();
     rte_mbuf* packets[kPollBurst];
-    const std::size_t n =
-        interface.tun->queue(options_.id).read_burst(pool_, packets, kPollBurst, counters_.exception);
+    const std::size_t n = read_from_linux(interface.tun, packets);
     if (n == 0) continue;
-    backlog_ |= n == kPollBurst;
-    counters_.from_tun.add(n);
+    if (n == kPollBurst) sharing.note_backlog();
+    core.counters.from_tun.add(n);
     taken += n;
-    for (std::size_t i = 0; i < n; ++i) queue_send(packets[i], {From::kernel, id, id, 0});
-    send_burst(at);
+    for (std::size_t i = 0; i < n; ++i) send.push(packets[i], {From::kKernel, id, id, 0});
+    send_all(at);
   }
-  for (std::uint16_t index = 0; index < loop.view->ports.size(); ++index) {
-    const PortView& port = loop.view->ports[index];
-    if (port.tap == nullptr || port.port == nullptr || options_.id >= port.tap->queue_count()) continue;
+  return finish_exceptions(at, taken);
+}
+
+// What Linux sends through the TAPs: frames, for the ports as they are.
+bool Journey::poll_taps(const BurstContext& at) {
+  std::size_t taken = 0;
+  for (std::uint16_t index = 0; index < at.view->ports.size(); ++index) {
+    const PortView& port = at.view->ports[index];
+    if (port.port == nullptr) continue;
     rte_mbuf* packets[kPollBurst];
-    const std::size_t n =
-        port.tap->queue(options_.id).read_burst(pool_, packets, kPollBurst, counters_.exception);
-    counters_.from_tap.add(n);
+    const std::size_t n = read_from_linux(port.tap, packets);
+    core.counters.from_tap.add(n);
     taken += n;
-    for (std::size_t i = 0; i < n; ++i) transmit(loop, index, packets[i]);
+    for (std::size_t i = 0; i < n; ++i) egress.transmit(at, index, packets[i]);
   }
+  return finish_exceptions(at, taken);
+}
+
+bool Journey::finish_exceptions(const BurstContext& at, std::size_t taken) {
   if (taken == 0) return false;
-  count_stage(Stage::exception_in, taken);
-  flush(loop);
+  core.count_stage(Stage::exception_in, taken);
+  egress.flush(at);
   return true;
+}
+
+// This worker's queue of a TUN or TAP; null: there is none.
+std::size_t Journey::read_from_linux(KernelInterface* from, std::span<rte_mbuf*> packets) {
+  if (from == nullptr || core.options.id >= from->queue_count()) return 0;
+  return from->queue(core.options.id)
+      .read_burst(core.pool, packets.data(), packets.size(), core.counters.exception);
 }
 
 // Control's commands: staged packets that have a session now, keepalives, datagrams the kernel's socket got.
 // One burst per loop: a mailbox full of them (a change that switches thousands of keepalives on) may not keep
 // packets waiting. Peers are named by generation, so that a command outlives its peer without harm.
-bool Worker::drain_commands(const BurstContext& loop) {
-  if (!room_for_step()) return false;
-  const BurstContext at = loop.started(stage_started_);
-  const std::size_t n = mailboxes_.commands.drain(kCommandBurst, [&](const Command& command) {
-    if (command.type == CommandType::receive_outer) return take_socket_datagram(at, command.packet);
-    if (command.type == CommandType::send_frame) return transmit(at, command.port, command.packet);
-    Peer* peer = at.view->peers->find(command.peer);
-    if (peer == nullptr) {
-      if (command.packet != nullptr) drop(command.packet, DropReason::peer_gone);
-      return;
-    }
-    rte_mbuf* packet = command.type == CommandType::keepalive ? rte_pktmbuf_alloc(pool_) : command.packet;
-    if (packet == nullptr) return counters_.drop(DropReason::no_mbuf);
-    queue_send(packet, {From::kernel, peer->interface_id, peer->interface_id, 0}, peer);
-  });
+bool Journey::drain_commands(BurstContext& at) {
+  if (!sharing.has_room()) return false;
+  at.started_at = core.stage_started();
+  const std::size_t n = core.mailboxes.commands.drain(
+      kCommandBurst, [&](const Command& command) { take_command(at, command); });
   if (n == 0) return false;
-  send_burst(at);
+  send_all(at);
   run_to_completion(at);
   return true;
 }
 
-// Hands everything this burst produced to ports, TAPs and TUNs.
-void Worker::flush(const BurstContext& at) {
-  std::size_t sent = 0, punted = 0;
-  for (std::size_t index = 0; index < at.view->ports.size(); ++index) {
-    OutQueue& out = port_out_[index];
-    if (out.n != 0) {
-      sent += out.n;
-      hand_over(at, static_cast<std::uint16_t>(index), out);
-    }
-    OutQueue& tap = tap_out_[index];
-    if (tap.n != 0) {
-      punted += tap.n;
-      const std::size_t written = at.view->ports[index]
-                                      .tap->queue(options_.id)
-                                      .write_burst(tap.packet.data(), tap.n, counters_.exception);
-      counters_.to_tap.add(written);
-      counters_.drop(DropReason::punt_full, tap.n - written);
-      tap.n = 0;
-    }
-  }
-  if (sent != 0) count_stage(Stage::transmit, sent);
-  for (std::size_t id = 0; id < at.view->interfaces.size(); ++id) {
-    OutQueue& tun = tun_out_[id];
-    if (tun.n == 0) continue;
-    punted += tun.n;
-    const std::size_t written = at.view->interfaces[id]
-                                    .tun->queue(options_.id)
-                                    .write_burst(tun.packet.data(), tun.n, counters_.exception);
-    counters_.to_tun.add(written);
-    counters_.drop(DropReason::punt_full, tun.n - written);
-    tun.n = 0;
-  }
-  if (punted != 0) count_stage(Stage::exception_out, punted);
-}
-
-// Spins, then sleeps longer and longer up to the bound; a TUN, a TAP or control's doorbell wakes it at once.
-void Worker::sleep_if_idle(bool worked, BootTime now) {
-  if (worked || !adaptive_idle_.load(std::memory_order_relaxed)) {
-    idle_since_ = 0;
-    if (!worked) __builtin_ia32_pause();
+void Journey::take_command(const BurstContext& at, const Command& command) {
+  if (command.type == CommandType::receive_outer)
+    return classify.take_socket_datagram(at, command.packet, data);
+  if (command.type == CommandType::send_frame) return egress.transmit(at, command.port, command.packet);
+  Peer* peer = at.view->peers->find(command.peer);
+  if (peer == nullptr) {
+    if (command.packet != nullptr) core.drop(command.packet, DropReason::peer_gone);
     return;
   }
-  if (idle_since_ == 0) {
-    idle_since_ = now;
-    sleep_ns_ = kFirstSleepNs;
-  }
-  if (now - idle_since_ < options_.spin_ns) return __builtin_ia32_pause();
-
-  std::array<pollfd, 1 + kMaxPorts> fds;
-  nfds_t n = 0;
-  fds[n++] = {doorbell_.fd(), POLLIN, 0};
-  // Online until the sleep, so whatever is published now stays until then.
-  if (const Snapshot* view = published_.load(std::memory_order_acquire); view != nullptr) {
-    for (const InterfaceView& interface : view->interfaces) {
-      if (interface.tun == nullptr || !interface.up || options_.id >= interface.tun->queue_count() ||
-          n == fds.size())
-        continue;
-      fds[n++] = {interface.tun->queue(options_.id).fd(), POLLIN, 0};
-    }
-    for (const PortView& port : view->ports) {
-      if (port.tap == nullptr || options_.id >= port.tap->queue_count() || n == fds.size()) continue;
-      fds[n++] = {port.tap->queue(options_.id).fd(), POLLIN, 0};
-    }
-  }
-  doorbell_.prepare_sleep();
-  // A command posted before prepare_sleep() rang nobody: look once more before sleeping.
-  if (mailboxes_.commands.empty() && !stopping_.load(std::memory_order_seq_cst)) {
-    quiescence_.offline(options_.id);
-    const timespec limit{0, static_cast<long>(sleep_ns_)};
-    ppoll(fds.data(), n, &limit, nullptr);
-    quiescence_.online(options_.id);
-    counters_.sleeps.add(1);
-  }
-  doorbell_.awake();
-  sleep_ns_ = std::min(sleep_ns_ * 2, max_sleep_ns_.load(std::memory_order_relaxed));
+  const bool keepalive = command.type == CommandType::keepalive;
+  rte_mbuf* packet = keepalive ? rte_pktmbuf_alloc(core.pool) : command.packet;
+  if (packet == nullptr) return core.counters.drop(DropReason::no_mbuf);
+  send.push(packet, {From::kKernel, peer->interface_id, peer->interface_id, 0}, peer);
 }
 
-void Worker::free_refused() noexcept {
-  std::size_t ours = 0;
-  for (std::size_t i = 0; i < refused_.n; ++i) {
-    rte_mbuf* packet = refused_.packet[i];
-    if (packet->nb_segs != 1 || packet->pool != pool_) {
-      rte_pktmbuf_free(packet);
-    } else if ((packet = rte_pktmbuf_prefree_seg(packet)) != nullptr) {
-      refused_.packet[ours++] = packet;
-    }
-  }
-  rte_mempool_put_bulk(pool_, reinterpret_cast<void* const*>(refused_.packet.data()),
-                       static_cast<unsigned>(ours));
-  refused_.n = 0;
-}
+// ---------------------------------------------------------------- jobs, their end
 
-bool Worker::post(const Event& event) noexcept {
-  if (!mailboxes_.events.post(event)) {
-    counters_.events_lost.add(1);
-    return false;
-  }
-  counters_.events_posted.add(1);
-  posted_ = true;
+bool Journey::work_on_jobs(BootTime now) {
+  if (!sharing.has_jobs()) return false;
+  sharing.do_own_share();
+  release_finished_jobs(now);
   return true;
 }
 
-void Worker::count_latency(const BurstContext& at, std::size_t packets) noexcept {
-  counters_.latency.add((stage_started_ - at.started_at) * ns_per_clock_ >> kNsShift, packets);
+void Journey::release_finished_jobs(BootTime now) {
+  for (std::size_t i = 0; i < CryptoSharing::kJobs; ++i) {
+    CryptoJob* job = sharing.next_finished(now);
+    if (job == nullptr) return;
+    release(*job, now);
+    sharing.release();
+  }
 }
 
-// A stage lasts from the end of the one before: one clock reading each.
-void Worker::count_stage(Stage stage, std::size_t packets) noexcept {
-  const std::uint64_t now = rte_rdtsc();
-  counters_.stage_cycles[static_cast<std::size_t>(stage)].add(now - stage_started_);
-  counters_.stage_packets[static_cast<std::size_t>(stage)].add(packets);
-  stage_started_ = now;
+// Before the lcore ends: helpers finish what they have claimed, the rest is done here.
+void Journey::finish_all_jobs(BootTime now) {
+  sharing.stop_helping();
+  while (sharing.has_jobs()) {
+    sharing.do_oldest();
+    release_finished_jobs(now);
+  }
+  core.free_refused();
+}
+
+// Reached only when a peer's MTU is lowered between two rounds of one burst. Nothing may wait for another
+// burst: its peers and its snapshot may be gone by then.
+void Journey::drop_rest() {
+  for (std::size_t i = 0; i < send.n; ++i) core.drop(send.packet[i], DropReason::too_big);
+  send.clear();
+  icmp.drop_rest();
+}
+
+Journey::Journey(const WorkerOptions& options, const crypto::AeadEngine& engine, rte_mempool* pool,
+                 Doorbell& doorbell)
+    : core(options, engine, pool),
+      egress(core),
+      classify(core, egress),
+      receive(core),
+      route(core, egress),
+      sender(core, egress),
+      fragment(core),
+      icmp(core),
+      crypto(core),
+      sharing(core, crypto, doorbell) {}
+
+void Journey::begin_loop() noexcept {
+  core.restart_stage();
+  classify.begin_loop();
+  receive.begin_loop();
+  egress.begin_loop();
+  sharing.begin_loop();
+}
+
+// ---------------------------------------------------------------- the loop
+
+Worker::Worker(const WorkerOptions& options, const crypto::AeadEngine& engine, rte_mempool* pool,
+               Quiescence& quiescence, const std::atomic<const Snapshot*>& snapshot,
+               Doorbell& control_doorbell)
+    : id_(options.id),
+      quiescence_(quiescence),
+      published_(snapshot),
+      control_doorbell_(control_doorbell),
+      idle_(options.spin_ns),
+      journey_(std::make_unique<Journey>(options, engine, pool, doorbell_)) {
+  set_idle(options.adaptive_idle, options.max_sleep_ns);
+}
+
+Worker::~Worker() = default;
+
+const WorkerCounters& Worker::counters() const noexcept {
+  return journey_->core.counters;
+}
+
+WorkerMailboxes& Worker::mailboxes() noexcept {
+  return journey_->core.mailboxes;
+}
+
+void Worker::join_team(std::span<const std::unique_ptr<Worker>> team) {
+  std::vector<CryptoSharing*> sharings;
+  for (const std::unique_ptr<Worker>& worker : team) sharings.push_back(&worker->journey_->sharing);
+  journey_->sharing.join(std::move(sharings));
+}
+
+void Worker::run() {
+  prctl(PR_SET_TIMERSLACK, 1000);  // short sleeps are meant to be short
+  quiescence_.online(id_);
+  BootTime now = boot_now();
+  for (; !stopping_.load(std::memory_order_acquire); now = boot_now()) sleep_if_idle(run_once(now), now);
+  journey_->finish_all_jobs(now);
+  quiescence_.offline(id_);
+}
+
+bool Worker::run_once(BootTime now) {
+  Core& core = journey_->core;
+  journey_->begin_loop();
+  const std::uint64_t started = core.stage_started();
+  const std::uint64_t epoch = hold_epoch();
+  heartbeat_.store(heartbeat_.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
+  const Snapshot* const view = published_.load(std::memory_order_acquire);
+  if (view == nullptr) return false;
+  BurstContext at{view, now, epoch, started, live_ports(*view)};
+  const bool worked = run_journey(at);
+
+  core.free_refused();
+  if (core.take_posted()) control_doorbell_.ring();
+  core.counters.loops.add(1);
+  const std::uint64_t cycles = (worked ? core.stage_started() : Core::tsc()) - started;
+  (worked ? core.counters.busy_cycles : core.counters.idle_cycles).add(cycles);
+  if (worked) core.counters.busy_loops.add(1);
+  return worked;
+}
+
+bool Worker::run_journey(BurstContext& at) {
+  Journey& journey = *journey_;
+  ++loop_;
+  bool worked = journey.drain_commands(at);
+  for (std::uint16_t index = 0; index < at.view->ports.size(); ++index)
+    worked |= journey.poll_port(at, index);
+  if (!worked || loop_ % kExceptionPollInterval == 0) {
+    worked |= journey.poll_tuns(at);
+    worked |= journey.poll_taps(at);
+  }
+  worked |= journey.work_on_jobs(at.now);
+  if (journey.sharing.has_team()) worked |= journey.sharing.help_another_worker(!worked);
+  return worked;
+}
+
+// Reports the epoch of the oldest reference held: this loop's, unless bursts of earlier loops are in flight.
+std::uint64_t Worker::hold_epoch() noexcept {
+  const std::uint64_t epoch = quiescence_.epoch();
+  quiescence_.report_as_of(id_, journey_->sharing.oldest_epoch(epoch));
+  return epoch;
+}
+
+// ---------------------------------------------------------------- idle
+
+namespace {
+
+// What ends a sleep at once: the doorbell, a TUN, a TAP.
+struct WakeUps {
+  std::array<pollfd, 1 + kMaxPorts> fds;
+  nfds_t n = 0;
+  void add(int fd) noexcept {
+    if (n != fds.size()) fds[n++] = {fd, POLLIN, 0};
+  }
+  void add(KernelInterface* from, std::uint16_t worker) noexcept {
+    if (from != nullptr && worker < from->queue_count()) add(from->queue(worker).fd());
+  }
+};
+
+WakeUps wake_ups(const Doorbell& doorbell, const Snapshot* view, std::uint16_t worker) noexcept {
+  WakeUps out;
+  out.add(doorbell.fd());
+  if (view == nullptr) return out;
+  for (const InterfaceView& interface : view->interfaces) {
+    if (interface.up) out.add(interface.tun, worker);
+  }
+  for (const PortView& port : view->ports) out.add(port.tap, worker);
+  return out;
+}
+
+}  // namespace
+
+void Worker::sleep_if_idle(bool worked, BootTime now) {
+  if (!idle_.wants_sleep(worked, now)) {
+    if (!worked) __builtin_ia32_pause();
+    return;
+  }
+  // This worker is online until it sleeps, so what is published now stays until then.
+  WakeUps wake = wake_ups(doorbell_, published_.load(std::memory_order_acquire), id_);
+  const timespec limit{0, static_cast<long>(idle_.next_sleep_ns())};
+  doorbell_.prepare_sleep();
+  // A command posted before prepare_sleep() rang nobody: look once more before sleeping.
+  if (mailboxes().commands.empty() && !stopping_.load(std::memory_order_seq_cst)) {
+    quiescence_.offline(id_);
+    ppoll(wake.fds.data(), wake.n, &limit, nullptr);
+    quiescence_.online(id_);
+    journey_->core.counters.sleeps.add(1);
+  }
+  doorbell_.awake();
 }
 
 }  // namespace wg::dataplane

@@ -1,5 +1,6 @@
-// What a burst is judged under. Made once per poll and handed to every stage; a burst whose crypto is done
-// elsewhere carries its own until its last stage, so that snapshot and objects it was prepared with stay.
+// What a burst is judged under. Made once per loop, stamped by each poll, and handed to every stage; a burst
+// whose crypto is done elsewhere carries its own until its last stage, so that snapshot and objects it was
+// prepared with stay.
 #pragma once
 
 #include <cstddef>
@@ -25,12 +26,6 @@ struct BurstContext {
   [[nodiscard]] BurstContext resumed(BootTime later) const noexcept {
     BurstContext context = *this;
     context.now = later;
-    return context;
-  }
-  // Another burst of the same loop.
-  [[nodiscard]] BurstContext started(std::uint64_t tsc) const noexcept {
-    BurstContext context = *this;
-    context.started_at = tsc;
     return context;
   }
 };

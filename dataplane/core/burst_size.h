@@ -12,6 +12,9 @@ inline constexpr std::size_t kBurst = 64;
 // that pass asks again for those of the packet this far ahead: with 100 000 peers that halves its time.
 inline constexpr std::size_t kPrefetchDistance = 8;
 
+// Packets, their fragments, the ICMP errors about both, and those errors' fragments: nothing causes more.
+inline constexpr std::size_t kSendRounds = 4;
+
 inline constexpr std::size_t kMaxPorts = 64;
 inline constexpr std::size_t kMaxInterfaces = 256;
 

@@ -21,18 +21,18 @@ struct Path;
 struct Peer;
 
 // Where an inner packet came from; decides TTL, ICMP and the way to the kernel.
-enum class From : std::uint16_t { tunnel, port, kernel };
-struct SendOrigin {
+enum class From : std::uint16_t { kTunnel, kPort, kKernel };
+struct PacketOrigin {
   From from;
-  std::uint16_t id;            // interface id, or port index for From::port
+  std::uint16_t id;            // interface id, or port index for From::kPort
   std::uint16_t interface_id;  // the WireGuard interface that sends
-  std::uint16_t l2_length;     // From::port: bytes of the Ethernet header still in front of the packet
+  std::uint16_t l2_length;     // From::kPort: bytes of the Ethernet header still in front of the packet
   // In one piece: neighbours in a burst are compared and copied often.
-  [[nodiscard]] friend bool operator==(const SendOrigin& a, const SendOrigin& b) noexcept {
+  [[nodiscard]] friend bool operator==(const PacketOrigin& a, const PacketOrigin& b) noexcept {
     return std::bit_cast<std::uint64_t>(a) == std::bit_cast<std::uint64_t>(b);
   }
 };
-static_assert(sizeof(SendOrigin) == sizeof(std::uint64_t));
+static_assert(sizeof(PacketOrigin) == sizeof(std::uint64_t));
 
 // Transport data of one poll. Letters: C after classify, S after sessions, O after open.
 struct DataBurst {
@@ -47,11 +47,26 @@ struct DataBurst {
   std::array<bool, kBurst> moved;                    // S: outer addresses differ from the peer's path
   std::array<crypto::AeadOp, kBurst> op;             // S; authentic: O
 
-  [[nodiscard]] bool same_session(std::size_t a, std::size_t b) const noexcept;
+  [[nodiscard]] const TransportDataHeader& header(std::size_t i) const noexcept {
+    return *header_at<TransportDataHeader>(message[i]);
+  }
+  [[nodiscard]] bool same_session(std::size_t a, std::size_t b) const noexcept {
+    return keypair[a] == keypair[b] && interface_id[a] == interface_id[b] &&
+           header(a).receiver.value() == header(b).receiver.value();
+  }
   // Closes gaps that refused packets leave. Nearly always there are none.
-  void move(std::size_t from, std::size_t to) noexcept;
+  void move(std::size_t from, std::size_t to) noexcept {
+    if (from == to) return;
+    packet[to] = packet[from];
+    l3[to] = l3[from];
+    message[to] = message[from];
+    message_length[to] = message_length[from];
+    interface_id[to] = interface_id[from];
+    outer_tos[to] = outer_tos[from];
+    keypair[to] = keypair[from];
+  }
   // Takes over `other`'s packets and what S says of them.
-  void take(const DataBurst& other) noexcept;
+  void take(DataBurst& other) noexcept;
 };
 
 // Decrypted packets between open and the source check.
@@ -74,9 +89,22 @@ struct InnerBurst {
   std::array<rte_mbuf*, kBurst> packet;
   std::array<std::uint8_t*, kBurst> l3;            // the IP header
   std::array<std::uint16_t, kBurst> length;        // IP bytes
-  std::array<SendOrigin, kBurst> origin;           // its interface is not known yet
+  std::array<PacketOrigin, kBurst> origin;         // its interface is not known yet
   std::array<std::uint32_t, kBurst> destination4;  // host order; IPv4 only
   std::array<bool, kBurst> v6;
+
+  void push(rte_mbuf* ip_packet, std::uint8_t* ip, std::uint16_t ip_length, const PacketOrigin& from,
+            bool is_v6) noexcept {
+    const std::size_t i = n++;
+    packet[i] = ip_packet;
+    l3[i] = ip;
+    length[i] = ip_length;
+    origin[i] = from;
+    destination4[i] = header_at<Be32>(header_at<Ipv4Header>(ip)->destination.data())->value();
+    v6[i] = is_v6;
+    n6 += is_v6 ? 1 : 0;
+  }
+  void clear() noexcept { n = n6 = 0; }
 };
 
 // IP packets that a WireGuard interface will send.
@@ -89,7 +117,7 @@ struct SendBurst {
   std::array<std::uint16_t, kBurst> length;        // IP bytes, 0: keepalive
   std::array<std::uint32_t, kBurst> destination4;  // host order; IPv4 only
   std::array<bool, kBurst> v6;
-  std::array<SendOrigin, kBurst> origin;
+  std::array<PacketOrigin, kBurst> origin;
   std::array<Peer*, kBurst> peer;  // after cryptokey routing (or given: staged, keepalive)
   std::array<Keypair*, kBurst> keypair;
   std::array<const Path*, kBurst> path;
@@ -99,15 +127,53 @@ struct SendBurst {
   std::array<std::uint8_t, kBurst> tos;
   std::array<crypto::AeadOp, kBurst> op;
 
-  void move(std::size_t from, std::size_t to) noexcept;
-  void clear() noexcept;
+  // `peer`: null when cryptokey routing decides.
+  void push(rte_mbuf* ip_packet, std::uint8_t* ip, std::uint16_t ip_length, bool is_v6,
+            std::uint32_t destination, const PacketOrigin& from, Peer* to) noexcept {
+    assert(n < kBurst);  // a poll's packets and the answers they cause always fit
+    const std::size_t i = n++;
+    packet[i] = ip_packet;
+    l3[i] = ip;
+    length[i] = ip_length;
+    v6[i] = is_v6;
+    n6 += is_v6 ? 1 : 0;
+    destination4[i] = destination;
+    origin[i] = from;
+    peer[i] = to;
+    mixed = mixed || to != nullptr || from.interface_id != origin[0].interface_id;
+  }
+  // The same for a packet that starts at its IP header, or is empty (a keepalive).
+  void push(rte_mbuf* ip_packet, const PacketOrigin& from, Peer* to = nullptr) noexcept;
+  void move(std::size_t from, std::size_t to) noexcept {
+    if (from == to) return;
+    packet[to] = packet[from];
+    l3[to] = l3[from];
+    length[to] = length[from];
+    v6[to] = v6[from];
+    padded[to] = padded[from];
+    peer[to] = peer[from];
+    keypair[to] = keypair[from];
+    path[to] = path[from];
+  }
+  void clear() noexcept {
+    n = n6 = 0;
+    mixed = false;
+  }
   // Takes over `other`'s encapsulated packets.
-  void take(const SendBurst& other) noexcept;
+  void take(SendBurst& other) noexcept;
 };
 
 struct OutQueue {
   std::size_t n = 0;
   std::array<rte_mbuf*, kBurst> packet;
+};
+
+// Traffic of a run of packets of one peer, so that its shared counters are touched once per run.
+struct Tally {
+  Peer* peer = nullptr;
+  std::uint64_t bytes = 0, packets = 0;
+  bool data = false;          // not keepalives alone
+  std::uint8_t tos_mask = 0;  // sending: of the inner TOS, what the outer one copies
 };
 
 }  // namespace wg::dataplane

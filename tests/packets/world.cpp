@@ -7,7 +7,9 @@
 
 #include <algorithm>
 
+#include "dataplane/crypto/aead.h"
 #include "dataplane/eal.h"
+#include "dataplane/packet/headers.h"
 
 namespace wg::test {
 

@@ -1,11 +1,11 @@
-// Cutting an inner IPv4 packet that may be fragmented to its peer's MTU (RFC 791 3.2): Linux knows the
-// interface's MTU and the route's, but not that of one peer behind them. Rare, so it copies.
+#include "dataplane/stage/fragment.h"
+
 #include <rte_mbuf.h>
 
 #include <algorithm>
+#include <cstring>
 
 #include "dataplane/packet/checksum.h"
-#include "dataplane/worker.h"
 
 namespace wg::dataplane {
 
@@ -20,11 +20,14 @@ bool may_cut(const rte_mbuf* packet) {
 }
 
 // The piece of `size` payload bytes from `at`; nullptr without a buffer.
-rte_mbuf* piece_of(const rte_mbuf* packet, std::size_t at, std::size_t size) {
+rte_mbuf* copy_piece(const rte_mbuf* packet, std::size_t at, std::size_t size) {
   rte_mbuf* piece = rte_pktmbuf_alloc(packet->pool);
   if (piece == nullptr) return nullptr;
   char* to = rte_pktmbuf_append(piece, static_cast<std::uint16_t>(kIpv4HeaderSize + size));
-  if (to == nullptr) return rte_pktmbuf_free(piece), nullptr;
+  if (to == nullptr) {
+    rte_pktmbuf_free(piece);
+    return nullptr;
+  }
   const auto* from = rte_pktmbuf_mtod(packet, const char*);
   std::memcpy(to, from, kIpv4HeaderSize);
   std::memcpy(to + kIpv4HeaderSize, from + kIpv4HeaderSize + at, size);
@@ -40,34 +43,38 @@ rte_mbuf* piece_of(const rte_mbuf* packet, std::size_t at, std::size_t size) {
 
 }  // namespace
 
-// True: packet i is gone, its pieces wait in cut_. False: it may not be cut, or there is no room for the
-// pieces in this burst.
-bool Worker::cut(std::size_t i, std::size_t mtu) {
-  rte_mbuf* packet = send_.packet[i];
+bool Fragment::cut(rte_mbuf* packet, std::size_t mtu, const PacketOrigin& origin, Peer* peer) {
   if (!may_cut(packet) || mtu < kIpv4HeaderSize + kFragmentUnit) return false;
   const std::size_t payload = packet->data_len - kIpv4HeaderSize;
   const std::size_t most = (mtu - kIpv4HeaderSize) / kFragmentUnit * kFragmentUnit;
-  const std::size_t before = cut_.n;
+  const std::size_t before = n_;
   if ((payload + most - 1) / most > kBurst - before) return false;
-  for (std::size_t at = 0; at < payload; at += most) {
-    rte_mbuf* piece = piece_of(packet, at, std::min(most, payload - at));
-    if (piece == nullptr) {
-      rte_pktmbuf_free_bulk(cut_.packet.data() + before, static_cast<unsigned>(cut_.n - before));
-      cut_.n = before;
-      return drop(packet, DropReason::no_mbuf), true;
-    }
-    cut_origin_[cut_.n] = send_.origin[i];
-    cut_peer_[cut_.n] = send_.peer[i];
-    cut_.packet[cut_.n++] = piece;
+  if (!copy_pieces(packet, payload, most)) {
+    rte_pktmbuf_free_bulk(packet_.data() + before, static_cast<unsigned>(n_ - before));
+    n_ = before;
+    core_.drop(packet, DropReason::no_mbuf);
+    return true;
   }
+  std::fill(origin_.begin() + before, origin_.begin() + n_, origin);
+  std::fill(peer_.begin() + before, peer_.begin() + n_, peer);
   rte_pktmbuf_free(packet);
   return true;
 }
 
-void Worker::send_pieces(const BurstContext& at) {
-  for (std::size_t i = 0; i < cut_.n; ++i) queue_send(cut_.packet[i], cut_origin_[i], cut_peer_[i]);
-  cut_.n = 0;
-  send_burst(at);
+bool Fragment::copy_pieces(const rte_mbuf* packet, std::size_t payload, std::size_t most) {
+  for (std::size_t at = 0; at < payload; at += most) {
+    rte_mbuf* piece = copy_piece(packet, at, std::min(most, payload - at));
+    if (piece == nullptr) return false;
+    packet_[n_++] = piece;
+  }
+  return true;
+}
+
+bool Fragment::move_into(SendBurst& send) {
+  if (n_ == 0) return false;
+  for (std::size_t i = 0; i < n_; ++i) send.push(packet_[i], origin_[i], peer_[i]);
+  n_ = 0;
+  return true;
 }
 
 }  // namespace wg::dataplane

@@ -1,0 +1,68 @@
+#include "dataplane/core/egress.h"
+
+#include "dataplane/io/port.h"
+
+namespace wg::dataplane {
+
+Egress::Egress(Core& core) : core_(core), ports_(kMaxPorts), taps_(kMaxPorts), tuns_(kMaxInterfaces) {}
+
+void Egress::punt_to_tap(const BurstContext& at, std::uint16_t port, rte_mbuf* packet) noexcept {
+  punt(at.view->ports[port].tap, taps_[port], packet);
+}
+
+void Egress::punt_to_tun(const BurstContext& at, std::uint16_t interface_id, rte_mbuf* packet) noexcept {
+  punt(at.view->interfaces[interface_id].tun, tuns_[interface_id], packet);
+}
+
+void Egress::punt(const KernelInterface* to, OutQueue& out, rte_mbuf* packet) noexcept {
+  if (to == nullptr) return core_.drop(packet, DropReason::punt_off);
+  if (punts_left_ == 0 || out.n == kBurst) return core_.drop(packet, DropReason::punt_budget);
+  --punts_left_;
+  out.packet[out.n++] = packet;
+}
+
+void Egress::flush(const BurstContext& at) noexcept {
+  if (const std::size_t sent = flush_ports(at); sent != 0) core_.count_stage(Stage::transmit, sent);
+  if (const std::size_t punted = flush_punts(at); punted != 0)
+    core_.count_stage(Stage::exception_out, punted);
+}
+
+std::size_t Egress::flush_ports(const BurstContext& at) noexcept {
+  std::size_t sent = 0;
+  for (std::size_t index = 0; index < at.view->ports.size(); ++index) {
+    OutQueue& out = ports_[index];
+    if (out.n == 0) continue;
+    sent += out.n;
+    hand_over(at, static_cast<std::uint16_t>(index), out);
+  }
+  return sent;
+}
+
+std::size_t Egress::flush_punts(const BurstContext& at) noexcept {
+  std::size_t punted = 0;
+  for (std::size_t index = 0; index < at.view->ports.size(); ++index) {
+    if (taps_[index].n != 0) punted += write(*at.view->ports[index].tap, taps_[index], core_.counters.to_tap);
+  }
+  for (std::size_t id = 0; id < at.view->interfaces.size(); ++id) {
+    if (tuns_[id].n != 0) punted += write(*at.view->interfaces[id].tun, tuns_[id], core_.counters.to_tun);
+  }
+  return punted;
+}
+
+void Egress::hand_over(const BurstContext& at, std::uint16_t port, OutQueue& out) noexcept {
+  at.view->ports[port].port->transmit(core_.options.id, out.packet.data(), static_cast<std::uint16_t>(out.n),
+                                      core_.counters);
+  out.n = 0;
+}
+
+std::size_t Egress::write(KernelInterface& to, OutQueue& out, Counter& written) noexcept {
+  const std::size_t n = out.n;
+  out.n = 0;
+  const std::size_t accepted =
+      to.queue(core_.options.id).write_burst(out.packet.data(), n, core_.counters.exception);
+  written.add(accepted);
+  core_.counters.drop(DropReason::punt_full, n - accepted);
+  return n;
+}
+
+}  // namespace wg::dataplane

@@ -1,0 +1,63 @@
+// The stages of one worker and the bursts between them. Their order is worker.cpp, the only file that
+// includes this one.
+#pragma once
+
+#include <cstdint>
+#include <span>
+
+#include "dataplane/core/core.h"
+#include "dataplane/core/egress.h"
+#include "dataplane/stage/classify.h"
+#include "dataplane/stage/crypto.h"
+#include "dataplane/stage/crypto_sharing.h"
+#include "dataplane/stage/fragment.h"
+#include "dataplane/stage/icmp.h"
+#include "dataplane/stage/receive.h"
+#include "dataplane/stage/route.h"
+#include "dataplane/stage/send.h"
+
+namespace wg::dataplane {
+
+struct Journey {
+  Journey(const WorkerOptions& options, const crypto::AeadEngine& engine, rte_mempool* pool,
+          Doorbell& doorbell);
+
+  void begin_loop() noexcept;
+  // Where packets come in; each runs what it found to its end. True: there was something.
+  bool poll_port(BurstContext& at, std::uint16_t index);
+  bool poll_tuns(BurstContext& at);
+  bool poll_taps(const BurstContext& at);
+  bool drain_commands(BurstContext& at);
+  void take_command(const BurstContext& at, const Command& command);
+  bool finish_exceptions(const BurstContext& at, std::size_t taken);
+  std::size_t read_from_linux(KernelInterface* from, std::span<rte_mbuf*> packets);
+
+  void run_to_completion(const BurstContext& at);
+  void route_and_send(const BurstContext& at);
+  void send_all(const BurstContext& at);
+  void send_round(const BurstContext& at);
+  void drop_rest();
+
+  // Jobs whose crypto may be another worker's.
+  bool work_on_jobs(BootTime now);
+  void release_finished_jobs(BootTime now);
+  void release(CryptoJob& job, BootTime now);
+  void finish_all_jobs(BootTime now);
+
+  Core core;
+  Egress egress;
+  Classify classify;
+  Receive receive;
+  Route route;
+  Send sender;
+  Fragment fragment;
+  Icmp icmp;
+  Crypto crypto;
+  CryptoSharing sharing;
+
+  DataBurst data;    // classified -> opened
+  InnerBurst inner;  // wants a route
+  SendBurst send;    // wants a session and a seal
+};
+
+}  // namespace wg::dataplane

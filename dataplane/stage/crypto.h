@@ -1,0 +1,23 @@
+// The burst AEAD with the UDP checksum behind the seal: what any worker may do for another
+// (crypto_sharing.h). Touches the packets, and of the worker that runs it scratch and counters.
+#pragma once
+
+#include "dataplane/core/core.h"
+
+namespace wg::dataplane {
+
+class Crypto {
+ public:
+  explicit Crypto(Core& core) : core_(core) {}
+
+  // Decrypts in place; op[i].authentic tells which tags verified.
+  void open(DataBurst& burst);
+  // Encrypts in place; then the UDP checksums, by the port where it can, else here. `view`: the snapshot the
+  // burst was prepared under.
+  void seal(const Snapshot& view, SendBurst& burst);
+
+ private:
+  Core& core_;
+};
+
+}  // namespace wg::dataplane

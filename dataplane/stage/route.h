@@ -1,0 +1,55 @@
+// Where an inner packet goes: out of a port, into a WireGuard interface, or to Linux. RFC 1812 5.2, 5.3.
+#pragma once
+
+#include <cstdint>
+
+#include "dataplane/core/core.h"
+#include "dataplane/core/egress.h"
+#include "dataplane/stage/icmp.h"
+
+namespace wg::dataplane {
+
+class Route {
+ public:
+  Route(Core& core, Egress& egress) : core_(core), egress_(egress) {}
+
+  // Empties `inner`: into `send` what an interface sends, out what leaves by a port or is Linux's, refusals
+  // that the sender must hear of into `icmp`.
+  [[gnu::flatten]] void run(const BurstContext& at, InnerBurst& inner, SendBurst& send, Icmp& icmp);
+
+ private:
+  // What becomes of packets that share next hop and origin.
+  struct ForwardingDecision {
+    enum class Kind : std::uint8_t {
+      kInterface,
+      kPort,
+      kKernel,
+      kHairpinOff,  // this and what follows: refused
+      kBlackhole,
+    };
+    Kind kind;
+    bool from_tunnel;
+    std::uint16_t mtu;        // the least on the way
+    std::uint16_t mss_clamp;  // 0: off
+    const NextHop* hop;
+    PacketOrigin origin;  // with the interface that sends, for Kind::kInterface
+  };
+
+  static void look_up_routes(const Snapshot& view, const InnerBurst& inner, const NextHop** hop);
+  [[nodiscard]] static ForwardingDecision decide(const Snapshot& view, const NextHop& hop,
+                                                 const PacketOrigin& origin) noexcept;
+  void forward_run(const BurstContext& at, InnerBurst& inner, std::size_t begin, std::size_t end,
+                   const ForwardingDecision& decision, SendBurst& send, Icmp& icmp);
+  bool forward_to_port(const BurstContext& at, InnerBurst& inner, std::size_t i,
+                       const ForwardingDecision& decision);
+  void forward_to_interface(InnerBurst& inner, std::size_t i, const ForwardingDecision& decision,
+                            SendBurst& send);
+  [[gnu::noinline]] void refuse(const BurstContext& at, InnerBurst& inner, std::size_t i,
+                                const ForwardingDecision& decision, Icmp& icmp);
+  void punt(const BurstContext& at, const InnerBurst& inner, std::size_t i);
+
+  Core& core_;
+  Egress& egress_;
+};
+
+}  // namespace wg::dataplane
