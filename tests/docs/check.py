@@ -20,7 +20,7 @@ import sys
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 COLUMNS = 100
 README_LINES = 120
-USER_PAGES = "README docs/operations docs/configuration docs/cli docs/control-socket docs/security docs/figures docs/status"
+USER_PAGES = "README docs/operations docs/configuration docs/cli docs/control-socket docs/metrics docs/security docs/figures docs/status"
 # A rate or a cost that somebody measured: it belongs into figures.md. Decisions keep those they were made by.
 FIGURE = re.compile(r"\d[\d ,.]* ?(?:Mpps|[GM]bit/s|ns per packet|clocks? per packet|clocks a packet)")
 problems = []
