@@ -4,6 +4,8 @@
 
 #include <ostream>
 
+#include "tests/unit/dataplane/frame_difference.h"
+
 namespace wg::test {
 
 namespace {
@@ -17,7 +19,8 @@ Octets framed(const Octets& to, const Octets& from, const Octets& ip) {
 void expect_frames(const std::vector<Octets>& expected, const std::vector<Octets>& got, const char* port) {
   EXPECT_EQ(got.size(), expected.size()) << port;
   for (std::size_t i = 0; i < std::min(got.size(), expected.size()); ++i) {
-    EXPECT_EQ(hex(got[i]), hex(expected[i])) << port << " frame " << i;
+    const std::string difference = frame_difference(expected[i], got[i]);
+    EXPECT_TRUE(difference.empty()) << port << " frame " << i << ": " << difference;
   }
 }
 
