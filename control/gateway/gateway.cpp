@@ -15,6 +15,7 @@
 
 #include "control/clock.h"
 #include "control/gateway/dataplane_options.h"
+#include "control/ignore.h"
 #include "control/kernel/sysctl.h"
 #include "control/packet_ptr.h"
 #include "control/privileges.h"
@@ -76,7 +77,7 @@ Gateway::~Gateway() {
 void Gateway::start(const config::Gateway& value) {
   keep_log_beside_this_thread();  // it ran before the dataplane gave this thread its CPUs
   for (const std::string& warning : services_.dataplane.facts().warnings) log_->warn("{}", warning);
-  static_cast<void>(set_forwarding("all", IpVersion::kV6, Switch::kOn));  // fails in a kernel without IPv6
+  ignore(set_forwarding("all", IpVersion::kV6, Switch::kOn), "the kernel may lack IPv6");
   services_.publisher.flush();
   services_.dataplane.start();
   if (const PlanOutcome outcome = changes_.apply(value); !outcome.ok)

@@ -3,6 +3,7 @@
 #include <stdexcept>
 
 #include "control/convert.h"
+#include "control/ignore.h"
 #include "control/kernel/sysctl.h"
 
 namespace wg::control {
@@ -77,7 +78,7 @@ void GatewayPort::prepare_wire() {
                              " (named by iface= of the device)");
   wire_ifindex_ = link->ifindex;
   wire_had_ipv6_ = read_sysctl("net/ipv6/conf/" + wire + "/disable_ipv6").value_or("1") == "0";
-  static_cast<void>(set_ipv6_disabled(wire, true));
+  ignore(set_ipv6_disabled(wire, true), "the kernel may lack IPv6");
   require(services_.netlink.set_noarp(wire_ifindex_, true));
   require(services_.netlink.set_promiscuous(wire_ifindex_, true));
   require(services_.netlink.set_up(wire_ifindex_, true));
@@ -87,9 +88,10 @@ void GatewayPort::restore_wire() {
   if (wire_ifindex_ == 0) return;
   const auto link = services_.netlink.find_link(wire_ifindex_);
   if (!link) return;
-  static_cast<void>(services_.netlink.set_noarp(wire_ifindex_, false));
-  static_cast<void>(services_.netlink.set_promiscuous(wire_ifindex_, false));
-  if (wire_had_ipv6_) static_cast<void>(set_ipv6_disabled(link->name, false));
+  ignore(services_.netlink.set_noarp(wire_ifindex_, false), "the wire may vanish while it is restored");
+  ignore(services_.netlink.set_promiscuous(wire_ifindex_, false), "the wire may vanish while it is restored");
+  if (wire_had_ipv6_)
+    ignore(set_ipv6_disabled(link->name, false), "the wire may vanish while it is restored");
 }
 
 void GatewayPort::open_device() {
@@ -132,18 +134,19 @@ void GatewayPort::create_tap() {
 void GatewayPort::configure_linux() {
   ifindex_ = tap_->ifindex();
   require(services_.netlink.set_mtu(ifindex_, value_.mtu));
-  static_cast<void>(set_accept_dad(tap_->name(), 0));
+  ignore(set_accept_dad(tap_->name(), 0), "the kernel may lack IPv6");
   require(services_.netlink.set_up(ifindex_, true));
   if (value_.vlan) {
     require(services_.netlink.add_vlan(tap_->ifindex(), name_, *value_.vlan));
     const auto link = services_.netlink.find_link(name_);
     if (!link) throw std::runtime_error("port " + name_ + ": its VLAN device did not appear");
     ifindex_ = link->ifindex;
-    static_cast<void>(set_accept_dad(name_, 0));
+    ignore(set_accept_dad(name_, 0), "the kernel may lack IPv6");
     require(services_.netlink.set_up(ifindex_, true));
   }
-  static_cast<void>(control::set_forwarding(name_, IpVersion::kV4, Switch::kOn));
-  static_cast<void>(set_rp_filter(name_, 0));
+  ignore(control::set_forwarding(name_, IpVersion::kV4, Switch::kOn),
+         "/proc/sys may be read-only and already set");
+  ignore(set_rp_filter(name_, 0), "/proc/sys may be read-only and already set");
   for (const config::InterfaceAddress& address : value_.addresses) {
     require(services_.netlink.add_address(ifindex_, to_dataplane(address)));
   }

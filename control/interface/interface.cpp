@@ -9,6 +9,7 @@
 
 #include "control/clock.h"
 #include "control/convert.h"
+#include "control/ignore.h"
 #include "control/kernel/sysctl.h"
 
 namespace wg::control {
@@ -43,14 +44,16 @@ Interface::Interface(Services& services, std::string name, const config::Interfa
   options.name = name_;
   options.queues = services_.dataplane.workers().size();
   tun_ = std::make_unique<dataplane::TunDevice>(options);
-  static_cast<void>(set_addr_gen_mode(name_, 1));
+  ignore(set_addr_gen_mode(name_, 1), "the kernel may lack IPv6");
   require(services_.netlink.set_mtu(tun_->ifindex(), mtu_));
-  static_cast<void>(control::set_forwarding(name_, IpVersion::kV4, Switch::kOn));
-  static_cast<void>(set_rp_filter(name_, 0));
-  // Else Linux forgets IPv6 addresses when the link goes down.
-  static_cast<void>(write_sysctl("net/ipv6/conf/" + name_ + "/keep_addr_on_down", "1"));
-  // ICMP errors of ours about packets of ours (nobody there, too big) come back by the TUN.
-  static_cast<void>(write_sysctl("net/ipv4/conf/" + name_ + "/accept_local", "1"));
+  ignore(control::set_forwarding(name_, IpVersion::kV4, Switch::kOn),
+         "/proc/sys may be read-only and already set");
+  ignore(set_rp_filter(name_, 0), "/proc/sys may be read-only and already set");
+  // Otherwise Linux removes IPv6 addresses when the link goes down.
+  ignore(write_sysctl("net/ipv6/conf/" + name_ + "/keep_addr_on_down", "1"), "the kernel may lack IPv6");
+  // Our own ICMP errors about our own packets (unreachable, too big) arrive by the TUN.
+  ignore(write_sysctl("net/ipv4/conf/" + name_ + "/accept_local", "1"),
+         "/proc/sys may be read-only and already set");
   for (const config::InterfaceAddress& address : value.addresses) require(add_address(address));
 
   dataplane::InterfaceView view;
@@ -133,7 +136,7 @@ void Interface::go_down() {
   engine_->down(now());
   unwatch_socket();
   socket_.close();
-  static_cast<void>(services_.netlink.set_up(tun_->ifindex(), false));
+  ignore(services_.netlink.set_up(tun_->ifindex(), false), "the netdev may be deleted already");
   log_->info("down");
 }
 
