@@ -7,9 +7,9 @@ vector="-I build/generated-for-headers -mavx2 -mavx512f -mavx512bw -mavx512vl -m
 check='echo "#include \"$1\"" | g++ $2 - || { echo "not self-sufficient: $1"; exit 255; }'
 git ls-files 'dataplane/*.h' 'control/*.h' 'config/*.h' | grep -v '^dataplane/crypto/' |
   xargs -P "$(nproc)" -I{} sh -c "$check" sh {} "$flags"
-# The kernels of the crypto need their instruction sets, and two of them their generated rounds.
-mkdir -p build/generated-for-headers
-for variant in avx2 avx512; do
-  python3 dataplane/crypto/generate_chacha_rounds.py "$variant" >"build/generated-for-headers/chacha20_rounds_$variant.h"
-done
+# The kernels of the crypto need their instruction sets, and some of them generated headers.
+generated=build/generated-for-headers
+mkdir -p "$generated"
+python3 dataplane/crypto/generate_shadow_avx2.py >"$generated/shadow_kernels_avx2.h"
+python3 dataplane/crypto/generate_chacha_rounds.py >"$generated/chacha20_rounds_avx512.h"
 git ls-files 'dataplane/crypto/*.h' | xargs -P "$(nproc)" -I{} sh -c "$check" sh {} "$flags $vector"

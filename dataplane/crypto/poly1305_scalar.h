@@ -1,8 +1,7 @@
 // Poly1305 (RFC 8439 section 2.5) of one packet in general registers: limbs of 64, 64 and a few bits.
 //
-// Each block depends on the one before, about 24 cycles. Longer packets run two chains with r^2, one for even
-// and one for odd blocks, which the processor overlaps. The set-up is negligible, so this beats the vector
-// kernels for short packets.
+// Each block depends on the one before, about 24 cycles, so two packets run together where there are two. The
+// set-up is negligible, so this beats the vector kernels for short packets.
 #pragma once
 
 #include <immintrin.h>

@@ -101,6 +101,17 @@ TEST_P(AeadEngines, EveryBurstSizeWithMixedLengthsAndKeys) {
   }
 }
 
+// Equal lengths up to a data packet's at every burst size.
+TEST_P(AeadEngines, EveryBurstSizeWithEqualLengths) {
+  for (std::size_t count = 1; count <= 40; ++count) {
+    for (std::size_t length = count; length <= 1500; length += 61) {
+      auto packets = burst(count, length);
+      share_keys(packets, length % 2 == 0 ? 1 : count);
+      ASSERT_NO_FATAL_FAILURE(check(packets)) << length;
+    }
+  }
+}
+
 TEST_P(AeadEngines, LargestBurst) {
   std::vector<Packet> packets;
   for (std::size_t i = 0; i < kAeadMaxBurst; ++i)
@@ -197,6 +208,29 @@ TEST_P(AeadEngines, BadPacketInEveryPosition) {
     for (std::size_t bad = 0; bad < count; ++bad) {
       const std::size_t bits = 8 * (packets[bad].plaintext.size() + kAeadTagSize);
       ASSERT_NO_FATAL_FAILURE(forgery.expect_refused(bad, random() % bits));
+    }
+  }
+}
+
+// Lengths of data packets at every burst size, under one key, some, or as many as packets: each packet forged
+// in turn, in its payload or its tag.
+TEST_P(AeadEngines, ForgedDataPacketInEveryBurst) {
+  const std::size_t limits[] = {100, 600, 1501};
+  for (std::size_t count = 1; count <= 40; ++count) {
+    const std::size_t limit = limits[count % std::size(limits)];
+    std::vector<Packet> packets;
+    for (std::size_t i = 0; i < count; ++i)
+      packets.emplace_back(random, random() % limit, random() % 64, random());
+    const std::size_t keys[] = {1, count, 1 + random() % count};
+    share_keys(packets, keys[random() % std::size(keys)]);
+    ASSERT_NO_FATAL_FAILURE(check(packets));
+    Forgery forgery(engine, *scratch, packets);
+    for (std::size_t bad = 0; bad < count; ++bad) {
+      const std::size_t payload_bits = 8 * packets[bad].plaintext.size();
+      if (payload_bits != 0) {
+        ASSERT_NO_FATAL_FAILURE(forgery.expect_refused(bad, random() % payload_bits));
+      }
+      ASSERT_NO_FATAL_FAILURE(forgery.expect_refused(bad, payload_bits + random() % (8 * kAeadTagSize)));
     }
   }
 }
