@@ -55,7 +55,7 @@ std::string GatewayPort::wire_of(const config::Port& value) {
 }
 
 bool GatewayPort::whole() const {
-  // The mirror may not have come to the netdev's creation yet: the kernel itself is asked.
+  // The mirror may not have read of the netdev's creation yet, so the kernel itself is asked.
   const auto there = [&](std::uint32_t ifindex) {
     return services_.mirror.link(ifindex) != nullptr || services_.netlink.find_link(ifindex).has_value();
   };
@@ -113,8 +113,8 @@ void GatewayPort::create_tap() {
   dataplane::TunOptions options;
   options.name = value_.vlan ? name_.substr(0, 9) + ".trunk" : name_;
   options.queues = services_.dataplane.workers().size();
-  // A NIC filters on its own address; a virtual wire is promiscuous and gets one that the wire's netdev has
-  // not.
+  // A NIC filters on its own address. A virtual wire is promiscuous and gets an address other than its
+  // netdev's.
   dataplane::MacAddress mac =
       value_.device.kind == config::DeviceKind::kPci ? port_->facts().mac : dataplane::stable_mac(name_);
   if (value_.mac) mac = value_.mac->bytes;

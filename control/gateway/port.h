@@ -26,9 +26,9 @@ class GatewayPort {
   [[nodiscard]] dataplane::Port& port() { return *port_; }
   [[nodiscard]] const config::Port& value() const { return value_; }
   [[nodiscard]] std::uint32_t ifindex() const { return ifindex_; }
-  // False once its wire or its Linux interface has been taken away: nothing passes any more.
+  // False once its wire or its Linux interface has been removed: no packet passes any more.
   [[nodiscard]] bool whole() const;
-  // Both ends: the device's own word and, where a netdev is the wire, that netdev's.
+  // Of both ends: the device and, where a netdev is the wire, that netdev.
   [[nodiscard]] bool link_up() const;
   // The netdev that a port of this device needs as its wire; empty: none.
   [[nodiscard]] static std::string wire_of(const config::Port& value);

@@ -1,4 +1,4 @@
-// What the engine asks for and what the workers report: datagrams, staged packets, events.
+// The engine's Host, and the events of workers: datagrams, staged packets, what is shown to people.
 #include <cstring>
 #include <utility>
 
@@ -23,7 +23,7 @@ std::size_t headers_of(std::size_t l2, bool v6) {
   return l2 + (v6 ? kIpv6HeaderSize : kIpv4HeaderSize) + kUdpHeaderSize;
 }
 
-// Of an empty packet buffer.
+// The room of an empty packet buffer.
 std::size_t room_in(rte_mempool* pool) {
   return rte_pktmbuf_data_room_size(pool) - RTE_PKTMBUF_HEADROOM;
 }
@@ -101,8 +101,8 @@ void Interface::send_handshake(const Endpoint& to, const Endpoint& from,
 }
 
 // Cookie replies answer a flood one by one: each through the kernel's socket and a TAP would cost the workers
-// more time than refusing the flood does. False: no port that way, or policy is at work; the kernel knows
-// better.
+// more time than refusing the flood does. False: no port leads there, or routing policy applies: the kernel
+// decides.
 bool Interface::answer_by_port(const Endpoint& to, const Endpoint& from,
                                std::span<const std::uint8_t> message, std::uint8_t tos) {
   if (fwmark_ != 0 || from.address.is_zero() || from.address.v6 != to.address.v6 || to.scope != 0)
@@ -205,7 +205,8 @@ void Interface::on_event(const dataplane::Event& event, PacketPtr packet) {
   }
 }
 
-// An address that nobody out there has moves no peer (a local process that is one keeps its address).
+// A peer does not roam to a martian address, nor to one of the box (a peer that runs on the box keeps its
+// own).
 bool Interface::may_roam_to(const PeerRecord& record, const Endpoint& remote) const {
   const std::uint8_t* bytes = remote.address.bytes.data();
   const bool v6 = remote.address.v6, loopback = dataplane::is_loopback(bytes, v6);
@@ -217,8 +218,8 @@ bool Interface::may_roam_to(const PeerRecord& record, const Endpoint& remote) co
 }
 
 // Workers know addresses, not links. A link-local peer that moves is taken to stay on its link; one that
-// comes from elsewhere, to be on the link of our address it speaks to. Its next handshake tells, through the
-// kernel.
+// comes from elsewhere, to be on the link of our address it writes to. Its next handshake comes through the
+// kernel, which knows the link.
 Endpoint Interface::on_its_link(const PeerRecord& record, Endpoint remote, const Endpoint& local) const {
   if (!remote.address.v6 || !is_link_local(remote.address)) return remote;
   const dataplane::Path* path = record.slot->path.load(std::memory_order_relaxed);

@@ -77,8 +77,8 @@ Interface::Interface(Services& services, std::string name, const config::Interfa
   }
 }
 
-// Everything workers may still see is handed to the quiescence; the gateway publishes a snapshot without
-// this interface before it collects.
+// What workers may still see is retired: it is freed once every worker has passed the snapshot without this
+// interface.
 Interface::~Interface() {
   if (engine_) {
     go_down();
@@ -282,7 +282,8 @@ void Interface::on_link(const Link& link) {
 // ---------------------------------------------------------------- routes of allowed IPs
 
 bool Interface::wants_route(const config::Prefix& prefix) const {
-  // A default route would swallow the tunnel's own outer packets: the operator decides (docs/operations.md).
+  // A default route would capture the outer packets of the interface itself: the operator decides
+  // (docs/operations.md).
   if (routes_ == config::Routes::kOff || (prefix.length == 0 && !table_)) return false;
   return std::none_of(addresses_.begin(), addresses_.end(), [&](const config::InterfaceAddress& own) {
     return !table_ && own.length <= prefix.length &&
@@ -296,7 +297,7 @@ RouteSpec Interface::route_of(const config::Prefix& prefix) const {
   return route;
 }
 
-// In order.
+// Sorted.
 std::vector<config::Prefix> Interface::routed_prefixes() const {
   std::vector<config::Prefix> prefixes;
   for (const auto& [key, record] : peers_) {
@@ -317,7 +318,7 @@ void Interface::adjust_routes(const std::vector<config::Prefix>& before) {
   send_routes(RouteVerb::kRemove, gone);
 }
 
-// They wait for flush_routes(): a plan of 100 000 peers is not as many conversations with the kernel.
+// Batched until flush_routes(): one netlink exchange per 4096 routes instead of one per route.
 void Interface::change_routes(RouteVerb verb, const std::vector<config::Prefix>& prefixes) {
   if (verb != waiting_verb_ || waiting_routes_.size() >= kRoutesWaiting) flush_routes();
   waiting_verb_ = verb;

@@ -41,7 +41,7 @@ struct PeerRecord {
 class Interface final : public noise::Host {
  public:
   // Creates the netdev with its addresses and routes and, when enabled, opens the listen port and goes up.
-  // `value.peers` is not looked at. `auto_mtu` is used where the value says auto.
+  // `value.peers` is ignored. `auto_mtu` is used where the value says auto.
   Interface(Services& services, std::string name, const config::Interface& value, std::uint16_t auto_mtu);
   ~Interface() override;
 
@@ -57,7 +57,7 @@ class Interface final : public noise::Host {
   [[nodiscard]] std::uint32_t fwmark() const { return fwmark_; }
   [[nodiscard]] bool is_up() const { return engine_->is_up(); }
   [[nodiscard]] std::uint16_t mtu() const { return mtu_; }
-  // By how much the wall clock is behind timestamps we have sent, while it is.
+  // While the wall clock is behind timestamps that have been sent: by how much.
   [[nodiscard]] std::optional<std::chrono::seconds> clock_behind() const { return clock_behind_; }
 
   // ---- settings, one per action of a plan
@@ -84,10 +84,11 @@ class Interface final : public noise::Host {
   void set_preshared_key(const config::Key& key, const std::optional<config::SecretKey>& psk);
   void set_keepalive(const config::Key& key, std::uint16_t seconds);
   void set_peer_mtu(const config::Key& key, std::optional<std::uint16_t> mtu);
-  // Takes the prefix from whoever holds it, without a moment in between.
+  // Moves the prefix from the peer that holds it, in one step.
   void add_allowed_ip(const config::Key& key, const config::Prefix& prefix);
   void remove_allowed_ip(const config::Key& key, const config::Prefix& prefix);
-  // Routes of peers' prefixes that came or went since the last call reach the kernel now, in few messages.
+  // Sends the routes of prefixes that were added or removed since the last call to the kernel, in few
+  // messages.
   void flush_routes();
 
   [[nodiscard]] PeerRecord* find(const config::Key& key);

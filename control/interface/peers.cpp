@@ -85,7 +85,7 @@ void Interface::remove_peer(const config::Key& key) {
   peers_.erase(at);
 }
 
-// Within one plan a name may pass from peer to peer: it may be another's already.
+// Within one plan a name may pass from peer to peer, so it may belong to another peer already.
 void Interface::forget_name(const PeerRecord& record) {
   const auto at = by_name_.find(record.name);
   if (at != by_name_.end() && at->second == &record) by_name_.erase(at);
@@ -111,7 +111,7 @@ void Interface::apply_endpoint(PeerRecord& record) {
   services_.resolver.forget(record.slot->slot);
   record.name_unresolved = false;
   if (!record.endpoint) {
-    // What a live session has learnt stays; otherwise the peer is as if it had never had one.
+    // A live session keeps its learnt endpoint; without one the peer has none.
     if (!engine_->peer_status(*record.slot, now()).has_session)
       engine_->set_endpoint(*record.slot, {}, now());
     return;
@@ -127,7 +127,7 @@ void Interface::apply_endpoint(PeerRecord& record) {
   engine_->set_endpoint(*record.slot, literal(*record.endpoint), now());
 }
 
-// A zone whose link is not there (yet) counts as none; on_routes_changed() looks again.
+// A zone whose link does not exist (yet) counts as none; on_routes_changed() checks again.
 Endpoint Interface::literal(const config::Endpoint& endpoint) const {
   Endpoint remote;
   remote.address = to_dataplane(*endpoint.address());
@@ -253,7 +253,7 @@ void Interface::on_routes_changed(const RoutesChanged& changed) {
     // Sticky until that address disappears (protocol C5-6).
     if (!local.address.is_zero() && !services_.mirror.is_local(local.address)) local = {};
     if (record->endpoint && !record->endpoint->zone.empty()) {
-      // A link that went and came again has another index.
+      // A link that was deleted and made again has another index.
       const Endpoint configured = literal(*record->endpoint);
       const bool same = configured.address == remote.address && configured.port == remote.port;
       if (same && configured.scope != 0 && configured.scope != remote.scope) {

@@ -12,7 +12,7 @@ namespace wg::control {
 namespace {
 
 constexpr std::uint64_t kWakeWatch = 0;
-constexpr int kEventsPerRound = 64;
+constexpr int kEventsPerIteration = 64;
 
 int checked(int result, const char* what) {
   if (result < 0) throw std::system_error(errno, std::generic_category(), what);
@@ -118,8 +118,8 @@ int EventLoop::wait_milliseconds(Clock::duration wait) const {
 }
 
 void EventLoop::run_once(Clock::duration wait) {
-  epoll_event events[kEventsPerRound];
-  const int count = epoll_wait(epoll_fd_, events, kEventsPerRound, wait_milliseconds(wait));
+  epoll_event events[kEventsPerIteration];
+  const int count = epoll_wait(epoll_fd_, events, kEventsPerIteration, wait_milliseconds(wait));
   for (int i = 0; i < count; ++i) {
     if (events[i].data.u64 == kWakeWatch) {
       run_posted();

@@ -26,7 +26,7 @@ class EventLoop {
   using Callback = std::function<void()>;
   using TimerId = std::uint64_t;  ///< never 0, never reused
 
-  /// Throws std::system_error when epoll or eventfd cannot be had.
+  /// Throws std::system_error when epoll or eventfd fails.
   EventLoop();
   ~EventLoop();
   EventLoop(const EventLoop&) = delete;
@@ -43,12 +43,12 @@ class EventLoop {
 
   /// From any thread: runs `callback` on the loop's thread.
   void post(Callback callback);
-  /// From any thread or a signal handler: run() returns after the current round.
+  /// From any thread or a signal handler: run() returns after the current iteration.
   void stop();
   bool stopped() const { return stopped_.load(std::memory_order_acquire); }
 
   void run();
-  /// One round: waits at most `wait`, for the next timer or descriptor, and calls what is due.
+  /// One iteration: waits at most `wait`, for the next timer or descriptor, and calls what is due.
   void run_once(Clock::duration wait);
 
  private:
@@ -66,8 +66,8 @@ class EventLoop {
 
   int epoll_fd_ = -1;
   int wake_fd_ = -1;
-  // Events carry a watch id, never reused, because a descriptor number may be closed and reused within a
-  // round.
+  // Events carry a watch id, never reused, because a descriptor may be closed and its number reused within an
+  // iteration.
   std::unordered_map<int, std::uint64_t> watch_of_fd_;
   std::unordered_map<std::uint64_t, std::shared_ptr<FdCallback>> watches_;
   std::uint64_t next_watch_ = 1;

@@ -1,6 +1,6 @@
-// Tells when files of a configuration have changed: written in place, replaced by renaming, come or gone, and
-// then left alone for a moment, so that a writer in several steps is waited for. By inotify on their
-// directories. Lives on the control thread.
+// Reports that files of a configuration have changed: they were written in place, replaced by renaming,
+// created or deleted, and then left alone for a moment, so that a writer in several steps is waited for.
+// Watches their directories by inotify. Lives on the control thread.
 #pragma once
 
 #include <chrono>
@@ -25,7 +25,7 @@ class FileWatch {
   FileWatch& operator=(const FileWatch&) = delete;
 
   // From now on these: paths whose last part may be a pattern (glob(7)). None: a change that has been seen
-  // but not told is forgotten. Returns what cannot be watched, in words.
+  // but not reported is forgotten. Returns what cannot be watched, in words.
   std::vector<std::string> watch(const std::vector<std::string>& paths);
 
  private:

@@ -13,7 +13,7 @@ using dataplane::kNone16;
 
 namespace {
 
-// Beyond this many changed prefixes, looking at every path is cheaper.
+// Beyond this many changed prefixes it is cheaper to check every path.
 constexpr std::size_t kChangedPrefixesMax = 4096;
 
 template <typename Views>
@@ -137,7 +137,7 @@ void Publisher::on_change(const AddressChanged&) {
   touch();
 }
 
-// Links, rules, or a resync.
+// After a change of links or rules, or a resync.
 void Publisher::start_over() {
   rebuild_ = routes_changed_.everywhere = local_addresses_stale_ = true;
   touch();
@@ -197,7 +197,7 @@ void Publisher::update_hosts_within(const IpPrefix& prefix) {
 }
 
 lpm::Value Publisher::value_for(const IpPrefix& prefix) {
-  // With rules of the operator's own, one table does not tell the whole truth: Linux routes everything.
+  // With routing rules of the operator one table is not enough: Linux routes everything.
   if (!mirror_.rules_are_default(prefix.address.v6) || in_vrf_) return lpm::kNoMatch;
   Resolved route = mirror_.best(RT_TABLE_LOCAL, prefix);
   if (route.type == RTN_UNSPEC) route = mirror_.best(RT_TABLE_MAIN, prefix);
