@@ -41,7 +41,7 @@ control/publish:         control/kernel dataplane dataplane/*
 control/services:        control/api control/command_port control/kernel control/loop control/noise control/publish control/staging dataplane dataplane/*
 control/interface:       config control/api control/clock control/convert control/ignore control/kernel control/log control/noise control/packet_ptr control/services dataplane dataplane/*
 control/gateway:         config control/api control/clock control/convert control/ignore control/interface control/kernel control/log control/loop control/noise control/packet_ptr control/privileges control/services control/telemetry dataplane dataplane/*
-control:                 config control/gateway control/log control/privileges control/* dataplane dataplane/*
+control:                 config control/gateway control/log control/privileges
 control/cli:             config control/api control/loop control/log control/version control dataplane/crypto
 '
 # Without DPDK these run under valgrind and libFuzzer; without threads they are the same from any.
