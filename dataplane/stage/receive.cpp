@@ -5,6 +5,7 @@
 #include <array>
 #include <cstring>
 
+#include "dataplane/packet/address_class.h"
 #include "dataplane/packet/checksum.h"
 #include "dataplane/packet/endpoints.h"
 #include "dataplane/packet/path.h"
@@ -56,6 +57,13 @@ bool merge_ecn(const IpView& ip, std::uint8_t outer_tos, std::uint8_t* l3) {
     ipv4_set_tos(header_at<Ipv4Header>(l3), marked);
   }
   return true;
+}
+
+// From nobody in a tunnel, whatever its peer's allowed IPs say. Linux refuses our own addresses as source
+// too, but accepts them from a TUN, through which ICMP errors of ours come (accept_local).
+bool is_martian(const LocalAddresses& own, const std::uint8_t* source, bool v6) {
+  return v6 ? is_martian_source_v6(source) || own.contains_v6(source)
+            : is_martian_source_v4(source) || own.contains_v4(source);
 }
 
 const UdpHeader& udp_of(const std::uint8_t* message) {
@@ -294,15 +302,15 @@ void Receive::check_sources(const BurstContext& at, InnerBurst& inner) {
     const std::uint16_t interface_id = plain_.interface_id[i];
     std::size_t end = i + 1;
     while (end < plain_.n && plain_.interface_id[end] == interface_id) ++end;
-    check_sources_of(at.view->interfaces[interface_id], i, end, inner);
+    check_sources_of(*at.view, i, end, inner);
     i = end;
   }
   plain_.n = 0;
 }
 
-void Receive::check_sources_of(const InterfaceView& interface, std::size_t begin, std::size_t end,
-                               InnerBurst& inner) {
+void Receive::check_sources_of(const Snapshot& view, std::size_t begin, std::size_t end, InnerBurst& inner) {
   const std::uint16_t interface_id = plain_.interface_id[begin];
+  const InterfaceView& interface = view.interfaces[interface_id];
   std::array<std::uint32_t, kBurst> keys4;
   std::array<const std::uint8_t*, kBurst> keys6;
   std::array<lpm::Value, kBurst> owner4, owner6;
@@ -323,6 +331,10 @@ void Receive::check_sources_of(const InterfaceView& interface, std::size_t begin
     Peer& peer = *plain_.peer[i];
     if (owner != peer.slot) {
       drop_disallowed(i, owner);
+      continue;
+    }
+    if (is_martian(view.local_addresses, plain_.source[i], plain_.v6[i])) [[unlikely]] {
+      core_.drop(plain_.packet[i], DropReason::martian_inner);
       continue;
     }
     if (tally.peer != &peer) {

@@ -43,8 +43,7 @@ class Receive {
   [[gnu::noinline]] void post_roamed(const DataBurst& data, std::size_t i);
   void check_inner(const DataBurst& data, std::size_t i);
   [[gnu::flatten]] void check_sources(const BurstContext& at, InnerBurst& inner);
-  void check_sources_of(const InterfaceView& interface, std::size_t begin, std::size_t end,
-                        InnerBurst& inner);
+  void check_sources_of(const Snapshot& view, std::size_t begin, std::size_t end, InnerBurst& inner);
   void count_received(const Tally& tally);
   [[gnu::noinline]] void drop_disallowed(std::size_t i, lpm::Value owner);
 

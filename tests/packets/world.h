@@ -86,6 +86,7 @@ class WorkerWorld {
   [[nodiscard]] dataplane::Keypair& keypair(const TestPeer& test_peer) { return *keypairs_[test_peer.slot]; }
   [[nodiscard]] dataplane::Path& path(const TestPeer& test_peer) { return *paths_[test_peer.slot]; }
   [[nodiscard]] lpm::Lpm4& allowed4(std::uint16_t id) { return allowed4_[id]; }
+  [[nodiscard]] lpm::Lpm6& allowed6(std::uint16_t id) { return allowed6_[id]; }
   [[nodiscard]] lpm::Lpm4& routes4() { return routes4_; }
   [[nodiscard]] dataplane::Worker& worker(std::size_t id = 0) { return *workers_[id]; }
   [[nodiscard]] std::span<const std::unique_ptr<dataplane::Worker>> workers() const { return workers_; }

@@ -473,6 +473,48 @@ std::vector<Scenario> session_rows() {
 SCENARIOS(ReceiveSessions, session_rows);
 
 // RFC 6040 section 4.2, figure 4: inner field by arriving inner and outer; 0xff: drop.
+// A peer that may send from everywhere still is neither us nor an address that nobody has.
+std::vector<Scenario> martians() {
+  const auto everywhere = [](WorkerWorld& w) {
+    w.allowed4(kWg0).insert(0, 0, kAlice.slot);
+    w.allowed6(kWg0).insert({}, 0, kAlice.slot);
+  };
+  const auto alice_sends = [](const Octets& inner) {
+    return Frame{kWan, outer_from(kAlice, message_from(kAlice, 0, inner))};
+  };
+  std::vector<Scenario> rows;
+  const auto row = [&](const std::string& name, const Octets& inner, const std::string& reason) {
+    rows.push_back({.name = name, .in = {alice_sends(inner)}, .drops = {{reason, 1}}, .given = everywhere});
+  };
+  for (const char* to : {"192.168.1.5", "192.168.1.1", "10.10.0.3", "8.8.8.8"}) {
+    for (const char* from : {"192.168.1.1", "10.10.0.1", "203.0.113.2", "127.0.0.1", "127.255.0.9",
+                             "224.0.0.5", "255.255.255.255"})
+      row(std::string("from ") + from + " to " + to, inner4(from, to), "martian_inner");
+  }
+  for (const char* to : {"fd01::5", "fd01::1", "fd10::3", "2001:db8::8"}) {
+    for (const char* from :
+         {"fd01::1", "fd10::1", "2001:db8:1::2", "::ffff:127.0.0.1", "::ffff:8.8.8.8", "::1", "ff02::5"})
+      row(std::string("from ") + from + " to " + to, inner6(from, to), "martian_inner");
+  }
+  // Of these Linux decides, which has no TUN here.
+  row("class E", inner4("240.0.0.1", "192.168.1.5"), "punt_off");
+  row("unspecified", inner4("0.0.0.0", "192.168.1.5"), "punt_off");
+  row("unspecified v6", inner6("::", "fd01::5"), "punt_off");
+  row("link-local", inner6("fe80::9", "fd01::5"), "punt_off");
+  row("to a mapped address", inner6("2001:db8::9", "::ffff:192.168.1.5"), "punt_off");
+  const auto passes = [&](const std::string& name, Packet inner) {
+    const Octets sent = inner, aged = inner.ttl(63);
+    rows.push_back(
+        {.name = name, .in = {alice_sends(sent)}, .out = {{kLan, frame_to_host(aged)}}, .given = everywhere});
+  };
+  passes("the neighbour of one of our addresses", inner4("192.168.1.2", "192.168.1.5"));
+  passes("the last address before class D", inner4("223.255.255.255", "192.168.1.5"));
+  passes("nearly mapped", inner6("::fffe:7f00:1", "fd01::5"));
+  passes("mapped bits behind a prefix", inner6("2001:db8::ffff:7f00:1", "fd01::5"));
+  return rows;
+}
+SCENARIOS(ReceiveMartians, martians);
+
 TEST(ReceiveEcn, FollowsRfc6040) {
   constexpr std::uint8_t kDrop = 0xff;
   //                       outer: not-ECT ECT(1) ECT(0) CE   (wire values 0, 1, 2, 3)
