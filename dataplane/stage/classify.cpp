@@ -9,6 +9,7 @@
 #include "dataplane/packet/address_class.h"
 #include "dataplane/packet/checksum.h"
 #include "dataplane/packet/endpoints.h"
+#include "dataplane/stage/outer_checksum.h"
 
 namespace wg::dataplane {
 
@@ -251,6 +252,8 @@ void Classify::post_handshake(const BurstContext& at, std::uint16_t interface_id
   --handshakes_left_;
   if (is_martian(datagram.l3, *datagram.udp, at.view->local_addresses))
     return core_.drop(packet, DropReason::martian_source);
+  if (!outer_checksum_good(packet, datagram.l3, *datagram.udp))
+    return core_.drop(packet, DropReason::bad_outer_checksum);
   HandshakeMessage out;
   std::memcpy(out.bytes.data(), datagram.message.data(), datagram.message.size());
   out.length = static_cast<std::uint16_t>(datagram.message.size());

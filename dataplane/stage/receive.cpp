@@ -10,6 +10,7 @@
 #include "dataplane/packet/endpoints.h"
 #include "dataplane/packet/path.h"
 #include "dataplane/session/peer.h"
+#include "dataplane/stage/outer_checksum.h"
 
 namespace wg::dataplane {
 
@@ -31,18 +32,6 @@ bool same_addresses(const Path& path, const std::uint8_t* l3, const UdpHeader& u
   const auto* ip = header_at<Ipv4Header>(l3);
   return ip->version() == 4 && std::memcmp(ip->source.data(), path.remote.address.bytes.data(), 4) == 0 &&
          std::memcmp(ip->destination.data(), path.local.address.bytes.data(), 4) == 0;
-}
-
-// The tag says nothing of the addresses, so before an endpoint moves the datagram's own checksum must hold.
-bool outer_checksum_good(const rte_mbuf* packet, const std::uint8_t* l3, const UdpHeader& udp) {
-  const std::uint64_t flags = packet->ol_flags & RTE_MBUF_F_RX_L4_CKSUM_MASK;
-  if (flags == RTE_MBUF_F_RX_L4_CKSUM_GOOD) return true;
-  const bool v6 = l3[0] >> 4 == 6;
-  if (udp.checksum.value() == 0) return !v6;
-  const std::uint16_t length = udp.length.value();
-  const ChecksumSum pseudo = v6 ? pseudo_header(*header_at<Ipv6Header>(l3), ip_protocol::kUdp, length)
-                                : pseudo_header(*header_at<Ipv4Header>(l3), ip_protocol::kUdp, length);
-  return checksum_valid(checksum_add(pseudo, reinterpret_cast<const std::uint8_t*>(&udp), length));
 }
 
 // RFC 6040 section 4.2. False: a combination that nobody may make, the packet is dropped.

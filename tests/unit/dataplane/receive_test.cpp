@@ -637,6 +637,23 @@ std::vector<Scenario> handshakes() {
               {kWan, initiation_from6("::2", 9)}},
        .drops = {{"martian_source", 11}},
        .handshakes = 2},
+      {.name = "no handshake with a wrong UDP checksum, or by v6 without one",
+       .in = {{kWan, with_byte(initiation_from("198.51.100.9", 9), 14 + 20 + 1, 10)},
+              {kWan, with_byte(initiation_from6("2001:db8::9", 9), 14 + 8 + 15, 10)},
+              {kWan, Packet()
+                         .eth(kWanMac, kGatewayMac)
+                         .ip6("2001:db8::9", kUs6)
+                         .udp(9, 51820)
+                         .no_checksum()
+                         .data(handshake(1, 148))},
+              {kWan, Packet()
+                         .eth(kWanMac, kGatewayMac)
+                         .ip4("198.51.100.9", kUs4)
+                         .udp(9, 51820)
+                         .no_checksum()
+                         .data(handshake(1, 148))}},
+       .drops = {{"bad_outer_checksum", 3}},
+       .handshakes = 1},
       {.name = "from a link-local address a handshake is for Linux, which knows the link; data is not",
        .in = {{kWan, from_fe80(handshake(1, 148))},
               {kWan, from_fe80(handshake(2, 92))},
