@@ -15,7 +15,7 @@ class Doorbell {
   // ---- the sleeper
   [[nodiscard]] int fd() const noexcept { return fd_; }
   // Work posted before this call rang nobody: look once more before sleeping.
-  void prepare_sleep() noexcept { sleeping_.store(true, std::memory_order_seq_cst); }
+  void prepare_sleep() noexcept;
   void awake() noexcept;
 
   // ---- any thread
