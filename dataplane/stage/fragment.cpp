@@ -55,7 +55,9 @@ bool Fragment::cut(rte_mbuf* packet, std::size_t mtu, const PacketOrigin& origin
     core_.drop(packet, DropReason::no_mbuf);
     return true;
   }
-  std::fill(origin_.begin() + before, origin_.begin() + n_, origin);
+  PacketOrigin bare = origin;
+  bare.l2_length = 0;  // in front of a piece lies no Ethernet header
+  std::fill(origin_.begin() + before, origin_.begin() + n_, bare);
   std::fill(peer_.begin() + before, peer_.begin() + n_, peer);
   rte_pktmbuf_free(packet);
   return true;

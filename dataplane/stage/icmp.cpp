@@ -104,15 +104,15 @@ bool Icmp::take_token(BootTime now) {
 void Icmp::answer(const BurstContext& at, IcmpError error, const rte_mbuf* packet, std::size_t l3_offset,
                   const PacketOrigin& origin, std::uint16_t mtu) {
   const auto* l3 = rte_pktmbuf_mtod_offset(packet, const std::uint8_t*, l3_offset);
+  const std::size_t l2_length = l3_offset != 0 ? l3_offset : origin.l2_length;
+  if (origin.from == From::kPort && l2_length == 0) return;  // a fragment: no header to answer by
   IpView ip;
   if (parse_ip({l3, packet->data_len - l3_offset}, &ip) != Parse::kOk || !may_answer(ip)) return;
   if (source_of(*at.view, origin, ip.v6).is_zero() || n_ == kBurst || !take_token(at.now)) return;
   rte_mbuf* answer = write_answer(at, error, ip, l3, origin, mtu);
   if (answer == nullptr) return core_.counters.drop(DropReason::no_mbuf);
-  if (origin.from == From::kPort) {
-    const std::size_t l2_length = l3_offset != 0 ? l3_offset : origin.l2_length;
+  if (origin.from == From::kPort)
     prepend_ethernet(answer, l3 - l2_length, l2_length, at.view->ports[origin.id].mac);
-  }
   packet_[n_] = answer;
   origin_[n_++] = origin;
   core_.counters.icmp_sent.add(1);
