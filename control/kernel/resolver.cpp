@@ -50,16 +50,18 @@ ResolverOptions::Answer look_up_with_libc(const std::string& host) {
 
 }  // namespace
 
-// Shared by the Resolver and the helper thread: whichever lives longer frees it.
+// Shared by the Resolver and the helper threads: whichever lives longest frees it.
 struct Resolver::Shared {
+  using Schedule = std::set<std::pair<Clock::time_point, std::uint64_t>>;
+
   struct Name {
     std::string host;
     std::uint16_t port = 0;
     std::chrono::milliseconds refresh{0};
     std::uint64_t generation = 0;  // distinguishes a replaced name from the one being resolved
     unsigned failures = 0;
-    std::optional<Clock::time_point> due;  // its time in `schedule`
-    bool in_flight = false;                // the helper is resolving it now
+    std::optional<Clock::time_point> due;  // its time in schedule_of()
+    bool in_flight = false;                // a helper is resolving it now
     Clock::time_point looked_up_at{};      // start of the last lookup; epoch: never
   };
 
@@ -73,16 +75,21 @@ struct Resolver::Shared {
   Shared& operator=(const Shared&) = delete;
 
   // Everything below requires `mutex`.
+  Schedule& schedule_of(const Name& name) { return name.failures > 0 ? failed_schedule : schedule; }
+  void unschedule(std::uint64_t key, Name& name) {
+    if (name.due) schedule_of(name).erase({*name.due, key});
+    name.due.reset();
+  }
   void schedule_at(std::uint64_t key, Name& name, Clock::time_point when) {
-    if (name.due) schedule.erase({*name.due, key});
+    unschedule(key, name);
     name.due = when;
-    schedule.insert({when, key});
+    schedule_of(name).insert({when, key});
     wake.notify_all();
   }
   void drop(std::uint64_t key) {
     const auto at = names.find(key);
     if (at == names.end()) return;
-    if (at->second.due) schedule.erase({*at->second.due, key});
+    unschedule(key, at->second);
     results.erase(key);
     names.erase(at);
   }
@@ -92,18 +99,24 @@ struct Resolver::Shared {
     return std::min(wait, options.retry_most);
   }
   void record(std::uint64_t key, std::uint64_t generation, ResolverOptions::Answer answer);
+  // A name whose time has come: one that failed last time only when no other waits, and never in the last
+  // free thread, so that dead names do not hold up living ones.
+  std::optional<std::uint64_t> take_due();
+  void wait_for_due(std::unique_lock<std::mutex>& lock);
+  void look_up(std::uint64_t key, std::unique_lock<std::mutex>& lock);  // unlocks while it looks up
   void run();
 
   ResolverOptions options;
   const int event;
   std::mutex mutex;
-  std::condition_variable wake;      // wakes the helper: a name is due, or stop
-  std::condition_variable finished;  // wakes the destructor: the helper has ended
+  std::condition_variable wake;      // wakes the helpers: a name is due, a helper is free, or stop
+  std::condition_variable finished;  // wakes the destructor: a helper has ended
   bool stop = false;
-  bool ended = false;
+  unsigned ended = 0;             // helpers
+  unsigned failed_in_flight = 0;  // lookups of names that failed last time
   std::uint64_t generations = 0;
   std::map<std::uint64_t, Name> names;
-  std::set<std::pair<Clock::time_point, std::uint64_t>> schedule;
+  Schedule schedule, failed_schedule;
   std::map<std::uint64_t, ResolvedName> results;  // the newest per key, so no more than there are names
 };
 
@@ -112,6 +125,7 @@ void Resolver::Shared::record(std::uint64_t key, std::uint64_t generation, Resol
   if (at == names.end() || at->second.generation != generation) return;
   Name& name = at->second;
   name.in_flight = false;
+  unschedule(key, name);
   name.failures = answer.error.empty() ? 0 : name.failures + 1;
   for (Endpoint& endpoint : answer.endpoints) endpoint.port = name.port;
   ResolvedName result{key, name.host, std::move(answer.endpoints), std::move(answer.error), name.failures};
@@ -125,43 +139,64 @@ void Resolver::Shared::record(std::uint64_t key, std::uint64_t generation, Resol
   }
 }
 
+std::optional<std::uint64_t> Resolver::Shared::take_due() {
+  const auto now = Clock::now();
+  const auto due = [now](const Schedule& at) { return !at.empty() && at.begin()->first <= now; };
+  const bool failed = !due(schedule);
+  if (failed && (!due(failed_schedule) || failed_in_flight + 1 >= options.threads)) return std::nullopt;
+  Schedule& from = failed ? failed_schedule : schedule;
+  const std::uint64_t key = from.begin()->second;
+  from.erase(from.begin());
+  return key;
+}
+
+void Resolver::Shared::wait_for_due(std::unique_lock<std::mutex>& lock) {
+  auto next = Clock::time_point::max();
+  if (!schedule.empty()) next = schedule.begin()->first;
+  // With no thread free for them, the end of a lookup wakes us.
+  if (!failed_schedule.empty() && failed_in_flight + 1 < options.threads)
+    next = std::min(next, failed_schedule.begin()->first);
+  next == Clock::time_point::max() ? wake.wait(lock) : static_cast<void>(wake.wait_until(lock, next));
+}
+
+void Resolver::Shared::look_up(std::uint64_t key, std::unique_lock<std::mutex>& lock) {
+  Name& name = names.at(key);
+  const bool failed = name.failures > 0;
+  name.due.reset();
+  name.in_flight = true;
+  name.looked_up_at = Clock::now();
+  const std::string host = name.host;
+  const std::uint64_t generation = name.generation;
+  if (failed) ++failed_in_flight;
+  lock.unlock();
+  ResolverOptions::Answer answer = options.look_up(host);
+  lock.lock();
+  if (failed) --failed_in_flight;
+  wake.notify_all();
+  record(key, generation, std::move(answer));
+}
+
 void Resolver::Shared::run() {
   std::unique_lock lock(mutex);
   while (!stop) {
-    if (schedule.empty()) {
-      wake.wait(lock);
-      continue;
-    }
-    const auto [when, key] = *schedule.begin();
-    if (when > Clock::now()) {
-      wake.wait_until(lock, when);
-      continue;
-    }
-    schedule.erase(schedule.begin());
-    Name& name = names.at(key);
-    name.due.reset();
-    name.in_flight = true;
-    name.looked_up_at = Clock::now();
-    const std::string host = name.host;
-    const std::uint64_t generation = name.generation;
-    lock.unlock();
-    ResolverOptions::Answer answer = options.look_up(host);
-    lock.lock();
-    record(key, generation, std::move(answer));
+    const auto key = take_due();
+    key ? look_up(*key, lock) : wait_for_due(lock);
   }
-  ended = true;
+  ++ended;
   finished.notify_all();
 }
 
 Resolver::Resolver(ResolverOptions options) : shared_(std::make_shared<Shared>(std::move(options))) {
-  std::thread([shared = shared_] { shared->run(); }).detach();
+  for (unsigned i = 0; i < shared_->options.threads; ++i)
+    std::thread([shared = shared_] { shared->run(); }).detach();
 }
 
 Resolver::~Resolver() {
   std::unique_lock lock(shared_->mutex);
   shared_->stop = true;
   shared_->wake.notify_all();
-  shared_->finished.wait_for(lock, shared_->options.stop_patience, [this] { return shared_->ended; });
+  shared_->finished.wait_for(lock, shared_->options.stop_patience,
+                             [this] { return shared_->ended == shared_->options.threads; });
 }
 
 int Resolver::fd() const {

@@ -1,6 +1,7 @@
-// Resolves endpoints given as host names, off the control thread. One helper thread calls getaddrinfo and
-// signals results by an eventfd. No call here waits for the network, not even the destructor: it abandons a
-// helper that hangs in getaddrinfo, and the abandoned helper touches no other object.
+// Resolves endpoints given as host names, off the control thread. Helper threads call getaddrinfo and
+// signal results by an eventfd. Names that failed last time go last and leave one thread to the others. No
+// call here waits for the network, not even the destructor: it abandons helpers that hang in getaddrinfo, and
+// an abandoned helper touches no other object.
 #pragma once
 
 #include <chrono>
@@ -17,10 +18,11 @@ namespace wg::control {
 
 struct ResolverOptions {
   std::size_t max_names = 65536;                // limit of watched names
+  unsigned threads = 4;                         // at least 2: one is kept from names that fail
   std::chrono::milliseconds retry_first{1000};  // after a failure, doubled each time
   std::chrono::milliseconds retry_most{60000};
-  std::chrono::milliseconds stop_patience{200};  // how long the destructor waits for the helper
-  // Replaces getaddrinfo in tests. It runs in the helper thread.
+  std::chrono::milliseconds stop_patience{200};  // how long the destructor waits for the helpers
+  // Replaces getaddrinfo in tests. It runs in the helper threads, in several at once.
   struct Answer {
     std::vector<Endpoint> endpoints;  // in order of preference; the caller fills in the port
     std::string error;                // non-empty: failed

@@ -7,6 +7,7 @@
 #include <atomic>
 #include <condition_variable>
 #include <mutex>
+#include <thread>
 
 #include "tests/unit/kernel/namespace_test.h"
 
@@ -147,6 +148,37 @@ TEST_F(WithServer, ForgottenAndReplacedNamesGiveNothing) {
   EXPECT_EQ(results[0].host, "new");
   EXPECT_EQ(results[0].endpoints.at(0).port, 2);
   EXPECT_TRUE(resolver.take_results().empty());
+}
+
+// Dead names hang until they fail, as with a name server that does not answer.
+TEST_F(WithServer, DeadNamesDoNotHoldUpLivingOnes) {
+  auto chosen = options();
+  chosen.look_up = [server = server](const std::string& host) -> ResolverOptions::Answer {
+    if (host == "living") return server->answer();
+    std::unique_lock lock(server->mutex);
+    const bool first = server->times.size() < 6;
+    server->times.push_back(Clock::now());
+    if (!first) server->released.wait(lock, [&] { return !server->blocked; });
+    return {{}, "no"};
+  };
+  server->blocked = true;
+  Resolver resolver(chosen);
+  for (std::uint64_t key = 1; key <= 6; ++key) resolver.watch(key, "dead", 1);
+  EXPECT_EQ(wait_for(resolver, 6).size(), 6U) << "each has failed once";
+  std::this_thread::sleep_for(milliseconds(100));  // by now they are looked up again, and hang
+  {
+    const std::lock_guard lock(server->mutex);
+    EXPECT_GT(server->times.size(), 6U);
+  }
+  resolver.watch(7, "living", 1);
+  const auto end = Clock::now() + milliseconds(2000);
+  const auto asked = [&] {
+    const std::lock_guard lock(server->mutex);
+    return server->calls;
+  };
+  while (asked() == 0 && Clock::now() < end) std::this_thread::sleep_for(milliseconds(1));
+  EXPECT_EQ(asked(), 1U) << "while the dead ones hang";
+  server->release();
 }
 
 TEST_F(WithServer, NamesAreBounded) {
