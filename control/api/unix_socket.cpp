@@ -1,5 +1,6 @@
 #include "control/api/unix_socket.h"
 
+#include <fcntl.h>
 #include <grp.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
@@ -55,6 +56,24 @@ gid_t group_id(const std::string& name) {
   return found->gr_gid;
 }
 
+// Mode and group go to the socket that lies at `path` by descriptor: whoever may write in its directory could
+// put a link in its place meanwhile. Fills `own` with what lies there. 0 or errno.
+int give_to_group(const std::string& path, gid_t gid, mode_t mode, struct stat* own) {
+  const int fd = open(path.c_str(), O_PATH | O_NOFOLLOW | O_CLOEXEC);
+  if (fd < 0) return errno;
+  int error = 0;
+  if (fstat(fd, own) != 0) {
+    error = errno;
+  } else if (!S_ISSOCK(own->st_mode) || own->st_uid != geteuid() || own->st_nlink != 1) {
+    error = EPERM;  // not what bind() made
+  } else if (fchownat(fd, "", static_cast<uid_t>(-1), gid, AT_EMPTY_PATH) != 0 ||
+             chmod(("/proc/self/fd/" + std::to_string(fd)).c_str(), mode) != 0) {
+    error = errno;
+  }
+  close(fd);
+  return error;
+}
+
 }  // namespace
 
 int connect_unix(const std::string& path) {
@@ -80,12 +99,11 @@ UnixListener::UnixListener(const std::string& path, mode_t mode, const std::stri
   if (fd_ < 0) fail(errno, path);
   // On Linux the file takes its mode from the unbound socket (less the umask), so it is never accessible to
   // more users than requested.
-  bool made = fchmod(fd_, mode & 0700) == 0 && bind(fd_, generic(*address), sizeof *address) == 0;
-  made = made && (group.empty() || chown(path.c_str(), static_cast<uid_t>(-1), gid) == 0) &&
-         chmod(path.c_str(), mode) == 0 && listen(fd_, SOMAXCONN) == 0;
+  const bool bound = fchmod(fd_, mode & 0700) == 0 && bind(fd_, generic(*address), sizeof *address) == 0;
   struct stat own {};
-  if (!made || lstat(path.c_str(), &own) != 0) {
-    const int error = errno;
+  int error = bound ? give_to_group(path, gid, mode, &own) : errno;
+  if (error == 0 && listen(fd_, SOMAXCONN) != 0) error = errno;
+  if (error != 0) {
     close(fd_);
     fail(error, "cannot listen on " + path);
   }

@@ -1,10 +1,14 @@
 #include "control/gateway/timestamps.h"
 
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
 #include <cstdint>
 #include <filesystem>
-#include <fstream>
-#include <iterator>
 #include <memory>
+#include <optional>
 #include <system_error>
 #include <utility>
 #include <vector>
@@ -12,6 +16,26 @@
 #include "config/read_file.h"
 
 namespace wg::control {
+
+namespace {
+
+// The directory may be another user's while we are root: no link is followed, and nothing but a regular file
+// is read (opening a FIFO would wait for its writer). Empty: there is none.
+std::optional<std::vector<std::uint8_t>> read_state(const std::string& path) {
+  const int fd = open(path.c_str(), O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+  if (fd < 0) return std::nullopt;
+  struct stat found {};
+  std::optional<std::vector<std::uint8_t>> bytes;
+  if (fstat(fd, &found) == 0 && S_ISREG(found.st_mode)) {
+    bytes.emplace(static_cast<std::size_t>(found.st_size));
+    const ssize_t got = read(fd, bytes->data(), bytes->size());
+    bytes->resize(static_cast<std::size_t>(std::max<ssize_t>(got, 0)));
+  }
+  close(fd);
+  return bytes;
+}
+
+}  // namespace
 
 Timestamps::Timestamps(const Objects& objects, const RunningConfig& running, Background& background,
                        Logger log)
@@ -23,10 +47,9 @@ std::string Timestamps::path_of(const std::string& interface) const {
 
 void Timestamps::load(Interface& interface) {
   const std::string path = path_of(interface.name());
-  std::ifstream file(path, std::ios::binary);
-  if (!file) return;
-  const std::vector<std::uint8_t> bytes{std::istreambuf_iterator<char>(file), {}};
-  if (!interface.engine().import_timestamps(bytes))
+  const auto bytes = read_state(path);
+  if (!bytes) return;
+  if (!interface.engine().import_timestamps(*bytes))
     interface.log()->warn("{}: not a valid timestamps file, ignored", path);
 }
 
