@@ -25,11 +25,19 @@ void append_secret(std::string& text, std::string_view piece) {
   text += piece;
 }
 
-RpcCaller caller_of(int fd) {
-  ucred credentials{};
-  socklen_t size = sizeof credentials;
-  if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &credentials, &size) != 0) return {};
-  return {credentials.pid, credentials.uid, credentials.gid};
+// Looked for before the line is parsed. Brackets within strings are text.
+bool nests_too_deep(std::string_view line) {
+  unsigned depth = 0;
+  bool in_string = false;
+  for (std::size_t i = 0; i < line.size(); ++i) {
+    const char byte = line[i];
+    if (byte == '"') in_string = !in_string;
+    if (in_string && byte == '\\') ++i;
+    if (in_string) continue;
+    if ((byte == '[' || byte == '{') && ++depth > kRpcNestingMax) return true;
+    if ((byte == ']' || byte == '}') && depth > 0) --depth;
+  }
+  return false;
 }
 
 }  // namespace
@@ -45,9 +53,13 @@ std::string read_socket_beside(const std::string& admin_path) {
 
 class RpcServer::Client final : public Stream {
  public:
-  // `subscribers`: the server's count of them.
-  Client(EventLoop& loop, int fd, const RpcAccess& access, std::size_t& subscribers)
-      : Stream(loop, fd, kChunk), access_(access), subscribers_(subscribers), caller_(caller_of(fd)) {}
+  // `request_max`: bytes of a line. `subscribers`: the server's count of them.
+  Client(EventLoop& loop, int fd, const RpcAccess& access, std::size_t request_max, std::size_t& subscribers)
+      : Stream(loop, fd, kChunk),
+        access_(access),
+        request_max_(request_max),
+        subscribers_(subscribers),
+        caller_(caller_of(fd)) {}
   ~Client() override {
     set_subscribed(false);
     wipe_line();
@@ -62,6 +74,12 @@ class RpcServer::Client final : public Stream {
     if (lost_events_ != 0) send(dump({{"event", {{"kind", "events_lost"}, {"count", lost_events_}}}}) + "\n");
     lost_events_ = 0;
     send(line);
+  }
+
+  // Ends as after the last request of a client that has closed its sending side.
+  void retire() {
+    input_ended_ = true;
+    if (in_flight_ == 0) close_after_output();
   }
 
   bool bounded() const override { return !subscribed_; }
@@ -95,6 +113,7 @@ class RpcServer::Client final : public Stream {
   }
 
   const RpcAccess& access_;
+  const std::size_t request_max_;
   std::size_t& subscribers_;
   const RpcCaller caller_;
   std::string line_;  // an unfinished request
@@ -106,11 +125,15 @@ class RpcServer::Client final : public Stream {
 };
 
 void RpcServer::Client::on_bytes(std::string_view& bytes) {
+  if (input_ended_) {
+    bytes = {};
+    return;
+  }
   const auto newline = bytes.find('\n');
   const auto piece = bytes.substr(0, newline);
-  if (line_.size() + piece.size() > kRpcRequestMax) {
+  if (line_.size() + piece.size() > request_max_) {
     bytes = {};
-    send_error(nullptr, "too_large", "a request has at most 1 MiB");
+    send_error(nullptr, "too_large", "a request has at most " + std::to_string(request_max_ >> 10) + " KiB");
     return close_after_output();
   }
   append_secret(line_, piece);
@@ -118,10 +141,13 @@ void RpcServer::Client::on_bytes(std::string_view& bytes) {
   if (newline == std::string_view::npos) return;
   request(line_);
   wipe_line();
+  if (!bytes.empty()) yield();
 }
 
 void RpcServer::Client::request(std::string_view line) {
   if (line.find_first_not_of(" \t\r") == std::string_view::npos) return;
+  if (nests_too_deep(line))
+    return send_error(nullptr, "bad_json", "nested more than " + std::to_string(kRpcNestingMax) + " deep");
   Json request = Json::parse(line, nullptr, false);
   if (request.is_discarded()) return send_error(nullptr, "bad_json", "the line is not JSON");
   dispatch(request);
@@ -228,16 +254,28 @@ RpcServer::~RpcServer() = default;
 void RpcServer::adopt(int fd, RpcRole role) {
   const bool admin = role == RpcRole::kAdmin;
   const RpcAccess& access = admin ? static_cast<const RpcAccess&>(admin_access_) : read_access_;
-  (admin ? admins_ : readers_).admit(std::make_shared<Client>(loop_, fd, access, subscribers_));
+  const std::size_t request_max = admin ? kRpcRequestMax : kRpcReadRequestMax;
+  (admin ? admins_ : readers_).admit(std::make_shared<Client>(loop_, fd, access, request_max, subscribers_));
+}
+
+void RpcServer::retire() {
+  admin_listener_.reset();
+  read_listener_.reset();
+  for (const auto& stream : all_clients()) static_cast<Client&>(*stream).retire();
+}
+
+// In a list of their own: a stream that closes removes itself from its set.
+std::vector<std::shared_ptr<Stream>> RpcServer::all_clients() const {
+  std::vector<std::shared_ptr<Stream>> clients;
+  for (const auto* set : {&admins_, &readers_})
+    for (const auto& [key, stream] : set->all()) clients.push_back(stream);
+  return clients;
 }
 
 void RpcServer::publish(const GatewayEvent& event) {
   if (subscribers_ == 0) return;
   const std::string line = dump({{"event", to_json(event)}}) + "\n";
-  std::vector<std::shared_ptr<Stream>> receivers;  // a failing send removes its stream from the set
-  for (const auto* set : {&admins_, &readers_})
-    for (const auto& [key, stream] : set->all()) receivers.push_back(stream);
-  for (const auto& stream : receivers) static_cast<Client&>(*stream).publish(event, line);
+  for (const auto& stream : all_clients()) static_cast<Client&>(*stream).publish(event, line);
 }
 
 }  // namespace wg::control

@@ -4,12 +4,14 @@
 // Two sockets give two roles: control.sock (mode 0660, admin group) may do everything, read.sock (mode 0660,
 // read group) may look but neither change anything nor see a secret. Lives on the control thread's
 // EventLoop and never waits for a client: requests are bounded, large answers are rendered as the client
-// takes them, and a subscriber that does not keep up loses events (it is told how many) and delays no one.
+// takes them, each caller has one request carried out in a round of the loop, and a subscriber that does not
+// keep up loses events (it is told how many) and delays no one.
 #pragma once
 
 #include <cstddef>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "control/api/rpc_access.h"
 #include "control/api/stream.h"
@@ -19,7 +21,10 @@
 namespace wg::control {
 
 inline constexpr int kRpcVersion = 1;
-inline constexpr std::size_t kRpcRequestMax = std::size_t{1} << 20;       // bytes of one line
+// Bytes of one line. What a reader may send holds the control thread for as long as parsing it takes.
+inline constexpr std::size_t kRpcRequestMax = std::size_t{1} << 20;
+inline constexpr std::size_t kRpcReadRequestMax = std::size_t{1} << 14;
+inline constexpr unsigned kRpcNestingMax = 16;  // arrays and objects within one another
 inline constexpr std::size_t kRpcEventBacklogMax = std::size_t{1} << 18;  // bytes waiting for one subscriber
 inline constexpr unsigned kRpcInFlightMax = 16;                           // unanswered requests of one client
 
@@ -53,6 +58,9 @@ class RpcServer {
 
   /// Sends an event to every subscriber.
   void publish(const GatewayEvent& event);
+  /// Gives up the addresses and takes no more requests. Connections end when their answers are out, those
+  /// without an open request at once.
+  void retire();
   std::size_t subscribers() const { return subscribers_; }
   std::size_t clients() const { return admins_.size() + readers_.size(); }
   /// Serves a connected non-blocking stream socket (takes ownership).
@@ -60,6 +68,7 @@ class RpcServer {
 
  private:
   class Client;
+  std::vector<std::shared_ptr<Stream>> all_clients() const;
 
   EventLoop& loop_;
   const ReadAccess read_access_;

@@ -1,8 +1,17 @@
 #include "control/api/rpc_access.h"
 
+#include <sys/socket.h>
+
 #include <utility>
 
 namespace wg::control {
+
+RpcCaller caller_of(int fd) {
+  ucred credentials{};
+  socklen_t size = sizeof credentials;
+  if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &credentials, &size) != 0) return {};
+  return {credentials.pid, credentials.uid, credentials.gid};
+}
 
 bool ReadAccess::allows(const RpcMethod& method) const {
   return std::holds_alternative<ReadMethod>(method.call);
@@ -19,10 +28,10 @@ AdminAccess::AdminAccess(const StatusSource& status, const SecretSource& secrets
 
 void AdminAccess::call(const RpcMethod& method, const RpcCaller& caller, Json& params,
                        const RpcAnswer& answer) const {
-  if (method.changes && on_change_) on_change_(caller, std::string(method.name));
+  const auto* secret = std::get_if<SecretMethod>(&method.call);
+  if ((method.changes || secret != nullptr) && on_change_) on_change_(caller, std::string(method.name));
   if (const auto* read = std::get_if<ReadMethod>(&method.call)) return (*read)(status_, params, answer);
-  if (const auto* secret = std::get_if<SecretMethod>(&method.call))
-    return (*secret)(secrets_, params, answer);
+  if (secret != nullptr) return (*secret)(secrets_, params, answer);
   std::get<ChangeMethod>(method.call)(changes_, params, answer);
 }
 

@@ -13,12 +13,14 @@
 
 namespace wg::control {
 
-/// Who asked for a change, by SO_PEERCRED: for the log.
+/// Who asked for a change or a secret, by SO_PEERCRED: for the log.
 struct RpcCaller {
   pid_t pid = 0;
   uid_t uid = 0;
   gid_t gid = 0;
 };
+/// Of a connected AF_UNIX socket; zeros when the kernel does not tell.
+RpcCaller caller_of(int fd);
 using OnChange = std::function<void(const RpcCaller& caller, const std::string& method)>;
 
 class RpcAccess {
@@ -45,7 +47,7 @@ class ReadAccess final : public RpcAccess {
 /// Of the administrator's socket: everything.
 class AdminAccess final : public RpcAccess {
  public:
-  /// `on_change` is called before a method that changes something is carried out.
+  /// `on_change` is called before a method that changes something or tells secrets is carried out.
   AdminAccess(const StatusSource& status, const SecretSource& secrets, ChangeSink& changes,
               OnChange on_change);
   [[nodiscard]] bool allows(const RpcMethod&) const override { return true; }

@@ -80,7 +80,7 @@ void Stream::close_after_output() {
 void Stream::on_events(std::uint32_t events) {
   if ((events & EPOLLERR) != 0) return close();
   if ((events & EPOLLOUT) != 0) flush();
-  if (!closed() && (events & (EPOLLIN | EPOLLHUP)) != 0) {
+  if (!closed() && !yielded_ && (events & (EPOLLIN | EPOLLHUP)) != 0) {
     // A hang-up while we only wait to write means that the output will not be read.
     (watched_ & EPOLLIN) != 0 ? receive() : close();
   }
@@ -108,11 +108,29 @@ bool Stream::other_end_gone() const {
 
 void Stream::deliver(std::string_view bytes) {
   delivering_ = true;
-  while (!bytes.empty() && !closed() && !ending_ && !output_pending()) on_bytes(bytes);
+  while (!bytes.empty() && !closed() && !ending_ && !yielded_ && !output_pending()) on_bytes(bytes);
   delivering_ = false;
   if (closed()) return;
   if (!ending_) held_.append(bytes);
   watch();
+}
+
+void Stream::yield() {
+  if (yielded_) return;
+  yielded_ = true;
+  loop_.post([self = weak_from_this()] {
+    const auto stream = self.lock();
+    if (!stream || stream->closed()) return;
+    stream->yielded_ = false;
+    stream->output_pending() || stream->held_.empty() ? stream->watch() : stream->deliver_held();
+  });
+}
+
+void Stream::deliver_held() {
+  std::string held = std::move(held_);
+  held_.clear();
+  deliver(held);
+  wipe(held);
 }
 
 bool Stream::refill() {
@@ -151,19 +169,13 @@ void Stream::flush() {
   }
   flushing_ = false;
   if (!output_pending() && ending_) return close();
-  if (!output_pending() && !held_.empty() && !delivering_) {
-    std::string held = std::move(held_);
-    held_.clear();
-    deliver(held);
-    wipe(held);
-    return;
-  }
+  if (!output_pending() && !held_.empty() && !delivering_ && !yielded_) return deliver_held();
   watch();
 }
 
 void Stream::watch() {
   if (closed() || delivering_) return;
-  const std::uint32_t input = ended_ ? 0U : std::uint32_t{EPOLLIN};
+  const std::uint32_t input = ended_ || yielded_ ? 0U : std::uint32_t{EPOLLIN};
   const std::uint32_t wanted = output_pending() ? std::uint32_t{EPOLLOUT} : input;
   if (wanted == watched_) return;
   watched_ = wanted;

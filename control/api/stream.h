@@ -39,7 +39,7 @@ class Stream : public std::enable_shared_from_this<Stream> {
   bool output_pending() const { return !queue_.empty() || sent_ < out_.size(); }
   std::size_t queued_bytes() const { return queued_bytes_ + out_.size() - sent_; }
   // True when no request has begun and no answer is pending.
-  bool idle() const { return !output_pending() && !mid_request(); }
+  bool idle() const { return !output_pending() && !mid_request() && !yielded_; }
   // Whether a request and its answer have a time limit. A subscriber to events has none.
   virtual bool bounded() const { return true; }
   // The time since when it is not idle, as observed by sweeps.
@@ -66,6 +66,8 @@ class Stream : public std::enable_shared_from_this<Stream> {
   void send(std::string text);
   void send_from(Source source);
   void close_after_output();
+  // Leaves the rest of the input for the loop's next round, so that others get their turn.
+  void yield();
 
  private:
   using Item = std::variant<std::string, Source>;
@@ -73,6 +75,7 @@ class Stream : public std::enable_shared_from_this<Stream> {
   void on_events(std::uint32_t events);
   void receive();
   void deliver(std::string_view bytes);
+  void deliver_held();
   void flush();
   bool refill();
   void drop_output();
@@ -81,7 +84,7 @@ class Stream : public std::enable_shared_from_this<Stream> {
   EventLoop& loop_;
   int fd_;
   std::size_t chunk_;
-  std::string held_;  // input that arrived while output was pending
+  std::string held_;  // input that waits for output to be taken, or for the next round
   std::string out_;
   std::size_t sent_ = 0;  // bytes of out_ already sent
   std::deque<Item> queue_;
@@ -90,6 +93,7 @@ class Stream : public std::enable_shared_from_this<Stream> {
   bool ending_ = false;           // close when the output is sent
   bool delivering_ = false;
   bool flushing_ = false;
+  bool yielded_ = false;  // until the next round
   std::uint32_t watched_ = 0;
   Clock::time_point last_progress_ = Clock::now(), busy_since_ = last_progress_;
 };

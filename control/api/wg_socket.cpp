@@ -1,6 +1,7 @@
 #include "control/api/wg_socket.h"
 
 #include <cerrno>
+#include <utility>
 
 namespace wg::control {
 namespace {
@@ -10,8 +11,13 @@ constexpr std::size_t kChunk = 64 * 1024;
 class WgClient final : public Stream {
  public:
   WgClient(EventLoop& loop, const SecretSource& secrets, ChangeSink& changes, const std::string& interface,
-           int fd)
-      : Stream(loop, fd, kChunk), secrets_(secrets), changes_(changes), interface_(interface) {}
+           const OnWgSet& on_set, int fd)
+      : Stream(loop, fd, kChunk),
+        secrets_(secrets),
+        changes_(changes),
+        interface_(interface),
+        on_set_(on_set),
+        caller_(caller_of(fd)) {}
 
  private:
   void on_bytes(std::string_view& bytes) override { act(reader_.feed(bytes)); }
@@ -34,7 +40,7 @@ class WgClient final : public Stream {
       case Kind::kGet:
         return get();
       case Kind::kSet:
-        return send(errno_answer(-changes_.apply_wg_set(interface_, reader_.take_set())));
+        return set(reader_.take_set());
       case Kind::kRefused:
         return send(errno_answer(-reader_.error()));
       case Kind::kFatal:
@@ -43,6 +49,11 @@ class WgClient final : public Stream {
       case Kind::kClose:
         return close_after_output();
     }
+  }
+
+  void set(WgSet&& wanted) {
+    if (on_set_) on_set_(caller_, wanted);
+    send(errno_answer(-changes_.apply_wg_set(interface_, std::move(wanted))));
   }
 
   void get() {
@@ -55,24 +66,27 @@ class WgClient final : public Stream {
   const SecretSource& secrets_;
   ChangeSink& changes_;
   const std::string& interface_;
+  const OnWgSet& on_set_;
+  const RpcCaller caller_;
   WgRequestReader reader_;
 };
 
 }  // namespace
 
 WgSocket::WgSocket(EventLoop& loop, const SecretSource& secrets, ChangeSink& changes, std::string interface,
-                   const std::string& directory, StreamLimits limits)
+                   const std::string& directory, StreamLimits limits, OnWgSet on_set)
     : loop_(loop),
       secrets_(secrets),
       changes_(changes),
       interface_(std::move(interface)),
+      on_set_(std::move(on_set)),
       listener_(directory + "/" + interface_ + ".sock", 0700),
       clients_(loop, limits) {
   listener_.serve(loop_, [this](int fd) { adopt(fd); });
 }
 
 void WgSocket::adopt(int fd) {
-  clients_.admit(std::make_shared<WgClient>(loop_, secrets_, changes_, interface_, fd));
+  clients_.admit(std::make_shared<WgClient>(loop_, secrets_, changes_, interface_, on_set_, fd));
 }
 
 }  // namespace wg::control

@@ -6,10 +6,12 @@
 // socket's own file at stop. Buffers are wiped. An idle client costs only its descriptor.
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <string>
 
 #include "control/api/change_sink.h"
+#include "control/api/rpc_access.h"
 #include "control/api/secret_source.h"
 #include "control/api/stream.h"
 #include "control/api/unix_socket.h"
@@ -19,12 +21,15 @@ namespace wg::control {
 
 inline constexpr const char* kWgSocketDirectory = "/var/run/wireguard";
 
+/// Called before a set is applied, whatever becomes of it: for the log.
+using OnWgSet = std::function<void(const RpcCaller& caller, const WgSet& set)>;
+
 class WgSocket {
  public:
   /// Throws std::system_error (with the path in its text) when the socket cannot be made, e.g. because
   /// another live process answers on it. What it refers to outlives this.
   WgSocket(EventLoop& loop, const SecretSource& secrets, ChangeSink& changes, std::string interface,
-           const std::string& directory = kWgSocketDirectory, StreamLimits limits = {});
+           const std::string& directory = kWgSocketDirectory, StreamLimits limits = {}, OnWgSet on_set = {});
   WgSocket(const WgSocket&) = delete;
   WgSocket& operator=(const WgSocket&) = delete;
 
@@ -38,6 +43,7 @@ class WgSocket {
   const SecretSource& secrets_;
   ChangeSink& changes_;
   std::string interface_;
+  const OnWgSet on_set_;
   UnixListener listener_;
   StreamSet clients_;
 };

@@ -25,7 +25,7 @@ Sockets::Sockets(EventLoop& loop, const StatusSource& status, const SecretSource
     : loop_(loop), status_(status), secrets_(secrets), changes_(changes), log_(std::move(log)) {}
 
 KernelResult Sockets::open_control(const config::SetControlSocket& wanted) {
-  control_.reset();
+  retire_control();
   return result_of([&] {
     const OnChange log_change = [log = log_](const RpcCaller& caller, const std::string& method) {
       log->info("control socket: {} by uid {} (pid {})", method, caller.uid, caller.pid);
@@ -34,6 +34,13 @@ KernelResult Sockets::open_control(const config::SetControlSocket& wanted) {
                            wanted.read_group};
     control_ = std::make_unique<RpcServer>(loop_, RpcTargets{status_, secrets_, changes_, log_change}, paths);
   });
+}
+
+void Sockets::retire_control() {
+  std::erase_if(retired_, [](const auto& server) { return server->clients() == 0; });
+  if (!control_) return;
+  control_->retire();
+  retired_.push_back(std::move(control_));
 }
 
 KernelResult Sockets::open_metrics(const config::SetMetrics& wanted) {
@@ -49,13 +56,20 @@ KernelResult Sockets::open_metrics(const config::SetMetrics& wanted) {
 
 KernelResult Sockets::open_wg(const std::string& interface) {
   if (wg_.contains(interface)) return KernelResult::done();
-  return result_of(
-      [&] { wg_[interface] = std::make_unique<WgSocket>(loop_, secrets_, changes_, interface); });
+  const OnWgSet log_set = [log = log_, interface](const RpcCaller& caller, const WgSet& set) {
+    log->info("{}: set by wg(8), {} peers, by uid {} (pid {})", interface, set.peers.size(), caller.uid,
+              caller.pid);
+  };
+  return result_of([&] {
+    wg_[interface] = std::make_unique<WgSocket>(loop_, secrets_, changes_, interface, kWgSocketDirectory,
+                                                StreamLimits{}, log_set);
+  });
 }
 
 void Sockets::close_all() {
   metrics_.reset();
   control_.reset();
+  retired_.clear();
   wg_.clear();
 }
 

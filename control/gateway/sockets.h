@@ -5,6 +5,7 @@
 #include <map>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "config/diff.h"
 #include "control/api/metrics.h"
@@ -18,12 +19,13 @@ namespace wg::control {
 
 class Sockets {
  public:
-  // What they serve outlives this, and may be made later. Every change asked for by the control socket is
-  // logged, with who asked.
+  // What they serve outlives this, and may be made later. Every change and every export of private keys asked
+  // for by the control socket, and every set by wg(8), is logged with who asked.
   Sockets(EventLoop& loop, const StatusSource& status, const SecretSource& secrets, ChangeSink& changes,
           Logger log);
 
-  // In place of the one before, which is closed first: it may be the same address.
+  // In place of the one before, whose address is given up first: it may be the same. The connections of the
+  // one before live until their answers are out, so a reload that replaces the socket is answered.
   KernelResult open_control(const config::SetControlSocket& wanted);
   KernelResult open_metrics(const config::SetMetrics& wanted);  // without an address: closes it
   KernelResult open_wg(const std::string& interface);
@@ -35,12 +37,15 @@ class Sockets {
   [[nodiscard]] bool has_subscribers() const { return control_ && control_->subscribers() != 0; }
 
  private:
+  void retire_control();
+
   EventLoop& loop_;
   const StatusSource& status_;
   const SecretSource& secrets_;
   ChangeSink& changes_;
   Logger log_;
   std::unique_ptr<RpcServer> control_;
+  std::vector<std::unique_ptr<RpcServer>> retired_;  // control sockets before, with answers due
   std::unique_ptr<MetricsServer> metrics_;
   std::map<std::string, std::unique_ptr<WgSocket>> wg_;
 };

@@ -101,7 +101,7 @@ TEST(Access, TheReadOnlySocketAllowsMethodsOfStatusAlone) {
   }
 }
 
-TEST(Access, OnlyChangesAreReported) {
+TEST(Access, ChangesAndExportsOfKeysAreReported) {
   FakeGateway gateway;
   std::vector<std::string> seen;
   const AdminAccess admin(gateway, gateway, gateway, [&](const RpcCaller& caller, const std::string& method) {
@@ -109,11 +109,12 @@ TEST(Access, OnlyChangesAreReported) {
   });
   const RpcAnswer answer{[](const Json&) {}, [](std::string_view, const std::string&) {},
                          [](const Stream::Source&) {}};
-  for (const char* name : {"show.drops", "diff", "interface.up", "stop"}) {
+  for (const char* name : {"show.drops", "diff", "interface.export", "interface.up", "stop"}) {
     Json params = {{"name", "wg0"}};
     admin.call(*find_rpc_method(name), {1, 1000, 1000}, params, answer);
   }
-  EXPECT_EQ(seen, (std::vector<std::string>{"interface.up by 1000", "stop by 1000"}));
+  EXPECT_EQ(seen,
+            (std::vector<std::string>{"interface.export by 1000", "interface.up by 1000", "stop by 1000"}));
   EXPECT_TRUE(gateway.stopped);
 }
 

@@ -61,6 +61,12 @@ class Conversation {
     return std::exchange(heard_, {});
   }
 
+  // What has arrived, without a turn of the loop.
+  std::string heard() {
+    while (take()) continue;
+    return std::exchange(heard_, {});
+  }
+
   std::string ask(std::string_view bytes) {
     say(bytes);
     return hear();

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 #include <sys/stat.h>
 
+#include <algorithm>
 #include <filesystem>
 
 #include "control/api/json.h"
@@ -306,9 +307,49 @@ TEST_F(RpcTest, OversizedRequestsAreRefused) {
   EXPECT_EQ(server->clients(), 0U);
 }
 
-TEST_F(RpcTest, DeepNestingIsHarmless) {
+TEST_F(RpcTest, AReaderSendsShortLines) {
+  const std::string request = R"({"id":1,"method":"show.drops"})";
+  const std::string longest = request + std::string(kRpcReadRequestMax - request.size(), ' ');
+  EXPECT_TRUE(ask(longest, RpcRole::kRead).contains("result"));
+  EXPECT_EQ(code(ask(longest + " ", RpcRole::kRead)), "too_large");
+  EXPECT_TRUE(ask(longest + " ", RpcRole::kAdmin).contains("result"));
+}
+
+TEST_F(RpcTest, NestingIsBoundedBeforeTheLineIsParsed) {
+  const auto nested = [](std::size_t depth) { return std::string(depth, '[') + std::string(depth, ']'); };
+  EXPECT_EQ(code(ask(nested(16))), "bad_request") << "parsed: an array is no request";
+  EXPECT_EQ(code(ask(nested(17))), "bad_json");
   EXPECT_EQ(code(ask(std::string(500'000, '['))), "bad_json");
-  EXPECT_EQ(code(ask(std::string(100'000, '[') + std::string(100'000, ']'))), "bad_request");
+  EXPECT_EQ(code(ask(std::string(100'000, '[') + std::string(100'000, ']'))), "bad_json");
+  EXPECT_EQ(ask(R"({"id":"[[[[[[[[[[\"[[[[[[[[[[","method":"frob"})")["error"]["code"], "unknown_method")
+      << "brackets of a string do not count";
+}
+
+TEST_F(RpcTest, OneRequestOfEachCallerInARoundOfTheLoop) {
+  const std::string request = R"({"id":1,"method":"frob"})";
+  std::string many;
+  for (int i = 0; i < 100; ++i) many += request + "\n";
+  Conversation greedy(loop, serve(RpcRole::kRead));
+  greedy.say(many);
+  loop.run_once(std::chrono::milliseconds{0});
+  Conversation other(loop, serve(RpcRole::kRead));
+  other.say(request + "\n");
+  for (int round = 0; round < 3; ++round) loop.run_once(std::chrono::milliseconds{0});
+  const auto lines = [](const std::string& text) { return std::count(text.begin(), text.end(), '\n'); };
+  EXPECT_EQ(lines(other.heard()), 1) << "answered while the other one waits its turns";
+  const std::string first = greedy.heard();
+  EXPECT_LE(lines(first), 4);
+  EXPECT_EQ(lines(first + greedy.hear()), 100) << "none is lost";
+}
+
+TEST_F(RpcTest, RequestsBeforeAHalfCloseAreAllAnswered) {
+  Conversation client(loop, serve());
+  client.say(
+      "{\"id\":1,\"method\":\"frob\"}\n{\"id\":2,\"method\":\"frob\"}\n{\"id\":3,\"method\":\"frob\"}\n");
+  client.end_of_input();
+  const std::string heard = client.hear();
+  EXPECT_EQ(std::count(heard.begin(), heard.end(), '\n'), 3);
+  EXPECT_TRUE(client.ended());
 }
 
 TEST_F(ImpatientRpcTest, FiftyClientsAndHangingOnes) {

@@ -4,9 +4,12 @@
 
 #include <gtest/gtest.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <filesystem>
 #include <system_error>
+#include <utility>
+#include <vector>
 
 #include "tests/unit/api/conversation.h"
 #include "tests/unit/api/fake_gateway.h"
@@ -29,7 +32,10 @@ class WgSocketTest : public testing::Test {
     char name[] = "/tmp/linegate-api-XXXXXX";
     directory = mkdtemp(name);
     socket = std::make_unique<WgSocket>(loop, gateway, gateway, "wg0", directory,
-                                        StreamLimits{4, patience, 3 * patience});
+                                        StreamLimits{4, patience, 3 * patience},
+                                        [this](const RpcCaller& caller, const WgSet& set) {
+                                          sets_seen.emplace_back(caller.uid, set.peers.size());
+                                        });
   }
   ~WgSocketTest() override {
     socket.reset();
@@ -51,8 +57,17 @@ class WgSocketTest : public testing::Test {
   EventLoop loop;
   FakeGateway gateway;
   std::string directory;
+  std::vector<std::pair<uid_t, std::size_t>> sets_seen;
   std::unique_ptr<WgSocket> socket;
 };
+
+TEST_F(WgSocketTest, EverySetIsReportedWithItsCaller) {
+  get();
+  EXPECT_TRUE(sets_seen.empty());
+  set("public_key=" + hex(1) + "\npublic_key=" + hex(2) + "\n");
+  using Seen = std::vector<std::pair<uid_t, std::size_t>>;
+  EXPECT_EQ(sets_seen, (Seen{{getuid(), 2}}));
+}
 
 class ImpatientWgSocketTest : public WgSocketTest {
  protected:

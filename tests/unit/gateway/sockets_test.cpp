@@ -13,6 +13,7 @@
 #include <sstream>
 #include <string>
 
+#include "control/api/unix_socket.h"
 #include "tests/unit/api/fake_gateway.h"
 
 namespace wg::control::test {
@@ -77,6 +78,29 @@ TEST_F(SocketsTest, EveryControlSocketLogsWhoChangesWhat) {
   EXPECT_NE(ask(path("other.sock"), "interface.down").find("result"), std::string::npos);
   EXPECT_EQ(logged(), "control socket: interface.down" + by);
   EXPECT_FALSE(gateway.interfaces_by_name["wg0"].enabled);
+}
+
+// As a reload that changes control.socket does: it asks for the new socket while its caller waits on the old.
+TEST_F(SocketsTest, WhoAskedBeforeTheSocketWasReplacedIsAnswered) {
+  for (const char* next : {"control.sock", "other.sock"}) {
+    ASSERT_TRUE(sockets.open_control({path("control.sock"), "", ""}).ok());
+    gateway.defer_plans = true;
+    const int fd = connect_unix(path("control.sock"));
+    const std::string request = "{\"id\":1,\"method\":\"reload\"}\n";
+    ASSERT_EQ(send(fd, request.data(), request.size(), 0), static_cast<ssize_t>(request.size()));
+    for (int i = 0; i < 5; ++i) loop.run_once(std::chrono::milliseconds(5));
+    ASSERT_TRUE(sockets.open_control({path(next), "", ""}).ok()) << next;
+    ASSERT_EQ(gateway.deferred.size(), 1U);
+    gateway.deferred[0]({});
+    gateway.deferred.clear();
+    char buffer[4096];
+    const ssize_t got = recv(fd, buffer, sizeof buffer, MSG_DONTWAIT);
+    ASSERT_GT(got, 0) << next;
+    EXPECT_NE(std::string(buffer, static_cast<std::size_t>(got)).find("result"), std::string::npos);
+    EXPECT_EQ(recv(fd, buffer, sizeof buffer, MSG_DONTWAIT), 0) << "and then it ends";
+    close(fd);
+    EXPECT_NE(ask(path(next), "show.gateway").find("result"), std::string::npos);
+  }
 }
 
 TEST_F(SocketsTest, TheReadOnlySocketComesWithTheControlSocket) {
