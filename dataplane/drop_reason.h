@@ -45,7 +45,7 @@ namespace wg::dataplane {
   X(no_mbuf, "the packet buffer pool is empty")                                                   \
   X(no_headroom, "no room for the outer headers or the tag in the buffer")                        \
   X(tx_full, "the port's transmit queue is full")                                                 \
-  X(port_down, "the outgoing port is gone or down")                                               \
+  X(port_down, "the port is down, or the outgoing one gone")                                      \
   X(punt_budget, "more exception-path packets in one loop than the budget")                       \
   X(punt_full, "the kernel's TUN or TAP queue is full")                                           \
   X(punt_off, "the port has no exception path")                                                   \

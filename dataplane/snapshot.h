@@ -45,6 +45,7 @@ struct InterfaceView {
 struct PortView {
   Port* port = nullptr;      // null: slot of a removed port
   TapDevice* tap = nullptr;  // null: no exception path
+  bool up = true;            // IFF_UP of the TAP; false: nothing is taken from the port or sent to it
   bool short_cut = true;     // false: only transport data is taken from this port
   std::array<std::uint8_t, 6> mac{};
   std::uint16_t mtu = 1500;

@@ -47,6 +47,10 @@ bool Journey::poll_port(BurstContext& at, std::uint16_t index) {
   core.counters.rx_packets.add(n);
   core.count_stage(Stage::receive_port, n);
 
+  if (!at.view->ports[index].up) [[unlikely]] {
+    for (std::size_t i = 0; i < n; ++i) core.drop(packets[i], DropReason::port_down);
+    return true;
+  }
   classify.run(at, index, packets, n, data, inner);
   core.count_stage(Stage::classify, n);
   run_to_completion(at);

@@ -149,8 +149,17 @@ void Publisher::note_route(const IpPrefix& prefix) {
   if (routes_changed_.prefixes.size() > kChangedPrefixesMax) routes_changed_ = {true, {}};
 }
 
+// `ip link set PORT down` stops the workers too. A TAP that the mirror has not read of yet is not up.
+void Publisher::refresh_ports() {
+  for (const auto& [ifindex, index] : port_by_ifindex_) {
+    const Link* tap = mirror_.link(ifindex);
+    next_.ports[index].up = tap != nullptr && tap->up;
+  }
+}
+
 void Publisher::rebuild_routes() {
   rebuild_ = false;
+  refresh_ports();
   in_vrf_ = std::any_of(mirror_.links().begin(), mirror_.links().end(), [this](const auto& at) {
     return (port_of(at.first) || interface_of(at.first)) && mirror_.vrf_of_link(at.first) != 0;
   });

@@ -67,6 +67,7 @@ class Publisher {
   [[nodiscard]] std::optional<PortLink> port_of(std::uint32_t ifindex) const;
   [[nodiscard]] std::optional<std::uint16_t> interface_of(std::uint32_t ifindex) const;
   void note_route(const IpPrefix& prefix);
+  void refresh_ports();
   void rebuild_routes();
   void update_prefix(const IpPrefix& prefix);
   void update_hosts_within(const IpPrefix& prefix);

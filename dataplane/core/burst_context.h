@@ -17,7 +17,7 @@ struct BurstContext {
   BootTime now = 0;              // of the loop in which the stage runs
   std::uint64_t epoch = 0;       // held against the reclaimer
   std::uint64_t started_at = 0;  // TSC, of the poll
-  std::uint64_t live_ports = 0;  // of view: bit i, port i is there
+  std::uint64_t live_ports = 0;  // of view: bit i, port i is there and up
 
   [[nodiscard]] bool port_is_live(std::uint16_t port) const noexcept {
     return port < kMaxPorts && (live_ports >> port & 1) != 0;
@@ -33,7 +33,7 @@ struct BurstContext {
 [[nodiscard]] inline std::uint64_t live_ports(const Snapshot& view) noexcept {
   std::uint64_t live = 0;
   for (std::size_t i = 0; i < view.ports.size(); ++i)
-    live |= static_cast<std::uint64_t>(view.ports[i].port != nullptr) << i;
+    live |= static_cast<std::uint64_t>(view.ports[i].port != nullptr && view.ports[i].up) << i;
   return live;
 }
 
