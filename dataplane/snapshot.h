@@ -5,6 +5,7 @@
 #pragma once
 
 #include <array>
+#include <bitset>
 #include <cstdint>
 #include <cstring>
 #include <memory>
@@ -42,16 +43,26 @@ struct InterfaceView {
   TunDevice* tun = nullptr;  // one queue per worker
 };
 
+// VLAN ids of a port for which Linux has a device that is up and routes by the main table.
+using VlanIds = std::bitset<4096>;
+
 struct PortView {
   Port* port = nullptr;      // null: slot of a removed port
   TapDevice* tap = nullptr;  // null: no exception path
   bool up = true;            // IFF_UP of the TAP; false: nothing is taken from the port or sent to it
   bool short_cut = true;     // false: only transport data is taken from this port
+  bool untagged = true;      // false: the port's own VLAN has the addresses, Linux judges untagged frames
+  std::shared_ptr<const VlanIds> vlans;  // null: none
   std::array<std::uint8_t, 6> mac{};
   std::uint16_t mtu = 1500;
   bool udp_checksum_offload = false;
   IpAddress icmp_source4;
   IpAddress icmp_source6;
+
+  // May a frame with this id, at most 4095, take the short cut? 0: untagged, or a priority alone (802.1Q).
+  [[nodiscard]] bool accepts_vlan(std::uint16_t id) const noexcept {
+    return id == 0 ? untagged : vlans != nullptr && (*vlans)[id];
+  }
 };
 
 // The box's own addresses: open addressing, at most half full.

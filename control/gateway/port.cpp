@@ -124,6 +124,7 @@ void GatewayPort::create_tap() {
   view.port = port_;
   view.tap = tap_.get();
   view.short_cut = value_.forwarding == config::Forwarding::kShortCut;
+  view.untagged = !value_.vlan;
   view.mac = mac;
   view.mtu = value_.mtu;
   view.udp_checksum_offload = port_->facts().tx_udp_checksum && port_->facts().tx_ipv4_checksum;

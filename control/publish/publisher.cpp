@@ -151,9 +151,17 @@ void Publisher::note_route(const IpPrefix& prefix) {
 
 // `ip link set PORT down` stops the workers too. A TAP that the mirror has not read of yet is not up.
 void Publisher::refresh_ports() {
+  std::vector<dataplane::VlanIds> vlans(next_.ports.size());
+  for (const auto& [ifindex, link] : mirror_.links()) {
+    const auto parent = port_by_ifindex_.find(link.parent);
+    if (parent == port_by_ifindex_.end() || !link.vlan_id || *link.vlan_id >= vlans[0].size()) continue;
+    if (link.up && link.master == 0) vlans[parent->second].set(*link.vlan_id);
+  }
   for (const auto& [ifindex, index] : port_by_ifindex_) {
     const Link* tap = mirror_.link(ifindex);
-    next_.ports[index].up = tap != nullptr && tap->up;
+    dataplane::PortView& view = next_.ports[index];
+    view.up = tap != nullptr && tap->up;
+    view.vlans = vlans[index].none() ? nullptr : std::make_shared<const dataplane::VlanIds>(vlans[index]);
   }
 }
 

@@ -45,7 +45,9 @@ using FrameStart = std::array<std::uint64_t, 2>;
 constexpr auto kCompared = std::bit_cast<FrameStart>(
     std::array<std::uint8_t, 16>{255, 255, 255, 255, 255, 255, 0, 0, 0, 0, 0, 0, 255, 255, 255, 0});
 
-FrameStart expected_prefix(const std::array<std::uint8_t, 6>& mac) {
+FrameStart expected_prefix(const PortView& port) {
+  if (!port.untagged) return {~std::uint64_t{0}, ~std::uint64_t{0}};  // equals no frame
+  const std::array<std::uint8_t, 6>& mac = port.mac;
   return std::bit_cast<FrameStart>(std::array<std::uint8_t, 16>{mac[0], mac[1], mac[2], mac[3], mac[4],
                                                                 mac[5], 0, 0, 0, 0, 0, 0, 8, 0, 0x45, 0});
 }
@@ -76,9 +78,8 @@ void Classify::run(const BurstContext& at, std::uint16_t index, rte_mbuf* const*
                    DataBurst& data, InnerBurst& inner) {
   constexpr std::size_t kFramesAhead = 4;
   const PortView& port = at.view->ports[index];
-  const Poll poll{
-      at,   port, index, expected_prefix(port.mac), {From::kPort, index, index, kEthernetHeaderSize},
-      data, inner};
+  const Poll poll{at,   port, index, expected_prefix(port), {From::kPort, index, index, kEthernetHeaderSize},
+                  data, inner};
   for (std::size_t i = 0; i < n; ++i) __builtin_prefetch(packets[i]);
   for (std::size_t i = 0; i < n && i < kFramesAhead; ++i)
     __builtin_prefetch(rte_pktmbuf_mtod(packets[i], void*));
@@ -141,6 +142,9 @@ void Classify::classify_slow(const Poll& poll, rte_mbuf* packet) {
     return group ? egress_.punt_to_tap(poll.at, poll.index, packet)
                  : core_.drop(packet, DropReason::other_host);
   }
+  // Other VLANs are Linux's, which drops those that it has no device for.
+  if (!poll.port.accepts_vlan(frame.tag == nullptr ? 0 : frame.tag->id()))
+    return egress_.punt_to_tap(poll.at, poll.index, packet);
   if (frame.type == ether_type::kIpv4) return classify_v4(poll, packet, frame);
   if (frame.type == ether_type::kIpv6) return classify_v6(poll, packet, frame);
   egress_.punt_to_tap(poll.at, poll.index, packet);

@@ -202,6 +202,12 @@ WorkerWorld::~WorkerWorld() {
   drain_everything();
 }
 
+void WorkerWorld::accept_vlan(std::uint16_t port, std::uint16_t id) {
+  const std::shared_ptr<const VlanIds>& before = snapshot_.ports[port].vlans;
+  VlanIds ids = before == nullptr ? VlanIds{} : *before;
+  snapshot_.ports[port].vlans = std::make_shared<const VlanIds>(ids.set(id));
+}
+
 std::uint16_t WorkerWorld::add_hop(const NextHop& hop) {
   snapshot_.next_hops.push_back(hop);
   return static_cast<std::uint16_t>(snapshot_.next_hops.size() - 1);

@@ -100,6 +100,7 @@ class WorkerWorld {
   void use_kernel_path(const TestPeer& test_peer);
   void set_endpoint(const TestPeer& test_peer, const std::string& host, std::uint16_t port);
   void close_listen_port(std::uint16_t port);
+  void accept_vlan(std::uint16_t port, std::uint16_t id);
   std::uint16_t add_hop(const dataplane::NextHop& hop);
 
   // ---- traffic

@@ -119,7 +119,8 @@ std::vector<Scenario> delivered() {
                          .ip4(kAlice.endpoint, kUs4)
                          .udp(1111, 51820)
                          .data(message_from(kAlice, 0, kHi))}},
-       .out = {{kLan, frame_to_host(kHiForwarded)}}},
+       .out = {{kLan, frame_to_host(kHiForwarded)}},
+       .given = [](WorkerWorld& w) { w.accept_vlan(kWan, 5); }},
       {.name = "chained buffers are joined",
        .in = {{kWan, alice_says(0), 3}},
        .out = {{kLan, frame_to_host(kHiForwarded)}}},

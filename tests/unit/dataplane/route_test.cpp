@@ -97,6 +97,50 @@ std::vector<Scenario> peers() {
 }
 SCENARIOS(RoutePeers, peers);
 
+// Which tags a port takes: untagged or not, and VLAN 9. -1: no tag. What it does not take is Linux's, without
+// a TAP here.
+std::vector<Scenario> vlans() {
+  std::vector<Scenario> rows;
+  const auto eth = [](const Octets& to, const Octets& from, int tag) {
+    Packet frame = Packet().eth(to, from);
+    return tag < 0 ? frame : frame.vlan(static_cast<std::uint16_t>(tag));
+  };
+  const auto add = [&](int tag, bool untagged, bool taken) {
+    const std::string name = "tag " + std::to_string(tag) + (untagged ? "" : ", port with a VLAN of its own");
+    const auto given = [untagged](WorkerWorld& w) {
+      for (const std::uint16_t port : {kWan, kLan}) {
+        w.port(port).untagged = untagged;
+        w.accept_vlan(port, 9);
+      }
+    };
+    const std::map<std::string, std::uint64_t> drops =
+        taken ? std::map<std::string, std::uint64_t>{}
+              : std::map<std::string, std::uint64_t>{{"punt_off", 2}};
+    const Octets sealed = outer_to(
+        kAlice, message_to(kAlice, 0, Packet().ip4("192.168.1.5", "10.10.0.2").ttl(63).udp(1, 2).data(20)));
+    const Octets opened = frame_to_host(inner4("10.10.0.2", "192.168.1.5").ttl(63));
+    std::vector<Frame> out;
+    if (taken) out = {{kWan, sealed}, {kLan, opened}};
+    rows.push_back(
+        {.name = name,
+         .in = {{kLan, eth(kLanMac, kHostMac, tag).ip4("192.168.1.5", "10.10.0.2").udp(1, 2).data(20)},
+                {kWan, eth(kWanMac, kGatewayMac, tag)
+                           .ip4(kAlice.endpoint, kUs4)
+                           .udp(kAlice.endpoint_port, kAlice.listen_port)
+                           .data(message_from(kAlice, 0, inner4("10.10.0.2", "192.168.1.5")))}},
+         .out = out,
+         .drops = drops,
+         .given = given});
+  };
+  for (const bool untagged : {true, false}) {
+    for (const int none : {-1, 0, 7 << 13}) add(none, untagged, untagged);  // none, priority 0, priority 7
+    for (const int right : {9, 7 << 13 | 9}) add(right, untagged, true);
+    for (const int wrong : {1, 8, 10, 666, 4095}) add(wrong, untagged, false);
+  }
+  return rows;
+}
+SCENARIOS(RouteVlans, vlans);
+
 std::vector<Scenario> linux_decides() {
   const auto punted = [](const std::string& name, const Frame& frame) {
     return Scenario{.name = name, .in = {frame}, .drops = {{"punt_off", 1}}};
@@ -273,7 +317,8 @@ std::vector<Scenario> icmp_errors() {
                           .tos(0xc0)
                           .icmp4(11, 0)
                           .data(Packet().ip4("192.168.1.5", "10.10.0.2").ttl(1).data(8))}},
-       .drops = {{"ttl_exceeded", 1}}},
+       .drops = {{"ttl_exceeded", 1}},
+       .given = [](WorkerWorld& w) { w.accept_vlan(kLan, 9); }},
       silent("never about an ICMP error", old().icmp4(3, 1).data(30), "ttl_exceeded"),
       silent("never about an ICMPv6 error", Packet().ip6("fd01::5", "fd10::2").ttl(1).icmp6(1, 0).data(30),
              "ttl_exceeded"),

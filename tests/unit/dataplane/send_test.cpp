@@ -83,7 +83,8 @@ std::vector<Scenario> sent() {
                          .dont_fragment()
                          .udp(1000, 2000)
                          .data(36)}},
-       .out = {{kWan, outer_to(kAlice, message_to(kAlice, 0, to_alice_aged(64)))}}},
+       .out = {{kWan, outer_to(kAlice, message_to(kAlice, 0, to_alice_aged(64)))}},
+       .given = [](WorkerWorld& w) { w.accept_vlan(kLan, 9); }},
       {.name = "a frame with a VLAN tag between frames without",
        .in = {host_sends(to_alice(64)),
               {kLan, Packet()
@@ -96,7 +97,8 @@ std::vector<Scenario> sent() {
               host_sends(to_alice(64))},
        .out = {{kWan, outer_to(kAlice, message_to(kAlice, 0, to_alice_aged(64)), 1)},
                {kWan, outer_to(kAlice, message_to(kAlice, 1, to_alice_aged(64)), 2)},
-               {kWan, outer_to(kAlice, message_to(kAlice, 2, to_alice_aged(64)), 3)}}},
+               {kWan, outer_to(kAlice, message_to(kAlice, 2, to_alice_aged(64)), 3)}},
+       .given = [](WorkerWorld& w) { w.accept_vlan(kLan, 9); }},
       {.name = "a chain of buffers",
        .in = {{kLan, frame_from_host(to_alice(500)), 4}},
        .out = {{kWan, outer_to(kAlice, message_to(kAlice, 0, to_alice_aged(500)))}}},
