@@ -15,6 +15,7 @@ namespace wg::control {
 // X(name, unit, what it counts)
 #define LINEGATE_CONTROL_COUNTERS(X)                                                    \
   X(log_lines_dropped, lines, "Log lines dropped because the log's reader is too slow") \
+  X(log_lines_limited, lines, "Log lines withheld because a peer caused too many")      \
   X(netlink_resyncs, times, "Times the kernel's news overflowed and were read afresh")
 
 struct ControlCounters {

@@ -1,11 +1,13 @@
 #include "control/gateway/published_counters.h"
 
 #include "control/log.h"
+#include "control/log_limit.h"
 
 namespace wg::control {
 
 void collect(const NetlinkMirror& mirror, ControlCounters& counters) {
   counters.log_lines_dropped.set(log_lines_dropped());
+  counters.log_lines_limited.set(log_lines_limited());
   counters.netlink_resyncs.set(mirror.resyncs());
 }
 

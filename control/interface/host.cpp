@@ -309,7 +309,13 @@ void Interface::announce(const char* kind, const PeerRecord& record, const std::
   services_.emit(std::move(event));
 }
 
-void Interface::log_event(const PeerRecord* record, const noise::PeerEvent& event) const {
+LogLimits& Interface::log_limits_of(PeerRecord* record) {
+  if (record == nullptr) return stranger_log_limits_;
+  if (!record->log_limits) record->log_limits = std::make_unique<LogLimits>();
+  return *record->log_limits;
+}
+
+void Interface::log_event(PeerRecord* record, const noise::PeerEvent& event) {
   using Kind = noise::PeerEventKind;
   spdlog::level::level_enum level = spdlog::level::debug;
   bool with_endpoint = false;
@@ -332,12 +338,22 @@ void Interface::log_event(const PeerRecord* record, const noise::PeerEvent& even
       break;
   }
   if (!log_->should_log(level)) return;  // most events of most peers: no word is made of them
+  // Whoever replays or relays packets causes a line for each. Lines of level debug are not limited.
+  std::uint64_t withheld = 0;
+  if (level >= spdlog::level::info) {
+    const auto allowed =
+        log_limits_of(record)[static_cast<std::uint8_t>(event.kind)].take(LogLimit::Clock::now());
+    if (!allowed) return;
+    withheld = *allowed;
+  }
   const std::string who = record == nullptr       ? std::string()
                           : !record->name.empty() ? "peer " + record->name + ": "
                                                   : "peer " + config::to_string(record->public_key) + ": ";
   const std::string detail =
       with_endpoint ? dataplane::to_string(event.remote) : std::to_string(event.detail);
-  log_->log(level, "{}{} ({})", who, noise::to_string(event.kind), detail);
+  const std::string more =
+      withheld == 0 ? std::string() : ", and " + std::to_string(withheld) + " more before";
+  log_->log(level, "{}{} ({}){}", who, noise::to_string(event.kind), detail, more);
 }
 
 void Interface::event(const dataplane::Peer* peer, const noise::PeerEvent& event) {

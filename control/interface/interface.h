@@ -17,6 +17,7 @@
 #include "control/api/status.h"
 #include "control/kernel/udp_socket.h"
 #include "control/log.h"
+#include "control/log_limit.h"
 #include "control/noise/engine.h"
 #include "control/services.h"
 #include "dataplane/io/tun.h"
@@ -36,6 +37,7 @@ struct PeerRecord {
   bool next_hop_unresolved = false;
   bool name_unresolved = false;
   std::unique_ptr<std::deque<PeerEvent>> events;  // the daemon's own events; null until the first
+  std::unique_ptr<LogLimits> log_limits;          // null until the first line
 };
 
 class Interface final : public noise::Host {
@@ -151,7 +153,8 @@ class Interface final : public noise::Host {
   void adjust_routes(const std::vector<config::Prefix>& before);
   void send_routes(RouteVerb verb, const std::vector<config::Prefix>& prefixes);
   void change_routes(RouteVerb verb, const std::vector<config::Prefix>& prefixes);
-  void log_event(const PeerRecord* record, const noise::PeerEvent& event) const;
+  void log_event(PeerRecord* record, const noise::PeerEvent& event);
+  LogLimits& log_limits_of(PeerRecord* record);
   void announce(const char* kind, const PeerRecord& record, const std::string& detail = {});
   void apply_mss_clamp();
 
@@ -176,6 +179,7 @@ class Interface final : public noise::Host {
   std::unordered_map<std::uint32_t, PeerRecord*> by_slot_;
   std::unordered_map<std::string, PeerRecord*> by_name_;
   std::optional<std::chrono::seconds> clock_behind_;
+  LogLimits stranger_log_limits_;                  // one for all who are no peers
   std::vector<dataplane::PeerRef> stale_sources_;  // found while sending; the engine is told afterwards
   std::unique_ptr<noise::Engine> engine_;          // last: its destructor still calls the Host
 };

@@ -1,0 +1,35 @@
+#include "control/log_limit.h"
+
+#include <algorithm>
+#include <atomic>
+#include <utility>
+
+namespace wg::control {
+namespace {
+
+std::atomic<std::size_t>& limited() {
+  static std::atomic<std::size_t> lines{0};
+  return lines;
+}
+
+}  // namespace
+
+std::optional<std::uint64_t> LogLimit::take(Clock::time_point now) {
+  if (tokens_ == kBurst) refilled_ = now;  // a full bucket earns nothing
+  const auto earned = (now - refilled_) / kPerLine;
+  refilled_ += earned * kPerLine;
+  tokens_ = static_cast<unsigned>(std::min<std::int64_t>(kBurst, tokens_ + earned));
+  if (tokens_ == 0) {
+    ++withheld_;
+    limited().fetch_add(1, std::memory_order_relaxed);
+    return std::nullopt;
+  }
+  --tokens_;
+  return std::exchange(withheld_, 0);
+}
+
+std::size_t log_lines_limited() {
+  return limited().load(std::memory_order_relaxed);
+}
+
+}  // namespace wg::control
