@@ -41,13 +41,14 @@ struct Describe {
     return "needs a restart: " + a.key + " from " + in_quotes_or_none(a.from) + " to " +
            in_quotes_or_none(a.to);
   }
-  std::string operator()(const SetIdle& a) const {
-    return "dpdk: idle " + std::string(to_string(a.idle.mode)) + ", sleeping at most " +
-           std::to_string(a.idle.max_sleep.count()) + " us";
-  }
-  std::string operator()(const SetLog& a) const {
-    return "control: log level " + std::string(to_string(a.log.level)) + ", format " +
-           std::string(to_string(a.log.format));
+  template <class Owner>
+  std::string operator()(const ChangeSettings<Owner>& a) const {
+    std::string text;
+    const auto rows = settings_of<Owner>();
+    for (std::size_t i = 0; i < rows.size(); ++i)
+      if (a.rows.has(i))
+        text += (text.empty() ? "" : ", ") + std::string(rows[i].words) + " " + rows[i].value_words(a.value);
+    return a.name + ": " + text;
   }
   std::string operator()(const SetMetrics& a) const {
     return "control: metrics " + (a.listen ? "at " + to_string(*a.listen) : "off") + ", per peer " +
@@ -56,10 +57,6 @@ struct Describe {
   std::string operator()(const SetControlSocket& a) const {
     return "control: socket " + a.path + ", admin group " + group_words(a.admin_group) + ", read group " +
            group_words(a.read_group);
-  }
-  std::string operator()(const SetStateDirectory& a) const { return "control: state directory " + a.path; }
-  std::string operator()(const SetReloadOnChange& a) const {
-    return "control: reload on change " + on_off(a.on);
   }
 
   std::string operator()(const AddPort& a) const {
@@ -76,9 +73,6 @@ struct Describe {
     return a.port + ": gateway " + list_of(a.gateways);
   }
   std::string operator()(const SetPortMtu& a) const { return a.port + ": mtu " + std::to_string(a.mtu); }
-  std::string operator()(const SetPortForwarding& a) const {
-    return a.port + ": forwarding " + std::string(to_string(a.forwarding));
-  }
 
   std::string operator()(const AddInterface& a) const {
     return a.interface + ": add the interface" +
@@ -113,23 +107,6 @@ struct Describe {
   std::string operator()(const SetRoutes& a) const {
     return a.interface + ": routes " + std::string(to_string(a.routes)) + ", table " +
            number_or(a.table, "main");
-  }
-  std::string operator()(const SetInterfaceForwarding& a) const {
-    return a.interface + ": forwarding " + std::string(to_string(a.forwarding));
-  }
-  std::string operator()(const SetHairpin& a) const { return a.interface + ": hairpin " + on_off(a.hairpin); }
-  std::string operator()(const SetDscp& a) const {
-    return a.interface + ": dscp " + std::string(to_string(a.dscp));
-  }
-  std::string operator()(const SetUdpChecksum4& a) const {
-    return a.interface + ": UDP checksums over IPv4 " + on_off(a.on);
-  }
-  std::string operator()(const SetMssClamp& a) const {
-    return a.interface + ": mss clamp " + to_string(a.clamp);
-  }
-  std::string operator()(const SetInterfaceLogLevel& a) const {
-    return a.interface + ": log level " +
-           (a.level ? std::string(to_string(*a.level)) : std::string("as control.log.level"));
   }
 
   std::string operator()(const AddPeer& a) const {

@@ -38,28 +38,35 @@ void notice_restart(Actions& out, std::string key, std::string from, std::string
   if (from != to) out.emplace_back(NeedsRestart{std::move(key), std::move(from), std::move(to)});
 }
 
+template <class Owner>
+void diff_settings(Actions& out, const std::string& name, const Owner& old, const Owner& now) {
+  const SettingSet rows = differing_settings(old, now, Change::kLive);
+  if (!rows.empty()) out.emplace_back(ChangeSettings<Owner>{name, rows, live_settings(now)});
+}
+
+template <class Owner>
+void notice_restart_settings(Actions& out, const std::string& name, const Owner& old, const Owner& now) {
+  for (const auto& row : settings_of<Owner>())
+    if (row.change == Change::kRestart)
+      notice_restart(out, name + "." + std::string(row.key), row.text(old), row.text(now));
+}
+
 void diff_restart(Actions& out, const Gateway& running, const Gateway& next) {
-  const auto words = [](auto value) { return std::string(to_string(value)); };
   notice_restart(out, "dpdk.workers", words_of(running.dpdk.workers), words_of(next.dpdk.workers));
-  notice_restart(out, "dpdk.memory", words(running.dpdk.memory), words(next.dpdk.memory));
-  notice_restart(out, "dpdk.hugepages", words(running.dpdk.hugepages), words(next.dpdk.hugepages));
   notice_restart(out, "dpdk.eal", words_of(running.dpdk.eal), words_of(next.dpdk.eal));
-  const auto flag = [](bool on) { return std::string(on ? "true" : "false"); };
-  notice_restart(out, "dpdk.spread", flag(running.dpdk.spread), flag(next.dpdk.spread));
-  notice_restart(out, "control.user", running.control.user, next.control.user);
+  notice_restart_settings(out, "dpdk", running.dpdk, next.dpdk);
+  notice_restart_settings(out, "control", running.control, next.control);
 }
 
 void diff_control(Actions& out, const Gateway& running, const Gateway& next) {
   const Control& old = running.control;
   const Control& now = next.control;
-  if (running.dpdk.idle != next.dpdk.idle) out.emplace_back(SetIdle{next.dpdk.idle});
-  if (old.log != now.log) out.emplace_back(SetLog{now.log});
+  diff_settings(out, "dpdk", running.dpdk, next.dpdk);
+  diff_settings(out, "control", old, now);
   if (old.metrics != now.metrics || old.metrics_per_peer != now.metrics_per_peer)
     out.emplace_back(SetMetrics{now.metrics, now.metrics_per_peer});
   if (old.socket != now.socket || old.admin_group != now.admin_group || old.read_group != now.read_group)
     out.emplace_back(SetControlSocket{now.socket, now.admin_group, now.read_group});
-  if (old.state_directory != now.state_directory) out.emplace_back(SetStateDirectory{now.state_directory});
-  if (old.reload_on_change != now.reload_on_change) out.emplace_back(SetReloadOnChange{now.reload_on_change});
 }
 
 // ---------------------------------------------------------------- addresses
@@ -99,7 +106,7 @@ void diff_port(Actions& out, const std::string& name, const Port& old, const Por
   if (old.mtu != now.mtu) out.emplace_back(SetPortMtu{name, now.mtu});
   diff_addresses<AddPortAddress, RemovePortAddress>(out, name, old.addresses, now.addresses);
   if (!same_set(old.gateways, now.gateways)) out.emplace_back(SetPortGateways{name, now.gateways});
-  if (old.forwarding != now.forwarding) out.emplace_back(SetPortForwarding{name, now.forwarding});
+  diff_settings(out, name, old, now);
 }
 
 void add_ports(Actions& out, const Gateway& running, const Gateway& next) {
@@ -287,12 +294,7 @@ void diff_interface(Actions& out, const std::string& name, const Interface& old,
   diff_addresses<AddInterfaceAddress, RemoveInterfaceAddress>(out, name, old.addresses, now.addresses);
   if (old.routes != now.routes || old.table != now.table)
     out.emplace_back(SetRoutes{name, now.routes, now.table});
-  if (old.forwarding != now.forwarding) out.emplace_back(SetInterfaceForwarding{name, now.forwarding});
-  if (old.hairpin != now.hairpin) out.emplace_back(SetHairpin{name, now.hairpin});
-  if (old.dscp != now.dscp) out.emplace_back(SetDscp{name, now.dscp});
-  if (old.udp_checksum4 != now.udp_checksum4) out.emplace_back(SetUdpChecksum4{name, now.udp_checksum4});
-  if (old.mss_clamp != now.mss_clamp) out.emplace_back(SetMssClamp{name, now.mss_clamp});
-  if (old.log_level != now.log_level) out.emplace_back(SetInterfaceLogLevel{name, now.log_level});
+  diff_settings(out, name, old, now);
 }
 
 void remove_interfaces(Actions& out, const Gateway& running, const Gateway& next) {
@@ -362,6 +364,13 @@ Plan diff(const Gateway& running, const Gateway& next) {
   diff_listen_ports(plan.actions, running, next);
   diff_interfaces(plan.actions, running, next);
   return plan;
+}
+
+void keep_until_restart(const Gateway& running, Gateway& next) {
+  next.dpdk.workers = running.dpdk.workers;
+  next.dpdk.eal = running.dpdk.eal;
+  copy_settings(running.dpdk, next.dpdk, Change::kRestart);
+  copy_settings(running.control, next.control, Change::kRestart);
 }
 
 Gateway runtime_view(const Gateway& gateway) {

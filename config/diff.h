@@ -16,6 +16,7 @@
 #include <variant>
 #include <vector>
 
+#include "config/settings.h"
 #include "config/types.h"
 
 namespace wg::config {
@@ -35,25 +36,21 @@ struct NeedsRestart {
   std::string to;
 };
 
+/// Other values of settings (settings.h), which have no effect but that they hold from now on.
+template <class Owner>
+struct ChangeSettings {
+  std::string name;  ///< of the interface or port; dpdk or control
+  SettingSet rows;   ///< which of settings_of<Owner>() differ
+  Owner value;       ///< all live settings as they shall be; everything else as by default
+};
+
 // Control.
-struct SetIdle {
-  Idle idle;
-};
-struct SetLog {
-  Log log;
-};
 struct SetMetrics {
   std::optional<MetricsListen> listen;
   bool per_peer;
 };
 struct SetControlSocket {
   std::string path, admin_group, read_group;
-};
-struct SetStateDirectory {
-  std::string path;
-};
-struct SetReloadOnChange {
-  bool on;
 };
 
 // Ports. A change of device, queues, vlan or mac is a RemovePort and an AddPort.
@@ -79,10 +76,6 @@ struct SetPortGateways {
 struct SetPortMtu {
   std::string port;
   std::uint16_t mtu;
-};
-struct SetPortForwarding {
-  std::string port;
-  Forwarding forwarding;
 };
 
 // Interfaces.
@@ -128,30 +121,6 @@ struct SetRoutes {
   Routes routes;
   std::optional<std::uint32_t> table;
 };
-struct SetInterfaceForwarding {
-  std::string interface;
-  Forwarding forwarding;
-};
-struct SetHairpin {
-  std::string interface;
-  bool hairpin;
-};
-struct SetDscp {
-  std::string interface;
-  Dscp dscp;
-};
-struct SetUdpChecksum4 {
-  std::string interface;
-  bool on;
-};
-struct SetMssClamp {
-  std::string interface;
-  MssClamp clamp;
-};
-struct SetInterfaceLogLevel {
-  std::string interface;
-  std::optional<LogLevel> level;
-};
 
 // Peers.
 struct AddPeer {
@@ -195,30 +164,33 @@ struct RemoveAllowedIp {
   Prefix prefix;
 };
 
-using Action =
-    std::variant<NeedsRestart, SetIdle, SetLog, SetMetrics, SetControlSocket, SetStateDirectory,
-                 SetReloadOnChange, AddPort, RemovePort, AddPortAddress, RemovePortAddress, SetPortGateways,
-                 SetPortMtu, SetPortForwarding, AddInterface, RemoveInterface, SetInterfaceEnabled,
-                 SetInterfaceKey, SetListenPort, SetFwmark, AddInterfaceAddress, RemoveInterfaceAddress,
-                 SetInterfaceMtu, SetRoutes, SetInterfaceForwarding, SetHairpin, SetDscp, SetUdpChecksum4,
-                 SetMssClamp, SetInterfaceLogLevel, AddPeer, RemovePeer, SetPeerName, SetPeerEndpoint,
-                 SetPresharedKey, SetKeepalive, SetPeerMtu, AddAllowedIp, MoveAllowedIp, RemoveAllowedIp>;
+using Action = std::variant<NeedsRestart, ChangeSettings<Dpdk>, ChangeSettings<Control>, ChangeSettings<Port>,
+                            ChangeSettings<Interface>, SetMetrics, SetControlSocket, AddPort, RemovePort,
+                            AddPortAddress, RemovePortAddress, SetPortGateways, SetPortMtu, AddInterface,
+                            RemoveInterface, SetInterfaceEnabled, SetInterfaceKey, SetListenPort, SetFwmark,
+                            AddInterfaceAddress, RemoveInterfaceAddress, SetInterfaceMtu, SetRoutes, AddPeer,
+                            RemovePeer, SetPeerName, SetPeerEndpoint, SetPresharedKey, SetKeepalive,
+                            SetPeerMtu, AddAllowedIp, MoveAllowedIp, RemoveAllowedIp>;
 
 struct Plan {
   std::vector<Action> actions;
-  bool empty() const { return actions.empty(); }
-  bool needs_restart() const;
+  [[nodiscard]] bool empty() const { return actions.empty(); }
+  [[nodiscard]] bool needs_restart() const;
 };
 
-Plan diff(const Gateway& running, const Gateway& next);
+[[nodiscard]] Plan diff(const Gateway& running, const Gateway& next);
+
+/// Gives every key of `next` that needs a restart the value it has in `running`: what is left is what a
+/// reload reaches.
+void keep_until_restart(const Gateway& running, Gateway& next);
 
 /// One action in words, e.g. "wg0: peer alice: takes 10.0.0.0/24 from bob". Never a secret.
-std::string describe(const Action& action);
+[[nodiscard]] std::string describe(const Action& action);
 /// The plan, one line per action; "nothing to change" when it is empty.
-std::string describe(const Plan& plan);
+[[nodiscard]] std::string describe(const Plan& plan);
 
 /// What of a configuration runs: peers that are not enabled, file paths and positions are left out,
 /// lists whose order means nothing are sorted. Two values with equal views have an empty diff.
-Gateway runtime_view(const Gateway& gateway);
+[[nodiscard]] Gateway runtime_view(const Gateway& gateway);
 
 }  // namespace wg::config

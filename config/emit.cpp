@@ -4,6 +4,8 @@
 #include <utility>
 #include <vector>
 
+#include "config/settings.h"
+
 namespace wg::config {
 namespace {
 
@@ -64,12 +66,8 @@ std::vector<Entry> entries_of(const Interface& interface) {
   add("routes", i.routes, defaults.routes, [&] { return std::string(to_string(i.routes)); });
   add("table", i.table, defaults.table, [&] { return std::to_string(*i.table); });
   add("enabled", i.enabled, defaults.enabled, [&] { return std::string("false"); });
-  add("forwarding", i.forwarding, defaults.forwarding, [&] { return std::string(to_string(i.forwarding)); });
-  add("hairpin", i.hairpin, defaults.hairpin, [&] { return std::string("false"); });
-  add("dscp", i.dscp, defaults.dscp, [&] { return std::string(to_string(i.dscp)); });
-  add("udp_checksum4", i.udp_checksum4, defaults.udp_checksum4, [&] { return std::string("false"); });
-  add("mss_clamp", i.mss_clamp, defaults.mss_clamp, [&] { return to_string(i.mss_clamp); });
-  add("log_level", i.log_level, defaults.log_level, [&] { return std::string(to_string(*i.log_level)); });
+  for (const auto& row : settings_of<Interface>())
+    if (!row.same(i, defaults)) entries.emplace_back(row.key, emit_scalar(row.text(i)));
   add("peer_files", i.peer_files, defaults.peer_files, [&] { return list(files); });
   return entries;
 }

@@ -82,7 +82,7 @@ class Linter {
     constexpr const char* kMessage =
         "a secret in a file that its group or others can read; use mode 0600, or a key file";
     for (const auto& [name, interface] : gateway_.interfaces) {
-      const Position& key = interface.where.private_key;
+      const Position key = interface.where.of("private_key");
       if (interface.private_key && interface.private_key_file.empty() && key.known() && key.file == file)
         warn(key, "interfaces." + name + ".private_key", kMessage);
       const PeerPaths paths(name, interface);
@@ -119,9 +119,9 @@ class Linter {
     if (port != nullptr && interface.mtu) {
       const unsigned most = port->mtu - (has_v6(*port) ? kOuterV6 : kOuterV4);
       if (*interface.mtu > most)
-        warn(interface.where.mtu, "interfaces." + name + ".mtu",
+        warn(interface.where.of("mtu"), "interfaces." + name + ".mtu",
              std::to_string(*interface.mtu) + " does not fit port " + port_name + " with MTU " +
-                 std::to_string(port->mtu) + see(port->where.mtu) +
+                 std::to_string(port->mtu) + see(port->where.of("mtu")) +
                  ": full packets leave in fragments; at most " + std::to_string(most));
     }
     if (!interface.mtu) return;
@@ -132,7 +132,7 @@ class Linter {
                  std::to_string(*interface.mtu));
     if (interface.mss_clamp.mode == MssClamp::Mode::kFixed &&
         interface.mss_clamp.value + kTcpIpV4 > *interface.mtu)
-      warn(interface.where.mss_clamp, "interfaces." + name + ".mss_clamp",
+      warn(interface.where.of("mss_clamp"), "interfaces." + name + ".mss_clamp",
            std::to_string(interface.mss_clamp.value) + " lets segments through that exceed the MTU of " +
                std::to_string(*interface.mtu) + "; at most " + std::to_string(*interface.mtu - kTcpIpV4));
   }

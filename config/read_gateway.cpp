@@ -6,8 +6,6 @@
 namespace wg::config {
 namespace {
 
-using namespace std::chrono_literals;
-
 constexpr unsigned kMaxLcore = 127;  // RTE_MAX_LCORE of the distribution's DPDK is 128
 constexpr std::string_view kWorkersAllowed =
     "a number of workers (1 to 127) or a list of lcores such as [1, 2]";
@@ -30,84 +28,31 @@ void read_lcores(const Value& value, Workers& workers) {
 }
 
 void read_workers(const Value& value, Dpdk& dpdk) {
-  dpdk.where.workers = value.at();
   if (value.is_sequence()) return read_lcores(value, dpdk.workers);
   if (const auto count = read_number(value, 1, kMaxLcore, kWorkersAllowed))
     dpdk.workers = {static_cast<unsigned>(*count), {}};
 }
 
-void read_memory(const Value& value, Dpdk& dpdk) {
-  constexpr std::string_view kAllowed = "64M to 1024G with a unit K, M or G, such as 1024M";
-  dpdk.where.memory = value.at();
-  const auto text = value.scalar(kAllowed);
-  if (!text) return;
-  const auto size = parse_size(*text);
-  if (!size)
-    value.refuse(*text, parse_number(*text) ? "has no unit" : "is not a size", kAllowed);
-  else if (*size < Size{64ULL << 20} || *size > Size{1024ULL << 30})
-    value.refuse(*text, "is out of range", kAllowed);
-  else
-    dpdk.memory = *size;
-}
-
-void read_max_sleep(const Value& value, Dpdk& dpdk) {
-  constexpr std::string_view kAllowed = "0us to 100ms with a unit us, ms or s, such as 500us";
-  dpdk.where.idle_max_sleep = value.at();
-  const auto text = value.scalar(kAllowed);
-  if (!text) return;
-  const auto duration = parse_duration(*text);
-  if (!duration)
-    value.refuse(*text, parse_number(*text) ? "has no unit" : "is not a duration", kAllowed);
-  else if (*duration > 100ms || *duration % 1us != 0ns)
-    value.refuse(*text, "is out of range", kAllowed);
-  else
-    dpdk.idle.max_sleep = std::chrono::duration_cast<std::chrono::microseconds>(*duration);
-}
-
 void read_eal(const Value& value, Dpdk& dpdk) {
   constexpr std::string_view kAllowed = "a list of EAL arguments such as [\"--log-level=lib.eal:debug\"]";
-  dpdk.where.eal = value.at();
   for (const Value& element : value.elements(kAllowed)) {
-    std::string argument;
-    if (read_string(element, "one EAL argument", argument)) dpdk.eal.push_back(std::move(argument));
+    if (auto argument = read_string(element, "one EAL argument")) dpdk.eal.push_back(*std::move(argument));
   }
-}
-
-void read_idle(const Value& value, Dpdk& dpdk) {
-  static constexpr Field<Dpdk> kFields[] = {
-      {"mode",
-       [](const Value& v, Dpdk& d) {
-         d.where.idle_mode = v.at();
-         read_choice<IdleMode>(v, {{"adaptive", IdleMode::kAdaptive}, {"spin", IdleMode::kSpin}},
-                               d.idle.mode);
-       }},
-      {"max_sleep", read_max_sleep},
-  };
-  read_fields(value, kFields, "a map with mode and max_sleep", dpdk);
 }
 
 void read_dpdk(const Value& value, Dpdk& dpdk) {
   static constexpr Field<Dpdk> kFields[] = {
       {"workers", read_workers},
-      {"memory", read_memory},
-      {"hugepages",
-       [](const Value& v, Dpdk& d) {
-         d.where.hugepages = v.at();
-         read_choice<Hugepages>(
-             v, {{"auto", Hugepages::kAuto}, {"require", Hugepages::kRequire}, {"off", Hugepages::kOff}},
-             d.hugepages);
-       }},
       {"eal", read_eal},
-      {"spread", [](const Value& v, Dpdk& d) { read_flag(v, d.spread); }},
-      {"idle", read_idle},
+      {"idle",
+       [](const Value& v, Dpdk& d) { read_map<Dpdk>(v, {}, "a map with mode and max_sleep", d, "idle"); }},
   };
   dpdk.where.self = value.at();
   if (!value.is_null())
-    read_fields(value, kFields, "a map with workers, memory, hugepages, eal, spread, idle", dpdk);
+    read_map(value, kFields, "a map with workers, memory, hugepages, eal, spread, idle", dpdk);
 }
 
 void read_device(const Value& value, Port& port) {
-  port.where.device = value.at();
   const auto text = value.scalar(kDeviceAllowed);
   if (!text) return;
   if (auto device = parse_device(*text))
@@ -127,7 +72,6 @@ void read_one_gateway(const Value& value, Port& port) {
   if (std::any_of(port.gateways.begin(), port.gateways.end(), same))
     return value.refuse(*text, "is a second gateway of its family", kAllowed);
   port.gateways.push_back(*address);
-  port.where.gateways.push_back(value.at());
 }
 
 void read_gateways(const Value& value, Port& port) {
@@ -137,26 +81,22 @@ void read_gateways(const Value& value, Port& port) {
 
 void read_queues(const Value& value, Port& port) {
   constexpr std::string_view kAllowed = "auto or 1 to 128";
-  port.where.queues = value.at();
   if (value.node().text == "auto") return port.queues.reset();
   if (const auto count = read_number(value, 1, 128, kAllowed)) port.queues = static_cast<unsigned>(*count);
 }
 
 void read_port_mtu(const Value& value, Port& port) {
-  port.where.mtu = value.at();
   if (const auto mtu = read_number(value, 576, 9600, "576 to 9600"))
     port.mtu = static_cast<std::uint16_t>(*mtu);
 }
 
 void read_vlan(const Value& value, Port& port) {
-  port.where.vlan = value.at();
   if (const auto vlan = read_number(value, 1, 4094, "1 to 4094"))
     port.vlan = static_cast<std::uint16_t>(*vlan);
 }
 
 void read_mac(const Value& value, Port& port) {
   constexpr std::string_view kAllowed = "a unicast MAC address such as 02:00:00:00:00:01";
-  port.where.mac = value.at();
   const auto text = value.scalar(kAllowed);
   if (!text) return;
   const auto mac = parse_mac_address(*text);
@@ -175,13 +115,8 @@ void read_port(const Value& value, Port& port) {
       {"mtu", read_port_mtu},
       {"vlan", read_vlan},
       {"mac", read_mac},
-      {"forwarding",
-       [](const Value& v, Port& p) {
-         p.where.forwarding = v.at();
-         read_forwarding(v, p.forwarding);
-       }},
   };
-  read_fields(value, kFields, "a map with at least device", port);
+  read_map(value, kFields, "a map with at least device", port);
 }
 
 void read_ports(const Value& value, Gateway& gateway) {
@@ -223,11 +158,6 @@ void read_addresses(const Value& value, std::vector<InterfaceAddress>& out, std:
   }
 }
 
-bool read_forwarding(const Value& value, Forwarding& out) {
-  return read_choice<Forwarding>(
-      value, {{"short_cut", Forwarding::kShortCut}, {"kernel", Forwarding::kKernel}}, out);
-}
-
 void read_gateway(const Value& root, Gateway& gateway) {
   static constexpr Field<Gateway> kFields[] = {
       {"dpdk", [](const Value& v, Gateway& g) { read_dpdk(v, g.dpdk); }},
@@ -235,7 +165,7 @@ void read_gateway(const Value& root, Gateway& gateway) {
       {"interfaces", read_interfaces},
       {"control", [](const Value& v, Gateway& g) { read_control(v, g.control); }},
   };
-  read_fields(root, kFields, "a map with dpdk, ports, interfaces, control", gateway);
+  read_map(root, kFields, "a map with dpdk, ports, interfaces, control", gateway);
 }
 
 }  // namespace wg::config

@@ -15,14 +15,12 @@ constexpr std::size_t kMaxPeerFiles = 100'000;
 constexpr std::size_t kMaxTotalBytes = 4 * kMaxFileBytes;
 
 void read_listen_port(const Value& value, Interface& interface) {
-  interface.where.listen_port = value.at();
   if (const auto port = read_number(value, 0, 65535, "0 (any free port) to 65535"))
     interface.listen_port = static_cast<std::uint16_t>(*port);
 }
 
 void read_fwmark(const Value& value, Interface& interface) {
   constexpr std::string_view kAllowed = "off, or a 32-bit number such as 51820 or 0xca6c";
-  interface.where.fwmark = value.at();
   const auto text = value.scalar(kAllowed);
   if (!text) return;
   if (*text == "off") return void(interface.fwmark = 0);
@@ -33,22 +31,10 @@ void read_fwmark(const Value& value, Interface& interface) {
 }
 
 void read_table(const Value& value, Interface& interface) {
-  interface.where.table = value.at();
   if (value.node().text == "main") return interface.table.reset();
   if (const auto table =
           read_number(value, 1, 0xffffffff, "main, or the number of a routing table (1 to 4294967295)"))
     interface.table = static_cast<std::uint32_t>(*table);
-}
-
-void read_mss_clamp(const Value& value, Interface& interface) {
-  constexpr std::string_view kAllowed = "off, auto, or 536 to 9000 bytes";
-  interface.where.mss_clamp = value.at();
-  const auto text = value.scalar(kAllowed);
-  if (!text) return;
-  if (*text == "off") return void(interface.mss_clamp = {MssClamp::Mode::kOff, 0});
-  if (*text == "auto") return void(interface.mss_clamp = {MssClamp::Mode::kAuto, 0});
-  if (const auto bytes = read_number(value, 536, 9000, kAllowed))
-    interface.mss_clamp = {MssClamp::Mode::kFixed, static_cast<std::uint16_t>(*bytes)};
 }
 
 void read_peer_file(const Value& value, const std::string& filename, Interface& interface) {
@@ -70,10 +56,9 @@ void read_peer_file(const Value& value, const std::string& filename, Interface& 
   const Path* interface_path = value.path().parent->parent;
   const Value root(source, tree.root(), {interface_path, "peers"});
   if (root.node().kind == NodeKind::kMap) {
-    static constexpr Field<Interface> kFields[] = {
-        {"peers", [](const Value& v, Interface& i) { read_peers(v, i.peers); }, true}};
+    static constexpr Field<std::vector<Peer>> kFields[] = {{"peers", read_peers, true}};
     const Value map(source, tree.root(), *interface_path);
-    read_fields(map, kFields, "a list of peers", interface);
+    read_map(map, kFields, "a list of peers", interface.peers);
   } else {
     read_peers(root, interface.peers);
   }
@@ -97,12 +82,11 @@ std::vector<std::string> expand(const Value& value, const std::string& pattern) 
 void read_peer_files(const Value& value, Interface& interface) {
   std::set<std::string> seen;
   for (const Value& element : value.elements("a list of file patterns such as [\"peers.d/*.yaml\"]")) {
-    std::string pattern;
-    if (!read_string(element, "a file pattern such as peers.d/*.yaml", pattern)) continue;
-    interface.peer_files.push_back(pattern);
-    interface.where.peer_files.push_back(element.at());
+    const auto pattern = read_string(element, "a file pattern such as peers.d/*.yaml");
+    if (!pattern) continue;
+    interface.peer_files.push_back(*pattern);
     if (!element.source().context.options.open_files) continue;
-    for (const auto& file : expand(element, relative_to_file(element.source().filename(), pattern))) {
+    for (const auto& file : expand(element, relative_to_file(element.source().filename(), *pattern))) {
       if (!seen.insert(file).second) continue;
       if (seen.size() > kMaxPeerFiles || element.source().context.bytes_read > kMaxTotalBytes)
         return element.complain("names too many files; allowed: 100000 files, 256 MB in all");
@@ -119,16 +103,14 @@ void read_own_peers(const Value& value, std::vector<Peer>& peers) {
 }
 
 void read_private_key_file(const Value& value, Interface& interface) {
-  if (interface.where.private_key.known())
+  if (interface.where.of("private_key").known())
     value.complain("is given beside private_key; allowed: one of the two");
-  interface.where.private_key = value.at();
   read_secret_file(value, interface.private_key, interface.private_key_file);
 }
 
 void read_private_key(const Value& value, Interface& interface) {
-  if (interface.where.private_key.known())
+  if (interface.where.of("private_key_file").known())
     value.complain("is given beside private_key_file; allowed: one of the two");
-  interface.where.private_key = value.at();
   read_secret(value, interface.private_key);
 }
 
@@ -147,58 +129,16 @@ void read_interface(const Value& value, Interface& interface) {
       {"listen_port", read_listen_port},
       {"fwmark", read_fwmark},
       {"addresses", [](const Value& v, Interface& i) { read_addresses(v, i.addresses, i.where.addresses); }},
-      {"mtu",
-       [](const Value& v, Interface& i) {
-         i.where.mtu = v.at();
-         read_mtu(v, i.mtu);
-       }},
-      {"routes",
-       [](const Value& v, Interface& i) {
-         i.where.routes = v.at();
-         read_choice<Routes>(v, {{"auto", Routes::kAuto}, {"off", Routes::kOff}}, i.routes);
-       }},
+      {"mtu", [](const Value& v, Interface& i) { read_mtu(v, i.mtu); }},
+      {"routes", [](const Value& v, Interface& i) { read_by<kChoice<Routes>>(v, i.routes); }},
       {"table", read_table},
-      {"peers",
-       [](const Value& v, Interface& i) {
-         i.where.peers = v.at();
-         read_own_peers(v, i.peers);
-       }},
+      {"peers", [](const Value& v, Interface& i) { read_own_peers(v, i.peers); }},
       {"peer_files", read_peer_files},
-      {"enabled",
-       [](const Value& v, Interface& i) {
-         i.where.enabled = v.at();
-         read_flag(v, i.enabled);
-       }},
-      {"forwarding",
-       [](const Value& v, Interface& i) {
-         i.where.forwarding = v.at();
-         read_forwarding(v, i.forwarding);
-       }},
-      {"hairpin",
-       [](const Value& v, Interface& i) {
-         i.where.hairpin = v.at();
-         read_flag(v, i.hairpin);
-       }},
-      {"dscp",
-       [](const Value& v, Interface& i) {
-         i.where.dscp = v.at();
-         read_choice<Dscp>(v, {{"zero", Dscp::kZero}, {"copy", Dscp::kCopy}}, i.dscp);
-       }},
-      {"udp_checksum4",
-       [](const Value& v, Interface& i) {
-         i.where.udp_checksum4 = v.at();
-         read_flag(v, i.udp_checksum4);
-       }},
-      {"mss_clamp", read_mss_clamp},
-      {"log_level",
-       [](const Value& v, Interface& i) {
-         i.where.log_level = v.at();
-         LogLevel level{};
-         if (read_log_level(v, level)) i.log_level = level;
-       }},
+      {"enabled", [](const Value& v, Interface& i) { read_by<kFlag>(v, i.enabled); }},
   };
-  if (read_fields(value, kFields, "a map with at least private_key_file", interface) &&
-      !interface.where.private_key.known())
+  if (!read_map(value, kFields, "a map with at least private_key_file", interface)) return;
+  const Marks& where = interface.where;
+  if (!where.of("private_key").known() && !where.of("private_key_file").known())
     value.complain("the required key 'private_key_file' (or 'private_key') is missing");
 }
 

@@ -45,7 +45,9 @@ void read_secret(const Value& value, std::optional<SecretKey>& out) {
 }
 
 void read_secret_file(const Value& value, std::optional<SecretKey>& out, std::string& path) {
-  if (!read_string(value, "the path of a key file", path)) return;
+  auto written = read_string(value, "the path of a key file");
+  if (!written) return;
+  path = *std::move(written);
   if (!value.source().context.options.open_files) return;
   const std::string full = relative_to_file(value.source().filename(), path);
   const ReadLimits limits{kMaxKeyFile, std::chrono::milliseconds(100), std::chrono::milliseconds(0)};

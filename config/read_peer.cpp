@@ -11,13 +11,13 @@ constexpr std::size_t kMaxPeerName = 64;
 void read_name(const Value& value, Peer& peer) {
   constexpr std::string_view kAllowed = "1 to 64 printable characters";
   peer.where.name = value.at();
-  std::string name;
-  if (!read_string(value, kAllowed, name)) return;
+  auto name = read_string(value, kAllowed);
+  if (!name) return;
   const auto control = [](char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7f; };
-  if (name.size() > kMaxPeerName || std::any_of(name.begin(), name.end(), control))
-    value.refuse(name, "is not a name", kAllowed);
+  if (name->size() > kMaxPeerName || std::any_of(name->begin(), name->end(), control))
+    value.refuse(*name, "is not a name", kAllowed);
   else
-    peer.name = std::move(name);
+    peer.name = std::move(*name);
 }
 
 void read_public_key(const Value& value, Peer& peer) {
@@ -69,13 +69,11 @@ void read_allowed_ip(const Value& value, Peer& peer) {
 
 void read_allowed_ips(const Value& value, Peer& peer) {
   constexpr std::string_view kAllowed = "a list of prefixes such as [10.0.0.2/32, \"fd00::2/128\"]";
-  peer.where.allowed_ips_key = value.at();
   for (const Value& element : value.elements(kAllowed)) read_allowed_ip(element, peer);
 }
 
 void read_keepalive(const Value& value, Peer& peer) {
   constexpr std::string_view kAllowed = "off, or 1 to 65535 seconds such as 25 or 25s";
-  peer.where.persistent_keepalive = value.at();
   const auto text = value.scalar(kAllowed);
   if (!text) return;
   if (*text == "off") return void(peer.persistent_keepalive = std::chrono::seconds(0));
@@ -116,14 +114,10 @@ void read_peer(const Value& value, Peer& peer) {
          p.where.mtu = v.at();
          read_mtu(v, p.mtu);
        }},
-      {"enabled",
-       [](const Value& v, Peer& p) {
-         p.where.enabled = v.at();
-         read_flag(v, p.enabled);
-       }},
+      {"enabled", [](const Value& v, Peer& p) { read_by<kFlag>(v, p.enabled); }},
   };
   peer.where.self = value.at();
-  read_fields(value, kFields, "a map with at least public_key", peer);
+  read_map(value, kFields, "a map with at least public_key", peer);
 }
 
 }  // namespace

@@ -128,19 +128,11 @@ std::vector<NamedValue> named_entries(const Value& map, std::string_view what) {
   return entries;
 }
 
-bool read_flag(const Value& value, bool& out) {
-  return read_choice<bool>(value, {{"true", true}, {"false", false}}, out);
-}
-
-bool read_string(const Value& value, std::string_view allowed, std::string& out) {
+std::optional<std::string> read_string(const Value& value, std::string_view allowed) {
   const auto text = value.scalar(allowed);
-  if (!text) return false;
-  if (text->empty()) {
-    value.complain("is empty; allowed: " + std::string(allowed));
-    return false;
-  }
-  out = *text;
-  return true;
+  if (text && !text->empty()) return std::string(*text);
+  if (text) value.complain("is empty; allowed: " + std::string(allowed));
+  return std::nullopt;
 }
 
 std::optional<std::uint64_t> read_number(const Value& value, std::uint64_t least, std::uint64_t most,

@@ -1,22 +1,24 @@
 // Reads typed values out of a YAML tree and collects complaints instead of stopping at the first.
 //
 // A Value is a node together with the path that leads to it. Each read function either sets its
-// target and returns true, or complains (once, with position, path, what is wrong and what is
-// allowed) and leaves the target as it was. The schema of a map is a constexpr table of Field, one
-// line per key, in the file that reads that struct.
+// target, or complains (once, with position, path, what is wrong and what is allowed) and leaves the
+// target as it was. The schema of a map is a constexpr table of Field, one line per key, in the file
+// that reads that struct, and the rows of its settings (settings.h).
 #pragma once
 
+#include <array>
 #include <cstdint>
-#include <initializer_list>
 #include <optional>
 #include <span>
 #include <string>
 #include <string_view>
+#include <type_traits>
 #include <utility>
 #include <vector>
 
 #include "config/parse.h"
 #include "config/scalars.h"
+#include "config/settings.h"
 #include "config/yaml_tree.h"
 
 namespace wg::config {
@@ -105,20 +107,60 @@ class MapWalk {
   const Node* upcoming_ = nullptr;
 };
 
-template <class Target, std::size_t kCount>
-bool read_fields(const Value& map, const Field<Target> (&table)[kCount], std::string_view what,
-                 Target& target) {
-  std::string_view names[kCount];
-  for (std::size_t i = 0; i < kCount; ++i) names[i] = table[i].name;
+/// Reads the text of a setting, or complains.
+template <class Owner>
+void read_setting(const Value& value, const Setting<Owner>& row, Owner& owner) {
+  if (value.node().kind != NodeKind::kScalar) return value.refuse_kind(row.allowed());
+  const std::string_view text = value.node().text;
+  if (text.empty()) return value.complain("is empty; allowed: " + row.allowed());
+  if (const auto fault = row.set(owner, text); !fault.empty()) value.refuse(text, fault, row.allowed());
+}
+
+/// A map's fields and the settings of its owner that stand in it, under one numbering.
+template <class Target>
+class MapSchema {
+ public:
+  /// `inner`: the name of the map when it is one within the owner's own (`idle`).
+  MapSchema(std::span<const Field<Target>> fields, std::string_view inner) : fields_(fields) {
+    for (const auto& field : fields) names_[size_++] = field.name;
+    for (const auto& row : settings_of<Target>()) {
+      if (row.map() != inner) continue;
+      rows_[size_] = &row;
+      names_[size_++] = row.name();
+    }
+  }
+  [[nodiscard]] std::span<const std::string_view> names() const { return {names_.data(), size_}; }
+
+  void read(std::size_t index, const Value& value, Target& target) const {
+    const Setting<Target>* row = rows_[index];
+    if constexpr (requires { target.where.set(names_[0], value.at()); })
+      target.where.set(row != nullptr ? row->key : names_[index], value.at());
+    if (row != nullptr) return read_setting(value, *row, target);
+    fields_[index].read(value, target);
+  }
+
+ private:
+  static constexpr std::size_t kMaxKeys = kMaxSettings + 16;
+  std::span<const Field<Target>> fields_;
+  std::array<std::string_view, kMaxKeys> names_;
+  std::array<const Setting<Target>*, kMaxKeys> rows_{};  ///< null: one of `fields_`
+  std::size_t size_ = 0;
+};
+
+/// Reads a map into `target`: its fields, and the settings of settings.h; notes the position of each key.
+template <class Target>
+bool read_map(const Value& map, std::type_identity_t<std::span<const Field<Target>>> fields,
+              std::string_view what, Target& target, std::string_view inner = {}) {
   if (map.node().kind != NodeKind::kMap) {
     map.refuse_kind(what);
     return false;
   }
-  MapWalk walk(map, names);
-  while (const auto index = walk.next()) table[*index].read(walk.value(), target);
-  for (std::size_t i = 0; i < kCount; ++i)
-    if (table[i].required && !walk.saw(i))
-      map.complain("the required key '" + std::string(names[i]) + "' is missing");
+  const MapSchema<Target> schema(fields, inner);
+  MapWalk walk(map, schema.names());
+  while (const auto index = walk.next()) schema.read(*index, walk.value(), target);
+  for (std::size_t i = 0; i < fields.size(); ++i)
+    if (fields[i].required && !walk.saw(i))
+      map.complain("the required key '" + std::string(fields[i].name) + "' is missing");
   return true;
 }
 
@@ -129,27 +171,18 @@ struct NamedValue {
 };
 std::vector<NamedValue> named_entries(const Value& map, std::string_view what);
 
-// Scalars. `out` keeps its value when the text is refused.
-bool read_flag(const Value& value, bool& out);
-bool read_string(const Value& value, std::string_view allowed, std::string& out);
-std::optional<std::uint64_t> read_number(const Value& value, std::uint64_t least, std::uint64_t most,
-                                         std::string_view allowed);
-
-template <class Enum>
-bool read_choice(const Value& value, std::initializer_list<std::pair<std::string_view, Enum>> choices,
-                 Enum& out) {
-  std::vector<std::string_view> names;
-  for (const auto& choice : choices) names.push_back(choice.first);
-  const auto allowed = join(names, ", ");
-  const auto text = value.scalar(allowed);
-  if (!text) return false;
-  for (const auto& [name, meaning] : choices) {
-    if (name != *text) continue;
-    out = meaning;
-    return true;
-  }
-  value.refuse(*text, "is not known here", allowed);
-  return false;
+[[nodiscard]] std::optional<std::string> read_string(const Value& value, std::string_view allowed);
+[[nodiscard]] std::optional<std::uint64_t> read_number(const Value& value, std::uint64_t least,
+                                                       std::uint64_t most, std::string_view allowed);
+/// By a form, as settings are read; `out` keeps its value when the text is refused.
+template <const auto& kForm, class T>
+void read_by(const Value& value, T& out) {
+  if (value.node().kind != NodeKind::kScalar) return value.refuse_kind(allowed_by<kForm>());
+  auto [parsed, fault] = kForm.parse(value.node().text);
+  if (parsed)
+    out = *std::move(parsed);
+  else
+    value.refuse(value.node().text, fault, allowed_by<kForm>());
 }
 
 // The parts of the configuration, each in the file named after it.
@@ -159,8 +192,6 @@ void read_interface(const Value& value, Interface& interface);  // read_interfac
 void read_peers(const Value& value, std::vector<Peer>& peers);  // read_peer.cpp
 void read_addresses(const Value& value, std::vector<InterfaceAddress>& out, std::vector<Position>& where);
 void read_mtu(const Value& value, std::optional<std::uint16_t>& out);
-bool read_forwarding(const Value& value, Forwarding& out);
-bool read_log_level(const Value& value, LogLevel& out);
 /// An inline secret key, or one in a file that nobody else can read. read_key.cpp
 void read_secret(const Value& value, std::optional<SecretKey>& out);
 void read_secret_file(const Value& value, std::optional<SecretKey>& out, std::string& path);

@@ -11,6 +11,12 @@ std::string cite(const Gateway& gateway, const Position& at) {
   return gateway.sources.files[at.file] + ":" + std::to_string(at.line) + ":" + std::to_string(at.column);
 }
 
+Position Marks::of(std::string_view key) const {
+  const auto at =
+      std::find_if(keys_.begin(), keys_.end(), [key](const auto& entry) { return entry.first == key; });
+  return at == keys_.end() ? Position{} : at->second;
+}
+
 bool is_interface_name(std::string_view name) {
   const auto allowed = [](char c) {
     return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
@@ -22,36 +28,6 @@ bool is_interface_name(std::string_view name) {
 
 std::string label_of(const Peer& peer) {
   return peer.name.empty() ? to_string(peer.public_key) : peer.name;
-}
-
-std::string_view to_string(Hugepages value) {
-  constexpr std::array<std::string_view, 3> kNames{"auto", "require", "off"};
-  return kNames.at(static_cast<std::size_t>(value));
-}
-
-std::string_view to_string(IdleMode value) {
-  return value == IdleMode::kSpin ? "spin" : "adaptive";
-}
-
-std::string_view to_string(Forwarding value) {
-  return value == Forwarding::kKernel ? "kernel" : "short_cut";
-}
-
-std::string_view to_string(Routes value) {
-  return value == Routes::kOff ? "off" : "auto";
-}
-
-std::string_view to_string(Dscp value) {
-  return value == Dscp::kCopy ? "copy" : "zero";
-}
-
-std::string_view to_string(LogLevel value) {
-  constexpr std::array<std::string_view, 6> kNames{"off", "error", "warn", "info", "debug", "trace"};
-  return kNames.at(static_cast<std::size_t>(value));
-}
-
-std::string_view to_string(LogFormat value) {
-  return value == LogFormat::kJson ? "json" : "text";
 }
 
 std::string to_string(const MssClamp& value) {

@@ -5,11 +5,15 @@
 // Defaults written here are the documented defaults (docs/configuration.md). Secrets are in SecretKey.
 #pragma once
 
+#include <array>
 #include <chrono>
 #include <cstdint>
 #include <map>
 #include <optional>
 #include <string>
+#include <string_view>
+#include <type_traits>
+#include <utility>
 #include <vector>
 
 #include "config/address.h"
@@ -24,13 +28,60 @@ struct Size {
   auto operator<=>(const Size&) const = default;
 };
 
+/// The names of an enumeration's values in the file, in order; empty for one that has none.
+template <class Enum>
+inline constexpr std::array<std::string_view, 0> kNames{};
+
+template <class Enum>
+concept NamedEnum = std::is_enum_v<Enum> && !kNames<Enum>.empty();
+
+template <NamedEnum Enum>
+constexpr std::string_view to_string(Enum value) {
+  return kNames<Enum>.at(static_cast<std::size_t>(value));
+}
+
 enum class Hugepages : std::uint8_t { kAuto, kRequire, kOff };
+template <>
+inline constexpr std::array<std::string_view, 3> kNames<Hugepages>{"auto", "require", "off"};
+
 enum class IdleMode : std::uint8_t { kAdaptive, kSpin };
+template <>
+inline constexpr std::array<std::string_view, 2> kNames<IdleMode>{"adaptive", "spin"};
+
 enum class Forwarding : std::uint8_t { kShortCut, kKernel };
+template <>
+inline constexpr std::array<std::string_view, 2> kNames<Forwarding>{"short_cut", "kernel"};
+
 enum class Routes : std::uint8_t { kAuto, kOff };
+template <>
+inline constexpr std::array<std::string_view, 2> kNames<Routes>{"auto", "off"};
+
 enum class Dscp : std::uint8_t { kZero, kCopy };
+template <>
+inline constexpr std::array<std::string_view, 2> kNames<Dscp>{"zero", "copy"};
+
 enum class LogLevel : std::uint8_t { kOff, kError, kWarn, kInfo, kDebug, kTrace };
+template <>
+inline constexpr std::array<std::string_view, 6> kNames<LogLevel>{"off",  "error", "warn",
+                                                                  "info", "debug", "trace"};
+
 enum class LogFormat : std::uint8_t { kText, kJson };
+template <>
+inline constexpr std::array<std::string_view, 2> kNames<LogFormat>{"text", "json"};
+
+/// Where the keys of one map stand in the files. Not part of the value: all Marks are equal.
+class Marks {
+ public:
+  Position self;  ///< of the map
+  /// `key` is the name of a key in the reader's tables, which outlive everything.
+  void set(std::string_view key, const Position& at) { keys_.emplace_back(key, at); }
+  /// An unknown position when the map does not have the key.
+  [[nodiscard]] Position of(std::string_view key) const;
+  bool operator==(const Marks&) const { return true; }
+
+ private:
+  std::vector<std::pair<std::string_view, Position>> keys_;
+};
 
 // ---------------------------------------------------------------- dpdk
 
@@ -48,11 +99,6 @@ struct Idle {
   bool operator==(const Idle&) const = default;
 };
 
-struct DpdkMarks {
-  Position self, workers, memory, hugepages, eal, idle_mode, idle_max_sleep;
-  bool operator==(const DpdkMarks&) const { return true; }
-};
-
 struct Dpdk {
   Workers workers;
   Size memory{512ULL << 20};
@@ -60,7 +106,7 @@ struct Dpdk {
   std::vector<std::string> eal;  ///< further EAL arguments, verbatim
   bool spread = true;            ///< workers with time seal and open for busy ones
   Idle idle;
-  DpdkMarks where;
+  Marks where;
   bool operator==(const Dpdk&) const = default;
 };
 
@@ -76,10 +122,8 @@ struct Device {
   bool operator==(const Device&) const = default;
 };
 
-struct PortMarks {
-  Position self, device, queues, mtu, vlan, mac, forwarding;
-  std::vector<Position> addresses, gateways;  ///< parallel to the values
-  bool operator==(const PortMarks&) const { return true; }
+struct PortMarks : Marks {
+  std::vector<Position> addresses;  ///< parallel to the values
 };
 
 struct Port {
@@ -97,9 +141,9 @@ struct Port {
 
 // ---------------------------------------------------------------- interfaces
 
+/// Members instead of Marks: there may be 100 000 peers.
 struct PeerMarks {
-  Position self, name, public_key, preshared_key, endpoint, persistent_keepalive, mtu, enabled;
-  Position allowed_ips_key;           ///< the list as a whole
+  Position self, name, public_key, preshared_key, endpoint, mtu;
   std::vector<Position> allowed_ips;  ///< parallel to the values
   bool operator==(const PeerMarks&) const { return true; }
 };
@@ -125,11 +169,8 @@ struct MssClamp {
   bool operator==(const MssClamp&) const = default;
 };
 
-struct InterfaceMarks {
-  Position self, private_key, listen_port, fwmark, mtu, routes, table, enabled, forwarding, hairpin, dscp,
-      udp_checksum4, mss_clamp, log_level, peers;
-  std::vector<Position> addresses, peer_files;  ///< parallel to the values
-  bool operator==(const InterfaceMarks&) const { return true; }
+struct InterfaceMarks : Marks {
+  std::vector<Position> addresses;  ///< parallel to the values
 };
 
 struct Interface {
@@ -168,12 +209,6 @@ struct Log {
   bool operator==(const Log&) const = default;
 };
 
-struct ControlMarks {
-  Position self, socket, admin_group, read_group, metrics, metrics_per_peer, log_level, log_format,
-      state_directory, user, reload_on_change;
-  bool operator==(const ControlMarks&) const { return true; }
-};
-
 struct Control {
   std::string socket = "/run/linegate/control.sock";
   std::string admin_group;               ///< empty: root alone
@@ -184,7 +219,7 @@ struct Control {
   std::string state_directory = "/var/lib/linegate";
   std::string user;  ///< empty: stay the user that started it
   bool reload_on_change = false;
-  ControlMarks where;
+  Marks where;
   bool operator==(const Control&) const = default;
 };
 
@@ -214,13 +249,6 @@ bool is_interface_name(std::string_view name);
 /// How a peer is named to people: its name, or its public key.
 std::string label_of(const Peer& peer);
 
-std::string_view to_string(Hugepages value);
-std::string_view to_string(IdleMode value);
-std::string_view to_string(Forwarding value);
-std::string_view to_string(Routes value);
-std::string_view to_string(Dscp value);
-std::string_view to_string(LogLevel value);
-std::string_view to_string(LogFormat value);
 std::string to_string(const MssClamp& value);
 std::string to_string(const MetricsListen& value);
 /// Largest exact unit: 512M, 1G, 100K.

@@ -68,15 +68,15 @@ void check_devices(Checker& checker) {
   for (const auto& [name, port] : checker.gateway().ports) ports.emplace_back(name, &port);
   // In the order of the file, so that the second one written is the one complained about.
   std::stable_sort(ports.begin(), ports.end(), [](const auto& a, const auto& b) {
-    return a.second->where.device.line < b.second->where.device.line;
+    return a.second->where.of("device").line < b.second->where.of("device").line;
   });
   for (const auto& [name, port] : ports) {
     if (port->device.kind == DeviceKind::kTap) continue;
     const auto [owner, fresh] = owners.emplace(identity(port->device), port);
     if (!fresh)
-      checker.complain(port->where.device, "ports." + name + ".device",
+      checker.complain(port->where.of("device"), "ports." + name + ".device",
                        quoted(owner->first) + " is already the device of another port" +
-                           checker.see(owner->second->where.device) + "; allowed: one port per device");
+                           checker.see(owner->second->where.of("device")) + "; allowed: one port per device");
   }
 }
 
@@ -117,15 +117,15 @@ void check_listen_ports(Checker& checker) {
   for (const auto& [name, interface] : checker.gateway().interfaces)
     if (interface.listen_port != 0) interfaces.emplace_back(name, &interface);
   std::stable_sort(interfaces.begin(), interfaces.end(), [](const auto& a, const auto& b) {
-    return earlier(a.second->where.listen_port, b.second->where.listen_port);
+    return earlier(a.second->where.of("listen_port"), b.second->where.of("listen_port"));
   });
   std::map<std::uint16_t, std::pair<std::string, const Interface*>> owners;
   for (const auto& [name, interface] : interfaces) {
     const auto [owner, fresh] = owners.try_emplace(interface->listen_port, name, interface);
     if (fresh) continue;
-    checker.complain(interface->where.listen_port, "interfaces." + name + ".listen_port",
+    checker.complain(interface->where.of("listen_port"), "interfaces." + name + ".listen_port",
                      std::to_string(interface->listen_port) + " is already the listen port of " +
-                         owner->second.first + checker.see(owner->second.second->where.listen_port) +
+                         owner->second.first + checker.see(owner->second.second->where.of("listen_port")) +
                          "; allowed: one interface per port");
   }
 }
@@ -149,7 +149,7 @@ void check_dpdk(Checker& checker) {
                                     [&](const Reserved& reserved) { return reserved.argument == word; });
     if (found != kReserved.end())
       checker.complain(
-          dpdk.where.eal, "dpdk.eal",
+          dpdk.where.of("eal"), "dpdk.eal",
           quoted(argument) + " is set from " + std::string(found->key) + "; allowed: other EAL arguments");
   }
 }
@@ -216,7 +216,7 @@ class PeerChecker {
     const bool v6 = std::any_of(interface_.addresses.begin(), interface_.addresses.end(),
                                 [](const InterfaceAddress& address) { return !address.address.is_v4(); });
     if (v6 && interface_.mtu && *interface_.mtu < 1280)
-      checker_.complain(interface_.where.mtu, "interfaces." + name_ + ".mtu",
+      checker_.complain(interface_.where.of("mtu"), "interfaces." + name_ + ".mtu",
                         std::to_string(*interface_.mtu) +
                             " is too small for the IPv6 address of this interface; "
                             "allowed: auto, or at least 1280");

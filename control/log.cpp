@@ -108,6 +108,10 @@ void start_log(const config::Log& options) {
   }
 }
 
+config::LogLevel log_level() {
+  return state().level;
+}
+
 void keep_log_beside_this_thread() {
   cpu_set_t cpus;
   if (state().pool && pthread_getaffinity_np(pthread_self(), sizeof cpus, &cpus) == 0)

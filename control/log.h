@@ -13,8 +13,11 @@ namespace wg::control {
 
 using Logger = std::shared_ptr<spdlog::logger>;
 
-// Once, before the first logger. Lines go to stderr (journald reads it there).
+// Before the first logger, and again for each change of level or format. Lines go to stderr (journald reads
+// it there).
 void start_log(const config::Log& options);
+// The level of the last start_log(): that of the gateway, and of interfaces without one of their own.
+[[nodiscard]] config::LogLevel log_level();
 // The writer thread may from now on run where the calling thread may.
 void keep_log_beside_this_thread();
 // Flushes what is queued.

@@ -25,16 +25,21 @@ class TapDevice;
 
 inline constexpr std::uint16_t kNone16 = 0xffff;
 
-struct InterfaceView {
-  std::uint16_t id = kNone16;
-  bool present = false;  // slots of deleted interfaces stay empty until reused
-  bool up = false;
+// What the configuration says about an interface; control/view.cpp is the only translation.
+struct InterfaceSettings {
   bool short_cut = true;  // false: every inner packet takes the kernel's way (forwarding: kernel)
   bool hairpin = true;    // peer to peer inside this interface
   bool copy_dscp = false;
   bool udp_checksum4 = true;    // false: outer IPv4 datagrams say "none" (RFC 768)
   std::uint16_t mtu = 1420;     // inner bytes
   std::uint16_t mss_clamp = 0;  // largest TCP MSS for IPv4 (IPv6: 20 less), 0: off
+  bool operator==(const InterfaceSettings&) const = default;
+};
+
+struct InterfaceView : InterfaceSettings {
+  std::uint16_t id = kNone16;
+  bool present = false;  // slots of deleted interfaces stay empty until reused
+  bool up = false;
   std::uint16_t listen_port = 0;
   const lpm::Lpm4* allowed4 = nullptr;
   const lpm::Lpm6* allowed6 = nullptr;
@@ -46,15 +51,20 @@ struct InterfaceView {
 // VLAN ids of a port for which Linux has a device that is up and routes by the main table.
 using VlanIds = std::bitset<4096>;
 
-struct PortView {
+// What the configuration says about a port; control/view.cpp is the only translation.
+struct PortSettings {
+  bool short_cut = true;  // false: only transport data is taken from this port
+  std::uint16_t mtu = 1500;
+  bool operator==(const PortSettings&) const = default;
+};
+
+struct PortView : PortSettings {
   Port* port = nullptr;      // null: slot of a removed port
   TapDevice* tap = nullptr;  // null: no exception path
   bool up = true;            // IFF_UP of the TAP; false: nothing is taken from the port or sent to it
-  bool short_cut = true;     // false: only transport data is taken from this port
   bool untagged = true;      // false: the port's own VLAN has the addresses, Linux judges untagged frames
   std::shared_ptr<const VlanIds> vlans;  // null: none
   std::array<std::uint8_t, 6> mac{};
-  std::uint16_t mtu = 1500;
   bool udp_checksum_offload = false;
   IpAddress icmp_source4;
   IpAddress icmp_source6;

@@ -24,9 +24,8 @@ KernelResult result_of(Use& use, Subject& subject) {
 
 }  // namespace
 
-Actions::Actions(Services& services, Objects& objects, Sockets& sockets, const RunningConfig& running,
-                 Logger log)
-    : services_(services), objects_(objects), sockets_(sockets), running_(running), log_(std::move(log)) {}
+Actions::Actions(Services& services, Objects& objects, Sockets& sockets, Logger log)
+    : services_(services), objects_(objects), sockets_(sockets), log_(std::move(log)) {}
 
 void Actions::announce(const char* kind, const std::string& interface) {
   GatewayEvent event;
@@ -58,22 +57,20 @@ KernelResult Actions::with_interface(const std::string& name, Use&& use) {
 KernelResult Actions::carry_out_kind(const config::NeedsRestart&) {
   return done();
 }
-KernelResult Actions::carry_out_kind(const config::SetStateDirectory&) {
-  return done();  // the next save goes there
-}
-KernelResult Actions::carry_out_kind(const config::SetIdle& a) {
+KernelResult Actions::carry_out_kind(const config::ChangeSettings<config::Dpdk>& a) {
+  const config::Idle& idle = a.value.idle;
   for (const auto& worker : services_.dataplane.workers())
-    worker->set_idle(a.idle.mode == config::IdleMode::kAdaptive,
-                     static_cast<std::uint32_t>(a.idle.max_sleep.count() * 1000));
+    worker->set_idle(idle.mode == config::IdleMode::kAdaptive,
+                     static_cast<std::uint32_t>(idle.max_sleep.count() * 1000));
   return done();
 }
-KernelResult Actions::carry_out_kind(const config::SetLog& a) {
-  start_log(a.log);
-  control::set_log_level(log_, a.log.level);
+
+// The state directory and reload_on_change are read where they are used, once the plan has been carried out.
+KernelResult Actions::carry_out_kind(const config::ChangeSettings<config::Control>& a) {
+  start_log(a.value.log);
+  control::set_log_level(log_, a.value.log.level);
+  for (const auto& [name, interface] : objects_.interfaces()) interface->apply_log_level();
   return done();
-}
-KernelResult Actions::carry_out_kind(const config::SetReloadOnChange&) {
-  return done();  // read once the plan has been carried out
 }
 
 KernelResult Actions::carry_out_kind(const config::SetMetrics& a) {
@@ -104,8 +101,8 @@ KernelResult Actions::carry_out_kind(const config::SetPortGateways& a) {
 KernelResult Actions::carry_out_kind(const config::SetPortMtu& a) {
   return with_port(a.port, [&](GatewayPort& p) { return p.set_mtu(a.mtu); });
 }
-KernelResult Actions::carry_out_kind(const config::SetPortForwarding& a) {
-  return with_port(a.port, [&](GatewayPort& p) { return p.set_forwarding(a.forwarding); });
+KernelResult Actions::carry_out_kind(const config::ChangeSettings<config::Port>& a) {
+  return with_port(a.name, [&](GatewayPort& p) { p.apply(a.value); });
 }
 
 // ---- interfaces
@@ -126,6 +123,9 @@ KernelResult Actions::carry_out_kind(const config::RemoveInterface& a) {
   objects_.remove_interface(a.interface);
   announce("interface_deleted", a.interface);
   return done();
+}
+KernelResult Actions::carry_out_kind(const config::ChangeSettings<config::Interface>& a) {
+  return with_interface(a.name, [&](Interface& i) { i.apply(a.value); });
 }
 KernelResult Actions::carry_out_kind(const config::SetInterfaceEnabled& a) {
   return with_interface(a.interface, [&](Interface& i) { return i.set_enabled(a.enabled); });
@@ -150,26 +150,6 @@ KernelResult Actions::carry_out_kind(const config::SetInterfaceMtu& a) {
 }
 KernelResult Actions::carry_out_kind(const config::SetRoutes& a) {
   return with_interface(a.interface, [&](Interface& i) { return i.set_routes(a.routes, a.table); });
-}
-KernelResult Actions::carry_out_kind(const config::SetInterfaceForwarding& a) {
-  return with_interface(a.interface, [&](Interface& i) { return i.set_forwarding(a.forwarding); });
-}
-KernelResult Actions::carry_out_kind(const config::SetHairpin& a) {
-  return with_interface(a.interface, [&](Interface& i) { return i.set_hairpin(a.hairpin); });
-}
-KernelResult Actions::carry_out_kind(const config::SetDscp& a) {
-  return with_interface(a.interface, [&](Interface& i) { return i.set_dscp(a.dscp); });
-}
-KernelResult Actions::carry_out_kind(const config::SetUdpChecksum4& a) {
-  return with_interface(a.interface, [&](Interface& i) { return i.set_udp_checksum4(a.on); });
-}
-KernelResult Actions::carry_out_kind(const config::SetMssClamp& a) {
-  return with_interface(a.interface, [&](Interface& i) { return i.set_mss_clamp(a.clamp); });
-}
-KernelResult Actions::carry_out_kind(const config::SetInterfaceLogLevel& a) {
-  return with_interface(a.interface, [&](Interface& i) {
-    control::set_log_level(i.log(), a.level.value_or(running_.value().control.log.level));
-  });
 }
 
 // ---- peers

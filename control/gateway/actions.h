@@ -9,7 +9,6 @@
 
 #include "config/diff.h"
 #include "control/gateway/objects.h"
-#include "control/gateway/running_config.h"
 #include "control/gateway/sockets.h"
 #include "control/log.h"
 #include "control/services.h"
@@ -18,7 +17,7 @@ namespace wg::control {
 
 class Actions {
  public:
-  Actions(Services& services, Objects& objects, Sockets& sockets, const RunningConfig& running, Logger log);
+  Actions(Services& services, Objects& objects, Sockets& sockets, Logger log);
 
   // The MTU of interfaces that leave it to the gateway, for the actions that follow.
   void use_auto_mtu(std::uint16_t mtu) { auto_mtu_ = mtu; }
@@ -26,19 +25,18 @@ class Actions {
 
  private:
   KernelResult carry_out_kind(const config::NeedsRestart& action);
-  KernelResult carry_out_kind(const config::SetIdle& action);
-  KernelResult carry_out_kind(const config::SetLog& action);
+  KernelResult carry_out_kind(const config::ChangeSettings<config::Dpdk>& action);
+  KernelResult carry_out_kind(const config::ChangeSettings<config::Control>& action);
+  KernelResult carry_out_kind(const config::ChangeSettings<config::Port>& action);
+  KernelResult carry_out_kind(const config::ChangeSettings<config::Interface>& action);
   KernelResult carry_out_kind(const config::SetMetrics& action);
   KernelResult carry_out_kind(const config::SetControlSocket& action);
-  KernelResult carry_out_kind(const config::SetStateDirectory& action);
-  KernelResult carry_out_kind(const config::SetReloadOnChange& action);
   KernelResult carry_out_kind(const config::AddPort& action);
   KernelResult carry_out_kind(const config::RemovePort& action);
   KernelResult carry_out_kind(const config::AddPortAddress& action);
   KernelResult carry_out_kind(const config::RemovePortAddress& action);
   KernelResult carry_out_kind(const config::SetPortGateways& action);
   KernelResult carry_out_kind(const config::SetPortMtu& action);
-  KernelResult carry_out_kind(const config::SetPortForwarding& action);
   KernelResult carry_out_kind(const config::AddInterface& action);
   KernelResult carry_out_kind(const config::RemoveInterface& action);
   KernelResult carry_out_kind(const config::SetInterfaceEnabled& action);
@@ -49,12 +47,6 @@ class Actions {
   KernelResult carry_out_kind(const config::RemoveInterfaceAddress& action);
   KernelResult carry_out_kind(const config::SetInterfaceMtu& action);
   KernelResult carry_out_kind(const config::SetRoutes& action);
-  KernelResult carry_out_kind(const config::SetInterfaceForwarding& action);
-  KernelResult carry_out_kind(const config::SetHairpin& action);
-  KernelResult carry_out_kind(const config::SetDscp& action);
-  KernelResult carry_out_kind(const config::SetUdpChecksum4& action);
-  KernelResult carry_out_kind(const config::SetMssClamp& action);
-  KernelResult carry_out_kind(const config::SetInterfaceLogLevel& action);
   KernelResult carry_out_kind(const config::AddPeer& action);
   KernelResult carry_out_kind(const config::RemovePeer& action);
   KernelResult carry_out_kind(const config::SetPeerName& action);
@@ -74,7 +66,6 @@ class Actions {
   Services& services_;
   Objects& objects_;
   Sockets& sockets_;
-  const RunningConfig& running_;
   Logger log_;
   std::uint16_t auto_mtu_ = 1420;
 };

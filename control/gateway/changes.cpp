@@ -103,11 +103,7 @@ PlanOutcome Changes::apply(config::Gateway next) {
 
 void Changes::adopt(config::Gateway next, const config::Plan& plan) {
   // What needs a restart stays as it runs, so that the next plan still names it.
-  const config::Gateway& running = parts_.running.value();
-  const config::Idle idle = next.dpdk.idle;
-  next.dpdk = running.dpdk;
-  next.dpdk.idle = idle;
-  next.control.user = running.control.user;
+  config::keep_until_restart(parts_.running.value(), next);
   // To destroy a value of 100 000 peers takes its time: not on this thread.
   auto old = std::make_shared<config::Gateway>(parts_.running.replace(std::move(next)));
   parts_.background.run([old = std::move(old)]() mutable { old.reset(); }, {});

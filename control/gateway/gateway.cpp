@@ -55,7 +55,7 @@ Gateway::Gateway(const config::Gateway& value, std::string config_path)
       timestamps_(objects_, running_, background_, log_),
       counters_(services_, objects_),
       status_({services_, objects_, running_, watch_, keeper_}),
-      actions_(services_, objects_, sockets_, running_, log_),
+      actions_(services_, objects_, sockets_, log_),
       runner_(services_, objects_, actions_),
       changes_({services_, objects_, running_, runner_, timestamps_, background_}, log_,
                [this] { on_plan_carried_out(); }),

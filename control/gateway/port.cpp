@@ -2,9 +2,11 @@
 
 #include <stdexcept>
 
+#include "config/settings.h"
 #include "control/convert.h"
 #include "control/ignore.h"
 #include "control/kernel/sysctl.h"
+#include "control/view.h"
 
 namespace wg::control {
 
@@ -123,10 +125,9 @@ void GatewayPort::create_tap() {
   dataplane::PortView view;
   view.port = port_;
   view.tap = tap_.get();
-  view.short_cut = value_.forwarding == config::Forwarding::kShortCut;
+  static_cast<dataplane::PortSettings&>(view) = view_of(value_);
   view.untagged = !value_.vlan;
   view.mac = mac;
-  view.mtu = value_.mtu;
   view.udp_checksum_offload = port_->facts().tx_udp_checksum && port_->facts().tx_ipv4_checksum;
   index_ = services_.publisher.add_port(view, tap_->ifindex());
   published_ = true;
@@ -191,13 +192,17 @@ KernelResult GatewayPort::set_mtu(std::uint16_t mtu) {
   KernelResult result = services_.netlink.set_mtu(ifindex_, mtu);
   if (!result.ok()) return result;
   value_.mtu = mtu;
-  services_.publisher.port(index_).mtu = mtu;
+  publish_settings();
   return result;
 }
 
-void GatewayPort::set_forwarding(config::Forwarding forwarding) {
-  value_.forwarding = forwarding;
-  services_.publisher.port(index_).short_cut = forwarding == config::Forwarding::kShortCut;
+void GatewayPort::apply(const config::Port& settings) {
+  config::copy_settings(settings, value_, config::Change::kLive);
+  publish_settings();
+}
+
+void GatewayPort::publish_settings() {
+  static_cast<dataplane::PortSettings&>(services_.publisher.port(index_)) = view_of(value_);
 }
 
 }  // namespace wg::control

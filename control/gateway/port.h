@@ -37,9 +37,11 @@ class GatewayPort {
   KernelResult remove_address(const config::InterfaceAddress& address);
   KernelResult set_gateways(const std::vector<config::Address>& gateways);
   KernelResult set_mtu(std::uint16_t mtu);
-  void set_forwarding(config::Forwarding forwarding);
+  // All live settings at once (config/settings.h); other members of `settings` are ignored.
+  void apply(const config::Port& settings);
 
  private:
+  void publish_settings();
   void prepare_wire();
   void restore_wire();
   void open_device();

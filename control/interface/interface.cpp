@@ -7,10 +7,12 @@
 #include <stdexcept>
 #include <utility>
 
+#include "config/settings.h"
 #include "control/clock.h"
 #include "control/convert.h"
 #include "control/ignore.h"
 #include "control/kernel/sysctl.h"
+#include "control/view.h"
 
 namespace wg::control {
 
@@ -37,8 +39,8 @@ Interface::Interface(Services& services, std::string name, const config::Interfa
       mtu_(value.mtu.value_or(auto_mtu)),
       routes_(value.routes),
       table_(value.table),
-      mss_clamp_(value.mss_clamp) {
-  if (value.log_level) set_log_level(log_, *value.log_level);
+      settings_(config::live_settings(value)) {
+  apply_log_level();
   dataplane::TunOptions options;
   options.name = name_;
   options.queues = services_.dataplane.workers().size();
@@ -56,16 +58,11 @@ Interface::Interface(Services& services, std::string name, const config::Interfa
   for (const config::InterfaceAddress& address : value.addresses) require(add_address(address));
 
   dataplane::InterfaceView view;
-  view.mtu = mtu_;
-  view.short_cut = value.forwarding == config::Forwarding::kShortCut;
-  view.hairpin = value.hairpin;
-  view.copy_dscp = value.dscp == config::Dscp::kCopy;
-  view.udp_checksum4 = value.udp_checksum4;
+  static_cast<dataplane::InterfaceSettings&>(view) = view_of(settings_, mtu_);
   view.allowed4 = &allowed4_;
   view.allowed6 = &allowed6_;
   view.tun = tun_.get();
   id_ = services_.publisher.add_interface(view, tun_->ifindex());
-  apply_mss_clamp();
   engine_ = std::make_unique<noise::Engine>(*this, services_.dataplane.keypairs(), services_.random);
   if (value.private_key) set_private_key(value.private_key);
   if (!value.enabled) return;
@@ -220,8 +217,7 @@ KernelResult Interface::set_mtu(std::optional<std::uint16_t> mtu, std::uint16_t 
   const std::uint16_t wanted = mtu.value_or(auto_mtu);
   if (KernelResult set = services_.netlink.set_mtu(tun_->ifindex(), wanted); !set.ok()) return set;
   mtu_ = wanted;
-  services_.publisher.interface(id_).mtu = wanted;
-  apply_mss_clamp();
+  publish_settings();
   return KernelResult::done();
 }
 
@@ -237,32 +233,18 @@ void Interface::set_routes(config::Routes routes, std::optional<std::uint32_t> t
   flush_routes();
 }
 
-void Interface::set_forwarding(config::Forwarding forwarding) {
-  services_.publisher.interface(id_).short_cut = forwarding == config::Forwarding::kShortCut;
+void Interface::apply(const config::Interface& settings) {
+  settings_ = config::live_settings(settings);
+  apply_log_level();
+  publish_settings();
 }
 
-void Interface::set_hairpin(bool hairpin) {
-  services_.publisher.interface(id_).hairpin = hairpin;
+void Interface::apply_log_level() {
+  set_log_level(log_, settings_.log_level.value_or(log_level()));
 }
 
-void Interface::set_dscp(config::Dscp dscp) {
-  services_.publisher.interface(id_).copy_dscp = dscp == config::Dscp::kCopy;
-}
-
-void Interface::set_udp_checksum4(bool on) {
-  services_.publisher.interface(id_).udp_checksum4 = on;
-}
-
-void Interface::set_mss_clamp(const config::MssClamp& clamp) {
-  mss_clamp_ = clamp;
-  apply_mss_clamp();
-}
-
-void Interface::apply_mss_clamp() {
-  std::uint16_t mss = 0;
-  if (mss_clamp_.mode == config::MssClamp::Mode::kFixed) mss = mss_clamp_.value;
-  if (mss_clamp_.mode == config::MssClamp::Mode::kAuto) mss = static_cast<std::uint16_t>(mtu_ - 40);
-  services_.publisher.interface(id_).mss_clamp = mss;
+void Interface::publish_settings() {
+  static_cast<dataplane::InterfaceSettings&>(services_.publisher.interface(id_)) = view_of(settings_, mtu_);
 }
 
 void Interface::on_link(const Link& link) {
@@ -273,8 +255,7 @@ void Interface::on_link(const Link& link) {
   }
   if (link.mtu != mtu_ && link.mtu != 0 && link.mtu <= 65535) {
     mtu_ = static_cast<std::uint16_t>(link.mtu);
-    services_.publisher.interface(id_).mtu = mtu_;
-    apply_mss_clamp();
+    publish_settings();
   }
 }
 

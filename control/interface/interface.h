@@ -62,7 +62,7 @@ class Interface final : public noise::Host {
   // While the wall clock is behind timestamps that have been sent: by how much.
   [[nodiscard]] std::optional<std::chrono::seconds> clock_behind() const { return clock_behind_; }
 
-  // ---- settings, one per action of a plan
+  // ---- one per action of a plan
   KernelResult set_enabled(bool enabled);
   // Opens the new port before it closes the old one: a taken port changes nothing.
   KernelResult set_listen_port(std::uint16_t port);
@@ -72,11 +72,10 @@ class Interface final : public noise::Host {
   KernelResult remove_address(const config::InterfaceAddress& address);
   KernelResult set_mtu(std::optional<std::uint16_t> mtu, std::uint16_t auto_mtu);
   void set_routes(config::Routes routes, std::optional<std::uint32_t> table);
-  void set_forwarding(config::Forwarding forwarding);
-  void set_hairpin(bool hairpin);
-  void set_dscp(config::Dscp dscp);
-  void set_udp_checksum4(bool on);
-  void set_mss_clamp(const config::MssClamp& clamp);
+  // All live settings at once (config/settings.h); other members of `settings` are ignored.
+  void apply(const config::Interface& settings);
+  // The level of an interface without one of its own is the gateway's, which may have changed.
+  void apply_log_level();
 
   // ---- peers
   PeerRecord* add_peer(const config::Peer& value);  // nullptr: the table is full, or our own key
@@ -156,7 +155,7 @@ class Interface final : public noise::Host {
   void log_event(PeerRecord* record, const noise::PeerEvent& event);
   LogLimits& log_limits_of(PeerRecord* record);
   void announce(const char* kind, const PeerRecord& record, const std::string& detail = {});
-  void apply_mss_clamp();
+  void publish_settings();
 
   Services& services_;
   std::string name_;
@@ -170,7 +169,7 @@ class Interface final : public noise::Host {
   std::uint16_t mtu_ = 1420;
   config::Routes routes_ = config::Routes::kAuto;
   std::optional<std::uint32_t> table_;
-  config::MssClamp mss_clamp_;
+  config::Interface settings_;  // the live settings alone; no key, no peer
   std::vector<config::InterfaceAddress> addresses_;
   RouteVerb waiting_verb_ = RouteVerb::kReplace;
   std::vector<config::Prefix> waiting_routes_;  // for flush_routes()

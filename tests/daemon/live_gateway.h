@@ -9,7 +9,9 @@
 #include <thread>
 #include <vector>
 
+#include "config/types.h"
 #include "control/api/json.h"
+#include "dataplane/snapshot.h"
 
 namespace wg::control {
 class Gateway;
@@ -45,6 +47,13 @@ class LiveGateway {
   // they lead. IPv6 link-local addresses, multicast and own addresses, which Linux adds and removes by rules
   // of its own, are left out.
   std::vector<std::string> worker_tables();
+  // What the settings of an interface and a port have come to.
+  struct Settings {
+    dataplane::InterfaceSettings interface;
+    dataplane::PortSettings port;
+    config::LogLevel log_level{};  // of the interface's logger
+  };
+  Settings settings(const std::string& interface, const std::string& port);
   // Builds the running gateway from a parsed file.
   [[nodiscard]] std::chrono::microseconds start_time() const { return start_time_; }
   // The control thread's time on a core so far.

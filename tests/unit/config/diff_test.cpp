@@ -67,8 +67,10 @@ class Model {
   }
 
   void on(const NeedsRestart& a) { EXPECT_NE(a.from, a.to); }
-  void on(const SetIdle& a) { gateway_.dpdk.idle = a.idle; }
-  void on(const SetLog& a) { gateway_.control.log = a.log; }
+  void on(const ChangeSettings<Dpdk>& a) { copy_settings(a.value, gateway_.dpdk, Change::kLive); }
+  void on(const ChangeSettings<Control>& a) { copy_settings(a.value, gateway_.control, Change::kLive); }
+  void on(const ChangeSettings<Port>& a) { copy_settings(a.value, port(a.name), Change::kLive); }
+  void on(const ChangeSettings<Interface>& a) { copy_settings(a.value, interface(a.name), Change::kLive); }
   void on(const SetMetrics& a) {
     gateway_.control.metrics = a.listen;
     gateway_.control.metrics_per_peer = a.per_peer;
@@ -78,8 +80,6 @@ class Model {
     gateway_.control.admin_group = a.admin_group;
     gateway_.control.read_group = a.read_group;
   }
-  void on(const SetStateDirectory& a) { gateway_.control.state_directory = a.path; }
-  void on(const SetReloadOnChange& a) { gateway_.control.reload_on_change = a.on; }
   void on(const AddPort& a) {
     need_free_name(a.port);
     need_free_device(a.value.device);
@@ -93,7 +93,6 @@ class Model {
   void on(const RemovePortAddress& a) { take(port(a.port).addresses, a.address); }
   void on(const SetPortGateways& a) { port(a.port).gateways = a.gateways; }
   void on(const SetPortMtu& a) { port(a.port).mtu = a.mtu; }
-  void on(const SetPortForwarding& a) { port(a.port).forwarding = a.forwarding; }
   void on(const AddInterface& a) {
     need_free_name(a.interface);
     need_free_port(a.interface, a.value.listen_port);
@@ -121,12 +120,6 @@ class Model {
     interface(a.interface).routes = a.routes;
     interface(a.interface).table = a.table;
   }
-  void on(const SetInterfaceForwarding& a) { interface(a.interface).forwarding = a.forwarding; }
-  void on(const SetHairpin& a) { interface(a.interface).hairpin = a.hairpin; }
-  void on(const SetUdpChecksum4& a) { interface(a.interface).udp_checksum4 = a.on; }
-  void on(const SetDscp& a) { interface(a.interface).dscp = a.dscp; }
-  void on(const SetMssClamp& a) { interface(a.interface).mss_clamp = a.clamp; }
-  void on(const SetInterfaceLogLevel& a) { interface(a.interface).log_level = a.level; }
   void on(const AddPeer& a) {
     for (const Peer& other : interface(a.peer.interface).peers)
       if (other.public_key == a.peer.key) throw std::logic_error("peer is there");
@@ -187,7 +180,7 @@ class Generator {
   }
 
  private:
-  unsigned below(unsigned limit) { return static_cast<unsigned>(random_() % limit); }
+  unsigned below(std::size_t limit) { return static_cast<unsigned>(random_() % limit); }
   bool chance(unsigned one_in) { return below(one_in) == 0; }
 
   InterfaceAddress address() {
@@ -203,6 +196,15 @@ class Generator {
                      v4 ? 16 + 8 * below(3) : 32 + 32 * below(3));
   }
 
+  /// Each setting as by default, or one of its examples.
+  template <class Owner>
+  void draw_settings(Owner& owner) {
+    for (const auto& row : settings_of<Owner>()) {
+      if (!chance(3)) continue;
+      EXPECT_EQ(row.set(owner, row.examples[below(row.examples.size())]), "") << row.key;
+    }
+  }
+
   Port draw_port() {
     Port port;
     port.device = {DeviceKind::kVdev, "net_tap" + std::to_string(below(5))};
@@ -211,7 +213,7 @@ class Generator {
     if (chance(3)) port.queues = 1 + below(3);
     port.mtu = static_cast<std::uint16_t>(1400 + below(3));
     if (chance(3)) port.vlan = static_cast<std::uint16_t>(1 + below(2));
-    port.forwarding = chance(3) ? Forwarding::kKernel : Forwarding::kShortCut;
+    draw_settings(port);
     return port;
   }
 
@@ -254,13 +256,7 @@ class Generator {
     interface.routes = chance(3) ? Routes::kOff : Routes::kAuto;
     if (chance(3)) interface.table = 1 + below(2);
     interface.enabled = !chance(3);
-    interface.forwarding = chance(3) ? Forwarding::kKernel : Forwarding::kShortCut;
-    interface.hairpin = !chance(3);
-    interface.udp_checksum4 = !chance(3);
-    interface.dscp = chance(3) ? Dscp::kCopy : Dscp::kZero;
-    if (chance(3))
-      interface.mss_clamp = {MssClamp::Mode::kFixed, static_cast<std::uint16_t>(1200 + below(2))};
-    if (chance(3)) interface.log_level = chance(2) ? LogLevel::kDebug : LogLevel::kWarn;
+    draw_settings(interface);
     for (unsigned i = below(8); i > 0; --i) interface.peers.push_back(draw_peer());
     settle(interface.peers);
     return interface;
@@ -271,6 +267,7 @@ class Generator {
     if (chance(2)) interface.peers = other.peers;
     if (chance(3)) interface.listen_port = other.listen_port;
     if (chance(4)) interface.addresses = other.addresses;
+    if (chance(3)) copy_settings(other, interface, Change::kLive);
     for (Peer& peer : interface.peers)
       if (chance(2)) peer.allowed_ips = draw_peer().allowed_ips;
     std::shuffle(interface.peers.begin(), interface.peers.end(), random_);
@@ -280,19 +277,13 @@ class Generator {
   Gateway draft() {
     Gateway gateway;
     gateway.dpdk.workers.count = 1 + below(2);
-    gateway.dpdk.memory = {(1ULL + below(2)) << 30};
-    gateway.dpdk.hugepages = chance(3) ? Hugepages::kOff : Hugepages::kAuto;
     if (chance(3)) gateway.dpdk.eal = {"--log-level=8"};
-    gateway.dpdk.spread = !chance(3);
-    gateway.dpdk.idle.mode = chance(3) ? IdleMode::kSpin : IdleMode::kAdaptive;
+    draw_settings(gateway.dpdk);
+    draw_settings(gateway.control);
     if (chance(3)) gateway.control.metrics = MetricsListen{*parse_address("127.0.0.1"), 9586};
     gateway.control.metrics_per_peer = chance(2);
-    gateway.control.log.level = chance(2) ? LogLevel::kInfo : LogLevel::kDebug;
     gateway.control.socket = chance(2) ? "/run/a" : "/run/b";
     gateway.control.admin_group = chance(2) ? "wheel" : "";
-    gateway.control.state_directory = chance(3) ? "/srv/x" : "/var/lib/linegate";
-    gateway.control.user = chance(3) ? "linegate" : "";
-    gateway.control.reload_on_change = chance(2);
     for (const char* name : {"x0", "x1", "x2"})
       if (chance(2)) gateway.ports[name] = draw_port();
     for (const char* name : {"x2", "wg0", "wg1", "wg2"})
@@ -305,9 +296,8 @@ class Generator {
 
 // Values that need a restart stay unchanged.
 Gateway reachable(Gateway next, const Gateway& running) {
-  const Idle idle = next.dpdk.idle;
-  next.dpdk = running.dpdk;
-  next.dpdk.idle = idle;
+  const Dpdk& dpdk = running.dpdk;
+  next.dpdk = {dpdk.workers, dpdk.memory, dpdk.hugepages, dpdk.eal, dpdk.spread, next.dpdk.idle, {}};
   next.control.user = running.control.user;
   return runtime_view(next);
 }

@@ -207,12 +207,11 @@ TEST(RoundTrip, ThroughYaml) {
     Random random(seed);
     Interface interface = random_interface(random);
     interface.enabled = random.chance();
-    interface.hairpin = random.chance();
-    interface.dscp = random.chance() ? Dscp::kCopy : Dscp::kZero;
-    interface.udp_checksum4 = random.chance();
-    interface.forwarding = random.chance() ? Forwarding::kKernel : Forwarding::kShortCut;
-    if (random.chance()) interface.log_level = LogLevel::kTrace;
-    if (random.chance()) interface.mss_clamp = {MssClamp::Mode::kOff, 0};
+    for (const auto& row : settings_of<Interface>()) {
+      if (!random.chance()) continue;
+      ASSERT_EQ(row.set(interface, row.examples[random.below(static_cast<unsigned>(row.examples.size()))]),
+                "");
+    }
     for (Peer& peer : interface.peers) peer.enabled = random.chance();
     const auto text = to_yaml("wg0", interface);
     const auto result = parse_text(text, "gw.yaml");

@@ -3,8 +3,10 @@
 #include <algorithm>
 #include <random>
 #include <set>
+#include <span>
 #include <vector>
 
+#include "config/settings.h"
 #include "tests/daemon/live_gateway.h"
 #include "tests/daemon/remotes.h"
 
@@ -29,10 +31,11 @@ class Generator {
   }
 
  private:
-  unsigned below(unsigned n) { return static_cast<unsigned>(random_() % n); }
+  unsigned below(std::size_t n) { return static_cast<unsigned>(random_() % n); }
   bool chance(unsigned percent) { return below(100) < percent; }
-  std::string one_of(const std::vector<std::string>& words) {
-    return words[below(static_cast<unsigned>(words.size()))];
+  std::string one_of(const std::vector<std::string>& words) { return words[below(words.size())]; }
+  std::string one_of(std::span<const std::string_view> words) {
+    return std::string(words[below(words.size())]);
   }
   // A random part of `words`, as the inside of a YAML list.
   std::string some_of(const std::vector<std::string>& words, unsigned percent) {
@@ -50,9 +53,17 @@ class Generator {
     list = "\"" + addresses[0] + "\"" + (list.empty() ? "" : ", " + list);
     std::string text = "  " + name + ": { device: \"net_null" + std::to_string(device) +
                        ",no-rx=1\", addresses: [" + list + "], mtu: " + one_of({"1500", "1500", "1400"}) +
-                       ", forwarding: " + one_of({"short_cut", "kernel"});
+                       settings_of_port();
     if (!gateway.empty() && chance(60)) text += ", gateway: " + gateway;
     return text + " }\n";
+  }
+
+  std::string settings_of_port() {
+    std::string text;
+    for (const auto& row : config::settings_of<config::Port>()) {
+      if (chance(70)) text += ", " + std::string(row.key) + ": " + one_of(row.examples);
+    }
+    return text;
   }
 
   std::string interface(int i) {
@@ -67,11 +78,9 @@ class Generator {
     if (chance(30)) text += "    routes: " + one_of({"auto", "off"}) + "\n";
     if (chance(20)) text += "    table: " + one_of({"777", "778"}) + "\n";
     if (chance(20)) text += "    enabled: " + one_of({"true", "false"}) + "\n";
-    if (chance(30)) text += "    forwarding: " + one_of({"short_cut", "kernel"}) + "\n";
-    if (chance(30)) text += "    hairpin: " + one_of({"true", "false"}) + "\n";
-    if (chance(30)) text += "    dscp: " + one_of({"zero", "copy"}) + "\n";
-    if (chance(30)) text += "    udp_checksum4: " + one_of({"true", "false"}) + "\n";
-    if (chance(30)) text += "    mss_clamp: " + one_of({"off", "auto", "1300"}) + "\n";
+    for (const auto& row : config::settings_of<config::Interface>()) {
+      if (chance(30)) text += "    " + std::string(row.key) + ": " + one_of(row.examples) + "\n";
+    }
     return text + peers(n);
   }
 
