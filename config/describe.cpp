@@ -36,6 +36,15 @@ std::string in_quotes_or_none(const std::string& text) {
   return text.empty() ? "none" : quoted(text);
 }
 
+std::string facts_of(const Peer& peer) {
+  std::string text;
+  if (!peer.allowed_ips.empty()) text += ", allowed IPs " + list_of(peer.allowed_ips);
+  if (peer.endpoint) text += ", endpoint " + to_string(*peer.endpoint);
+  if (peer.persistent_keepalive.count() != 0)
+    text += ", keepalive " + words_of_keepalive(peer.persistent_keepalive);
+  return text + (peer.preshared_key ? ", with a preshared key" : "");
+}
+
 struct Describe {
   std::string operator()(const NeedsRestart& a) const {
     return "needs a restart: " + a.key + " from " + in_quotes_or_none(a.from) + " to " +
@@ -109,14 +118,7 @@ struct Describe {
            number_or(a.table, "main");
   }
 
-  std::string operator()(const AddPeer& a) const {
-    std::string text = peer(a.peer) + "add";
-    if (!a.value.allowed_ips.empty()) text += ", allowed IPs " + list_of(a.value.allowed_ips);
-    if (a.value.endpoint) text += ", endpoint " + to_string(*a.value.endpoint);
-    if (a.value.persistent_keepalive.count() != 0)
-      text += ", keepalive " + words_of_keepalive(a.value.persistent_keepalive);
-    return text + (a.value.preshared_key ? ", with a preshared key" : "");
-  }
+  std::string operator()(const AddPeer& a) const { return peer(a.peer) + "add" + facts_of(a.value); }
   std::string operator()(const RemovePeer& a) const { return peer(a.peer) + "remove"; }
   std::string operator()(const SetPeerName& a) const {
     return peer(a.peer) + "name " + in_quotes_or_none(a.name);

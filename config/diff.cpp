@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <iterator>
+#include <unordered_set>
 #include <utility>
 
 #include "config/describe_values.h"
@@ -192,18 +193,28 @@ std::vector<Keyed> running_peers(const std::vector<Peer>& peers) {
   return out;
 }
 
+/// PeerEffects for looking up.
+struct EffectsByKey {
+  explicit EffectsByKey(const PeerEffects& effects)
+      : recreated(effects.recreated.begin(), effects.recreated.end()),
+        endpoint_explicit(effects.endpoint_explicit.begin(), effects.endpoint_explicit.end()) {}
+  std::unordered_set<Key> recreated, endpoint_explicit;
+};
+
 /// The peers of one interface, before and after. Only peers that change are looked at closely.
 class PeersDiff {
  public:
-  PeersDiff(std::string interface, const std::vector<Peer>& running, const std::vector<Peer>& next)
-      : interface_(std::move(interface)) {
+  PeersDiff(std::string interface, const std::vector<Peer>& running, const std::vector<Peer>& next,
+            const EffectsByKey& effects)
+      : interface_(std::move(interface)), effects_(effects) {
     match(running_peers(running), running_peers(next));
     std::sort(lost_.begin(), lost_.end(), by_prefix);
     std::sort(gained_.begin(), gained_.end(), by_prefix);
   }
 
   void emit_gains(Actions& out) {
-    for (const Peer* peer : added_) emit_added(out, *peer);
+    for (const Peer* peer : recreated_) out.emplace_back(RemovePeer{ref(*peer)});
+    for (const Peer* peer : added_) out.emplace_back(AddPeer{ref(*peer), without_moved(*peer)});
     for (const auto& [old, now] : changed_) emit_changes(out, *old, *now);
     for (const Holding& gain : gained_) {
       if (const Peer* from = loser_of(gain.prefix))
@@ -240,6 +251,11 @@ class PeersDiff {
   }
 
   void match_one(const Peer& old, const Peer& now) {
+    if (effects_.recreated.contains(now.public_key)) {
+      recreated_.push_back(&old);
+      added_.push_back(&now);
+      return hold(gained_, now, now.allowed_ips, true);
+    }
     changed_.emplace_back(&old, &now);
     if (old.allowed_ips == now.allowed_ips) return;
     hold(lost_, old, minus(old.allowed_ips, now.allowed_ips), false);
@@ -251,19 +267,21 @@ class PeersDiff {
     for (const Prefix& prefix : prefixes) list.push_back({prefix, &peer, whole});
   }
 
-  void emit_added(Actions& out, const Peer& peer) {
-    AddPeer action{ref(peer), peer};
-    std::erase_if(action.value.allowed_ips,
-                  [&](const Prefix& prefix) { return loser_of(prefix) != nullptr; });
-    action.value.where.allowed_ips.clear();
-    out.emplace_back(std::move(action));
+  /// Without the prefixes that a MoveAllowedIp brings.
+  Peer without_moved(const Peer& peer) const {
+    Peer value = peer;
+    std::erase_if(value.allowed_ips, [&](const Prefix& prefix) { return loser_of(prefix) != nullptr; });
+    value.where.allowed_ips.clear();
+    return value;
   }
 
   void emit_changes(Actions& out, const Peer& old, const Peer& now) {
     if (old.name != now.name) out.emplace_back(SetPeerName{ref(old), now.name});
     if (old.preshared_key != now.preshared_key)
       out.emplace_back(SetPresharedKey{ref(now), now.preshared_key});
-    if (old.endpoint != now.endpoint) out.emplace_back(SetPeerEndpoint{ref(now), now.endpoint});
+    const bool forced = effects_.endpoint_explicit.contains(now.public_key);
+    if (forced || old.endpoint != now.endpoint)
+      out.emplace_back(SetPeerEndpoint{ref(now), now.endpoint, forced});
     if (old.persistent_keepalive != now.persistent_keepalive)
       out.emplace_back(SetKeepalive{ref(now), now.persistent_keepalive});
     if (old.mtu != now.mtu) out.emplace_back(SetPeerMtu{ref(now), now.mtu});
@@ -279,7 +297,8 @@ class PeersDiff {
   PeerRef ref(const Peer& peer) const { return {interface_, peer.public_key, label_of(peer)}; }
 
   std::string interface_;
-  std::vector<const Peer*> added_, removed_;                  ///< in the order of keys
+  const EffectsByKey& effects_;
+  std::vector<const Peer*> added_, removed_, recreated_;      ///< in the order of keys
   std::vector<std::pair<const Peer*, const Peer*>> changed_;  ///< in both; perhaps without a change
   std::vector<Holding> lost_, gained_;
 };
@@ -311,7 +330,8 @@ Interface without_peers(const Interface& interface) {
   return bare;
 }
 
-void diff_interfaces(Actions& out, const Gateway& running, const Gateway& next) {
+void diff_interfaces(Actions& out, const Gateway& running, const Gateway& next, const PeerEffects& given) {
+  const EffectsByKey effects(given);
   std::vector<PeersDiff> losses;
   const std::vector<Peer> none;
   for (const auto& [name, interface] : next.interfaces) {
@@ -321,7 +341,7 @@ void diff_interfaces(Actions& out, const Gateway& running, const Gateway& next) 
       out.emplace_back(AddInterface{name, without_peers(interface)});
     else
       diff_interface(out, name, old->second, interface);
-    PeersDiff& peers = losses.emplace_back(name, fresh ? none : old->second.peers, interface.peers);
+    PeersDiff& peers = losses.emplace_back(name, fresh ? none : old->second.peers, interface.peers, effects);
     peers.emit_gains(out);
   }
   for (PeersDiff& peers : losses) peers.emit_losses(out);
@@ -354,7 +374,7 @@ bool Plan::needs_restart() const {
                      [](const Action& action) { return std::holds_alternative<NeedsRestart>(action); });
 }
 
-Plan diff(const Gateway& running, const Gateway& next) {
+Plan diff(const Gateway& running, const Gateway& next, const PeerEffects& effects) {
   Plan plan;
   diff_restart(plan.actions, running, next);
   diff_control(plan.actions, running, next);
@@ -362,7 +382,7 @@ Plan diff(const Gateway& running, const Gateway& next) {
   remove_ports(plan.actions, running, next);
   add_ports(plan.actions, running, next);
   diff_listen_ports(plan.actions, running, next);
-  diff_interfaces(plan.actions, running, next);
+  diff_interfaces(plan.actions, running, next, effects);
   return plan;
 }
 

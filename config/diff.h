@@ -129,7 +129,7 @@ struct AddPeer {
 };  ///< `value.allowed_ips` without those that a MoveAllowedIp brings
 struct RemovePeer {
   PeerRef peer;
-};  ///< holds no prefix any more that another peer gets
+};  ///< holds no prefix any more that another peer gets, unless an AddPeer of the same peer follows
 struct SetPeerName {
   PeerRef peer;
   std::string name;
@@ -137,6 +137,7 @@ struct SetPeerName {
 struct SetPeerEndpoint {
   PeerRef peer;
   std::optional<Endpoint> endpoint;
+  bool forced;  ///< also when it is configured already: it then replaces what roaming has learnt
 };
 struct SetPresharedKey {
   PeerRef peer;
@@ -178,7 +179,18 @@ struct Plan {
   [[nodiscard]] bool needs_restart() const;
 };
 
-[[nodiscard]] Plan diff(const Gateway& running, const Gateway& next);
+/// What two values cannot say about a change of peers; `wg set` can.
+struct PeerEffects {
+  /// Removed and added again (RemovePeer and AddPeer): they start afresh, although both values have them.
+  std::vector<Key> recreated;
+  /// The endpoint was given: it takes effect even where the values have the same one.
+  std::vector<Key> endpoint_explicit;
+};
+
+/// Every action is idempotent: carried out where it holds already, it changes nothing; but for a forced
+/// SetPeerEndpoint, which only `effects` bring about. So diff(next, running) is the way back from any point
+/// of the plan.
+[[nodiscard]] Plan diff(const Gateway& running, const Gateway& next, const PeerEffects& effects = {});
 
 /// Gives every key of `next` that needs a restart the value it has in `running`: what is left is what a
 /// reload reaches.

@@ -43,7 +43,8 @@ struct PrefixHash {
 // adds again takes its old slot, and with it its name and its place in the file.
 class Application {
  public:
-  explicit Application(Interface& interface) : interface_(interface), gone_(interface.peers.size(), false) {
+  Application(Interface& interface, std::uint16_t listening)
+      : interface_(interface), listening_(listening), gone_(interface.peers.size(), false) {
     for (std::size_t i = 0; i < interface.peers.size(); ++i) {
       slots_.emplace(interface.peers[i].public_key, i);
       gone_[i] = !interface.peers[i].enabled;
@@ -51,9 +52,9 @@ class Application {
     disabled_ = gone_;
   }
 
-  WgEffects run(const WgSet& set) {
+  config::PeerEffects run(const WgSet& set) {
     if (set.private_key) private_key(*set.private_key);
-    if (set.listen_port) interface_.listen_port = *set.listen_port;
+    if (set.listen_port && *set.listen_port != listening_) interface_.listen_port = *set.listen_port;
     if (set.fwmark) interface_.fwmark = *set.fwmark;
     if (interface_.private_key) own_key_ = config::public_key_of(*interface_.private_key);
     if (set.private_key && own_key_) remove(*own_key_);
@@ -103,7 +104,7 @@ class Application {
     peer.persistent_keepalive = {};
     peer.enabled = true;
     gone_[entry->second] = false;
-    if (removed_.contains(key)) reborn_.insert(key);
+    if (removed_.contains(key)) recreated_.insert(key);
     return entry->second;
   }
 
@@ -117,7 +118,7 @@ class Application {
     if (section.preshared_key) preshared_key(peer, *section.preshared_key, before_.contains(*slot));
     if (section.endpoint) {
       peer.endpoint = section.endpoint;
-      endpoint_named_.insert(section.public_key);
+      endpoint_explicit_.insert(section.public_key);
     }
     if (section.keepalive_seconds)
       peer.persistent_keepalive = std::chrono::seconds{*section.keepalive_seconds};
@@ -180,19 +181,19 @@ class Application {
         for (const auto& prefix : interface_.peers[i].allowed_ips) holder_[prefix] = i;
   }
 
-  WgEffects finish() {
+  config::PeerEffects finish() {
     filter_losers();
     for (const auto& [slot, preshared_key] : before_)
       if (interface_.peers[slot].preshared_key != preshared_key)
         interface_.peers[slot].preshared_key_file.clear();
-    WgEffects effects;
+    config::PeerEffects effects;
     std::size_t kept = 0;
     for (std::size_t i = 0; i < interface_.peers.size(); ++i) {
       Peer& peer = interface_.peers[i];
       // A peer that the file disables counts as absent: the set neither saw nor removed it.
       if (gone_[i] && !(disabled_[i] && !peer.enabled)) continue;
-      if (reborn_.contains(peer.public_key)) effects.reborn.push_back(peer.public_key);
-      if (endpoint_named_.contains(peer.public_key)) effects.endpoint_named.push_back(peer.public_key);
+      if (recreated_.contains(peer.public_key)) effects.recreated.push_back(peer.public_key);
+      if (endpoint_explicit_.contains(peer.public_key)) effects.endpoint_explicit.push_back(peer.public_key);
       if (kept != i) interface_.peers[kept] = std::move(peer);
       ++kept;
     }
@@ -201,6 +202,7 @@ class Application {
   }
 
   Interface& interface_;
+  std::uint16_t listening_;
   std::optional<Key> own_key_;
   std::unordered_map<Key, std::size_t, KeyHash> slots_;
   std::vector<bool> gone_;
@@ -210,13 +212,13 @@ class Application {
   std::unordered_set<std::size_t> lost_some_;
   std::unordered_map<std::size_t, std::optional<config::SecretKey>>
       before_;  // preshared keys of reused slots
-  KeySet removed_, reborn_, endpoint_named_;
+  KeySet removed_, recreated_, endpoint_explicit_;
 };
 
 }  // namespace
 
-WgEffects apply(const WgSet& set, Interface& interface) {
-  return Application(interface).run(set);
+config::PeerEffects apply(const WgSet& set, Interface& interface, std::uint16_t listening) {
+  return Application(interface, listening).run(set);
 }
 
 }  // namespace wg::control

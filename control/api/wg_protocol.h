@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "config/address.h"
+#include "config/diff.h"
 #include "config/key.h"
 #include "config/types.h"
 #include "control/api/status.h"
@@ -52,20 +53,14 @@ struct WgSet {
   std::vector<WgPeerSet> peers;
 };
 
-// The effects of a set that the configuration's value cannot express.
-struct WgEffects {
-  // Peers that this set removed and added again: they lose session, counters and endpoint. (replace_peers
-  // alone has no such effect: an unchanged peer of a setconf keeps its session.)
-  std::vector<config::Key> reborn;
-  // Peers of the result whose endpoint the set contains: it overrides a roaming endpoint.
-  std::vector<config::Key> endpoint_named;
-};
-
 // Applies a set to an interface as a value, section by section with the semantics of the protocol: it ignores
 // a peer with the interface's own key, removes the peer whose public key a new private key has, and moves an
 // allowed IP from its holder. Peers outside the set keep everything, names included. A private key is stored
-// clamped.
-WgEffects apply(const WgSet& set, config::Interface& interface);
+// clamped. `listening` is the port that the interface listens on: a set that names it changes nothing, even
+// where the value says any port. Returns the effects that the value cannot express. (replace_peers alone
+// recreates no peer: an unchanged peer of a setconf keeps its session.)
+[[nodiscard]] config::PeerEffects apply(const WgSet& set, config::Interface& interface,
+                                        std::uint16_t listening);
 
 // Clamps an X25519 private key (RFC 7748 section 5), the form that get shows.
 config::SecretKey clamped(const config::SecretKey& key);

@@ -61,26 +61,6 @@ class ConcernedBy {
   std::set<config::Prefix> prefixes_;
 };
 
-// A peer removed and added again in one set starts afresh, which diff() would not see: it goes after what
-// the system may refuse, and before anything comes.
-config::Plan plan_of_set(const config::Gateway& before, const config::Gateway& after, const std::string& name,
-                         const WgEffects& effects) {
-  if (effects.reborn.empty()) return config::diff(before, after);
-  config::Gateway without = before;
-  const std::unordered_set<config::Key> reborn(effects.reborn.begin(), effects.reborn.end());
-  std::erase_if(without.interfaces[name].peers,
-                [&](const config::Peer& peer) { return reborn.contains(peer.public_key); });
-  config::Plan plan = config::diff(without, after);
-  const auto first_peer = std::find_if(plan.actions.begin(), plan.actions.end(), [](const auto& action) {
-    return std::holds_alternative<config::AddPeer>(action);
-  });
-  std::vector<config::Action> removals;
-  for (const config::Key& key : effects.reborn)
-    removals.emplace_back(config::RemovePeer{{name, key, config::to_string(key)}});
-  plan.actions.insert(first_peer, removals.begin(), removals.end());
-  return plan;
-}
-
 }  // namespace
 
 Changes::Changes(const Parts& parts, Logger log, std::function<void()> carried_out)
@@ -240,26 +220,17 @@ int Changes::apply_wg_set(std::string_view name_view, WgSet&& set) {
   InterfacePart part = parts_.running.copy_part(name, ConcernedBy(set));
   config::Gateway before, after;
   config::Interface& value = after.interfaces[name] = before.interfaces[name] = std::move(part.value);
-  const bool port_changes = set.listen_port && *set.listen_port != interface->listen_port();
-  const WgEffects effects = wg::control::apply(set, value);
-  if (set.listen_port && !port_changes) value.listen_port = before.interfaces[name].listen_port;
+  const config::PeerEffects effects = wg::control::apply(set, value, interface->listen_port());
 
   PlanOutcome outcome;
   const std::uint16_t mtu = auto_mtu(parts_.running.value());
   const bool ok = parts_.runner.run(
-      {plan_of_set(before, after, name, effects), mtu},
+      {config::diff(before, after, effects), mtu},
       [&] {
         return GatewayPlan{config::diff(after, before), mtu};
       },
       outcome);
-  if (ok) {
-    // An endpoint that was named counts even when the configured one was the same: it ends roaming.
-    const std::unordered_set<config::Key> named(effects.endpoint_named.begin(), effects.endpoint_named.end());
-    for (const config::Peer& peer : value.peers) {
-      if (named.contains(peer.public_key)) interface->set_peer_endpoint(peer.public_key, peer.endpoint);
-    }
-    parts_.running.replace_interface_part(name, part.seen, std::move(value));
-  }
+  if (ok) parts_.running.replace_interface_part(name, part.seen, std::move(value));
   for (const std::string& error : outcome.errors) interface->log()->error("wg set refused: {}", error);
   carried_out_();
   if (ok) return 0;

@@ -1,7 +1,6 @@
 #include "control/gateway/plan_runner.h"
 
 #include <algorithm>
-#include <set>
 #include <string>
 #include <utility>
 #include <variant>
@@ -19,23 +18,6 @@ constexpr std::uint16_t kOuterHeaders = 80;  // IPv6 40, UDP 8, message header a
 bool takes_prefixes(const config::Action& action) {
   return std::holds_alternative<config::RemoveAllowedIp>(action) ||
          std::holds_alternative<config::RemovePeer>(action);
-}
-
-// The way back is the plan back as a whole: an action that was not reached changes nothing when it is undone,
-// because setting what is set already does nothing. Two kinds are different: an endpoint would end roaming,
-// and listen port 0 would draw another port. They are undone only when they were reached. What such an action
-// is about; empty: the action is of another kind.
-std::string not_idempotent(const config::Action& action) {
-  if (const auto* a = std::get_if<config::SetPeerEndpoint>(&action))
-    return "endpoint " + a->peer.interface + " " + config::to_string(a->peer.key);
-  if (const auto* a = std::get_if<config::SetListenPort>(&action)) return "listen port " + a->interface;
-  return {};
-}
-
-std::set<std::string> touched_by(const config::Plan& plan, std::size_t reached) {
-  std::set<std::string> touched;
-  for (std::size_t i = 0; i < reached; ++i) touched.insert(not_idempotent(plan.actions[i]));
-  return touched;
 }
 
 }  // namespace
@@ -77,20 +59,17 @@ bool PlanRunner::run(const GatewayPlan& wanted, const std::function<GatewayPlan(
   std::size_t reached = 0;
   actions_.use_auto_mtu(wanted.auto_mtu);
   outcome.ok = outcome.applied = carry_out(wanted.plan, outcome, reached);
-  if (!outcome.ok) undo(wanted.plan, reached, back());
+  if (!outcome.ok) undo(reached, back());
   flush_routes();
   services_.publisher.flush();
   return outcome.ok;
 }
 
-void PlanRunner::undo(const config::Plan& plan, std::size_t reached, const GatewayPlan& back) {
+// Actions are idempotent: for those that were not reached the way back changes nothing.
+void PlanRunner::undo(std::size_t reached, const GatewayPlan& back) {
   actions_.use_auto_mtu(back.auto_mtu);
   if (reached == 0) return;
-  const std::set<std::string> touched = touched_by(plan, reached);
-  for (const config::Action& action : back.plan.actions) {
-    const std::string subject = not_idempotent(action);
-    if (subject.empty() || touched.contains(subject)) static_cast<void>(actions_.carry_out(action));
-  }
+  for (const config::Action& action : back.plan.actions) static_cast<void>(actions_.carry_out(action));
 }
 
 bool PlanRunner::carry_out(const config::Plan& plan, PlanOutcome& outcome, std::size_t& reached) {

@@ -38,7 +38,7 @@ class PlanRunner {
  private:
   // `reached`: how many actions were begun.
   bool carry_out(const config::Plan& plan, PlanOutcome& outcome, std::size_t& reached);
-  void undo(const config::Plan& plan, std::size_t reached, const GatewayPlan& back);
+  void undo(std::size_t reached, const GatewayPlan& back);
   void flush_routes();
 
   Services& services_;

@@ -156,11 +156,8 @@ KernelResult Interface::set_enabled(bool enabled) {
 }
 
 KernelResult Interface::set_listen_port(std::uint16_t port) {
-  if (!engine_->is_up()) {
-    configured_port_ = port;
-    return KernelResult::done();
-  }
-  if (port != 0 && port == socket_.port()) {
+  if (port == configured_port_) return KernelResult::done();
+  if (!engine_->is_up() || (port != 0 && port == socket_.port())) {
     configured_port_ = port;
     return KernelResult::done();
   }

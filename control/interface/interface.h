@@ -64,7 +64,8 @@ class Interface final : public noise::Host {
 
   // ---- one per action of a plan
   KernelResult set_enabled(bool enabled);
-  // Opens the new port before it closes the old one: a taken port changes nothing.
+  // Opens the new port before it closes the old one: a taken port changes nothing. The port that is
+  // configured already changes nothing either: 0 keeps the port that was drawn.
   KernelResult set_listen_port(std::uint16_t port);
   KernelResult set_fwmark(std::uint32_t fwmark);
   void set_private_key(const std::optional<config::SecretKey>& key);
@@ -81,7 +82,9 @@ class Interface final : public noise::Host {
   PeerRecord* add_peer(const config::Peer& value);  // nullptr: the table is full, or our own key
   void remove_peer(const config::Key& key);
   void set_peer_name(const config::Key& key, const std::string& name);
-  void set_peer_endpoint(const config::Key& key, const std::optional<config::Endpoint>& endpoint);
+  // The endpoint that is configured already changes nothing, unless `forced`: it then ends roaming.
+  void set_peer_endpoint(const config::Key& key, const std::optional<config::Endpoint>& endpoint,
+                         bool forced = false);
   void set_preshared_key(const config::Key& key, const std::optional<config::SecretKey>& psk);
   void set_keepalive(const config::Key& key, std::uint16_t seconds);
   void set_peer_mtu(const config::Key& key, std::optional<std::uint16_t> mtu);

@@ -99,9 +99,10 @@ void Interface::set_peer_name(const config::Key& key, const std::string& name) {
   if (!name.empty()) by_name_[name] = record;
 }
 
-void Interface::set_peer_endpoint(const config::Key& key, const std::optional<config::Endpoint>& endpoint) {
+void Interface::set_peer_endpoint(const config::Key& key, const std::optional<config::Endpoint>& endpoint,
+                                  bool forced) {
   PeerRecord* record = find(key);
-  if (record == nullptr) return;
+  if (record == nullptr || (!forced && record->endpoint == endpoint)) return;
   record->endpoint = endpoint;
   apply_endpoint(*record);
 }

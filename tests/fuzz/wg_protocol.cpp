@@ -49,7 +49,9 @@ Played play(std::string_view bytes, std::size_t step) {
   bool open = true;
   const auto act = [&](Kind kind) {
     played.log += static_cast<char>('0' + static_cast<int>(kind));
-    if (kind == Kind::kSet) wg::control::apply(reader.take_set(), played.interface);
+    if (kind == Kind::kSet)
+      static_cast<void>(
+          wg::control::apply(reader.take_set(), played.interface, played.interface.listen_port));
     if (kind == Kind::kClose || kind == Kind::kFatal) open = false;
   };
   while (open && !bytes.empty()) {

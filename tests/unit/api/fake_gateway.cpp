@@ -183,7 +183,7 @@ int FakeGateway::apply_wg_set(std::string_view interface, WgSet&& set) {
   const auto found = interfaces_by_name.find(interface);
   if (found == interfaces_by_name.end()) return ENODEV;
   if (set.listen_port && taken_ports.contains(*set.listen_port)) return EADDRINUSE;
-  effects = apply(set, found->second);
+  effects = apply(set, found->second, found->second.listen_port);
   return 0;
 }
 

@@ -35,7 +35,7 @@ class FakeGateway : public StatusSource, public SecretSource, public ChangeSink 
   std::set<std::uint16_t> taken_ports;
   std::vector<std::string> calls;
   int sets = 0;
-  WgEffects effects;  // of the last set
+  config::PeerEffects effects;  // of the last set
   PlanOutcome plan;
   bool defer_plans = false;
   std::vector<PlanDone> deferred;

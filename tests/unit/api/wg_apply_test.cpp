@@ -24,8 +24,8 @@ WgSet parse(const std::string& lines) {
   return reader.take();
 }
 
-WgEffects run(config::Interface& interface, const std::string& lines) {
-  return apply(parse(lines), interface);
+config::PeerEffects run(config::Interface& interface, const std::string& lines) {
+  return apply(parse(lines), interface, interface.listen_port);
 }
 
 std::string prefixes(const config::Interface& interface, std::uint8_t key) {
@@ -101,10 +101,10 @@ TEST(WgApply, RemoveAndAddAgainIsACleanPeer /* 29 */) {
   clean.public_key = key_of(1);
   clean.allowed_ips = {*config::parse_prefix("10.5.0.0/16")};
   EXPECT_EQ(wg0.peers[0], clean);
-  EXPECT_EQ(effects.reborn, std::vector{key_of(1)});
+  EXPECT_EQ(effects.recreated, std::vector{key_of(1)});
 }
 
-TEST(WgApply, ReplacePeersIsNotARebirth) {
+TEST(WgApply, ReplacePeersRecreatesNobody) {
   config::Interface wg0;
   run(wg0, "public_key=" + hex(1) + "\nallowed_ip=10.0.0.0/24\npublic_key=" + hex(2) + "\n");
   wg0.peers[0].name = "alice";
@@ -113,7 +113,7 @@ TEST(WgApply, ReplacePeersIsNotARebirth) {
       run(wg0, "replace_peers=true\npublic_key=" + hex(1) +
                    "\nreplace_allowed_ips=true\nallowed_ip=10.0.0.0/24\npublic_key=" + hex(2) + "\n");
   EXPECT_EQ(wg0, before);
-  EXPECT_TRUE(effects.reborn.empty());
+  EXPECT_TRUE(effects.recreated.empty());
   run(wg0, "replace_peers=true\n");
   EXPECT_TRUE(wg0.peers.empty());
 }
@@ -177,12 +177,12 @@ TEST(WgApply, DisabledPeerIsAsIfAbsent) {
   EXPECT_EQ(prefixes(wg0, 1), "");
 }
 
-TEST(WgApply, NamedEndpointsAreReported) {
+TEST(WgApply, ExplicitEndpointsAreReported) {
   config::Interface wg0;
   const auto effects = run(wg0, "public_key=" + hex(1) + "\nendpoint=1.2.3.4:5\npublic_key=" + hex(2) +
                                     "\npublic_key=" + hex(3) + "\nendpoint=1.2.3.4:6\npublic_key=" + hex(3) +
                                     "\nremove=true\n");
-  EXPECT_EQ(effects.endpoint_named, std::vector{key_of(1)});
+  EXPECT_EQ(effects.endpoint_explicit, std::vector{key_of(1)});
 }
 
 TEST(WgApply, MovingManyPrefixesIsLinear) {

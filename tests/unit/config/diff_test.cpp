@@ -399,6 +399,76 @@ TEST(Diff, ARemovedPeerHandsOverToANewOneFirst) {
             "wg0: peer alice: remove\n");
 }
 
+// ---------------------------------------------------------------- what two values cannot say
+
+TEST(DiffEffects, ARecreatedPeerGoesBeforeAnythingComes) {
+  const auto running =
+      with_peers({peer(1, "alice", {"10.0.0.0/24", "10.0.9.0/24"}), peer(2, "bob", {"10.0.1.0/24"})});
+  const auto next =
+      with_peers({peer(1, "alice", {"10.0.0.0/24", "10.0.1.0/24"}), peer(2, "bob", {"10.0.9.0/24"})});
+  PeerEffects effects;
+  effects.recreated = {public_key(1)};
+  const Plan plan = diff(running, next, effects);
+  EXPECT_EQ(describe(plan),
+            "wg0: peer alice: remove\n"
+            "wg0: peer alice: add, allowed IPs 10.0.0.0/24\n"
+            "wg0: peer alice: takes 10.0.1.0/24 from bob\n"
+            "wg0: peer bob: add 10.0.9.0/24\n");
+  Model model(running);
+  for (const Action& action : plan.actions) ASSERT_NO_THROW(model.apply(action)) << describe(action);
+  EXPECT_EQ(runtime_view(model.gateway()), runtime_view(next));
+}
+
+TEST(DiffEffects, ARecreatedPeerIsRecreatedThoughNothingDiffers) {
+  const auto gateway = with_peers({peer(1, "alice", {"10.0.0.0/24"}), peer(2, "bob", {})});
+  PeerEffects effects;
+  effects.recreated = {public_key(1)};
+  EXPECT_EQ(describe(diff(gateway, gateway, effects)),
+            "wg0: peer alice: remove\n"
+            "wg0: peer alice: add, allowed IPs 10.0.0.0/24\n");
+}
+
+TEST(DiffEffects, AnExplicitEndpointIsSetThoughItIsTheSame) {
+  auto gateway = with_peers({peer(1, "alice", {}), peer(2, "bob", {})});
+  for (Peer& peer : gateway.interfaces["wg0"].peers) peer.endpoint = parse_endpoint("192.0.2.1:1").endpoint;
+  PeerEffects effects;
+  effects.endpoint_explicit = {public_key(2)};
+  const Plan plan = diff(gateway, gateway, effects);
+  EXPECT_EQ(describe(plan), "wg0: peer bob: endpoint 192.0.2.1:1\n");
+  EXPECT_TRUE(std::get<SetPeerEndpoint>(plan.actions.front()).forced);
+  auto next = gateway;
+  next.interfaces["wg0"].peers[0].endpoint.reset();
+  EXPECT_FALSE(std::get<SetPeerEndpoint>(diff(gateway, next).actions.front()).forced);
+}
+
+TEST(DiffProperty, WithEffectsReachesTheNextValueToo) {
+  std::size_t recreated = 0, forced = 0;
+  for (unsigned pair = 0; pair < 500; ++pair) {
+    Generator generate(pair);
+    const Gateway running = generate.gateway();
+    const Gateway next = generate.mutated(running);
+    PeerEffects effects;
+    for (const auto& [name, interface] : next.interfaces)
+      for (const Peer& peer : interface.peers)
+        (peer.public_key.bytes[0] % 2 == pair % 2 ? effects.recreated : effects.endpoint_explicit)
+            .push_back(peer.public_key);
+    const Plan plan = diff(running, next, effects);
+    Model model(runtime_view(running));
+    std::set<std::pair<std::string, Key>> gone;
+    for (const Action& action : plan.actions) {
+      ASSERT_NO_THROW(model.apply(action)) << "pair " << pair << "\n" << describe(plan);
+      if (const auto* a = std::get_if<RemovePeer>(&action)) gone.emplace(a->peer.interface, a->peer.key);
+      if (const auto* a = std::get_if<AddPeer>(&action))
+        recreated += gone.contains({a->peer.interface, a->peer.key}) ? 1 : 0;
+      if (const auto* a = std::get_if<SetPeerEndpoint>(&action)) forced += a->forced ? 1 : 0;
+    }
+    ASSERT_TRUE(runtime_view(model.gateway()) == reachable(next, running)) << "pair " << pair << "\n"
+                                                                           << describe(plan);
+  }
+  EXPECT_GT(recreated, 200U);
+  EXPECT_GT(forced, 200U);
+}
+
 TEST(Diff, InterfacesExchangeListenPortsOverAFreeOne) {
   Gateway running, next;
   running.interfaces["wg0"].listen_port = next.interfaces["wg1"].listen_port = 1;
