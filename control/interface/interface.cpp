@@ -207,6 +207,10 @@ KernelResult Interface::remove_address(const config::InterfaceAddress& address) 
   std::erase(addresses_, address);
   KernelResult result = services_.netlink.remove_address(tun_->ifindex(), to_dataplane(address));
   adjust_routes(before);
+  // With the last IPv4 address of a device Linux drops its IPv4 routes (fib_disable_ip), kept ones included.
+  const bool any_v4 = std::any_of(addresses_.begin(), addresses_.end(),
+                                  [](const config::InterfaceAddress& own) { return own.address.is_v4(); });
+  if (address.address.is_v4() && !any_v4) send_routes(RouteVerb::kReplace, routed_prefixes());
   return result;
 }
 

@@ -273,7 +273,7 @@ std::vector<RowCase> all_rows() {
 
 class EverySetting : public testing::TestWithParam<RowCase> {};
 
-TEST_P(EverySetting, is_complete) {
+TEST_P(EverySetting, IsComplete) {
   GetParam().check(GetParam().index);
 }
 
@@ -286,7 +286,7 @@ std::string name_of_row(const testing::TestParamInfo<RowCase>& info) {
 
 INSTANTIATE_TEST_SUITE_P(Settings, EverySetting, testing::ValuesIn(all_rows()), name_of_row);
 
-TEST(Settings, several_of_one_owner_are_one_action) {
+TEST(Settings, SeveralOfOneOwnerAreOneAction) {
   Gateway running, next;
   running.interfaces["wg0"];
   Interface& interface = next.interfaces["wg0"];
@@ -299,7 +299,7 @@ TEST(Settings, several_of_one_owner_are_one_action) {
   EXPECT_EQ(describe(diff(next, running)), "wg0: hairpin on, dscp zero, log level as control.log.level\n");
 }
 
-TEST(Settings, an_action_holds_no_key_and_no_peer) {
+TEST(Settings, AnActionHoldsNoKeyAndNoPeer) {
   Interface interface;
   interface.private_key = secret_key(7);
   interface.peers.resize(3);

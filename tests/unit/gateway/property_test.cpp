@@ -7,6 +7,7 @@
 #include <fstream>
 
 #include "tests/daemon/live_gateway.h"
+#include "tests/daemon/remotes.h"
 #include "tests/daemon/sandbox.h"
 #include "tests/unit/gateway/observe.h"
 #include "tests/unit/gateway/random_config.h"
@@ -50,6 +51,32 @@ std::string fresh(std::uint64_t seed) {
         return observe(gateway);
       },
       60);
+}
+
+std::string with_addresses(const std::string& addresses) {
+  return "dpdk: { workers: 1, memory: 64M, hugepages: off }\n"
+         "ports:\n  wan: { device: \"net_null0,no-rx=1\" }\n"
+         "interfaces:\n  wg0:\n    private_key: \"" +
+         base64(gateway_key()) + "\"\n    addresses: [" + addresses +
+         "]\n    peers:\n      - { public_key: \"" + idle_public_key(1) +
+         "\", allowed_ips: [198.51.4.1/32, \"fd11:9::/48\"] }\n"
+         "control: { socket: " +
+         kSocket + ", state_directory: /run/lab/state, log: { level: error } }\n";
+}
+
+TEST(Reload, KeepsTheRoutesWhenTheLastAddressGoes) {
+  if (!may_make_namespaces()) GTEST_SKIP() << "needs root";
+  const std::string routes = in_sandbox(
+      [] {
+        LiveGateway gateway(with_addresses("10.1.0.1/16, \"fd00::1/64\""));
+        std::string text = gateway.reload(with_addresses("\"fd00::1/64\"")).error;
+        for (const std::string family : {"-4", "-6"})
+          text += shell("ip " + family + " route show proto 87 dev wg0");
+        return text;
+      },
+      60);
+  EXPECT_NE(routes.find("198.51.4.1"), std::string::npos) << routes;
+  EXPECT_NE(routes.find("fd11:9::/48"), std::string::npos) << routes;
 }
 
 TEST(Reload, ReachesWhatAFreshStartReaches) {

@@ -21,7 +21,7 @@ using config::settings_of;
 // Settings of an interface that are the control thread's affair: workers do not see them.
 const std::set<std::string_view> kNotForWorkers{"log_level"};
 
-TEST(SettingsView, every_setting_but_those_of_the_control_thread_changes_what_workers_see) {
+TEST(SettingsView, EverySettingButThoseOfTheControlThreadChangesWhatWorkersSee) {
   for (const auto& row : settings_of<config::Interface>()) {
     std::vector<dataplane::InterfaceSettings> views;
     for (const auto example : row.examples) {
@@ -40,7 +40,7 @@ TEST(SettingsView, every_setting_but_those_of_the_control_thread_changes_what_wo
   }
 }
 
-TEST(SettingsView, follows_the_mtu_in_force) {
+TEST(SettingsView, FollowsTheMtuInForce) {
   config::Interface value;
   EXPECT_EQ(control::view_of(value, 1380).mtu, 1380);
   EXPECT_EQ(control::view_of(value, 1380).mss_clamp, 1340);
@@ -78,7 +78,7 @@ std::string entry(std::string_view key, std::string_view value) {
   return ", " + std::string(key) + ": " + std::string(value);
 }
 
-TEST(SettingsLive, every_value_is_in_force_after_a_reload) {
+TEST(SettingsLive, EveryValueIsInForceAfterAReload) {
   if (!may_make_namespaces()) GTEST_SKIP() << "needs root";
   const std::string wrong = in_sandbox(
       [] {
