@@ -120,6 +120,8 @@ class Packet {
   Packet& next_header(std::uint8_t value) { return next_header_ = value, *this; }
   // ---- of the UDP layer
   Packet& no_checksum() { return udp_checksum_ = false, *this; }
+  // The sum of the pseudo header alone, as Linux leaves it to a device.
+  Packet& checksum_left_to_device() { return device_checksum_ = true, *this; }
 
   [[nodiscard]] Octets build() const {
     Octets body;
@@ -182,6 +184,8 @@ class Packet {
     if (inner == Kind::udp && !udp_checksum_) return;
     const std::uint32_t pseudo =
         ones_sum(addresses, 0, addresses.size(), protocol(inner)) + static_cast<std::uint32_t>(body.size());
+    if (inner == Kind::udp && device_checksum_)
+      return put16(body, checksum_at(inner), ones_sum({}, 0, 0, pseudo));
     std::uint32_t sum = ~ones_sum(body, 0, body.size(), pseudo) & 0xffff;
     if (inner == Kind::udp && sum == 0) sum = 0xffff;
     put16(body, checksum_at(inner), sum);
@@ -228,6 +232,7 @@ class Packet {
   std::vector<Layer> layers_;
   int next_header_ = -1;  // below 0: by the inner layer
   bool udp_checksum_ = true;
+  bool device_checksum_ = false;
 };
 
 }  // namespace wg::test

@@ -584,6 +584,10 @@ Octets handshake(std::uint8_t type, std::size_t length) {
 Octets initiation_from(const std::string& host, std::uint16_t port) {
   return Packet().eth(kWanMac, kGatewayMac).ip4(host, kUs4).udp(port, 51820).data(handshake(1, 148));
 }
+Octets left_to_device(Packet frame) {
+  return frame.udp(9, 51820).checksum_left_to_device().data(handshake(1, 148));
+}
+
 Octets initiation_from6(const std::string& host, std::uint16_t port) {
   return Packet().eth(kWanMac, kGatewayMac).ip6(host, kUs6).udp(port, 51820).data(handshake(1, 148));
 }
@@ -655,6 +659,14 @@ std::vector<Scenario> handshakes() {
                          .data(handshake(1, 148))}},
        .drops = {{"bad_outer_checksum", 3}},
        .handshakes = 1},
+      {.name =
+           "a handshake whose checksum a veth has left to a device is taken, with its own addresses alone",
+       .in = {{kWan, left_to_device(Packet().eth(kWanMac, kGatewayMac).ip4("198.51.100.9", kUs4))},
+              {kWan, left_to_device(Packet().eth(kWanMac, kGatewayMac).ip6("2001:db8::9", kUs6))},
+              {kWan, with_byte(left_to_device(Packet().eth(kWanMac, kGatewayMac).ip6("2001:db8::9", kUs6)),
+                               14 + 8 + 15, 10)}},
+       .drops = {{"bad_outer_checksum", 1}},
+       .handshakes = 2},
       {.name = "from a link-local address a handshake is for Linux, which knows the link; data is not",
        .in = {{kWan, from_fe80(handshake(1, 148))},
               {kWan, from_fe80(handshake(2, 92))},
