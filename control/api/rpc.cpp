@@ -139,13 +139,14 @@ void RpcServer::Client::on_bytes(std::string_view& bytes) {
   append_secret(line_, piece);
   bytes.remove_prefix(newline == std::string_view::npos ? bytes.size() : newline + 1);
   if (newline == std::string_view::npos) return;
-  request(line_);
+  const bool blank = line_.find_first_not_of(" \t\r") == std::string::npos;
+  if (!blank) request(line_);
   wipe_line();
-  if (!bytes.empty()) yield();
+  // One request of each caller in a round of the loop; a blank line is none.
+  if (!blank && !bytes.empty()) yield();
 }
 
 void RpcServer::Client::request(std::string_view line) {
-  if (line.find_first_not_of(" \t\r") == std::string_view::npos) return;
   if (nests_too_deep(line))
     return send_error(nullptr, "bad_json", "nested more than " + std::to_string(kRpcNestingMax) + " deep");
   Json request = Json::parse(line, nullptr, false);
@@ -159,7 +160,7 @@ void RpcServer::Client::dispatch(Json& request) {
     const auto found = request.is_object() ? request.find(name) : request.end();
     return found == request.end() ? none : *found;
   };
-  const Json id = member("id");
+  const Json& id = member("id");
   if (!id.is_null() && !id.is_number() && !id.is_string())
     return send_error(nullptr, "bad_request", "id is a number or a string");
   if (!member("version").is_null() && member("version") != kRpcVersion)

@@ -342,6 +342,14 @@ TEST_F(RpcTest, OneRequestOfEachCallerInARoundOfTheLoop) {
   EXPECT_EQ(lines(first + greedy.hear()), 100) << "none is lost";
 }
 
+TEST_F(RpcTest, BlankLinesTakeNoRounds) {
+  Conversation client(loop, serve(RpcRole::kRead));
+  client.say(std::string(10'000, '\n') + R"({"id":1,"method":"frob"})" + "\n");
+  for (int round = 0; round < 20; ++round) loop.run_once(std::chrono::milliseconds{0});
+  const std::string heard = client.heard();
+  EXPECT_EQ(std::count(heard.begin(), heard.end(), '\n'), 1) << "blank lines are no requests: " << heard;
+}
+
 TEST_F(RpcTest, RequestsBeforeAHalfCloseAreAllAnswered) {
   Conversation client(loop, serve());
   client.say(
