@@ -177,6 +177,8 @@ std::chrono::nanoseconds Gateway::sleep_time(bool gather) {
     const dataplane::WorkerMailboxes& boxes = worker->mailboxes();
     if (!boxes.events.empty() || (!gather && !boxes.handshakes.empty())) wait = 0ns;
   }
+  if (const auto due = services_.publisher.next_flush())
+    wait = std::min(wait, std::chrono::nanoseconds(*due > at ? *due - at : 0));
   if (services_.dataplane.quiescence().collect() != 0) wait = std::min<std::chrono::nanoseconds>(wait, 1ms);
   return wait;
 }
@@ -184,7 +186,7 @@ std::chrono::nanoseconds Gateway::sleep_time(bool gather) {
 void Gateway::run_iteration() {
   pace_.note(drain_mailboxes(), now().boot);
   for (const auto& [name, interface] : objects_.interfaces()) interface->advance();
-  services_.publisher.flush();
+  services_.publisher.flush_paced(now().boot);
 }
 
 std::size_t Gateway::drain_mailboxes() {

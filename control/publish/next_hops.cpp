@@ -2,8 +2,11 @@
 
 #include <linux/neighbour.h>
 
+#include <algorithm>
+#include <cstring>
 #include <iterator>
 #include <limits>
+#include <type_traits>
 
 #include "control/publish/outer_route.h"
 
@@ -17,52 +20,113 @@ namespace {
 constexpr unsigned kWantedRounds = 4;
 // With more gateways than this only those that paths use are kept fresh.
 constexpr std::size_t kKeptFreshMax = 4096;
+// A container gives memory back when it has this many places more than it needs, and most are empty.
+constexpr std::size_t kSpare = 1024;
+
+[[nodiscard]] bool mostly_empty(std::size_t places, std::size_t used) {
+  return places > 4 * used + kSpare;
+}
+
+template <typename T>
+void give_back(std::vector<T>& values) {
+  if (mostly_empty(values.capacity(), values.size())) values.shrink_to_fit();
+}
+
+template <typename Map>
+void give_back_buckets(Map& map) {
+  if (mostly_empty(map.bucket_count(), map.size())) map.rehash(0);
+}
 
 }  // namespace
 
-lpm::Value NextHops::simple(HopKind kind, std::uint16_t interface_id, std::uint16_t mtu) {
-  const auto [at, fresh] = simple_.try_emplace({static_cast<int>(kind), interface_id, mtu},
-                                               static_cast<lpm::Value>(next_.next_hops.size()));
-  if (fresh) {
-    dataplane::NextHop hop;
-    hop.kind = kind;
-    hop.interface_id = interface_id;
-    // Linux's route to an interface may allow less than the interface does.
-    hop.mtu = mtu != 0 ? mtu : std::numeric_limits<std::uint16_t>::max();
-    next_.next_hops.push_back(hop);
-    uses_.emplace_back();
-    changed_ = true;
+// The lowest free index, so that the table gets shorter when many have left.
+lpm::Value NextHops::allocate() {
+  changed_ = true;
+  if (free_->empty()) {
+    entries_.emplace_back();
+    next_.next_hops.emplace_back();
+    return static_cast<lpm::Value>(entries_.size() - 1);
   }
-  return at->second;
+  return free_->extract(free_->begin()).value();
+}
+
+lpm::Value NextHops::simple(HopKind kind, std::uint16_t interface_id, std::uint16_t mtu) {
+  const SimpleKey key{kind, interface_id, mtu};
+  if (const auto at = simple_.find(key); at != simple_.end()) return at->second;
+  const lpm::Value index = allocate();
+  dataplane::NextHop& hop = next_.next_hops[index];
+  hop.kind = kind;
+  hop.interface_id = interface_id;
+  // Linux's route to an interface may allow less than the interface does.
+  hop.mtu = mtu != 0 ? mtu : std::numeric_limits<std::uint16_t>::max();
+  entries_[index].simple = key;
+  return simple_[key] = index;
 }
 
 lpm::Value NextHops::via(const PortLink& link, const NextHopKey& neighbour, std::uint16_t mtu) {
-  const auto [at, fresh] =
-      via_.try_emplace({neighbour, mtu}, static_cast<lpm::Value>(next_.next_hops.size()));
-  if (fresh) {
-    next_.next_hops.emplace_back();
-    next_.next_hops.back().mtu = mtu;
-    uses_.push_back({neighbour, link});
+  std::vector<lpm::Value>& hops = hops_of_[neighbour];
+  if (hops.empty() && !macs_.contains(neighbour)) ask(neighbour);
+  auto at = std::find_if(hops.begin(), hops.end(),
+                         [&](lpm::Value index) { return next_.next_hops[index].mtu == mtu; });
+  if (at == hops.end()) {
+    at = hops.insert(at, allocate());
+    next_.next_hops[*at].mtu = mtu;
+    entries_[*at].neighbour = neighbour;
   }
-  uses_[at->second].link = link;
-  fill(at->second);
-  return at->second;
+  entries_[*at].link = link;
+  fill(*at);
+  return *at;
+}
+
+void NextHops::release(lpm::Value index) {
+  Entry& entry = entries_[index];
+  if (--entry.prefixes != 0) return;
+  if (entry.neighbour.ifindex == 0) {
+    simple_.erase(entry.simple);
+  } else if (const auto at = hops_of_.find(entry.neighbour); std::erase(at->second, index) != 0) {
+    if (at->second.empty()) hops_of_.erase(at);
+  }
+  entry = {};
+  next_.next_hops[index] = {};
+  forgotten_.push_back(index);
+  changed_ = true;
+}
+
+void NextHops::published() {
+  if (forgotten_.empty()) return;
+  quiescence_.retire([free = free_, indices = std::exchange(forgotten_, {})] {
+    free->insert(indices.begin(), indices.end());
+  });
+}
+
+void NextHops::trim() {
+  while (!free_->empty() && *free_->rbegin() + std::size_t{1} == entries_.size()) {
+    free_->erase(std::prev(free_->end()));
+    entries_.pop_back();
+    next_.next_hops.pop_back();
+  }
+  give_back(entries_);
+  give_back(next_.next_hops);
+  give_back_buckets(hops_of_);
+  give_back_buckets(macs_);
 }
 
 // Without a MAC address the hop says "kernel": Linux resolves, packets take the exception path meanwhile.
 void NextHops::fill(std::size_t index) {
-  changed_ = true;
+  static_assert(std::has_unique_object_representations_v<dataplane::NextHop>);
   dataplane::NextHop& hop = next_.next_hops[index];
-  const Use& use = uses_[index];
-  const dataplane::PortView& port = next_.ports[use.link.port];
-  const auto mac = macs_.find(use.neighbour);
+  const dataplane::NextHop before = hop;
+  const Entry& entry = entries_[index];
+  const dataplane::PortView& port = next_.ports[entry.link.port];
+  const auto mac = macs_.find(entry.neighbour);
   if (mac == macs_.end() || port.port == nullptr) {
     hop.kind = HopKind::kernel;
-    return;
+  } else {
+    hop.kind = HopKind::port;
+    hop.port = entry.link.port;
+    hop.header_length = write_ethernet(hop.header.data(), mac->second, port.mac, entry.link.vlan, false);
   }
-  hop.kind = HopKind::port;
-  hop.port = use.link.port;
-  hop.header_length = write_ethernet(hop.header.data(), mac->second, port.mac, use.link.vlan, false);
+  changed_ = changed_ || std::memcmp(&before, &hop, sizeof hop) != 0;
 }
 
 // The kernel's entries wander between reachable and stale all the time; only the MAC address matters here.
@@ -76,10 +140,9 @@ bool NextHops::update(const NextHopKey& key) {
   } else {
     macs_.erase(known);
   }
-  for (std::size_t i = 0; i < uses_.size(); ++i) {
-    if (uses_[i].neighbour == key) fill(i);
+  if (const auto hops = hops_of_.find(key); hops != hops_of_.end()) {
+    for (const lpm::Value index : hops->second) fill(index);
   }
-  changed_ = true;
   return true;
 }
 
@@ -91,8 +154,8 @@ void NextHops::reload(const std::function<bool(std::uint32_t ifindex)>& on_port)
       if (neighbour.usable() && neighbour.mac) macs_[{ifindex, neighbour.address}] = *neighbour.mac;
     });
   }
-  for (std::size_t i = 0; i < uses_.size(); ++i) {
-    if (uses_[i].neighbour.ifindex != 0) fill(i);
+  for (const auto& [neighbour, hops] : hops_of_) {
+    for (const lpm::Value index : hops) fill(index);
   }
 }
 
@@ -105,20 +168,20 @@ void NextHops::want(const NextHopKey& key) {
 
 // An entry that an administrator made permanent is not asked for: the kernel would forget it.
 void NextHops::ask(const NextHopKey& key) {
+  if (key.address.is_zero()) return;
   const Neighbour* known = mirror_.neighbour(key.ifindex, key.address);
   if (known != nullptr && (known->state & (NUD_PERMANENT | NUD_NOARP)) != 0) return;
   static_cast<void>(netlink_.request_neighbour(key.ifindex, key.address));
 }
 
 void NextHops::refresh() {
+  const bool all = hops_of_.size() < kKeptFreshMax;
   for (auto at = wanted_.begin(); at != wanted_.end();) {
-    ask(at->first);
+    if (!all || !hops_of_.contains(at->first)) ask(at->first);
     at = --at->second == 0 ? wanted_.erase(at) : std::next(at);
   }
-  if (via_.size() >= kKeptFreshMax) return;
-  for (const Use& use : uses_) {
-    if (use.neighbour.ifindex != 0 && !use.neighbour.address.is_zero()) want(use.neighbour);
-  }
+  if (!all) return;
+  for (const auto& [neighbour, hops] : hops_of_) ask(neighbour);
 }
 
 }  // namespace wg::control

@@ -1,5 +1,10 @@
-// The next hops that the workers see, and the MAC addresses of the neighbours they need. Indices never move:
-// a route's longest-prefix match holds them.
+// The next hops that the workers see, and the MAC addresses of the neighbours they need. A route's
+// longest-prefix match holds their indices, so a hop never moves. Hops are counted by the prefixes that lead
+// to them. What no prefix leads to is forgotten, because any host on a link can make neighbours come and go.
+//
+// An index is used again once no worker can meet its old meaning. A hop that is forgotten first says "kernel"
+// in a snapshot; when each worker has passed that snapshot, the index is free. A worker that finds the reused
+// index in the tables before it sees the new snapshot lets the kernel decide.
 //
 // W: Publisher. Only the control thread calls.
 #pragma once
@@ -7,7 +12,9 @@
 #include <cstdint>
 #include <functional>
 #include <map>
+#include <memory>
 #include <optional>
+#include <set>
 #include <tuple>
 #include <unordered_map>
 #include <utility>
@@ -18,6 +25,7 @@
 #include "control/publish/next_hop_key.h"
 #include "dataplane/lpm/lpm.h"
 #include "dataplane/snapshot.h"
+#include "dataplane/thread/quiescence.h"
 
 namespace wg::control {
 
@@ -32,12 +40,24 @@ class NextHops {
   using MacAddresses = std::unordered_map<NextHopKey, MacAddress, NextHopKeyHash>;
 
   // `next`: the snapshot that is being prepared. This writes its next_hops and reads its ports.
-  NextHops(NetlinkMirror& mirror, NetlinkConfigure& netlink, dataplane::Snapshot& next)
-      : mirror_(mirror), netlink_(netlink), next_(next) {}
+  NextHops(NetlinkMirror& mirror, NetlinkConfigure& netlink, dataplane::Snapshot& next,
+           dataplane::Quiescence& quiescence)
+      : mirror_(mirror), netlink_(netlink), next_(next), quiescence_(quiescence) {}
 
-  // The index of a next hop; it is made when it is asked for the first time.
+  // The index of a next hop; it is made when nobody holds one like it. The caller holds it next. A neighbour
+  // whose MAC address is unknown is asked for when the first hop through it is made.
   [[nodiscard]] lpm::Value simple(dataplane::HopKind kind, std::uint16_t interface_id, std::uint16_t mtu);
   [[nodiscard]] lpm::Value via(const PortLink& link, const NextHopKey& neighbour, std::uint16_t mtu);
+  // A prefix leads to the hop from now on, or does so no longer. The hop is forgotten with its last prefix.
+  void hold(lpm::Value index) { ++entries_[index].prefixes; }
+  void release(lpm::Value index);
+  // `next` was published: what was released before is free once all workers have passed that snapshot.
+  void published();
+  // Takes free indices off the end of the table, and memory that is mostly unused. Call it before a snapshot
+  // is made.
+  void trim();
+  // Neighbours that prefixes lead to.
+  [[nodiscard]] std::size_t neighbours() const { return hops_of_.size(); }
 
   // The mirror has news of a neighbour. False: neither its MAC address nor whether it is usable has changed.
   bool update(const NextHopKey& key);
@@ -46,39 +66,42 @@ class NextHops {
   // Usable neighbours on ports.
   [[nodiscard]] const MacAddresses& resolved() const { return macs_; }
 
-  // Asks the kernel to resolve what is unresolved and in use; keeps used entries from going stale unnoticed.
+  // Asks the kernel to resolve what a path needs. refresh() asks again, for paths and for the neighbours that
+  // prefixes lead to, so that entries do not go stale unnoticed.
   void want(const NextHopKey& key);
   void refresh();
 
-  // Whether the workers must see a new snapshot, since the last call.
+  // Whether the workers must see a new snapshot, since the last call of take_changed().
+  [[nodiscard]] bool changed() const { return changed_; }
   [[nodiscard]] bool take_changed() { return std::exchange(changed_, false); }
 
  private:
-  struct Use {
+  using SimpleKey = std::tuple<dataplane::HopKind, std::uint16_t, std::uint16_t>;
+  struct Entry {
+    SimpleKey simple{};    // of a hop without a neighbour
     NextHopKey neighbour;  // ifindex 0: none
     PortLink link{};
+    std::size_t prefixes = 0;
   };
-  struct ViaKey {
-    NextHopKey neighbour;
-    std::uint16_t mtu;
-    friend bool operator==(const ViaKey&, const ViaKey&) = default;
-  };
-  struct ViaHash {
-    std::size_t operator()(const ViaKey& key) const noexcept {
-      return NextHopKeyHash{}(key.neighbour) * 31 + key.mtu;
-    }
-  };
+  // Shared with what waits for the workers' quiescence, which may outlive this object.
+  using Free = std::set<lpm::Value>;
+
+  [[nodiscard]] lpm::Value allocate();
   void fill(std::size_t index);
   void ask(const NextHopKey& key);
 
   NetlinkMirror& mirror_;
   NetlinkConfigure& netlink_;
   dataplane::Snapshot& next_;
-  std::vector<Use> uses_;  // parallel to next_.next_hops
-  std::map<std::tuple<int, std::uint32_t, std::uint16_t>, lpm::Value> simple_;
-  std::unordered_map<ViaKey, lpm::Value, ViaHash> via_;
+  dataplane::Quiescence& quiescence_;
+  std::vector<Entry> entries_;         // parallel to next_.next_hops
+  std::vector<lpm::Value> forgotten_;  // since the last snapshot
+  std::shared_ptr<Free> free_ = std::make_shared<Free>();
+  std::map<SimpleKey, lpm::Value> simple_;
+  // Usually one each: one per MTU of the routes through the neighbour.
+  std::unordered_map<NextHopKey, std::vector<lpm::Value>, NextHopKeyHash> hops_of_;
   MacAddresses macs_;
-  std::unordered_map<NextHopKey, unsigned, NextHopKeyHash> wanted_;  // rounds left of refreshing
+  std::unordered_map<NextHopKey, unsigned, NextHopKeyHash> wanted_;  // by paths: rounds left
   bool changed_ = false;
 };
 

@@ -15,6 +15,8 @@ namespace {
 
 // Beyond this many changed prefixes it is cheaper to check every path.
 constexpr std::size_t kChangedPrefixesMax = 4096;
+// A host on a link can make a change as often as it likes; this bounds what the snapshots of that cost.
+constexpr BootTime kHopsInterval = 1'000'000;  // ns
 
 template <typename Views>
 std::uint16_t free_slot(Views& views, const std::vector<std::uint32_t>& ifindexes) {
@@ -31,6 +33,20 @@ lpm::Address6 address6(const IpAddress& address) {
 
 IpPrefix host_prefix(const IpAddress& address) {
   return {address, static_cast<std::uint8_t>(address_bits(address))};
+}
+
+// The table's value for one prefix, and who holds which next hop. kNoMatch: no entry.
+template <typename Table, typename Address>
+void set_value(Table& table, NextHops& hops, const Address& address, unsigned length, lpm::Value value) {
+  const lpm::Value old = table.find_exact(address, length).value_or(lpm::kNoMatch);
+  if (value == old) return;
+  if (value == lpm::kNoMatch) {
+    table.remove(address, length);
+  } else {
+    table.insert(address, length, value);
+    hops.hold(value);
+  }
+  if (old != lpm::kNoMatch) hops.release(old);
 }
 
 std::uint16_t clamp16(std::uint32_t value) {
@@ -50,7 +66,7 @@ Publisher::Publisher(dataplane::Dataplane& dataplane, NetlinkMirror& mirror, Net
       mirror_(mirror),
       routes4_(dataplane.reclaimer()),
       routes6_(dataplane.reclaimer()),
-      hops_(mirror, netlink, next_) {
+      hops_(mirror, netlink, next_, dataplane.quiescence()) {
   next_.routes4 = &routes4_;
   next_.routes6 = &routes6_;
   next_.keypairs = &dataplane.keypairs();
@@ -194,15 +210,9 @@ void Publisher::rebuild_routes() {
 void Publisher::update_prefix(const IpPrefix& prefix) {
   const lpm::Value value = value_for(prefix);
   if (prefix.address.v6) {
-    if (value == lpm::kNoMatch) {
-      routes6_.remove(address6(prefix.address), prefix.length);
-    } else {
-      routes6_.insert(address6(prefix.address), prefix.length, value);
-    }
-  } else if (value == lpm::kNoMatch) {
-    routes4_.remove(prefix.address.v4_host_order(), prefix.length);
+    set_value(routes6_, hops_, address6(prefix.address), prefix.length, value);
   } else {
-    routes4_.insert(prefix.address.v4_host_order(), prefix.length, value);
+    set_value(routes4_, hops_, prefix.address.v4_host_order(), prefix.length, value);
   }
 }
 
@@ -248,7 +258,6 @@ lpm::Value Publisher::value_of(const Resolved& route) {
   const auto link = port_of(route.ifindex);
   if (!link || !route.gateway) return hops_.simple(HopKind::kernel, kNone16, 0);
   const NextHopKey key{route.ifindex, *route.gateway};
-  hops_.want(key);
   return hops_.via(*link, key, mtu);
 }
 
@@ -321,8 +330,23 @@ const dataplane::NextHop* Publisher::next_hop_for(const IpAddress& destination) 
 void Publisher::flush() {
   if (rebuild_) rebuild_routes();
   if (hops_.take_changed()) touch();
-  if (!dirty_) return;
+  if (dirty_) publish();
+}
+
+void Publisher::flush_paced(BootTime now) {
+  const bool others = dirty_ || rebuild_;
+  if (!others && (!hops_.changed() || now < hops_due_)) return;
+  hops_due_ = now + kHopsInterval;
+  flush();
+}
+
+std::optional<BootTime> Publisher::next_flush() const {
+  return hops_.changed() ? std::optional(hops_due_) : std::nullopt;
+}
+
+void Publisher::publish() {
   dirty_ = false;
+  hops_.trim();
   if (local_addresses_stale_) refresh_local_addresses();
   auto ports = std::make_shared<dataplane::ListenPorts>();
   bool same = next_.listen_ports != nullptr;
@@ -334,6 +358,7 @@ void Publisher::flush() {
   if (!same) next_.listen_ports = std::move(ports);
   next_.generation = ++generation_;
   dataplane_.publish(std::make_unique<dataplane::Snapshot>(next_));
+  hops_.published();
 }
 
 }  // namespace wg::control

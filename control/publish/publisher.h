@@ -54,6 +54,10 @@ class Publisher {
 
   // Publishes when something changed.
   void flush();
+  // The same at the end of an iteration, but changes of next hops alone wait until next_flush(): one snapshot
+  // a millisecond, however many neighbours change.
+  void flush_paced(BootTime now);
+  [[nodiscard]] std::optional<BootTime> next_flush() const;  // none: nothing waits
   [[nodiscard]] std::size_t routes() const { return routes4_.size() + routes6_.size(); }
 
  private:
@@ -75,6 +79,7 @@ class Publisher {
   [[nodiscard]] lpm::Value value_for_host(const IpPrefix& prefix);
   [[nodiscard]] lpm::Value value_of(const Resolved& route);
   void refresh_local_addresses();
+  void publish();
 
   dataplane::Dataplane& dataplane_;
   NetlinkMirror& mirror_;
@@ -82,6 +87,7 @@ class Publisher {
   lpm::Lpm6 routes6_;
   dataplane::Snapshot next_;  // copied by flush()
   NextHops hops_;             // of next_
+  BootTime hops_due_ = 0;     // when a change of hops_ alone may be published
   bool dirty_ = true;
   bool rebuild_ = true;
   bool in_vrf_ = false;  // a port or an interface is: the main table is not the truth for all, Linux routes

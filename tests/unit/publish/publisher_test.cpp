@@ -1,0 +1,170 @@
+// Hosts on a link come and go: what the workers see, and what one more change costs, depends on those that
+// are there and not on those that were.
+#include "control/publish/publisher.h"
+
+#include <malloc.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstddef>
+#include <cstdio>
+#include <ctime>
+#include <fstream>
+#include <limits>
+#include <optional>
+
+#include "tests/unit/kernel/mirror_oracle.h"
+#include "tests/unit/kernel/namespace_test.h"
+
+namespace wg::control {
+namespace {
+
+constexpr std::uint32_t kAtOnce = 5000, kRounds = 20;  // 100 000 addresses
+
+// EAL starts once per process. The workers never run, so they are quiescent unless a test says otherwise.
+dataplane::Dataplane& shared_dataplane() {
+  static dataplane::Dataplane* const dataplane = [] {
+    dataplane::DataplaneOptions options;
+    options.eal.worker_cores = {dataplane::usable_cpus().front()};
+    options.eal.memory_mb = 64;
+    options.eal.hugepages = dataplane::Hugepages::off;
+    options.packet_buffers = 1024;
+    return new dataplane::Dataplane(options);
+  }();
+  return *dataplane;
+}
+
+std::int64_t cpu_ns() {
+  timespec at{};
+  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &at);
+  return std::int64_t{at.tv_sec} * 1'000'000'000 + at.tv_nsec;
+}
+
+std::size_t heap_bytes() {
+  const auto heap = mallinfo2();
+  return heap.uordblks + heap.hblkhd;
+}
+
+class PublisherTest : public NamespaceTest {
+ protected:
+  void SetUp() override {
+    NamespaceTest::SetUp();
+    if (IsSkipped()) return;
+    shell("ip link add v0 type veth peer name w0 && ip link set v0 up && ip link set w0 up");
+    shell("ip addr add 10.0.0.1/8 dev v0");
+    mirror.emplace();
+    publisher.emplace(dataplane, *mirror, netlink.emplace());
+    dataplane::PortView view;
+    view.port = reinterpret_cast<dataplane::Port*>(&never_read);  // only compared with null
+    publisher->add_port(view, ifindex_of("v0"));
+    follow();
+    publisher->flush();
+  }
+  void TearDown() override {
+    publisher.reset();
+    dataplane.quiescence().collect();
+  }
+  void follow() {
+    follow_until(*mirror, [] { return true; });
+    publisher->on_changes(mirror->take_changes());
+    static_cast<void>(publisher->take_changed_neighbours());
+    static_cast<void>(publisher->take_routes_changed());
+  }
+  // `from` to `from` + kAtOnce, permanent: the kernel's limit on learned entries is for the whole machine.
+  void neighbours(const std::string& verb, const std::string& rest, std::uint32_t from) {
+    const std::string path = ::testing::TempDir() + "neighbours-" + std::to_string(getpid());
+    {
+      std::ofstream batch(path);
+      for (std::uint32_t i = from; i < from + kAtOnce; ++i) {
+        batch << "neigh " << verb << " 10." << (i >> 16) + 1 << '.' << (i >> 8 & 255) << '.' << (i & 255)
+              << ' ' << rest << " dev v0\n";
+      }
+    }
+    shell("ip -batch " + path);
+    std::remove(path.c_str());
+  }
+  // A neighbour gets another MAC address: CPU time until it is published, the least of some.
+  std::int64_t cost_of_a_change() {
+    std::int64_t least = std::numeric_limits<std::int64_t>::max();
+    for (int i = 0; i < 20; ++i) {
+      shell("ip neigh replace 10.0.0.2 lladdr 02:00:00:00:00:" + std::to_string(10 + i) +
+            " nud permanent dev v0");
+      follow_until(*mirror, [] { return true; });
+      const auto changes = mirror->take_changes();
+      const std::uint64_t generation = dataplane.current()->generation;
+      const std::int64_t start = cpu_ns();
+      publisher->on_changes(changes);
+      publisher->flush();
+      least = std::min(least, cpu_ns() - start);
+      EXPECT_EQ(dataplane.current()->generation, generation + 1);
+    }
+    dataplane.quiescence().collect();
+    return least;
+  }
+
+  dataplane::Dataplane& dataplane = shared_dataplane();
+  std::optional<NetlinkMirror> mirror;
+  std::optional<NetlinkConfigure> netlink;  // made in the test's namespace
+  std::optional<Publisher> publisher;
+  std::max_align_t never_read{};
+};
+
+TEST_F(PublisherTest, AHundredThousandHostsComeAndGo) {
+  const std::int64_t cost_before = cost_of_a_change();
+  const std::size_t hops_before = dataplane.current()->next_hops.size(), routes_before = publisher->routes();
+  const std::size_t heap_before = heap_bytes();
+  std::size_t most = 0;
+  for (std::uint32_t round = 0; round < kRounds; ++round) {
+    neighbours("replace", "lladdr 02:00:00:00:00:01 nud permanent", round * kAtOnce);
+    follow();
+    publisher->flush();
+    ASSERT_EQ(publisher->routes(), routes_before + kAtOnce);
+    most = std::max(most, dataplane.current()->next_hops.size());
+    neighbours("del", "", round * kAtOnce);
+    follow();
+    publisher->flush();
+    dataplane.quiescence().collect();
+  }
+  EXPECT_LE(most, hops_before + kAtOnce);
+  const std::int64_t cost_after = cost_of_a_change();
+  EXPECT_EQ(dataplane.current()->next_hops.size(), hops_before);
+  EXPECT_EQ(publisher->routes(), routes_before);
+  EXPECT_LT(heap_bytes(), heap_before + 512 * 1024);
+  // With a trace left by each address it is more than ten times as much.
+  EXPECT_LT(cost_after, 2 * cost_before + 20'000);
+  RecordProperty("ns_before", std::to_string(cost_before));
+  RecordProperty("ns_after", std::to_string(cost_after));
+}
+
+TEST_F(PublisherTest, ABurstOfNeighboursIsOneSnapshotAMillisecond) {
+  constexpr BootTime kStart = 1'000'000'000, kMillisecond = 1'000'000;
+  neighbours("replace", "lladdr 02:00:00:00:00:01 nud permanent", 0);
+  follow();
+  const std::uint64_t generation = dataplane.current()->generation;
+  publisher->flush_paced(kStart);
+  EXPECT_EQ(dataplane.current()->generation, generation + 1) << "the first is published at once";
+  EXPECT_FALSE(publisher->next_flush());
+  neighbours("replace", "lladdr 02:00:00:00:00:02 nud permanent", 0);
+  follow();
+  publisher->flush_paced(kStart + kMillisecond - 1);
+  EXPECT_EQ(dataplane.current()->generation, generation + 1);
+  ASSERT_EQ(publisher->next_flush(), kStart + kMillisecond);
+  publisher->flush_paced(kStart + kMillisecond);
+  EXPECT_EQ(dataplane.current()->generation, generation + 2);
+  EXPECT_FALSE(publisher->next_flush());
+}
+
+TEST_F(PublisherTest, WhatTheConfigurationChangesDoesNotWait) {
+  constexpr BootTime kStart = 1'000'000'000;
+  neighbours("replace", "lladdr 02:00:00:00:00:01 nud permanent", 0);
+  follow();
+  publisher->flush_paced(kStart);
+  const std::uint64_t generation = dataplane.current()->generation;
+  publisher->port(0).mtu = 9000;
+  publisher->flush_paced(kStart + 1);
+  EXPECT_EQ(dataplane.current()->generation, generation + 1);
+  EXPECT_EQ(dataplane.current()->ports[0].mtu, 9000);
+}
+
+}  // namespace
+}  // namespace wg::control
