@@ -269,7 +269,7 @@ TEST_F(Mirror, VirtualRoutingDomains) {
   shell("ip -6 addr add fd01::1/64 dev v1 nodad; ip route add 10.9.0.0/16 via 10.1.0.2 vrf red");
   follow_until(*mirror, [] { return true; });
   const auto red = ifindex_of("red");
-  EXPECT_EQ(mirror->table_of_vrf(red), 500u);
+  EXPECT_EQ(mirror->state().links().table_of_vrf(red), 500u);
   EXPECT_EQ(mirror->vrf_of_link(v1), red);
   EXPECT_EQ(mirror->vrf_of_link(v0), 0u);
   EXPECT_TRUE(mirror->rules_are_default(false));

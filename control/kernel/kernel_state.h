@@ -1,0 +1,74 @@
+// A copy of the kernel's routing state: links, addresses, routes of every table, rules, neighbours and
+// nexthop objects, kept up to date message by message.
+//
+// The kernel does not announce every change (IPv4 routes vanish with their link or preferred source, nexthop
+// objects with their link). This class repeats those changes by the kernel's own rules.
+#pragma once
+
+#include <cstdint>
+
+#include "control/kernel/address_table.h"
+#include "control/kernel/change_log.h"
+#include "control/kernel/link_table.h"
+#include "control/kernel/neighbour_table.h"
+#include "control/kernel/netlink_parse.h"
+#include "control/kernel/nexthop_table.h"
+#include "control/kernel/route_table.h"
+#include "control/kernel/rule_table.h"
+
+namespace wg::control {
+
+class KernelState {
+ public:
+  // W: this class alone. `changes` outlives it.
+  explicit KernelState(ChangeLog& changes) : changes_(changes) {}
+
+  [[nodiscard]] const LinkTable& links() const { return links_; }
+  [[nodiscard]] const AddressTable& addresses() const { return addresses_; }
+  [[nodiscard]] const NeighbourTable& neighbours() const { return neighbours_; }
+  [[nodiscard]] const NexthopTable& nexthops() const { return nexthops_; }
+  [[nodiscard]] const RuleTable& rules() const { return rules_; }
+  [[nodiscard]] const RouteTable& routes() const { return routes_; }
+
+  // Applies one message and notes its changes. Messages of other types are ignored.
+  void take(const nlmsghdr* message);
+  // A message was ambiguous, so that only a new dump can tell.
+  [[nodiscard]] bool unsure() const { return unsure_; }
+  void clear();
+
+ private:
+  // One function per message type.
+  void take_link(const nlmsghdr* message);
+  void take_gone_link(const nlmsghdr* message);
+  void take_address(const nlmsghdr* message);
+  void take_route(const nlmsghdr* message);
+  void take_neighbour(const nlmsghdr* message);
+  void take_rule(const nlmsghdr* message);
+  void take_nexthop(const nlmsghdr* message);
+  void take_gone_nexthop(const nlmsghdr* message);
+
+  // Changes that the kernel makes without a message.
+  enum class Loss : std::uint8_t { kDown, kLastAddress, kUnregistered };
+  void follow_link(const Link& old, const Link& link);
+  void forget_routes_via(std::uint32_t ifindex, Loss loss);
+  void forget_nexthops_via(std::uint32_t ifindex);
+  void remove_nexthop(std::uint32_t id);
+  void forget_source(const LocalAddress& address);
+  void follow_ipv4_presence(std::uint32_t ifindex);
+  void follow_link_mtu(std::uint32_t ifindex, std::uint32_t old_mtu, std::uint32_t new_mtu);
+  void note_routes_with_choice_via(std::uint32_t ifindex, bool carrier_counts);
+  void note_nexthop_routes(std::uint32_t id);
+  [[nodiscard]] bool leads_via(const Forwarding& forwarding, std::uint32_t ifindex) const;
+  [[nodiscard]] RouteTable::ChangeSink noting_routes();
+
+  ChangeLog& changes_;
+  LinkTable links_;
+  AddressTable addresses_;
+  NeighbourTable neighbours_;
+  NexthopTable nexthops_;
+  RuleTable rules_;
+  RouteTable routes_;
+  bool unsure_ = false;
+};
+
+}  // namespace wg::control

@@ -1,0 +1,247 @@
+#include "control/kernel/route_lookup.h"
+
+#include <linux/fib_rules.h>
+#include <linux/if_addr.h>
+#include <linux/neighbour.h>
+
+#include <algorithm>
+
+#include "control/kernel/source_address.h"
+
+namespace wg::control {
+namespace {
+
+// True when the lookup goes on to the next rule: there is no route, or a throw route.
+bool continues_lookup(const Resolved& found) {
+  return found.type == RTN_UNSPEC || found.type == RTN_THROW;
+}
+
+Resolved outcome(std::uint8_t type) {
+  Resolved result;
+  result.type = type;
+  return result;
+}
+
+}  // namespace
+
+NeighbourState RouteLookup::neighbour_state(std::uint32_t ifindex, const IpAddress& address,
+                                            MacAddress* mac) const {
+  const Link* on = state_.links().find(ifindex);
+  if (on != nullptr && on->noarp) return NeighbourState::kNotNeeded;
+  const Neighbour* entry = state_.neighbours().find(ifindex, address);
+  if (entry == nullptr) return NeighbourState::kUnresolved;
+  if (entry->usable()) {
+    *mac = *entry->mac;
+    return NeighbourState::kUsable;
+  }
+  return (entry->state & NUD_FAILED) ? NeighbourState::kFailed : NeighbourState::kUnresolved;
+}
+
+// ---- nexthops
+
+bool RouteLookup::usable(const NextHop& hop, bool v6) const {
+  const Link* out = state_.links().find(hop.ifindex);
+  if (out == nullptr || !out->up) return false;
+  return out->carrier || !out->ignored_without_carrier[v6 ? 1 : 0];
+}
+
+std::optional<NextHop> RouteLookup::first_usable(const Forwarding& forwarding, bool v6) const {
+  const bool choice = !v6 && forwarding.nexthops.size() > 1;
+  for (const NextHop& hop : forwarding.nexthops) {
+    if (choice && state_.addresses().has_lost_ipv4(hop.ifindex)) continue;
+    if (usable(hop, v6)) return hop;
+  }
+  const NexthopObject* object = state_.nexthops().find(forwarding.nexthop_id);
+  if (object == nullptr) return std::nullopt;
+  if (object->hop && usable(*object->hop, v6)) return object->hop;
+  for (const std::uint32_t id : object->members) {
+    const NexthopObject* member = state_.nexthops().find(id);
+    if (member != nullptr && member->hop && usable(*member->hop, v6)) return member->hop;
+  }
+  return std::nullopt;
+}
+
+// A route is eligible when it needs no nexthop or has a usable one. Routes for a TOS are never eligible.
+bool RouteLookup::is_eligible(const Route& route, bool v6) const {
+  if (route.tos != 0) return false;
+  const Forwarding& forwarding = *route.forwarding;
+  const NexthopObject* object = state_.nexthops().find(forwarding.nexthop_id);
+  if (object != nullptr && object->blackhole) return true;
+  return forwarding.type != RTN_UNICAST || first_usable(forwarding, v6).has_value();
+}
+
+Resolved RouteLookup::describe(std::uint32_t table, const IpPrefix& prefix, const Route& route) const {
+  const Forwarding& forwarding = *route.forwarding;
+  Resolved result = outcome(forwarding.type);
+  result.table = table;
+  result.prefix = prefix;
+  result.scope = forwarding.scope;
+  result.mtu = forwarding.mtu;
+  if (forwarding.source) result.source = *forwarding.source;
+  result.source.v6 = prefix.address.v6;
+  const NexthopObject* object = state_.nexthops().find(forwarding.nexthop_id);
+  if (object != nullptr && object->blackhole) result.type = RTN_BLACKHOLE;
+  auto hop = first_usable(forwarding, prefix.address.v6);
+  // A local address is reachable even when its link is down.
+  if (!hop && result.type == RTN_LOCAL && !forwarding.nexthops.empty()) hop = forwarding.nexthops.front();
+  if (!hop) return result;
+  result.ifindex = hop->ifindex;
+  result.gateway = hop->gateway;
+  const Link* out = state_.links().find(hop->ifindex);
+  if (out != nullptr && (result.mtu == 0 || result.mtu > out->mtu)) result.mtu = out->mtu;
+  return result;
+}
+
+Resolved RouteLookup::best(std::uint32_t table, const IpPrefix& prefix) const {
+  const auto* list = state_.routes().find(table, prefix);
+  if (list == nullptr) return {};
+  for (const Route& route : *list) {
+    if (!is_eligible(route, prefix.address.v6)) continue;
+    Resolved result = describe(table, prefix.network(), route);
+    result.source = {};
+    if (result.type != RTN_UNICAST) return result;
+    // There is no destination host yet. The zero address has no entry, so an on-link route yields kUnresolved
+    // or kNotNeeded.
+    result.neighbour = neighbour_state(result.ifindex, result.gateway.value_or(IpAddress{}), &result.mac);
+    return result;
+  }
+  return {};
+}
+
+// ---- longest match and rules
+
+Resolved RouteLookup::look_up(std::uint32_t table, const IpAddress& destination) const {
+  const auto match = state_.routes().longest_match(
+      table, destination, [&](const Route& route) { return is_eligible(route, destination.v6); });
+  return match.route == nullptr ? Resolved{} : describe(table, match.prefix, *match.route);
+}
+
+// Without custom rules the kernel keeps the IPv4 tables local and main in one structure, so the longer match
+// wins, whichever table holds it.
+Resolved RouteLookup::look_up_merged(const IpAddress& destination) const {
+  const Resolved local = look_up(RT_TABLE_LOCAL, destination);
+  const Resolved main = look_up(RT_TABLE_MAIN, destination);
+  if (local.type == RTN_UNSPEC) return main;
+  return main.type != RTN_UNSPEC && main.prefix.length > local.prefix.length ? main : local;
+}
+
+Resolved RouteLookup::follow(const RoutingRule& rule, const IpAddress& destination,
+                             const ResolveKey& key) const {
+  switch (rule.action) {
+    case FR_ACT_BLACKHOLE:
+      return outcome(RTN_BLACKHOLE);
+    case FR_ACT_UNREACHABLE:
+      return outcome(RTN_UNREACHABLE);
+    case FR_ACT_PROHIBIT:
+      return outcome(RTN_PROHIBIT);
+    case FR_ACT_TO_TBL:
+      break;
+    default:
+      return {};
+  }
+  const Resolved found =
+      look_up(rule.l3mdev ? state_.links().table_of_vrf(key.vrf) : rule.table, destination);
+  // A match of at most this length is ignored (fib4_rule_suppress).
+  if (rule.suppress_prefix_length >= 0 && found.prefix.length <= rule.suppress_prefix_length) return {};
+  return found;
+}
+
+Resolved RouteLookup::follow_rules(const IpAddress& destination, const ResolveKey& key) const {
+  const auto& list = state_.rules().of(destination.v6);
+  std::uint32_t not_before = 0;  // lowest priority to evaluate, set by a goto
+  for (const RoutingRule& rule : list) {
+    if (rule.priority < not_before || rule.selects_more) continue;
+    const bool mark = rule.fwmask == 0 || (key.fwmark & rule.fwmask) == (rule.fwmark & rule.fwmask);
+    const bool vrf = !rule.l3mdev || state_.links().table_of_vrf(key.vrf) != 0;
+    const bool destined = rule.destination.length == 0 || rule.destination.contains(destination);
+    if ((mark && vrf && destined) == rule.invert) continue;
+    if (rule.action == FR_ACT_GOTO) not_before = rule.goto_priority;
+    const Resolved found = follow(rule, destination, key);
+    if (!continues_lookup(found)) return found;
+  }
+  return {};
+}
+
+// The on-link route of one link. fe80::/64 is on every link, and no table decides between them.
+Resolved RouteLookup::on_link(std::uint32_t ifindex) const {
+  const Link* out = state_.links().find(ifindex);
+  if (out == nullptr || !out->up) return {};
+  Resolved result = outcome(RTN_UNICAST);
+  result.scope = RT_SCOPE_LINK;
+  result.ifindex = ifindex;
+  result.mtu = out->mtu;
+  return result;
+}
+
+Resolved RouteLookup::resolve(const IpAddress& destination, const ResolveKey& key) const {
+  const bool merged = !destination.v6 && key.vrf == 0 && state_.rules().of(false).size() == 3 &&
+                      state_.rules().are_default(false);
+  const bool scoped = key.link != 0 && destination.v6 && is_link_local(destination);
+  Resolved found = merged ? look_up_merged(destination) : scoped ? on_link(key.link) : Resolved{};
+  if (continues_lookup(found) && !scoped) found = follow_rules(destination, key);
+  if (found.source.is_zero()) {
+    found.source = destination.v6 ? choose_source_v6(found, destination) : choose_source_v4(found);
+    if (found.type == RTN_LOCAL) found.source = destination;
+  }
+  if (found.type == RTN_UNICAST) {
+    found.neighbour = neighbour_state(found.ifindex, found.next_hop(destination), &found.mac);
+  }
+  return found;
+}
+
+// ---- source addresses
+
+// The link's first primary address whose scope is at least as wide.
+IpAddress RouteLookup::first_address_v4(std::uint32_t ifindex, std::uint8_t scope) const {
+  for (const LocalAddress& local : state_.addresses().of(ifindex)) {
+    if (local.prefix.address.v6 || (local.flags & IFA_F_SECONDARY) || local.scope > scope) continue;
+    return local.prefix.address;
+  }
+  return {};
+}
+
+// Follows inet_select_addr: first an address in the gateway's network, then any address of the link, then of
+// the VRF device, then of any link.
+IpAddress RouteLookup::choose_source_v4(const Resolved& route) const {
+  if (route.type != RTN_UNICAST) return {};
+  for (const LocalAddress& local : state_.addresses().of(route.ifindex)) {
+    if (local.prefix.address.v6 || (local.flags & IFA_F_SECONDARY) || local.scope > route.scope) continue;
+    const IpPrefix network{local.peer.value_or(local.prefix.address), local.prefix.length};
+    if (!route.gateway || route.gateway->v6 || network.contains(*route.gateway)) return local.prefix.address;
+  }
+  if (const IpAddress own = first_address_v4(route.ifindex, route.scope); !own.is_zero()) return own;
+  const std::uint32_t vrf = state_.links().vrf_of_link(route.ifindex);
+  if (vrf != 0) {
+    if (const IpAddress own = first_address_v4(vrf, route.scope); !own.is_zero()) return own;
+  }
+  for (const auto& [ifindex, other] : state_.links().all()) {
+    if (state_.links().vrf_of_link(ifindex) != vrf) continue;
+    for (const LocalAddress& local : state_.addresses().of(ifindex)) {
+      const bool fits =
+          !local.prefix.address.v6 && !(local.flags & IFA_F_SECONDARY) && local.scope != RT_SCOPE_LINK;
+      if (fits && local.scope <= route.scope) return local.prefix.address;
+    }
+  }
+  return {};
+}
+
+IpAddress RouteLookup::choose_source_v6(const Resolved& route, const IpAddress& destination) const {
+  if (route.type != RTN_UNICAST) return {};
+  const std::uint32_t vrf = state_.links().vrf_of_link(route.ifindex);
+  const bool on_link_only = is_link_local(destination) || destination.bytes[0] == 0xff;
+  const LocalAddress* best_so_far = nullptr;
+  for (const auto& [ifindex, list] : state_.addresses().all()) {
+    if (on_link_only ? ifindex != route.ifindex : state_.links().vrf_of_link(ifindex) != vrf) continue;
+    for (const LocalAddress& candidate : list) {
+      if (!candidate.prefix.address.v6 || !candidate.usable()) continue;
+      if (best_so_far == nullptr || better_source(candidate, *best_so_far, destination, route.ifindex)) {
+        best_so_far = &candidate;
+      }
+    }
+  }
+  IpAddress none;
+  none.v6 = true;
+  return best_so_far == nullptr ? none : best_so_far->prefix.address;
+}
+
+}  // namespace wg::control

@@ -1,0 +1,78 @@
+// The kernel's decision for a packet: rules, longest match, nexthop and source address, by the kernel's
+// algorithms, from the mirrored state.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+
+#include "control/kernel/kernel_state.h"
+
+namespace wg::control {
+
+enum class NeighbourState : std::uint8_t {
+  kNotNeeded,   // the link needs no resolution (TUN, loopback), or the packet has no nexthop
+  kUsable,      // `mac` is valid
+  kUnresolved,  // not resolved yet: call NetlinkConfigure::request_neighbour
+  kFailed,      // resolution failed: no answer
+};
+
+// The kernel's decision for a packet to an address.
+struct Resolved {
+  std::uint8_t type = RTN_UNSPEC;  // RTN_UNSPEC: no route; RTN_UNICAST, RTN_LOCAL, RTN_BLACKHOLE, ...
+  std::uint32_t table = 0;
+  IpPrefix prefix;                   // the matching route's
+  std::uint8_t scope = 0;            // of the route; RT_SCOPE_*
+  std::uint32_t ifindex = 0;         // outgoing link; for RTN_LOCAL the link that owns the address
+  std::optional<IpAddress> gateway;  // nullopt: on-link
+  IpAddress source;                  // the kernel's choice; zero when there is none
+  std::uint32_t mtu = 0;             // the route's metric or the link's MTU, whichever is smaller
+  NeighbourState neighbour = NeighbourState::kNotNeeded;
+  MacAddress mac{};  // when neighbour == kUsable
+
+  // The address to resolve on the link.
+  [[nodiscard]] const IpAddress& next_hop(const IpAddress& destination) const {
+    return gateway ? *gateway : destination;
+  }
+};
+
+struct ResolveKey {
+  std::uint32_t fwmark = 0;
+  std::uint32_t vrf = 0;   // ifindex of the VRF device; 0: none
+  std::uint32_t link = 0;  // ifindex of a link-local IPv6 destination (sin6_scope_id); 0: unspecified
+};
+
+class RouteLookup {
+ public:
+  // `state` outlives it.
+  explicit RouteLookup(const KernelState& state) : state_(state) {}
+
+  // The entry that a longest-prefix table should hold for exactly this prefix: the route with the lowest
+  // metric and a usable nexthop (multipath: the first usable one). type RTN_UNSPEC: no entry. `source` is
+  // left zero, and `neighbour` is that of the gateway (on-link: kUnresolved, because each host is resolved by
+  // itself).
+  [[nodiscard]] Resolved best(std::uint32_t table, const IpPrefix& prefix) const;
+  // Resolves `destination` by rules, longest match and nexthops.
+  [[nodiscard]] Resolved resolve(const IpAddress& destination, const ResolveKey& key) const;
+  // Neighbour state and MAC address for a host on a link.
+  [[nodiscard]] NeighbourState neighbour_state(std::uint32_t ifindex, const IpAddress& address,
+                                               MacAddress* mac) const;
+
+ private:
+  [[nodiscard]] bool usable(const NextHop& hop, bool v6) const;
+  [[nodiscard]] std::optional<NextHop> first_usable(const Forwarding& forwarding, bool v6) const;
+  [[nodiscard]] bool is_eligible(const Route& route, bool v6) const;
+  [[nodiscard]] Resolved describe(std::uint32_t table, const IpPrefix& prefix, const Route& route) const;
+  [[nodiscard]] Resolved look_up(std::uint32_t table, const IpAddress& destination) const;
+  [[nodiscard]] Resolved look_up_merged(const IpAddress& destination) const;
+  [[nodiscard]] Resolved follow_rules(const IpAddress& destination, const ResolveKey& key) const;
+  [[nodiscard]] Resolved follow(const RoutingRule& rule, const IpAddress& destination,
+                                const ResolveKey& key) const;
+  [[nodiscard]] Resolved on_link(std::uint32_t ifindex) const;
+  [[nodiscard]] IpAddress choose_source_v4(const Resolved& route) const;
+  [[nodiscard]] IpAddress first_address_v4(std::uint32_t ifindex, std::uint8_t scope) const;
+  [[nodiscard]] IpAddress choose_source_v6(const Resolved& route, const IpAddress& destination) const;
+
+  const KernelState& state_;
+};
+
+}  // namespace wg::control
