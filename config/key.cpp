@@ -2,6 +2,8 @@
 
 #include <sodium.h>
 
+#include <array>
+#include <cstdint>
 #include <cstring>
 
 namespace wg::config {
@@ -94,10 +96,15 @@ void wipe(std::string& text) {
 }  // namespace wg::config
 
 std::size_t std::hash<wg::config::Key>::operator()(const wg::config::Key& key) const noexcept {
-  // All of the key: made-up keys of tests and templates often differ in a few bytes only.
-  std::uint64_t words[4];
-  std::memcpy(words, key.bytes.data(), sizeof words);
+  using HashKey = std::array<std::uint8_t, crypto_shorthash_KEYBYTES>;
+  static const HashKey secret = [] {
+    HashKey drawn;
+    randombytes_buf(drawn.data(), drawn.size());
+    return drawn;
+  }();
+  static_assert(crypto_shorthash_BYTES == sizeof(std::uint64_t));
   std::uint64_t value = 0;
-  for (const std::uint64_t word : words) value = (value ^ word) * 0x9e3779b97f4a7c15u;
-  return value ^ (value >> 32);
+  crypto_shorthash(reinterpret_cast<std::uint8_t*>(&value), key.bytes.data(), key.bytes.size(),
+                   secret.data());
+  return value;
 }

@@ -64,6 +64,7 @@ void wipe(std::string& text);
 
 template <>
 struct std::hash<wg::config::Key> {
-  /// A public key is uniformly distributed, unless an adversary wrote the file; that costs time only.
+  /// SipHash with a key drawn at the first use: whoever chooses the keys cannot choose their buckets. The
+  /// order of a table of keys therefore differs from run to run.
   std::size_t operator()(const wg::config::Key& key) const noexcept;
 };

@@ -1,6 +1,5 @@
 // apply(): applies a set of the wg protocol to an interface as a value.
 #include <algorithm>
-#include <cstring>
 #include <optional>
 #include <unordered_map>
 #include <unordered_set>
@@ -16,20 +15,7 @@ using config::Peer;
 using config::Prefix;
 using Verb = AllowedIpChange::Verb;
 
-// Hashes all 32 bytes, so that keys crafted in sequence do not share one bucket and stall the control thread.
-struct KeyHash {
-  std::size_t operator()(const Key& key) const noexcept {
-    std::size_t hash = 0;
-    for (std::size_t i = 0; i < key.bytes.size(); i += sizeof hash) {
-      std::size_t word = 0;
-      std::memcpy(&word, key.bytes.data() + i, sizeof word);
-      hash = (hash ^ word) * 0x9e3779b97f4a7c15ULL;
-      hash ^= hash >> 29;
-    }
-    return hash;
-  }
-};
-using KeySet = std::unordered_set<Key, KeyHash>;
+using KeySet = std::unordered_set<Key>;
 
 struct PrefixHash {
   std::size_t operator()(const Prefix& prefix) const noexcept {
@@ -204,7 +190,7 @@ class Application {
   Interface& interface_;
   std::uint16_t listening_;
   std::optional<Key> own_key_;
-  std::unordered_map<Key, std::size_t, KeyHash> slots_;
+  std::unordered_map<Key, std::size_t> slots_;
   std::vector<bool> gone_;
   std::vector<bool> disabled_;  // disabled when the set began
   std::unordered_map<Prefix, std::size_t, PrefixHash> holder_;

@@ -1,7 +1,11 @@
 // The values of a valid file: every key once, and the text forms of the values.
 #include <arpa/inet.h>
 
+#include <algorithm>
+#include <cstring>
+#include <functional>
 #include <random>
+#include <vector>
 
 #include "config/scalars.h"
 #include "config/validate.h"
@@ -358,6 +362,21 @@ TEST(Validate, PeersSwitchedOffHoldNoPrefix) {
   EXPECT_EQ(validate(gateway).size(), 1U);
   peers[0].enabled = false;
   EXPECT_TRUE(validate(gateway).empty());
+}
+
+// Whoever knows an unkeyed hash can solve it for keys that share a bucket, as here for one that multiplies
+// word by word: the last word cancels what the others made.
+TEST(KeyHash, ChosenKeysSpreadAsRandomOnesDo) {
+  constexpr std::size_t kBuckets = 4096;
+  std::vector<int> load(kBuckets);
+  for (std::uint64_t n = 1; n <= kBuckets; ++n) {
+    std::uint64_t words[4] = {n, n * n, ~n, 0};
+    for (int i = 0; i < 3; ++i) words[3] = (words[3] ^ words[i]) * 0x9e3779b97f4a7c15u;
+    Key key;
+    std::memcpy(key.bytes.data(), words, sizeof words);
+    ++load[std::hash<Key>{}(key) % kBuckets];
+  }
+  EXPECT_LE(*std::max_element(load.begin(), load.end()), 12);
 }
 
 }  // namespace
