@@ -32,6 +32,7 @@ Kind kind_of(noise::Outcome outcome) {
     case Outcome::kRateLimited:
       return Kind::kRateLimited;
     case Outcome::kCookieReplySent:
+    case Outcome::kResponseNeedsCookie:
       return Kind::kCookieSent;
     case Outcome::kQueueFull:
       return Kind::kQueueFull;

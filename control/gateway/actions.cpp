@@ -24,8 +24,12 @@ KernelResult result_of(Use& use, Subject& subject) {
 
 }  // namespace
 
-Actions::Actions(Services& services, Objects& objects, Sockets& sockets, Logger log)
-    : services_(services), objects_(objects), sockets_(sockets), log_(std::move(log)) {}
+Actions::Actions(Services& services, Objects& objects, Sockets& sockets, Timestamps& timestamps, Logger log)
+    : services_(services),
+      objects_(objects),
+      sockets_(sockets),
+      timestamps_(timestamps),
+      log_(std::move(log)) {}
 
 void Actions::announce(const char* kind, const std::string& interface) {
   GatewayEvent event;
@@ -65,8 +69,9 @@ KernelResult Actions::carry_out_kind(const config::ChangeSettings<config::Dpdk>&
   return done();
 }
 
-// The state directory and reload_on_change are read where they are used, once the plan has been carried out.
+// reload_on_change is read where it is used, once the plan has been carried out.
 KernelResult Actions::carry_out_kind(const config::ChangeSettings<config::Control>& a) {
+  timestamps_.use_directory(a.value.state_directory);
   start_log(a.value.log);
   control::set_log_level(log_, a.value.log.level);
   for (const auto& [name, interface] : objects_.interfaces()) interface->apply_log_level();
@@ -110,6 +115,8 @@ KernelResult Actions::carry_out_kind(const config::ChangeSettings<config::Port>&
 KernelResult Actions::carry_out_kind(const config::AddInterface& a) {
   if (objects_.find_interface(a.interface) != nullptr) return done();
   if (KernelResult added = objects_.add_interface(a.interface, a.value, auto_mtu_); !added.ok()) return added;
+  // Its peers come by later actions: none has sent anything yet.
+  timestamps_.load(a.interface, objects_.find_interface(a.interface)->engine());
   if (KernelResult opened = sockets_.open_wg(a.interface); !opened.ok()) {
     objects_.remove_interface(a.interface);
     return opened;
@@ -118,7 +125,9 @@ KernelResult Actions::carry_out_kind(const config::AddInterface& a) {
   return done();
 }
 KernelResult Actions::carry_out_kind(const config::RemoveInterface& a) {
-  if (objects_.find_interface(a.interface) == nullptr) return done();
+  Interface* interface = objects_.find_interface(a.interface);
+  if (interface == nullptr) return done();
+  timestamps_.save_last(a.interface, interface->engine());
   sockets_.close_wg(a.interface);
   objects_.remove_interface(a.interface);
   announce("interface_deleted", a.interface);

@@ -10,6 +10,7 @@
 #include "config/diff.h"
 #include "control/gateway/objects.h"
 #include "control/gateway/sockets.h"
+#include "control/gateway/timestamps.h"
 #include "control/log.h"
 #include "control/services.h"
 
@@ -17,7 +18,7 @@ namespace wg::control {
 
 class Actions {
  public:
-  Actions(Services& services, Objects& objects, Sockets& sockets, Logger log);
+  Actions(Services& services, Objects& objects, Sockets& sockets, Timestamps& timestamps, Logger log);
 
   // The MTU of interfaces that leave it to the gateway, for the actions that follow.
   void use_auto_mtu(std::uint16_t mtu) { auto_mtu_ = mtu; }
@@ -66,6 +67,7 @@ class Actions {
   Services& services_;
   Objects& objects_;
   Sockets& sockets_;
+  Timestamps& timestamps_;
   Logger log_;
   std::uint16_t auto_mtu_ = 1420;
 };

@@ -73,7 +73,7 @@ PlanOutcome Changes::apply(config::Gateway next) {
   const GatewayPlan plan = plan_between(running, next);
   if (parts_.runner.run(
           plan, [&] { return plan_between(next, running); }, outcome)) {
-    adopt(std::move(next), plan.plan);
+    adopt(std::move(next));
   }
   carried_out_();
   outcome.took =
@@ -81,17 +81,12 @@ PlanOutcome Changes::apply(config::Gateway next) {
   return outcome;
 }
 
-void Changes::adopt(config::Gateway next, const config::Plan& plan) {
+void Changes::adopt(config::Gateway next) {
   // What needs a restart stays as it runs, so that the next plan still names it.
   config::keep_until_restart(parts_.running.value(), next);
   // To destroy a value of 100 000 peers takes its time: not on this thread.
   auto old = std::make_shared<config::Gateway>(parts_.running.replace(std::move(next)));
   parts_.background.run([old = std::move(old)]() mutable { old.reset(); }, {});
-  for (const config::Action& action : plan.actions) {
-    const auto* added = std::get_if<config::AddInterface>(&action);
-    Interface* interface = added == nullptr ? nullptr : parts_.objects.find_interface(added->interface);
-    if (interface != nullptr) parts_.timestamps.load(*interface);
-  }
   watch_files();
 }
 

@@ -16,7 +16,6 @@
 #include "control/gateway/objects.h"
 #include "control/gateway/plan_runner.h"
 #include "control/gateway/running_config.h"
-#include "control/gateway/timestamps.h"
 #include "control/log.h"
 #include "control/loop/background.h"
 #include "control/loop/file_watch.h"
@@ -32,7 +31,6 @@ class Changes final : public ChangeSink {
     Objects& objects;
     RunningConfig& running;
     PlanRunner& runner;
-    Timestamps& timestamps;
     Background& background;
   };
   // `carried_out` is called after each plan, when running() is up to date again.
@@ -58,7 +56,7 @@ class Changes final : public ChangeSink {
   void stop() override { parts_.services.loop.stop(); }
 
  private:
-  void adopt(config::Gateway next, const config::Plan& plan);
+  void adopt(config::Gateway next);
   Outcome change(config::Gateway&& next, const char* what);
   void plan_against_file(bool dry_run, PlanDone done, const config::ParseOptions& options = {});
   PlanOutcome finish_plan(bool dry_run, config::Result<config::Gateway>&& parsed);

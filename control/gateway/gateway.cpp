@@ -52,12 +52,12 @@ Gateway::Gateway(const config::Gateway& value, std::string config_path)
       objects_(services_, log_),
       watch_(services_.dataplane, log_),
       keeper_(services_, objects_, running_, log_),
-      timestamps_(objects_, running_, background_, log_),
+      timestamps_(value.control.state_directory, background_, log_),
       counters_(services_, objects_),
       status_({services_, objects_, running_, watch_, keeper_}),
-      actions_(services_, objects_, sockets_, log_),
+      actions_(services_, objects_, sockets_, timestamps_, log_),
       runner_(services_, objects_, actions_),
-      changes_({services_, objects_, running_, runner_, timestamps_, background_}, log_,
+      changes_({services_, objects_, running_, runner_, background_}, log_,
                [this] { on_plan_carried_out(); }),
       sockets_(services_.loop, status_, status_, changes_, log_) {
   services_.emit = [this](GatewayEvent&& event) { sockets_.publish(event); };
@@ -140,7 +140,7 @@ void Gateway::watch_descriptors() {
   loop.add(services_.resolver.fd(), EPOLLIN, [this](std::uint32_t) { on_resolved(); });
   loop.add(services_.dataplane.doorbell().fd(), EPOLLIN, [](std::uint32_t) {});
   loop.every(1s, [this] { every_second(); });
-  loop.every(kTimestampsInterval, [this] { timestamps_.save(); });
+  loop.every(kTimestampsInterval, [this] { save_timestamps(); });
   loop.every(kNeighbourInterval, [this] { services_.publisher.refresh_neighbours(); });
 }
 
@@ -274,13 +274,20 @@ void Gateway::every_second() {
   }
 }
 
+void Gateway::save_timestamps() {
+  for (const auto& [name, interface] : objects_.interfaces()) timestamps_.save(name, interface->engine());
+  timestamps_.retry_removed();
+}
+
 // ---------------------------------------------------------------- stop
 
 void Gateway::stop_everything() {
   if (std::exchange(stopped_, true)) return;
   unregister_telemetry();
-  timestamps_.save_and_wait();
-  background_.stop();
+  background_.stop();  // first: an older write that ends later would win
+  for (const auto& [name, interface] : objects_.interfaces())
+    timestamps_.save_and_wait(name, interface->engine());
+  timestamps_.finish();
   changes_.close();
   sockets_.close_all();
   objects_.clear();

@@ -62,6 +62,7 @@ class Gateway {
   void on_plan_carried_out();
   void on_resolved();
   void every_second();
+  void save_timestamps();
   void stop_everything();
   void empty_mailboxes();
 

@@ -1,84 +1,97 @@
 #include "control/gateway/timestamps.h"
 
-#include <fcntl.h>
-#include <sys/stat.h>
-#include <unistd.h>
-
-#include <algorithm>
-#include <cstdint>
-#include <filesystem>
-#include <memory>
-#include <optional>
-#include <system_error>
 #include <utility>
-#include <vector>
 
-#include "config/read_file.h"
+#include "control/gateway/state_file.h"
 
 namespace wg::control {
 
-namespace {
-
-// The directory may be another user's while we are root: no link is followed, and nothing but a regular file
-// is read (opening a FIFO would wait for its writer). Empty: there is none.
-std::optional<std::vector<std::uint8_t>> read_state(const std::string& path) {
-  const int fd = open(path.c_str(), O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
-  if (fd < 0) return std::nullopt;
-  struct stat found {};
-  std::optional<std::vector<std::uint8_t>> bytes;
-  if (fstat(fd, &found) == 0 && S_ISREG(found.st_mode)) {
-    bytes.emplace(static_cast<std::size_t>(found.st_size));
-    const ssize_t got = read(fd, bytes->data(), bytes->size());
-    bytes->resize(static_cast<std::size_t>(std::max<ssize_t>(got, 0)));
-  }
-  close(fd);
-  return bytes;
-}
-
-}  // namespace
-
-Timestamps::Timestamps(const Objects& objects, const RunningConfig& running, Background& background,
-                       Logger log)
-    : objects_(objects), running_(running), background_(background), log_(std::move(log)) {}
+Timestamps::Timestamps(std::string directory, Background& background, Logger log)
+    : directory_(std::move(directory)), background_(background), log_(std::move(log)) {}
 
 std::string Timestamps::path_of(const std::string& interface) const {
-  return running_.value().control.state_directory + "/" + interface + ".timestamps";
+  return directory_ + "/" + interface + ".timestamps";
 }
 
-void Timestamps::load(Interface& interface) {
-  const std::string path = path_of(interface.name());
-  const auto bytes = read_state(path);
-  if (!bytes) return;
-  if (!interface.engine().import_timestamps(*bytes))
-    interface.log()->warn("{}: not a valid timestamps file, ignored", path);
-}
-
-std::function<std::string()> Timestamps::writer_for(const Interface& interface) const {
-  return [path = path_of(interface.name()), directory = running_.value().control.state_directory,
-          bytes = interface.engine().export_timestamps()] {
-    std::error_code ignored;
-    std::filesystem::create_directories(directory, ignored);
-    return config::replace_file(path, {bytes.begin(), bytes.end()}, 0600);
-  };
-}
-
-void Timestamps::save() {
-  for (const auto& [name, interface] : objects_.interfaces()) {
-    if (!interface->engine().timestamps_changed()) continue;
-    auto error = std::make_shared<std::string>();
-    background_.run([write = writer_for(*interface), error] { *error = write(); },
-                    [log = log_, error, path = path_of(name)] {
-                      if (!error->empty()) log->warn("{}: {}; handshakes go on", path, *error);
-                    });
+void Timestamps::load(const std::string& interface, noise::Engine& engine) {
+  const std::string path = path_of(interface);
+  if (const auto bytes = read_state_file(path); bytes && !engine.import_timestamps(*bytes))
+    log_->warn("{}: not a valid timestamps file, ignored", path);
+  // Of an interface of that name that was removed, and whose write is not done.
+  if (const auto at = unwritten_.find(interface); at != unwritten_.end()) {
+    at->second.removed = false;
+    static_cast<void>(engine.import_timestamps(*at->second.bytes));
   }
 }
 
-void Timestamps::save_and_wait() {
-  for (const auto& [name, interface] : objects_.interfaces()) {
-    if (!interface->engine().timestamps_changed()) continue;
-    if (const std::string error = writer_for(*interface)(); !error.empty())
-      log_->warn("{}: {}", path_of(name), error);
+// ---- while running
+
+void Timestamps::save(const std::string& interface, noise::Engine& engine) {
+  const auto at = unwritten_.find(interface);
+  const bool failed = at != unwritten_.end() && !at->second.writing;
+  if (at != unwritten_.end() && !failed) return;
+  if (failed || engine.timestamps_changed())
+    start(interface, std::make_shared<const Bytes>(engine.export_timestamps()), false);
+}
+
+void Timestamps::save_last(const std::string& interface, noise::Engine& engine) {
+  if (engine.timestamps_changed() || unwritten_.contains(interface))
+    start(interface, std::make_shared<const Bytes>(engine.export_timestamps()), true);
+}
+
+void Timestamps::retry_removed() {
+  for (auto& [interface, unwritten] : unwritten_) {
+    if (unwritten.removed && !unwritten.writing) start(interface, unwritten.bytes, true);
   }
+}
+
+// The background thread writes in order, so the newest bytes are the last to be renamed into place.
+void Timestamps::start(const std::string& interface, std::shared_ptr<const Bytes> bytes, bool removed) {
+  unwritten_[interface] = {bytes, true, removed};
+  const std::string path = path_of(interface);
+  auto error = std::make_shared<std::string>();
+  background_.run([path, bytes, error] { *error = write_state_file(path, *bytes); },
+                  [this, interface, path, bytes, error] { on_written(interface, bytes, path, *error); });
+}
+
+void Timestamps::on_written(const std::string& interface, const std::shared_ptr<const Bytes>& bytes,
+                            const std::string& path, const std::string& error) {
+  report(path, error);
+  const auto at = unwritten_.find(interface);
+  if (at == unwritten_.end() || at->second.bytes != bytes) return;  // a newer write has begun
+  if (error.empty()) {
+    unwritten_.erase(at);
+  } else {
+    at->second.writing = false;
+  }
+}
+
+// ---- at the stop
+
+void Timestamps::save_and_wait(const std::string& interface, noise::Engine& engine) {
+  if (!engine.timestamps_changed() && !unwritten_.contains(interface)) return;
+  report(path_of(interface), write_state_file(path_of(interface), engine.export_timestamps()));
+  unwritten_.erase(interface);
+}
+
+void Timestamps::finish() {
+  for (const auto& [interface, unwritten] : unwritten_)
+    report(path_of(interface), write_state_file(path_of(interface), *unwritten.bytes));
+  unwritten_.clear();
+}
+
+// ---- reports
+
+// One line per error and file, not one per try.
+void Timestamps::report(const std::string& path, const std::string& error) {
+  if (error.empty()) {
+    if (failing_.erase(path) != 0) log_->info("{}: written again", path);
+    return;
+  }
+  std::string& logged = failing_[path];
+  if (logged == error) return;
+  logged = error;
+  log_->warn("{}: {}; handshakes go on", path, error);
 }
 
 }  // namespace wg::control

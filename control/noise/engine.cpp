@@ -14,7 +14,9 @@ Engine::State::State(Host& h, dataplane::KeypairTable& k, Random& r, EngineOptio
       checker(r),
       limiter(r),
       queue(o.queue_capacity),
-      cookied_queue(o.queue_capacity / 4) {}
+      cookied_queue(o.queue_capacity / 4),
+      id_of_key(0, KeyHash(r)),
+      unclaimed(r) {}
 
 Engine::Engine(Host& host, dataplane::KeypairTable& keypairs, Random& random, EngineOptions options)
     : s_(std::make_unique<State>(host, keypairs, random, options)) {}
@@ -174,6 +176,7 @@ AddPeerResult Engine::add_peer(Peer& peer, const PublicKey& key, const Now& now)
   PeerState& p = *s.peers[id];
   p.id = id;
   p.secrets = s.arenas->peer_secrets.create();
+  p.latest_timestamp = s.unclaimed.take(key);
   p.jitter = s.draw_jitter();
   s.id_of_key.emplace(key, id);
   if (peer.slot >= s.id_of_slot.size()) s.id_of_slot.resize(peer.slot + 1, dataplane::kNoPeer);
@@ -197,6 +200,7 @@ void Engine::State::remove(PeerState& p) {
   host.endpoint_changed(*p.peer, {}, {});
   p.peer->requested.fetch_and(~dataplane::kHandshakeRequests, std::memory_order_relaxed);
   arenas->peer_secrets.destroy(p.secrets);
+  unclaimed.keep({p.public_key, p.latest_timestamp});
   id_of_key.erase(p.public_key);
   id_of_slot[p.peer->slot] = dataplane::kNoPeer;
   timestamps_dirty = true;

@@ -55,7 +55,7 @@ inline constexpr std::uint8_t kHandshakeTos = 0x88;
 struct EngineOptions {
   std::size_t queue_capacity = 4096;  // handshake messages waiting (protocol C2-6)
   // The interface is under load with `under_load_at` queued messages (C2-2), or with `wasted_at` initiations
-  // in a second that cost a Diffie-Hellman and were refused (forged, replayed, too many from one peer).
+  // and responses in a second that were refused after their mac1 (forged, replayed, too many from one peer).
   std::size_t under_load_at = 4096 / 8;
   std::size_t wasted_at = 256;
   bool allow_big_future_timestamps =
@@ -166,11 +166,12 @@ class Engine {
   [[nodiscard]] std::uint64_t sent(unsigned message_type) const;
 
   // ---- restart safety (protocol C6-1, C6-3)
-  // The TAI64N floor and every peer's latest timestamp, with a checksum. The daemon stores them (temporary
-  // file and rename).
-  [[nodiscard]] std::vector<std::uint8_t> export_timestamps() const;
-  // Call it after the peers were added. Timestamps are only ever raised. Returns false, and changes nothing,
-  // when `bytes` is not an export of ours.
+  // The TAI64N floor, every peer's latest timestamp, and those of peers that are not here: removed ones, and
+  // ones that were imported and have not been added (the newest 100 000). With a checksum. The daemon stores
+  // them (temporary file and rename).
+  [[nodiscard]] std::vector<std::uint8_t> export_timestamps();
+  // Call it before anything is sent. Peers that are added later take theirs then. Timestamps are only ever
+  // raised. Returns false, and changes nothing, when `bytes` is not an export of ours.
   [[nodiscard]] bool import_timestamps(std::span<const std::uint8_t> bytes);
   // True when export_timestamps() differs enough to be worth writing. Poll it every few seconds.
   [[nodiscard]] bool timestamps_changed() const;

@@ -134,8 +134,8 @@ bool Engine::State::update_load(BootTime now) {
   return under_load(now);
 }
 
-// Counts wasted initiations, because a flood just below the control thread's capacity would keep it busy
-// without ever filling the queue.
+// Counts messages that led to nothing, because a flood just below the control thread's capacity would keep it
+// busy without ever filling the queue.
 void Engine::State::note_wasted(BootTime now) {
   if (elapsed(now, wasted_since) >= kUnderLoadHold) {
     wasted_since = now;
@@ -149,11 +149,14 @@ Outcome Engine::State::receive(Bytes message, const Endpoint& remote, const Endp
                                bool cookie_valid, const Now& now) {
   const std::uint32_t type = message_type(message);
   if (type == kCookieReply) return consume_cookie(message, now.boot);
-  if (update_load(now.boot)) {
+  const bool loaded = update_load(now.boot);
+  const bool doubtful = !loaded && type == kResponse && refused_often(message);
+  if (loaded || doubtful) {
     cookie_valid = cookie_valid || checker.mac2_valid(message, remote, now.boot);
     if (!cookie_valid) {
       send_cookie(message, remote, local, now.boot);
-      return count(Outcome::kCookieReplySent);
+      if (doubtful) note_wasted(now.boot);
+      return count(doubtful ? Outcome::kResponseNeedsCookie : Outcome::kCookieReplySent);
     }
     if (!limiter.allow(remote.address, now.boot)) return refuse(Outcome::kRateLimited, remote, now.boot);
   }
@@ -271,6 +274,14 @@ void Engine::State::send_response(PeerState& p, ConsumedInitiation& initiation, 
 
 // ---- responses
 
+// The honest responder gets in nevertheless: it keeps the cookie, so its answer to our next initiation has a
+// valid mac2.
+bool Engine::State::refused_often(Bytes response) const {
+  const auto found = id_of_handshake.find(load_le32(message_as<ResponseMessage>(response).receiver_index));
+  return found != id_of_handshake.end() &&
+         peers[found->second]->handshake->refused_responses >= kRefusedResponses;
+}
+
 Outcome Engine::State::consume_response(Bytes bytes, const Endpoint& remote, const Endpoint& local,
                                         const Now& now) {
   const auto message = message_as<ResponseMessage>(bytes);
@@ -280,6 +291,8 @@ Outcome Engine::State::consume_response(Bytes bytes, const Endpoint& remote, con
   SessionKeys keys;
   const Verdict verdict = noise::consume_response(*identity, p.keys(), *p.handshake, message, &keys);
   if (verdict != Verdict::kOk) {
+    ++p.handshake->refused_responses;
+    note_wasted(now.boot);
     const Outcome outcome = refusal_outcome(verdict, Outcome::kBadResponse);
     note(p, PeerEventKind::kResponseRefused, now.boot, static_cast<std::int64_t>(outcome), remote);
     return refuse(outcome, remote, now.boot, &p);

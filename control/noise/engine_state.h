@@ -1,7 +1,6 @@
 // The engine's internal state of an interface and of its peers. Only engine*.cpp include this header.
 #pragma once
 
-#include <cstring>
 #include <deque>
 #include <unordered_map>
 #include <utility>
@@ -9,10 +8,12 @@
 #include "control/noise/cookie.h"
 #include "control/noise/engine.h"
 #include "control/noise/handshake_queue.h"
+#include "control/noise/key_hash.h"
 #include "control/noise/noise.h"
 #include "control/noise/ratelimiter.h"
 #include "control/noise/secret.h"
 #include "control/noise/timing_wheel.h"
+#include "control/noise/unclaimed_timestamps.h"
 
 namespace wg::noise {
 
@@ -29,6 +30,10 @@ inline constexpr BootTime kNewHandshakeAfter = nanoseconds(KEEPALIVE_TIMEOUT + R
 // A live session is checked this often. No timer that a worker can start is shorter, so none fires late.
 inline constexpr BootTime kWatchInterval = nanoseconds(KEEPALIVE_TIMEOUT);
 inline constexpr BootTime kBigJump = nanoseconds(std::chrono::hours(24));
+// Whoever sees an initiation pass knows its sender_index, and can make us compute two X25519 for each
+// response that names it. After this many refused responses, the handshake takes only responses with a
+// cookie.
+inline constexpr unsigned kRefusedResponses = 4;
 // When persistent keepalives are enabled for many peers together, kStartsAtOnce of them start immediately and
 // the others one by one, which takes about half of a core. Peers with data to send do not wait.
 inline constexpr std::size_t kStartsAtOnce = 32;
@@ -84,15 +89,6 @@ struct PeerState {
   [[nodiscard]] PeerKeys keys() const { return {public_key, *secrets}; }
 };
 
-struct KeyHash {
-  // Only configured keys are inserted, so their own bits are hash enough.
-  std::size_t operator()(const PublicKey& key) const noexcept {
-    std::size_t h;
-    std::memcpy(&h, key.data() + 8, sizeof h);
-    return h;
-  }
-};
-
 // The arenas outlive the engine while retired objects wait for the workers.
 struct Arenas {
   SecretArena<Keypair> keypairs;
@@ -117,7 +113,8 @@ struct Engine::State {
   HandshakeQueue queue;
   HandshakeQueue cookied_queue;  // messages with a valid cookie: processed first
   BootTime last_under_load = 0;
-  // Initiations of this second that cost a Diffie-Hellman and were refused.
+  // Messages of this second that were refused after their mac1: those that cost a Diffie-Hellman, and
+  // responses beyond kRefusedResponses.
   std::size_t wasted = 0;
   BootTime wasted_since = 0;
 
@@ -125,6 +122,7 @@ struct Engine::State {
   std::vector<std::uint32_t> free_ids;
   std::vector<std::uint32_t> id_of_slot;
   std::unordered_map<PublicKey, std::uint32_t, KeyHash> id_of_key;
+  UnclaimedTimestamps unclaimed;
   std::unordered_map<std::uint32_t, std::uint32_t> id_of_handshake;  // our sender_index -> peer id
   TimingWheel wheel;
   std::deque<PeerRef> starts;  // peers whose persistent keepalives have not started yet, in order
@@ -132,7 +130,7 @@ struct Engine::State {
 
   Tai64n floor{};  // imported; every initiation is stamped above it
   Tai64n greatest_sent{};
-  mutable bool timestamps_dirty = false;
+  bool timestamps_dirty = false;
   std::int64_t clock_offset = 0;  // wall - boot at the last check
   bool clock_seen = false;
 
@@ -161,6 +159,7 @@ struct Engine::State {
                              const Now& now);
   Outcome accept_timestamp(PeerState& p, const Tai64n& timestamp, bool cookie_valid, const Now& now);
   Outcome consume_response(Bytes message, const Endpoint& remote, const Endpoint& local, const Now& now);
+  [[nodiscard]] bool refused_often(Bytes response) const;
   void send_response(PeerState& p, ConsumedInitiation& initiation, const Now& now);
   void send_cookie(Bytes message, const Endpoint& remote, const Endpoint& local, BootTime now);
   PeerState* find_by_index(std::uint32_t local_index) const;

@@ -56,9 +56,9 @@ std::size_t Engine::memory_bytes() const {
          s.id_of_key.bucket_count() * sizeof(void*) + s.id_of_handshake.size() * (8 + 8 + kMapNode) +
          s.id_of_handshake.bucket_count() * sizeof(void*) + s.id_of_slot.capacity() * 4 +
          s.free_ids.capacity() * 4 + s.wheel.memory_bytes() + s.limiter.memory_bytes() +
-         s.queue.memory_bytes() + s.cookied_queue.memory_bytes() + s.arenas->keypairs.memory_bytes() +
-         s.arenas->handshakes.memory_bytes() + s.arenas->peer_secrets.memory_bytes() +
-         s.arenas->identities.memory_bytes();
+         s.queue.memory_bytes() + s.cookied_queue.memory_bytes() + s.unclaimed.memory_bytes() +
+         s.arenas->keypairs.memory_bytes() + s.arenas->handshakes.memory_bytes() +
+         s.arenas->peer_secrets.memory_bytes() + s.arenas->identities.memory_bytes();
 }
 
 // ---- restart safety
@@ -86,12 +86,17 @@ std::array<std::uint8_t, n> take(Bytes& in) {
 }  // namespace
 
 // Layout: magic and version | floor | (public key | latest timestamp)* | BLAKE2s of everything before.
-std::vector<std::uint8_t> Engine::export_timestamps() const {
-  const State& s = *s_;
+std::vector<std::uint8_t> Engine::export_timestamps() {
+  State& s = *s_;
+  s.unclaimed.trim();
   std::vector<std::uint8_t> out;
-  out.reserve(kFixed + s.id_of_key.size() * kRecord + sizeof(Hash));
+  out.reserve(kFixed + (s.unclaimed.records().size() + s.id_of_key.size()) * kRecord + sizeof(Hash));
   append(out, kMagic);
   append(out, std::max(s.floor, s.greatest_sent));
+  for (const auto& record : s.unclaimed.records()) {
+    append(out, record.key);
+    append(out, record.timestamp);
+  }
   for (const auto& p : s.peers) {
     if (!p || p->latest_timestamp == Tai64n{}) continue;
     append(out, p->public_key);
@@ -114,7 +119,11 @@ bool Engine::import_timestamps(Bytes bytes) {
   while (!rest.empty()) {
     const auto key = take<kKeySize>(rest);
     const auto stamp = take<sizeof(Tai64n)>(rest);
-    if (PeerState* const p = s.find(key)) p->latest_timestamp = std::max(p->latest_timestamp, stamp);
+    if (PeerState* const p = s.find(key)) {
+      p->latest_timestamp = std::max(p->latest_timestamp, stamp);
+    } else {
+      s.unclaimed.restore({key, stamp});
+    }
   }
   return true;
 }

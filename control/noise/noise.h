@@ -79,6 +79,7 @@ struct Handshake {
   Transcript transcript;
   Secret ephemeral_private;
   std::uint32_t local_index = 0;
+  std::uint32_t refused_responses = 0;  // written by the engine
 };
 
 // The responder's state between consuming an initiation and creating the response. It is never stored.

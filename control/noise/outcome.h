@@ -28,6 +28,8 @@ namespace wg::noise {
   X(kInitiationFlood, "initiation_flood", "peer sends more than 50 initiations/s")                           \
   X(kUnknownIndex, "unknown_index", "answers no handshake of ours")                                          \
   X(kBadResponse, "bad_response", "response does not authenticate: wrong preshared key, or forged")          \
+  X(kResponseNeedsCookie, "response_needs_cookie",                                                           \
+    "too many refused responses to this handshake: cookie reply sent")                                       \
   X(kBadCookie, "bad_cookie", "cookie reply does not authenticate")                                          \
   X(kUnexpectedCookie, "unexpected_cookie", "cookie reply to nothing we sent")
 

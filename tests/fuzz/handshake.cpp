@@ -137,7 +137,8 @@ void receive(EngineFixture& w, const std::vector<std::uint8_t>& bytes) {
   w.host.answered = 0;
   const Outcome outcome = w.engine->on_handshake(bytes, w.here, w.here, w.now);
   must(w.host.answered <= bytes.size());
-  const bool answers = outcome == Outcome::kInitiationAnswered || outcome == Outcome::kCookieReplySent;
+  const bool answers = outcome == Outcome::kInitiationAnswered || outcome == Outcome::kCookieReplySent ||
+                       outcome == Outcome::kResponseNeedsCookie;
   must(answers || w.host.answered == 0);
 }
 

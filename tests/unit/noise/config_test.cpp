@@ -1,12 +1,17 @@
 // Changing a running interface: keys, peers, up and down, what survives a restart, and what it all weighs.
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cstdio>
+#include <cstring>
 #include <fstream>
 #include <set>
+#include <vector>
 
 #include "control/noise/engine_state.h"
+#include "control/noise/key_hash.h"
 #include "control/noise/secret.h"
+#include "control/noise/unclaimed_timestamps.h"
 #include "fake_host.h"
 
 namespace wg::noise::test {
@@ -241,6 +246,111 @@ TEST(Restart, ImportOnlyRaisesAndRefusesDamage) {
     EXPECT_FALSE(t.b.engine.import_timestamps(bad)) << i;
     EXPECT_FALSE(t.b.engine.import_timestamps(Bytes(full).first(i))) << i;
   }
+}
+
+// Peers of `wg set`, and those that are enabled later, come after the state file was read.
+TEST(Restart, TimestampIsThereForAPeerThatIsAddedLater) {
+  TwoEngines t;
+  t.handshake();
+  const Buffer recorded = t.a.host.sent.front().bytes;
+  const auto stored = t.b.engine.export_timestamps();
+  Side again(t.now, 2);
+  again.engine.set_private_key(again.key, t.now);
+  again.engine.up(t.now);
+  ASSERT_TRUE(again.engine.import_timestamps(stored));
+  EXPECT_EQ(again.engine.export_timestamps(), stored) << "the next file still has it";
+  Peer& peer = again.new_slot();
+  again.engine.add_peer(peer, t.a.engine.public_key(), t.now);
+  EXPECT_EQ(again.engine.export_timestamps(), stored) << "once, at the peer";
+  EXPECT_EQ(again.engine.on_handshake(recorded, endpoint(66, 6), t.b_at, t.now), Outcome::kTimestampNotNewer);
+  EXPECT_FALSE(again.engine.peer_status(peer, t.now).remote.known()) << "a replay moves no endpoint";
+  EXPECT_TRUE(again.host.sent.empty());
+}
+
+TEST(Restart, TimestampOutlivesTheRemovalOfItsPeer) {
+  TwoEngines t;
+  t.handshake();
+  const Buffer recorded = t.a.host.sent.front().bytes;
+  const auto stored = t.b.engine.export_timestamps();
+  t.b.engine.remove_peer(*t.at_b);
+  t.b.host.collect();
+  EXPECT_EQ(t.b.engine.export_timestamps(), stored);
+  t.pass(kSec);
+  t.at_b = &t.b.new_slot();
+  t.b.engine.add_peer(*t.at_b, t.a.engine.public_key(), t.now);
+  EXPECT_EQ(t.to_b(recorded), Outcome::kTimestampNotNewer);
+  t.pass(5 * kSec);
+  t.a.engine.initiate(*t.at_a, t.now);
+  EXPECT_EQ(t.deliver_last_to_b(), Outcome::kInitiationAnswered) << "a newer one is welcome";
+}
+
+class Unclaimed : public ::testing::Test {
+ protected:
+  static PublicKey key(std::uint32_t n) {
+    PublicKey out{};
+    std::memcpy(out.data(), &n, sizeof n);
+    return out;
+  }
+  static Tai64n stamp(std::uint32_t n) { return tai64n(1 + n, 0); }
+  [[nodiscard]] std::size_t size() const { return timestamps.records().size(); }
+
+  static constexpr std::uint32_t kMax = UnclaimedTimestamps::kMax;
+  SeededRandom random{5};
+  UnclaimedTimestamps timestamps{random};
+};
+
+TEST_F(Unclaimed, RemovedPeersKeepAtMostTheNewest) {
+  for (std::uint32_t n = 0; n < kMax + 10; ++n) timestamps.keep({key(n), stamp(n)});
+  EXPECT_EQ(size(), std::size_t{kMax});
+  EXPECT_EQ(timestamps.take(key(9)), Tai64n{}) << "the oldest is forgotten";
+  EXPECT_EQ(timestamps.take(key(10)), stamp(10));
+  EXPECT_EQ(timestamps.take(key(kMax + 9)), stamp(kMax + 9));
+  EXPECT_EQ(size(), std::size_t{kMax} - 2);
+}
+
+// The file is read before the peers are added, so all of them are unclaimed for a moment.
+TEST_F(Unclaimed, FileWithMorePeersIsReadWhole) {
+  for (std::uint32_t n = 0; n < kMax + 10; ++n) timestamps.restore({key(n), stamp(n)});
+  EXPECT_EQ(size(), std::size_t{kMax} + 10);
+  EXPECT_EQ(timestamps.take(key(0)), stamp(0));
+  timestamps.keep({key(kMax + 10), stamp(1)});
+  EXPECT_EQ(size(), std::size_t{kMax} + 9) << "a removal makes it no larger";
+  timestamps.trim();
+  EXPECT_EQ(size(), std::size_t{kMax});
+}
+
+TEST_F(Unclaimed, IsOnlyRaisedAndTakenOnce) {
+  timestamps.restore({key(1), stamp(7)});
+  timestamps.restore({key(1), stamp(3)});
+  EXPECT_EQ(size(), 1u);
+  EXPECT_EQ(timestamps.take(key(1)), stamp(7));
+  EXPECT_EQ(timestamps.take(key(1)), Tai64n{});
+  timestamps.keep({key(2), Tai64n{}});
+  EXPECT_EQ(size(), 0u) << "a peer without a handshake leaves nothing";
+}
+
+// ---- the hash of public keys
+
+// Keys that agree in all bytes but two, wherever those are, spread as random keys do.
+TEST(KeyHashes, ChosenKeysSpreadAsRandomOnesDo) {
+  SeededRandom random(3);
+  const KeyHash hash(random);
+  constexpr std::size_t kBuckets = 4096;
+  for (std::size_t at = 0; at + 2 <= kKeySize; at += 2) {
+    std::vector<int> load(kBuckets);
+    for (std::uint32_t n = 0; n < 4096; ++n) {
+      PublicKey key{};
+      key[at] = static_cast<std::uint8_t>(n);
+      key[at + 1] = static_cast<std::uint8_t>(n >> 8);
+      ++load[hash(key) % kBuckets];
+    }
+    EXPECT_LE(*std::max_element(load.begin(), load.end()), 12) << "bytes " << at;
+  }
+}
+
+TEST(KeyHashes, DifferByTheirSecret) {
+  SeededRandom one(1), two(2);
+  EXPECT_NE(KeyHash(one)(PublicKey{}), KeyHash(two)(PublicKey{}));
 }
 
 // ---- indices

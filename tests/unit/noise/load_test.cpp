@@ -83,6 +83,96 @@ TEST_F(Load, ReplayedInitiationsAreLoadToo) {
   EXPECT_EQ(t.to_b(recorded), Outcome::kCookieReplySent);
 }
 
+// ---- responses that do not authenticate, to a handshake of ours that is in flight
+
+class RefusedResponses : public Load {
+ protected:
+  // What somebody can make who has seen our initiation pass: its sender_index, and an ephemeral of full
+  // order.
+  Buffer forged(const Buffer& initiation, std::uint32_t n) {
+    Buffer m(sizeof(ResponseMessage), 0);
+    m[0] = kResponse;
+    std::memcpy(m.data() + 4, &n, 4);
+    std::memcpy(m.data() + 8, initiation.data() + 4, 4);
+    m[12] = 9;
+    repair_mac1(m, t.a.engine.public_key());
+    return m;
+  }
+  Outcome receive(const Buffer& m) { return t.a.engine.on_handshake(m, endpoint(66, 6), t.a_at, t.now); }
+};
+
+TEST_F(RefusedResponses, FourPerHandshakeAreComputedWithoutACookie) {
+  const Buffer m = initiation();
+  for (std::uint32_t i = 0; i < 4; ++i) EXPECT_EQ(receive(forged(m, i)), Outcome::kBadResponse) << i;
+  for (std::uint32_t i = 4; i < 200; ++i) {
+    EXPECT_EQ(receive(forged(m, i)), Outcome::kResponseNeedsCookie) << i;
+    EXPECT_EQ(t.a.host.sent.back().type(), kCookieReply);
+    EXPECT_LT(t.a.host.sent.back().bytes.size(), sizeof(ResponseMessage)) << "no amplification";
+  }
+  EXPECT_EQ(t.a.engine.count(Outcome::kBadResponse), 4u);
+  EXPECT_EQ(t.a.engine.count(Outcome::kResponseNeedsCookie), 196u);
+  EXPECT_FALSE(t.a.engine.under_load(t.now)) << "others are not asked for cookies";
+
+  t.run(5400 * kMs);  // the next initiation
+  EXPECT_EQ(t.a.engine.sent(kInitiation), 2u);
+  EXPECT_EQ(receive(forged(m, 1)), Outcome::kUnknownIndex);
+  EXPECT_EQ(receive(forged(t.a.host.sent.back().bytes, 1)), Outcome::kBadResponse) << "counted anew";
+}
+
+TEST_F(RefusedResponses, AreLoadToo) {
+  const Buffer m = initiation();
+  for (std::uint32_t i = 0; i < 256; ++i) {
+    EXPECT_FALSE(t.a.engine.under_load(t.now)) << i;
+    receive(forged(m, i));
+  }
+  EXPECT_TRUE(t.a.engine.under_load(t.now));
+  EXPECT_EQ(receive(forged(m, 256)), Outcome::kCookieReplySent);
+  t.pass(kSec);
+  EXPECT_FALSE(t.a.engine.under_load(t.now));
+}
+
+// Those that cost a Diffie-Hellman count by themselves: many peers have a handshake in flight at once.
+TEST_F(RefusedResponses, OfSeveralHandshakesAddUp) {
+  EngineOptions options;
+  options.wasted_at = 8;
+  TwoEngines few(options);
+  std::vector<Peer*> silent;
+  for (std::uint8_t n = 0; n < 4; ++n) {
+    PublicKey key;
+    few.a.random.fill(key);
+    silent.push_back(&few.a.new_slot());
+    few.a.engine.add_peer(*silent.back(), key, few.now);
+    few.a.engine.set_endpoint(*silent.back(), endpoint(n, 9), few.now);
+  }
+  for (std::uint32_t n = 0; n < 4; ++n) {
+    EXPECT_FALSE(few.a.engine.under_load(few.now)) << n;
+    few.a.engine.initiate(*silent[n], few.now);
+    const Buffer m = few.a.host.sent.back().bytes;
+    for (std::uint32_t i = 0; i < 2; ++i) {
+      Buffer response = forged(m, i);
+      repair_mac1(response, few.a.engine.public_key());
+      EXPECT_EQ(few.a.engine.on_handshake(response, endpoint(66, 6), few.a_at, few.now),
+                Outcome::kBadResponse);
+    }
+  }
+  EXPECT_TRUE(few.a.engine.under_load(few.now));
+}
+
+// Forged responses that come first cost the responder one retry, as under load.
+TEST_F(RefusedResponses, HonestResponderGetsInWithACookie) {
+  Buffer m = initiation();
+  for (std::uint32_t i = 0; i < 10; ++i) receive(forged(m, i));
+  EXPECT_EQ(t.to_b(m), Outcome::kInitiationAnswered);
+  EXPECT_EQ(t.to_a(last_of_b()), Outcome::kResponseNeedsCookie);
+  EXPECT_EQ(t.to_b(t.a.host.sent.back().bytes), Outcome::kCookieAccepted);
+
+  t.run(5400 * kMs);
+  m = t.a.host.sent.back().bytes;
+  for (std::uint32_t i = 0; i < 10; ++i) receive(forged(m, i));
+  EXPECT_EQ(t.to_b(m), Outcome::kInitiationAnswered);
+  EXPECT_EQ(t.to_a(last_of_b()), Outcome::kResponseAccepted);
+}
+
 TEST_F(Load, OneInterfaceUnderLoadDoesNotPutAnotherThere) {
   put_under_load();
   EXPECT_TRUE(t.b.engine.under_load(t.now));

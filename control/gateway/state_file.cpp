@@ -1,0 +1,36 @@
+#include "control/gateway/state_file.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <filesystem>
+#include <system_error>
+
+#include "config/read_file.h"
+
+namespace wg::control {
+
+std::optional<std::vector<std::uint8_t>> read_state_file(const std::string& path) {
+  const int fd = open(path.c_str(), O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+  if (fd < 0) return std::nullopt;
+  struct stat found {};
+  std::optional<std::vector<std::uint8_t>> bytes;
+  if (fstat(fd, &found) == 0 && S_ISREG(found.st_mode) &&
+      static_cast<std::size_t>(found.st_size) <= config::kMaxFileBytes) {
+    bytes.emplace(static_cast<std::size_t>(found.st_size));
+    const ssize_t got = read(fd, bytes->data(), bytes->size());
+    bytes->resize(static_cast<std::size_t>(std::max<ssize_t>(got, 0)));
+  }
+  close(fd);
+  return bytes;
+}
+
+std::string write_state_file(const std::string& path, const std::vector<std::uint8_t>& bytes) {
+  std::error_code ignored;
+  std::filesystem::create_directories(std::filesystem::path(path).parent_path(), ignored);
+  return config::replace_file(path, {bytes.begin(), bytes.end()}, 0600);
+}
+
+}  // namespace wg::control

@@ -1,0 +1,19 @@
+// Files of the state directory, which may belong to another user while we are root.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace wg::control {
+
+// Follows no link and reads nothing but a regular file: opening a FIFO would wait for its writer. Empty:
+// there is none, or it is larger than any that we write (64 MiB).
+std::optional<std::vector<std::uint8_t>> read_state_file(const std::string& path);
+
+// Makes the directory if need be and replaces the file (mode 0600). Returns what went wrong; empty: nothing.
+// From any thread.
+std::string write_state_file(const std::string& path, const std::vector<std::uint8_t>& bytes);
+
+}  // namespace wg::control
