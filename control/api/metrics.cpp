@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include <atomic>
+#include <cerrno>
 #include <condition_variable>
 #include <mutex>
 #include <stdexcept>
@@ -105,21 +106,28 @@ class MetricsServer::Scrapes final : public prometheus::Collectable,
 
 namespace {
 
-// Connects to the address part of `listen` ("192.0.2.1:9586", "[::1]:0") at `port`, without waiting.
-void knock(const std::string& listen, int port) {
+// A client that sends its request byte by byte holds a thread, but no longer than this, and not the only one.
+constexpr const char* kThreads = "4";
+constexpr const char* kRequestTimeoutMs = "2000";
+
+// Connects to the address part of `listen` ("192.0.2.1:9586", "[::1]:0") at `port`, without waiting. False:
+// nobody listens there.
+bool knock(const std::string& listen, int port) {
   auto host = listen.substr(0, listen.rfind(':'));
   if (host.starts_with('[') && host.ends_with(']')) host = host.substr(1, host.size() - 2);
   addrinfo hints{};
   hints.ai_flags = AI_NUMERICHOST | AI_NUMERICSERV;
   hints.ai_socktype = SOCK_STREAM;
   addrinfo* address = nullptr;
-  if (getaddrinfo(host.c_str(), std::to_string(port).c_str(), &hints, &address) != 0) return;
+  if (getaddrinfo(host.c_str(), std::to_string(port).c_str(), &hints, &address) != 0) return false;
   const int fd = socket(address->ai_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+  bool listens = false;
   if (fd >= 0) {
-    [[maybe_unused]] const int result = connect(fd, address->ai_addr, address->ai_addrlen);
+    listens = connect(fd, address->ai_addr, address->ai_addrlen) == 0 || errno == EINPROGRESS;
     close(fd);
   }
   freeaddrinfo(address);
+  return listens;
 }
 
 }  // namespace
@@ -127,7 +135,8 @@ void knock(const std::string& listen, int port) {
 MetricsServer::MetricsServer(EventLoop& loop, const StatusSource& status, MetricsOptions options)
     : listen_(options.listen), scrapes_(std::make_shared<Scrapes>(loop, status, options)) {
   try {
-    exposer_ = std::make_unique<prometheus::Exposer>(options.listen, 1);
+    exposer_ = std::make_unique<prometheus::Exposer>(std::vector<std::string>{
+        "listening_ports", options.listen, "num_threads", kThreads, "request_timeout_ms", kRequestTimeoutMs});
   } catch (const std::exception& error) {
     throw std::runtime_error("metrics: cannot listen on " + options.listen + ": " + error.what());
   }
@@ -135,20 +144,18 @@ MetricsServer::MetricsServer(EventLoop& loop, const StatusSource& status, Metric
 }
 
 // The exposer's accepting thread looks for its end every two seconds, or when somebody connects. So connect,
-// until it has gone: a stop must not take two seconds, and a new server may want the same port at once.
+// until nobody listens: a new server may want the same port at once. The threads that still serve somebody
+// end in the background; after end() they touch neither the loop nor the status.
 MetricsServer::~MetricsServer() {
   const auto listening = exposer_->GetListeningPorts();
   scrapes_->end();
-  std::atomic<bool> gone{false};
-  std::thread ending([&] {
-    exposer_.reset();  // joins its threads
-    gone = true;
-  });
-  while (!gone && !listening.empty()) {
-    knock(listen_, listening.front());
-    std::this_thread::sleep_for(std::chrono::milliseconds{5});
-  }
-  ending.join();
+  const auto gone = std::make_shared<std::atomic<bool>>(false);
+  std::thread([exposer = std::move(exposer_), gone]() mutable {
+    exposer.reset();  // joins its threads
+    *gone = true;
+  }).detach();
+  while (!*gone && !listening.empty() && knock(listen_, listening.front()))
+    std::this_thread::sleep_for(std::chrono::milliseconds{2});
 }
 
 std::uint16_t MetricsServer::port() const {

@@ -124,6 +124,36 @@ TEST(Metrics, StoppingIsQuickAndFreesThePort) {
   EXPECT_NO_THROW(MetricsServer(loop, gateway, options));
 }
 
+int slow_client(std::uint16_t port) {
+  const int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  sockaddr_in address{};
+  address.sin_family = AF_INET;
+  address.sin_port = htons(port);
+  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  EXPECT_EQ(connect(fd, reinterpret_cast<const sockaddr*>(&address), sizeof address), 0);
+  EXPECT_EQ(send(fd, "G", 1, MSG_NOSIGNAL), 1);
+  return fd;
+}
+
+// Clients that never end their request; one more than there are threads.
+TEST(Metrics, SlowClientsHoldUpNeitherAScrapeNorTheEnd) {
+  auto gateway = two_peers();
+  ServerThread server;
+  MetricsOptions options;
+  options.listen = "127.0.0.1:0";
+  auto metrics = std::make_unique<MetricsServer>(server.loop, gateway, options);
+  std::vector<int> slow;
+  for (int i = 0; i < 5; ++i) slow.push_back(slow_client(metrics->port()));
+  const auto begin = std::chrono::steady_clock::now();
+  EXPECT_NE(http_get(metrics->port()).find("linegate_info"), std::string::npos);
+  EXPECT_LT(std::chrono::steady_clock::now() - begin, std::chrono::seconds{10});
+  slow.push_back(slow_client(metrics->port()));
+  options.listen = "127.0.0.1:" + std::to_string(metrics->port());
+  server.on_loop([&] { metrics.reset(); });
+  EXPECT_NO_THROW(MetricsServer(server.loop, gateway, options)) << "the port is free";
+  for (const int fd : slow) close(fd);
+}
+
 TEST(Metrics, AnAddressThatIsTakenIsSaid) {
   FakeGateway gateway;
   EventLoop loop;
