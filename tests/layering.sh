@@ -13,6 +13,7 @@ dataplane/crypto:
 dataplane/lpm:
 dataplane/thread:
 dataplane/session:       dataplane/packet
+dataplane/flow:          dataplane/packet dataplane/session
 dataplane/drop_reason:
 dataplane/counters:      dataplane/drop_reason
 dataplane/next_hop:      dataplane/packet
@@ -47,8 +48,8 @@ control:                 config control/gateway control/log control/privileges
 control/cli:             config control/api control/loop control/log control/version control dataplane/crypto
 '
 # Without DPDK these run under valgrind and libFuzzer; without threads they are the same from any.
-free_of_dpdk='dataplane/crypto dataplane/lpm dataplane/packet dataplane/session dataplane/thread control/noise config'
-free_of_threads='dataplane/crypto dataplane/lpm dataplane/packet control/noise'
+free_of_dpdk='dataplane/crypto dataplane/flow dataplane/lpm dataplane/packet dataplane/session dataplane/thread control/noise config'
+free_of_threads='dataplane/crypto dataplane/flow dataplane/lpm dataplane/packet control/noise'
 
 exec python3 - "$rooms" "$free_of_dpdk" "$free_of_threads" "$@" <<'PY'
 import re, subprocess, sys
