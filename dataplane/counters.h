@@ -72,35 +72,38 @@ enum class Shown : std::uint8_t { overview, detail };
 
 // X(name, unit, where it shows, what it counts). Those of every loop and burst first: they share two lines.
 // "Clocks" are those of the TSC.
-#define LINEGATE_WORKER_COUNTERS(X)                                                                  \
-  X(loops, loops, detail, "Loops of the worker")                                                     \
-  X(busy_loops, loops, detail, "Loops that found work")                                              \
-  X(busy_cycles, clocks, overview, "Clocks of the TSC in loops that found work")                     \
-  X(idle_cycles, clocks, overview, "Clocks of the TSC in loops that found none")                     \
-  X(rx_packets, packets, overview, "Frames received from ports")                                     \
-  X(tx_packets, packets, overview, "Frames handed to ports")                                         \
-  X(opened_packets, packets, overview, "Transport data messages that authenticated")                 \
-  X(opened_bytes, bytes, detail, "Inner bytes of them, with padding")                                \
-  X(sealed_packets, packets, overview, "Transport data messages sealed")                             \
-  X(sealed_bytes, bytes, detail, "Inner bytes of them, with padding")                                \
-  X(short_cut_to_port, packets, detail, "Packets from a peer to a port past the kernel")             \
-  X(short_cut_from_port, packets, detail, "Packets from a port to a peer past the kernel")           \
-  X(hairpin, packets, detail, "Packets from a peer to a peer past the kernel")                       \
-  X(keepalives_received, packets, detail, "Keepalives that authenticated")                           \
-  X(spread_bursts, bursts, overview, "Own bursts whose crypto the team was offered")                 \
-  X(helped_bursts, bursts, overview, "Bursts of other workers sealed or opened here")                \
-  X(spread_stalls, bursts, overview, "Own bursts that waited 2 ms for a helper off its core")        \
-  X(to_tun, packets, overview, "Packets written to TUNs")                                            \
-  X(from_tun, packets, overview, "Packets read from TUNs")                                           \
-  X(to_tap, packets, detail, "Frames written to TAPs")                                               \
-  X(from_tap, packets, detail, "Frames read from TAPs")                                              \
-  X(to_kernel_socket, packets, detail, "Sealed messages handed to the kernel's UDP socket")          \
-  X(staged, packets, detail, "Packets handed to the control thread to wait for a session")           \
-  X(handshakes_posted, messages, detail, "Handshake messages posted to the control thread")          \
-  X(events_posted, events, detail, "Events posted to the control thread, staged packets among them") \
-  X(events_lost, events, detail, "Events that found the control thread's mailbox full")              \
-  X(icmp_sent, packets, detail, "ICMP errors sent")                                                  \
-  X(icmp_suppressed, packets, detail, "ICMP errors beyond the rate limit, not sent")                 \
+#define LINEGATE_WORKER_COUNTERS(X)                                                                     \
+  X(loops, loops, detail, "Loops of the worker")                                                        \
+  X(busy_loops, loops, detail, "Loops that found work")                                                 \
+  X(busy_cycles, clocks, overview, "Clocks of the TSC in loops that found work")                        \
+  X(idle_cycles, clocks, overview, "Clocks of the TSC in loops that found none")                        \
+  X(rx_packets, packets, overview, "Frames received from ports")                                        \
+  X(tx_packets, packets, overview, "Frames handed to ports")                                            \
+  X(opened_packets, packets, overview, "Transport data messages that authenticated")                    \
+  X(opened_bytes, bytes, detail, "Inner bytes of them, with padding")                                   \
+  X(sealed_packets, packets, overview, "Transport data messages sealed")                                \
+  X(sealed_bytes, bytes, detail, "Inner bytes of them, with padding")                                   \
+  X(short_cut_to_port, packets, detail, "Packets from a peer to a port past the kernel")                \
+  X(short_cut_from_port, packets, detail, "Packets from a port to a peer past the kernel")              \
+  X(hairpin, packets, detail, "Packets from a peer to a peer past the kernel")                          \
+  X(keepalives_received, packets, detail, "Keepalives that authenticated")                              \
+  X(spread_bursts, bursts, overview, "Own bursts whose crypto the team was offered")                    \
+  X(helped_bursts, bursts, overview, "Bursts of other workers sealed or opened here")                   \
+  X(spread_stalls, bursts, overview, "Own bursts that waited 2 ms for a helper off its core")           \
+  X(to_tun, packets, overview, "Packets written to TUNs")                                               \
+  X(from_tun, packets, overview, "Packets read from TUNs")                                              \
+  X(to_tap, packets, detail, "Frames written to TAPs")                                                  \
+  X(from_tap, packets, detail, "Frames read from TAPs")                                                 \
+  X(to_kernel_socket, packets, detail, "Sealed messages handed to the kernel's UDP socket")             \
+  X(staged, packets, detail, "Packets handed to the control thread to wait for a session")              \
+  X(handshakes_posted, messages, detail, "Handshake messages posted to the control thread")             \
+  X(events_posted, events, detail, "Events posted to the control thread, staged packets among them")    \
+  X(events_lost, events, detail, "Events that found the control thread's mailbox full")                 \
+  X(icmp_sent, packets, detail, "ICMP errors sent")                                                     \
+  X(icmp_suppressed, packets, detail, "ICMP errors beyond the rate limit, not sent")                    \
+  X(flows_carried, packets, detail, "Packets of connections that Linux had accepted, carried past it")  \
+  X(flows_to_linux, packets, detail, "Packets of `forwarding: flows` that no connection was found for") \
+  X(flows_wrong_way, packets, detail, "Among them, from elsewhere than the connection's own side")      \
   X(sleeps, sleeps, overview, "Times the worker slept between polls")
 
 // TUN and TAP queues of a worker together; shown with "exception_" in front. "Read" is from the kernel.

@@ -10,6 +10,7 @@
 #include "dataplane/stage/classify.h"
 #include "dataplane/stage/crypto.h"
 #include "dataplane/stage/crypto_sharing.h"
+#include "dataplane/stage/flows.h"
 #include "dataplane/stage/fragment.h"
 #include "dataplane/stage/icmp.h"
 #include "dataplane/stage/receive.h"
@@ -34,6 +35,7 @@ struct Journey {
 
   void run_to_completion(const BurstContext& at);
   void route_and_send(const BurstContext& at);
+  void carry_flows(const BurstContext& at);
   void send_all(const BurstContext& at);
   void send_round(const BurstContext& at);
   void drop_rest();
@@ -48,6 +50,7 @@ struct Journey {
   Egress egress;
   Classify classify;
   Receive receive;
+  Flows flows;
   Route route;
   Send sender;
   Fragment fragment;
@@ -55,9 +58,10 @@ struct Journey {
   Crypto crypto;
   CryptoSharing sharing;
 
-  DataBurst data;    // classified -> opened
-  InnerBurst inner;  // wants a route
-  SendBurst send;    // wants a session and a seal
+  DataBurst data;     // classified -> opened
+  InnerBurst inner;   // wants a route
+  FlowBurst carried;  // of a connection that Linux has accepted
+  SendBurst send;     // wants a session and a seal
 };
 
 }  // namespace wg::dataplane

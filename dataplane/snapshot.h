@@ -11,6 +11,7 @@
 #include <memory>
 #include <vector>
 
+#include "dataplane/flow/flow_table.h"
 #include "dataplane/lpm/lpm.h"
 #include "dataplane/next_hop.h"
 #include "dataplane/packet/address.h"
@@ -28,6 +29,7 @@ inline constexpr std::uint16_t kNone16 = 0xffff;
 // What the configuration says about an interface; control/view.cpp is the only translation.
 struct InterfaceSettings {
   bool short_cut = true;  // false: every inner packet takes the kernel's way (forwarding: kernel)
+  bool flows = false;     // but for connections in Snapshot::flows (forwarding: flows; not short_cut)
   bool hairpin = true;    // peer to peer inside this interface
   bool copy_dscp = false;
   bool udp_checksum4 = true;    // false: outer IPv4 datagrams say "none" (RFC 768)
@@ -54,6 +56,7 @@ using VlanIds = std::bitset<4096>;
 // What the configuration says about a port; control/view.cpp is the only translation.
 struct PortSettings {
   bool short_cut = true;  // false: only transport data is taken from this port
+  bool flows = false;     // and packets of connections in Snapshot::flows (not short_cut)
   std::uint16_t mtu = 1500;
   bool operator==(const PortSettings&) const = default;
 };
@@ -115,6 +118,7 @@ struct Snapshot {
   std::vector<NextHop> next_hops;
   const lpm::Lpm4* routes4 = nullptr;  // value: index into next_hops; no match: the kernel decides
   const lpm::Lpm6* routes6 = nullptr;
+  const FlowTable* flows = nullptr;  // null: no port or interface has `flows`
   const KeypairTable* keypairs = nullptr;
   const PeerTable* peers = nullptr;
 };

@@ -74,11 +74,18 @@ void Journey::run_to_completion(const BurstContext& at) {
 
 void Journey::route_and_send(const BurstContext& at) {
   if (const std::size_t routed = inner.n; routed != 0) {
+    if (at.view->flows != nullptr) carry_flows(at);
     route.run(at, inner, send, icmp);
     core.count_stage(Stage::route, routed);
   }
   send_all(at);
   egress.flush(at);
+}
+
+// Of ports and interfaces with `forwarding: flows`; the others' packets stay in `inner`.
+void Journey::carry_flows(const BurstContext& at) {
+  flows.run(at, inner, carried);
+  if (carried.packets.n != 0) route.run_carried(at, carried, send, icmp);
 }
 
 // Packets, then their fragments, then the ICMP errors about both. The errors cause no further errors.
@@ -237,6 +244,7 @@ Journey::Journey(const WorkerOptions& options, const crypto::AeadEngine& engine,
       egress(core),
       classify(core, egress),
       receive(core),
+      flows(core, egress),
       route(core, egress),
       sender(core, egress),
       fragment(core),

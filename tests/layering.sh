@@ -18,7 +18,7 @@ dataplane/drop_reason:
 dataplane/counters:      dataplane/drop_reason
 dataplane/next_hop:      dataplane/packet
 dataplane/messages:      dataplane/packet dataplane/session dataplane/thread
-dataplane/snapshot:      dataplane/lpm dataplane/next_hop dataplane/packet dataplane/session
+dataplane/snapshot:      dataplane/flow dataplane/lpm dataplane/next_hop dataplane/packet dataplane/session
 dataplane/io:            dataplane/packet dataplane/thread dataplane/drop_reason dataplane/counters dataplane/messages
 dataplane/core:          dataplane/*
 dataplane/stage:         dataplane/*

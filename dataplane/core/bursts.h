@@ -104,6 +104,15 @@ struct InnerBurst {
     v6[i] = is_v6;
     n6 += is_v6 ? 1 : 0;
   }
+  void move(std::size_t from, std::size_t to) noexcept {
+    if (from == to) return;
+    packet[to] = packet[from];
+    l3[to] = l3[from];
+    length[to] = length[from];
+    origin[to] = origin[from];
+    destination4[to] = destination4[from];
+    v6[to] = v6[from];
+  }
   void clear() noexcept { n = n6 = 0; }
 };
 

@@ -10,7 +10,8 @@ namespace {
 
 // The one's complement difference that turns a sum over `before` into one over `after`.
 std::uint16_t difference(ChecksumSum before, ChecksumSum after) {
-  return checksum_fold(ChecksumSum{checksum_fold(after)} + static_cast<std::uint16_t>(~checksum_fold(before)));
+  return checksum_fold(ChecksumSum{checksum_fold(after)} +
+                       static_cast<std::uint16_t>(~checksum_fold(before)));
 }
 
 ChecksumSum address_sum(const FlowTuple& tuple) {

@@ -19,7 +19,7 @@ namespace wg::dataplane {
 // Addresses, ports and protocol as packets have them.
 struct FlowTuple {
   IpAddress source;
-  IpAddress destination;         // of the same family
+  IpAddress destination;          // of the same family
   std::uint16_t source_port = 0;  // host order
   std::uint16_t destination_port = 0;
   std::uint8_t protocol = 0;  // TCP or UDP
@@ -67,9 +67,16 @@ struct alignas(64) FlowDirection {
   std::atomic<std::uint32_t> packets{0};    // modulo 2^32. W: workers
   std::uint8_t protocol = 0;
   bool v6 = false;
-  bool rewritten = false;  // false: packets leave as they came
-  std::atomic<std::uint64_t> bytes{0};      // of IP. W: workers
+  bool rewritten = false;               // false: packets leave as they came
+  std::atomic<std::uint64_t> bytes{0};  // of IP. W: workers
 
+  // By a worker: a packet of so many IP bytes.
+  void note_carried(std::uint16_t length, std::uint32_t now_seconds) noexcept {
+    constexpr auto kRelaxed = std::memory_order_relaxed;
+    packets.store(packets.load(kRelaxed) + 1, kRelaxed);
+    bytes.store(bytes.load(kRelaxed) + length, kRelaxed);
+    if (last_used.load(kRelaxed) != now_seconds) last_used.store(now_seconds, kRelaxed);
+  }
   [[nodiscard]] FlowTuple tuple() const;
 };
 static_assert(sizeof(FlowDirection) == 64);

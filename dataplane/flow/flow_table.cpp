@@ -84,13 +84,13 @@ inline std::uint64_t FlowTable::hash_of(const FlowProbe& probe) const noexcept {
   const std::uint8_t* l3 = probe.l3;
   if (!probe.v6) {
     const auto addresses = load<std::uint64_t>(l3 + offsetof(Ipv4Header, source));
-    const std::uint64_t rest = load<std::uint32_t>(l3 + kIpv4HeaderSize) |
-                               std::uint64_t{header_at<Ipv4Header>(l3)->protocol} << 32;
+    const std::uint64_t rest =
+        load<std::uint32_t>(l3 + kIpv4HeaderSize) | std::uint64_t{header_at<Ipv4Header>(l3)->protocol} << 32;
     return mixed(mixed(addresses ^ key_[0], rest ^ key_[1]) ^ key_[2], key_[3]);
   }
   const std::uint8_t* addresses = l3 + offsetof(Ipv6Header, source);
-  const std::uint64_t rest = load<std::uint32_t>(l3 + kIpv6HeaderSize) |
-                             std::uint64_t{header_at<Ipv6Header>(l3)->next_header} << 32;
+  const std::uint64_t rest =
+      load<std::uint32_t>(l3 + kIpv6HeaderSize) | std::uint64_t{header_at<Ipv6Header>(l3)->next_header} << 32;
   const std::uint64_t low =
       mixed(load<std::uint64_t>(addresses) ^ key_[0], load<std::uint64_t>(addresses + 8) ^ key_[1]);
   const std::uint64_t high =
@@ -170,7 +170,8 @@ FlowNumber FlowTable::find(const FlowTuple& tuple) const noexcept {
   const Headers headers(tuple);
   const FlowDirection* direction = search_all(headers.probe, hash_of(headers.probe));
   if (direction == nullptr) return kNoFlow;
-  const auto offset = reinterpret_cast<std::uintptr_t>(direction) - reinterpret_cast<std::uintptr_t>(flows_.get());
+  const auto offset =
+      reinterpret_cast<std::uintptr_t>(direction) - reinterpret_cast<std::uintptr_t>(flows_.get());
   return static_cast<FlowNumber>(offset / sizeof(Flow));
 }
 

@@ -55,8 +55,9 @@ class FlowTable {
 
   // ---- control
   // kNoFlow: it is full, or a packet of either tuple already belongs to a flow.
-  [[nodiscard]] FlowNumber insert(const FlowTuple& original, const FlowTuple& reply, FlowIngress original_from,
-                                  FlowIngress reply_from, std::uint32_t now_seconds);
+  [[nodiscard]] FlowNumber insert(const FlowTuple& original, const FlowTuple& reply,
+                                  FlowIngress original_from, FlowIngress reply_from,
+                                  std::uint32_t now_seconds);
   void remove(FlowNumber number);
   // Removes every flow.
   void clear();
@@ -64,7 +65,9 @@ class FlowTable {
   [[nodiscard]] FlowNumber find(const FlowTuple& tuple) const noexcept;
   [[nodiscard]] Flow& at(FlowNumber number) noexcept { return flows_[number]; }
   [[nodiscard]] const Flow& at(FlowNumber number) const noexcept { return flows_[number]; }
-  [[nodiscard]] bool in_use(FlowNumber number) const noexcept { return number < used_.size() && used_[number]; }
+  [[nodiscard]] bool in_use(FlowNumber number) const noexcept {
+    return number < used_.size() && used_[number];
+  }
   // Numbers in use are below.
   [[nodiscard]] FlowNumber end() const noexcept { return static_cast<FlowNumber>(used_.size()); }
   [[nodiscard]] std::size_t size() const noexcept { return size_; }

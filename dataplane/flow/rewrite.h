@@ -17,7 +17,8 @@ namespace wg::dataplane {
 [[nodiscard]] inline bool can_be_carried(const std::uint8_t* l3, std::size_t length, bool v6) {
   constexpr std::uint8_t kPlainV4 = 0x45;  // version 4, five words: no options
   const std::size_t header = v6 ? kIpv6HeaderSize : kIpv4HeaderSize;
-  const std::uint8_t protocol = v6 ? header_at<Ipv6Header>(l3)->next_header : header_at<Ipv4Header>(l3)->protocol;
+  const std::uint8_t protocol =
+      v6 ? header_at<Ipv6Header>(l3)->next_header : header_at<Ipv4Header>(l3)->protocol;
   if (!v6 && (l3[0] != kPlainV4 || header_at<Ipv4Header>(l3)->is_fragment())) return false;
   if (protocol == ip_protocol::kUdp) return length >= header + kUdpHeaderSize;
   if (protocol != ip_protocol::kTcp || length < header + kTcpHeaderSize) return false;
@@ -28,7 +29,8 @@ namespace wg::dataplane {
 // Does the direction's tuple name this packet, which can_be_carried()?
 [[nodiscard]] inline bool names(const FlowDirection& direction, const std::uint8_t* l3, bool v6) {
   const std::size_t header = v6 ? kIpv6HeaderSize : kIpv4HeaderSize;
-  const std::uint8_t protocol = v6 ? header_at<Ipv6Header>(l3)->next_header : header_at<Ipv4Header>(l3)->protocol;
+  const std::uint8_t protocol =
+      v6 ? header_at<Ipv6Header>(l3)->next_header : header_at<Ipv4Header>(l3)->protocol;
   if (direction.v6 != v6 || direction.protocol != protocol ||
       header_at<Be16>(l3 + header)->native() != direction.source_port.native() ||
       header_at<Be16>(l3 + header + sizeof(Be16))->native() != direction.destination_port.native())

@@ -107,7 +107,7 @@ bool Classify::classify_fast(const Poll& poll, rte_mbuf* packet) {
     return false;
   const Snapshot& view = *poll.at.view;
   if (!view.local_addresses.contains_v4(ip.destination.data())) {
-    if (poll.port.short_cut) {
+    if (poll.port.short_cut || poll.port.flows) {
       poll.inner.push(packet, frame + kIp, static_cast<std::uint16_t>(total), poll.untagged, false);
     } else {
       egress_.punt_to_tap(poll.at, poll.index, packet);
@@ -117,11 +117,19 @@ bool Classify::classify_fast(const Poll& poll, rte_mbuf* packet) {
   const auto& udp = *header_at<UdpHeader>(frame + kUdp);
   const std::size_t length = udp.length.value();
   if (ip.protocol != ip_protocol::kUdp || length > total - kIpv4HeaderSize ||
-      length < kUdpHeaderSize + sizeof(Le32))
-    return false;
+      length < kUdpHeaderSize + sizeof(Le32)) {
+    // Answers to what is masqueraded behind our address are as usual as packets for others.
+    if (ip.protocol != ip_protocol::kTcp || !poll.port.flows) return false;
+    poll.inner.push(packet, frame + kIp, static_cast<std::uint16_t>(total), poll.untagged, false);
+    return true;
+  }
   const std::uint16_t interface_id = (*view.listen_ports)[udp.destination_port.value()];
   if (interface_id == kNone16) {
-    egress_.punt_to_tap(poll.at, poll.index, packet);
+    if (poll.port.flows) {
+      poll.inner.push(packet, frame + kIp, static_cast<std::uint16_t>(total), poll.untagged, false);
+    } else {
+      egress_.punt_to_tap(poll.at, poll.index, packet);
+    }
     return true;
   }
   const Bytes message(frame + kMessage, length - kUdpHeaderSize);
@@ -164,7 +172,7 @@ void Classify::classify_v4(const Poll& poll, rte_mbuf* packet, const EthernetVie
       take_datagram(poll.at, {packet, frame.payload.data(), false, ip.header->tos, nullptr, ip.payload},
                     poll.data))
     return;
-  egress_.punt_to_tap(poll.at, poll.index, packet);
+  leave_local(poll, packet, frame, ip.total_length, false);
 }
 
 void Classify::classify_v6(const Poll& poll, rte_mbuf* packet, const EthernetView& frame) {
@@ -185,12 +193,19 @@ void Classify::classify_v6(const Poll& poll, rte_mbuf* packet, const EthernetVie
                     {packet, frame.payload.data(), true, ip.header->traffic_class(), nullptr, ip.payload},
                     poll.data))
     return;
+  leave_local(poll, packet, frame, ip.total_length, true);
+}
+
+// To one of our addresses, and not for us: Linux's, but for the answers to what is masqueraded behind it.
+void Classify::leave_local(const Poll& poll, rte_mbuf* packet, const EthernetView& frame, std::size_t length,
+                           bool v6) {
+  if (poll.port.flows) return queue_for_route(poll, packet, frame, length, v6);
   egress_.punt_to_tap(poll.at, poll.index, packet);
 }
 
 void Classify::queue_for_route(const Poll& poll, rte_mbuf* packet, const EthernetView& frame,
                                std::size_t length, bool v6) {
-  if (!poll.port.short_cut) return egress_.punt_to_tap(poll.at, poll.index, packet);
+  if (!poll.port.short_cut && !poll.port.flows) return egress_.punt_to_tap(poll.at, poll.index, packet);
   const auto l2_length = static_cast<std::uint16_t>(frame.l3_offset());
   poll.inner.push(packet, rte_pktmbuf_mtod_offset(packet, std::uint8_t*, l2_length),
                   static_cast<std::uint16_t>(length), {From::kPort, poll.index, poll.index, l2_length}, v6);

@@ -52,6 +52,8 @@ class Classify {
   void classify_v6(const Poll& poll, rte_mbuf* packet, const EthernetView& frame);
   void queue_for_route(const Poll& poll, rte_mbuf* packet, const EthernetView& frame, std::size_t length,
                        bool v6);
+  void leave_local(const Poll& poll, rte_mbuf* packet, const EthernetView& frame, std::size_t length,
+                   bool v6);
   bool take_datagram(const BurstContext& at, Datagram datagram, DataBurst& data);
   void take_message(const BurstContext& at, std::uint16_t interface_id, const Datagram& datagram,
                     DataBurst& data);

@@ -8,6 +8,7 @@
 #include <span>
 
 #include "dataplane/core/look_up_destinations.h"
+#include "dataplane/flow/rewrite.h"
 #include "dataplane/packet/address_class.h"
 #include "dataplane/packet/checksum.h"
 #include "dataplane/packet/tcp_mss.h"
@@ -190,6 +191,88 @@ void Route::refuse(const BurstContext& at, InnerBurst& inner, std::size_t i,
   if (ttl_of(inner.l3[i], inner.v6[i]) <= 1) return answer(IcmpError::kTtlExceeded, DropReason::ttl_exceeded);
   if (!inner.v6[i] && !header_at<Ipv4Header>(inner.l3[i])->dont_fragment()) return punt(at, inner, i);
   answer(IcmpError::kTooBig, DropReason::too_big);
+}
+
+// ---------------------------------------------------------------- connections that Linux has accepted
+
+void Route::run_carried(const BurstContext& at, FlowBurst& carried, SendBurst& send, Icmp& icmp) {
+  const InnerBurst& packets = carried.packets;
+  std::array<const NextHop*, kBurst> hop;
+  look_up_new_destinations(*at.view, carried, hop.data());
+  for (std::size_t i = 0; i < packets.n;) {
+    std::size_t end = i + 1;
+    while (end < packets.n && hop[end] == hop[i] && packets.origin[end] == packets.origin[i]) ++end;
+    carry_run(at, carried, i, end, decide_carried(*at.view, *hop[i], packets.origin[i]), send, icmp);
+    i = end;
+  }
+}
+
+void Route::look_up_new_destinations(const Snapshot& view, const FlowBurst& carried, const NextHop** hop) {
+  const InnerBurst& packets = carried.packets;
+  std::array<lpm::Value, kBurst> value;
+  if (packets.n6 == 0) {
+    view.routes4->lookup_burst(packets.destination4.data(), value.data(), packets.n);
+  } else {
+    for (std::size_t i = 0; i < packets.n; ++i)
+      value[i] = packets.v6[i] ? view.routes6->lookup(carried.back[i]->source.data())
+                               : view.routes4->lookup(packets.destination4[i]);
+  }
+  const std::span<const NextHop> hops = view.next_hops;
+  for (std::size_t i = 0; i < packets.n; ++i) hop[i] = value[i] < hops.size() ? &hops[value[i]] : &kKernelHop;
+}
+
+// Both sides have `flows`, and Linux has said yes: so from anywhere to anywhere.
+Route::ForwardingDecision Route::decide_carried(const Snapshot& view, const NextHop& hop,
+                                                const PacketOrigin& origin) noexcept {
+  using Kind = ForwardingDecision::Kind;
+  const bool from_tunnel = origin.from == From::kTunnel;
+  ForwardingDecision decision{Kind::kKernel, from_tunnel, hop.mtu, 0, &hop, origin};
+  if (hop.kind == HopKind::interface) {
+    const InterfaceView& interface = view.interfaces[hop.interface_id];
+    if (!interface.up || !interface.flows) return decision;
+    const bool hairpin = from_tunnel && origin.id == hop.interface_id;
+    decision.kind = hairpin && !interface.hairpin ? Kind::kHairpinOff : Kind::kInterface;
+    decision.mtu = std::min(interface.mtu, hop.mtu);
+    decision.origin.interface_id = hop.interface_id;
+  } else if (hop.kind == HopKind::port && view.ports[hop.port].flows) {
+    decision.kind = Kind::kPort;
+  }
+  return decision;
+}
+
+// Packets [begin, end) share next hop and origin.
+void Route::carry_run(const BurstContext& at, FlowBurst& carried, std::size_t begin, std::size_t end,
+                      const ForwardingDecision& decision, SendBurst& send, Icmp& icmp) {
+  using Kind = ForwardingDecision::Kind;
+  InnerBurst& packets = carried.packets;
+  const auto seconds = static_cast<std::uint32_t>(at.now / 1'000'000'000u);
+  std::size_t forwarded = 0;
+  for (std::size_t i = begin; i < end; ++i) {
+    const std::uint8_t* l3 = packets.l3[i];
+    if (decision.kind == Kind::kKernel) {
+      punt(at, packets, i);
+      continue;
+    }
+    if (decision.kind > Kind::kKernel || ttl_of(l3, packets.v6[i]) <= 1 || packets.length[i] > decision.mtu)
+        [[unlikely]] {
+      refuse(at, packets, i, decision, icmp);
+      continue;
+    }
+    FlowDirection& direction = *carried.direction[i];
+    direction.note_carried(packets.length[i], seconds);
+    if (direction.rewritten) rewrite(packets.l3[i], direction, *carried.back[i]);
+    ++forwarded;
+    if (decision.kind == Kind::kInterface) {
+      forward_to_interface(packets, i, decision, send);
+      continue;
+    }
+    rte_mbuf* const packet = packets.packet[i];  // to a port it has to start at its IP header
+    packet->data_off = static_cast<std::uint16_t>(packet->data_off + decision.origin.l2_length);
+    if (!forward_to_port(at, packets, i, decision)) {
+      --forwarded;
+    }
+  }
+  core_.counters.flows_carried.add(forwarded);
 }
 
 void Route::punt(const BurstContext& at, const InnerBurst& inner, std::size_t i) {

@@ -5,6 +5,7 @@
 
 #include "dataplane/core/core.h"
 #include "dataplane/core/egress.h"
+#include "dataplane/core/flow_burst.h"
 #include "dataplane/stage/icmp.h"
 
 namespace wg::dataplane {
@@ -16,6 +17,10 @@ class Route {
   // Empties `inner`: into `send` what an interface sends, out what leaves by a port or is Linux's, refusals
   // that the sender must hear of into `icmp`.
   [[gnu::flatten]] void run(const BurstContext& at, InnerBurst& inner, SendBurst& send, Icmp& icmp);
+  // The same for packets of connections that Linux has accepted, by the destinations with which they leave.
+  // They are rewritten last, when nothing refuses them; otherwise Linux, or the ICMP error, gets the packet
+  // as it came.
+  void run_carried(const BurstContext& at, FlowBurst& carried, SendBurst& send, Icmp& icmp);
 
  private:
   // What becomes of packets that share next hop and origin.
@@ -38,6 +43,11 @@ class Route {
   static void look_up_routes(const Snapshot& view, const InnerBurst& inner, const NextHop** hop);
   [[nodiscard]] static ForwardingDecision decide(const Snapshot& view, const NextHop& hop,
                                                  const PacketOrigin& origin) noexcept;
+  static void look_up_new_destinations(const Snapshot& view, const FlowBurst& carried, const NextHop** hop);
+  [[nodiscard]] static ForwardingDecision decide_carried(const Snapshot& view, const NextHop& hop,
+                                                         const PacketOrigin& origin) noexcept;
+  void carry_run(const BurstContext& at, FlowBurst& carried, std::size_t begin, std::size_t end,
+                 const ForwardingDecision& decision, SendBurst& send, Icmp& icmp);
   void forward_run(const BurstContext& at, InnerBurst& inner, std::size_t begin, std::size_t end,
                    const ForwardingDecision& decision, SendBurst& send, Icmp& icmp);
   bool forward_to_port(const BurstContext& at, InnerBurst& inner, std::size_t i,
