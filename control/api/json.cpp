@@ -130,8 +130,11 @@ Json to_json(const WorkerStatus& status) {
                  {"packets", status.packets},
                  {"packets_per_burst", status.packets_per_burst}};
   add_counters(object, dataplane::kWorkerCounterFacts, status.counters);
-  Json stages = Json::object();
-  for (const auto& stage : status.stages) stages[stage.stage] = stage.cycles_per_packet;
+  Json stages = Json::object(), shares = Json::object();
+  for (const auto& stage : status.stages) {
+    stages[stage.stage] = stage.cycles_per_packet;
+    shares[stage.stage] = stage.share;
+  }
   Json queues = Json::object();
   for (const auto& queue : status.queues)
     queues[queue.queue] = {{"depth", queue.depth}, {"capacity", queue.capacity}};
@@ -142,6 +145,7 @@ Json to_json(const WorkerStatus& status) {
                {"p99_us", status.latency->p99_us},
                {"p999_us", status.latency->p999_us}};
   object["cycles_per_packet"] = std::move(stages);
+  object["share_of_cycles"] = std::move(shares);
   object["queues"] = std::move(queues);
   object["latency"] = std::move(latency);
   return object;

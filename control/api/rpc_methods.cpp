@@ -1,5 +1,6 @@
 #include "control/api/rpc_methods.h"
 
+#include <algorithm>
 #include <array>
 #include <memory>
 #include <utility>
@@ -7,6 +8,7 @@
 #include "config/export.h"
 #include "control/api/explain.h"
 #include "control/api/peer_list.h"
+#include "control/api/tables.h"
 
 namespace wg::control {
 namespace {
@@ -48,18 +50,6 @@ void answer_outcome(const Outcome& outcome, const RpcAnswer& answer) {
 void show_gateway(const StatusSource& source, Json&, const RpcAnswer& answer) {
   answer.result(to_json(source.status()));
 }
-void show_interfaces(const StatusSource& source, Json&, const RpcAnswer& answer) {
-  answer.result({{"interfaces", to_json(source.interfaces())}});
-}
-void show_ports(const StatusSource& source, Json&, const RpcAnswer& answer) {
-  answer.result({{"ports", to_json(source.ports())}});
-}
-void show_workers(const StatusSource& source, Json&, const RpcAnswer& answer) {
-  answer.result({{"workers", to_json(source.workers())}});
-}
-void show_drops(const StatusSource& source, Json&, const RpcAnswer& answer) {
-  answer.result({{"drops", to_json(source.drops())}});
-}
 
 // {"total":N,"peers":[…]} without ever holding it as a whole.
 class PeerListWriter {
@@ -82,12 +72,31 @@ class PeerListWriter {
   std::size_t next_ = 0;
 };
 
+void no_such_interface(const std::string& name, const RpcAnswer& answer) {
+  answer.error("not_found", "no interface " + name);
+}
+
+// An empty name stands for every interface.
+bool has_interface(const StatusSource& source, const std::string& name) {
+  const auto names = source.status().interfaces;
+  return name.empty() || std::find(names.begin(), names.end(), name) != names.end();
+}
+
+void no_such_peer(const StatusSource& source, const Json& params, const RpcAnswer& answer) {
+  const auto interface = text(params, "interface");
+  if (!has_interface(source, interface)) return no_such_interface(interface, answer);
+  const auto where = interface.empty() ? std::string{} : " on interface " + interface;
+  answer.error("not_found", "no peer " + text(params, "peer") + where);
+}
+
 void show_peers(const StatusSource& source, Json& params, const RpcAnswer& answer) {
   PeerQuery query;
   query.filter.interface = text(params, "interface");
   query.filter.text = text(params, "peer");
   query.filter.active_only = param(params, "active", false);
   query.limit = param<std::size_t>(params, "limit", 0);
+  if (!has_interface(source, query.filter.interface))
+    return no_such_interface(query.filter.interface, answer);
   const auto order = parse_peer_order(param<std::string>(params, "sort", "name"));
   if (!order) return bad_params(answer, "sort is one of name, handshake, rx, tx, transfer, drops");
   query.order = *order;
@@ -95,21 +104,15 @@ void show_peers(const StatusSource& source, Json& params, const RpcAnswer& answe
   answer.stream([writer](std::string& out, std::size_t target) { return writer->write(out, target); });
 }
 
-void no_such_peer(const Json& params, const RpcAnswer& answer) {
-  const auto interface = text(params, "interface");
-  const auto where = interface.empty() ? std::string{} : " on interface " + interface;
-  answer.error("not_found", "no peer " + text(params, "peer") + where);
-}
-
 void show_peer(const StatusSource& source, Json& params, const RpcAnswer& answer) {
   const auto peer = source.find_peer(text(params, "interface"), text(params, "peer"));
-  if (!peer) return no_such_peer(params, answer);
+  if (!peer) return no_such_peer(source, params, answer);
   answer.result(to_json(*peer));
 }
 
 void explain_peer(const StatusSource& source, Json& params, const RpcAnswer& answer) {
   const auto facts = source.explain_peer(text(params, "interface"), text(params, "peer"));
-  if (!facts) return no_such_peer(params, answer);
+  if (!facts) return no_such_peer(source, params, answer);
   const auto explanation = explain(*facts, std::chrono::system_clock::now());
   Json result = to_json(explanation);
   result["peer"] = to_json(facts->peer);
@@ -210,7 +213,7 @@ void interface_export(const SecretSource& secrets, Json& params, const RpcAnswer
   const auto format = param<std::string>(params, "format", "setconf");
   if (format != "setconf" && format != "wg-quick") return bad_params(answer, "format is setconf or wg-quick");
   const auto interface = secrets.interface_config(name);
-  if (!interface) return answer.error("not_found", "no interface " + name);
+  if (!interface) return no_such_interface(name, answer);
   const auto writer = std::make_shared<SecretTextWriter>(config::export_wg(
       *interface, format == "setconf" ? config::ExportFormat::kSetconf : config::ExportFormat::kWgQuick));
   answer.stream([writer](std::string& out, std::size_t target) { return writer->write(out, target); });
@@ -242,14 +245,10 @@ void stop(ChangeSink& sink, Json&, const RpcAnswer& answer) {
   sink.stop();
 }
 
-constexpr std::array<RpcMethod, 18> kMethods{{
+constexpr std::array<RpcMethod, 14> kMethods{{
     {"show.gateway", show_gateway},
-    {"show.interfaces", show_interfaces},
     {"show.peers", show_peers},
     {"show.peer", show_peer},
-    {"show.ports", show_ports},
-    {"show.workers", show_workers},
-    {"show.drops", show_drops},
     {"explain.peer", explain_peer},
     {"interface.export", interface_export},
     {"diff", diff},
@@ -268,6 +267,8 @@ constexpr std::array<RpcMethod, 18> kMethods{{
 const RpcMethod* find_rpc_method(std::string_view name) {
   for (const auto& method : kMethods)
     if (method.name == name) return &method;
+  for (const ShowTable& table : show_tables())
+    if (table.method.name == name) return &table.method;
   return nullptr;
 }
 

@@ -127,6 +127,7 @@ struct PortStatus {
 struct StageCycles {
   std::string stage;  ///< as worker.cpp names it
   double cycles_per_packet = 0;
+  double share = 0;  ///< of the clocks that all stages of the worker have taken
 };
 
 struct QueueDepth {

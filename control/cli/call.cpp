@@ -4,12 +4,14 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <cstring>
 
 #include "control/api/rpc.h"
 #include "control/api/unix_socket.h"
+#include "control/cli/suggestion.h"
 
 namespace wg::control::cli {
 namespace {
@@ -18,10 +20,13 @@ namespace {
   throw CommandFailed(kNotRunning, "linegate is not running (no answer on " + socket + ")");
 }
 
-[[noreturn]] void refused(const Json& error) {
-  const auto code = error.value("code", "");
-  const bool usage = code == "bad_params" || code == "invalid";
-  throw CommandFailed(usage ? kBadUsage : kFailed, error.value("message", code));
+// Enough for people to choose from; a gateway has up to 100 000 peers.
+constexpr std::size_t kNamesToSuggestFrom = 2000;
+
+std::vector<std::string> names_in(const Json& rows) {
+  std::vector<std::string> names;
+  for (const auto& row : rows) names.push_back(row.value("name", ""));
+  return names;
 }
 
 }  // namespace
@@ -68,14 +73,46 @@ std::string RpcClient::line(std::chrono::milliseconds patience) {
   }
 }
 
-Json RpcClient::call(const std::string& method, const Json& params, std::chrono::milliseconds patience) {
+Json RpcClient::ask(const std::string& method, const Json& params, std::chrono::milliseconds patience) {
   send(dump({{"version", kRpcVersion}, {"id", 1}, {"method", method}, {"params", params}}) + "\n");
   const auto text = line(patience);
   if (text.empty()) not_running(socket_);
   Json answer = Json::parse(text, nullptr, false);
   if (!answer.is_object()) throw CommandFailed(kFailed, "malformed answer on " + socket_);
-  if (answer.contains("error")) refused(answer["error"]);
+  return answer;
+}
+
+// "; did you mean …" for the peer or the interface that a request named.
+std::string RpcClient::nearest_existing(const Json& params) {
+  const auto interface =
+      params.contains("interface") ? params.value("interface", "") : params.value("name", "");
+  const auto known = names_in(ask("show.interfaces", Json::object(), kPatience)["result"]["interfaces"]);
+  const bool exists = std::find(known.begin(), known.end(), interface) != known.end();
+  if (!interface.empty() && !exists) return suggestion(interface, known);
+  const auto peer = params.value("peer", "");
+  if (peer.empty()) return {};
+  const Json query = {{"interface", interface}, {"limit", kNamesToSuggestFrom}};
+  return suggestion(peer, names_in(ask("show.peers", query, kPatience)["result"]["peers"]));
+}
+
+void RpcClient::refused(const Json& error, const Json& params) {
+  const auto code = error.value("code", "");
+  const bool usage = code == "bad_params" || code == "invalid";
+  const auto more = code == "not_found" ? nearest_existing(params) : std::string{};
+  throw CommandFailed(usage ? kBadUsage : kFailed, error.value("message", code) + more);
+}
+
+Json RpcClient::call(const std::string& method, const Json& params, std::chrono::milliseconds patience) {
+  Json answer = ask(method, params, patience);
+  if (answer.contains("error")) refused(answer["error"], params);
   return std::move(answer["result"]);
+}
+
+std::optional<Json> RpcClient::try_call(const std::string& method, const Json& params) {
+  Json answer = ask(method, params, kPatience);
+  if (!answer.contains("error")) return std::move(answer["result"]);
+  if (answer["error"].value("code", "") == "not_found") return std::nullopt;
+  refused(answer["error"], params);
 }
 
 void RpcClient::listen(const Json& params, const std::function<bool(const Json& event)>& take) {

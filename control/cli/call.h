@@ -3,6 +3,7 @@
 
 #include <chrono>
 #include <functional>
+#include <optional>
 #include <string>
 
 #include "control/api/json.h"
@@ -15,6 +16,8 @@ enum class Access {
   kAdmin,  // requires the control socket
 };
 
+constexpr std::chrono::seconds kPatience{10};
+
 // One connection to the gateway. Throws CommandFailed: kNotRunning without an answer, kFailed or kBadUsage by
 // the error code of the answer.
 class RpcClient {
@@ -25,11 +28,16 @@ class RpcClient {
   RpcClient& operator=(const RpcClient&) = delete;
 
   Json call(const std::string& method, const Json& params = Json::object(),
-            std::chrono::milliseconds patience = std::chrono::seconds{10});
+            std::chrono::milliseconds patience = kPatience);
+  // nullopt: the interface or the peer that `params` names does not exist.
+  std::optional<Json> try_call(const std::string& method, const Json& params);
   // Subscribes to events and calls `take` with each one until it returns false or the gateway stops.
   void listen(const Json& params, const std::function<bool(const Json& event)>& take);
 
  private:
+  Json ask(const std::string& method, const Json& params, std::chrono::milliseconds patience);
+  [[noreturn]] void refused(const Json& error, const Json& params);
+  std::string nearest_existing(const Json& params);
   void send(std::string text);
   std::string line(std::chrono::milliseconds patience);  // -1 ms: no limit. Returns an empty line when the
                                                          // gateway has closed the connection.

@@ -8,11 +8,11 @@
 namespace wg::control::cli {
 namespace {
 
-constexpr std::chrono::minutes kPatience{2};  // a reload of 100 000 peers reads many files
+constexpr std::chrono::minutes kPlanPatience{2};  // a reload of 100 000 peers reads many files
 
 void plan(const std::string& method, const Json& params, bool json, Invocation& invocation) {
   RpcClient gateway(invocation.socket, Access::kAdmin);
-  const auto result = gateway.call(method, params, kPatience);
+  const auto result = gateway.call(method, params, kPlanPatience);
   if (json) {
     invocation.terminal.out << dump(result) << "\n";
   } else {

@@ -4,8 +4,8 @@
 #include <ostream>
 #include <string_view>
 
-#include "config/scalars.h"
 #include "control/cli/build_facts.h"
+#include "control/cli/suggestion.h"
 
 namespace wg::control::cli {
 namespace {
@@ -21,12 +21,6 @@ const CLI::App& innermost(const CLI::App& app) {
   return *at;
 }
 
-std::string suggestion(std::string_view word, const std::vector<std::string>& names) {
-  const std::vector<std::string_view> views(names.begin(), names.end());
-  const auto nearest = config::nearest_name(word, views);
-  return nearest.empty() ? "" : "; did you mean '" + std::string(nearest) + "'?";
-}
-
 std::string unknown_command(const std::string& word, const CLI::App& parent) {
   std::vector<std::string> names;
   for (const auto* command : parent.get_subcommands([](const CLI::App*) { return true; }))
@@ -37,7 +31,7 @@ std::string unknown_command(const std::string& word, const CLI::App& parent) {
 std::string unknown_option(const std::string& word, const CLI::App& command) {
   const auto option = word.substr(0, word.find('='));
   std::vector<std::string> names;
-  for (const CLI::App* at = &command; at != nullptr; at = at->get_parent())
+  for (const CLI::App* at = &command; at != nullptr; at = at->get_fallthrough() ? at->get_parent() : nullptr)
     for (const auto* known : at->get_options())
       for (const auto& name : known->get_lnames()) names.push_back("--" + name);
   return "unknown option: " + option + suggestion(option, names);
@@ -49,7 +43,8 @@ std::string unknown_word(const CLI::App& app) {
   if (words.empty()) return {};
   const CLI::App& command = innermost(app);
   if (words.front().starts_with("-")) return unknown_option(words.front(), command);
-  return command.get_require_subcommand_min() > 0 ? unknown_command(words.front(), command) : std::string();
+  const bool has_commands = !command.get_subcommands([](const CLI::App*) { return true; }).empty();
+  return has_commands ? unknown_command(words.front(), command) : "unknown argument: " + words.front();
 }
 
 int usage_error(const CLI::App& app, const CLI::ParseError& error, Terminal& terminal) {

@@ -8,6 +8,8 @@
 #include <string>
 #include <vector>
 
+#include "control/cli/table.h"
+
 namespace wg::control::cli {
 
 enum ExitCode : int {
@@ -24,7 +26,11 @@ struct Terminal {
   std::istream& in;
   std::ostream& out;
   std::ostream& err;
+  Layout layout = {};  // of `out`
 };
+
+// Of standard output: the width from the terminal or COLUMNS, colours unless NO_COLOR is set or TERM is dumb.
+Layout layout_of_stdout();
 
 // Ends a command with `code`; run() prints the message on stderr.
 class CommandFailed : public std::runtime_error {

@@ -3,5 +3,6 @@
 #include "control/cli/cli.h"
 
 int main(int argc, char** argv) {
-  return wg::control::cli::run({argv + 1, argv + argc}, {std::cin, std::cout, std::cerr});
+  using namespace wg::control::cli;
+  return run({argv + 1, argv + argc}, {std::cin, std::cout, std::cerr, layout_of_stdout()});
 }

@@ -4,17 +4,22 @@
 #include <iosfwd>
 
 #include "control/api/json.h"
+#include "control/cli/table.h"
 
 namespace wg::control::cli {
 
-void render_gateway(const Json& gateway, WallTime now, std::ostream& out);
-void render_interfaces(const Json& result, std::ostream& out);
-void render_peers(const Json& result, WallTime now, std::ostream& out);
-void render_peer(const Json& peer, WallTime now, std::ostream& out);
-void render_ports(const Json& result, std::ostream& out);
-void render_workers(const Json& result, std::ostream& out);
-// Omits reasons whose count is zero.
-void render_drops(const Json& result, std::ostream& out);
+// What rendering depends on besides the answer.
+struct View {
+  WallTime now;
+  Layout layout;
+};
+
+void render_gateway(const Json& gateway, const View& view, std::ostream& out);
+void render_section(const TableSection& section, const Json& result, const View& view, std::ostream& out);
+// The sections that have rows, a blank line between them; the first section in any case.
+void render_table(const ShowTable& table, const Json& result, const View& view, std::ostream& out);
+void render_peers(const Json& result, const View& view, std::ostream& out);
+void render_peer(const Json& peer, const View& view, std::ostream& out);
 void render_plan(const Json& plan, std::ostream& out, std::ostream& err);
 void render_event(const Json& event, std::ostream& out);
 

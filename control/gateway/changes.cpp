@@ -33,7 +33,7 @@ PlanOutcome refusal(std::vector<std::string> errors) {
 }
 
 Outcome no_interface(const std::string& name) {
-  return {Failure::kNotFound, "there is no interface " + name};
+  return {Failure::kNotFound, "no interface " + name};
 }
 
 // Which peers a set can touch: those it names, those that hold a prefix it names, and the one whose key it

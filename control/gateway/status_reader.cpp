@@ -61,6 +61,19 @@ std::optional<Latency> latency_of(const dataplane::LatencyHistogram& histogram) 
                  percentile(buckets, total, 0.99), percentile(buckets, total, 0.999)};
 }
 
+std::vector<StageCycles> stages_of(const dataplane::WorkerCounters& counters) {
+  double all = 0;
+  for (const auto& cycles : counters.stage_cycles) all += static_cast<double>(cycles.get());
+  std::vector<StageCycles> out;
+  for (std::size_t stage = 0; stage < dataplane::kStages; ++stage) {
+    const auto packets = static_cast<double>(counters.stage_packets[stage].get());
+    const auto cycles = static_cast<double>(counters.stage_cycles[stage].get());
+    out.push_back(
+        {dataplane::kStageNames[stage], packets == 0 ? 0 : cycles / packets, all == 0 ? 0 : cycles / all});
+  }
+  return out;
+}
+
 void add_drop(PeerStatus& status, dataplane::DropReason reason, std::uint64_t count) {
   if (count != 0) status.drops.push_back({kDropNames[static_cast<std::size_t>(reason)], count});
 }
@@ -199,12 +212,7 @@ std::vector<WorkerStatus> StatusReader::workers() const {
       status.packets_per_burst =
           static_cast<double>(status.packets) / static_cast<double>(counters.busy_loops.get());
     }
-    for (std::size_t stage = 0; stage < dataplane::kStages; ++stage) {
-      const std::uint64_t packets = counters.stage_packets[stage].get();
-      const double cycles = static_cast<double>(counters.stage_cycles[stage].get());
-      status.stages.push_back(
-          {dataplane::kStageNames[stage], packets == 0 ? 0 : cycles / static_cast<double>(packets)});
-    }
+    status.stages = stages_of(counters);
     const dataplane::WorkerMailboxes& boxes = workers[i]->mailboxes();
     status.queues = {{"handshakes", boxes.handshakes.size(), boxes.handshakes.capacity()},
                      {"events", boxes.events.size(), boxes.events.capacity()},

@@ -257,11 +257,10 @@ def help_of(program, words):
 def commands(program, words=()):
     """(words, options) of every command that does something, by --help."""
     text = help_of(program, words)
-    block = re.search(r"^Subcommands:\n((?:  .*\n)+)", text, re.M)
-    if not block:
+    blocks = re.findall(r"^[A-Z][\w ,]*ommands:\n((?:  .*\n)+)", text, re.M)
+    if not blocks or re.search(r"^Usage: .*\[SUBCOMMAND\]", text, re.M):
         yield " ".join(words), set(re.findall(r"^  (?:-\w,)?(--[\w-]+)", text, re.M)) - {"--help"}
-        return
-    for word in re.findall(r"^  (\w[\w-]*)", block.group(1), re.M):
+    for word in re.findall(r"^  (\w[\w-]*)", "".join(blocks), re.M):
         yield from commands(program, (*words, word))
 
 

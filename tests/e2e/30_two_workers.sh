@@ -3,7 +3,7 @@
 source "$(dirname "$0")/lib.sh"
 WORKERS=2
 lab 'endpoint: "10.20.0.2:51821"'
-expect "workers" 2 "$(linegate show workers | tail -n +2 | wc -l)"
+expect "workers" 2 "$(linegate show workers | sed '/^$/,$d' | tail -n +2 | wc -l)"
 for to in 10.10.0.1 192.168.1.2 fd01::2; do check "peer to $to" pings 5 "$WAN" "$to"; done
 check "LAN to peer" pings 5 "$LAN" 10.10.0.2
 stream_start "$LAN" 10.10.0.2

@@ -46,7 +46,7 @@ TEST(Explain, StaleTimestampIsNamedWithItsFigure) {
   const auto out = explain(facts, kNow);
   EXPECT_EQ(out.verdict,
             "alice is not up: initiation refused: its timestamp is not newer by 3.2 s from 192.0.2.7:51820, "
-            "10 seconds ago.");
+            "10s ago.");
   EXPECT_NE(out.advice.at(0).find("clock"), std::string::npos);
   EXPECT_EQ(out.history.size(), 2U);
 }
@@ -111,7 +111,7 @@ TEST(Explain, UpButRefusedPacketsNameSourceAndOwner) {
   facts.peer.last_received = kNow - 2s;
   auto out = explain(facts, kNow);
   EXPECT_TRUE(out.up);
-  EXPECT_EQ(out.verdict, "alice is up: session 12 seconds old, last packet received 2 seconds ago.");
+  EXPECT_EQ(out.verdict, "alice is up: session 12s old, last packet received 2s ago.");
   auto refused = event(Kind::kDisallowedSource, 1s, "");
   refused.source = "10.0.0.9";
   refused.owner = "bob";
@@ -122,7 +122,7 @@ TEST(Explain, UpButRefusedPacketsNameSourceAndOwner) {
   EXPECT_EQ(
       out.reasons.at(0),
       "packet refused: its inner source is not allowed (source 10.0.0.9, which belongs to bob), 7 times, "
-      "1 second ago");
+      "1s ago");
   refused.owner = "";
   EXPECT_NE(describe(refused).find("in nobody's allowed_ips"), std::string::npos);
 }
@@ -176,14 +176,31 @@ TEST(Format, Units) {
   EXPECT_EQ(format_bytes(UINT64_MAX), "16.00 EiB");
   EXPECT_EQ(format_duration(3200ms), "3.2 s");
   EXPECT_EQ(format_duration(-250ms), "-250 ms");
-  EXPECT_EQ(format_duration(125s), "2 minutes, 5 seconds");
-  EXPECT_EQ(format_duration(90061s), "1 day, 1 hour, 1 minute, 1 second");
+  EXPECT_EQ(format_duration(125s), "2m5s");
+  EXPECT_EQ(format_duration(90061s), "1d1h");
   EXPECT_EQ(format_ago(std::nullopt, kNow), "never");
   EXPECT_EQ(format_ago(kNow, kNow), "now");
-  EXPECT_EQ(format_ago(kNow - 1s, kNow), "1 second ago");
+  EXPECT_EQ(format_ago(kNow - 1s, kNow), "1s ago");
   EXPECT_EQ(format_ago(kNow + 5s, kNow), "in the future (clock went back)");
   EXPECT_EQ(format_time(kNow + 7ms), "2023-11-14T22:13:20.007Z");
   EXPECT_EQ(format_share(0.125), "12.5 %");
+  EXPECT_EQ(format_duration(89s), "1m29s");
+  EXPECT_EQ(format_duration(3600s), "1h");
+  EXPECT_EQ(format_age(kNow - 11'100s, kNow), "3h5m");
+  EXPECT_EQ(format_age(kNow + 1s, kNow), "future");
+}
+
+TEST(Format, FiguresOfTablesHaveThreeDigits) {
+  EXPECT_EQ(format_size(92), "92 B");
+  EXPECT_EQ(format_size(15'360), "15.0 KiB");
+  EXPECT_EQ(format_size(1'048'000), "1023 KiB");
+  EXPECT_EQ(format_size(UINT64_MAX), "16.0 EiB");
+  EXPECT_EQ(format_count(9'999'999), "9999999");
+  EXPECT_EQ(format_count(12'345'678), "12.3M");
+  EXPECT_EQ(format_si(0), "0");
+  EXPECT_EQ(format_si(999.6), "1k");
+  EXPECT_EQ(format_si(12'345), "12.3k");
+  EXPECT_EQ(format_si(1e10), "10G");
 }
 
 }  // namespace

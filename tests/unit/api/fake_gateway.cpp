@@ -75,7 +75,7 @@ std::vector<InterfaceStatus> FakeGateway::interfaces() const {
     status.listen_port = interface.listen_port;
     status.up = interface.enabled;
     status.peers = interface.peers.size();
-    status.rx_bytes = 1536;
+    status.rx_bytes = received_bytes;
     status.handshakes = {{"bad_mac1", 3}};
     list.push_back(std::move(status));
   }
@@ -95,7 +95,7 @@ std::vector<WorkerStatus> FakeGateway::workers() const {
   WorkerStatus worker;
   worker.lcore = 1;
   worker.busy_share = 0.25;
-  worker.stages = {{"classify", 20.5}};
+  worker.stages = {{"classify", 20.5, 1}};
   worker.queues = {{"handshake", 3, 4096}};
   worker.latency = Latency{1, 2, 3, 4};
   return {worker};

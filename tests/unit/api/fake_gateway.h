@@ -42,6 +42,7 @@ class FakeGateway : public StatusSource, public SecretSource, public ChangeSink 
   std::map<std::string, WallTime> handshakes;  // by peer name
   std::optional<PeerFacts> facts;
   bool stopped = false;
+  std::uint64_t received_bytes = 1536;  // of each interface
 
   config::Interface& wg0() { return interfaces_by_name["wg0"]; }
   // A peer "peerN" with key bytes derived from N, one allowed IP and figures that follow from N.

@@ -1,0 +1,277 @@
+#include "control/api/tables.h"
+
+#include <algorithm>
+
+#include "control/api/format.h"
+#include "control/api/members.h"
+
+namespace wg::control {
+namespace {
+
+using namespace members;
+
+// ---------------------------------------------------------------- cells
+
+// A member's name as a template argument.
+template <std::size_t kSize>
+struct Member {
+  consteval Member(const char (&name)[kSize]) { std::copy_n(name, kSize, text); }
+  char text[kSize]{};
+};
+
+template <Member kName>
+Cell text_of(const Json& row, WallTime) {
+  return text(row, kName.text);
+}
+template <Member kName>
+Cell digits_of(const Json& row, WallTime) {
+  return digits(row, kName.text);
+}
+template <Member kName>
+Cell count_of(const Json& row, WallTime) {
+  return format_count(number(row, kName.text));
+}
+template <Member kName>
+Cell size_of(const Json& row, WallTime) {
+  return format_size(number(row, kName.text));
+}
+template <Member kName>
+Cell decimal_of(const Json& row, WallTime) {
+  return one_decimal(real(row, kName.text));
+}
+template <Member kName>
+Cell share_of(const Json& row, WallTime) {
+  return format_share(real(row, kName.text));
+}
+// Bits a second, from the bytes a second that `show --watch` adds to a row.
+template <Member kName>
+Cell rate_of(const Json& row, WallTime) {
+  return row.contains(kName.text) ? format_si(8 * real(row, kName.text)) : "-";
+}
+template <Member kName, std::size_t kMost>
+Cell words_of(const Json& row, WallTime) {
+  return joined(list(row, kName.text), kMost);
+}
+
+Cell faults(std::uint64_t count) {
+  return {format_count(count), count == 0 ? Tone::kPlain : Tone::kWarning};
+}
+
+// ---------------------------------------------------------------- interfaces
+
+void show_interfaces(const StatusSource& source, Json&, const RpcAnswer& answer) {
+  answer.result({{"interfaces", to_json(source.interfaces())}});
+}
+
+Cell interface_state(const Json& row, WallTime) {
+  if (!truth(row, "up")) return {"down", Tone::kBad};
+  return truth(row, "under_load") ? Cell{"up, under load", Tone::kWarning} : Cell{"up", Tone::kGood};
+}
+
+constexpr TableColumn kInterfaceColumns[] = {
+    {"INTERFACE", text_of<"name">},
+    {"STATE", interface_state},
+    {"PORT", digits_of<"listen_port">, true},
+    {"PEERS", digits_of<"peers">, true},
+    {"ACTIVE", digits_of<"peers_active">, true},
+    {"RX", size_of<"rx_bytes">, true},
+    {"TX", size_of<"tx_bytes">, true},
+    {"RX BIT/S", rate_of<"rx_bytes_rate">, true, 1, 0, "rx_bytes_rate"},
+    {"TX BIT/S", rate_of<"tx_bytes_rate">, true, 1, 0, "tx_bytes_rate"},
+    {"MTU", digits_of<"mtu">, true, 2},
+    {"ADDRESSES", words_of<"addresses", 3>, false, 2, 12},
+    {"PUBLIC KEY", text_of<"public_key">, false, 3},
+};
+constexpr TableSection kInterfaceSections[] = {
+    {[](const Json& result) { return list(result, "interfaces"); }, kInterfaceColumns}};
+
+// ---------------------------------------------------------------- peers
+
+Cell peer_name(const Json& row, WallTime) {
+  return text(row, "name", text(row, "public_key").c_str());
+}
+
+Cell peer_handshake(const Json& row, WallTime now) {
+  const auto at = time(row, "last_handshake");
+  if (!at) return {"never", Tone::kWarning};
+  return {format_age(*at, now), truth(row, "active") ? Tone::kGood : Tone::kPlain};
+}
+
+constexpr TableColumn kPeerColumns[] = {
+    {"PEER", peer_name, false, 0, 10},
+    {"INTERFACE", text_of<"interface">, false, 3},
+    {"ENDPOINT", text_of<"endpoint">, false, 1, 15},
+    {"HANDSHAKE", peer_handshake, true},
+    {"RX", size_of<"rx_bytes">, true},
+    {"TX", size_of<"tx_bytes">, true},
+    {"RX BIT/S", rate_of<"rx_bytes_rate">, true, 0, 0, "rx_bytes_rate"},
+    {"TX BIT/S", rate_of<"tx_bytes_rate">, true, 0, 0, "tx_bytes_rate"},
+    {"DROPS", [](const Json& row, WallTime) { return faults(sum(map(row, "drops"))); }, true, 4},
+    {"ALLOWED IPS", words_of<"allowed_ips", 2>, false, 2, 14},
+};
+constexpr TableSection kPeerSection{[](const Json& result) { return list(result, "peers"); }, kPeerColumns};
+
+// ---------------------------------------------------------------- ports
+
+void show_ports(const StatusSource& source, Json&, const RpcAnswer& answer) {
+  answer.result({{"ports", to_json(source.ports())}});
+}
+
+Cell port_link(const Json& row, WallTime) {
+  if (!truth(row, "link_up")) return {"down", Tone::kBad};
+  const auto speed = number(row, "speed_mbps");
+  return {speed == 0 ? "up" : "up " + format_si(1e6 * static_cast<double>(speed)), Tone::kGood};
+}
+
+Cell port_errors(const Json& row, WallTime) {
+  return faults(number(row, "rx_errors") + number(row, "tx_errors"));
+}
+
+constexpr TableColumn kPortColumns[] = {
+    {"PORT", text_of<"name">},
+    {"LINK", port_link},
+    {"MTU", digits_of<"mtu">, true, 3},
+    {"QUEUES",
+     [](const Json& row, WallTime) -> Cell {
+       return digits(row, "rx_queues") + "/" + digits(row, "tx_queues");
+     },
+     true, 4},
+    {"RX PKTS", count_of<"rx_packets">, true, 2},
+    {"RX", size_of<"rx_bytes">, true, 1},
+    {"RX BIT/S", rate_of<"rx_bytes_rate">, true, 0, 0, "rx_bytes_rate"},
+    {"TX PKTS", count_of<"tx_packets">, true, 2},
+    {"TX", size_of<"tx_bytes">, true, 1},
+    {"TX BIT/S", rate_of<"tx_bytes_rate">, true, 0, 0, "tx_bytes_rate"},
+    {"MISSED", [](const Json& row, WallTime) { return faults(number(row, "rx_missed")); }, true},
+    {"ERRORS", port_errors, true},
+    {"DRIVER", text_of<"driver">, false, 5},
+    {"DEVICE", text_of<"device">, false, 6, 12},
+};
+constexpr TableSection kPortSections[] = {
+    {[](const Json& result) { return list(result, "ports"); }, kPortColumns}};
+
+// ---------------------------------------------------------------- workers
+
+void show_workers(const StatusSource& source, Json&, const RpcAnswer& answer) {
+  answer.result({{"workers", to_json(source.workers())}});
+}
+
+template <Member kQuantile>
+Cell worker_latency(const Json& row, WallTime) {
+  const Json& latency = map(row, "latency");
+  return latency.empty() ? "-" : one_decimal(real(latency, kQuantile.text));
+}
+
+constexpr TableColumn kWorkerColumns[] = {
+    {"WORKER", digits_of<"index">, true},       {"LCORE", digits_of<"lcore">, true},
+    {"BUSY", share_of<"busy_share">, true},     {"ASLEEP", share_of<"sleep_share">, true},
+    {"PACKETS", count_of<"packets">, true},     {"PER BURST", decimal_of<"packets_per_burst">, true},
+    {"P50 US", worker_latency<"p50_us">, true}, {"P99 US", worker_latency<"p99_us">, true},
+};
+
+// One row for each stage that has run, of each worker.
+Json stages_of_workers(const Json& result) {
+  Json rows = Json::array();
+  for (const Json& worker : list(result, "workers")) {
+    const Json& shares = map(worker, "share_of_cycles");
+    for (const auto& [stage, cycles] : map(worker, "cycles_per_packet").items())
+      if (cycles.is_number() && cycles.get<double>() > 0)
+        rows.push_back({{"worker", number(worker, "index")},
+                        {"stage", stage},
+                        {"cycles", cycles},
+                        {"share", real(shares, stage.c_str())}});
+  }
+  return rows;
+}
+
+constexpr TableColumn kStageColumns[] = {
+    {"WORKER", digits_of<"worker">, true},
+    {"STAGE", text_of<"stage">},
+    {"CLOCKS PER PACKET", decimal_of<"cycles">, true},
+    {"SHARE", share_of<"share">, true},
+};
+
+Json queues_of_workers(const Json& result) {
+  Json rows = Json::array();
+  for (const Json& worker : list(result, "workers"))
+    for (const auto& [queue, depth] : map(worker, "queues").items())
+      rows.push_back({{"worker", number(worker, "index")},
+                      {"queue", queue},
+                      {"depth", number(depth, "depth")},
+                      {"capacity", number(depth, "capacity")}});
+  return rows;
+}
+
+// A queue that is half full will soon drop.
+Cell queue_depth(const Json& row, WallTime) {
+  const bool filling = 2 * number(row, "depth") > number(row, "capacity");
+  return {digits(row, "depth"), filling ? Tone::kWarning : Tone::kPlain};
+}
+
+constexpr TableColumn kQueueColumns[] = {
+    {"WORKER", digits_of<"worker">, true},
+    {"QUEUE", text_of<"queue">},
+    {"DEPTH", queue_depth, true},
+    {"CAPACITY", digits_of<"capacity">, true},
+};
+
+constexpr TableSection kWorkerSections[] = {
+    {[](const Json& result) { return list(result, "workers"); }, kWorkerColumns},
+    {stages_of_workers, kStageColumns},
+    {queues_of_workers, kQueueColumns}};
+
+// ---------------------------------------------------------------- drops
+
+void show_drops(const StatusSource& source, Json&, const RpcAnswer& answer) {
+  answer.result({{"drops", to_json(source.drops())}});
+}
+
+// Reasons that never occurred are left out.
+Json drops_that_occurred(const Json& result) {
+  Json rows = Json::array();
+  for (const Json& drop : list(result, "drops"))
+    if (number(drop, "count") != 0) rows.push_back(drop);
+  return rows;
+}
+
+Cell drop_shares(const Json& row, WallTime) {
+  std::string shares;
+  for (const Json& count : list(row, "per_worker")) shares += (shares.empty() ? "" : " ") + count.dump();
+  return shares;
+}
+
+constexpr TableColumn kDropColumns[] = {
+    {"REASON", text_of<"name">},
+    {"COUNT", digits_of<"count">, true},
+    {"PER SECOND", decimal_of<"count_rate">, true, 0, 0, "count_rate"},
+    {"PER WORKER", drop_shares, false, 2, 10},
+    {"MEANING", text_of<"text">, false, 1, 20},
+};
+constexpr TableSection kDropSections[] = {{drops_that_occurred, kDropColumns}};
+
+// ---------------------------------------------------------------- the list
+
+constexpr ShowTable kTables[] = {
+    {{"show.interfaces", show_interfaces}, "WireGuard interfaces", kInterfaceSections},
+    {{"show.ports", show_ports}, "Ports: link, packets, losses", kPortSections},
+    {{"show.workers", show_workers}, "Workers: load, clocks by stage, queues", kWorkerSections},
+    {{"show.drops", show_drops}, "Dropped packets by reason", kDropSections},
+};
+
+}  // namespace
+
+std::span<const ShowTable> show_tables() {
+  return kTables;
+}
+
+const ShowTable* find_show_table(std::string_view name) {
+  for (const ShowTable& table : kTables)
+    if (table.name() == name) return &table;
+  return nullptr;
+}
+
+const TableSection& peers_section() {
+  return kPeerSection;
+}
+
+}  // namespace wg::control
