@@ -10,7 +10,7 @@ enum class HopKind : std::uint8_t {
   kernel,     // Linux decides: unresolved neighbour, no DPDK port that way, local delivery
   port,       // rewrite L2 and transmit
   interface,  // a WireGuard interface: cryptokey routing decides
-  drop,       // blackhole, unreachable, prohibit
+  drop,       // a blackhole: nobody is told
 };
 
 // Immutable inside a snapshot.
@@ -20,6 +20,7 @@ struct NextHop {
   std::uint16_t port = 0;                 // index into Snapshot::ports
   std::uint16_t interface_id = 0;         // index into Snapshot::interfaces
   std::uint16_t mtu = 1500;               // IP bytes, of the link or the route
+  std::uint16_t ip_version = 4;           // of the packets that take it: 4 or 6
   std::array<std::uint8_t, 18> header{};  // Ethernet [VLAN]; the EtherType is set per packet
 };
 static_assert(sizeof(NextHop) <= 32);

@@ -6,6 +6,7 @@
 
 #include <array>
 #include <bitset>
+#include <cstddef>
 #include <cstdint>
 #include <cstring>
 #include <memory>
@@ -42,16 +43,26 @@ struct InterfaceView : InterfaceSettings {
   std::uint16_t id = kNone16;
   bool present = false;  // slots of deleted interfaces stay empty until reused
   bool up = false;
+  std::array<bool, 2> linux_forwards{true, true};  // [IPv4, IPv6] what comes out of the tunnel
   std::uint16_t listen_port = 0;
   const lpm::Lpm4* allowed4 = nullptr;
   const lpm::Lpm6* allowed6 = nullptr;
   IpAddress icmp_source4;  // zero: none known, no ICMP error is generated
   IpAddress icmp_source6;
   TunDevice* tun = nullptr;  // one queue per worker
+
+  // Would Linux forward what came out of the tunnel? `ip_version`: 4 or 6.
+  [[nodiscard]] bool is_forwarded(std::uint16_t ip_version) const noexcept {
+    return linux_forwards[ip_version == 6 ? 1 : 0];
+  }
 };
 
-// VLAN ids of a port for which Linux has a device that is up and routes by the main table.
-using VlanIds = std::bitset<4096>;
+// VLAN ids of a port, as Linux has devices for them.
+struct VlanIds {
+  using Ids = std::bitset<4096>;
+  Ids up;                             // the device is up, tagged by 802.1Q, and in no bridge
+  std::array<Ids, 2> linux_forwards;  // [IPv4, IPv6] what comes in by it
+};
 
 // What the configuration says about a port; control/view.cpp is the only translation.
 struct PortSettings {
@@ -65,8 +76,10 @@ struct PortView : PortSettings {
   Port* port = nullptr;      // null: slot of a removed port
   TapDevice* tap = nullptr;  // null: no exception path
   bool up = true;            // IFF_UP of the TAP; false: nothing is taken from the port or sent to it
-  bool untagged = true;      // false: the port's own VLAN has the addresses, Linux judges untagged frames
-  std::shared_ptr<const VlanIds> vlans;  // null: none
+  bool untagged = true;      // false: Linux judges untagged frames (the port's own VLAN has the addresses)
+  std::array<bool, 2> linux_forwards{true, true};  // [IPv4, IPv6] what comes in untagged
+  std::shared_ptr<const VlanIds> vlans;            // null: none
+  bool has_own_vlan = false;                       // the configuration's `vlan`
   std::array<std::uint8_t, 6> mac{};
   bool udp_checksum_offload = false;
   IpAddress icmp_source4;
@@ -74,7 +87,12 @@ struct PortView : PortSettings {
 
   // May a frame with this id, at most 4095, take the short cut? 0: untagged, or a priority alone (802.1Q).
   [[nodiscard]] bool accepts_vlan(std::uint16_t id) const noexcept {
-    return id == 0 ? untagged : vlans != nullptr && (*vlans)[id];
+    return id == 0 ? untagged : vlans != nullptr && vlans->up[id];
+  }
+  // May an IP packet in such a frame be routed without Linux?
+  [[nodiscard]] bool forwards(std::uint16_t id, bool v6) const noexcept {
+    const std::size_t family = v6 ? 1 : 0;
+    return (short_cut || flows) && (id == 0 ? linux_forwards[family] : vlans->linux_forwards[family][id]);
   }
 };
 

@@ -77,6 +77,7 @@ Gateway::~Gateway() {
 void Gateway::start(const config::Gateway& value) {
   keep_log_beside_this_thread();  // it ran before the dataplane gave this thread its CPUs
   for (const std::string& warning : services_.dataplane.facts().warnings) log_->warn("{}", warning);
+  ignore(enable_ipv4_forwarding(), "/proc/sys may be read-only and already set");
   ignore(set_forwarding("all", IpVersion::kV6, Switch::kOn), "the kernel may lack IPv6");
   services_.publisher.flush();
   services_.dataplane.start();

@@ -126,7 +126,7 @@ void GatewayPort::create_tap() {
   view.port = port_;
   view.tap = tap_.get();
   static_cast<dataplane::PortSettings&>(view) = view_of(value_);
-  view.untagged = !value_.vlan;
+  view.has_own_vlan = value_.vlan.has_value();
   view.mac = mac;
   view.udp_checksum_offload = port_->facts().tx_udp_checksum && port_->facts().tx_ipv4_checksum;
   index_ = services_.publisher.add_port(view, tap_->ifindex());

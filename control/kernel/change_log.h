@@ -27,10 +27,12 @@ struct NeighbourChanged {
   IpAddress address;
 };
 struct RulesChanged {};
+// A sysctl that switch_table.h holds has changed.
+struct SwitchesChanged {};
 // Everything may have changed: publish from scratch. Changes reported before this one may be discarded.
 struct Resynced {};
-using Change =
-    std::variant<LinkChanged, AddressChanged, RouteChanged, NeighbourChanged, RulesChanged, Resynced>;
+using Change = std::variant<LinkChanged, AddressChanged, RouteChanged, NeighbourChanged, RulesChanged,
+                            SwitchesChanged, Resynced>;
 
 class ChangeLog {
  public:

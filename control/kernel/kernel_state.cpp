@@ -32,12 +32,13 @@ void KernelState::take(const nlmsghdr* message) {
     void (KernelState::*take)(const nlmsghdr*);
   };
   static constexpr Taker kTakers[] = {
-      {RTM_NEWLINK, &KernelState::take_link},       {RTM_DELLINK, &KernelState::take_gone_link},
-      {RTM_NEWADDR, &KernelState::take_address},    {RTM_DELADDR, &KernelState::take_address},
-      {RTM_NEWROUTE, &KernelState::take_route},     {RTM_DELROUTE, &KernelState::take_route},
-      {RTM_NEWNEIGH, &KernelState::take_neighbour}, {RTM_DELNEIGH, &KernelState::take_neighbour},
-      {RTM_NEWRULE, &KernelState::take_rule},       {RTM_DELRULE, &KernelState::take_rule},
-      {RTM_NEWNEXTHOP, &KernelState::take_nexthop}, {RTM_DELNEXTHOP, &KernelState::take_gone_nexthop},
+      {RTM_NEWLINK, &KernelState::take_link},        {RTM_DELLINK, &KernelState::take_gone_link},
+      {RTM_NEWADDR, &KernelState::take_address},     {RTM_DELADDR, &KernelState::take_address},
+      {RTM_NEWROUTE, &KernelState::take_route},      {RTM_DELROUTE, &KernelState::take_route},
+      {RTM_NEWNEIGH, &KernelState::take_neighbour},  {RTM_DELNEIGH, &KernelState::take_neighbour},
+      {RTM_NEWRULE, &KernelState::take_rule},        {RTM_DELRULE, &KernelState::take_rule},
+      {RTM_NEWNEXTHOP, &KernelState::take_nexthop},  {RTM_DELNEXTHOP, &KernelState::take_gone_nexthop},
+      {RTM_NEWNETCONF, &KernelState::take_switches},
   };
   for (const Taker& taker : kTakers) {
     if (taker.type == message->nlmsg_type) return (this->*taker.take)(message);
@@ -51,6 +52,7 @@ void KernelState::clear() {
   nexthops_.clear();
   rules_.clear();
   routes_.clear();
+  switches_.clear();
   unsure_ = false;
 }
 
@@ -86,6 +88,7 @@ void KernelState::take_gone_link(const nlmsghdr* message) {
   forget_nexthops_via(link->ifindex);
   addresses_.remove_link(link->ifindex);
   neighbours_.remove_link(link->ifindex);
+  switches_.remove_link(link->ifindex);
 }
 
 // IPv4 routes vanish with their link without a notification; so do IPv6 routes where skip_notify_on_dev_down
@@ -186,7 +189,7 @@ void KernelState::forget_source(const LocalAddress& gone) {
 
 void KernelState::take_route(const nlmsghdr* message) {
   auto route = parse_route(message);
-  if (!route || route->cloned || route->from_source) return;
+  if (!route || route->cloned) return;
   // The nexthop object holds the nexthop, and a change of the object is announced separately.
   if (nexthops_.find(route->forwarding.nexthop_id) != nullptr) route->forwarding.nexthops.clear();
   const std::uint16_t flags = changes_.loading() ? std::uint16_t{NLM_F_APPEND} : message->nlmsg_flags;
@@ -230,7 +233,7 @@ void KernelState::forget_nexthops_via(std::uint32_t ifindex) {
   for (const std::uint32_t id : nexthops_.objects_via(ifindex)) remove_nexthop(id);
 }
 
-// ---- neighbours and rules
+// ---- neighbours, rules and switches
 
 void KernelState::take_neighbour(const nlmsghdr* message) {
   const auto neighbour = parse_neighbour(message);
@@ -245,6 +248,11 @@ void KernelState::take_rule(const nlmsghdr* message) {
   if (!rule) return;
   const bool gone = message->nlmsg_type == RTM_DELRULE;
   if (gone ? rules_.remove(*rule) : rules_.put(*rule)) changes_.note(RulesChanged{});
+}
+
+void KernelState::take_switches(const nlmsghdr* message) {
+  const auto switches = parse_switches(message);
+  if (switches && switches_.put(*switches)) changes_.note(SwitchesChanged{});
 }
 
 }  // namespace wg::control

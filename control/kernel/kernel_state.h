@@ -1,5 +1,5 @@
-// A copy of the kernel's routing state: links, addresses, routes of every table, rules, neighbours and
-// nexthop objects, kept up to date message by message.
+// A copy of the kernel's routing state: links, addresses, routes of every table, rules, neighbours, nexthop
+// objects and forwarding switches, kept up to date message by message.
 //
 // The kernel does not announce every change (IPv4 routes vanish with their link or preferred source, nexthop
 // objects with their link). This class repeats those changes by the kernel's own rules.
@@ -15,6 +15,7 @@
 #include "control/kernel/nexthop_table.h"
 #include "control/kernel/route_table.h"
 #include "control/kernel/rule_table.h"
+#include "control/kernel/switch_table.h"
 
 namespace wg::control {
 
@@ -29,6 +30,7 @@ class KernelState {
   [[nodiscard]] const NexthopTable& nexthops() const { return nexthops_; }
   [[nodiscard]] const RuleTable& rules() const { return rules_; }
   [[nodiscard]] const RouteTable& routes() const { return routes_; }
+  [[nodiscard]] const SwitchTable& switches() const { return switches_; }
 
   // Applies one message and notes its changes. Messages of other types are ignored.
   void take(const nlmsghdr* message);
@@ -46,6 +48,7 @@ class KernelState {
   void take_rule(const nlmsghdr* message);
   void take_nexthop(const nlmsghdr* message);
   void take_gone_nexthop(const nlmsghdr* message);
+  void take_switches(const nlmsghdr* message);
 
   // Changes that the kernel makes without a message.
   enum class Loss : std::uint8_t { kDown, kLastAddress, kUnregistered };
@@ -68,6 +71,7 @@ class KernelState {
   NexthopTable nexthops_;
   RuleTable rules_;
   RouteTable routes_;
+  SwitchTable switches_;
   bool unsure_ = false;
 };
 

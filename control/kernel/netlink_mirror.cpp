@@ -2,7 +2,9 @@
 
 #include <fcntl.h>
 #include <linux/fib_rules.h>
+#include <linux/netconf.h>
 #include <linux/nexthop.h>
+#include <netinet/in.h>
 #include <sys/socket.h>
 
 #include <algorithm>
@@ -16,6 +18,7 @@ constexpr std::size_t kReceiveBuffer = 64 * 1024;
 constexpr int kDumpAttempts = 3;
 constexpr int kGroups[] = {RTNLGRP_LINK,       RTNLGRP_NEIGH,      RTNLGRP_IPV4_IFADDR, RTNLGRP_IPV6_IFADDR,
                            RTNLGRP_IPV4_ROUTE, RTNLGRP_IPV6_ROUTE, RTNLGRP_IPV4_RULE,   RTNLGRP_IPV6_RULE};
+constexpr int kOptionalGroups[] = {RTNLGRP_NEXTHOP, RTNLGRP_IPV4_NETCONF, RTNLGRP_IPV6_NETCONF};
 
 [[noreturn]] void fail(const char* what) {
   throw std::system_error(errno, std::generic_category(), what);
@@ -48,6 +51,9 @@ void put_dump_header(NetlinkMessage& message, std::uint16_t type, std::uint8_t f
       break;
     case RTM_GETROUTE:
       message.extra<rtmsg>()->rtm_family = family;
+      break;
+    case RTM_GETNETCONF:
+      message.extra<netconfmsg>()->ncm_family = family;
       break;
     case RTM_GETNEIGH:
       message.extra<ndmsg>()->ndm_family = family;
@@ -85,8 +91,9 @@ void NetlinkMirror::open_monitor() {
       fail("subscribing to rtnetlink");
     }
   }
-  int nexthops = RTNLGRP_NEXTHOP;  // kernels before 5.3 lack this group
-  mnl_socket_setsockopt(monitor_.get(), NETLINK_ADD_MEMBERSHIP, &nexthops, sizeof nexthops);
+  // Kernels before 5.3 lack nexthop objects, and a kernel may lack IPv6.
+  for (int group : kOptionalGroups)
+    mnl_socket_setsockopt(monitor_.get(), NETLINK_ADD_MEMBERSHIP, &group, sizeof group);
 }
 
 // ---- dumps
@@ -97,7 +104,7 @@ void NetlinkMirror::dump_all() {
   dump(RTM_GETLINK, AF_UNSPEC);
   dump(RTM_GETNEXTHOP, AF_UNSPEC);
   for (const std::uint8_t family : {std::uint8_t{AF_INET}, std::uint8_t{AF_INET6}}) {
-    for (const std::uint16_t type : {RTM_GETADDR, RTM_GETRULE, RTM_GETROUTE, RTM_GETNEIGH})
+    for (const std::uint16_t type : {RTM_GETADDR, RTM_GETRULE, RTM_GETROUTE, RTM_GETNEIGH, RTM_GETNETCONF})
       dump(type, family);
   }
   changes_.set_loading(false);
@@ -162,13 +169,20 @@ void NetlinkMirror::drain() {
 
 // ---- the oracle
 
-Resolved NetlinkMirror::kernel_route(const IpAddress& destination, std::uint32_t fwmark) {
+Resolved NetlinkMirror::kernel_route(const IpAddress& destination, const ResolveKey& key) {
   NetlinkMessage message(RTM_GETROUTE, 0);
   auto* header = message.extra<rtmsg>();
   header->rtm_family = static_cast<std::uint8_t>(destination.v6 ? AF_INET6 : AF_INET);
   header->rtm_dst_len = static_cast<std::uint8_t>(address_bits(destination));
   message.put_address(RTA_DST, destination);
-  if (fwmark != 0) message.put_u32(RTA_MARK, fwmark);
+  if (key.fwmark != 0) message.put_u32(RTA_MARK, key.fwmark);
+  if (!key.source.is_zero()) {
+    header->rtm_src_len = static_cast<std::uint8_t>(address_bits(destination));
+    message.put_address(RTA_SRC, key.source);
+  }
+  if (key.protocol != 0) message.put_u8(RTA_IP_PROTO, key.protocol);
+  if (key.source_port != 0) message.put_u16(RTA_SPORT, htons(key.source_port));
+  if (key.destination_port != 0) message.put_u16(RTA_DPORT, htons(key.destination_port));
   Resolved result;
   const auto answered = requests_.query(message, [&](const nlmsghdr* reply) {
     const auto route = parse_route(reply);

@@ -63,7 +63,6 @@ class NetlinkMirror {
   }
   [[nodiscard]] const std::vector<RoutingRule>& rules(bool v6) const { return state_.rules().of(v6); }
   [[nodiscard]] bool rules_are_default(bool v6) const { return state_.rules().are_default(v6); }
-  [[nodiscard]] bool rules_are_evaluated(bool v6) const { return state_.rules().are_evaluated(v6); }
   [[nodiscard]] std::uint32_t vrf_of_link(std::uint32_t ifindex) const {
     return state_.links().vrf_of_link(ifindex);
   }
@@ -83,7 +82,7 @@ class NetlinkMirror {
   // The kernel's own answer (RTM_GETROUTE, a system call), as an oracle for tests and checks. Errors become
   // types: EINVAL RTN_BLACKHOLE, EACCES RTN_PROHIBIT, EHOSTUNREACH RTN_UNREACHABLE, ENETUNREACH RTN_UNSPEC.
   // For RTN_LOCAL the kernel reports the loopback interface. prefix, table and neighbour are not filled.
-  [[nodiscard]] Resolved kernel_route(const IpAddress& destination, std::uint32_t fwmark = 0);
+  [[nodiscard]] Resolved kernel_route(const IpAddress& destination, const ResolveKey& key = {});
 
   // Resyncs after overflows, without the first dump.
   [[nodiscard]] std::uint64_t resyncs() const { return resyncs_; }

@@ -3,10 +3,13 @@
 #include <libmnl/libmnl.h>
 #include <linux/fib_rules.h>
 #include <linux/if_addr.h>
+#include <linux/if_ether.h>
 #include <linux/if_link.h>
 #include <linux/neighbour.h>
+#include <linux/netconf.h>
 #include <linux/nexthop.h>
 #include <net/if.h>
+#include <netinet/in.h>
 
 #include <array>
 #include <cstring>
@@ -20,14 +23,26 @@ namespace {
 constexpr unsigned IFF_LOWER_UP = 0x10000;
 #endif
 
-// The attributes of one message or nest, indexed by type. Unknown types are ignored; the last of several
-// wins.
+// In Linux 6.17 and later; missing in older headers.
+constexpr unsigned kNetconfForceForwarding = 9;
+
+// A set of attribute types, all below 64.
+using TypeSet = std::uint64_t;
+template <class... Types>
+constexpr TypeSet types(Types... each) {
+  return (TypeSet{0} | ... | (TypeSet{1} << each));
+}
+
+// The attributes of one message or nest, indexed by type. The last of several wins.
 class Attributes {
  public:
   void collect(const nlattr* attribute) {
     const unsigned type = mnl_attr_get_type(attribute);
     if (type < at_.size()) at_[type] = attribute;
+    present_ |= type < 64 ? types(type) : kBeyond;
   }
+  // Is there an attribute that is not in `known`?
+  [[nodiscard]] bool has_more_than(TypeSet known) const { return (present_ & ~known) != 0; }
   static Attributes of_message(const nlmsghdr* message, std::size_t header) {
     Attributes result;
     for_each_attribute(message, header, [&](const nlattr* attribute) { result.collect(attribute); });
@@ -74,8 +89,30 @@ class Attributes {
  private:
   static constexpr std::size_t kTypes =
       65;  // covers every IFLA_*, IFA_*, RTA_*, NDA_*, NHA_* and FRA_* that is read
+  static constexpr TypeSet kBeyond = types(63);  // stands for every type from 63 on
   std::array<const nlattr*, kTypes> at_{};
+  TypeSet present_ = 0;
 };
+
+// What a lookup follows, or what makes no difference to where a packet goes. A route with anything else is
+// the kernel's: RTA_ENCAP, RTA_FLOW (realms), RTA_NEWDST, and what newer kernels have.
+constexpr TypeSet kFollowedInRoutes =
+    types(RTA_DST, RTA_SRC, RTA_IIF, RTA_OIF, RTA_GATEWAY, RTA_PRIORITY, RTA_PREFSRC, RTA_METRICS,
+          RTA_MULTIPATH, RTA_CACHEINFO, RTA_TABLE, RTA_VIA, RTA_PREF, RTA_EXPIRES, RTA_PAD, RTA_NH_ID);
+constexpr TypeSet kFollowedInHops = types(RTA_GATEWAY, RTA_VIA);
+// Metrics of sockets of this machine count for no packet that is forwarded.
+constexpr TypeSet kFollowedMetrics =
+    types(RTAX_LOCK, RTAX_MTU, RTAX_WINDOW, RTAX_RTT, RTAX_RTTVAR, RTAX_SSTHRESH, RTAX_CWND, RTAX_ADVMSS,
+          RTAX_REORDERING, RTAX_HOPLIMIT, RTAX_INITCWND, RTAX_FEATURES, RTAX_RTO_MIN, RTAX_INITRWND,
+          RTAX_QUICKACK, RTAX_CC_ALGO, RTAX_FASTOPEN_NO_COOKIE);
+constexpr unsigned kNhaOpFlags = 14, kNhaHwStatsUsed = 17;  // counters of nexthop objects, Linux 6.9
+constexpr TypeSet kFollowedInNexthops =
+    types(NHA_ID, NHA_GROUP, NHA_GROUP_TYPE, NHA_BLACKHOLE, NHA_OIF, NHA_GATEWAY, kNhaOpFlags,
+          kNhaOpFlags + 1, kNhaOpFlags + 2, kNhaHwStatsUsed);
+constexpr TypeSet kFollowedInRules =
+    types(FRA_DST, FRA_SRC, FRA_IIFNAME, FRA_GOTO, FRA_UNUSED2, FRA_PRIORITY, FRA_FWMARK, FRA_FLOW,
+          FRA_TUN_ID, FRA_SUPPRESS_IFGROUP, FRA_SUPPRESS_PREFIXLEN, FRA_TABLE, FRA_FWMASK, FRA_OIFNAME,
+          FRA_PAD, FRA_L3MDEV, FRA_PROTOCOL, FRA_IP_PROTO, FRA_SPORT_RANGE, FRA_DPORT_RANGE);
 
 template <class Header>
 const Header* header_of(const nlmsghdr* message) {
@@ -102,7 +139,11 @@ void read_link_kind(const nlattr* info, Link* link) {
   link->kind = nest.text(IFLA_INFO_KIND);
   if (!nest.get(IFLA_INFO_DATA)) return;
   if (link->kind == "vlan") {
-    link->vlan_id = Attributes::of_nest(nest.get(IFLA_INFO_DATA)).template value<std::uint16_t>(IFLA_VLAN_ID);
+    const auto vlan = Attributes::of_nest(nest.get(IFLA_INFO_DATA));
+    link->vlan_id = vlan.value<std::uint16_t>(IFLA_VLAN_ID);
+    // Kernels before 3.10 know no other protocol and do not tell it.
+    const auto protocol = vlan.value<std::uint16_t>(IFLA_VLAN_PROTOCOL).value_or(htons(ETH_P_8021Q));
+    link->vlan_8021q = protocol == htons(ETH_P_8021Q);
   } else if (link->kind == "vrf") {
     link->vrf_table = Attributes::of_nest(nest.get(IFLA_INFO_DATA)).u32(IFLA_VRF_TABLE);
   }
@@ -132,11 +173,18 @@ void read_multipath(const nlattr* nest, Forwarding* out) {
     if (hop.rtnh_len < sizeof hop || hop.rtnh_len > left) return;
     const auto attributes = Attributes::of_bytes(at + sizeof hop, hop.rtnh_len - sizeof hop);
     out->nexthops.push_back({static_cast<std::uint32_t>(hop.rtnh_ifindex), read_gateway(attributes)});
+    out->kernel_only |= attributes.has_more_than(kFollowedInHops);
     const std::size_t step = MNL_ALIGN(hop.rtnh_len);
     if (step >= left) return;
     at += step;
     left -= step;
   }
+}
+
+std::optional<PortRange> read_ports(const Attributes& attributes, unsigned type) {
+  const auto range = attributes.value<fib_rule_port_range>(type);
+  if (!range) return std::nullopt;
+  return PortRange{range->start, range->end};
 }
 
 void read_forwarding(const Attributes& attributes, Forwarding* out) {
@@ -147,8 +195,12 @@ void read_forwarding(const Attributes& attributes, Forwarding* out) {
   }
   out->nexthop_id = attributes.u32(RTA_NH_ID);
   out->source = attributes.address(RTA_PREFSRC);
-  if (const nlattr* metrics = attributes.get(RTA_METRICS)) {
-    out->mtu = Attributes::of_nest(metrics).u32(RTAX_MTU);
+  out->kernel_only |= attributes.has_more_than(kFollowedInRoutes);
+  if (const nlattr* nest = attributes.get(RTA_METRICS)) {
+    const auto metrics = Attributes::of_nest(nest);
+    out->mtu = metrics.u32(RTAX_MTU);
+    const bool mtu_locked = (metrics.u32(RTAX_LOCK) & 1u << RTAX_MTU) != 0;
+    out->kernel_only |= mtu_locked || metrics.has_more_than(kFollowedMetrics);
   }
 }
 
@@ -180,6 +232,7 @@ std::optional<Link> parse_link(const nlmsghdr* message) {
   link.mac = attributes.mac(IFLA_ADDRESS);
   if (!attributes.get(IFLA_LINK_NETNSID)) link.parent = attributes.u32(IFLA_LINK);
   link.master = attributes.u32(IFLA_MASTER);
+  link.promiscuity = attributes.u32(IFLA_PROMISCUITY);
   if (const nlattr* info = attributes.get(IFLA_LINKINFO)) read_link_kind(info, &link);
   return link;
 }
@@ -213,7 +266,8 @@ std::optional<ParsedRoute> parse_route(const nlmsghdr* message) {
   route.metric = attributes.u32(RTA_PRIORITY);
   route.tos = header->rtm_tos;
   route.cloned = (header->rtm_flags & RTM_F_CLONED) != 0;
-  route.from_source = header->rtm_src_len != 0;
+  if (header->rtm_src_len != 0)
+    route.forwarding.from = read_prefix(attributes.address(RTA_SRC), header->rtm_family, header->rtm_src_len);
   route.forwarding.type = header->rtm_type;
   route.forwarding.scope = header->rtm_scope;
   route.forwarding.protocol = header->rtm_protocol;
@@ -238,6 +292,9 @@ std::optional<NexthopObject> parse_nexthop(const nlmsghdr* message) {
   NexthopObject object;
   object.id = attributes.u32(NHA_ID);
   object.blackhole = attributes.get(NHA_BLACKHOLE) != nullptr;
+  object.kernel_only = attributes.has_more_than(kFollowedInNexthops) ||
+                       attributes.value<std::uint16_t>(NHA_GROUP_TYPE).value_or(NEXTHOP_GRP_TYPE_MPATH) !=
+                           NEXTHOP_GRP_TYPE_MPATH;
   if (const nlattr* group = attributes.get(NHA_GROUP)) {
     const std::size_t count = mnl_attr_get_payload_len(group) / sizeof(nexthop_grp);
     for (std::size_t i = 0; i < count; ++i) {
@@ -256,12 +313,18 @@ std::optional<NexthopObject> parse_nexthop(const nlmsghdr* message) {
 std::optional<RoutingRule> parse_rule(const nlmsghdr* message) {
   const auto* header = header_of<fib_rule_hdr>(message);
   if (!header || !is_ip(header->family)) return std::nullopt;
-  // 64 leaves room for selectors newer than our headers. An unknown selector makes the rule unevaluated.
   const auto attributes = Attributes::of_message(message, sizeof *header);
   const auto destination = read_prefix(attributes.address(FRA_DST), header->family, header->dst_len);
-  if (!destination) return std::nullopt;
+  const auto source = read_prefix(attributes.address(FRA_SRC), header->family, header->src_len);
+  if (!destination || !source) return std::nullopt;
   RoutingRule rule;
   rule.destination = *destination;
+  rule.source = *source;
+  rule.iif = attributes.text(FRA_IIFNAME);
+  rule.oif = attributes.text(FRA_OIFNAME);
+  rule.protocol = attributes.value<std::uint8_t>(FRA_IP_PROTO).value_or(0);
+  rule.source_ports = read_ports(attributes, FRA_SPORT_RANGE);
+  rule.destination_ports = read_ports(attributes, FRA_DPORT_RANGE);
   rule.v6 = header->family == AF_INET6;
   rule.priority = attributes.u32(FRA_PRIORITY);
   rule.action = header->action;
@@ -274,15 +337,32 @@ std::optional<RoutingRule> parse_rule(const nlmsghdr* message) {
   if (const auto length = attributes.value<std::int32_t>(FRA_SUPPRESS_PREFIXLEN))
     rule.suppress_prefix_length = *length;
   const auto group = attributes.value<std::int32_t>(FRA_SUPPRESS_IFGROUP);
-  rule.selects_more = header->src_len != 0 || header->tos != 0 || (group && *group != -1);
-  for (const unsigned type : {FRA_IIFNAME, FRA_OIFNAME, FRA_TUN_ID, FRA_UID_RANGE, FRA_IP_PROTO,
-                              FRA_SPORT_RANGE, FRA_DPORT_RANGE}) {
-    const auto value = attributes.get(type);
-    rule.selects_more |=
-        value != nullptr && (type != FRA_TUN_ID || attributes.value<std::uint64_t>(type).value_or(0) != 0);
-  }
-  for (unsigned type = FRA_MAX + 1; type <= 64; ++type) rule.selects_more |= attributes.get(type) != nullptr;
+  // The kernel reports a tunnel id of 0 and an interface group of -1 with every rule that has none.
+  rule.selects_more = header->tos != 0 || (group && *group != -1) ||
+                      attributes.value<std::uint64_t>(FRA_TUN_ID).value_or(0) != 0 ||
+                      (header->flags & FIB_RULE_FIND_SADDR) != 0 ||
+                      attributes.has_more_than(kFollowedInRules);
   return rule;
+}
+
+std::optional<ParsedSwitches> parse_switches(const nlmsghdr* message) {
+  const auto* header = header_of<netconfmsg>(message);
+  if (!header || !is_ip(header->ncm_family)) return std::nullopt;
+  const auto attributes = Attributes::of_message(message, sizeof *header);
+  const auto ifindex = attributes.value<std::int32_t>(NETCONFA_IFINDEX);
+  if (!ifindex) return std::nullopt;
+  const auto number = [&](unsigned type) { return attributes.value<std::int32_t>(type); };
+  const auto is_on = [&](unsigned type) -> std::optional<bool> {
+    const auto value = number(type);
+    return value ? std::optional(*value != 0) : std::nullopt;
+  };
+  ParsedSwitches switches;
+  switches.v6 = header->ncm_family == AF_INET6;
+  switches.ifindex = *ifindex;
+  switches.forwarding = is_on(NETCONFA_FORWARDING);
+  switches.rp_filter = number(NETCONFA_RP_FILTER);
+  switches.force_forwarding = is_on(kNetconfForceForwarding);
+  return switches;
 }
 
 }  // namespace wg::control

@@ -28,7 +28,9 @@ struct Link {
   std::uint32_t parent = 0;              // IFLA_LINK, when in the same namespace
   std::optional<std::uint16_t> vlan_id;  // kind == "vlan": tag on `parent`
   std::uint32_t master = 0;              // bridge, bond or VRF that it belongs to
+  bool vlan_8021q = false;               // kind == "vlan": its tags are 0x8100 (802.1Q, not 802.1ad)
   std::uint32_t vrf_table = 0;           // kind == "vrf": its routing table
+  std::uint32_t promiscuity = 0;         // how many want every frame: packet sockets, a bridge, the user
   // [IPv4, IPv6]: routes over this link are ignored without carrier (sysctl ignore_routes_with_linkdown). The
   // message does not contain it: the mirror reads it when the carrier is lost.
   std::array<bool, 2> ignored_without_carrier{};
@@ -63,6 +65,10 @@ struct Forwarding {
   std::uint8_t type = RTN_UNICAST;  // RTN_UNICAST | RTN_LOCAL | RTN_BROADCAST | RTN_BLACKHOLE | ...
   std::uint8_t scope = 0;
   std::uint8_t protocol = 0;
+  std::optional<IpPrefix> from;  // IPv6: only for packets from there (RTA_SRC)
+  // Has an attribute that a lookup does not follow (an encapsulation, a realm, a locked MTU, anything newer
+  // than this program): only the kernel knows where its packets go.
+  bool kernel_only = false;
 
   friend bool operator==(const Forwarding&, const Forwarding&) = default;
 };
@@ -72,8 +78,7 @@ struct ParsedRoute {
   IpPrefix prefix;
   std::uint32_t metric = 0;
   std::uint8_t tos = 0;
-  bool cloned = false;       // a cache entry, not a route
-  bool from_source = false;  // IPv6 source-specific (RTA_SRC)
+  bool cloned = false;  // a cache entry, not a route
   Forwarding forwarding;
 };
 
@@ -93,8 +98,16 @@ struct NexthopObject {
   std::optional<NextHop> hop;  // nullopt for a blackhole or a group
   bool blackhole = false;
   std::vector<std::uint32_t> members;  // non-empty: this is a group
+  bool kernel_only = false;            // an encapsulation, a resilient group, an unknown attribute
 
   friend bool operator==(const NexthopObject&, const NexthopObject&) = default;
+};
+
+struct PortRange {
+  std::uint16_t first = 0, last = 0;
+
+  [[nodiscard]] bool contains(std::uint16_t port) const { return port >= first && port <= last; }
+  friend bool operator==(const PortRange&, const PortRange&) = default;
 };
 
 // One `ip rule`.
@@ -104,16 +117,29 @@ struct RoutingRule {
   std::uint8_t action = 0;  // FR_ACT_*
   std::uint32_t table = 0;
   std::uint32_t fwmark = 0;
-  std::uint32_t fwmask = 0;  // 0: the rule ignores the mark
-  IpPrefix destination;      // length 0: any
+  std::uint32_t fwmask = 0;   // 0: the rule ignores the mark
+  IpPrefix destination;       // length 0: any
+  IpPrefix source;            // length 0: any
+  std::string iif, oif;       // incoming and outgoing interface; "lo": sent by this machine. Empty: any
+  std::uint8_t protocol = 0;  // IP protocol; 0: any
+  std::optional<PortRange> source_ports, destination_ports;
   bool invert = false;
   bool l3mdev = false;  // use the table of the packet's VRF
   std::uint32_t goto_priority = 0;
   std::int32_t suppress_prefix_length = -1;  // ignore a match of at most this length
-  bool selects_more =
-      false;  // also selects by source, interface, TOS, ports or user, which the mirror does not evaluate
+  bool selects_more = false;  // also by TOS, user, tunnel or a newer property: a lookup does not follow it
 
   friend bool operator==(const RoutingRule&, const RoutingRule&) = default;
+};
+
+// What one message says about the switches of a link, or of all (RTM_NEWNETCONF). A notification names only
+// what has changed.
+struct ParsedSwitches {
+  bool v6 = false;
+  std::int32_t ifindex = 0;  // NETCONFA_IFINDEX_ALL: "all"; NETCONFA_IFINDEX_DEFAULT: "default"
+  std::optional<bool> forwarding;
+  std::optional<int> rp_filter;          // IPv4: 0 off, 1 strict, 2 loose
+  std::optional<bool> force_forwarding;  // IPv6, Linux 6.17: forwards although "all" does not
 };
 
 [[nodiscard]] std::optional<Link> parse_link(const nlmsghdr* message);
@@ -122,5 +148,6 @@ struct RoutingRule {
 [[nodiscard]] std::optional<Neighbour> parse_neighbour(const nlmsghdr* message);
 [[nodiscard]] std::optional<NexthopObject> parse_nexthop(const nlmsghdr* message);
 [[nodiscard]] std::optional<RoutingRule> parse_rule(const nlmsghdr* message);
+[[nodiscard]] std::optional<ParsedSwitches> parse_switches(const nlmsghdr* message);
 
 }  // namespace wg::control

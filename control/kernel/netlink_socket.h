@@ -34,6 +34,7 @@ class NetlinkMessage {
   }
   void put(std::uint16_t type, const void* value, std::size_t size);
   void put_u8(std::uint16_t type, std::uint8_t value) { put(type, &value, sizeof value); }
+  void put_u16(std::uint16_t type, std::uint16_t value) { put(type, &value, sizeof value); }
   void put_u32(std::uint16_t type, std::uint32_t value) { put(type, &value, sizeof value); }
   void put_address(std::uint16_t type, const IpAddress& address) {
     put(type, address.bytes.data(), address.v6 ? 16 : 4);

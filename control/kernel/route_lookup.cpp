@@ -5,6 +5,8 @@
 #include <linux/neighbour.h>
 
 #include <algorithm>
+#include <cstddef>
+#include <iterator>
 
 #include "control/kernel/source_address.h"
 
@@ -45,25 +47,50 @@ bool RouteLookup::usable(const NextHop& hop, bool v6) const {
   return out->carrier || !out->ignored_without_carrier[v6 ? 1 : 0];
 }
 
-std::optional<NextHop> RouteLookup::first_usable(const Forwarding& forwarding, bool v6) const {
+template <class Visit>
+void RouteLookup::for_each_usable(const Forwarding& forwarding, bool v6, Visit visit) const {
   const bool choice = !v6 && forwarding.nexthops.size() > 1;
   for (const NextHop& hop : forwarding.nexthops) {
     if (choice && state_.addresses().has_lost_ipv4(hop.ifindex)) continue;
-    if (usable(hop, v6)) return hop;
+    if (usable(hop, v6)) visit(hop);
   }
   const NexthopObject* object = state_.nexthops().find(forwarding.nexthop_id);
-  if (object == nullptr) return std::nullopt;
-  if (object->hop && usable(*object->hop, v6)) return object->hop;
+  if (object == nullptr) return;
+  if (object->hop && usable(*object->hop, v6)) visit(*object->hop);
   for (const std::uint32_t id : object->members) {
     const NexthopObject* member = state_.nexthops().find(id);
-    if (member != nullptr && member->hop && usable(*member->hop, v6)) return member->hop;
+    if (member != nullptr && member->hop && usable(*member->hop, v6)) visit(*member->hop);
   }
-  return std::nullopt;
 }
 
-// A route is eligible when it needs no nexthop or has a usable one. Routes for a TOS are never eligible.
+std::optional<NextHop> RouteLookup::first_usable(const Forwarding& forwarding, bool v6) const {
+  std::optional<NextHop> first;
+  for_each_usable(forwarding, v6, [&](const NextHop& hop) {
+    if (!first) first = hop;
+  });
+  return first;
+}
+
+// False when the kernel chooses among nexthops by a hash, or does what is not known here.
+bool RouteLookup::is_followed(const Forwarding& forwarding, bool v6) const {
+  if (forwarding.kernel_only || forwarding.from) return false;
+  if (forwarding.nexthop_id != 0) {
+    const NexthopObject* object = state_.nexthops().find(forwarding.nexthop_id);
+    if (object == nullptr || object->kernel_only) return false;
+    for (const std::uint32_t id : object->members) {
+      const NexthopObject* member = state_.nexthops().find(id);
+      if (member == nullptr || member->kernel_only) return false;
+    }
+  }
+  std::size_t usable_hops = 0;
+  for_each_usable(forwarding, v6, [&](const NextHop&) { ++usable_hops; });
+  return usable_hops <= 1;
+}
+
+// A route is eligible when it needs no nexthop or has a usable one. Routes for a TOS or a source are never
+// eligible.
 bool RouteLookup::is_eligible(const Route& route, bool v6) const {
-  if (route.tos != 0) return false;
+  if (route.is_selective()) return false;
   const Forwarding& forwarding = *route.forwarding;
   const NexthopObject* object = state_.nexthops().find(forwarding.nexthop_id);
   if (object != nullptr && object->blackhole) return true;
@@ -77,6 +104,7 @@ Resolved RouteLookup::describe(std::uint32_t table, const IpPrefix& prefix, cons
   result.prefix = prefix;
   result.scope = forwarding.scope;
   result.mtu = forwarding.mtu;
+  result.unsure = !is_followed(forwarding, prefix.address.v6);
   if (forwarding.source) result.source = *forwarding.source;
   result.source.v6 = prefix.address.v6;
   const NexthopObject* object = state_.nexthops().find(forwarding.nexthop_id);
@@ -95,25 +123,38 @@ Resolved RouteLookup::describe(std::uint32_t table, const IpPrefix& prefix, cons
 Resolved RouteLookup::best(std::uint32_t table, const IpPrefix& prefix) const {
   const auto* list = state_.routes().find(table, prefix);
   if (list == nullptr) return {};
-  for (const Route& route : *list) {
-    if (!is_eligible(route, prefix.address.v6)) continue;
-    Resolved result = describe(table, prefix.network(), route);
+  const bool v6 = prefix.address.v6;
+  bool selective = false;
+  for (auto route = list->begin(); route != list->end(); ++route) {
+    selective |= route->is_selective();
+    if (!is_eligible(*route, v6)) continue;
+    Resolved result = describe(table, prefix.network(), *route);
     result.source = {};
+    // Between IPv6 routes of one metric the kernel chooses by preference and reachability.
+    const auto next = std::next(route);
+    result.unsure |= selective || (v6 && next != list->end() && next->metric == route->metric);
     if (result.type != RTN_UNICAST) return result;
     // There is no destination host yet. The zero address has no entry, so an on-link route yields kUnresolved
     // or kNotNeeded.
     result.neighbour = neighbour_state(result.ifindex, result.gateway.value_or(IpAddress{}), &result.mac);
     return result;
   }
-  return {};
+  Resolved nothing;
+  nothing.unsure = selective;
+  return nothing;
 }
 
 // ---- longest match and rules
 
 Resolved RouteLookup::look_up(std::uint32_t table, const IpAddress& destination) const {
-  const auto match = state_.routes().longest_match(
-      table, destination, [&](const Route& route) { return is_eligible(route, destination.v6); });
-  return match.route == nullptr ? Resolved{} : describe(table, match.prefix, *match.route);
+  bool selective = false;  // a route for a TOS or a source comes first
+  const auto match = state_.routes().longest_match(table, destination, [&](const Route& route) {
+    selective |= route.is_selective();
+    return is_eligible(route, destination.v6);
+  });
+  Resolved result = match.route == nullptr ? Resolved{} : describe(table, match.prefix, *match.route);
+  result.unsure |= selective;
+  return result;
 }
 
 // Without custom rules the kernel keeps the IPv4 tables local and main in one structure, so the longer match
@@ -121,8 +162,11 @@ Resolved RouteLookup::look_up(std::uint32_t table, const IpAddress& destination)
 Resolved RouteLookup::look_up_merged(const IpAddress& destination) const {
   const Resolved local = look_up(RT_TABLE_LOCAL, destination);
   const Resolved main = look_up(RT_TABLE_MAIN, destination);
-  if (local.type == RTN_UNSPEC) return main;
-  return main.type != RTN_UNSPEC && main.prefix.length > local.prefix.length ? main : local;
+  const bool takes_main =
+      local.type == RTN_UNSPEC || (main.type != RTN_UNSPEC && main.prefix.length > local.prefix.length);
+  Resolved result = takes_main ? main : local;
+  result.unsure = local.unsure || main.unsure;
+  return result;
 }
 
 Resolved RouteLookup::follow(const RoutingRule& rule, const IpAddress& destination,
@@ -149,17 +193,36 @@ Resolved RouteLookup::follow(const RoutingRule& rule, const IpAddress& destinati
 Resolved RouteLookup::follow_rules(const IpAddress& destination, const ResolveKey& key) const {
   const auto& list = state_.rules().of(destination.v6);
   std::uint32_t not_before = 0;  // lowest priority to evaluate, set by a goto
+  bool unsure = false;
   for (const RoutingRule& rule : list) {
-    if (rule.priority < not_before || rule.selects_more) continue;
-    const bool mark = rule.fwmask == 0 || (key.fwmark & rule.fwmask) == (rule.fwmark & rule.fwmask);
-    const bool vrf = !rule.l3mdev || state_.links().table_of_vrf(key.vrf) != 0;
-    const bool destined = rule.destination.length == 0 || rule.destination.contains(destination);
-    if ((mark && vrf && destined) == rule.invert) continue;
+    if (rule.priority < not_before) continue;
+    unsure |= rule.selects_more;
+    if (rule.selects_more || selects(rule, destination, key) == rule.invert) continue;
     if (rule.action == FR_ACT_GOTO) not_before = rule.goto_priority;
-    const Resolved found = follow(rule, destination, key);
-    if (!continues_lookup(found)) return found;
+    Resolved found = follow(rule, destination, key);
+    unsure |= found.unsure;
+    if (continues_lookup(found)) continue;
+    found.unsure = unsure;
+    return found;
   }
-  return {};
+  Resolved nothing;
+  nothing.unsure = unsure;
+  return nothing;
+}
+
+// Do the rule's selectors fit a packet that this machine sends, from a socket bound to no interface?
+bool RouteLookup::selects(const RoutingRule& rule, const IpAddress& destination,
+                          const ResolveKey& key) const {
+  const auto fits = [](const std::optional<PortRange>& range, std::uint16_t port) {
+    return !range || range->contains(port);
+  };
+  if (rule.fwmask != 0 && (key.fwmark & rule.fwmask) != (rule.fwmark & rule.fwmask)) return false;
+  if (rule.l3mdev && state_.links().table_of_vrf(key.vrf) == 0) return false;
+  if (rule.destination.length != 0 && !rule.destination.contains(destination)) return false;
+  if (rule.source.length != 0 && (key.source.is_zero() || !rule.source.contains(key.source))) return false;
+  if (!rule.oif.empty() || (!rule.iif.empty() && rule.iif != "lo")) return false;
+  if (rule.protocol != 0 && rule.protocol != key.protocol) return false;
+  return fits(rule.source_ports, key.source_port) && fits(rule.destination_ports, key.destination_port);
 }
 
 // The on-link route of one link. fe80::/64 is on every link, and no table decides between them.
@@ -178,8 +241,14 @@ Resolved RouteLookup::resolve(const IpAddress& destination, const ResolveKey& ke
                       state_.rules().are_default(false);
   const bool scoped = key.link != 0 && destination.v6 && is_link_local(destination);
   Resolved found = merged ? look_up_merged(destination) : scoped ? on_link(key.link) : Resolved{};
-  if (continues_lookup(found) && !scoped) found = follow_rules(destination, key);
-  if (found.source.is_zero()) {
+  if (continues_lookup(found) && !scoped) {
+    const bool unsure = found.unsure;
+    found = follow_rules(destination, key);
+    found.unsure |= unsure;
+  }
+  if (!key.source.is_zero() && key.source.v6 == destination.v6) {
+    found.source = key.source;
+  } else if (found.source.is_zero()) {
     found.source = destination.v6 ? choose_source_v6(found, destination) : choose_source_v4(found);
     if (found.type == RTN_LOCAL) found.source = destination;
   }

@@ -26,6 +26,9 @@ struct Resolved {
   std::optional<IpAddress> gateway;  // nullopt: on-link
   IpAddress source;                  // the kernel's choice; zero when there is none
   std::uint32_t mtu = 0;             // the route's metric or the link's MTU, whichever is smaller
+  // A rule or a route that this lookup does not follow stands before or beside this one: the kernel may
+  // decide otherwise.
+  bool unsure = false;
   NeighbourState neighbour = NeighbourState::kNotNeeded;
   MacAddress mac{};  // when neighbour == kUsable
 
@@ -35,10 +38,14 @@ struct Resolved {
   }
 };
 
+// A packet that this machine sends.
 struct ResolveKey {
   std::uint32_t fwmark = 0;
   std::uint32_t vrf = 0;   // ifindex of the VRF device; 0: none
   std::uint32_t link = 0;  // ifindex of a link-local IPv6 destination (sin6_scope_id); 0: unspecified
+  IpAddress source{};      // zero: the kernel chooses
+  std::uint8_t protocol = 0;
+  std::uint16_t source_port = 0, destination_port = 0;  // host order
 };
 
 class RouteLookup {
@@ -47,9 +54,9 @@ class RouteLookup {
   explicit RouteLookup(const KernelState& state) : state_(state) {}
 
   // The entry that a longest-prefix table should hold for exactly this prefix: the route with the lowest
-  // metric and a usable nexthop (multipath: the first usable one). type RTN_UNSPEC: no entry. `source` is
-  // left zero, and `neighbour` is that of the gateway (on-link: kUnresolved, because each host is resolved by
-  // itself).
+  // metric and a usable nexthop. type RTN_UNSPEC: no entry. `unsure`: the kernel chooses by more than the
+  // destination (TOS, source, several nexthops), or by what is not followed here. `source` is left zero, and
+  // `neighbour` is that of the gateway (on-link: kUnresolved, because each host is resolved by itself).
   [[nodiscard]] Resolved best(std::uint32_t table, const IpPrefix& prefix) const;
   // Resolves `destination` by rules, longest match and nexthops.
   [[nodiscard]] Resolved resolve(const IpAddress& destination, const ResolveKey& key) const;
@@ -59,12 +66,18 @@ class RouteLookup {
 
  private:
   [[nodiscard]] bool usable(const NextHop& hop, bool v6) const;
+  // Calls visit(hop) for each usable nexthop of the route or of its nexthop object.
+  template <class Visit>
+  void for_each_usable(const Forwarding& forwarding, bool v6, Visit visit) const;
   [[nodiscard]] std::optional<NextHop> first_usable(const Forwarding& forwarding, bool v6) const;
   [[nodiscard]] bool is_eligible(const Route& route, bool v6) const;
+  [[nodiscard]] bool is_followed(const Forwarding& forwarding, bool v6) const;
   [[nodiscard]] Resolved describe(std::uint32_t table, const IpPrefix& prefix, const Route& route) const;
   [[nodiscard]] Resolved look_up(std::uint32_t table, const IpAddress& destination) const;
   [[nodiscard]] Resolved look_up_merged(const IpAddress& destination) const;
   [[nodiscard]] Resolved follow_rules(const IpAddress& destination, const ResolveKey& key) const;
+  [[nodiscard]] bool selects(const RoutingRule& rule, const IpAddress& destination,
+                             const ResolveKey& key) const;
   [[nodiscard]] Resolved follow(const RoutingRule& rule, const IpAddress& destination,
                                 const ResolveKey& key) const;
   [[nodiscard]] Resolved on_link(std::uint32_t ifindex) const;

@@ -8,13 +8,15 @@
 namespace wg::control {
 namespace {
 
-// The kernel's order within a prefix: TOS descending, then metric ascending.
+// The kernel's order within a prefix: TOS descending, then metric ascending. The kernel keeps routes for a
+// source prefix apart; here they come before the others.
 bool precedes(const Route& a, const Route& b) {
+  if (a.forwarding->from != b.forwarding->from) return a.forwarding->from > b.forwarding->from;
   return a.tos != b.tos ? a.tos > b.tos : a.metric < b.metric;
 }
 
 bool same_slot(const Route& a, const Route& b) {
-  return a.tos == b.tos && a.metric == b.metric;
+  return a.tos == b.tos && a.metric == b.metric && a.forwarding->from == b.forwarding->from;
 }
 
 void insert_ordered(std::vector<Route>& routes, Route route, bool after_equals) {
@@ -166,7 +168,8 @@ RouteTable::Outcome RouteTable::remove(const ParsedRoute& parsed) {
 RouteTable::Outcome RouteTable::remove_v6_nexthops(std::vector<Route>& routes, const ParsedRoute& gone) {
   const auto at = std::find_if(routes.begin(), routes.end(), [&](const Route& r) {
     return r.metric == gone.metric && r.forwarding->type == gone.forwarding.type &&
-           !gone.forwarding.nexthops.empty() && contains_hops(*r.forwarding, gone.forwarding);
+           r.forwarding->from == gone.forwarding.from && !gone.forwarding.nexthops.empty() &&
+           contains_hops(*r.forwarding, gone.forwarding);
   });
   if (at == routes.end()) return Outcome::kUnchanged;
   Forwarding left = *at->forwarding;
@@ -205,6 +208,17 @@ RouteTable::Match RouteTable::longest_match(std::uint32_t table, const IpAddress
     }
   }
   return {};
+}
+
+bool RouteTable::covers(std::uint32_t table, const IpPrefix& prefix) const {
+  const auto found = tables_.find({table, prefix.address.v6});
+  if (found == tables_.end()) return false;
+  for (unsigned length = 0; length <= prefix.length; ++length) {
+    if (found->second.per_length[length] == 0) continue;
+    if (found->second.prefixes.contains({masked(prefix.address, length), static_cast<std::uint8_t>(length)}))
+      return true;
+  }
+  return false;
 }
 
 void RouteTable::for_each(const Visitor& visit) const {

@@ -24,6 +24,9 @@ struct Route {
   std::uint8_t tos = 0;
   ForwardingRef forwarding;  // shared by routes with equal forwarding
 
+  // Only for packets of one TOS or from one source prefix.
+  [[nodiscard]] bool is_selective() const { return tos != 0 || forwarding->from; }
+
   friend bool operator==(const Route& a, const Route& b) {
     if (a.metric != b.metric || a.tos != b.tos) return false;
     return a.forwarding == b.forwarding || *a.forwarding == *b.forwarding;
@@ -52,6 +55,8 @@ class RouteTable {
   };
   [[nodiscard]] Match longest_match(std::uint32_t table, const IpAddress& address,
                                     const std::function<bool(const Route&)>& accept) const;
+  // Whether a route, of any kind, leads to the whole of `prefix`.
+  [[nodiscard]] bool covers(std::uint32_t table, const IpPrefix& prefix) const;
 
   // In the order of table, family, prefix.
   using Visitor = std::function<void(std::uint32_t table, const IpPrefix&, const std::vector<Route>&)>;

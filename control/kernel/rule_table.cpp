@@ -8,8 +8,14 @@ namespace wg::control {
 namespace {
 
 bool has_no_selector(const RoutingRule& rule) {
-  return rule.fwmask == 0 && rule.destination.length == 0 && !rule.invert && !rule.selects_more &&
-         rule.suppress_prefix_length < 0 && rule.action == FR_ACT_TO_TBL;
+  RoutingRule bare;  // with what is no selector
+  bare.v6 = rule.v6;
+  bare.priority = rule.priority;
+  bare.action = rule.action;
+  bare.table = rule.table;
+  bare.l3mdev = rule.l3mdev;
+  bare.destination.address.v6 = bare.source.address.v6 = rule.v6;
+  return rule.action == FR_ACT_TO_TBL && rule == bare;
 }
 
 bool is_kernel_default(const RoutingRule& rule) {
@@ -19,6 +25,15 @@ bool is_kernel_default(const RoutingRule& rule) {
          (rule.priority == 32767 && rule.table == RT_TABLE_DEFAULT);
 }
 
+// Without one of them packets go elsewhere.
+bool have_local_and_main(const std::vector<RoutingRule>& rules) {
+  const auto leads_to = [](std::uint32_t table) {
+    return [table](const RoutingRule& rule) { return is_kernel_default(rule) && rule.table == table; };
+  };
+  return std::any_of(rules.begin(), rules.end(), leads_to(RT_TABLE_LOCAL)) &&
+         std::any_of(rules.begin(), rules.end(), leads_to(RT_TABLE_MAIN));
+}
+
 bool precedes(const RoutingRule& a, const RoutingRule& b) {
   return a.priority < b.priority;
 }
@@ -26,15 +41,24 @@ bool precedes(const RoutingRule& a, const RoutingRule& b) {
 }  // namespace
 
 bool RuleTable::are_default(bool v6) const {
-  const auto& list = of(v6);
-  return std::all_of(list.begin(), list.end(), [](const RoutingRule& rule) {
-    return is_kernel_default(rule) || (rule.l3mdev && has_no_selector(rule));
-  });
+  return are_default_for_forwarded(v6, [](const IpAddress&) { return false; }) &&
+         std::none_of(of(v6).begin(), of(v6).end(),
+                      [](const RoutingRule& rule) { return !rule.oif.empty() || !rule.iif.empty(); });
 }
 
-bool RuleTable::are_evaluated(bool v6) const {
+bool RuleTable::are_default_for_forwarded(bool v6,
+                                          const std::function<bool(const IpAddress&)>& is_local) const {
   const auto& list = of(v6);
-  return std::none_of(list.begin(), list.end(), [](const RoutingRule& rule) { return rule.selects_more; });
+  const auto is_for_senders_here = [&](const RoutingRule& rule) {
+    if (rule.invert) return false;
+    const bool own_source =
+        rule.source.length == address_bits(rule.source.address) && is_local(rule.source.address);
+    return own_source || !rule.oif.empty() || rule.iif == "lo";
+  };
+  return have_local_and_main(list) && std::all_of(list.begin(), list.end(), [&](const RoutingRule& rule) {
+           return is_kernel_default(rule) || (rule.l3mdev && has_no_selector(rule)) ||
+                  is_for_senders_here(rule);
+         });
 }
 
 bool RuleTable::put(const RoutingRule& rule) {

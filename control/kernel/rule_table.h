@@ -2,6 +2,7 @@
 #pragma once
 
 #include <array>
+#include <functional>
 #include <vector>
 
 #include "control/kernel/netlink_parse.h"
@@ -14,8 +15,11 @@ class RuleTable {
   // True when the rules are the kernel's defaults (local, main, default, VRFs). Then local + main, or a VRF's
   // table, decide everything and may be published as one table.
   [[nodiscard]] bool are_default(bool v6) const;
-  // True when no rule selects by a property that a lookup does not know (source, interface, ports, user).
-  [[nodiscard]] bool are_evaluated(bool v6) const;
+  // The same for packets that are forwarded. Further rules may be there, as long as they select only what
+  // this machine sends itself: by outgoing interface, by `iif lo`, or by one of its own addresses, which no
+  // packet from a network may have as its source. `is_local` names those.
+  [[nodiscard]] bool are_default_for_forwarded(bool v6,
+                                               const std::function<bool(const IpAddress&)>& is_local) const;
 
   bool put(const RoutingRule& rule);     // false: it was known
   bool remove(const RoutingRule& rule);  // false: it was not known

@@ -4,6 +4,10 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <filesystem>
+#include <system_error>
+#include <utility>
+#include <vector>
 
 namespace wg::control {
 namespace {
@@ -51,6 +55,24 @@ KernelResult set_ipv6_disabled(const std::string& link, bool disabled) {
 
 KernelResult set_forwarding(const std::string& link, IpVersion version, Switch wanted) {
   return write_link_sysctl(link, version == IpVersion::kV6, "forwarding", wanted == Switch::kOn);
+}
+
+KernelResult enable_ipv4_forwarding() {
+  const std::string all = "net/ipv4/ip_forward";
+  if (read_sysctl(all).value_or("0") != "0") return KernelResult::done();
+  std::vector<std::string> off;
+  std::error_code failure;
+  for (const auto& entry : std::filesystem::directory_iterator("/proc/sys/net/ipv4/conf", failure)) {
+    const std::string link = entry.path().filename();
+    if (link != "all" && read_sysctl(family_path(link, false, "forwarding")) == "0") off.push_back(link);
+  }
+  if (KernelResult result = write_sysctl(all, "1"); !result.ok()) return result;
+  KernelResult first_failure;
+  for (const std::string& link : off) {
+    KernelResult result = set_forwarding(link, IpVersion::kV4, Switch::kOff);
+    if (!result.ok() && first_failure.ok()) first_failure = std::move(result);
+  }
+  return first_failure;
 }
 
 KernelResult set_rp_filter(const std::string& link, int mode) {

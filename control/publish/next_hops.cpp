@@ -23,6 +23,10 @@ constexpr std::size_t kKeptFreshMax = 4096;
 // A container gives memory back when it has this many places more than it needs, and most are empty.
 constexpr std::size_t kSpare = 1024;
 
+[[nodiscard]] std::uint16_t version_of(const HopUse& use) {
+  return use.v6 ? 6 : 4;
+}
+
 [[nodiscard]] bool mostly_empty(std::size_t places, std::size_t used) {
   return places > 4 * used + kSpare;
 }
@@ -50,27 +54,31 @@ lpm::Value NextHops::allocate() {
   return free_->extract(free_->begin()).value();
 }
 
-lpm::Value NextHops::simple(HopKind kind, std::uint16_t interface_id, std::uint16_t mtu) {
-  const SimpleKey key{kind, interface_id, mtu};
+lpm::Value NextHops::simple(HopKind kind, std::uint16_t interface_id, const HopUse& use) {
+  const SimpleKey key{kind, interface_id, use};
   if (const auto at = simple_.find(key); at != simple_.end()) return at->second;
   const lpm::Value index = allocate();
   dataplane::NextHop& hop = next_.next_hops[index];
   hop.kind = kind;
   hop.interface_id = interface_id;
   // Linux's route to an interface may allow less than the interface does.
-  hop.mtu = mtu != 0 ? mtu : std::numeric_limits<std::uint16_t>::max();
+  hop.mtu = use.mtu != 0 ? use.mtu : std::numeric_limits<std::uint16_t>::max();
+  hop.ip_version = version_of(use);
   entries_[index].simple = key;
   return simple_[key] = index;
 }
 
-lpm::Value NextHops::via(const PortLink& link, const NextHopKey& neighbour, std::uint16_t mtu) {
+lpm::Value NextHops::via(const PortLink& link, const NextHopKey& neighbour, const HopUse& use) {
   std::vector<lpm::Value>& hops = hops_of_[neighbour];
   if (hops.empty() && !macs_.contains(neighbour)) ask(neighbour);
-  auto at = std::find_if(hops.begin(), hops.end(),
-                         [&](lpm::Value index) { return next_.next_hops[index].mtu == mtu; });
+  auto at = std::find_if(hops.begin(), hops.end(), [&](lpm::Value index) {
+    const dataplane::NextHop& hop = next_.next_hops[index];
+    return hop.mtu == use.mtu && hop.ip_version == version_of(use);
+  });
   if (at == hops.end()) {
     at = hops.insert(at, allocate());
-    next_.next_hops[*at].mtu = mtu;
+    next_.next_hops[*at].mtu = use.mtu;
+    next_.next_hops[*at].ip_version = version_of(use);
     entries_[*at].neighbour = neighbour;
   }
   entries_[*at].link = link;

@@ -9,6 +9,7 @@
 // W: Publisher. Only the control thread calls.
 #pragma once
 
+#include <compare>
 #include <cstdint>
 #include <functional>
 #include <map>
@@ -35,6 +36,14 @@ struct PortLink {
   std::optional<std::uint16_t> vlan;
 };
 
+// What packets of the routes to a next hop have in common.
+struct HopUse {
+  std::uint16_t mtu = 0;  // IP bytes; of a hop without a neighbour, 0: no limit of its own
+  bool v6 = false;        // the IP version of the packets, not of the neighbour (RFC 5549)
+
+  friend auto operator<=>(const HopUse&, const HopUse&) = default;
+};
+
 class NextHops {
  public:
   using MacAddresses = std::unordered_map<NextHopKey, MacAddress, NextHopKeyHash>;
@@ -46,8 +55,8 @@ class NextHops {
 
   // The index of a next hop; it is made when nobody holds one like it. The caller holds it next. A neighbour
   // whose MAC address is unknown is asked for when the first hop through it is made.
-  [[nodiscard]] lpm::Value simple(dataplane::HopKind kind, std::uint16_t interface_id, std::uint16_t mtu);
-  [[nodiscard]] lpm::Value via(const PortLink& link, const NextHopKey& neighbour, std::uint16_t mtu);
+  [[nodiscard]] lpm::Value simple(dataplane::HopKind kind, std::uint16_t interface_id, const HopUse& use);
+  [[nodiscard]] lpm::Value via(const PortLink& link, const NextHopKey& neighbour, const HopUse& use);
   // A prefix leads to the hop from now on, or does so no longer. The hop is forgotten with its last prefix.
   void hold(lpm::Value index) { ++entries_[index].prefixes; }
   void release(lpm::Value index);
@@ -76,7 +85,7 @@ class NextHops {
   [[nodiscard]] bool take_changed() { return std::exchange(changed_, false); }
 
  private:
-  using SimpleKey = std::tuple<dataplane::HopKind, std::uint16_t, std::uint16_t>;
+  using SimpleKey = std::tuple<dataplane::HopKind, std::uint16_t, HopUse>;
   struct Entry {
     SimpleKey simple{};    // of a hop without a neighbour
     NextHopKey neighbour;  // ifindex 0: none
@@ -98,7 +107,7 @@ class NextHops {
   std::vector<lpm::Value> forgotten_;  // since the last snapshot
   std::shared_ptr<Free> free_ = std::make_shared<Free>();
   std::map<SimpleKey, lpm::Value> simple_;
-  // Usually one each: one per MTU of the routes through the neighbour.
+  // Usually one each: one per MTU and IP version of the routes through the neighbour.
   std::unordered_map<NextHopKey, std::vector<lpm::Value>, NextHopKeyHash> hops_of_;
   MacAddresses macs_;
   std::unordered_map<NextHopKey, unsigned, NextHopKeyHash> wanted_;  // by paths: rounds left

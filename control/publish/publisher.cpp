@@ -15,6 +15,8 @@ namespace {
 
 // Beyond this many changed prefixes it is cheaper to check every path.
 constexpr std::size_t kChangedPrefixesMax = 4096;
+// local, main, default, and one for all VRFs.
+constexpr std::size_t kDefaultRules = 4;
 // A host on a link can make a change as often as it likes; this bounds what the snapshots of that cost.
 constexpr BootTime kHopsInterval = 1'000'000;  // ns
 
@@ -64,6 +66,7 @@ RoutesChanged Publisher::take_routes_changed() {
 Publisher::Publisher(dataplane::Dataplane& dataplane, NetlinkMirror& mirror, NetlinkConfigure& netlink)
     : dataplane_(dataplane),
       mirror_(mirror),
+      rules_(mirror),
       routes4_(dataplane.reclaimer()),
       routes6_(dataplane.reclaimer()),
       hops_(mirror, netlink, next_, dataplane.quiescence()) {
@@ -79,7 +82,7 @@ std::uint16_t Publisher::add_port(const dataplane::PortView& view, std::uint32_t
   port_ifindex_.resize(next_.ports.size());
   port_ifindex_[index] = ifindex;
   port_by_ifindex_[ifindex] = index;
-  rebuild_ = local_addresses_stale_ = true;
+  rebuild_ = views_stale_ = true;
   touch();
   return index;
 }
@@ -100,7 +103,7 @@ std::uint16_t Publisher::add_interface(const dataplane::InterfaceView& view, std
   interface_ifindex_.resize(next_.interfaces.size());
   interface_ifindex_[id] = ifindex;
   interface_by_ifindex_[ifindex] = id;
-  rebuild_ = local_addresses_stale_ = true;
+  rebuild_ = views_stale_ = true;
   touch();
   return id;
 }
@@ -137,6 +140,9 @@ void Publisher::on_changes(const std::vector<Change>& changes) {
 void Publisher::on_change(const RouteChanged& route) {
   note_route(route.prefix);
   if (rebuild_ || (route.table != RT_TABLE_MAIN && route.table != RT_TABLE_LOCAL)) return;
+  // A local prefix stands before what the table main has within it.
+  const bool is_host = route.prefix.length == address_bits(route.prefix.address);
+  if (route.table == RT_TABLE_LOCAL && !is_host) return start_over();
   update_prefix(route.prefix);
   update_hosts_within(route.prefix);
 }
@@ -148,14 +154,15 @@ void Publisher::on_change(const NeighbourChanged& neighbour) {
   if (!rebuild_) update_prefix(host_prefix(key.address));
 }
 
-void Publisher::on_change(const AddressChanged&) {
-  local_addresses_stale_ = true;
-  touch();
+void Publisher::on_change(const AddressChanged& changed) {
+  touch_views();
+  // Packets from it are ours now, or are not any more: a rule about them counts, or does not.
+  if (mirror_.rules(changed.address.v6).size() > kDefaultRules) rebuild_ = true;
 }
 
 // After a change of links or rules, or a resync.
 void Publisher::start_over() {
-  rebuild_ = routes_changed_.everywhere = local_addresses_stale_ = true;
+  rebuild_ = routes_changed_.everywhere = views_stale_ = true;
   touch();
 }
 
@@ -165,25 +172,49 @@ void Publisher::note_route(const IpPrefix& prefix) {
   if (routes_changed_.prefixes.size() > kChangedPrefixesMax) routes_changed_ = {true, {}};
 }
 
-// `ip link set PORT down` stops the workers too. A TAP that the mirror has not read of yet is not up.
-void Publisher::refresh_ports() {
+// For each port, the VLAN devices on its TAP.
+std::vector<dataplane::VlanIds> Publisher::vlans_of_ports() const {
   std::vector<dataplane::VlanIds> vlans(next_.ports.size());
   for (const auto& [ifindex, link] : mirror_.links()) {
     const auto parent = port_by_ifindex_.find(link.parent);
-    if (parent == port_by_ifindex_.end() || !link.vlan_id || *link.vlan_id >= vlans[0].size()) continue;
-    if (link.up && link.master == 0) vlans[parent->second].set(*link.vlan_id);
+    if (parent == port_by_ifindex_.end() || !link.vlan_id || !link.vlan_8021q || !link.up) continue;
+    dataplane::VlanIds& ids = vlans[parent->second];
+    if (*link.vlan_id >= ids.up.size() || !rules_.keeps_its_frames(link)) continue;
+    ids.up.set(*link.vlan_id);
+    for (const bool v6 : {false, true})
+      ids.linux_forwards[v6 ? 1 : 0][*link.vlan_id] = rules_.forwards_from(link, v6);
   }
+  return vlans;
+}
+
+// `ip link set PORT down` stops the workers too. A TAP that the mirror has not read of yet is not up.
+void Publisher::refresh_port(std::uint16_t index, const Link* tap) {
+  dataplane::PortView& view = next_.ports[index];
+  view.up = tap != nullptr && tap->up;
+  const bool own = view.up && rules_.keeps_its_frames(*tap);
+  view.untagged = own && !view.has_own_vlan;
+  for (const bool v6 : {false, true}) view.linux_forwards[v6 ? 1 : 0] = own && rules_.forwards_from(*tap, v6);
+}
+
+void Publisher::refresh_views() {
+  views_stale_ = false;
+  const std::vector<dataplane::VlanIds> vlans = vlans_of_ports();
   for (const auto& [ifindex, index] : port_by_ifindex_) {
     const Link* tap = mirror_.link(ifindex);
-    dataplane::PortView& view = next_.ports[index];
-    view.up = tap != nullptr && tap->up;
-    view.vlans = vlans[index].none() ? nullptr : std::make_shared<const dataplane::VlanIds>(vlans[index]);
+    refresh_port(index, tap);
+    const bool none = vlans[index].up.none() || tap == nullptr || !rules_.keeps_its_frames(*tap);
+    next_.ports[index].vlans = none ? nullptr : std::make_shared<const dataplane::VlanIds>(vlans[index]);
   }
+  for (const auto& [ifindex, id] : interface_by_ifindex_) {
+    const Link* tun = mirror_.link(ifindex);
+    for (const bool v6 : {false, true})
+      next_.interfaces[id].linux_forwards[v6 ? 1 : 0] = tun != nullptr && rules_.forwards_from(*tun, v6);
+  }
+  refresh_local_addresses();
 }
 
 void Publisher::rebuild_routes() {
   rebuild_ = false;
-  refresh_ports();
   in_vrf_ = std::any_of(mirror_.links().begin(), mirror_.links().end(), [this](const auto& at) {
     return (port_of(at.first) || interface_of(at.first)) && mirror_.vrf_of_link(at.first) != 0;
   });
@@ -225,44 +256,35 @@ void Publisher::update_hosts_within(const IpPrefix& prefix) {
 
 lpm::Value Publisher::value_for(const IpPrefix& prefix) {
   // With routing rules of the operator one table is not enough: Linux routes everything.
-  if (!mirror_.rules_are_default(prefix.address.v6) || in_vrf_) return lpm::kNoMatch;
-  Resolved route = mirror_.best(RT_TABLE_LOCAL, prefix);
-  if (route.type == RTN_UNSPEC) route = mirror_.best(RT_TABLE_MAIN, prefix);
-  if (route.type != RTN_UNSPEC) return value_of(route);
+  if (!rules_.destination_decides(prefix.address.v6) || in_vrf_) return lpm::kNoMatch;
+  const Resolved route = rules_.route_for(prefix);
+  if (route.type != RTN_UNSPEC || route.unsure) return value_of(route, prefix.address.v6);
   return prefix.length == address_bits(prefix.address) ? value_for_host(prefix) : lpm::kNoMatch;
 }
 
 // A resolved neighbour gets a host route of its own, if the kernel would reach it on that very link.
 lpm::Value Publisher::value_for_host(const IpPrefix& prefix) {
   const Resolved route = mirror_.resolve(prefix.address);
-  if (route.type != RTN_UNICAST || route.gateway) return lpm::kNoMatch;
+  if (route.type != RTN_UNICAST || route.gateway || route.unsure) return lpm::kNoMatch;
   const auto link = port_of(route.ifindex);
   const NextHopKey key{route.ifindex, prefix.address};
   if (!link || !hops_.resolved().contains(key)) return lpm::kNoMatch;
-  return hops_.via(*link, key, clamp16(route.mtu));
+  return hops_.via(*link, key, {clamp16(route.mtu), prefix.address.v6});
 }
 
-lpm::Value Publisher::value_of(const Resolved& route) {
-  switch (route.type) {
-    case RTN_UNICAST:
-      break;
-    case RTN_BLACKHOLE:
-    case RTN_UNREACHABLE:
-    case RTN_PROHIBIT:
-      return hops_.simple(HopKind::drop, kNone16, 0);
-    default:
-      return hops_.simple(HopKind::kernel, kNone16, 0);
-  }
-  const std::uint16_t mtu = clamp16(route.mtu);
-  if (const auto id = interface_of(route.ifindex)) return hops_.simple(HopKind::interface, *id, mtu);
+// Unreachable and prohibited destinations are Linux's too: it answers with its own errors, at its own rate.
+lpm::Value Publisher::value_of(const Resolved& route, bool v6) {
+  const HopUse use{clamp16(route.mtu), v6};
+  if (route.type == RTN_BLACKHOLE && !route.unsure) return hops_.simple(HopKind::drop, kNone16, {0, v6});
+  const auto of_linux = [&] { return hops_.simple(HopKind::kernel, kNone16, {0, v6}); };
+  if (route.type != RTN_UNICAST || route.unsure) return of_linux();
+  if (const auto id = interface_of(route.ifindex)) return hops_.simple(HopKind::interface, *id, use);
   const auto link = port_of(route.ifindex);
-  if (!link || !route.gateway) return hops_.simple(HopKind::kernel, kNone16, 0);
-  const NextHopKey key{route.ifindex, *route.gateway};
-  return hops_.via(*link, key, mtu);
+  if (!link || !route.gateway) return of_linux();
+  return hops_.via(*link, {route.ifindex, *route.gateway}, use);
 }
 
 void Publisher::refresh_local_addresses() {
-  local_addresses_stale_ = false;
   std::vector<IpAddress> all;
   for (const auto& [ifindex, link] : mirror_.links()) {
     for (const LocalAddress& address : mirror_.addresses(ifindex)) all.push_back(address.prefix.address);
@@ -328,6 +350,7 @@ const dataplane::NextHop* Publisher::next_hop_for(const IpAddress& destination) 
 }
 
 void Publisher::flush() {
+  if (views_stale_) refresh_views();
   if (rebuild_) rebuild_routes();
   if (hops_.take_changed()) touch();
   if (dirty_) publish();
@@ -344,18 +367,19 @@ std::optional<BootTime> Publisher::next_flush() const {
   return hops_.changed() ? std::optional(hops_due_) : std::nullopt;
 }
 
-void Publisher::publish() {
-  dirty_ = false;
-  hops_.trim();
-  if (local_addresses_stale_) refresh_local_addresses();
+void Publisher::refresh_listen_ports() {
   auto ports = std::make_shared<dataplane::ListenPorts>();
-  bool same = next_.listen_ports != nullptr;
   ports->fill(kNone16);
   for (const dataplane::InterfaceView& view : next_.interfaces) {
     if (view.present && view.listen_port != 0) (*ports)[view.listen_port] = view.id;
   }
-  same = same && *ports == *next_.listen_ports;
-  if (!same) next_.listen_ports = std::move(ports);
+  if (next_.listen_ports == nullptr || *ports != *next_.listen_ports) next_.listen_ports = std::move(ports);
+}
+
+void Publisher::publish() {
+  dirty_ = false;
+  hops_.trim();
+  refresh_listen_ports();
   next_.generation = ++generation_;
   dataplane_.publish(std::make_unique<dataplane::Snapshot>(next_));
   hops_.published();

@@ -16,6 +16,7 @@
 #include "control/publish/next_hops.h"
 #include "control/publish/outer_route.h"
 #include "control/publish/routes_changed.h"
+#include "control/publish/short_cut_rules.h"
 #include "dataplane/dataplane.h"
 
 namespace wg::control {
@@ -66,23 +67,29 @@ class Publisher {
   void on_change(const AddressChanged&);
   void on_change(const LinkChanged&) { start_over(); }
   void on_change(const RulesChanged&) { start_over(); }
+  void on_change(const SwitchesChanged&) { touch_views(); }
   void on_change(const Resynced&) { start_over(); }
   void start_over();
+  void touch_views() { views_stale_ = true, touch(); }
   [[nodiscard]] std::optional<PortLink> port_of(std::uint32_t ifindex) const;
   [[nodiscard]] std::optional<std::uint16_t> interface_of(std::uint32_t ifindex) const;
   void note_route(const IpPrefix& prefix);
-  void refresh_ports();
+  void refresh_views();
+  void refresh_port(std::uint16_t index, const Link* tap);
+  [[nodiscard]] std::vector<dataplane::VlanIds> vlans_of_ports() const;
   void rebuild_routes();
   void update_prefix(const IpPrefix& prefix);
   void update_hosts_within(const IpPrefix& prefix);
   [[nodiscard]] lpm::Value value_for(const IpPrefix& prefix);
   [[nodiscard]] lpm::Value value_for_host(const IpPrefix& prefix);
-  [[nodiscard]] lpm::Value value_of(const Resolved& route);
+  [[nodiscard]] lpm::Value value_of(const Resolved& route, bool v6);
   void refresh_local_addresses();
+  void refresh_listen_ports();
   void publish();
 
   dataplane::Dataplane& dataplane_;
   NetlinkMirror& mirror_;
+  ShortCutRules rules_;
   lpm::Lpm4 routes4_;
   lpm::Lpm6 routes6_;
   dataplane::Snapshot next_;  // copied by flush()
@@ -92,7 +99,7 @@ class Publisher {
   bool rebuild_ = true;
   bool in_vrf_ = false;  // a port or an interface is: the main table is not the truth for all, Linux routes
   RoutesChanged routes_changed_;
-  bool local_addresses_stale_ = true;
+  bool views_stale_ = true;  // what ports and interfaces may do, and the gateway's own addresses
   std::uint64_t generation_ = 0;
   std::vector<NextHopKey> changed_neighbours_;
   std::unordered_map<std::uint32_t, std::uint16_t> port_by_ifindex_, interface_by_ifindex_;

@@ -78,8 +78,14 @@ void Classify::run(const BurstContext& at, std::uint16_t index, rte_mbuf* const*
                    DataBurst& data, InnerBurst& inner) {
   constexpr std::size_t kFramesAhead = 4;
   const PortView& port = at.view->ports[index];
-  const Poll poll{at,   port, index, expected_prefix(port), {From::kPort, index, index, kEthernetHeaderSize},
-                  data, inner};
+  const Poll poll{at,
+                  port,
+                  index,
+                  expected_prefix(port),
+                  port.forwards(0, false),
+                  {From::kPort, index, index, kEthernetHeaderSize},
+                  data,
+                  inner};
   for (std::size_t i = 0; i < n; ++i) __builtin_prefetch(packets[i]);
   for (std::size_t i = 0; i < n && i < kFramesAhead; ++i)
     __builtin_prefetch(rte_pktmbuf_mtod(packets[i], void*));
@@ -107,7 +113,7 @@ bool Classify::classify_fast(const Poll& poll, rte_mbuf* packet) {
     return false;
   const Snapshot& view = *poll.at.view;
   if (!view.local_addresses.contains_v4(ip.destination.data())) {
-    if (poll.port.short_cut || poll.port.flows) {
+    if (poll.routes_v4) {
       poll.inner.push(packet, frame + kIp, static_cast<std::uint16_t>(total), poll.untagged, false);
     } else {
       egress_.punt_to_tap(poll.at, poll.index, packet);
@@ -205,7 +211,8 @@ void Classify::leave_local(const Poll& poll, rte_mbuf* packet, const EthernetVie
 
 void Classify::queue_for_route(const Poll& poll, rte_mbuf* packet, const EthernetView& frame,
                                std::size_t length, bool v6) {
-  if (!poll.port.short_cut && !poll.port.flows) return egress_.punt_to_tap(poll.at, poll.index, packet);
+  if (!poll.port.forwards(frame.tag == nullptr ? 0 : frame.tag->id(), v6))
+    return egress_.punt_to_tap(poll.at, poll.index, packet);
   const auto l2_length = static_cast<std::uint16_t>(frame.l3_offset());
   poll.inner.push(packet, rte_pktmbuf_mtod_offset(packet, std::uint8_t*, l2_length),
                   static_cast<std::uint16_t>(length), {From::kPort, poll.index, poll.index, l2_length}, v6);

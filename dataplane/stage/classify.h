@@ -31,6 +31,7 @@ class Classify {
     const PortView& port;
     std::uint16_t index;
     FrameStart expected_prefix;  // how nearly every frame begins
+    bool routes_v4;              // of untagged frames; false: Linux does
     PacketOrigin untagged;       // of a packet behind a plain Ethernet header
     DataBurst& data;
     InnerBurst& inner;

@@ -89,8 +89,10 @@ Route::ForwardingDecision Route::decide(const Snapshot& view, const NextHop& hop
   using Kind = ForwardingDecision::Kind;
   const bool from_tunnel = origin.from == From::kTunnel;
   ForwardingDecision decision{Kind::kKernel, from_tunnel, hop.mtu, 0, &hop, origin};
-  // `forwarding: kernel` wants Linux to see everything.
-  if (from_tunnel && !view.interfaces[origin.id].short_cut) return decision;
+  // `forwarding: kernel` wants Linux to see everything; with its own forwarding off Linux refuses.
+  if (from_tunnel &&
+      !(view.interfaces[origin.id].short_cut && view.interfaces[origin.id].is_forwarded(hop.ip_version)))
+    return decision;
   switch (hop.kind) {
     case HopKind::interface: {
       const InterfaceView& interface = view.interfaces[hop.interface_id];
@@ -187,7 +189,7 @@ void Route::refuse(const BurstContext& at, InnerBurst& inner, std::size_t i,
     core_.drop(packet, reason);
   };
   if (decision.kind == Kind::kHairpinOff) return core_.drop(packet, DropReason::hairpin_off);
-  if (decision.kind == Kind::kBlackhole) return answer(IcmpError::kNoRoute, DropReason::blackhole);
+  if (decision.kind == Kind::kBlackhole) return core_.drop(packet, DropReason::blackhole);
   if (ttl_of(inner.l3[i], inner.v6[i]) <= 1) return answer(IcmpError::kTtlExceeded, DropReason::ttl_exceeded);
   if (!inner.v6[i] && !header_at<Ipv4Header>(inner.l3[i])->dont_fragment()) return punt(at, inner, i);
   answer(IcmpError::kTooBig, DropReason::too_big);
@@ -227,6 +229,7 @@ Route::ForwardingDecision Route::decide_carried(const Snapshot& view, const Next
   using Kind = ForwardingDecision::Kind;
   const bool from_tunnel = origin.from == From::kTunnel;
   ForwardingDecision decision{Kind::kKernel, from_tunnel, hop.mtu, 0, &hop, origin};
+  if (from_tunnel && !view.interfaces[origin.id].is_forwarded(hop.ip_version)) return decision;
   if (hop.kind == HopKind::interface) {
     const InterfaceView& interface = view.interfaces[hop.interface_id];
     if (!interface.up || !interface.flows) return decision;

@@ -205,7 +205,9 @@ WorkerWorld::~WorkerWorld() {
 void WorkerWorld::accept_vlan(std::uint16_t port, std::uint16_t id) {
   const std::shared_ptr<const VlanIds>& before = snapshot_.ports[port].vlans;
   VlanIds ids = before == nullptr ? VlanIds{} : *before;
-  snapshot_.ports[port].vlans = std::make_shared<const VlanIds>(ids.set(id));
+  ids.up.set(id);
+  for (VlanIds::Ids& forwards : ids.linux_forwards) forwards.set(id);
+  snapshot_.ports[port].vlans = std::make_shared<const VlanIds>(ids);
 }
 
 std::uint16_t WorkerWorld::add_hop(const NextHop& hop) {

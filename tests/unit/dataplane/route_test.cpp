@@ -61,14 +61,52 @@ std::vector<Scenario> peers() {
        .out = {{kLan, frame_to_host(inner4("10.10.0.2", "192.168.1.5").ttl(63))}},
        .given = [](WorkerWorld& w) { w.port(kWan).short_cut = false; }},
       {.name = "the answer to a sender in the tunnel goes into the tunnel",
-       .in = {alice_sends(inner4("10.10.0.2", "192.168.66.1"))},
+       .in = {alice_sends(inner4("10.10.0.2", "192.168.1.5").ttl(1))},
        .out = {{kWan, outer_to(kAlice, message_to(kAlice, 0,
                                                   Packet()
                                                       .ip4("10.10.0.1", "10.10.0.2")
                                                       .tos(0xc0)
-                                                      .icmp4(3, 1)
-                                                      .data(inner4("10.10.0.2", "192.168.66.1"))))}},
+                                                      .icmp4(11, 0)
+                                                      .data(inner4("10.10.0.2", "192.168.1.5").ttl(1))))}},
+       .drops = {{"ttl_exceeded", 1}}},
+      {.name = "a blackhole is silent towards the tunnel",
+       .in = {alice_sends(inner4("10.10.0.2", "192.168.66.1"))},
        .drops = {{"blackhole", 1}}},
+      {.name = "Linux does not forward IPv4 from the interface",
+       .in = {alice_sends(inner4("10.10.0.2", "192.168.1.5"))},
+       .drops = {{"punt_off", 1}},
+       .given =
+           [](WorkerWorld& w) {
+             w.interface(kWg0).linux_forwards = {false, true};
+           }},
+      {.name = "Linux does not forward IPv6 from the interface: IPv4 passes",
+       .in = {alice_sends(inner4("10.10.0.2", "192.168.1.5"))},
+       .out = {{kLan, frame_to_host(inner4("10.10.0.2", "192.168.1.5").ttl(63))}},
+       .given =
+           [](WorkerWorld& w) {
+             w.interface(kWg0).linux_forwards = {true, false};
+           }},
+      {.name = "Linux does not forward IPv4 from the port",
+       .in = {host_sends(inner4("192.168.1.5", "10.10.0.2"))},
+       .drops = {{"punt_off", 1}},
+       .given =
+           [](WorkerWorld& w) {
+             w.port(kLan).linux_forwards = {false, true};
+           }},
+      {.name = "Linux does not forward IPv6 from the port",
+       .in = {host_sends(inner6("fd01::5", "fd10::2"))},
+       .drops = {{"punt_off", 1}},
+       .given =
+           [](WorkerWorld& w) {
+             w.port(kLan).linux_forwards = {true, false};
+           }},
+      {.name = "a port from which Linux forwards nothing still takes transport data",
+       .in = {alice_sends(inner4("10.10.0.2", "192.168.1.5"))},
+       .out = {{kLan, frame_to_host(inner4("10.10.0.2", "192.168.1.5").ttl(63))}},
+       .given =
+           [](WorkerWorld& w) {
+             w.port(kWan).linux_forwards = {false, false};
+           }},
       {.name = "the hop's port is gone",
        .in = {alice_sends(inner4("10.10.0.2", "192.168.1.5"))},
        .drops = {{"port_down", 1}},
@@ -304,9 +342,8 @@ std::vector<Scenario> icmp_errors() {
                          .data(slice(inner4("10.10.0.2", "192.168.1.5", 1400).dont_fragment(), 0, 548))))}},
        .drops = {{"too_big", 1}},
        .given = [](WorkerWorld& w) { w.snapshot().next_hops[0].mtu = 1300; }},
-      {.name = "blackhole",
+      {.name = "a blackhole is silent",
        .in = {host_sends(inner6("fd01::5", "fd66::1"))},
-       .out = {{kLan, router6().icmp6(1, 3).data(inner6("fd01::5", "fd66::1"))}},
        .drops = {{"blackhole", 1}}},
       {.name = "with a VLAN tag the answer keeps it",
        .in = {{kLan, Packet().eth(kLanMac, kHostMac).vlan(9).ip4("192.168.1.5", "10.10.0.2").ttl(1).data(8)}},

@@ -16,6 +16,8 @@ std::string in_words(const Forwarding& forwarding) {
                      std::to_string(forwarding.scope) + " proto " + std::to_string(forwarding.protocol) +
                      " mtu " + std::to_string(forwarding.mtu) + " nhid " +
                      std::to_string(forwarding.nexthop_id);
+  if (forwarding.from) text += " from " + to_string(*forwarding.from);
+  if (forwarding.kernel_only) text += " kernel only";
   if (forwarding.source) text += " src " + dataplane::to_string(*forwarding.source);
   for (const NextHop& hop : forwarding.nexthops) {
     text += " [dev " + std::to_string(hop.ifindex);
@@ -131,7 +133,7 @@ std::string in_words(const Resolved& r) {
 
 std::string disagreement(NetlinkMirror& mirror, const IpAddress& destination, const ResolveKey& key) {
   const Resolved ours = mirror.resolve(destination, key);
-  const Resolved kernel = mirror.kernel_route(destination, key.fwmark);
+  const Resolved kernel = mirror.kernel_route(destination, key);
   bool same = ours.type == kernel.type;
   if (same && ours.type == RTN_UNICAST) {
     same = ours.mtu == kernel.mtu && ours.source == kernel.source;

@@ -215,7 +215,7 @@ TEST_F(Mirror, RulesMarksAndTables) {
   const auto changes = changes_of("ip rule add to 192.0.2.0/24 prohibit");
   EXPECT_TRUE(has<RulesChanged>(changes));
   EXPECT_FALSE(mirror->rules_are_default(false));
-  EXPECT_TRUE(mirror->rules_are_evaluated(false));
+  EXPECT_FALSE(mirror->resolve(ip("8.8.8.8")).unsure);
   EXPECT_TRUE(mirror->rules_are_default(true));
   EXPECT_EQ(mirror->resolve(ip("8.8.8.8")).ifindex, v1);
   EXPECT_EQ(mirror->resolve(ip("8.8.8.8"), {51820, 0}).ifindex, v0);
@@ -226,7 +226,7 @@ TEST_F(Mirror, RulesMarksAndTables) {
     EXPECT_EQ(disagreement(*mirror, ip(to), {7, 0}), "");
   }
   changes_of("ip rule add pref 5 goto 32766; ip rule add pref 3 from 10.7.0.0/16 blackhole");
-  EXPECT_FALSE(mirror->rules_are_evaluated(false));
+  EXPECT_FALSE(mirror->resolve(ip("8.8.8.8")).unsure);  // it follows the source, and this one has none yet
   EXPECT_EQ(mirror->resolve(ip("8.8.8.8")).ifindex, v0);
   EXPECT_EQ(disagreement(*mirror, ip("8.8.8.8")), "");
   EXPECT_EQ(follow_until_fresh(*mirror), "");

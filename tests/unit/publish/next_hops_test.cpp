@@ -33,7 +33,7 @@ class NextHopsTest : public NamespaceTest {
     quiescence.online(0);
   }
   lpm::Value hold_via(std::uint32_t number) {
-    const lpm::Value index = hops->via(kLink, {ifindex, address(number)}, 1500);
+    const lpm::Value index = hops->via(kLink, {ifindex, address(number)}, {1500, false});
     hops->hold(index);
     return index;
   }
@@ -74,7 +74,7 @@ TEST_F(NextHopsTest, AHopStaysUntilItsLastPrefixHasGone) {
   const lpm::Value first = hold_via(2);
   EXPECT_EQ(hold_via(2), first);
   hops->release(first);
-  EXPECT_EQ(hops->via(kLink, {ifindex, address(2)}, 1500), first);
+  EXPECT_EQ(hops->via(kLink, {ifindex, address(2)}, {1500, false}), first);
   EXPECT_EQ(hops->neighbours(), 1u);
   hops->release(first);
   EXPECT_EQ(hops->neighbours(), 0u);
@@ -82,9 +82,9 @@ TEST_F(NextHopsTest, AHopStaysUntilItsLastPrefixHasGone) {
 
 TEST_F(NextHopsTest, SimpleHopsAreCountedToo) {
   for (std::uint16_t mtu = 1000; mtu < 1100; ++mtu) {
-    const lpm::Value index = hops->simple(HopKind::interface, 0, mtu);
+    const lpm::Value index = hops->simple(HopKind::interface, 0, {mtu, false});
     hops->hold(index);
-    EXPECT_EQ(hops->simple(HopKind::interface, 0, mtu), index);
+    EXPECT_EQ(hops->simple(HopKind::interface, 0, {mtu, false}), index);
     EXPECT_EQ(next.next_hops[index].mtu, mtu);
     hops->release(index);
     hops->published();
@@ -95,7 +95,7 @@ TEST_F(NextHopsTest, SimpleHopsAreCountedToo) {
 
 TEST_F(NextHopsTest, AHundredThousandNeighboursLeaveNothingBehind) {
   // Not up: nobody is asked for, and the test takes no time in the kernel.
-  const lpm::Value stays = hops->simple(HopKind::drop, 0, 0);
+  const lpm::Value stays = hops->simple(HopKind::drop, 0, {0, false});
   hops->hold(stays);
   shell("ip link set v0 down");
   for (std::uint32_t i = 0; i < kAddresses; ++i) hold_via(i + 2);

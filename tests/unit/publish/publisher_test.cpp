@@ -15,24 +15,12 @@
 
 #include "tests/unit/kernel/mirror_oracle.h"
 #include "tests/unit/kernel/namespace_test.h"
+#include "tests/unit/publish/shared_dataplane.h"
 
 namespace wg::control {
 namespace {
 
 constexpr std::uint32_t kAtOnce = 5000, kRounds = 20;  // 100 000 addresses
-
-// EAL starts once per process. The workers never run, so they are quiescent unless a test says otherwise.
-dataplane::Dataplane& shared_dataplane() {
-  static dataplane::Dataplane* const dataplane = [] {
-    dataplane::DataplaneOptions options;
-    options.eal.worker_cores = {dataplane::usable_cpus().front()};
-    options.eal.memory_mb = 64;
-    options.eal.hugepages = dataplane::Hugepages::off;
-    options.packet_buffers = 1024;
-    return new dataplane::Dataplane(options);
-  }();
-  return *dataplane;
-}
 
 std::int64_t cpu_ns() {
   timespec at{};
