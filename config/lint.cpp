@@ -1,5 +1,6 @@
 #include "config/lint.h"
 
+#include <net/if.h>
 #include <sys/stat.h>
 #include <sys/timex.h>
 
@@ -26,6 +27,7 @@ class Linter {
   Problems run() {
     check_machine();
     check_files();
+    check_wires();
     if (gateway_.ports.empty()) warn({}, "ports", "no port is configured: nothing is received");
     for (const auto& [name, interface] : gateway_.interfaces) {
       const PeerPaths paths(name, interface);
@@ -75,6 +77,19 @@ class Linter {
                              "use mode 0640 or 0600",
                              Severity::kWarning});
       if ((*mode & 077) != 0) check_inline_secrets(static_cast<std::uint32_t>(i));
+    }
+  }
+
+  void check_wires() {
+    if (!environment_.interface_exists) return;
+    for (const auto& [name, port] : gateway_.ports) {
+      if (port.device.kind != DeviceKind::kLinux) continue;
+      if (environment_.interface_exists(linux_interface(port.device)) != false) continue;
+      const Position& at = port.where.of("device");
+      problems_.push_back({file_of(gateway_, at), at, "ports." + name + ".device",
+                           quoted(port.device.text) + " names a network interface that does not exist here; "
+                                                      "allowed: one that `ip link` shows",
+                           Severity::kError});
     }
   }
 
@@ -293,10 +308,14 @@ std::optional<mode_t> mode_on_disk(const std::string& path) {
   return state.st_mode & 07777;
 }
 
+std::optional<bool> exists_in_kernel(const std::string& name) {
+  return ::if_nametoindex(name.c_str()) != 0;
+}
+
 }  // namespace
 
 Environment system_environment() {
-  return {kernel_clock_synchronised, mode_on_disk};
+  return {kernel_clock_synchronised, mode_on_disk, exists_in_kernel};
 }
 
 Problems lint(const Gateway& gateway, const Environment& environment) {

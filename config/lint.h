@@ -1,5 +1,5 @@
-// Warnings: what a configuration may say but probably should not. `linegate check` prints them;
-// whether they count as errors (--strict) is the caller's decision.
+// What a configuration may say but probably should not, and what this machine lacks for it. `linegate check`
+// prints both; whether warnings count as errors (--strict) is the caller's decision.
 #pragma once
 
 #include <sys/types.h>
@@ -16,12 +16,13 @@ namespace wg::config {
 struct Environment {
   std::function<std::optional<bool>()> clock_synchronised;
   std::function<std::optional<mode_t>(const std::string& path)> file_mode;
+  std::function<std::optional<bool>(const std::string& name)> interface_exists;
 };
 
-/// adjtimex(2) and stat(2).
+/// adjtimex(2), stat(2) and if_nametoindex(3).
 Environment system_environment();
 
-/// `gateway` has passed validate(). Every problem has Severity::kWarning.
+/// `gateway` has passed validate(). A problem is an error where the gateway would not start on this machine.
 Problems lint(const Gateway& gateway, const Environment& environment = system_environment());
 
 }  // namespace wg::config

@@ -10,7 +10,8 @@ constexpr unsigned kMaxLcore = 127;  // RTE_MAX_LCORE of the distribution's DPDK
 constexpr std::string_view kWorkersAllowed =
     "a number of workers (1 to 127) or a list of lcores such as [1, 2]";
 constexpr std::string_view kDeviceAllowed =
-    "a PCI address such as 0000:03:00.0, a DPDK virtual device such as net_af_packet0,iface=eth1, or tap";
+    "a PCI address such as 0000:03:00.0, a Linux interface such as linux:eth1, a DPDK virtual device such as "
+    "net_memif0, or tap";
 
 void read_lcores(const Value& value, Workers& workers) {
   std::vector<unsigned> lcores;
@@ -57,6 +58,9 @@ void read_device(const Value& value, Port& port) {
   if (!text) return;
   if (auto device = parse_device(*text))
     port.device = std::move(*device);
+  else if (text->starts_with(kLinuxDevice))
+    value.refuse(*text, "does not name a network interface",
+                 "linux: and a name of 1 to 15 characters without / : and spaces");
   else
     value.refuse(*text, "is not a device", kDeviceAllowed);
 }

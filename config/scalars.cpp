@@ -45,6 +45,13 @@ bool matches_vdev(std::string_view text) {
          !text.ends_with(',');
 }
 
+/// What the kernel takes as the name of a network interface (dev_valid_name).
+bool is_kernel_name(std::string_view name) {
+  const auto refused = [](char c) { return c <= ' ' || c == 0x7f || c == '/' || c == ':'; };
+  return !name.empty() && name.size() <= 15 && name != "." && name != ".." &&
+         std::none_of(name.begin(), name.end(), refused);
+}
+
 std::size_t edit_distance(std::string_view a, std::string_view b) {
   std::vector<std::size_t> row(b.size() + 1);
   std::iota(row.begin(), row.end(), 0);
@@ -112,6 +119,8 @@ std::optional<Device> parse_device(std::string_view text) {
   const std::string with_domain = "0000:" + std::string(text);
   if (matches_pci(with_domain)) return Device{DeviceKind::kPci, with_domain};
   if (matches_vdev(text)) return Device{DeviceKind::kVdev, std::string(text)};
+  if (text.starts_with(kLinuxDevice) && is_kernel_name(text.substr(kLinuxDevice.size())))
+    return Device{DeviceKind::kLinux, std::string(text)};
   return std::nullopt;
 }
 

@@ -21,7 +21,8 @@ std::optional<std::uint32_t> parse_mark(std::string_view text);
 std::optional<Size> parse_size(std::string_view text);
 /// A whole number with ns, us, ms, s, m or h.
 std::optional<std::chrono::nanoseconds> parse_duration(std::string_view text);
-/// PCI address (the domain may be left out and is then 0000), DPDK virtual device, or tap.
+/// PCI address (the domain may be left out and is then 0000), linux: and the name of a network interface,
+/// DPDK virtual device, or tap.
 std::optional<Device> parse_device(std::string_view text);
 
 /// For a message: control characters replaced, cut after 60 bytes.

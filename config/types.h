@@ -112,15 +112,22 @@ struct Dpdk {
 
 // ---------------------------------------------------------------- ports
 
-enum class DeviceKind : std::uint8_t { kPci, kVdev, kTap };
+enum class DeviceKind : std::uint8_t { kPci, kVdev, kTap, kLinux };
+
+inline constexpr std::string_view kLinuxDevice = "linux:";
 
 /// What a port is made of. `text` is the PCI address (DDDD:BB:DD.F, with domain), the DPDK vdev
-/// string, or the word tap.
+/// string, linux: and the name of a Linux interface, or the word tap.
 struct Device {
   DeviceKind kind = DeviceKind::kTap;
   std::string text;
   bool operator==(const Device&) const = default;
 };
+
+/// The interface that a device of kind kLinux names.
+inline std::string linux_interface(const Device& device) {
+  return device.text.substr(kLinuxDevice.size());
+}
 
 struct PortMarks : Marks {
   std::vector<Position> addresses;  ///< parallel to the values

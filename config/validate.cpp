@@ -80,6 +80,30 @@ void check_devices(Checker& checker) {
   }
 }
 
+/// The Linux interfaces that the gateway makes for a port of this name.
+std::vector<std::string> made_for(const std::string& name, const Port& port) {
+  std::vector<std::string> made{name};
+  if (port.vlan) made.push_back(name.substr(0, 9) + ".trunk");
+  if (port.device.kind == DeviceKind::kTap) made.push_back(name.substr(0, 10) + ".wire");
+  return made;
+}
+
+/// A wire must be there before the port, so it cannot be what a port or an interface brings with it.
+void check_wires(Checker& checker) {
+  std::map<std::string, Position> made;
+  for (const auto& [name, port] : checker.gateway().ports)
+    for (const std::string& own : made_for(name, port)) made.emplace(own, port.where.self);
+  for (const auto& [name, interface] : checker.gateway().interfaces) made.emplace(name, interface.where.self);
+  for (const auto& [name, port] : checker.gateway().ports) {
+    if (port.device.kind != DeviceKind::kLinux) continue;
+    const auto own = made.find(linux_interface(port.device));
+    if (own == made.end()) continue;
+    checker.complain(port.where.of("device"), "ports." + name + ".device",
+                     quoted(port.device.text) + " is an interface that this gateway makes itself" +
+                         checker.see(own->second) + "; allowed: one that is there without it");
+  }
+}
+
 struct PlacedAddress {
   Address address;
   Position at;
@@ -258,6 +282,7 @@ Problems validate(const Gateway& gateway) {
   Checker checker(gateway);
   check_names(checker);
   check_devices(checker);
+  check_wires(checker);
   check_addresses(checker);
   check_listen_ports(checker);
   check_dpdk(checker);

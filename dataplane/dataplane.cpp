@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <stdexcept>
 
+#include "dataplane/io/packet_socket.h"
 #include "dataplane/io/tun.h"
 
 namespace wg::dataplane {
@@ -89,6 +90,17 @@ Port* Dataplane::add_tap_port(PortOptions options) {
   tap_options.queues = options.workers;
   auto tap = std::make_unique<TapDevice>(tap_options, kernel_side);
   ports_.push_back(std::make_unique<Port>(options, pool_, std::move(tap)));
+  return ports_.back().get();
+}
+
+Port* Dataplane::add_linux_port(PortOptions options) {
+  options.workers = static_cast<std::uint16_t>(workers_.size());
+  PacketSocketOptions wire;
+  wire.interface = options.device;
+  wire.queues = options.queues == 0 ? options.workers : std::min(options.queues, options.workers);
+  wire.mtu = options.mtu != 0 ? options.mtu : wire.mtu;
+  wire.promiscuous = options.promiscuous;
+  ports_.push_back(std::make_unique<Port>(options, pool_, std::make_unique<PacketSocket>(wire)));
   return ports_.back().get();
 }
 

@@ -54,6 +54,8 @@ class Dataplane {
   Port* add_port(PortOptions options);
   // A TAP of ours as the wire (`device: tap`); options.device is the name its kernel end gets.
   Port* add_tap_port(PortOptions options);
+  // Packet sockets on a Linux interface (`device: linux:NAME`); options.device is the interface.
+  Port* add_linux_port(PortOptions options);
   // The port is closed once no worker can touch it: publish a snapshot without it first.
   void remove_port(Port* port);
 

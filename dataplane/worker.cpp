@@ -345,12 +345,12 @@ std::uint64_t Worker::hold_epoch() noexcept {
 
 namespace {
 
-// What ends a sleep at once: the doorbell, a TUN, a TAP.
+// What ends a sleep at once: the doorbell, a packet socket, a TUN, a TAP.
 struct WakeUps {
-  std::array<pollfd, 1 + kMaxPorts> fds;
+  std::array<pollfd, 1 + 2 * kMaxPorts> fds;
   nfds_t n = 0;
   void add(int fd) noexcept {
-    if (n != fds.size()) fds[n++] = {fd, POLLIN, 0};
+    if (fd >= 0 && n != fds.size()) fds[n++] = {fd, POLLIN, 0};
   }
   void add(KernelInterface* from, std::uint16_t worker) noexcept {
     if (from != nullptr && worker < from->queue_count()) add(from->queue(worker).fd());
@@ -361,6 +361,9 @@ WakeUps wake_ups(const Doorbell& doorbell, const Snapshot* view, std::uint16_t w
   WakeUps out;
   out.add(doorbell.fd());
   if (view == nullptr) return out;
+  for (const PortView& port : view->ports) {
+    if (port.port != nullptr && port.up) out.add(port.port->wake_fd(worker));
+  }
   for (const InterfaceView& interface : view->interfaces) {
     if (interface.up) out.add(interface.tun, worker);
   }

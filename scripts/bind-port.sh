@@ -84,7 +84,7 @@ require_vfio() {
   [ -e /sys/bus/pci/drivers/vfio-pci ] || modprobe vfio-pci 2>/dev/null || true
   [ -e /sys/bus/pci/drivers/vfio-pci ] ||
     die "this kernel has no vfio-pci driver (modprobe vfio-pci fails). Use a virtual device instead:
-  device: \"net_af_packet0,iface=NAME\"   (docs/operations.md, Ports)"
+  device: \"linux:NAME\"   (docs/operations.md, Ports)"
 }
 
 require_iommu() {

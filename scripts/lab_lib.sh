@@ -19,12 +19,13 @@ in_lan() { ip netns exec "$LAN" "$@"; }
 linegate() { in_gw "$LINEGATE" --socket "$SOCKET" "$@"; }
 
 # veth_pair NS_A IF_A NS_B IF_B: a wire. Without offloads, as any real one: a port must see finished packets.
+# OFFLOADS=on leaves them as the kernel makes them.
 veth_pair() {
   ip link add "$2" netns "$1" type veth peer name "$4" netns "$3"
   for end in "$1 $2" "$3 $4"; do
     set -- $end
     ip -n "$1" link set "$2" up
-    ip netns exec "$1" ethtool -K "$2" tx off tso off gso off gro off >/dev/null 2>&1 || true
+    [ -n "${OFFLOADS:-}" ] || ip netns exec "$1" ethtool -K "$2" tx off tso off gso off gro off >/dev/null 2>&1 || true
   done
 }
 

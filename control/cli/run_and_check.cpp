@@ -1,4 +1,5 @@
 // run, check.
+#include <algorithm>
 #include <memory>
 #include <ostream>
 
@@ -28,12 +29,15 @@ int check(const std::string& path, bool strict, Terminal& terminal) {
                  << counted(parsed.problems.size(), "error") << "\n";
     return kBadUsage;
   }
-  const auto warnings = config::lint(*parsed.value);
-  terminal.err << config::to_string(warnings);
-  const bool refused = strict && !warnings.empty();
+  const auto problems = config::lint(*parsed.value);
+  terminal.err << config::to_string(problems);
+  const auto is_error = [](const config::Problem& p) { return p.severity == config::Severity::kError; };
+  const auto errors = static_cast<std::size_t>(std::count_if(problems.begin(), problems.end(), is_error));
+  const bool refused = errors != 0 || (strict && !problems.empty());
   std::ostream& out = refused ? terminal.err : terminal.out;
   out << path << ": " << (refused ? "refused" : "ok") << " (" << summary(*parsed.value);
-  if (!warnings.empty()) out << ", " << counted(warnings.size(), "warning");
+  if (errors != 0) out << ", " << counted(errors, "error");
+  if (errors != problems.size()) out << ", " << counted(problems.size() - errors, "warning");
   out << ")\n";
   return refused ? kBadUsage : kDone;
 }

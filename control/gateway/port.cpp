@@ -48,6 +48,7 @@ GatewayPort::~GatewayPort() {
 }
 
 std::string GatewayPort::wire_of(const config::Port& value) {
+  if (value.device.kind == config::DeviceKind::kLinux) return config::linux_interface(value.device);
   const std::string& device = value.device.text;
   const std::size_t at = device.find("iface=");
   const bool on_netdev = device.rfind("net_af_", 0) == 0 || device.rfind("eth_af_", 0) == 0;
@@ -76,14 +77,34 @@ void GatewayPort::prepare_wire() {
   if (wire.empty()) return;
   const auto link = services_.netlink.find_link(wire);
   if (!link)
-    throw std::runtime_error("port " + name_ + ": no network interface " + wire +
-                             " (named by iface= of the device)");
+    throw std::runtime_error("port " + name_ + ": no network interface " + wire + " (its device is " +
+                             value_.device.text + ")");
   wire_ifindex_ = link->ifindex;
   wire_had_ipv6_ = read_sysctl("net/ipv6/conf/" + wire + "/disable_ipv6").value_or("1") == "0";
   ignore(set_ipv6_disabled(wire, true), "the kernel may lack IPv6");
   require(services_.netlink.set_noarp(wire_ifindex_, true));
-  require(services_.netlink.set_promiscuous(wire_ifindex_, true));
+  if (value_.device.kind == config::DeviceKind::kLinux) {
+    // A membership of the packet sockets makes the wire promiscuous. An MTU that nobody asked for gives way.
+    if (!value_.where.of("mtu").known() && link->mtu < value_.mtu)
+      value_.mtu = static_cast<std::uint16_t>(link->mtu);
+    require(raise_wire_mtu(value_.mtu));
+  } else {
+    require(services_.netlink.set_promiscuous(wire_ifindex_, true));
+  }
   require(services_.netlink.set_up(wire_ifindex_, true));
+}
+
+// A wire of a smaller MTU would refuse the port's full packets.
+KernelResult GatewayPort::raise_wire_mtu(std::uint16_t mtu) {
+  const auto link = services_.netlink.find_link(wire_ifindex_);
+  if (!link || link->mtu >= mtu) return {};
+  KernelResult result = services_.netlink.set_mtu(wire_ifindex_, mtu);
+  if (!result.ok())
+    result.text = "port " + name_ + ": mtu " + std::to_string(mtu) + " is more than its wire " + link->name +
+                  " takes (" + result.text + ")";
+  else if (wire_mtu_ == 0)
+    wire_mtu_ = link->mtu;
+  return result;
 }
 
 void GatewayPort::restore_wire() {
@@ -91,7 +112,11 @@ void GatewayPort::restore_wire() {
   const auto link = services_.netlink.find_link(wire_ifindex_);
   if (!link) return;
   ignore(services_.netlink.set_noarp(wire_ifindex_, false), "the wire may vanish while it is restored");
-  ignore(services_.netlink.set_promiscuous(wire_ifindex_, false), "the wire may vanish while it is restored");
+  if (value_.device.kind != config::DeviceKind::kLinux)
+    ignore(services_.netlink.set_promiscuous(wire_ifindex_, false),
+           "the wire may vanish while it is restored");
+  if (wire_mtu_ != 0)
+    ignore(services_.netlink.set_mtu(wire_ifindex_, wire_mtu_), "the wire may vanish while it is restored");
   if (wire_had_ipv6_)
     ignore(set_ipv6_disabled(link->name, false), "the wire may vanish while it is restored");
 }
@@ -102,10 +127,13 @@ void GatewayPort::open_device() {
   options.device = value_.device.text;
   options.queues = static_cast<std::uint16_t>(value_.queues.value_or(0));
   options.mtu = value_.mtu;
-  options.promiscuous = value_.device.kind == config::DeviceKind::kVdev || value_.mac.has_value();
+  options.promiscuous = value_.device.kind != config::DeviceKind::kPci || value_.mac.has_value();
   if (value_.device.kind == config::DeviceKind::kTap) {
     options.device = name_.substr(0, 10) + ".wire";
     port_ = services_.dataplane.add_tap_port(options);
+  } else if (value_.device.kind == config::DeviceKind::kLinux) {
+    options.device = wire_of(value_);
+    port_ = services_.dataplane.add_linux_port(options);
   } else {
     port_ = services_.dataplane.add_port(options);
   }
@@ -189,6 +217,9 @@ KernelResult GatewayPort::set_gateways(const std::vector<config::Address>& gatew
 }
 
 KernelResult GatewayPort::set_mtu(std::uint16_t mtu) {
+  if (value_.device.kind == config::DeviceKind::kLinux) {
+    if (KernelResult raised = raise_wire_mtu(mtu); !raised.ok()) return raised;
+  }
   KernelResult result = services_.netlink.set_mtu(ifindex_, mtu);
   if (!result.ok()) return result;
   value_.mtu = mtu;

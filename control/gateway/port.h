@@ -1,8 +1,9 @@
 // A port as the daemon holds it: the DPDK device, Linux's counterpart (a TAP of the port's name), addresses.
 //
-// A vdev on top of a kernel netdev (af_packet, af_xdp) uses that netdev as a mere wire: it is kept from
-// answering ARP and neighbour discovery, and our TAP has a MAC address of its own, so that the kernel sees
-// each frame once, on the TAP. With `vlan`, the TAP is NAME.trunk and Linux's VLAN device on it is NAME.
+// A port on top of a kernel netdev (linux:NAME, af_packet, af_xdp) uses that netdev as a mere wire: it is
+// kept from answering ARP and neighbour discovery, and our TAP has a MAC address of its own, so that the
+// kernel sees each frame once, on the TAP. With `vlan`, the TAP is NAME.trunk and Linux's VLAN device on it
+// is NAME.
 #pragma once
 
 #include <memory>
@@ -43,6 +44,7 @@ class GatewayPort {
  private:
   void publish_settings();
   void prepare_wire();
+  KernelResult raise_wire_mtu(std::uint16_t mtu);
   void restore_wire();
   void open_device();
   void create_tap();
@@ -52,8 +54,9 @@ class GatewayPort {
   Services& services_;
   std::string name_;
   config::Port value_;
-  std::uint32_t wire_ifindex_ = 0;  // the netdev under an af_packet or af_xdp port
+  std::uint32_t wire_ifindex_ = 0;  // the netdev under a linux:, af_packet or af_xdp port
   bool wire_had_ipv6_ = false;
+  std::uint32_t wire_mtu_ = 0;       // before it was raised; 0: it was not
   dataplane::Port* port_ = nullptr;  // owned by the dataplane
   std::unique_ptr<dataplane::TapDevice> tap_;
   std::uint32_t ifindex_ = 0;  // Linux's netdev with the addresses

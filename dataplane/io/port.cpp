@@ -9,6 +9,7 @@
 #include <algorithm>
 #include <stdexcept>
 
+#include "dataplane/io/packet_socket.h"
 #include "dataplane/io/tun.h"
 
 namespace wg::dataplane {
@@ -66,7 +67,21 @@ Port::Port(const PortOptions& options, rte_mempool* pool, std::unique_ptr<TapDev
   facts_.mtu = options.mtu != 0 ? options.mtu : std::uint16_t{1500};
   facts_.mac = stable_mac(options.name);
   facts_.driver = "tap (held by linegate)";
-  tap_counters_ = std::vector<TunCounters>(tap_->queue_count());
+  wire_counters_ = std::vector<TunCounters>(tap_->queue_count());
+  create_hand_over();
+}
+
+Port::Port(const PortOptions& options, rte_mempool* pool, std::unique_ptr<PacketSocket> socket)
+    : options_(options), pool_(pool), socket_(std::move(socket)) {
+  facts_.rx_queues = facts_.tx_queues = static_cast<std::uint16_t>(socket_->queue_count());
+  facts_.mtu = options.mtu != 0 ? options.mtu : std::uint16_t{1500};
+  facts_.mac = socket_->mac();
+  facts_.driver = "packet socket";
+  facts_.rss = facts_.rx_queues > 1;
+  facts_.multi_segment = true;
+  // The kernel or the card behind it completes checksums.
+  facts_.tx_ipv4_checksum = facts_.tx_udp_checksum = true;
+  wire_counters_ = std::vector<TunCounters>(socket_->queue_count());
   create_hand_over();
 }
 
@@ -187,7 +202,10 @@ void Port::create_hand_over() {
 }
 
 std::uint16_t Port::receive(std::uint16_t w, rte_mbuf** packets, std::uint16_t n) noexcept {
-  if (tap_) return static_cast<std::uint16_t>(tap_->queue(w).read_burst(pool_, packets, n, tap_counters_[w]));
+  if (socket_)
+    return static_cast<std::uint16_t>(socket_->queue(w).receive(pool_, packets, n, wire_counters_[w]));
+  if (tap_)
+    return static_cast<std::uint16_t>(tap_->queue(w).read_burst(pool_, packets, n, wire_counters_[w]));
   return rte_eth_rx_burst(ethdev_, w, packets, n);
 }
 
@@ -200,15 +218,18 @@ void Port::transmit_ethdev(std::uint16_t queue, rte_mbuf** packets, std::uint16_
   if (sent < n) drop_all(packets + sent, static_cast<std::uint16_t>(n - sent), DropReason::tx_full, counters);
 }
 
+void Port::transmit_queue(std::uint16_t queue, rte_mbuf** packets, std::uint16_t n,
+                          WorkerCounters& counters) noexcept {
+  if (!tap_ && !socket_) return transmit_ethdev(queue, packets, n, counters);
+  const std::size_t written = socket_ ? socket_->queue(queue).transmit(packets, n, wire_counters_[queue])
+                                      : tap_->queue(queue).write_burst(packets, n, wire_counters_[queue]);
+  counters.tx_packets.add(written);
+  if (written < n) counters.drop(DropReason::tx_full, n - written);
+}
+
 void Port::transmit(std::uint16_t w, rte_mbuf** packets, std::uint16_t n, WorkerCounters& counters) noexcept {
   if (n == 0) return;
-  if (tap_) {
-    const std::size_t written = tap_->queue(w).write_burst(packets, n, tap_counters_[w]);
-    counters.tx_packets.add(written);
-    if (written < n) counters.drop(DropReason::tx_full, n - written);
-    return;
-  }
-  if (has_tx(w)) return transmit_ethdev(w, packets, n, counters);
+  if (has_tx(w)) return transmit_queue(w, packets, n, counters);
   if (hand_over_.empty()) return drop_all(packets, n, DropReason::port_down, counters);
   rte_ring* ring = hand_over_[w % hand_over_.size()];
   const unsigned queued =
@@ -222,12 +243,16 @@ void Port::transmit_handed_over(std::uint16_t w, WorkerCounters& counters) noexc
   rte_mbuf* packets[kHandOverBurst];
   const unsigned n =
       rte_ring_sc_dequeue_burst(hand_over_[w], reinterpret_cast<void**>(packets), kHandOverBurst, nullptr);
-  if (n != 0) transmit_ethdev(w, packets, static_cast<std::uint16_t>(n), counters);
+  if (n != 0) transmit_queue(w, packets, static_cast<std::uint16_t>(n), counters);
+}
+
+int Port::wake_fd(std::uint16_t w) noexcept {
+  return socket_ && has_rx(w) ? socket_->queue(w).fd() : -1;
 }
 
 PortStatistics Port::statistics() const noexcept {
   PortStatistics out{};
-  for (const TunCounters& queue : tap_counters_) {
+  for (const TunCounters& queue : wire_counters_) {
     out.rx_packets += queue.read_packets.get();
     out.rx_bytes += queue.read_bytes.get();
     out.rx_errors += queue.read_malformed.get() + queue.read_too_long.get() + queue.read_errors.get();
@@ -236,7 +261,8 @@ PortStatistics Port::statistics() const noexcept {
     out.tx_bytes += queue.write_bytes.get();
     out.tx_errors += queue.write_errors.get();
   }
-  if (tap_) return out;
+  if (socket_) out.rx_missed = socket_->lost();
+  if (tap_ || socket_) return out;
   rte_eth_stats stats;
   if (rte_eth_stats_get(ethdev_, &stats) != 0) return out;
   return {stats.ipackets,  stats.ibytes,   stats.imissed, stats.ierrors,
@@ -244,7 +270,7 @@ PortStatistics Port::statistics() const noexcept {
 }
 
 bool Port::link_up() const noexcept {
-  if (tap_) return true;
+  if (tap_ || socket_) return true;
   rte_eth_link link{};
   return rte_eth_link_get_nowait(ethdev_, &link) == 0 && link.link_status == RTE_ETH_LINK_UP;
 }

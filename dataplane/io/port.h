@@ -1,4 +1,5 @@
-// A port: any DPDK ethdev (PCI function or vdev), or a TAP of this process (`device: tap`).
+// A port: any DPDK ethdev (PCI function or vdev), a Linux interface by packet sockets of our own
+// (`device: linux:NAME`), or a TAP of this process (`device: tap`).
 //
 // Queue w belongs to worker w. A port with fewer queues than workers gives its queues to the first workers.
 // Other workers send through the hand-over ring of a queue's owner, so a queue has one writer.
@@ -19,9 +20,11 @@ struct rte_ring;
 
 namespace wg::dataplane {
 
+class PacketSocket;
+
 struct PortOptions {
   std::string name;           // as configured, at most 15 characters
-  std::string device;         // "0000:03:02.0", "net_af_packet0,iface=eth1", ...
+  std::string device;         // "0000:03:02.0", "net_memif0,role=server", ..., or a Linux interface
   std::uint16_t workers = 1;  // queues wanted: one per worker
   std::uint16_t queues = 0;   // 0: as many as the workers need and the device has
   std::uint16_t mtu = 0;      // 0: keep the device's
@@ -51,6 +54,8 @@ class Port {
   Port(const PortOptions& options, rte_mempool* pool);
   // Uses a TAP of this process as the wire: bursts are read from and written to its queues. Takes ownership.
   Port(const PortOptions& options, rte_mempool* pool, std::unique_ptr<TapDevice> tap);
+  // Uses packet sockets as the wire, one per queue. Takes ownership.
+  Port(const PortOptions& options, rte_mempool* pool, std::unique_ptr<PacketSocket> socket);
   // Uses an existing, configured ethdev (tests and benches: rings in memory). It is not closed on
   // destruction.
   Port(const PortOptions& options, std::uint16_t ethdev);
@@ -66,6 +71,8 @@ class Port {
   void transmit(std::uint16_t w, rte_mbuf** packets, std::uint16_t n, WorkerCounters& counters) noexcept;
   // Sends the packets that other workers handed over. The owner of a shared queue calls it once per loop.
   void transmit_handed_over(std::uint16_t w, WorkerCounters& counters) noexcept;
+  // Readable when frames wait in worker w's queue; -1: the port has nothing to wait for.
+  [[nodiscard]] int wake_fd(std::uint16_t w) noexcept;
 
   // ---- control
   [[nodiscard]] const std::string& name() const noexcept { return options_.name; }
@@ -81,6 +88,8 @@ class Port {
   void configure(rte_mempool* pool);
   void learn_facts();
   void create_hand_over();
+  void transmit_queue(std::uint16_t queue, rte_mbuf** packets, std::uint16_t n,
+                      WorkerCounters& counters) noexcept;
   void transmit_ethdev(std::uint16_t queue, rte_mbuf** packets, std::uint16_t n,
                        WorkerCounters& counters) noexcept;
 
@@ -91,8 +100,9 @@ class Port {
   bool owns_ethdev_ = false;
   bool plugged_ = false;  // we hot-plugged it and unplug it again
   std::unique_ptr<TapDevice> tap_;
-  std::vector<TunCounters> tap_counters_;  // per queue
-  std::vector<rte_ring*> hand_over_;       // per tx queue; empty when every worker has its own
+  std::unique_ptr<PacketSocket> socket_;
+  std::vector<TunCounters> wire_counters_;  // per queue of tap_ or socket_
+  std::vector<rte_ring*> hand_over_;        // per tx queue; empty when every worker has its own
 };
 
 }  // namespace wg::dataplane

@@ -37,6 +37,21 @@ bool complete_checksum(const VnetHeader& vnet, MutableBytes packet) {
 
 // --- Splitter
 
+namespace {
+
+// Does the transport header at `offset` belong to this IP header? A packet socket also gets super-packets of
+// tunnels, whose outer headers this code does not know.
+bool is_outermost(Bytes ip, std::size_t offset, std::uint8_t protocol) {
+  if (ip[0] >> 4 == 4) {
+    const auto* header = header_at<Ipv4Header>(ip.data());
+    return header->protocol == protocol && header->header_length() == offset;
+  }
+  const std::uint8_t next = header_at<Ipv6Header>(ip.data())->next_header;
+  return offset == kIpv6HeaderSize ? next == protocol : is_ipv6_extension(next);
+}
+
+}  // namespace
+
 bool Splitter::load(const VnetHeader& vnet, Bytes packet, Framing framing) {
   packet_ = packet;
   offset_ = payload_size_ = 0;
@@ -68,6 +83,7 @@ bool Splitter::find_headers(const VnetHeader& vnet, Framing framing) {
   const std::size_t ip_header = v6_ ? kIpv6HeaderSize : header_at<Ipv4Header>(ip.data())->header_length();
   l4_offset_ = vnet.checksum_start;
   if (ip_header < kIpv4HeaderSize || l4_offset_ < l3_offset_ + ip_header) return false;
+  if (!is_outermost(ip, l4_offset_ - l3_offset_, udp_ ? ip_protocol::kUdp : ip_protocol::kTcp)) return false;
   if (l4_offset_ > packet_.size()) return false;
   const Bytes transport = packet_.subspan(l4_offset_);
   std::size_t transport_header = kUdpHeaderSize;
@@ -146,7 +162,8 @@ struct Coalescer::Candidate {
   std::size_t payload_size = 0;
   bool v6 = false;
   bool udp = false;
-  bool joinable = false;  // false: it only closes the open group of its flow
+  bool joinable = false;    // false: it only closes the open group of its flow
+  bool unfinished = false;  // its checksum is left to the kernel
 
   [[nodiscard]] const Ipv4Header* ip4() const {
     return header_at<const Ipv4Header>(packet.data() + l3_offset);
@@ -270,10 +287,7 @@ bool Coalescer::can_join(const Group& group, const Candidate& c) const {
   } else {
     const auto* ip = header_at<Ipv4Header>(first + c.l3_offset);
     if (ip->tos != c.ip4()->tos || ip->ttl != c.ip4()->ttl || ip->fragment != c.ip4()->fragment) return false;
-    const auto step = static_cast<std::uint16_t>(c.id() - ip->id.value());
-    const bool counts = step == group.segments && group.id_step != 0;
-    const bool constant = step == 0 && group.id_step != 1 && ip->dont_fragment();
-    if (!counts && !constant) return false;
+    if (!ids_fit(group, c)) return false;
   }
   if (c.udp) return true;
   const auto* tcp = header_at<TcpHeader>(first + c.l4_offset);
@@ -283,6 +297,15 @@ bool Coalescer::can_join(const Group& group, const Candidate& c) const {
          tcp->urgent == c.tcp()->urgent && same_options(tcp, c.tcp(), c.header_size - c.l4_offset);
 }
 
+bool Coalescer::ids_fit(const Group& group, const Candidate& c) const {
+  const auto* ip = header_at<Ipv4Header>(packets_[group.first].data() + c.l3_offset);
+  const auto step = static_cast<std::uint16_t>(c.id() - ip->id.value());
+  if (c.unfinished && group.unfinished) return step >= group.segments;
+  const bool counts = step == group.segments && group.id_step != 0;
+  const bool constant = step == 0 && group.id_step != 1 && ip->dont_fragment();
+  return counts || constant;
+}
+
 // Returns false when a checksum is wrong: the group is closed and the candidate stays alone.
 bool Coalescer::join(Group* group, const Candidate& c, std::uint16_t index) {
   if (!group->verified) {
@@ -290,7 +313,7 @@ bool Coalescer::join(Group* group, const Candidate& c, std::uint16_t index) {
     group->verified = parse(packets_[group->first], &first) && checksums_valid(first);
     if (!group->verified) return false;
   }
-  if (!checksums_valid(c)) return false;
+  if (!c.unfinished && !checksums_valid(c)) return false;
   if (!c.v6) {
     group->id_step =
         c.id() == header_at<Ipv4Header>(packets_[group->first].data() + c.l3_offset)->id.value() ? 0 : 1;
@@ -305,14 +328,17 @@ bool Coalescer::join(Group* group, const Candidate& c, std::uint16_t index) {
   return true;
 }
 
-std::span<const Coalescer::Group> Coalescer::plan(std::span<const MutableBytes> packets) {
+std::span<const Coalescer::Group> Coalescer::plan(std::span<const MutableBytes> packets,
+                                                  std::span<const bool> unfinished) {
   packets_ = packets;
+  unfinished_ = unfinished;
   group_count_ = 0;
   close_all();
   for (std::uint16_t i = 0; i < packets.size(); ++i) {
     next_[i] = kEnd;
     Candidate candidate;
     const bool understood = parse(packets[i], &candidate);
+    candidate.unfinished = !unfinished_.empty() && unfinished_[i] && candidate.udp;
     if (!understood) close_all();
     if (understood && candidate.joinable) {
       Group* open = find_flow(candidate);
@@ -328,6 +354,7 @@ std::span<const Coalescer::Group> Coalescer::plan(std::span<const MutableBytes> 
       group.ip_size = static_cast<std::uint16_t>(candidate.packet.size() - candidate.l3_offset);
       group.v6 = candidate.v6;
       group.udp = candidate.udp;
+      group.verified = group.unfinished = candidate.unfinished;
       if (!candidate.udp) {
         group.next_sequence =
             candidate.tcp()->sequence.value() + static_cast<std::uint32_t>(candidate.payload_size);

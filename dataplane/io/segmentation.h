@@ -42,7 +42,7 @@ static_assert(sizeof(VnetHeader) == 10);
 class Splitter {
  public:
   // The super-packet must stay in place until pending() is false. Returns false, with nothing pending, when
-  // the packet cannot be split (malformed, unknown kind).
+  // the packet cannot be split (malformed, unknown kind, inside a tunnel).
   [[nodiscard]] bool load(const VnetHeader& vnet, Bytes packet, Framing framing);
 
   [[nodiscard]] bool pending() const { return offset_ < payload_size_; }
@@ -98,7 +98,8 @@ class Coalescer {
     std::uint8_t id_step = kStepUnknown;
     bool v6 = false;
     bool udp = false;
-    bool verified = false;  // the first packet's checksums are valid
+    bool verified = false;    // the first packet's checksums are valid, or need no look
+    bool unfinished = false;  // the first packet's checksum is left to the kernel
     bool open = false;
   };
 
@@ -106,8 +107,14 @@ class Coalescer {
       : framing_(framing), join_tcp_(join_tcp), join_udp_(join_udp) {}
 
   // Returns the groups in writing order, valid until the next plan(). Takes at most kMaxPackets packets. An
-  // empty span represents a packet that must not be joined.
-  [[nodiscard]] std::span<const Group> plan(std::span<const MutableBytes> packets);
+  // empty span represents a packet that must not be joined. `unfinished`, empty or parallel to `packets`,
+  // marks UDP datagrams of our own whose checksum field holds the pseudo header's sum: nothing of them is
+  // verified, and their IPv4 identifications, which only have to differ for one destination, become
+  // consecutive when they are joined.
+  [[nodiscard]] std::span<const Group> plan(std::span<const MutableBytes> packets,
+                                            std::span<const bool> unfinished = {});
+  // From now on UDP datagrams stay alone.
+  void join_no_udp() { join_udp_ = false; }
   // The packet after `index` in its group, or kEnd.
   [[nodiscard]] std::uint16_t next(std::uint16_t index) const { return next_[index]; }
   // The payload of a joined packet, which follows the first packet in the super-packet.
@@ -125,6 +132,7 @@ class Coalescer {
   [[nodiscard]] bool parse(MutableBytes packet, Candidate* out) const;
   [[nodiscard]] bool parse_transport(Candidate* out, std::uint8_t protocol, Bytes segment) const;
   [[nodiscard]] bool can_join(const Group& group, const Candidate& candidate) const;
+  [[nodiscard]] bool ids_fit(const Group& group, const Candidate& candidate) const;
   [[nodiscard]] bool join(Group* group, const Candidate& candidate, std::uint16_t index);
   [[nodiscard]] Group* find_flow(const Candidate& candidate);
   void remember_flow(const Candidate& candidate, std::uint16_t group);
@@ -139,6 +147,7 @@ class Coalescer {
   bool join_tcp_;
   bool join_udp_;
   std::span<const MutableBytes> packets_;
+  std::span<const bool> unfinished_;
   std::array<Group, kMaxPackets> groups_;
   std::array<std::uint16_t, kMaxPackets> next_{};
   std::array<Flow, kMaxFlows> flows_{};

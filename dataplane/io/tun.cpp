@@ -14,32 +14,15 @@
 #include <cstring>
 #include <utility>
 
+#include "dataplane/io/file_descriptor.h"
+#include "dataplane/io/super_packets.h"
+
 namespace wg::dataplane {
 namespace {
 
 // Linux 6.2; older headers lack them.
 constexpr unsigned kTunUso4 = 0x20, kTunUso6 = 0x40;
 constexpr unsigned kTunTso = TUN_F_CSUM | TUN_F_TSO4 | TUN_F_TSO6 | TUN_F_TSO_ECN;
-
-// A super-packet with Ethernet and VLAN headers, rounded up generously.
-constexpr std::size_t kSuperBufferSize = 65536 + 512;
-constexpr std::size_t kMaxMbufSegments = 64;
-
-class FileDescriptor {
- public:
-  explicit FileDescriptor(int fd) : fd_(fd) {}
-  ~FileDescriptor() {
-    if (fd_ >= 0) ::close(fd_);
-  }
-  FileDescriptor(FileDescriptor&& other) noexcept : fd_(other.release()) {}
-  FileDescriptor(const FileDescriptor&) = delete;
-  FileDescriptor& operator=(const FileDescriptor&) = delete;
-  [[nodiscard]] int get() const { return fd_; }
-  int release() { return std::exchange(fd_, -1); }
-
- private:
-  int fd_;
-};
 
 [[noreturn]] void fail(const std::string& name, const std::string& reason) {
   throw TunError("interface " + name + ": " + reason);
@@ -134,7 +117,7 @@ TunQueue::~TunQueue() {
 // --- kernel to us
 
 std::size_t TunQueue::read_burst(rte_mempool* pool, rte_mbuf** out, std::size_t n, TunCounters& counters) {
-  std::size_t count = read_pending_segments(pool, out, n, counters);
+  std::size_t count = take_segments(splitter_, pool, out, n, counters);
   for (std::size_t calls = 0; calls < n && count < n && !splitter_.pending(); ++calls) {
     rte_mbuf* mbuf = rte_pktmbuf_alloc(pool);
     if (mbuf == nullptr) {
@@ -149,7 +132,7 @@ std::size_t TunQueue::read_burst(rte_mempool* pool, rte_mbuf** out, std::size_t 
     rte_pktmbuf_free(mbuf);
     if (outcome == ReadOutcome::kStop) break;
     if (outcome == ReadOutcome::kSuperPacket) {
-      count += read_pending_segments(pool, out + count, n - count, counters);
+      count += take_segments(splitter_, pool, out + count, n - count, counters);
     }
   }
   counters.read_packets.add(count);
@@ -193,9 +176,7 @@ TunQueue::ReadOutcome TunQueue::accept_packet(const VnetHeader& vnet, rte_mbuf* 
     counters.read_malformed.add(1);
     return ReadOutcome::kDropped;
   }
-  mbuf->data_len = static_cast<std::uint16_t>(size);
-  mbuf->pkt_len = static_cast<std::uint32_t>(size);
-  counters.read_bytes.add(size);
+  finish_mbuf(mbuf, size, counters);
   return ReadOutcome::kPacket;
 }
 
@@ -209,30 +190,6 @@ TunQueue::ReadOutcome TunQueue::accept_super_packet(const VnetHeader& vnet, rte_
   }
   counters.read_super_packets.add(1);
   return ReadOutcome::kSuperPacket;
-}
-
-std::size_t TunQueue::read_pending_segments(rte_mempool* pool, rte_mbuf** out, std::size_t n,
-                                            TunCounters& counters) {
-  std::size_t count = 0;
-  while (count < n && splitter_.pending()) {
-    rte_mbuf* mbuf = rte_pktmbuf_alloc(pool);
-    if (mbuf == nullptr) {
-      counters.read_no_mbuf.add(1);
-      break;
-    }
-    if (splitter_.next_size() > rte_pktmbuf_tailroom(mbuf)) {
-      rte_pktmbuf_free(mbuf);
-      splitter_.drop_rest();
-      counters.read_too_long.add(1);
-      break;
-    }
-    const std::size_t size = splitter_.next(rte_pktmbuf_mtod(mbuf, std::uint8_t*));
-    mbuf->data_len = static_cast<std::uint16_t>(size);
-    mbuf->pkt_len = static_cast<std::uint32_t>(size);
-    counters.read_bytes.add(size);
-    out[count++] = mbuf;
-  }
-  return count;
 }
 
 // --- us to kernel
@@ -249,11 +206,7 @@ std::size_t TunQueue::write_burst(rte_mbuf** in, std::size_t n, TunCounters& cou
 
 std::size_t TunQueue::write_chunk(rte_mbuf** in, std::size_t n, TunCounters& counters) {
   std::array<MutableBytes, Coalescer::kMaxPackets> packets;
-  for (std::size_t i = 0; i < n; ++i) {
-    // Scattered packets and those somebody else refers to are written as they are.
-    const bool own = in[i]->nb_segs == 1 && rte_mbuf_refcnt_read(in[i]) == 1 && RTE_MBUF_DIRECT(in[i]);
-    packets[i] = own ? MutableBytes{rte_pktmbuf_mtod(in[i], std::uint8_t*), in[i]->data_len} : MutableBytes{};
-  }
+  for (std::size_t i = 0; i < n; ++i) packets[i] = own_bytes(in[i]);
   std::size_t accepted = 0;
   for (const Coalescer::Group& group : coalescer_.plan({packets.data(), n})) {
     accepted += write_group(in, group, counters);
@@ -263,31 +216,22 @@ std::size_t TunQueue::write_chunk(rte_mbuf** in, std::size_t n, TunCounters& cou
 
 // One write of one packet or super-packet; returns the packets it stood for, or 0 when dropped.
 std::size_t TunQueue::write_group(rte_mbuf** in, const Coalescer::Group& group, TunCounters& counters) {
-  std::array<iovec, 1 + std::max(kMaxMbufSegments, Coalescer::kMaxSegments)> pieces;
-  VnetHeader vnet = coalescer_.seal(group);
-  int count = 0;
-  std::size_t bytes = 0;
-  if (offloads_.vnet) pieces[count++] = {&vnet, sizeof vnet};
   if (in[group.first]->nb_segs > kMaxMbufSegments) {
     counters.write_errors.add(1);
     return 0;
   }
-  for (rte_mbuf* m = in [group.first]; m != nullptr; m = m->next) {
-    pieces[count++] = {rte_pktmbuf_mtod(m, void*), m->data_len};
-    bytes += m->data_len;
-  }
-  for (std::uint16_t i = coalescer_.next(group.first); i != Coalescer::kEnd; i = coalescer_.next(i)) {
-    pieces[count++] = {rte_pktmbuf_mtod_offset(in[i], void*, group.header_size),
-                       static_cast<std::size_t>(in[i]->data_len - group.header_size)};
-    bytes += in[i]->data_len;
-  }
+  std::array<iovec, 1 + kMaxGroupPieces> pieces;
+  VnetHeader vnet = coalescer_.seal(group);
+  pieces[0] = {&vnet, sizeof vnet};
+  const GatheredGroup gathered = gather(coalescer_, in, group, &pieces[1]);
+  const std::size_t skip = offloads_.vnet ? 0 : 1;
   counters.write_calls.add(1);
-  if (::writev(fd_, pieces.data(), count) < 0) {
+  if (::writev(fd_, &pieces[skip], static_cast<int>(1 + gathered.pieces - skip)) < 0) {
     const bool full = errno == EAGAIN || errno == ENOBUFS || errno == EINTR;
     (full ? counters.write_full : counters.write_errors).add(group.segments);
     return 0;
   }
-  counters.write_bytes.add(bytes);
+  counters.write_bytes.add(gathered.bytes);
   counters.write_super_packets.add(group.segments > 1 ? 1 : 0);
   return group.segments;
 }

@@ -63,7 +63,6 @@ class TunQueue {
   ReadOutcome accept_packet(const VnetHeader& vnet, rte_mbuf* mbuf, std::size_t size, TunCounters& counters);
   ReadOutcome accept_super_packet(const VnetHeader& vnet, rte_mbuf* mbuf, std::size_t size,
                                   TunCounters& counters);
-  std::size_t read_pending_segments(rte_mempool* pool, rte_mbuf** out, std::size_t n, TunCounters& counters);
   std::size_t write_chunk(rte_mbuf** in, std::size_t n, TunCounters& counters);
   std::size_t write_group(rte_mbuf** in, const Coalescer::Group& group, TunCounters& counters);
 

@@ -160,6 +160,13 @@ TEST_F(CliTest, CheckNamesEveryProblem) {
   expect_in(bad + ":4:", refused.err);
   EXPECT_EQ(refused.out, "");
   EXPECT_EQ(linegate({"check", "-c", directory + "/absent.yaml"}).code, 2);
+  const auto lacking = file("lacking.yaml", "ports: { wan0: { device: \"linux:no-such-link\" } }\n");
+  const auto elsewhere = linegate({"check", "-c", lacking});
+  EXPECT_EQ(elsewhere.code, 2);
+  expect_in(lacking + ":1:26: ports.wan0.device: 'linux:no-such-link' names a network interface",
+            elsewhere.err);
+  expect_in("refused (1 port, 0 interfaces, 0 peers, 1 error", elsewhere.err);
+  EXPECT_EQ(elsewhere.out, "");
 }
 
 TEST_F(CliTest, ShowOverviewAndTables) {

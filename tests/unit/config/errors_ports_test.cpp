@@ -22,10 +22,50 @@ const std::vector<ErrorCase> kCases = {
      "gw.yaml:3:3: ports.wan0: is given twice, first on line 2; allowed: once\n"},
     {"a device unknown", "ports: { wan0: { device: eth0 } }\n",
      "gw.yaml:1:26: ports.wan0.device: 'eth0' is not a device; allowed: a PCI address such as 0000:03:00.0, "
-     "a DPDK virtual device such as net_af_packet0,iface=eth1, or tap\n"},
+     "a Linux interface such as linux:eth1, a DPDK virtual device such as net_memif0, or tap\n"},
     {"a PCI function beyond 7", "ports: { wan0: { device: \"0000:03:00.8\" } }\n",
      "gw.yaml:1:26: ports.wan0.device: '0000:03:00.8' is not a device; allowed: a PCI address such as "
-     "0000:03:00.0, a DPDK virtual device such as net_af_packet0,iface=eth1, or tap\n"},
+     "0000:03:00.0, a Linux interface such as linux:eth1, a DPDK virtual device such as net_memif0, or "
+     "tap\n"},
+    {"Linux interfaces that cannot be",
+     "ports:\n"
+     "  a: { device: \"linux:\" }\n"
+     "  b: { device: \"linux:a_name_of_16_byte\" }\n"
+     "  c: { device: \"linux:et/h\" }\n"
+     "  d: { device: \"linux:eth0:1\" }\n"
+     "  e: { device: \"linux:et h\" }\n"
+     "  f: { device: \"linux:..\" }\n",
+     "gw.yaml:2:16: ports.a.device: 'linux:' does not name a network interface; allowed: linux: and a name "
+     "of "
+     "1 to 15 characters without / : and spaces\n"
+     "gw.yaml:3:16: ports.b.device: 'linux:a_name_of_16_byte' does not name a network interface; allowed: "
+     "linux: and a name of 1 to 15 characters without / : and spaces\n"
+     "gw.yaml:4:16: ports.c.device: 'linux:et/h' does not name a network interface; allowed: linux: and a "
+     "name of 1 to 15 characters without / : and spaces\n"
+     "gw.yaml:5:16: ports.d.device: 'linux:eth0:1' does not name a network interface; allowed: linux: and a "
+     "name of 1 to 15 characters without / : and spaces\n"
+     "gw.yaml:6:16: ports.e.device: 'linux:et h' does not name a network interface; allowed: linux: and a "
+     "name of 1 to 15 characters without / : and spaces\n"
+     "gw.yaml:7:16: ports.f.device: 'linux:..' does not name a network interface; allowed: linux: and a name "
+     "of 1 to 15 characters without / : and spaces\n"},
+    {"a Linux interface used twice",
+     "ports:\n"
+     "  wan0: { device: \"linux:eth0\" }\n"
+     "  lan0: { device: \"linux:eth0\" }\n",
+     "gw.yaml:3:19: ports.lan0.device: 'linux:eth0' is already the device of another port (gw.yaml:2:19); "
+     "allowed: one port per device\n"},
+    {"a port on itself", "ports: { wan0: { device: \"linux:wan0\" } }\n",
+     "gw.yaml:1:26: ports.wan0.device: 'linux:wan0' is an interface that this gateway makes itself "
+     "(gw.yaml:1:16); allowed: one that is there without it\n"},
+    {"a port on another one's trunk and wire",
+     "ports:\n"
+     "  wan0: { device: tap, vlan: 5 }\n"
+     "  a: { device: \"linux:wan0.trunk\" }\n"
+     "  b: { device: \"linux:wan0.wire\" }\n",
+     "gw.yaml:3:16: ports.a.device: 'linux:wan0.trunk' is an interface that this gateway makes itself "
+     "(gw.yaml:2:9); allowed: one that is there without it\n"
+     "gw.yaml:4:16: ports.b.device: 'linux:wan0.wire' is an interface that this gateway makes itself "
+     "(gw.yaml:2:9); allowed: one that is there without it\n"},
     {"a device used twice",
      "ports:\n"
      "  wan0: { device: \"net_af_packet0,iface=eth0\" }\n"

@@ -22,7 +22,8 @@ Result<Gateway> parse_with_keys(const TempDirectory& dir, const std::string& nam
 }
 
 Environment quiet() {
-  return {[] { return std::optional(true); }, [](const std::string&) { return std::optional<mode_t>(0600); }};
+  return {[] { return std::optional(true); }, [](const std::string&) { return std::optional<mode_t>(0600); },
+          [](const std::string&) { return std::optional(true); }};
 }
 
 TEST(Examples, PassCheckWithoutAWarning) {

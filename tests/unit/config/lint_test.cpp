@@ -6,7 +6,8 @@ namespace wg::config {
 namespace {
 
 Environment machine(std::optional<bool> clock = true, mode_t mode = 0600) {
-  return {[clock] { return clock; }, [mode](const std::string&) { return std::optional<mode_t>(mode); }};
+  return {[clock] { return clock; }, [mode](const std::string&) { return std::optional<mode_t>(mode); },
+          nullptr};
 }
 
 std::string warnings(const std::string& text, const Environment& environment = machine()) {
@@ -171,12 +172,35 @@ TEST(Lint, NoPort) {
   EXPECT_EQ(warnings("ports: {}\n"), "gw.yaml: warning: ports: no port is configured: nothing is received\n");
 }
 
+TEST(Lint, AWireThatThisMachineHasNot) {
+  Environment here = machine();
+  here.interface_exists = [](const std::string& name) -> std::optional<bool> {
+    if (name == "eth9") return std::nullopt;
+    return name == "eth0";
+  };
+  constexpr const char* kText =
+      "ports:\n"
+      "  wan0: { device: \"linux:eth0\" }\n"
+      "  lan0: { device: \"linux:eth1\" }\n"
+      "  dmz0: { device: \"linux:eth9\" }\n"
+      "  tap0: { device: tap }\n";
+  EXPECT_EQ(
+      warnings(kText, here),
+      "gw.yaml:3:19: ports.lan0.device: 'linux:eth1' names a network interface that does not exist here; "
+      "allowed: one that `ip link` shows\n");
+  const Gateway gateway = *parse_text(kText, "gw.yaml").value;
+  EXPECT_EQ(lint(gateway, here).at(0).severity, Severity::kError);
+  EXPECT_EQ(warnings(kText), "") << "a machine that cannot be asked";
+}
+
 TEST(Lint, QueriesTheMachine) {
   const Environment real = system_environment();
   EXPECT_NO_THROW(real.clock_synchronised());
   const TempDirectory dir;
   EXPECT_EQ(real.file_mode(dir.write("a", "", 0640)), 0640U);
   EXPECT_EQ(real.file_mode(dir / "none"), std::nullopt);
+  EXPECT_EQ(real.interface_exists("lo"), true);
+  EXPECT_EQ(real.interface_exists("no-such-link"), false);
 }
 
 }  // namespace

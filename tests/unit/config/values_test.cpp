@@ -234,8 +234,15 @@ TEST(Values, Devices) {
   EXPECT_EQ(parse_device("0000:0a:1f.7")->kind, DeviceKind::kPci);
   EXPECT_EQ(parse_device("tap")->kind, DeviceKind::kTap);
   EXPECT_EQ(parse_device("net_ring0")->kind, DeviceKind::kVdev);
-  for (const char* bad :
-       {"", "eth0", "net_", "net_pcap0,", "net_tap0, iface=x", "000:03:00.0", "0000:03:00.8", "g3:00.0"})
+  for (const char* interface : {"eth1", "enp3s0f1np1", "a.b-c_d", "br@x", "Linux"}) {
+    const auto device = parse_device("linux:" + std::string(interface));
+    ASSERT_TRUE(device) << interface;
+    EXPECT_EQ(device->kind, DeviceKind::kLinux);
+    EXPECT_EQ(linux_interface(*device), interface);
+  }
+  for (const char* bad : {"", "eth0", "net_", "net_pcap0,", "net_tap0, iface=x", "000:03:00.0",
+                          "0000:03:00.8", "g3:00.0", "linux:", "linux:.", "linux:..",
+                          "linux:0123456789abcdef", "linux:a/b", "linux:a b", "linux:a:1", "Linux:a"})
     EXPECT_FALSE(parse_device(bad)) << bad;
 }
 

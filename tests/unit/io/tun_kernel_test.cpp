@@ -25,6 +25,7 @@
 
 #include "dataplane/io/tun.h"
 #include "tests/unit/io/mbufs.h"
+#include "tests/unit/io/namespace.h"
 
 namespace wg::dataplane {
 namespace {
@@ -33,33 +34,6 @@ using namespace test;
 using namespace std::chrono_literals;
 
 constexpr int kUdpSegment = 103;  // UDP_SEGMENT of linux/udp.h
-
-// A network namespace of this process's own; it disappears with its last file descriptor.
-class Namespace {
- public:
-  Namespace() {
-    std::thread([this] {
-      if (::unshare(CLONE_NEWNET) == 0) fd_ = ::open("/proc/thread-self/ns/net", O_RDONLY | O_CLOEXEC);
-    }).join();
-  }
-  ~Namespace() {
-    if (fd_ >= 0) ::close(fd_);
-  }
-  Namespace(const Namespace&) = delete;
-  Namespace& operator=(const Namespace&) = delete;
-  [[nodiscard]] bool usable() const { return fd_ >= 0; }
-
-  template <typename Body>
-  void run(Body body) const {
-    std::thread([&] {
-      ASSERT_EQ(::setns(fd_, CLONE_NEWNET), 0);
-      body();
-    }).join();
-  }
-
- private:
-  int fd_ = -1;
-};
 
 bool can_make_interfaces() {
   return ::geteuid() == 0 && ::access("/dev/net/tun", R_OK | W_OK) == 0 && Namespace().usable();
