@@ -205,7 +205,7 @@ struct Halves {
 // The loop of long packets absorbs `chunk` while it loads and transposes chunk number `next` between the
 // multiplications. Without this interleaving waiting multiplications would fill the processor's schedulers,
 // and it would not reach the loads of the next chunk. With kWhole both chunks consist of blocks of all lanes;
-// otherwise `bits` marks the blocks.
+// otherwise `bits` marks the blocks. size: kernel.
 template <Chunks Kind>
 WG_INLINE void absorb_and_load(LaneGroup<4>& g, Limbs& h, Chunk& chunk, BlockBits& bits, int next,
                                bool last) {

@@ -64,14 +64,14 @@ Word Table<Bits>::build(Prefixes<Bits> sorted, unsigned floor, Value fallback) {
 template <typename Bits>
 Word Table<Bits>::make_block(Prefixes<Bits> sorted, unsigned floor, Value fallback) {
   const auto block = builder_.build(sorted, floor, fallback, size_ < kRoomyBelow);
-  void* memory = allocate(block.lines.size_bytes());
+  void* memory = memory_.allocate(block.lines.size_bytes());
   std::memcpy(memory, block.lines.data(), block.lines.size_bytes());
   return reinterpret_cast<Word>(memory) | block.tags;
 }
 
 template <typename Bits>
 Branch<Bits>* Table<Bits>::new_branch(std::size_t locals) {
-  auto* branch = new (allocate(sizeof(Branch<Bits>) + locals * sizeof(Local<Bits>))) Branch<Bits>;
+  auto* branch = new (memory_.allocate(sizeof(Branch<Bits>) + locals * sizeof(Local<Bits>))) Branch<Bits>;
   branch->locals = static_cast<std::uint16_t>(locals);
   return branch;
 }
@@ -129,16 +129,16 @@ Word Table<Bits>::with_fallback(Word word, Value fallback) {
     if (from->fallback == fallback) return word;
     Branch<Bits>* to = copy_branch(from, from->locals);
     to->fallback = fallback;
-    discard(from, from->bytes());
+    memory_.discard(from, from->bytes());
     return branch_word(to) | (word & kPathTag);
   }
   const auto* from = block_of<Bits>(word);
   if (from->fallback == fallback) return word;
   const std::size_t bytes = block_bytes<Bits>(from);
-  void* to = allocate(bytes);
+  void* to = memory_.allocate(bytes);
   std::memcpy(to, from, bytes);
   set_fallback(static_cast<Header<Bits>*>(to), fallback);
-  discard(from, bytes);
+  memory_.discard(from, bytes);
   return reinterpret_cast<Word>(to) | (word & (kLine - 1));
 }
 
@@ -185,14 +185,14 @@ Word Table<Bits>::insert_in_block(Word word, unsigned floor, const Prefix<Bits>&
   } else {
     scratch_.insert(at, prefix);
   }
-  discard(block, block_bytes<Bits>(block));
+  memory_.discard(block, block_bytes<Bits>(block));
   return build(scratch_, floor, block->fallback);
 }
 
 template <typename Bits>
 Word Table<Bits>::insert_in_branch(Word word, const Prefix<Bits>& prefix) {
   const auto* from = branch_of<Bits>(word);
-  discard(from, from->bytes());
+  memory_.discard(from, from->bytes());
   if (prefix.length > from->position + 8U) {
     Branch<Bits>* to = copy_branch(from, from->locals);
     Word& slot = to->slots[byte_at(prefix.bits, to->position)];
@@ -240,14 +240,14 @@ Word Table<Bits>::remove_below(Word word, unsigned floor, const Prefix<Bits>& pr
   scratch_.clear();
   append_prefixes<Bits>(block, scratch_);
   scratch_.erase(std::lower_bound(scratch_.begin(), scratch_.end(), prefix));
-  discard(block, block_bytes<Bits>(block));
+  memory_.discard(block, block_bytes<Bits>(block));
   return scratch_.empty() ? leaf_word(fallback) : make_block(scratch_, floor, fallback);
 }
 
 template <typename Bits>
 Word Table<Bits>::remove_in_branch(Word word, unsigned floor, const Prefix<Bits>& prefix) {
   const auto* from = branch_of<Bits>(word);
-  discard(from, from->bytes());
+  memory_.discard(from, from->bytes());
   const bool local = prefix.length <= from->position + 8U;
   Branch<Bits>* to = copy_branch(from, from->locals - (local ? 1U : 0U));
   --to->prefixes;
@@ -283,7 +283,7 @@ Word Table<Bits>::shrink_branch(Branch<Bits>* branch, unsigned floor) {
     return branch_word(branch, floor);
   }
   const Word child = *std::find_if(std::begin(branch->slots), std::end(branch->slots), is_child);
-  discard(branch, branch->bytes());
+  memory_.discard(branch, branch->bytes());
   if (is_branch(child)) return at_floor<Bits>(with_fallback(child, fallback), floor);
   scratch_.clear();  // a block is at the position of its slot, so it cannot move up unchanged
   collect(child, scratch_);
@@ -308,10 +308,10 @@ void Table<Bits>::collect(Word word, std::vector<Prefix<Bits>>& out) const {
 template <typename Bits>
 void Table<Bits>::discard_subtree(Word word) {
   if (is_leaf(word)) return;
-  if (!is_branch(word)) return discard(block_of<Bits>(word), block_bytes<Bits>(block_of<Bits>(word)));
+  if (!is_branch(word)) return memory_.discard(block_of<Bits>(word), block_bytes<Bits>(block_of<Bits>(word)));
   const auto* branch = branch_of<Bits>(word);
   for (const Word slot : branch->slots) discard_subtree(slot);
-  discard(branch, branch->bytes());
+  memory_.discard(branch, branch->bytes());
 }
 
 // The functions that table.cpp calls; the compiler instantiates the rest from these.

@@ -1,8 +1,6 @@
 #include "dataplane/lpm/table.h"
 
 #include <algorithm>
-#include <cstdlib>
-#include <cstring>
 #include <new>
 #include <stdexcept>
 
@@ -13,33 +11,6 @@ namespace {
 // toggle.
 constexpr std::size_t kGrowAbove = 512;
 constexpr std::size_t kShrinkBelow = 128;
-
-std::size_t rounded(std::size_t bytes) noexcept {
-  return (bytes + kLine - 1) & ~(kLine - 1);
-}
-
-// glibc's aligned_alloc cannot reuse a freed allocation of the same size: it searches for more than it needs
-// and trims the result. Updates copy and free nodes all the time, so such holes came to fill most of the
-// heap. Instead each node is allocated with one extra line, and the start of the allocation is stored just
-// before the node.
-std::size_t footprint(std::size_t bytes) noexcept {
-  return kLine + rounded(bytes);
-}
-
-void* allocate_node(std::size_t bytes) noexcept {
-  auto* const start = static_cast<std::byte*>(std::malloc(footprint(bytes)));
-  if (start == nullptr) return nullptr;
-  static_assert(alignof(std::max_align_t) >= sizeof start);
-  std::byte* const node = start + kLine - reinterpret_cast<std::uintptr_t>(start) % kLine;
-  std::memcpy(node - sizeof start, &start, sizeof start);
-  return node;
-}
-
-void free_node(void* node, std::size_t) {
-  std::byte* start = nullptr;
-  std::memcpy(&start, static_cast<std::byte*>(node) - sizeof start, sizeof start);
-  std::free(start);
-}
 
 template <typename Bits>
 std::uint32_t short_key(Bits bits, unsigned length) noexcept {
@@ -74,15 +45,15 @@ unsigned depth_of(const Root& root, Bits bits) noexcept {
 }  // namespace
 
 template <typename Bits>
-Table<Bits>::Table(Reclaimer& reclaimer) : reclaimer_(reclaimer) {
+Table<Bits>::Table(Reclaimer& reclaimer) : memory_(reclaimer) {
   try {
     root_.store(new_root(false), std::memory_order_release);
     defaults_.store(new_defaults(wide_), std::memory_order_release);
   } catch (const std::bad_alloc&) {
-    abandon();
+    memory_.abandon();
     throw;
   }
-  fresh_.clear();
+  memory_.commit();
 }
 
 template <typename Bits>
@@ -90,59 +61,22 @@ Table<Bits>::~Table() {
   try {
     discard_root(root_.load(std::memory_order_relaxed));
     discard_defaults();
-    commit();
+    memory_.commit();
   } catch (const std::bad_alloc&) {
-    replaced_.clear();  // leaking is better than freeing under a reader
+    // The nodes leak: that is better than freeing them under a reader.
   }
 }
 
 template <typename Bits>
 std::size_t Table<Bits>::memory_bytes() const noexcept {
   constexpr std::size_t kMapNode = 64;
-  return sizeof *this + bytes_ + (wide_.size() + short_.size()) * kMapNode + cover_.size();
-}
-
-// ---- Memory of one update
-
-template <typename Bits>
-void* Table<Bits>::allocate(std::size_t bytes) {
-  fresh_.reserve(fresh_.size() + 1);
-  void* memory = allocate_node(bytes);
-  if (memory == nullptr) throw std::bad_alloc();
-  fresh_.push_back({memory, footprint(bytes)});
-  bytes_ += footprint(bytes);
-  return memory;
-}
-
-template <typename Bits>
-void Table<Bits>::discard(const void* node, std::size_t bytes) {
-  replaced_.push_back({const_cast<void*>(node), footprint(bytes)});
-}
-
-template <typename Bits>
-void Table<Bits>::commit() {
-  for (const Allocation& node : replaced_) {
-    bytes_ -= node.bytes;
-    reclaimer_.retire(node.memory, free_node, node.bytes);
-  }
-  replaced_.clear();
-  fresh_.clear();
-}
-
-template <typename Bits>
-void Table<Bits>::abandon() noexcept {
-  for (const Allocation& node : fresh_) {
-    bytes_ -= node.bytes;
-    free_node(node.memory, node.bytes);
-  }
-  replaced_.clear();
-  fresh_.clear();
+  return sizeof *this + memory_.bytes() + (wide_.size() + short_.size()) * kMapNode + cover_.size();
 }
 
 template <typename Bits>
 Root* Table<Bits>::new_root(bool grown) {
   const std::size_t slots = grown ? RootShape<Bits>::kSlots : 1;
-  auto* root = static_cast<Root*>(allocate(sizeof(Root) + sizeof(Word) * (slots - 1)));
+  auto* root = static_cast<Root*>(memory_.allocate(sizeof(Root) + sizeof(Word) * (slots - 1)));
   root->grown = grown ? 1 : 0;
   for (std::size_t slot = 0; slot < slots; ++slot)
     new (&root->slots[slot]) std::atomic<Word>(leaf_word(kNoMatch));
@@ -152,7 +86,7 @@ Root* Table<Bits>::new_root(bool grown) {
 template <typename Bits>
 void Table<Bits>::publish(std::atomic<Word>& slot, Word word) {
   slot.store(word, std::memory_order_release);
-  commit();
+  memory_.commit();
 }
 
 // ---- Prefixes that end in the root
@@ -167,7 +101,7 @@ template <typename Bits>
 const Defaults* Table<Bits>::new_defaults(const ShortPrefixes& wide) {
   const bool single = wide.empty() || (wide.rbegin()->first & 0xff) == 0;
   const std::size_t count = single ? 1 : std::size_t{1} << kWideBits;
-  auto* defaults = static_cast<Defaults*>(allocate(defaults_bytes(count)));
+  auto* defaults = static_cast<Defaults*>(memory_.allocate(defaults_bytes(count)));
   defaults->unused_bits = single ? kWideBits : 0;
   std::fill_n(defaults->values, count, kNoMatch);
   for (const auto& [key, value] : wide) {
@@ -180,7 +114,7 @@ const Defaults* Table<Bits>::new_defaults(const ShortPrefixes& wide) {
 template <typename Bits>
 void Table<Bits>::discard_defaults() {
   const Defaults* defaults = defaults_.load(std::memory_order_relaxed);
-  discard(defaults, defaults_bytes(std::size_t{1} << (kWideBits - defaults->unused_bits)));
+  memory_.discard(defaults, defaults_bytes(std::size_t{1} << (kWideBits - defaults->unused_bits)));
 }
 
 template <typename Bits>
@@ -194,11 +128,11 @@ void Table<Bits>::change_wide(ShortPrefixes wide) {
   try {
     publish_defaults(new_defaults(wide));
   } catch (const std::bad_alloc&) {
-    abandon();
+    memory_.abandon();
     throw;
   }
   wide_.swap(wide);
-  commit();
+  memory_.commit();
 }
 
 template <typename Bits>
@@ -281,7 +215,7 @@ bool Table<Bits>::insert(Bits bits, unsigned length, Value value) {
           insert_below(old, depth_of(*root, bits), {bits, value, static_cast<std::uint8_t>(length)});
       publish(slot, word);
     } catch (const std::bad_alloc&) {
-      abandon();
+      memory_.abandon();
       throw;
     }
   }
@@ -308,7 +242,7 @@ bool Table<Bits>::remove(Bits bits, unsigned length) {
           remove_below(old, depth_of(*root, bits), {bits, 0, static_cast<std::uint8_t>(length)});
       publish(slot, word);
     } catch (const std::bad_alloc&) {
-      abandon();
+      memory_.abandon();
       throw;
     }
   }
@@ -381,9 +315,9 @@ void Table<Bits>::resize_root(bool grown) {
     wide_.swap(wide);
     short_.swap(short_prefixes);
     cover_.swap(cover);
-    commit();
+    memory_.commit();
   } catch (const std::bad_alloc&) {
-    abandon();
+    memory_.abandon();
   }
 }
 
@@ -420,7 +354,7 @@ void Table<Bits>::discard_root(Root* root) {
   for (std::size_t slot = 0; slot < slots; ++slot) {
     discard_subtree(root->slots[slot].load(std::memory_order_relaxed));
   }
-  discard(root, sizeof(Root) + sizeof(Word) * (slots - 1));
+  memory_.discard(root, sizeof(Root) + sizeof(Word) * (slots - 1));
 }
 
 template class Table<std::uint32_t>;

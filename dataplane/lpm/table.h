@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "dataplane/lpm/block.h"
+#include "dataplane/lpm/update_memory.h"
 
 namespace wg::lpm {
 
@@ -36,12 +37,6 @@ class Table {
   }
 
  private:
-  // The nodes created and replaced by the current update.
-  struct Allocation {
-    void* memory;
-    std::size_t bytes;
-  };
-
   using ShortPrefixes = std::map<std::uint32_t, Value>;  // first 24 bits << 8 | length
 
   [[nodiscard]] static bool is_wide(const Root& root, unsigned length) noexcept;
@@ -78,14 +73,9 @@ class Table {
   void collect(Word word, std::vector<Prefix<Bits>>& out) const;
   void discard_subtree(Word word);
 
-  void* allocate(std::size_t bytes);
-  void discard(const void* node, std::size_t bytes);
   Root* new_root(bool grown);
   void publish(std::atomic<Word>& slot, Word word);
-  void commit();
-  void abandon() noexcept;
 
-  Reclaimer& reclaimer_;
   std::atomic<Root*> root_{nullptr};
   std::atomic<const Defaults*> defaults_{nullptr};
   ShortPrefixes wide_;               // prefixes in the defaults
@@ -93,11 +83,9 @@ class Table {
   std::vector<std::uint8_t> cover_;  // per root slot: length of its fallback prefix in short_
   std::size_t size_ = 0;
   bool adding_ = false;  // the current insert adds a new prefix
-  std::size_t bytes_ = 0;
   BlockBuilder<Bits> builder_;
   std::vector<Prefix<Bits>> scratch_;
-  std::vector<Allocation> fresh_;
-  std::vector<Allocation> replaced_;
+  UpdateMemory memory_;
 };
 
 }  // namespace wg::lpm
