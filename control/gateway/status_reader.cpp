@@ -260,10 +260,7 @@ PeerStatus StatusReader::peer_status(const Interface& interface, const PeerRecor
   out.tx_packets = out_bound.packets;
   const dataplane::Keypair* current = peer.current.load(std::memory_order_relaxed);
   if (current != nullptr) {
-    // Every counter up to the window's top was sent once; what did not arrive was lost (or is still on its
-    // way).
-    const std::uint64_t sent = current->replay.top(), arrived = current->replay.accepted();
-    out.lost_estimate = sent > arrived ? sent - arrived : 0;
+    out.lost_estimate = current->replay.missing();
     out.reordered_estimate = current->replay.late();
   }
 #define X(reason) \

@@ -41,9 +41,16 @@ class ReplayWindow {
   // Highest accepted counter + 1; 0 when nothing was accepted. For statistics.
   [[nodiscard]] std::uint64_t top() const noexcept { return top_.load(std::memory_order_relaxed); }
 
-  // accepted() counters were accepted, late() of them out of order, below the top. top() - accepted() were
-  // lost or are still in flight.
-  [[nodiscard]] std::uint64_t accepted() const noexcept { return accepted_.load(std::memory_order_relaxed); }
+  // Counters that the top has passed over and that have not come since: lost, or still in flight. A step of
+  // more than kJump is a sender that goes on elsewhere, not a loss; a smaller one counts as at most
+  // kLargestGap.
+  static constexpr std::uint64_t kJump = std::uint64_t{1} << 32;
+  static constexpr std::uint64_t kLargestGap = std::uint64_t{1} << 24;
+  [[nodiscard]] std::uint64_t missing() const noexcept {
+    const std::uint64_t passed = passed_over_.load(std::memory_order_relaxed), filled = late();
+    return passed > filled ? passed - filled : 0;
+  }
+  // Counters that came out of order, below the top.
   [[nodiscard]] std::uint64_t late() const noexcept { return late_.load(std::memory_order_relaxed); }
 
  private:
@@ -72,14 +79,22 @@ class ReplayWindow {
     const std::uint64_t counter = message_counter + 1;
     if (counter + kWindow < top) return false;
     const std::uint64_t block = counter / kBlockBits;
-    if (counter > top) advance(top / kBlockBits, block, counter);
+    if (counter > top) {
+      if (counter - top > 1) pass_over(counter - top);
+      advance(top / kBlockBits, block, counter);
+    }
     std::uint64_t& bits = blocks_[block % kBlocks];
     const std::uint64_t bit = std::uint64_t{1} << (counter % kBlockBits);
     if (bits & bit) return false;
     bits |= bit;
-    accepted_.store(accepted_.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
     if (counter < top) late_.store(late_.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
     return true;
+  }
+
+  void pass_over(std::uint64_t step) noexcept {
+    if (step > kJump) return;
+    const std::uint64_t gap = step - 1 < kLargestGap ? step - 1 : kLargestGap;
+    passed_over_.store(passed_over_.load(std::memory_order_relaxed) + gap, std::memory_order_relaxed);
   }
 
   void advance(std::uint64_t top_block, std::uint64_t new_block, std::uint64_t counter) noexcept {
@@ -91,7 +106,7 @@ class ReplayWindow {
 
   std::atomic_flag lock_ = ATOMIC_FLAG_INIT;
   std::atomic<std::uint64_t> top_{0};
-  std::atomic<std::uint64_t> accepted_{0}, late_{0};
+  std::atomic<std::uint64_t> passed_over_{0}, late_{0};
   std::array<std::uint64_t, kBlocks> blocks_{};
 };
 

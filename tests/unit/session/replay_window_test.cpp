@@ -175,6 +175,38 @@ TEST_F(Replay, RunGivesTheSameVerdictsAsSingles) {
   }
 }
 
+// What never came of the counters that were passed over.
+TEST_F(Replay, MissingCountsGapsAndWhatFillsThem) {
+  EXPECT_EQ(window->missing(), 0u);
+  for (std::uint64_t counter = 0; counter < 100; ++counter) ASSERT_TRUE(take(counter));
+  EXPECT_EQ(window->missing(), 0u);
+  ASSERT_TRUE(take(110));
+  EXPECT_EQ(window->missing(), 10u);
+  ASSERT_TRUE(take(105));
+  ASSERT_FALSE(take(105));
+  EXPECT_EQ(window->missing(), 9u);
+  EXPECT_EQ(window->late(), 1u);
+  restart();
+  ASSERT_TRUE(take(3));
+  EXPECT_EQ(window->missing(), 3u) << "the first ones were lost";
+}
+
+TEST_F(Replay, AJumpIsNoLoss) {
+  ASSERT_TRUE(take(0));
+  ASSERT_TRUE(take(std::uint64_t{1} << 39));  // a sender that goes on in another range
+  EXPECT_EQ(window->missing(), 0u);
+  ASSERT_TRUE(take((std::uint64_t{1} << 39) - 1));
+  EXPECT_EQ(window->missing(), 0u) << "never below zero";
+  restart();
+  ASSERT_TRUE(take(0));
+  ASSERT_TRUE(take(ReplayWindow::kJump));  // the largest step that counts
+  EXPECT_EQ(window->missing(), ReplayWindow::kLargestGap);
+  ASSERT_TRUE(take(2 * ReplayWindow::kJump + 1));  // one more
+  EXPECT_EQ(window->missing(), ReplayWindow::kLargestGap);
+  ASSERT_TRUE(take(2 * ReplayWindow::kJump + 12));
+  EXPECT_EQ(window->missing(), ReplayWindow::kLargestGap + 10);
+}
+
 TEST(ReplayThreads, EachCounterIsAcceptedOnceAmongAll) {
   constexpr std::uint64_t kCounters = 6000;
   ReplayWindow window;
