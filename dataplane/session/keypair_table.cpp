@@ -7,6 +7,12 @@
 
 namespace wg::dataplane {
 
+namespace {
+
+constexpr std::size_t kSparse = 8;  // a table with fewer than one entry in so many used does not grow
+
+}  // namespace
+
 KeypairTable::Buckets::Buckets(std::size_t n) : mask(n - 1) {
   void* const pages = map_large(n * sizeof(Bucket));
   if (pages == nullptr) throw std::bad_alloc();
@@ -34,18 +40,30 @@ int KeypairTable::free_entry(const Bucket& bucket) noexcept {
 
 std::uint32_t KeypairTable::reserve(const std::function<std::uint32_t()>& random32) {
   if (size_ * 2 >= (buckets_.load(std::memory_order_relaxed)->mask + 1) * kEntries) grow();
-  const Buckets* b = buckets_.load(std::memory_order_relaxed);
   for (;;) {
     const std::uint32_t index = random32();
-    if (index == 0 || reserved(index)) continue;
-    Bucket& bucket = b->array[index & b->mask];
-    const int entry = free_entry(bucket);
-    if (entry < 0) continue;
-    // A reused entry has a null keypair, because remove() clears it before the index.
-    bucket.index[entry].store(index, std::memory_order_release);
-    ++size_;
-    return index;
+    if (index != 0 && !reserved(index) && take(index)) return index;
   }
+}
+
+bool KeypairTable::reserve_exact(std::uint32_t index) {
+  if (index == 0 || reserved(index)) return false;
+  if (take(index)) return true;
+  if (size_ * kSparse < (buckets_.load(std::memory_order_relaxed)->mask + 1) * kEntries) return false;
+  grow();
+  return take(index);
+}
+
+// False: the bucket is full.
+bool KeypairTable::take(std::uint32_t index) noexcept {
+  const Buckets* b = buckets_.load(std::memory_order_relaxed);
+  Bucket& bucket = b->array[index & b->mask];
+  const int entry = free_entry(bucket);
+  if (entry < 0) return false;
+  // A reused entry has a null keypair, because remove() clears it before the index.
+  bucket.index[entry].store(index, std::memory_order_release);
+  ++size_;
+  return true;
 }
 
 void KeypairTable::publish(std::uint32_t index, Keypair* keypair) {

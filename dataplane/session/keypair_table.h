@@ -50,6 +50,10 @@ class KeypairTable {
   // ---- control
   // Reserves a fresh index drawn from `random32`; grows when the load passes one half.
   [[nodiscard]] std::uint32_t reserve(const std::function<std::uint32_t()>& random32);
+  // Reserves this very index, that of a session which was not derived here. False: it is 0, it is taken, or
+  // its bucket is full. The table grows for it once, unless it is nearly empty: chosen indices must not blow
+  // it up.
+  [[nodiscard]] bool reserve_exact(std::uint32_t index);
   // Makes `index`, which must be reserved, find the keypair.
   void publish(std::uint32_t index, Keypair* keypair);
   // Frees the index and ignores unknown ones. The caller must retire the keypair itself.
@@ -73,6 +77,7 @@ class KeypairTable {
   };
 
   static int free_entry(const Bucket& bucket) noexcept;
+  bool take(std::uint32_t index) noexcept;
   void grow();
 
   std::atomic<Buckets*> buckets_;

@@ -52,6 +52,36 @@ TEST(KeypairTable, TakenZeroAndFullBucketsAreRedrawn) {
   EXPECT_TRUE(draws.empty());
 }
 
+TEST(KeypairTable, AnExactIndexIsReservedOrRefused) {
+  KeypairTable table(16, kAtOnce);
+  EXPECT_FALSE(table.reserve_exact(0));
+  for (const std::uint32_t index : {5u, 5u + 16, 5u + 32, 5u + 48}) {
+    EXPECT_TRUE(table.reserve_exact(index)) << index;
+    EXPECT_FALSE(table.reserve_exact(index)) << index << " is taken";
+    EXPECT_EQ(table.find(index), nullptr);
+  }
+  const std::size_t before = table.memory_bytes();
+  EXPECT_FALSE(table.reserve_exact(5 + 64)) << "the bucket is full, the table nearly empty";
+  EXPECT_EQ(table.memory_bytes(), before);
+  for (std::uint32_t i = 6; i < 10; ++i) EXPECT_TRUE(table.reserve_exact(i));
+  EXPECT_TRUE(table.reserve_exact(5 + 64)) << "now it grows";
+  EXPECT_EQ(table.memory_bytes(), 2 * before);
+  EXPECT_EQ(table.size(), 9u);
+  Keypair keypair;
+  table.publish(5 + 64, &keypair);
+  EXPECT_EQ(table.find(5 + 64), &keypair);
+  EXPECT_EQ(table.reserve([n = 4u]() mutable { return ++n; }), 10u) << "drawn ones avoid it";
+}
+
+// Whoever chooses the indices chooses those that never part.
+TEST(KeypairTable, ChosenIndicesDoNotBlowItUp) {
+  KeypairTable table(16, kAtOnce);
+  std::size_t refused = 0;
+  for (std::uint32_t i = 0; i < 4096; ++i) refused += table.reserve_exact(1 + (i << 20)) ? 0 : 1;
+  EXPECT_EQ(refused, 4092u);
+  EXPECT_LE(table.memory_bytes(), 16u * 64);
+}
+
 TEST(KeypairTable, PublishAndFindUnknownIndices) {
   KeypairTable table(4, kAtOnce);
   Keypair keypair;
