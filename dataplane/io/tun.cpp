@@ -79,8 +79,10 @@ TunOffloads set_offloads(int fd, bool vnet) {
 
 KernelInterface::KernelInterface(const TunOptions& options, Framing framing) : name_(options.name) {
   if (options.queues == 0) fail(name_, "needs at least one queue");
-  const int kind = (framing == Framing::kIp ? IFF_TUN : IFF_TAP) | IFF_NO_PI |
-                   (options.vnet ? IFF_VNET_HDR : 0) | (options.queues > 1 ? IFF_MULTI_QUEUE : 0);
+  // Multi-queue even with one queue: the kernel fixes this at the creation, and without it no second process
+  // could ever attach.
+  const int kind = (framing == Framing::kIp ? IFF_TUN : IFF_TAP) | IFF_NO_PI | IFF_MULTI_QUEUE |
+                   (options.vnet ? IFF_VNET_HDR : 0);
   for (std::size_t i = 0; i < options.queues; ++i) {
     FileDescriptor fd = open_clone_device(name_);
     name_ = attach_queue(fd.get(), name_, i == 0 ? kind | IFF_TUN_EXCL : kind);

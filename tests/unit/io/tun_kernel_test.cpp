@@ -351,6 +351,22 @@ TEST_F(Construction, ManyQueues) {
   });
 }
 
+// As a second process would.
+TEST_F(Construction, AnotherQueueCanAttachEvenToADeviceWithOne) {
+  space_.run([] {
+    const TunDevice tun({"later0"});
+    const TapDevice tap({"later1"}, {2, 0, 0, 0, 0, 9});
+    for (const auto& [name, kind] : {std::pair("later0", IFF_TUN), std::pair("later1", IFF_TAP)}) {
+      const int fd = ::open("/dev/net/tun", O_RDWR | O_CLOEXEC);
+      ifreq request{};
+      std::strcpy(request.ifr_name, name);
+      request.ifr_flags = static_cast<short>(kind | IFF_NO_PI | IFF_VNET_HDR | IFF_MULTI_QUEUE);
+      EXPECT_EQ(::ioctl(fd, TUNSETIFF, &request), 0) << name << ": " << std::strerror(errno);
+      ::close(fd);
+    }
+  });
+}
+
 TEST_F(Construction, UdpSuperPacketsSinceLinux62) {
   utsname system;
   ASSERT_EQ(::uname(&system), 0);
