@@ -29,6 +29,7 @@ class Linter {
     check_files();
     check_wires();
     if (gateway_.ports.empty()) warn({}, "ports", "no port is configured: nothing is received");
+    for (const auto& [name, port] : gateway_.ports) check_shared_memory(name, port);
     for (const auto& [name, interface] : gateway_.interfaces) {
       const PeerPaths paths(name, interface);
       check_mtu(name, interface, paths);
@@ -108,6 +109,17 @@ class Linter {
           warn(psk, paths.of(i) + ".preshared_key", kMessage);
       }
     }
+  }
+
+  // ---------------------------------------------------------------- ports
+
+  /// DPDK's memif driver takes region, offset and length of a packet from memory that both sides write, and
+  /// compares none of them with the bounds.
+  void check_shared_memory(const std::string& name, const Port& port) {
+    if (!port.device.text.starts_with("net_memif") || port.peer == PortPeer::kTrusted) return;
+    warn(port.where.of("device"), "ports." + name + ".device",
+         "the program at the other side of a memif can read and write the gateway's memory, keys included; "
+         "say peer: trusted if it is as trusted as the gateway");
   }
 
   // ---------------------------------------------------------------- MTU

@@ -108,6 +108,7 @@ inline constexpr std::array kInterfaceSettings{
 inline constexpr std::array kPortSettings{
     setting<kChoice<Forwarding>, &Port::forwarding>("forwarding", "forwarding"),
 };
+    setting<kChoice<PortPeer>, &Port::peer>("peer", "other side"),
 
 inline constexpr std::array kDpdkSettings{
     setting<kMemory, &Dpdk::memory>("memory", "memory", Change::kRestart),

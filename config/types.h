@@ -52,6 +52,11 @@ enum class Forwarding : std::uint8_t { kShortCut, kKernel };
 template <>
 inline constexpr std::array<std::string_view, 2> kNames<Forwarding>{"short_cut", "kernel"};
 
+/// The program at the other side of a port's shared memory.
+enum class PortPeer : std::uint8_t { kUntrusted, kTrusted };
+template <>
+inline constexpr std::array<std::string_view, 2> kNames<PortPeer>{"untrusted", "trusted"};
+
 enum class Routes : std::uint8_t { kAuto, kOff };
 template <>
 inline constexpr std::array<std::string_view, 2> kNames<Routes>{"auto", "off"};
@@ -142,6 +147,7 @@ struct Port {
   std::optional<std::uint16_t> vlan;
   std::optional<MacAddress> mac;  ///< nullopt: the device's own
   Forwarding forwarding = Forwarding::kShortCut;
+  PortPeer peer = PortPeer::kUntrusted;  ///< no effect but on the warning about memif
   PortMarks where;
   bool operator==(const Port&) const = default;
 };

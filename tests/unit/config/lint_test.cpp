@@ -193,6 +193,20 @@ TEST(Lint, AWireThatThisMachineHasNot) {
   EXPECT_EQ(warnings(kText), "") << "a machine that cannot be asked";
 }
 
+TEST(Lint, TheOtherSideOfAMemifMustBeTrusted) {
+  const auto port = [](const std::string& device, const std::string& more = {}) {
+    return "ports: { lan: { device: \"" + device + "\"" + more + " } }\n";
+  };
+  const std::string memif = "net_memif0,role=server,id=0,socket=/run/m.sock";
+  EXPECT_EQ(warnings(port(memif)),
+            "gw.yaml:1:25: warning: ports.lan.device: the program at the other side of a memif can read and "
+            "write the gateway's memory, keys included; say peer: trusted if it is as trusted as the "
+            "gateway\n");
+  EXPECT_EQ(warnings(port("net_memif3,role=client", ", peer: untrusted")), warnings(port(memif)));
+  EXPECT_EQ(warnings(port(memif, ", peer: trusted")), "");
+  EXPECT_EQ(warnings(port("net_af_packet0,iface=eth1")), "");
+}
+
 TEST(Lint, QueriesTheMachine) {
   const Environment real = system_environment();
   EXPECT_NO_THROW(real.clock_synchronised());
