@@ -102,13 +102,14 @@ inline constexpr std::array kInterfaceSettings{
     setting<kChoice<Dscp>, &Interface::dscp>("dscp", "dscp"),
     setting<kFlag, &Interface::udp_checksum4>("udp_checksum4", "UDP checksums over IPv4"),
     setting<kMssClamp, &Interface::mss_clamp>("mss_clamp", "mss clamp"),
+    setting<kFlag, &Interface::remember_endpoints>("remember_endpoints", "remembering endpoints"),
     setting<kOwnLogLevel, &Interface::log_level>("log_level", "log level"),
 };
 
 inline constexpr std::array kPortSettings{
     setting<kChoice<Forwarding>, &Port::forwarding>("forwarding", "forwarding"),
-};
     setting<kChoice<PortPeer>, &Port::peer>("peer", "other side"),
+};
 
 inline constexpr std::array kDpdkSettings{
     setting<kMemory, &Dpdk::memory>("memory", "memory", Change::kRestart),

@@ -203,6 +203,7 @@ struct Interface {
   Dscp dscp = Dscp::kZero;
   bool udp_checksum4 = true;  ///< of outer packets over IPv4; IPv6 always has one
   MssClamp mss_clamp;
+  bool remember_endpoints = true;     ///< on disk, of peers heard of recently, for the next start
   std::optional<LogLevel> log_level;  ///< nullopt: control.log.level
   InterfaceMarks where;
   bool operator==(const Interface&) const = default;

@@ -4,6 +4,7 @@
 
 #include <functional>
 
+#include "control/api/control_counters.h"
 #include "control/api/status.h"
 #include "control/command_port.h"
 #include "control/kernel/netlink_configure.h"
@@ -35,6 +36,7 @@ struct Services {
   Publisher publisher;
   Resolver resolver;
   dataplane::DropCounters drops;  // W: the control thread. R: status, telemetry
+  ControlCounters counters;       // W: the control thread, those rows that its parts count as they go
   CommandPort commands;
   Staging staging;
   noise::SystemRandom random;

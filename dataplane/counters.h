@@ -99,6 +99,7 @@ enum class Shown : std::uint8_t { overview, detail };
   X(handshakes_posted, messages, detail, "Handshake messages posted to the control thread")             \
   X(events_posted, events, detail, "Events posted to the control thread, staged packets among them")    \
   X(events_lost, events, detail, "Events that found the control thread's mailbox full")                 \
+  X(strays_withheld, messages, detail, "Data without a session, not reported: more than 1000/s")        \
   X(icmp_sent, packets, detail, "ICMP errors sent")                                                     \
   X(icmp_suppressed, packets, detail, "ICMP errors beyond the rate limit, not sent")                    \
   X(flows_carried, packets, detail, "Packets of connections that Linux had accepted, carried past it")  \

@@ -32,6 +32,7 @@ enum class EventType : std::uint8_t {
   stage,            // peer, packet: inner IP packet without a session; ownership passes
   kernel_send,      // peer, packet: sealed message for the kernel's UDP socket; ownership passes
   source_mismatch,  // peer, remote.address: offending inner source; owner: whose it is or kNoPeer
+  stray,            // remote, local: transport data that no session opens; nothing is authenticated
 };
 
 // worker -> control.

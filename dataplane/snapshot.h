@@ -49,7 +49,8 @@ struct InterfaceView : InterfaceSettings {
   const lpm::Lpm6* allowed6 = nullptr;
   IpAddress icmp_source4;  // zero: none known, no ICMP error is generated
   IpAddress icmp_source6;
-  TunDevice* tun = nullptr;  // one queue per worker
+  TunDevice* tun = nullptr;    // one queue per worker
+  bool report_strays = false;  // is transport data that no session opens worth an event?
 
   // Would Linux forward what came out of the tunnel? `ip_version`: 4 or 6.
   [[nodiscard]] bool is_forwarded(std::uint16_t ip_version) const noexcept {

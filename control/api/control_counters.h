@@ -16,13 +16,21 @@ namespace wg::control {
 #define LINEGATE_CONTROL_COUNTERS(X)                                                    \
   X(log_lines_dropped, lines, "Log lines dropped because the log's reader is too slow") \
   X(log_lines_limited, lines, "Log lines withheld because a peer caused too many")      \
-  X(netlink_resyncs, times, "Times the kernel's news overflowed and were read afresh")
+  X(netlink_resyncs, times, "Times the kernel's news overflowed and were read afresh")  \
+  X(endpoints_restored, peers, "Peers whose endpoint was known from before the start")  \
+  X(strays_answered, messages, "Initiations because a peer used a session from before the start")
 
 struct ControlCounters {
 #define LINEGATE_MEMBER(name, unit, text) dataplane::Counter name;
   LINEGATE_CONTROL_COUNTERS(LINEGATE_MEMBER)
 #undef LINEGATE_MEMBER
 };
+
+inline void copy_counters(const ControlCounters& from, ControlCounters& to) noexcept {
+#define LINEGATE_COPY(name, unit, text) to.name.set(from.name.get());
+  LINEGATE_CONTROL_COUNTERS(LINEGATE_COPY)
+#undef LINEGATE_COPY
+}
 
 struct ControlCounterFacts {
   const char* name;

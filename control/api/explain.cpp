@@ -198,7 +198,8 @@ std::string describe(const PeerEvent& event) {
   if (event.number != 0) text += " (attempt " + std::to_string(event.number) + ")";
   const bool outgoing = event.kind == Kind::kInitiationSent || event.kind == Kind::kResponseSent ||
                         event.kind == Kind::kCookieSent || event.kind == Kind::kGaveUp ||
-                        event.kind == Kind::kRoamed || event.kind == Kind::kEndpointSet;
+                        event.kind == Kind::kRoamed || event.kind == Kind::kEndpointSet ||
+                        event.kind == Kind::kEndpointRestored;
   if (!event.from.empty()) text += (outgoing ? " to " : " from ") + event.from;
   if (event.count > 1) text += ", " + std::to_string(event.count) + " times";
   return text;

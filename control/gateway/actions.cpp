@@ -24,11 +24,13 @@ KernelResult result_of(Use& use, Subject& subject) {
 
 }  // namespace
 
-Actions::Actions(Services& services, Objects& objects, Sockets& sockets, Timestamps& timestamps, Logger log)
+Actions::Actions(Services& services, Objects& objects, Sockets& sockets, Timestamps& timestamps,
+                 PeerFiles& peer_files, Logger log)
     : services_(services),
       objects_(objects),
       sockets_(sockets),
       timestamps_(timestamps),
+      peer_files_(peer_files),
       log_(std::move(log)) {}
 
 void Actions::announce(const char* kind, const std::string& interface) {
@@ -72,6 +74,7 @@ KernelResult Actions::carry_out_kind(const config::ChangeSettings<config::Dpdk>&
 // reload_on_change is read where it is used, once the plan has been carried out.
 KernelResult Actions::carry_out_kind(const config::ChangeSettings<config::Control>& a) {
   timestamps_.use_directory(a.value.state_directory);
+  peer_files_.use_directory(a.value.state_directory);
   start_log(a.value.log);
   control::set_log_level(log_, a.value.log.level);
   for (const auto& [name, interface] : objects_.interfaces()) interface->apply_log_level();
@@ -116,7 +119,9 @@ KernelResult Actions::carry_out_kind(const config::AddInterface& a) {
   if (objects_.find_interface(a.interface) != nullptr) return done();
   if (KernelResult added = objects_.add_interface(a.interface, a.value, auto_mtu_); !added.ok()) return added;
   // Its peers come by later actions: none has sent anything yet.
-  timestamps_.load(a.interface, objects_.find_interface(a.interface)->engine());
+  Interface& interface = *objects_.find_interface(a.interface);
+  timestamps_.load(a.interface, interface.engine());
+  peer_files_.load(interface);
   if (KernelResult opened = sockets_.open_wg(a.interface); !opened.ok()) {
     objects_.remove_interface(a.interface);
     return opened;
@@ -128,6 +133,7 @@ KernelResult Actions::carry_out_kind(const config::RemoveInterface& a) {
   Interface* interface = objects_.find_interface(a.interface);
   if (interface == nullptr) return done();
   timestamps_.save_last(a.interface, interface->engine());
+  peer_files_.remove(a.interface);
   sockets_.close_wg(a.interface);
   objects_.remove_interface(a.interface);
   announce("interface_deleted", a.interface);

@@ -9,6 +9,7 @@
 
 #include "config/diff.h"
 #include "control/gateway/objects.h"
+#include "control/gateway/peer_files.h"
 #include "control/gateway/sockets.h"
 #include "control/gateway/timestamps.h"
 #include "control/log.h"
@@ -18,7 +19,8 @@ namespace wg::control {
 
 class Actions {
  public:
-  Actions(Services& services, Objects& objects, Sockets& sockets, Timestamps& timestamps, Logger log);
+  Actions(Services& services, Objects& objects, Sockets& sockets, Timestamps& timestamps,
+          PeerFiles& peer_files, Logger log);
 
   // The MTU of interfaces that leave it to the gateway, for the actions that follow.
   void use_auto_mtu(std::uint16_t mtu) { auto_mtu_ = mtu; }
@@ -68,6 +70,7 @@ class Actions {
   Objects& objects_;
   Sockets& sockets_;
   Timestamps& timestamps_;
+  PeerFiles& peer_files_;
   Logger log_;
   std::uint16_t auto_mtu_ = 1420;
 };

@@ -29,7 +29,7 @@ using namespace std::chrono_literals;
 
 constexpr std::size_t kHandshakesPerIteration = 256;
 constexpr std::size_t kEventsPerIteration = 2048;
-constexpr auto kTimestampsInterval = 10s;
+constexpr auto kStateInterval = 10s;
 constexpr auto kNeighbourInterval = 15s;
 
 void require(const KernelResult& result) {
@@ -53,9 +53,10 @@ Gateway::Gateway(const config::Gateway& value, std::string config_path)
       watch_(services_.dataplane, log_),
       keeper_(services_, objects_, running_, log_),
       timestamps_(value.control.state_directory, background_, log_),
+      peer_files_(objects_, value.control.state_directory, services_.loop, background_, log_),
       counters_(services_, objects_),
       status_({services_, objects_, running_, watch_, keeper_}),
-      actions_(services_, objects_, sockets_, timestamps_, log_),
+      actions_(services_, objects_, sockets_, timestamps_, peer_files_, log_),
       runner_(services_, objects_, actions_),
       changes_({services_, objects_, running_, runner_, background_}, log_,
                [this] { on_plan_carried_out(); }),
@@ -141,7 +142,7 @@ void Gateway::watch_descriptors() {
   loop.add(services_.resolver.fd(), EPOLLIN, [this](std::uint32_t) { on_resolved(); });
   loop.add(services_.dataplane.doorbell().fd(), EPOLLIN, [](std::uint32_t) {});
   loop.every(1s, [this] { every_second(); });
-  loop.every(kTimestampsInterval, [this] { save_timestamps(); });
+  loop.every(kStateInterval, [this] { save_state(); });
   loop.every(kNeighbourInterval, [this] { services_.publisher.refresh_neighbours(); });
 }
 
@@ -275,9 +276,10 @@ void Gateway::every_second() {
   }
 }
 
-void Gateway::save_timestamps() {
+void Gateway::save_state() {
   for (const auto& [name, interface] : objects_.interfaces()) timestamps_.save(name, interface->engine());
   timestamps_.retry_removed();
+  peer_files_.save();
 }
 
 // ---------------------------------------------------------------- stop
@@ -289,6 +291,7 @@ void Gateway::stop_everything() {
   for (const auto& [name, interface] : objects_.interfaces())
     timestamps_.save_and_wait(name, interface->engine());
   timestamps_.finish();
+  peer_files_.save_and_wait();
   changes_.close();
   sockets_.close_all();
   objects_.clear();

@@ -15,6 +15,7 @@
 #include "control/gateway/actions.h"
 #include "control/gateway/changes.h"
 #include "control/gateway/objects.h"
+#include "control/gateway/peer_files.h"
 #include "control/gateway/plan_runner.h"
 #include "control/gateway/port_keeper.h"
 #include "control/gateway/published_counters.h"
@@ -62,7 +63,7 @@ class Gateway {
   void on_plan_carried_out();
   void on_resolved();
   void every_second();
-  void save_timestamps();
+  void save_state();
   void stop_everything();
   void empty_mailboxes();
 
@@ -75,6 +76,7 @@ class Gateway {
   WorkerWatch watch_;
   PortKeeper keeper_;
   Timestamps timestamps_;
+  PeerFiles peer_files_;
   PublishedCounters counters_;
   StatusReader status_;
   Actions actions_;

@@ -5,10 +5,11 @@
 
 namespace wg::control {
 
-void collect(const NetlinkMirror& mirror, ControlCounters& counters) {
+void collect(const Services& services, ControlCounters& counters) {
+  copy_counters(services.counters, counters);
   counters.log_lines_dropped.set(log_lines_dropped());
   counters.log_lines_limited.set(log_lines_limited());
-  counters.netlink_resyncs.set(mirror.resyncs());
+  counters.netlink_resyncs.set(services.mirror.resyncs());
 }
 
 PublishedCounters::PublishedCounters(Services& services, const Objects& objects)
@@ -17,7 +18,7 @@ PublishedCounters::PublishedCounters(Services& services, const Objects& objects)
       sources_{services.dataplane, services.drops, counters_, handshakes_} {}
 
 void PublishedCounters::publish() {
-  collect(services_.mirror, counters_);
+  collect(services_, counters_);
   for (std::size_t i = 0; i < noise::kOutcomes; ++i) {
     std::uint64_t sum = 0;
     for (const auto& [name, interface] : objects_.interfaces())

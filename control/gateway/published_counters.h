@@ -4,14 +4,13 @@
 
 #include "control/api/control_counters.h"
 #include "control/gateway/objects.h"
-#include "control/kernel/netlink_mirror.h"
 #include "control/services.h"
 #include "control/telemetry.h"
 
 namespace wg::control {
 
 // What they are now.
-void collect(const NetlinkMirror& mirror, ControlCounters& counters);
+void collect(const Services& services, ControlCounters& counters);
 
 // W: the control thread. R: telemetry.
 class PublishedCounters {

@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <filesystem>
 #include <system_error>
+#include <utility>
 
 #include "config/read_file.h"
 
@@ -31,6 +32,20 @@ std::string write_state_file(const std::string& path, const std::vector<std::uin
   std::error_code ignored;
   std::filesystem::create_directories(std::filesystem::path(path).parent_path(), ignored);
   return config::replace_file(path, {bytes.begin(), bytes.end()}, 0600);
+}
+
+StateFileReports::StateFileReports(Logger log, std::string consequence)
+    : log_(std::move(log)), consequence_(std::move(consequence)) {}
+
+void StateFileReports::report(const std::string& path, const std::string& error) {
+  if (error.empty()) {
+    if (failing_.erase(path) != 0) log_->info("{}: written again", path);
+    return;
+  }
+  std::string& logged = failing_[path];
+  if (logged == error) return;
+  logged = error;
+  log_->warn("{}: {}; {}", path, error, consequence_);
 }
 
 }  // namespace wg::control

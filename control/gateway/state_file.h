@@ -2,9 +2,12 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <optional>
 #include <string>
 #include <vector>
+
+#include "control/log.h"
 
 namespace wg::control {
 
@@ -15,5 +18,19 @@ std::optional<std::vector<std::uint8_t>> read_state_file(const std::string& path
 // Makes the directory if need be and replaces the file (mode 0600). Returns what went wrong; empty: nothing.
 // From any thread.
 std::string write_state_file(const std::string& path, const std::vector<std::uint8_t>& bytes);
+
+// What is logged of writes: one line per error and file, not one per try. Control thread only.
+class StateFileReports {
+ public:
+  // `consequence`: what the failure means to people, after the error.
+  StateFileReports(Logger log, std::string consequence);
+  // Of a write that has ended. Empty error: it went well.
+  void report(const std::string& path, const std::string& error);
+
+ private:
+  Logger log_;
+  std::string consequence_;
+  std::map<std::string, std::string> failing_;  // by path: the error that was logged
+};
 
 }  // namespace wg::control

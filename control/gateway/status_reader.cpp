@@ -96,7 +96,7 @@ GatewayStatus StatusReader::status() const {
   out.warnings = parts_.services.dataplane.facts().warnings;
   out.hugepages = parts_.services.dataplane.facts().hugepages;
   ControlCounters counters;
-  collect(parts_.services.mirror, counters);
+  collect(parts_.services, counters);
   out.counters = values_of(counters);
   for (const std::string& name : parts_.keeper.lost_ports()) {
     out.warnings.push_back("port " + name + ": its wire or its Linux interface is gone");

@@ -7,7 +7,10 @@
 namespace wg::control {
 
 Timestamps::Timestamps(std::string directory, Background& background, Logger log)
-    : directory_(std::move(directory)), background_(background), log_(std::move(log)) {}
+    : directory_(std::move(directory)),
+      background_(background),
+      log_(log),
+      reports_(std::move(log), "handshakes go on") {}
 
 std::string Timestamps::path_of(const std::string& interface) const {
   return directory_ + "/" + interface + ".timestamps";
@@ -56,7 +59,7 @@ void Timestamps::start(const std::string& interface, std::shared_ptr<const Bytes
 
 void Timestamps::on_written(const std::string& interface, const std::shared_ptr<const Bytes>& bytes,
                             const std::string& path, const std::string& error) {
-  report(path, error);
+  reports_.report(path, error);
   const auto at = unwritten_.find(interface);
   if (at == unwritten_.end() || at->second.bytes != bytes) return;  // a newer write has begun
   if (error.empty()) {
@@ -70,28 +73,14 @@ void Timestamps::on_written(const std::string& interface, const std::shared_ptr<
 
 void Timestamps::save_and_wait(const std::string& interface, noise::Engine& engine) {
   if (!engine.timestamps_changed() && !unwritten_.contains(interface)) return;
-  report(path_of(interface), write_state_file(path_of(interface), engine.export_timestamps()));
+  reports_.report(path_of(interface), write_state_file(path_of(interface), engine.export_timestamps()));
   unwritten_.erase(interface);
 }
 
 void Timestamps::finish() {
   for (const auto& [interface, unwritten] : unwritten_)
-    report(path_of(interface), write_state_file(path_of(interface), *unwritten.bytes));
+    reports_.report(path_of(interface), write_state_file(path_of(interface), *unwritten.bytes));
   unwritten_.clear();
-}
-
-// ---- reports
-
-// One line per error and file, not one per try.
-void Timestamps::report(const std::string& path, const std::string& error) {
-  if (error.empty()) {
-    if (failing_.erase(path) != 0) log_->info("{}: written again", path);
-    return;
-  }
-  std::string& logged = failing_[path];
-  if (logged == error) return;
-  logged = error;
-  log_->warn("{}: {}; handshakes go on", path, error);
 }
 
 }  // namespace wg::control

@@ -12,6 +12,7 @@
 #include <utility>
 #include <vector>
 
+#include "control/gateway/state_file.h"
 #include "control/log.h"
 #include "control/loop/background.h"
 #include "control/noise/engine.h"
@@ -52,13 +53,12 @@ class Timestamps {
   void start(const std::string& interface, std::shared_ptr<const Bytes> bytes, bool removed);
   void on_written(const std::string& interface, const std::shared_ptr<const Bytes>& bytes,
                   const std::string& path, const std::string& error);
-  void report(const std::string& path, const std::string& error);
 
   std::string directory_;
   Background& background_;
   Logger log_;
   std::map<std::string, Unwritten> unwritten_;  // by interface
-  std::map<std::string, std::string> failing_;  // by path: the error that was logged
+  StateFileReports reports_;
 };
 
 }  // namespace wg::control

@@ -17,6 +17,7 @@ using dataplane::DropReason;
 namespace {
 
 constexpr std::size_t kOwnEvents = 12;
+constexpr std::int64_t kTriesThere = 2;  // initiations to a restored endpoint before the configured one
 
 std::size_t headers_of(std::size_t l2, bool v6) {
   using namespace dataplane;
@@ -169,6 +170,7 @@ bool Interface::has_staged(const dataplane::Peer& peer) {
 
 void Interface::on_event(const dataplane::Event& event, PacketPtr packet) {
   using dataplane::EventType;
+  if (event.type == EventType::stray) return on_stray(event);
   const noise::Now at = now();
   PeerRecord* record = find_slot(event.peer.slot);
   const bool stale = record == nullptr || !(record->slot->ref() == event.peer);
@@ -191,6 +193,8 @@ void Interface::on_event(const dataplane::Event& event, PacketPtr packet) {
       return;
     case EventType::stage:
       return stage(event, std::move(packet));
+    case EventType::stray:
+      return;
     case EventType::kernel_send:
       return send_sealed(event, *packet);
     case EventType::source_mismatch: {
@@ -362,7 +366,12 @@ void Interface::event(const dataplane::Peer* peer, const noise::PeerEvent& event
   log_event(record, event);
   if (event.kind == Kind::kClockBehind) clock_behind_ = std::chrono::seconds(event.detail / 1'000'000'000);
   if (record == nullptr) return;
-  if (event.kind == Kind::kSessionUp) announce("peer_up", *record);
+  if (event.kind == Kind::kSessionUp) {
+    announce("peer_up", *record);
+    forget_remembered(*record);
+  }
+  if (event.kind == Kind::kInitiationSent && event.detail == kTriesThere && record->endpoint_restored)
+    no_answer_.push_back(record->slot->ref());
   if (event.kind == Kind::kRekeyed) announce("peer_rekeyed", *record);
   if (event.kind == Kind::kRoamed) announce("peer_roamed", *record);
   if (event.kind == Kind::kExpired) announce("peer_idle", *record);

@@ -267,6 +267,7 @@ bool Interface::advance() {
   if (engine_->queued() != 0) engine_->process_queued(kHandshakesPerIteration, at);
   if (const BootTime due = engine_->next_deadline(); due != 0 && due <= at.boot) engine_->advance(at);
   flush_routes();
+  if (!no_answer_.empty()) use_configured_endpoints();
   for (const dataplane::PeerRef& ref : std::exchange(stale_sources_, {})) {
     if (dataplane::Peer* peer = services_.dataplane.peers().find(ref)) engine_->clear_source(*peer);
   }

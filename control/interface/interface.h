@@ -15,6 +15,7 @@
 
 #include "config/types.h"
 #include "control/api/status.h"
+#include "control/interface/remembered_peers.h"
 #include "control/kernel/udp_socket.h"
 #include "control/log.h"
 #include "control/log_limit.h"
@@ -36,6 +37,7 @@ struct PeerRecord {
   NextHopKey next_hop;  // the path's; ifindex 0: none
   bool next_hop_unresolved = false;
   bool name_unresolved = false;
+  bool endpoint_restored = false;  // from before the start, and nothing has come from there yet
   std::unique_ptr<std::deque<PeerEvent>> events;  // the daemon's own events; null until the first
   std::unique_ptr<LogLimits> log_limits;          // null until the first line
 };
@@ -102,6 +104,14 @@ class Interface final : public noise::Host {
     return peers_;
   }
 
+  // ---- endpoints over a restart
+  // Peers that are added from now on get theirs back and an initiation (remembered_peers.h).
+  void restore_endpoints(std::vector<RememberedPeer> peers);
+  [[nodiscard]] bool remembers_endpoints() const { return settings_.remember_endpoints; }
+  // One step of a walk over all peers; as noise::Engine::heard_peers.
+  std::size_t list_heard(std::size_t from, std::size_t count, std::vector<RememberedPeer>& out) const;
+  void expire_remembered();
+
   // ---- input
   void on_handshake(const dataplane::HandshakeMessage& message, const noise::Now& at);
   void on_event(const dataplane::Event& event, PacketPtr packet);
@@ -136,6 +146,11 @@ class Interface final : public noise::Host {
   bool post(const dataplane::Peer& peer, dataplane::CommandType type, PacketPtr packet);
   bool answer_by_port(const Endpoint& to, const Endpoint& from, std::span<const std::uint8_t> message,
                       std::uint8_t tos);
+  void restore_endpoint(PeerRecord& record);
+  void forget_remembered(PeerRecord& record);
+  void watch_strays();
+  void on_stray(const dataplane::Event& event);
+  void use_configured_endpoints();
   void stage(const dataplane::Event& event, PacketPtr packet);
   void send_sealed(const dataplane::Event& event, const rte_mbuf& packet);
   [[nodiscard]] bool may_roam_to(const PeerRecord& record, const dataplane::Endpoint& remote) const;
@@ -183,7 +198,9 @@ class Interface final : public noise::Host {
   std::optional<std::chrono::seconds> clock_behind_;
   LogLimits stranger_log_limits_;                  // one for all who are no peers
   std::vector<dataplane::PeerRef> stale_sources_;  // found while sending; the engine is told afterwards
-  std::unique_ptr<noise::Engine> engine_;          // last: its destructor still calls the Host
+  RememberedPeers remembered_;
+  std::vector<dataplane::PeerRef> no_answer_;  // from a restored endpoint; the engine is told afterwards
+  std::unique_ptr<noise::Engine> engine_;      // last: its destructor still calls the Host
 };
 
 }  // namespace wg::control

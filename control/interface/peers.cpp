@@ -58,6 +58,7 @@ PeerRecord* Interface::add_peer(const config::Peer& value) {
   }
   change_routes(RouteVerb::kReplace, value.allowed_ips);
   if (value.endpoint) set_peer_endpoint(value.public_key, value.endpoint);
+  restore_endpoint(record);
   if (value.persistent_keepalive.count() != 0) {
     set_keepalive(value.public_key, static_cast<std::uint16_t>(value.persistent_keepalive.count()));
   }
@@ -75,6 +76,7 @@ void Interface::remove_peer(const config::Key& key) {
   change_routes(RouteVerb::kRemove, {record.allowed_ips.begin(), record.allowed_ips.end()});
   services_.resolver.forget(record.slot->slot);
   services_.staging.drop(record.slot->slot);
+  forget_remembered(record);
   engine_->remove_peer(*record.slot);
   set_path(record, nullptr);
   dataplane::Peer* slot = record.slot;
@@ -110,7 +112,7 @@ void Interface::set_peer_endpoint(const config::Key& key, const std::optional<co
 // A literal address is used at once; a name goes to the resolver and counts as unknown until it answers.
 void Interface::apply_endpoint(PeerRecord& record) {
   services_.resolver.forget(record.slot->slot);
-  record.name_unresolved = false;
+  record.name_unresolved = record.endpoint_restored = false;
   if (!record.endpoint) {
     // A live session keeps its learnt endpoint; without one the peer has none.
     if (!engine_->peer_status(*record.slot, now()).has_session)
@@ -152,7 +154,8 @@ void Interface::on_resolved(PeerRecord& record, const ResolvedName& result) {
   record.name_unresolved = false;
   const noise::PeerStatus status = engine_->peer_status(*record.slot, now());
   // Re-resolution must not undo roaming of a live session: it matters when the peer is silent.
-  if (!first && status.has_session) return;
+  if ((!first || record.endpoint_restored) && status.has_session) return;
+  if (record.endpoint_restored) return;  // use_configured_endpoints() asks again when nothing answers there
   if (std::find(result.endpoints.begin(), result.endpoints.end(), status.remote) != result.endpoints.end())
     return;
   engine_->set_endpoint(*record.slot, result.endpoints.front(), now());

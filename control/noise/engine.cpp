@@ -1,6 +1,8 @@
 // Configuration of an interface and its peers.
 #include "control/noise/engine.h"
 
+#include <algorithm>
+
 #include "control/noise/engine_state.h"
 #include "dataplane/crypto/constant_time.h"
 
@@ -143,6 +145,7 @@ void Engine::down(const Now&) {
   if (!s.up) return;
   s.up = false;
   s.drop_queued(Outcome::kInterfaceDown);
+  s.recent.clear();
   s.starts.clear();
   for (auto& entry : s.peers) {
     if (!entry) continue;
@@ -251,6 +254,17 @@ void Engine::set_endpoint(Peer& peer, const Endpoint& remote, const Now& now) {
     s_->send_initiation(*p, false, now);
     s_->arm(*p, now.boot);
   }
+}
+
+void Engine::restore_endpoint(Peer& peer, const Endpoint& remote, const Endpoint& local, std::uint64_t heard,
+                              const Now& now) {
+  PeerState* const p = s_->find(peer);
+  if (p == nullptr || !s_->up) return;
+  s_->set_endpoint(*p, remote, local);
+  s_->note(*p, PeerEventKind::kEndpointRestored, now.boot, 0, remote);
+  if (std::exchange(p->queued_to_start, true)) return;
+  s_->recent.push_back({heard, peer.ref()});
+  std::push_heap(s_->recent.begin(), s_->recent.end());
 }
 
 void Engine::State::set_endpoint(PeerState& p, const Endpoint& remote, const Endpoint& local) {

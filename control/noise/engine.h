@@ -82,6 +82,14 @@ struct PeerStatus {
   BootTime last_refusal_at = 0;
 };
 
+// Where an authenticated peer was last heard of.
+struct HeardPeer {
+  PublicKey key{};
+  Endpoint remote;
+  Endpoint local;      // our address; zero: not known
+  BootTime heard = 0;  // latest authenticated message
+};
+
 // A refused message that belongs to no configured peer, for `explain` of an interface.
 struct Refusal {
   Outcome outcome{};
@@ -122,6 +130,11 @@ class Engine {
   [[nodiscard]] PresharedKey preshared_key(const dataplane::Peer& peer) const;
   void set_endpoint(dataplane::Peer& peer, const Endpoint& remote, const Now& now);
   void set_keepalive(dataplane::Peer& peer, std::uint16_t seconds, const Now& now);  // 0: off
+  // The peer was heard of at `heard` (any clock) from `remote` at our address `local`, before the program was
+  // started. Its endpoint moves there and it gets an initiation as soon as the pace allows, the latest heard
+  // first. Call it before set_keepalive(), or that starts the peer in its own turn. Not while down.
+  void restore_endpoint(dataplane::Peer& peer, const Endpoint& remote, const Endpoint& local,
+                        std::uint64_t heard, const Now& now);
   // Forgets sticky sources and keeps sessions, after a change of listen port, fwmark or local address
   // (C5-14).
   void clear_sources();
@@ -145,6 +158,9 @@ class Engine {
   void on_key_fresh(PeerRef peer, const Now& now);               // kRequestKeyFresh was raised
   void on_confirmed(std::uint32_t local_index, const Now& now);  // first data on a responder's session
   void on_roamed(PeerRef peer, const Endpoint& remote, const Endpoint& local, const Now& now);
+  // Transport data that no session opens came from the peer's endpoint, which proves nothing. Initiates
+  // unless there is a session or the last handshake is younger than REKEY_TIMEOUT; returns whether it did.
+  bool on_stray(dataplane::Peer& peer, const Now& now);
 
   // For the operator: start a handshake now, as if data were staged; forget the peer's latest timestamp.
   void initiate(dataplane::Peer& peer, const Now& now);
@@ -160,6 +176,10 @@ class Engine {
   [[nodiscard]] PeerStatus peer_status(const dataplane::Peer& peer, const Now& now) const;
   [[nodiscard]] std::vector<PeerEvent> peer_events(const dataplane::Peer& peer) const;  // oldest first
   [[nodiscard]] std::vector<Refusal> recent_refusals() const;                           // oldest first
+  // Appends those heard of later than `since` among the next `count` peers from number `from` on. Returns the
+  // number to go on with; 0: that was the last. For walks in steps, between which peers come and go.
+  std::size_t heard_peers(std::size_t from, std::size_t count, BootTime since,
+                          std::vector<HeardPeer>& out) const;
   [[nodiscard]] std::uint64_t count(Outcome outcome) const;
   [[nodiscard]] std::size_t memory_bytes() const;  // all memory the engine allocated, keypairs included
   // Handshake messages sent, by type (1..3).

@@ -128,6 +128,17 @@ void Engine::on_confirmed(std::uint32_t local_index, const Now& now) {
   s_->confirm(*p, now);
 }
 
+bool Engine::on_stray(Peer& peer, const Now& now) {
+  PeerState* const p = s_->find(peer);
+  if (p == nullptr || p->next != nullptr || State::usable(p->current, now.boot)) return false;
+  const bool recent_handshake =
+      p->last_sent_handshake != 0 && elapsed(now.boot, p->last_sent_handshake) < nanoseconds(REKEY_TIMEOUT);
+  if (recent_handshake || p->retransmit_at != 0) return false;
+  const bool sent = s_->send_initiation(*p, false, now);
+  s_->arm(*p, now.boot);
+  return sent;
+}
+
 void Engine::initiate(Peer& peer, const Now& now) {
   PeerState* const p = s_->find(peer);
   if (p == nullptr) return;

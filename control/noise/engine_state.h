@@ -34,8 +34,9 @@ inline constexpr BootTime kBigJump = nanoseconds(std::chrono::hours(24));
 // response that names it. After this many refused responses, the handshake takes only responses with a
 // cookie.
 inline constexpr unsigned kRefusedResponses = 4;
-// When persistent keepalives are enabled for many peers together, kStartsAtOnce of them start immediately and
-// the others one by one, which takes about half of a core. Peers with data to send do not wait.
+// When persistent keepalives are enabled for many peers together, or many were heard of shortly before the
+// start, kStartsAtOnce of them start immediately and the others one by one, which takes about half of a core.
+// Peers with data to send do not wait.
 inline constexpr std::size_t kStartsAtOnce = 32;
 inline constexpr BootTime kStartInterval = nanoseconds(std::chrono::microseconds(400));
 
@@ -80,13 +81,21 @@ struct PeerState {
   StaticStatic static_static = StaticStatic::kUnknown;
   bool sent_lastminute_handshake = false;  // C3-6
   bool retry_initiates = false;            // at retry_at, initiate if the need remains
-  bool queued_to_start = false;            // queued in State::starts
+  bool queued_to_start = false;            // queued in State::starts or State::recent
   bool has_refusal = false;
   Outcome last_refusal{};
   BootTime last_refusal_at = 0;
   PeerEventRing events;
 
   [[nodiscard]] PeerKeys keys() const { return {public_key, *secrets}; }
+};
+
+// A peer that was heard of before the program was started.
+struct RecentPeer {
+  std::uint64_t heard = 0;
+  PeerRef ref;
+  // Of a heap: the latest is on top.
+  bool operator<(const RecentPeer& other) const { return heard < other.heard; }
 };
 
 // The arenas outlive the engine while retired objects wait for the workers.
@@ -125,8 +134,9 @@ struct Engine::State {
   UnclaimedTimestamps unclaimed;
   std::unordered_map<std::uint32_t, std::uint32_t> id_of_handshake;  // our sender_index -> peer id
   TimingWheel wheel;
-  std::deque<PeerRef> starts;  // peers whose persistent keepalives have not started yet, in order
-  BootTime starts_paid = 0;    // each start adds kStartInterval; at most kStartsAtOnce starts ahead of now
+  std::vector<RecentPeer> recent;  // heap of peers whose initiation at the start has not been sent yet
+  std::deque<PeerRef> starts;      // after them: peers whose persistent keepalives have not started, in order
+  BootTime starts_paid = 0;  // each start adds kStartInterval; at most kStartsAtOnce starts ahead of now
 
   Tai64n floor{};  // imported; every initiation is stamped above it
   Tai64n greatest_sent{};
@@ -201,6 +211,8 @@ struct Engine::State {
   void persistent_keepalive(PeerState& p, const Now& now);
   void start_keepalives(PeerState& p, const Now& now);
   void start_queued(const Now& now);
+  [[nodiscard]] PeerRef first_queued() const;
+  void pop_queued();
   bool may_start(BootTime now);
   [[nodiscard]] BootTime next_start() const;
   void keepalive_or_handshake(PeerState& p, const Now& now);

@@ -37,6 +37,20 @@ std::vector<PeerEvent> Engine::peer_events(const Peer& peer) const {
   return p == nullptr ? std::vector<PeerEvent>{} : p->events.list();
 }
 
+std::size_t Engine::heard_peers(std::size_t from, std::size_t count, BootTime since,
+                                std::vector<HeardPeer>& out) const {
+  const State& s = *s_;
+  if (from >= s.peers.size()) return 0;
+  const std::size_t end = s.peers.size() - from < count ? s.peers.size() : from + count;
+  for (std::size_t i = from; i < end; ++i) {
+    const PeerState* const p = s.peers[i].get();
+    if (p == nullptr || !p->remote.known()) continue;
+    const BootTime heard = p->peer->last_received.load(std::memory_order_relaxed);
+    if (heard > since) out.push_back({p->public_key, p->remote, p->local, heard});
+  }
+  return end == s.peers.size() ? 0 : end;
+}
+
 std::vector<Refusal> Engine::recent_refusals() const {
   return {s_->refusals.begin(), s_->refusals.end()};
 }

@@ -161,27 +161,40 @@ void Engine::State::persistent_keepalive(PeerState& p, const Now& now) {
   keepalive_or_handshake(p, now);
 }
 
-// ---- the first persistent keepalive, which is an initiation if there is no session
+// ---- the first packet to a peer: a persistent keepalive, or an initiation if there is no session
 
 // Starts the peer immediately unless too many started before it. A peer without an endpoint sends nothing, so
 // it does not queue.
 void Engine::State::start_keepalives(PeerState& p, const Now& now) {
   p.persistent_base = now.boot;
-  if (!p.remote.known() || (starts.empty() && may_start(now.boot))) return keepalive_or_handshake(p, now);
-  if (!p.queued_to_start) starts.push_back(p.peer->ref());
+  if (p.queued_to_start) return;
+  const bool others_wait = !recent.empty() || !starts.empty();
+  if (!p.remote.known() || (!others_wait && may_start(now.boot))) return keepalive_or_handshake(p, now);
+  starts.push_back(p.peer->ref());
   p.queued_to_start = true;
+}
+
+PeerRef Engine::State::first_queued() const {
+  return recent.empty() ? starts.front() : recent.front().ref;
+}
+
+void Engine::State::pop_queued() {
+  if (recent.empty()) return starts.pop_front();
+  std::pop_heap(recent.begin(), recent.end());
+  recent.pop_back();
 }
 
 // Starts at most kStartsAtOnce peers per call, however late the call is.
 void Engine::State::start_queued(const Now& now) {
-  while (!starts.empty()) {
-    PeerState* const p = find(starts.front());
+  while (!recent.empty() || !starts.empty()) {
+    PeerState* const p = find(first_queued());
     const bool gone = p == nullptr || !p->queued_to_start;
     if (!gone && !may_start(now.boot)) return;
-    starts.pop_front();
+    pop_queued();
     if (gone) continue;
     p->queued_to_start = false;
-    persistent_keepalive(*p, now);
+    const bool answered = p->next != nullptr || usable(p->current, now.boot);  // it was faster
+    if (p->persistent_keepalive != 0 || !answered) persistent_keepalive(*p, now);
     arm(*p, now.boot);
   }
 }
@@ -196,7 +209,10 @@ bool Engine::State::may_start(BootTime now) {
 
 // 0: no peer is queued.
 BootTime Engine::State::next_start() const {
-  return starts.empty() ? 0 : starts_paid - (kStartsAtOnce - 1) * kStartInterval;
+  if (recent.empty() && starts.empty()) return 0;
+  // Nobody has started yet: at once. 0 would mean never.
+  const BootTime ahead = (kStartsAtOnce - 1) * kStartInterval;
+  return starts_paid > ahead ? starts_paid - ahead : 1;
 }
 
 void Engine::State::keepalive_or_handshake(PeerState& p, const Now& now) {

@@ -40,6 +40,7 @@ enum class EventDetail : std::uint8_t {
   X(kExpired, "expired", "keys wiped, 540 s after the last session began", kNothing)                        \
   X(kRoamed, "roamed", "the endpoint moved with an authenticated packet", kNothing)                         \
   X(kEndpointSet, "endpoint_set", "endpoint configured", kNothing)                                          \
+  X(kEndpointRestored, "endpoint_restored", "endpoint taken over from before the start", kNothing)          \
   X(kPrivateKeyChanged, "private_key_changed", "the interface's private key changed", kNothing)             \
   X(kPresharedKeyChanged, "preshared_key_changed", "the preshared key changed", kNothing)                   \
   X(kRemoved, "removed", "peer removed", kNothing)                                                          \

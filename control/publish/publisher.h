@@ -31,6 +31,9 @@ class Publisher {
   [[nodiscard]] dataplane::PortView& port(std::uint16_t index) { return touch(), next_.ports[index]; }
   std::uint16_t add_interface(const dataplane::InterfaceView& view, std::uint32_t ifindex);
   void remove_interface(std::uint16_t id);
+  [[nodiscard]] const dataplane::InterfaceView& interface(std::uint16_t id) const {
+    return next_.interfaces[id];
+  }
   [[nodiscard]] dataplane::InterfaceView& interface(std::uint16_t id) {
     return touch(), next_.interfaces[id];
   }

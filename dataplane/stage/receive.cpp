@@ -17,6 +17,7 @@ namespace wg::dataplane {
 namespace {
 
 constexpr std::uint8_t kEcnInvalid = 0xff;
+constexpr BootTime kStrayInterval = 1'000'000;  // nanoseconds: 1000 events a second and worker
 
 // RFC 6040 section 4.2, figure 4: [inner][outer], with not-ECT 0, ECT(1) 1, ECT(0) 2, CE 3.
 constexpr std::uint8_t kEcnMerged[4][4] = {{0, 0, 0, kEcnInvalid}, {1, 1, 1, 3}, {2, 1, 2, 3}, {3, 3, 3, 3}};
@@ -74,7 +75,7 @@ void Receive::find_sessions(const BurstContext& at, DataBurst& data) {
     const std::uint32_t receiver = data.header(i).receiver.value();
     if (receiver != index) keypair = keypairs.find(index = receiver);
     if (keypair == nullptr) {
-      core_.drop(data.packet[i], DropReason::unknown_index);
+      refuse_unknown(at, data, i);
       continue;
     }
     __builtin_prefetch(keypair);
@@ -100,6 +101,24 @@ void Receive::find_sessions(const BurstContext& at, DataBurst& data) {
   data.n = kept;
 }
 
+bool Receive::refuse_unknown(const BurstContext& at, const DataBurst& data, std::size_t i) {
+  if (at.view->interfaces[data.interface_id[i]].report_strays) report_stray(at, data, i);
+  core_.drop(data.packet[i], DropReason::unknown_index);
+  return false;
+}
+
+// Anybody can send these, so their rate has a bound. Control compares the address.
+void Receive::report_stray(const BurstContext& at, const DataBurst& data, std::size_t i) {
+  if (at.now - stray_reported_ < kStrayInterval) return core_.counters.strays_withheld.add(1);
+  Event event{};
+  event.type = EventType::stray;
+  event.interface_id = data.interface_id[i];
+  const Endpoints ends = endpoints_of(data.l3[i], udp_of(data.message[i]));
+  event.remote = ends.remote;
+  event.local = ends.local;
+  if (core_.post(event)) stray_reported_ = at.now;
+}
+
 bool Receive::session_usable(const BurstContext& at, DataBurst& data, std::size_t i) {
   const Keypair* keypair = data.keypair[i];
   const auto refuse = [&](DropReason reason) {
@@ -107,7 +126,7 @@ bool Receive::session_usable(const BurstContext& at, DataBurst& data, std::size_
     return false;
   };
   // The table's entry may have been reused between its two loads: the keypair's own index decides.
-  if (keypair->local_index != data.header(i).receiver.value()) return refuse(DropReason::unknown_index);
+  if (keypair->local_index != data.header(i).receiver.value()) return refuse_unknown(at, data, i);
   if (keypair->peer->interface_id != data.interface_id[i]) return refuse(DropReason::wrong_port);
   if (keypair->expired(at.now)) return refuse(DropReason::expired_key);
   return true;

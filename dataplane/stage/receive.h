@@ -33,6 +33,8 @@ class Receive {
     bool data = false;
   };
 
+  [[gnu::noinline]] bool refuse_unknown(const BurstContext& at, const DataBurst& data, std::size_t i);
+  void report_stray(const BurstContext& at, const DataBurst& data, std::size_t i);
   bool session_usable(const BurstContext& at, DataBurst& data, std::size_t i);
   static void prefetch_accepting(const DataBurst& data, std::size_t i);
   [[gnu::flatten]] void accept_burst(const BurstContext& at, DataBurst& data);
@@ -50,6 +52,7 @@ class Receive {
   Core& core_;
   PlainBurst plain_;
   bool mismatch_posted_ = false;  // of this loop: one source_mismatch event is enough
+  BootTime stray_reported_ = 0;   // when the last stray event was posted
   PeerRef roamed_peer_;           // of this loop: what the last roamed event said
   Endpoint roamed_to_, roamed_at_;
 };

@@ -244,6 +244,61 @@ std::vector<Scenario> refused() {
 }
 SCENARIOS(ReceiveRefuses, refused);
 
+// What no session opens, while control waits for peers from before the start.
+class Strays : public ::testing::Test {
+ protected:
+  void arrive(std::size_t count, const TestPeer& from = kAlice) {
+    for (std::size_t i = 0; i < count; ++i)
+      world.arrive(kWan, outer_from(from, with_byte(message_from(from, i, kHi), 4, 0x99)));
+    while (world.loop()) {
+    }
+  }
+  std::vector<WorkerWorld::Note> strays() {
+    std::vector<WorkerWorld::Note> notes = world.events();
+    for (const auto& note : notes) EXPECT_EQ(note.event.type, EventType::stray);
+    return notes;
+  }
+
+  WorkerWorld world;
+};
+
+TEST_F(Strays, AreReportedWithTheirAddressesWhereControlAsks) {
+  arrive(1);
+  EXPECT_TRUE(strays().empty()) << "it has not asked";
+  world.interface(kWg0).report_strays = true;
+  arrive(1);
+  const auto notes = strays();
+  ASSERT_EQ(notes.size(), 1u);
+  EXPECT_EQ(dataplane::to_string(notes[0].event.remote), "198.51.100.1:1111");
+  EXPECT_EQ(dataplane::to_string(notes[0].event.local), kUs4 + ":51820");
+  EXPECT_EQ(notes[0].event.interface_id, kWg0);
+  world.advance_clock(std::chrono::seconds(1));
+  arrive(1, kCarol);
+  EXPECT_TRUE(strays().empty()) << "the other interface has not asked";
+  EXPECT_EQ(world.drops(), (std::map<std::string, std::uint64_t>{{"unknown_index", 3}}));
+}
+
+TEST_F(Strays, AreReportedAThousandTimesASecondAtMost) {
+  world.interface(kWg0).report_strays = true;
+  std::size_t reported = 0;
+  constexpr std::size_t kLoops = 2000, kPerLoop = 5;
+  for (std::size_t i = 0; i < kLoops; ++i) {
+    arrive(kPerLoop);
+    reported += strays().size();
+    world.advance_clock(std::chrono::microseconds(100));
+  }
+  EXPECT_EQ(reported, 200u) << "in 0.2 s";
+  EXPECT_EQ(world.worker().counters().strays_withheld.get(), kLoops * kPerLoop - reported);
+}
+
+TEST_F(Strays, AKnownSessionIsNone) {
+  world.interface(kWg0).report_strays = true;
+  world.arrive(kWan, outer_from(kAlice, message_from(kAlice, 0, kHi)));
+  world.loop();
+  EXPECT_TRUE(strays().empty());
+  EXPECT_EQ(world.transmitted(kLan).size(), 1u);
+}
+
 // A packet that fails the inner checks has still roamed, confirmed and fed the timers.
 std::vector<Scenario> inner_checks() {
   const auto fed = [](const std::string& name, const Octets& plain, const std::string& reason,
