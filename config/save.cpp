@@ -111,7 +111,7 @@ class Saver {
       if (found != left.end()) {
         out.peers.push_back(settle_peer(name, peer, *found->second));
         left.erase(found);
-      } else if (!peer.enabled) {
+      } else if (!peer.enabled && options_.keep_disabled_peers) {
         out.peers.push_back(peer);
       }
     }

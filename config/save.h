@@ -18,6 +18,8 @@ namespace wg::config {
 struct SaveOptions {
   /// Where a preshared key that is new goes, as written in the YAML. Empty: into the YAML itself.
   std::string preshared_key_directory;
+  /// A peer that the file has with `enabled: false` stays although `wanted` lacks it: it does not run.
+  bool keep_disabled_peers = true;
 };
 
 struct SavedFile {
@@ -41,7 +43,7 @@ struct Saved {
 
 /// `path` is the main file; `wanted` is what runs. Interfaces and their peers are written; ports,
 /// dpdk and control stay as they are in the file. A peer that the file has with `enabled: false` and
-/// that does not run stays there.
+/// that does not run stays there, unless the options say otherwise.
 Saved save(const std::string& path, const Gateway& wanted, const SaveOptions& options = {});
 
 /// Key files, then peer files, then the main file, each replaced atomically. The error or nothing.

@@ -1,0 +1,15 @@
+// Which address of an interface's subnet a new peer may get.
+#pragma once
+
+#include <optional>
+
+#include "config/types.h"
+
+namespace wg::config {
+
+/// The lowest host address of the subnet of `own` that neither the interface nor an allowed prefix of a peer
+/// has, enabled or not. The network's and the broadcast address are not hosts, and a prefix as wide as the
+/// subnet or wider (a default route) takes nothing away. nullopt: the subnet is full.
+std::optional<Address> free_address(const Interface& interface, const InterfaceAddress& own);
+
+}  // namespace wg::config
