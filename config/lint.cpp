@@ -1,6 +1,9 @@
 #include "config/lint.h"
 
+#include <grp.h>
 #include <net/if.h>
+#include <pwd.h>
+#include <sched.h>
 #include <sys/stat.h>
 #include <sys/timex.h>
 
@@ -9,6 +12,7 @@
 #include <utility>
 
 #include "config/describe_values.h"
+#include "config/lint_parts.h"
 #include "config/paths.h"
 #include "config/scalars.h"
 
@@ -25,7 +29,8 @@ class Linter {
       : gateway_(gateway), environment_(environment) {}
 
   Problems run() {
-    check_machine();
+    lint_machine(gateway_, environment_, problems_);
+    lint_network(gateway_, problems_);
     check_files();
     check_wires();
     if (gateway_.ports.empty()) warn({}, "ports", "no port is configured: nothing is received");
@@ -44,9 +49,7 @@ class Linter {
 
  private:
   void warn(const Position& at, std::string path, std::string message) {
-    std::string file = file_of(gateway_, at);
-    if (file.empty() && !gateway_.sources.files.empty()) file = gateway_.sources.files.front();
-    problems_.push_back({std::move(file), at, std::move(path), std::move(message), Severity::kWarning});
+    add_warning(gateway_, at, std::move(path), std::move(message), problems_);
   }
 
   std::string see(const Position& at) const {
@@ -54,15 +57,7 @@ class Linter {
     return text.empty() ? text : " (" + text + ")";
   }
 
-  // ---------------------------------------------------------------- machine and files
-
-  void check_machine() {
-    if (environment_.clock_synchronised && environment_.clock_synchronised() == false)
-      warn({}, {},
-           "the clock is not synchronised: peers refuse initiations whose timestamp is older than the last "
-           "one, "
-           "so a clock that jumps back locks this gateway out; run an NTP client");
-  }
+  // ---------------------------------------------------------------- files
 
   void check_files() {
     if (!environment_.file_mode) return;
@@ -320,14 +315,49 @@ std::optional<mode_t> mode_on_disk(const std::string& path) {
   return state.st_mode & 07777;
 }
 
-std::optional<bool> exists_in_kernel(const std::string& name) {
+std::optional<std::vector<unsigned>> cpus_of_process() {
+  cpu_set_t set;
+  CPU_ZERO(&set);
+  if (::sched_getaffinity(0, sizeof set, &set) != 0) return std::nullopt;
+  std::vector<unsigned> cpus;
+  for (unsigned cpu = 0; cpu < CPU_SETSIZE; ++cpu)
+    if (CPU_ISSET(cpu, &set)) cpus.push_back(cpu);
+  return cpus;
+}
+
+std::optional<bool> interface_exists(const std::string& name) {
   return ::if_nametoindex(name.c_str()) != 0;
+}
+
+// nullopt when the name service does not answer.
+template <class Entry, class Look>
+std::optional<bool> name_exists(const std::string& name, const Look& look) {
+  std::vector<char> buffer(16384);
+  Entry entry{};
+  Entry* found = nullptr;
+  if (look(name.c_str(), &entry, buffer.data(), buffer.size(), &found) != 0) return std::nullopt;
+  return found != nullptr;
+}
+
+std::optional<bool> group_exists(const std::string& name) {
+  return name_exists<group>(name, ::getgrnam_r);
+}
+
+std::optional<bool> user_exists(const std::string& name) {
+  return name_exists<passwd>(name, ::getpwnam_r);
 }
 
 }  // namespace
 
 Environment system_environment() {
-  return {kernel_clock_synchronised, mode_on_disk, exists_in_kernel};
+  return {kernel_clock_synchronised, mode_on_disk, cpus_of_process,
+          interface_exists,          group_exists, user_exists};
+}
+
+Environment files_environment() {
+  Environment environment;
+  environment.file_mode = mode_on_disk;
+  return environment;
 }
 
 Problems lint(const Gateway& gateway, const Environment& environment) {

@@ -7,6 +7,7 @@
 #include <functional>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "config/types.h"
 
@@ -16,13 +17,19 @@ namespace wg::config {
 struct Environment {
   std::function<std::optional<bool>()> clock_synchronised;
   std::function<std::optional<mode_t>(const std::string& path)> file_mode;
+  std::function<std::optional<std::vector<unsigned>>()> cpus;  ///< that this process may use, in order
   std::function<std::optional<bool>(const std::string& name)> interface_exists;
+  std::function<std::optional<bool>(const std::string& name)> has_group;
+  std::function<std::optional<bool>(const std::string& name)> has_user;
 };
 
-/// adjtimex(2), stat(2) and if_nametoindex(3).
+/// The system calls.
 Environment system_environment();
+/// Files alone: for a configuration of another machine.
+Environment files_environment();
 
-/// `gateway` has passed validate(). A problem is an error where the gateway would not start on this machine.
+/// `gateway` has passed validate(). A problem is an error where the gateway would not start on this machine, a
+/// note where it is about the machine alone.
 Problems lint(const Gateway& gateway, const Environment& environment = system_environment());
 
 }  // namespace wg::config

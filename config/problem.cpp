@@ -11,6 +11,7 @@ std::string to_string(const Problem& problem) {
     text += ":" + std::to_string(problem.at.line) + ":" + std::to_string(problem.at.column);
   if (!text.empty()) text += ": ";
   if (problem.severity == Severity::kWarning) text += "warning: ";
+  if (problem.severity == Severity::kNote) text += "note: ";
   if (!problem.path.empty()) text += problem.path + ": ";
   return text + problem.message;
 }

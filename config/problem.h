@@ -20,7 +20,11 @@ struct Position {
   bool known() const { return line != 0; }
 };
 
-enum class Severity : std::uint8_t { kError, kWarning };
+enum class Severity : std::uint8_t {
+  kError,
+  kWarning,
+  kNote,  ///< about the machine and not about the file: never a reason to refuse it
+};
 
 struct Problem {
   std::string file;
@@ -32,7 +36,7 @@ struct Problem {
 
 using Problems = std::vector<Problem>;
 
-/// One line without a newline; warnings carry the word `warning:` after the position.
+/// One line without a newline; warnings and notes carry that word after the position.
 std::string to_string(const Problem& problem);
 /// By file (in the order of reading), line, column; stable.
 void sort_by_position(Problems& problems);

@@ -168,9 +168,11 @@ void check_dpdk(Checker& checker) {
                                                {"--file-prefix", "control.state_directory"}}};
   const Dpdk& dpdk = checker.gateway().dpdk;
   for (const auto& argument : dpdk.eal) {
-    const auto word = std::string_view(argument).substr(0, argument.find('='));
-    const auto found = std::find_if(kReserved.begin(), kReserved.end(),
-                                    [&](const Reserved& reserved) { return reserved.argument == word; });
+    const auto word = std::string_view(argument).substr(0, argument.find_first_of("= "));
+    const auto found = std::find_if(kReserved.begin(), kReserved.end(), [&](const Reserved& reserved) {
+      const bool is_short = reserved.argument.size() == 2;  // its value may follow at once: -l0
+      return is_short ? word.starts_with(reserved.argument) : word == reserved.argument;
+    });
     if (found != kReserved.end())
       checker.complain(
           dpdk.where.of("eal"), "dpdk.eal",

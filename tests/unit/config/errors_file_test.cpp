@@ -78,6 +78,10 @@ const std::vector<ErrorCase> kCases = {
     {"an EAL argument of ours", "dpdk: { eal: [\"--lcores=1\", \"-m\", \"--log-level=8\"] }\n",
      "gw.yaml:1:14: dpdk.eal: '--lcores=1' is set from dpdk.workers; allowed: other EAL arguments\n"
      "gw.yaml:1:14: dpdk.eal: '-m' is set from dpdk.memory; allowed: other EAL arguments\n"},
+    {"an EAL argument of ours with its value", "dpdk: { eal: [\"-l 0\", \"-c3\", \"--socket-mem 64\"] }\n",
+     "gw.yaml:1:14: dpdk.eal: '-l 0' is set from dpdk.workers; allowed: other EAL arguments\n"
+     "gw.yaml:1:14: dpdk.eal: '-c3' is set from dpdk.workers; allowed: other EAL arguments\n"
+     "gw.yaml:1:14: dpdk.eal: '--socket-mem 64' is set from dpdk.memory; allowed: other EAL arguments\n"},
     {"EAL arguments as one string", "dpdk: { eal: --log-level=8 }\n",
      "gw.yaml:1:14: dpdk.eal: is a single value; allowed: a list of EAL arguments such as "
      "[\"--log-level=lib.eal:debug\"]\n"},

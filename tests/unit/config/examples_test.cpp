@@ -22,8 +22,10 @@ Result<Gateway> parse_with_keys(const TempDirectory& dir, const std::string& nam
 }
 
 Environment quiet() {
-  return {[] { return std::optional(true); }, [](const std::string&) { return std::optional<mode_t>(0600); },
-          [](const std::string&) { return std::optional(true); }};
+  Environment environment;
+  environment.clock_synchronised = [] { return std::optional(true); };
+  environment.file_mode = [](const std::string&) { return std::optional<mode_t>(0600); };
+  return environment;
 }
 
 TEST(Examples, PassCheckWithoutAWarning) {

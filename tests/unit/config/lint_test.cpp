@@ -6,8 +6,10 @@ namespace wg::config {
 namespace {
 
 Environment machine(std::optional<bool> clock = true, mode_t mode = 0600) {
-  return {[clock] { return clock; }, [mode](const std::string&) { return std::optional<mode_t>(mode); },
-          nullptr};
+  Environment environment;
+  environment.clock_synchronised = [clock] { return clock; };
+  environment.file_mode = [mode](const std::string&) { return std::optional<mode_t>(mode); };
+  return environment;
 }
 
 std::string warnings(const std::string& text, const Environment& environment = machine()) {
@@ -152,10 +154,79 @@ TEST(Lint, PeersWithoutPrefixesAndZeroPresharedKeys) {
 TEST(Lint, TheClock) {
   const auto text = with_peers(std::string(kAlice) + "allowed_ips: [10.0.0.0/24] }\n");
   EXPECT_EQ(warnings(text, machine(false)),
-            "gw.yaml: warning: the clock is not synchronised: peers refuse initiations whose timestamp is "
+            "note: the clock is not synchronised: peers refuse initiations whose timestamp is "
             "older than the "
             "last one, so a clock that jumps back locks this gateway out; run an NTP client\n");
   EXPECT_EQ(warnings(text, machine(std::nullopt)), "");
+}
+
+// A machine with cores 0 and 1, the interface eth1, the group games and the user nobody.
+Environment small_machine() {
+  Environment environment = machine();
+  environment.cpus = [] { return std::optional(std::vector<unsigned>{0, 1}); };
+  environment.interface_exists = [](const std::string& name) { return std::optional(name == "eth1"); };
+  environment.has_group = [](const std::string& name) { return std::optional(name == "games"); };
+  environment.has_user = [](const std::string& name) { return std::optional(name == "nobody"); };
+  return environment;
+}
+
+TEST(Lint, WhatThisMachineDoesNotHave) {
+  const std::pair<const char*, const char*> rows[] = {
+      {"dpdk: { workers: 3 }\nports: { wan0: { device: tap } }\n",
+       "gw.yaml:1:18: warning: dpdk.workers: 3 workers are asked for, but this process may use 2 cores: 0 "
+       "1\n"},
+      {"dpdk: { workers: [1, 7] }\nports: { wan0: { device: tap } }\n",
+       "gw.yaml:1:18: warning: dpdk.workers: core 7 is not one that this process may use: 0 1\n"},
+      {"ports:\n  wan0: { device: \"net_af_packet0,iface=eth9\" }\n",
+       "gw.yaml:2:19: warning: ports.wan0.device: this machine has no network interface eth9\n"},
+      {"ports:\n  wan0: { device: \"net_af_packet0\" }\n",
+       "gw.yaml:2:19: warning: ports.wan0.device: net_af_packet needs the interface that it takes packets "
+       "from: net_af_packet0,iface=eth1\n"},
+      {"ports: { wan0: { device: tap } }\ncontrol: { admin_group: gamers, read_group: games, user: noone }\n",
+       "gw.yaml:2:25: warning: control.admin_group: this machine has no group 'gamers'\n"
+       "gw.yaml:2:59: warning: control.user: this machine has no user 'noone'\n"},
+      {"dpdk: { workers: 2 }\nports: { wan0: { device: \"net_af_packet0,iface=eth1,qpairs=1\" } }\n"
+       "control: { admin_group: games, user: nobody }\n",
+       ""}};
+  for (const auto& [text, expected] : rows) {
+    EXPECT_EQ(warnings(text, small_machine()), expected);
+    if (std::string(text).find("af_packet0\"") == std::string::npos) {
+      EXPECT_EQ(warnings(text, files_environment()), "") << "the file may be for another machine";
+    }
+  }
+}
+
+TEST(Lint, PortsAndInterfacesAsOneNetwork) {
+  const std::string wg = std::string(kInterface) + "    addresses: ";
+  const std::pair<std::string, std::string> rows[] = {
+      {"ports: { wan0: { device: tap, addresses: [203.0.113.2/24], gateway: 203.0.114.1 } }\n",
+       "gw.yaml:1:69: warning: ports.wan0.gateway: 203.0.114.1 is in no subnet of this port "
+       "(203.0.113.0/24): "
+       "Linux refuses such a route\n"},
+      {"ports: { wan0: { device: tap, addresses: [203.0.113.2/24], gateway: [203.0.113.1, \"fe80::1\"] } }\n",
+       ""},
+      {"ports: { wan0: { device: tap, addresses: [203.0.113.2/24], gateway: [\"2001:db8::1\"] } }\n",
+       "gw.yaml:1:69: warning: ports.wan0.gateway: 2001:db8::1 is in no subnet of this port, which has no "
+       "address "
+       "of that family: Linux refuses such a route\n"},
+      {"ports:\n  wan0: { device: tap, addresses: [203.0.113.2/24], gateway: 203.0.113.1 }\n"
+       "  wan1: { device: tap, addresses: [203.0.114.2/24], gateway: 203.0.114.1 }\n",
+       "gw.yaml:3:61: warning: ports.wan1.gateway: port wan0 has a gateway for IPv4 too: there is one "
+       "default "
+       "route, and the later port takes it\n"},
+      {"ports:\n  lan0: { device: tap, addresses: [192.168.1.1/24] }\n"
+       "  lan1: { device: tap, addresses: [192.168.1.2/25] }\n",
+       "gw.yaml:3:36: warning: ports.lan1.addresses: 192.168.1.0/25 overlaps 192.168.1.0/24 of ports.lan0: "
+       "hosts "
+       "of one of the two are not reached\n"},
+      {"ports: { lan0: { device: tap, addresses: [10.10.0.9/16] } }\n" + wg + "[10.10.0.1/24]\n",
+       "gw.yaml:5:17: warning: interfaces.wg0.addresses: 10.10.0.0/24 overlaps 10.10.0.0/16 of ports.lan0: "
+       "hosts "
+       "of one of the two are not reached\n"},
+      {"ports: { lan0: { device: tap, addresses: [10.10.0.9/32, \"fe80::9/64\"] } }\n" + wg +
+           "[10.10.0.1/24, \"fe80::1/64\"]\n",
+       ""}};
+  for (const auto& [text, expected] : rows) EXPECT_EQ(warnings(text), expected);
 }
 
 TEST(Lint, ModesOfFiles) {
@@ -210,11 +281,16 @@ TEST(Lint, TheOtherSideOfAMemifMustBeTrusted) {
 TEST(Lint, QueriesTheMachine) {
   const Environment real = system_environment();
   EXPECT_NO_THROW(real.clock_synchronised());
+  ASSERT_TRUE(real.cpus());
+  EXPECT_FALSE(real.cpus()->empty());
+  EXPECT_EQ(real.interface_exists("lo"), true);
+  EXPECT_EQ(real.interface_exists("no-such-one"), false);
+  EXPECT_EQ(real.has_group("root"), true);
+  EXPECT_EQ(real.has_group("no-such-group"), false);
+  EXPECT_EQ(real.has_user("root"), true);
   const TempDirectory dir;
   EXPECT_EQ(real.file_mode(dir.write("a", "", 0640)), 0640U);
   EXPECT_EQ(real.file_mode(dir / "none"), std::nullopt);
-  EXPECT_EQ(real.interface_exists("lo"), true);
-  EXPECT_EQ(real.interface_exists("no-such-link"), false);
 }
 
 }  // namespace
