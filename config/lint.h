@@ -28,8 +28,8 @@ Environment system_environment();
 /// Files alone: for a configuration of another machine.
 Environment files_environment();
 
-/// `gateway` has passed validate(). A problem is an error where the gateway would not start on this machine, a
-/// note where it is about the machine alone.
+/// `gateway` has passed validate(). A problem is an error where the gateway would not start on this machine,
+/// a note where it is about the machine alone.
 Problems lint(const Gateway& gateway, const Environment& environment = system_environment());
 
 }  // namespace wg::config

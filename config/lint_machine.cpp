@@ -18,6 +18,13 @@ void check_clock(const Environment& environment, Problems& problems) {
        Severity::kNote});
 }
 
+// The gateway would not start.
+void add_error(const Gateway& gateway, const Position& at, std::string path, std::string message,
+               Problems& problems) {
+  add_warning(gateway, at, std::move(path), std::move(message), problems);
+  problems.back().severity = Severity::kError;
+}
+
 std::string numbers(const std::vector<unsigned>& cpus) {
   std::string text;
   for (const unsigned cpu : cpus) text += (text.empty() ? "" : " ") + std::to_string(cpu);
@@ -28,15 +35,15 @@ void check_cores(const Gateway& gateway, const Environment& environment, Problem
   const auto cpus = environment.cpus ? environment.cpus() : std::nullopt;
   if (!cpus) return;
   const Workers& workers = gateway.dpdk.workers;
-  const auto warn = [&](const std::string& message) {
-    add_warning(gateway, gateway.dpdk.where.of("workers"), "dpdk.workers", message, problems);
+  const auto refuse = [&](const std::string& message) {
+    add_error(gateway, gateway.dpdk.where.of("workers"), "dpdk.workers", message, problems);
   };
   if (workers.lcores.empty() && workers.count > cpus->size())
-    warn(std::to_string(workers.count) + " workers are asked for, but this process may use " +
-         std::to_string(cpus->size()) + " core" + (cpus->size() == 1 ? "" : "s") + ": " + numbers(*cpus));
+    refuse(std::to_string(workers.count) + " workers are asked for, but this process may use " +
+           std::to_string(cpus->size()) + " core" + (cpus->size() == 1 ? "" : "s") + ": " + numbers(*cpus));
   for (const unsigned lcore : workers.lcores)
     if (std::find(cpus->begin(), cpus->end(), lcore) == cpus->end())
-      warn("core " + std::to_string(lcore) + " is not one that this process may use: " + numbers(*cpus));
+      refuse("core " + std::to_string(lcore) + " is not one that this process may use: " + numbers(*cpus));
 }
 
 // The value of `iface=` in a vdev string; empty: none.
@@ -51,15 +58,15 @@ std::string wire_of(const Device& device) {
 void check_wires(const Gateway& gateway, const Environment& environment, Problems& problems) {
   for (const auto& [name, port] : gateway.ports) {
     const Position at = port.where.of("device");
-    const auto warn = [&](const std::string& message) {
-      add_warning(gateway, at, "ports." + name + ".device", message, problems);
+    const auto refuse = [&](const std::string& message) {
+      add_error(gateway, at, "ports." + name + ".device", message, problems);
     };
     const std::string wire = wire_of(port.device);
     if (port.device.kind == DeviceKind::kVdev && port.device.text.starts_with("net_af_packet") &&
         wire.empty())
-      warn("net_af_packet needs the interface that it takes packets from: net_af_packet0,iface=eth1");
+      refuse("net_af_packet needs the interface that it takes packets from: net_af_packet0,iface=eth1");
     if (wire.empty() || !environment.interface_exists) continue;
-    if (environment.interface_exists(wire) == false) warn("this machine has no network interface " + wire);
+    if (environment.interface_exists(wire) == false) refuse("this machine has no network interface " + wire);
   }
 }
 
@@ -67,8 +74,8 @@ void check_names(const Gateway& gateway, const Environment& environment, Problem
   const Control& control = gateway.control;
   const auto check = [&](const char* key, const std::string& name, const char* what, const auto& exists) {
     if (name.empty() || !exists || exists(name) != false) return;
-    add_warning(gateway, control.where.of(key), std::string("control.") + key,
-                "this machine has no " + std::string(what) + " " + quoted(name), problems);
+    add_error(gateway, control.where.of(key), std::string("control.") + key,
+              "this machine has no " + std::string(what) + " " + quoted(name), problems);
   };
   check("admin_group", control.admin_group, "group", environment.has_group);
   check("read_group", control.read_group, "group", environment.has_group);

@@ -6,7 +6,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 root=${DESTDIR:-}
-usage() { sed -n '2,5s/^# \{0,1\}//p' "$0" >&2; exit 2; }
+usage() { sed -n '2,5s/^# \{0,1\}//p' "$0"; }
 die() { echo "install: $*" >&2; exit 1; }
 systemd_runs() { [ -z "$root" ] && [ -d /run/systemd/system ]; }
 
@@ -16,10 +16,11 @@ for word in "$@"; do
     --no-build) build=0 ;;
     --uninstall) uninstall=1 ;;
     --purge) purge=1 ;;
-    *) usage ;;
+    -h | --help) usage; exit 0 ;;
+    *) usage >&2; exit 2 ;;
   esac
 done
-[ "$purge" = 0 ] || [ "$uninstall" = 1 ] || usage
+[ "$purge" = 0 ] || [ "$uninstall" = 1 ] || { usage >&2; exit 2; }
 [ -n "$root" ] || [ "$(id -u)" = 0 ] || die "root is needed, or DESTDIR"
 
 program=$root/usr/bin/linegate
@@ -27,6 +28,19 @@ unit=$root/usr/lib/systemd/system/linegate.service
 share=$root/usr/share/linegate
 doc=$root/usr/share/doc/linegate
 config=$root/etc/linegate
+manual=$root/usr/share/man/man1/linegate.1.gz
+bash_file=$root/usr/share/bash-completion/completions/linegate
+zsh_file=$root/usr/share/zsh/vendor-completions/_linegate
+fish_file=$root/usr/share/fish/vendor_completions.d/linegate.fish
+
+# The manual page and the completion scripts, which the program itself makes.
+install_shell_files() {
+  install -d "$(dirname "$manual")" "$(dirname "$bash_file")" "$(dirname "$zsh_file")" "$(dirname "$fish_file")"
+  "$program" man | gzip -9n >"$manual"
+  "$program" completion bash >"$bash_file"
+  "$program" completion zsh >"$zsh_file"
+  "$program" completion fish >"$fish_file"
+}
 
 install_all() {
   if [ "$build" = 1 ]; then
@@ -38,6 +52,7 @@ install_all() {
   # What goes where is in cmake/install.cmake.
   DESTDIR=$root cmake --install build/release --prefix /usr >/dev/null
   strip --strip-debug "$program"
+  install_shell_files
   install -d -m 0700 "$config"
   install -m 0600 config/examples/gateway.yaml "$config/linegate.yaml.example"
   if [ -z "$root" ]; then
@@ -57,7 +72,7 @@ TXT
 
 uninstall_all() {
   if systemd_runs && systemctl cat linegate.service >/dev/null 2>&1; then systemctl disable --now linegate || true; fi
-  rm -f "$program" "$unit" "$config/linegate.yaml.example"
+  rm -f "$program" "$unit" "$config/linegate.yaml.example" "$manual" "$bash_file" "$zsh_file" "$fish_file"
   rm -rf "$share" "$doc"
   if systemd_runs; then systemctl daemon-reload; fi
   if [ "$purge" = 1 ]; then

@@ -35,7 +35,7 @@ struct Cause {
   Kind kind;
   std::string_view advice;
 };
-constexpr std::array<Cause, 24> kCauses{{
+constexpr std::array<Cause, 27> kCauses{{
     {Kind::kInterfaceDown, "bring it up: linegate interface up NAME"},
     {Kind::kNoPrivateKey, "give the interface a private key"},
     {Kind::kLowOrderKey, "the configured public key is not a real one: ask the peer for its key"},
@@ -61,17 +61,28 @@ constexpr std::array<Cause, 24> kCauses{{
     {Kind::kNextHopUnresolved, "the gateway or neighbour does not answer ARP or ND: check link and route"},
     {Kind::kCookieReceived, "the peer is under load; we retry with the cookie by ourselves"},
     {Kind::kBadHandshake, "a handshake message was refused: see its reason above"},
+    {Kind::kWayBlocked,
+     "look for what drops UDP from us to the peer: a firewall there or here, or its NAT; its key is right"},
+    {Kind::kUnusedResponses,
+     "compare the preshared keys of both sides; if they are equal, something drops UDP from us to the peer"},
+    {Kind::kTwoDevices, "give each device a key and a peer entry of its own"},
     {Kind::kGaveUp,
      "nothing answers there: wrong address or port, a firewall, the peer is off, or it does not know our "
      "key"},
     {Kind::kUnresponsive, "packets leave but nothing comes back: check the path from the peer to us"},
-    {Kind::kInitiationSent,
-     "no answer yet: wrong address or port, a firewall, the peer is off, or it does not know our key"},
+    {Kind::kNoAnswer, "wrong address or port, a firewall, the peer is off, or it does not know our key"},
     {Kind::kExpired, "the session ended for want of traffic; the next packet starts a new one"},
 }};
 
 // Trouble of a peer whose session stands.
-constexpr std::array<Cause, 4> kDataTroubles{{
+constexpr std::array<Cause, 9> kDataTroubles{{
+    {Kind::kTwoDevices, "give each device a key and a peer entry of its own"},
+    {Kind::kTimestampNotNewer,
+     "its newest handshakes are refused, and the session ends 180 s after its start: set the peer's clock"},
+    {Kind::kUnknownKey,
+     "its newest handshakes are refused: if that address is this peer's, its key has changed"},
+    {Kind::kBadMac1, "its newest handshakes are refused: the peer has a new, wrong public key for us"},
+    {Kind::kResponseRefused, "our newest handshake failed: compare the preshared keys of both sides"},
     {Kind::kDisallowedSource, "add the prefix to this peer's allowed_ips, or stop the peer from sending it"},
     {Kind::kBadTag, "damage on the way, or forged packets"},
     {Kind::kReplayed, "packets are duplicated or very late on the way, or somebody replays them"},
@@ -129,6 +140,86 @@ PeerEvent made_up(Kind kind, WallTime at) {
   return event;
 }
 
+// ---------------------------------------------------------------- conclusions from several events
+
+using Events = std::vector<PeerEvent>;
+
+// The events of one kind since the last success: how many, and the newest.
+struct Tally {
+  std::uint32_t count = 0;
+  const PeerEvent* last = nullptr;
+};
+
+Tally tally(const Events& events, Kind kind, const std::optional<WallTime>& since) {
+  Tally found;
+  for (const auto& event : events) {
+    if (event.kind != kind || (since && event.at <= *since)) continue;
+    found.count += event.count;
+    found.last = &event;
+  }
+  return found;
+}
+
+PeerEvent concluded(Kind kind, const Tally& from) {
+  PeerEvent event = *from.last;
+  event.kind = kind;
+  event.count = from.count;
+  event.number = 0;
+  event.detail.clear();
+  return event;
+}
+
+// Who starts and who answers. A response of ours that does not arrive and one that the peer cannot open look
+// the same from here, unless our own initiations get no answer either: a peer with another preshared key
+// answers those.
+void conclude_handshakes(const std::optional<WallTime>& since, Events& events) {
+  const Tally sent = tally(events, Kind::kInitiationSent, since);
+  const Tally answered = tally(events, Kind::kResponseSent, since);
+  const bool heard = tally(events, Kind::kResponseReceived, since).count != 0 ||
+                     tally(events, Kind::kResponseRefused, since).count != 0 ||
+                     tally(events, Kind::kCookieReceived, since).count != 0;
+  std::vector<PeerEvent> found;
+  if (answered.count >= 2 && sent.count >= 2 && !heard) {
+    found.push_back(concluded(Kind::kWayBlocked, answered));
+  } else if (answered.count >= 2 && !heard) {
+    found.push_back(concluded(Kind::kUnusedResponses, answered));
+  } else if (sent.count != 0 && !heard) {
+    found.push_back(concluded(Kind::kNoAnswer, sent));
+  }
+  events.insert(events.end(), found.begin(), found.end());
+}
+
+constexpr std::chrono::minutes kTwoDevicesWithin{3};
+
+// The endpoint has left an address and come back to it within minutes: NAT moves a peer, but not to and fro.
+void conclude_two_devices(WallTime now, Events& events) {
+  std::vector<const PeerEvent*> moves;
+  for (const auto& event : events)
+    if (event.kind == Kind::kRoamed && now - event.at < kTwoDevicesWithin) moves.push_back(&event);
+  for (std::size_t i = 2; i < moves.size(); ++i) {
+    if (moves[i]->from != moves[i - 2]->from || moves[i]->from == moves[i - 1]->from) continue;
+    PeerEvent event = made_up(Kind::kTwoDevices, moves[i]->at);
+    event.detail = moves[i - 1]->from + " and " + moves[i]->from;
+    events.push_back(std::move(event));
+    return;
+  }
+}
+
+// What says why there is no answer makes the bare fact superfluous.
+void leave_out_the_obvious(Events& events, const std::optional<WallTime>& since) {
+  const bool explained = std::any_of(events.begin(), events.end(), [&](const PeerEvent& event) {
+    const bool says_why = event.kind == Kind::kWayBlocked || event.kind == Kind::kUnusedResponses ||
+                          event.kind == Kind::kResponseRefused || event.kind == Kind::kNextHopUnresolved ||
+                          event.kind == Kind::kNameUnresolved;
+    return says_why && (!since || event.at > *since);
+  });
+  const bool counted = tally(events, Kind::kNoAnswer, since).count != 0;
+  std::erase_if(events, [&](const PeerEvent& event) {
+    return (explained && (event.kind == Kind::kNoAnswer || event.kind == Kind::kGaveUp)) ||
+           (counted && event.kind == Kind::kGaveUp);
+  });
+}
+
 // States that are true now, whether or not an event was recorded for them.
 std::vector<PeerEvent> standing_facts(const PeerFacts& facts, WallTime now) {
   std::vector<PeerEvent> events;
@@ -161,11 +252,18 @@ void collect(const std::array<Cause, N>& causes, const std::vector<PeerEvent>& e
   }
 }
 
+bool depends_on_clocks(const Events& events) {
+  return std::any_of(events.begin(), events.end(), [](const PeerEvent& event) {
+    return event.kind == Kind::kTimestampNotNewer || event.kind == Kind::kTimestampAhead ||
+           event.kind == Kind::kClockBehind || event.kind == Kind::kClockJumped;
+  });
+}
+
 void conclude_up(const PeerFacts& facts, WallTime now, Explanation& out) {
   const PeerStatus& peer = facts.peer;
   out.verdict = label(peer) + " is up: session " + format_duration(*peer.session_age) +
                 " old, last packet received " + format_ago(peer.last_received, now) + ".";
-  if (!out.reasons.empty()) out.verdict += " But not everything passes:";
+  if (!out.reasons.empty()) out.verdict += " But not everything is well:";
 }
 
 void conclude_down(const PeerFacts& facts, Explanation& out) {
@@ -186,8 +284,28 @@ std::string_view name_of(PeerEventKind kind) {
   return words_of(kind).name;
 }
 
+namespace {
+
+bool is_outgoing(Kind kind) {
+  return kind == Kind::kInitiationSent || kind == Kind::kResponseSent || kind == Kind::kCookieSent ||
+         kind == Kind::kGaveUp || kind == Kind::kRoamed || kind == Kind::kEndpointSet ||
+         kind == Kind::kEndpointRestored || kind == Kind::kNoAnswer || kind == Kind::kUnusedResponses ||
+         kind == Kind::kWayBlocked;
+}
+
+// The words with the address where it belongs: after what was received, before why it was refused.
+std::string words_with_address(const PeerEvent& event) {
+  const std::string words = words_of(event.kind).words;
+  if (event.from.empty()) return words;
+  const std::string where = (is_outgoing(event.kind) ? " to " : " from ") + event.from;
+  const auto colon = words.find(": ");
+  return colon == std::string::npos ? words : words.substr(0, colon) + where + words.substr(colon);
+}
+
+}  // namespace
+
 std::string describe(const PeerEvent& event) {
-  std::string text = words_of(event.kind).words;
+  std::string text = words_with_address(event);
   if (event.by.count() != 0) text += " by " + format_duration(event.by);
   if (!event.detail.empty()) text += ": " + event.detail;
   if (!event.claimed_key.empty()) text += " (" + event.claimed_key + ")";
@@ -196,11 +314,8 @@ std::string describe(const PeerEvent& event) {
     text += event.owner.empty() ? ", in nobody's allowed_ips)" : ", which belongs to " + event.owner + ")";
   }
   if (event.number != 0) text += " (attempt " + std::to_string(event.number) + ")";
-  const bool outgoing = event.kind == Kind::kInitiationSent || event.kind == Kind::kResponseSent ||
-                        event.kind == Kind::kCookieSent || event.kind == Kind::kGaveUp ||
-                        event.kind == Kind::kRoamed || event.kind == Kind::kEndpointSet ||
-                        event.kind == Kind::kEndpointRestored;
-  if (!event.from.empty()) text += (outgoing ? " to " : " from ") + event.from;
+  if (!event.from.empty() && text.find(event.from) == std::string::npos)
+    text += (is_outgoing(event.kind) ? " to " : " from ") + event.from;
   if (event.count > 1) text += ", " + std::to_string(event.count) + " times";
   return text;
 }
@@ -210,6 +325,7 @@ Explanation explain(const PeerFacts& facts, WallTime now) {
   auto events = relevant(facts);
   for (const auto& event : events) out.history.push_back(format_time(event.at) + "  " + describe(event));
   out.up = facts.interface_up && facts.peer.active();
+  conclude_two_devices(now, events);
   if (out.up) {
     collect(kDataTroubles, events, facts.peer.last_handshake, now, out);
     conclude_up(facts, now, out);
@@ -223,8 +339,10 @@ Explanation explain(const PeerFacts& facts, WallTime now) {
     };
     if (std::none_of(events.begin(), events.end(), same)) events.push_back(std::move(event));
   }
+  conclude_handshakes(since, events);
+  leave_out_the_obvious(events, since);
   collect(kCauses, events, since, now, out);
-  if (!facts.clock_synchronised)
+  if (!facts.clock_synchronised && depends_on_clocks(events))
     out.advice.emplace_back("our clock is not synchronised; a clock that goes back makes peers refuse us");
   conclude_down(facts, out);
   return out;

@@ -1,5 +1,7 @@
 #include "control/api/json.h"
 
+#include "control/api/drop_advice.h"
+
 namespace wg::control {
 namespace {
 
@@ -154,6 +156,7 @@ Json to_json(const WorkerStatus& status) {
 Json to_json(const DropStatus& status) {
   return {{"name", status.name},
           {"text", status.text},
+          {"advice", drop_advice(status.name)},
           {"count", status.count},
           {"per_worker", status.per_worker},
           {"control", status.control}};
@@ -183,6 +186,22 @@ Json to_json(const Explanation& explanation) {
           {"reasons", explanation.reasons},
           {"advice", explanation.advice},
           {"history", explanation.history}};
+}
+
+Json to_json(const RouteFacts& facts) {
+  return {{"address", facts.address},
+          {"routed", facts.routed},
+          {"local", facts.local},
+          {"prefix", text_or_null(facts.prefix)},
+          {"refusal", text_or_null(facts.refusal)},
+          {"link", text_or_null(facts.link)},
+          {"gateway", text_or_null(facts.gateway)},
+          {"port", facts.port},
+          {"interface", facts.interface},
+          {"peer", text_or_null(facts.peer)},
+          {"peer_prefix", text_or_null(facts.peer_prefix)},
+          {"peer_interface", text_or_null(facts.peer_interface)},
+          {"peer_active", facts.peer_active}};
 }
 
 Json to_json(const GatewayEvent& event) {

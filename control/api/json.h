@@ -6,6 +6,7 @@
 
 #include "control/api/change_sink.h"
 #include "control/api/explain.h"
+#include "control/api/explain_route.h"
 #include "control/api/status_source.h"
 
 namespace wg::control {
@@ -21,6 +22,7 @@ Json to_json(const DropStatus& status);
 Json to_json(const PlanOutcome& outcome);
 Json to_json(const PeerEvent& event);
 Json to_json(const Explanation& explanation);
+Json to_json(const RouteFacts& facts);
 Json to_json(const GatewayEvent& event);
 
 template <typename Value>

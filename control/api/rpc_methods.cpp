@@ -121,6 +121,17 @@ void explain_peer(const StatusSource& source, Json& params, const RpcAnswer& ans
   answer.result(std::move(result));
 }
 
+void explain_route_method(const StatusSource& source, Json& params, const RpcAnswer& answer) {
+  const auto address = config::parse_address(text(params, "address"));
+  if (!address) return bad_params(answer, "address: " + text(params, "address") + " is not an IP address");
+  const auto facts = source.explain_route(*address);
+  const auto explanation = explain_route(facts);
+  answer.result({{"ok", explanation.ok},
+                 {"verdict", explanation.verdict},
+                 {"advice", explanation.advice},
+                 {"route", to_json(facts)}});
+}
+
 // ---------------------------------------------------------------- changing
 
 PlanDone plan_answer(const RpcAnswer& answer) {
@@ -245,11 +256,12 @@ void stop(ChangeSink& sink, Json&, const RpcAnswer& answer) {
   sink.stop();
 }
 
-constexpr std::array<RpcMethod, 14> kMethods{{
+constexpr std::array<RpcMethod, 15> kMethods{{
     {"show.gateway", show_gateway},
     {"show.peers", show_peers},
     {"show.peer", show_peer},
     {"explain.peer", explain_peer},
+    {"explain.route", explain_route_method},
     {"interface.export", interface_export},
     {"diff", diff},
     {"reload", reload, true},

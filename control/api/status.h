@@ -159,8 +159,9 @@ struct WorkerStatus {
 
 // ---------------------------------------------------------------- explain
 
-/// What happens to a peer outside the engine, and messages that the engine refuses without knowing whose they
-/// are: X(kind, stable name for JSON, words). The engine's own events come from noise/peer_event_kinds.h.
+/// What happens to a peer outside the engine, messages that the engine refuses without knowing whose they
+/// are, and, from kNoAnswer on, what explain() concludes from several events: X(kind, stable name for JSON,
+/// words). The engine's own events come from noise/peer_event_kinds.h.
 #define WG_CONTROL_PEER_EVENTS(X)                                                                    \
   X(kCookieSent, "cookie_sent", "we were under load and sent a cookie instead of an answer")         \
   X(kRateLimited, "rate_limited", "handshake refused under load: source exceeds 20 per second")      \
@@ -174,7 +175,11 @@ struct WorkerStatus {
   X(kInterfaceDown, "interface_down", "the interface is down")                                       \
   X(kDisallowedSource, "disallowed_source", "packet refused: its inner source is not allowed")       \
   X(kBadTag, "bad_tag", "data packet does not authenticate")                                         \
-  X(kReplayed, "replayed", "data packet refused: its counter was seen before or is too old")
+  X(kReplayed, "replayed", "data packet refused: its counter was seen before or is too old")         \
+  X(kNoAnswer, "no_answer", "no answer to our initiations")                                          \
+  X(kUnusedResponses, "unused_responses", "our responses lead to no session")                        \
+  X(kWayBlocked, "way_blocked", "the peer reaches us, but nothing of ours reaches it")               \
+  X(kTwoDevices, "two_devices", "two devices use this key at the same time")
 
 /// The engine's kinds first, with the engine's values.
 enum class PeerEventKind : std::uint8_t {
@@ -210,6 +215,24 @@ struct PeerFacts {
   std::string next_hop;                 ///< "10.0.0.1 via wan0", empty: no route
   std::vector<PeerEvent> events;        ///< oldest first: this peer's ring
   std::vector<PeerEvent> unattributed;  ///< the interface's ring: messages no peer could be named for
+};
+
+/// Where a packet to `address` goes, by the kernel's routing table and the allowed IPs of the peers.
+struct RouteFacts {
+  std::string address;
+  bool routed = false;     ///< false: the kernel has no route, or one that refuses
+  bool local = false;      ///< an address of this machine
+  std::string prefix;      ///< of the route that matches; empty: none
+  std::string refusal;     ///< "unreachable", "blackhole", "prohibit": the route's type; empty: none of them
+  std::string link;        ///< the Linux interface it leaves by
+  std::string gateway;     ///< empty: on-link
+  bool port = false;       ///< `link` is a port of ours
+  bool interface = false;  ///< `link` is a WireGuard interface of ours
+  bool interface_up = false;  ///< when it is one
+  std::string peer;           ///< label of the peer whose allowed IPs contain it; empty: nobody's
+  std::string peer_prefix;    ///< the longest of its allowed IPs that contains it
+  std::string peer_interface;
+  bool peer_active = false;
 };
 
 // ---------------------------------------------------------------- wg(8)

@@ -37,6 +37,7 @@ class StatusSource {
   /// O(1). `peer` is a name, or a key in base64 or hex. An empty `interface` means any.
   virtual std::optional<PeerStatus> find_peer(std::string_view interface, std::string_view peer) const = 0;
   virtual std::optional<PeerFacts> explain_peer(std::string_view interface, std::string_view peer) const = 0;
+  virtual RouteFacts explain_route(const config::Address& address) const = 0;
 };
 
 }  // namespace wg::control

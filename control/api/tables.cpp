@@ -111,6 +111,21 @@ constexpr TableColumn kPeerColumns[] = {
 };
 constexpr TableSection kPeerSection{[](const Json& result) { return list(result, "peers"); }, kPeerColumns};
 
+Cell peer_is_enabled(const Json& row, WallTime) {
+  return truth(row, "enabled") ? Cell{"enabled"} : Cell{"disabled", Tone::kWarning};
+}
+
+constexpr TableColumn kConfiguredPeerColumns[] = {
+    {"PEER", peer_name, false, 0, 10},
+    {"INTERFACE", text_of<"interface">, false, 2},
+    {"STATE", peer_is_enabled},
+    {"ALLOWED IPS", words_of<"allowed_ips", 3>, false, 1, 18},
+    {"ENDPOINT", text_of<"endpoint">, false, 3, 15},
+    {"PUBLIC KEY", text_of<"public_key">, false, 4},
+};
+constexpr TableSection kConfiguredPeerSection{[](const Json& result) { return list(result, "peers"); },
+                                              kConfiguredPeerColumns};
+
 // ---------------------------------------------------------------- ports
 
 void show_ports(const StatusSource& source, Json&, const RpcAnswer& answer) {
@@ -272,6 +287,10 @@ const ShowTable* find_show_table(std::string_view name) {
 
 const TableSection& peers_section() {
   return kPeerSection;
+}
+
+const TableSection& configured_peers_section() {
+  return kConfiguredPeerSection;
 }
 
 }  // namespace wg::control

@@ -48,7 +48,7 @@ void add_log(CLI::App& app, Invocation& invocation) {
   level->add_option("level", options->level, "The level")
       ->required()
       ->check(CLI::IsMember({"off", "error", "warn", "info", "debug", "trace"}));
-  level->add_option("--interface", options->interface, "Only for this interface");
+  level->add_option("--interface", options->interface, "Only for this interface")->type_name("INTERFACE");
   level->callback([options, &invocation] {
     RpcClient(invocation.socket, Access::kAdmin)
         .call("log.level", {{"level", options->level}, {"interface", options->interface}});
@@ -63,8 +63,10 @@ void add_events(CLI::App& app, Invocation& invocation) {
   };
   const auto options = std::make_shared<Options>();
   auto* events = app.add_subcommand("events", "Print events as they happen, until interrupted");
-  events->add_option("--interface", options->interface, "Only for this interface");
-  events->add_option("--count", options->count, "Stop after N events")->check(CLI::NonNegativeNumber);
+  events->add_option("--interface", options->interface, "Only for this interface")->type_name("INTERFACE");
+  events->add_option("--count", options->count, "Stop after N events")
+      ->check(CLI::NonNegativeNumber)
+      ->type_name("N");
   events->add_flag("--json", options->json, "Print JSON, one event per line");
   events->callback([options, &invocation] {
     RpcClient gateway(invocation.socket, Access::kAny);

@@ -5,14 +5,42 @@
 #include <string_view>
 
 #include "control/cli/build_facts.h"
+#include "control/cli/complete.h"
 #include "control/cli/suggestion.h"
 
 namespace wg::control::cli {
 namespace {
 
 constexpr const char* kExitCodes =
-    "Exit codes: 0 done, 1 failed, 2 bad configuration or usage, 3 not running.";
-constexpr const char* kMoreHelp = "\nRun `linegate COMMAND --help` for the options of a command.";
+    "Exit codes: 0 done, 1 failed, 2 bad configuration or usage, 3 not running,\n"
+    "4 what was asked about is not as it should be.";
+constexpr const char* kMoreHelp =
+    "\nRun `linegate help COMMAND` for the options of a command. First steps: `linegate init`.";
+
+// The headings of the list of commands, in the order of an operator's day.
+struct CommandGroup {
+  const char* title;
+  std::vector<std::string_view> commands;
+};
+const CommandGroup kGroups[] = {
+    {"Commands", {"init", "run", "check", "doctor", "version", "help", "man", "completion"}},
+    {"Status commands", {"show", "explain", "events", "diff"}},
+    {"Change commands", {"reload", "save", "interface", "log", "stop"}},
+    {"File and key commands", {"peer", "import", "export", "genkey", "pubkey", "genpsk"}},
+};
+
+// Words of other programs, and what does the same here.
+struct Synonym {
+  std::string_view word, command;
+};
+constexpr Synonym kSynonyms[] = {{"status", "show"},  {"list", "show"},       {"ls", "show"},
+                                 {"start", "run"},    {"test", "check"},      {"validate", "check"},
+                                 {"apply", "reload"}, {"monitor", "events"},  {"restart", "reload"},
+                                 {"quit", "stop"},    {"why", "explain peer"}};
+
+std::vector<const CLI::App*> commands_of(const CLI::App& app) {
+  return app.get_subcommands([](const CLI::App* command) { return !command->get_group().empty(); });
+}
 
 // The innermost command that was parsed.
 const CLI::App& innermost(const CLI::App& app) {
@@ -21,11 +49,14 @@ const CLI::App& innermost(const CLI::App& app) {
   return *at;
 }
 
-std::string unknown_command(const std::string& word, const CLI::App& parent) {
-  std::vector<std::string> names;
-  for (const auto* command : parent.get_subcommands([](const CLI::App*) { return true; }))
-    names.push_back(command->get_name());
-  return "unknown command: " + word + suggestion(word, names);
+// "show peers" for "peers": a command further down that has exactly this name.
+std::string path_of_command(const CLI::App& app, const std::string& word) {
+  for (const CLI::App* command : commands_of(app)) {
+    if (command->get_name() == word) return word;
+    if (const auto rest = path_of_command(*command, word); !rest.empty())
+      return command->get_name() + " " + rest;
+  }
+  return {};
 }
 
 std::string unknown_option(const std::string& word, const CLI::App& command) {
@@ -43,40 +74,98 @@ std::string unknown_word(const CLI::App& app) {
   if (words.empty()) return {};
   const CLI::App& command = innermost(app);
   if (words.front().starts_with("-")) return unknown_option(words.front(), command);
-  const bool has_commands = !command.get_subcommands([](const CLI::App*) { return true; }).empty();
-  return has_commands ? unknown_command(words.front(), command) : "unknown argument: " + words.front();
+  return commands_of(command).empty() ? "unknown argument: " + words.front()
+                                      : unknown_command(words.front(), command);
+}
+
+// The command was given without one of its commands: the list of them says more than an error.
+bool lacks_command(const CLI::App& command) {
+  return command.get_require_subcommand_min() > 0 && command.get_subcommands().empty();
+}
+
+std::string path_to(const CLI::App& command) {
+  const CLI::App* parent = command.get_parent();
+  return parent == nullptr ? std::string()
+                           : path_to(*parent) + (path_to(*parent).empty() ? "" : " ") + parent->get_name();
 }
 
 int usage_error(const CLI::App& app, const CLI::ParseError& error, Terminal& terminal) {
-  const bool help = dynamic_cast<const CLI::Success*>(&error) != nullptr;
-  if (const auto sentence = help ? std::string() : unknown_word(app); !sentence.empty()) {
+  const bool wanted = dynamic_cast<const CLI::Success*>(&error) != nullptr;
+  if (const auto sentence = wanted ? std::string() : unknown_word(app); !sentence.empty()) {
     terminal.err << sentence << "\nRun with --help for more information.\n";
     return kBadUsage;
   }
+  const CLI::App& command = innermost(app);
+  if (!wanted && lacks_command(command)) {
+    terminal.err << command.help(path_to(command));
+    return kBadUsage;
+  }
   const int code = app.exit(error, terminal.out, terminal.err);
-  return code == 0 ? kDone : kBadUsage;  // 0: --help was given
+  return code == 0 ? kDone : kBadUsage;  // 0: --help or --version was given
 }
 
-}  // namespace
-
-int run(const std::vector<std::string>& arguments, Terminal terminal) {
-  Invocation invocation{terminal};
-  CLI::App app{"Linegate, a WireGuard gateway on DPDK", "linegate"};
+void add_commands(CLI::App& app, Invocation& invocation) {
   app.footer(kExitCodes);  // the commands inherit it
   app.require_subcommand(1);
   app.fallthrough();
   app.add_option("--socket", invocation.socket, "Control socket of the running gateway")
       ->envname("LINEGATE_SOCKET")
+      ->type_name("PATH")
       ->capture_default_str();
+  app.set_version_flag(
+      "--version", [] { return "linegate " + build_facts().version; }, "Print the version");
   add_run_and_check(app, invocation);
   add_show(app, invocation);
   add_explain(app, invocation);
   add_changes(app, invocation);
   add_interface(app, invocation);
+  add_peer_commands(app, invocation);
   add_convert(app, invocation);
   add_keys(app, invocation);
   add_version(app, invocation);
+  add_doctor(app, invocation);
+  add_init(app, invocation);
+  add_help(app, invocation);
+  for (const auto& group : kGroups)
+    for (const auto name : group.commands)
+      if (CLI::App* command = app.get_subcommand(std::string(name))) command->group(group.title);
   app.footer(std::string(kExitCodes) + kMoreHelp);
+}
+
+void print_candidates(const CLI::App& app, std::vector<std::string> words, std::ostream& out) {
+  for (const auto& candidate : complete_words(command_tree(app), words))
+    out << candidate.word << "\t" << candidate.help << "\n";
+}
+
+}  // namespace
+
+const CLI::App* find_command(const CLI::App& parent, const std::string& name) {
+  for (const CLI::App* command : commands_of(parent))
+    if (command->get_name() == name) return command;
+  return nullptr;
+}
+
+std::string unknown_command(const std::string& word, const CLI::App& parent) {
+  std::vector<std::string> names;
+  for (const auto* command : commands_of(parent)) names.push_back(command->get_name());
+  auto near = suggestion(word, names);
+  if (parent.get_parent() == nullptr) {
+    std::string path = path_of_command(parent, word);
+    for (const auto& synonym : kSynonyms)
+      if (synonym.word == word) path = synonym.command;
+    if (!path.empty()) near = "; did you mean '" + path + "'?";
+  }
+  return "unknown command: " + word + near;
+}
+
+int run(const std::vector<std::string>& arguments, Terminal terminal) {
+  Invocation invocation{terminal};
+  CLI::App app{"Linegate, a WireGuard gateway on DPDK", "linegate"};
+  add_commands(app, invocation);
+  if (!arguments.empty() && arguments.front() == "complete") {
+    print_candidates(app, {arguments.begin() + 1, arguments.end()}, terminal.out);
+    return kDone;
+  }
   try {
     auto reversed = arguments;  // CLI11 reads arguments from the back
     std::reverse(reversed.begin(), reversed.end());

@@ -17,6 +17,7 @@ enum ExitCode : int {
   kFailed = 1,
   kBadUsage = 2,  // bad configuration or bad arguments
   kNotRunning = 3,
+  kNotAsItShould = 4,  // the peer is down; a check of the machine failed
 };
 
 inline constexpr const char* kDefaultSocket = "/run/linegate/control.sock";
@@ -27,7 +28,12 @@ struct Terminal {
   std::ostream& out;
   std::ostream& err;
   Layout layout = {};  // of `out`
+  int out_file = -1;   // the descriptor behind `out`; -1: none
 };
+
+// Called before keys are printed: makes a file that the shell has just created for `out` readable by its
+// owner alone, and warns about one that others can read and that has contents.
+void guard_secret_output(Terminal& terminal);
 
 // Of standard output: the width from the terminal or COLUMNS, colours unless NO_COLOR is set or TERM is dumb.
 Layout layout_of_stdout();
@@ -46,6 +52,10 @@ struct Invocation {
   int exit_code = kDone;
 };
 
+// "unknown command: WORD", with the command that may have been meant.
+std::string unknown_command(const std::string& word, const CLI::App& parent);
+const CLI::App* find_command(const CLI::App& parent, const std::string& name);  // nullptr: there is none
+
 // Parses and runs one command line and returns its exit code. `arguments` excludes the program's name.
 int run(const std::vector<std::string>& arguments, Terminal terminal);
 
@@ -55,8 +65,12 @@ void add_show(CLI::App& app, Invocation& invocation);
 void add_explain(CLI::App& app, Invocation& invocation);
 void add_changes(CLI::App& app, Invocation& invocation);  // reload, diff, save, log, stop, events
 void add_interface(CLI::App& app, Invocation& invocation);
-void add_convert(CLI::App& app, Invocation& invocation);  // import, export
-void add_keys(CLI::App& app, Invocation& invocation);     // genkey, pubkey, genpsk
+void add_peer_commands(CLI::App& app, Invocation& invocation);  // peer add, remove, disable, enable, list
+void add_convert(CLI::App& app, Invocation& invocation);        // import, export
+void add_keys(CLI::App& app, Invocation& invocation);           // genkey, pubkey, genpsk
 void add_version(CLI::App& app, Invocation& invocation);
+void add_init(CLI::App& app, Invocation& invocation);
+void add_doctor(CLI::App& app, Invocation& invocation);
+void add_help(CLI::App& app, Invocation& invocation);  // help, man, completion
 
 }  // namespace wg::control::cli

@@ -41,6 +41,7 @@ void import_file(const ImportOptions& options, Terminal& terminal) {
     if (const auto error = config::write_key_file(options.key_file, *imported.interface->private_key);
         !error.empty())
       throw CommandFailed(kFailed, error);
+  guard_secret_output(terminal);
   auto yaml = config::to_yaml(name, *imported.interface);
   terminal.out << yaml;
   config::wipe(yaml);
@@ -51,6 +52,7 @@ void export_interface(const std::string& name, bool wg_quick, Invocation& invoca
   auto result =
       gateway.call("interface.export", {{"name", name}, {"format", wg_quick ? "wg-quick" : "setconf"}});
   auto& text = result["text"].get_ref<std::string&>();
+  guard_secret_output(invocation.terminal);
   invocation.terminal.out << text;
   config::wipe(text);
 }
@@ -60,16 +62,18 @@ void export_interface(const std::string& name, bool wg_quick, Invocation& invoca
 void add_convert(CLI::App& app, Invocation& invocation) {
   const auto options = std::make_shared<ImportOptions>();
   auto* from = app.add_subcommand("import", "Convert a wg-quick or wg file to YAML on stdout");
-  from->add_option("file", options->file, "The file, or - for stdin")->required();
-  from->add_option("--name", options->name, "Interface name (default: the file name without its extension)");
+  from->add_option("file", options->file, "The file, or - for stdin")->required()->type_name("FILE");
+  from->add_option("--name", options->name, "Interface name (default: the file name without its extension)")
+      ->type_name("NAME");
   from->add_option("--key-file", options->key_file,
-                   "Write the private key to this file (mode 0600) and not into the YAML");
+                   "Write the private key to this file (mode 0600) and not into the YAML")
+      ->type_name("FILE");
   from->callback([options, &invocation] { import_file(*options, invocation.terminal); });
 
   const auto name = std::make_shared<std::string>();
   const auto wg_quick = std::make_shared<bool>(false);
   auto* to = app.add_subcommand("export", "Print a running interface in `wg setconf` format, keys included");
-  to->add_option("interface", *name, "The interface")->required();
+  to->add_option("interface", *name, "The interface")->required()->type_name("INTERFACE");
   to->add_flag("--wg-quick", *wg_quick, "Print wg-quick format, with addresses and MTU");
   to->callback([=, &invocation] { export_interface(*name, *wg_quick, invocation); });
 }

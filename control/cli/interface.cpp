@@ -37,11 +37,15 @@ void add_create(CLI::App& interface, Invocation& invocation) {
   auto* command =
       interface.add_subcommand("create", "Create a WireGuard interface (lost on restart unless saved)");
   command->add_option("name", options->name, "Interface name: 1 to 15 characters of [a-zA-Z0-9_=+.-]")
-      ->required();
-  command->add_option("--private-key-file", options->private_key_file, "File with the private key");
-  command->add_option("--listen-port", options->listen_port, "UDP port (default: any free port)");
-  command->add_option("--address", options->addresses, "ADDRESS/LENGTH, repeatable");
-  command->add_option("--mtu", options->mtu, "MTU in bytes (default: derived from the ports)");
+      ->required()
+      ->type_name("NAME");
+  command->add_option("--private-key-file", options->private_key_file, "File with the private key")
+      ->type_name("FILE");
+  command->add_option("--listen-port", options->listen_port, "UDP port (default: any free port)")
+      ->type_name("PORT");
+  command->add_option("--address", options->addresses, "ADDRESS/LENGTH, repeatable")->type_name("ADDRESS");
+  command->add_option("--mtu", options->mtu, "MTU in bytes (default: derived from the ports)")
+      ->type_name("BYTES");
   command->add_flag("--down", options->down, "Do not bring it up");
   command->callback([options, &invocation] { create(*options, invocation); });
 }
@@ -49,7 +53,7 @@ void add_create(CLI::App& interface, Invocation& invocation) {
 void add_verb(CLI::App& interface, Invocation& invocation, const std::string& verb, const std::string& help) {
   const auto name = std::make_shared<std::string>();
   auto* command = interface.add_subcommand(verb, help);
-  command->add_option("name", *name, "The interface")->required();
+  command->add_option("name", *name, "The interface")->required()->type_name("INTERFACE");
   command->callback([=, &invocation] {
     RpcClient(invocation.socket, Access::kAdmin).call("interface." + verb, {{"name", *name}});
   });

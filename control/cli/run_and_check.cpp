@@ -22,22 +22,33 @@ std::string summary(const config::Gateway& gateway) {
          ", " + counted(peers, "peer");
 }
 
-int check(const std::string& path, bool strict, Terminal& terminal) {
+struct CheckOptions {
+  std::string path = kDefaultConfig;
+  bool strict = false, offline = false;
+};
+
+int check(const CheckOptions& options, Terminal& terminal) {
+  const std::string& path = options.path;
   const auto parsed = config::parse_file(path);
   if (!parsed) {
     terminal.err << config::to_string(parsed.problems) << path << ": "
                  << counted(parsed.problems.size(), "error") << "\n";
     return kBadUsage;
   }
-  const auto problems = config::lint(*parsed.value);
-  terminal.err << config::to_string(problems);
-  const auto is_error = [](const config::Problem& p) { return p.severity == config::Severity::kError; };
-  const auto errors = static_cast<std::size_t>(std::count_if(problems.begin(), problems.end(), is_error));
-  const bool refused = errors != 0 || (strict && !problems.empty());
+  const auto found = config::lint(
+      *parsed.value, options.offline ? config::files_environment() : config::system_environment());
+  terminal.err << config::to_string(found);
+  const auto of = [&](config::Severity severity) {
+    return static_cast<std::size_t>(
+        std::count_if(found.begin(), found.end(),
+                      [&](const config::Problem& problem) { return problem.severity == severity; }));
+  };
+  const auto errors = of(config::Severity::kError), warnings = of(config::Severity::kWarning);
+  const bool refused = errors != 0 || (options.strict && warnings != 0);
   std::ostream& out = refused ? terminal.err : terminal.out;
   out << path << ": " << (refused ? "refused" : "ok") << " (" << summary(*parsed.value);
   if (errors != 0) out << ", " << counted(errors, "error");
-  if (errors != problems.size()) out << ", " << counted(problems.size() - errors, "warning");
+  if (warnings != 0) out << ", " << counted(warnings, "warning");
   out << ")\n";
   return refused ? kBadUsage : kDone;
 }
@@ -47,19 +58,26 @@ int check(const std::string& path, bool strict, Terminal& terminal) {
 void add_run_and_check(CLI::App& app, Invocation& invocation) {
   const auto path = std::make_shared<std::string>(kDefaultConfig);
   auto* run = app.add_subcommand("run", "Run the gateway until SIGTERM or SIGINT");
-  run->add_option("-c,--config", *path, "Configuration file (YAML)")->capture_default_str();
+  run->add_option("-c,--config", *path, "Configuration file (YAML)")
+      ->type_name("FILE")
+      ->capture_default_str();
   run->callback([path, &invocation] {
     DaemonOptions options;
     options.config_path = *path;
     invocation.exit_code = run_daemon(options);
   });
 
-  const auto strict = std::make_shared<bool>(false);
+  const auto options = std::make_shared<CheckOptions>();
   auto* check_command = app.add_subcommand("check", "Check a configuration file without starting anything");
-  check_command->add_option("-c,--config", *path, "Configuration file (YAML)")->capture_default_str();
-  check_command->add_flag("--strict", *strict, "Treat warnings as errors");
+  check_command->add_option("-c,--config", options->path, "Configuration file (YAML)")
+      ->type_name("FILE")
+      ->capture_default_str();
+  check_command->add_option("file", options->path, "The same without an option")->type_name("FILE");
+  check_command->add_flag("--strict", options->strict, "Treat warnings as errors");
+  check_command->add_flag("--offline", options->offline,
+                          "The file is for another machine: do not compare it with this one");
   check_command->callback(
-      [path, strict, &invocation] { invocation.exit_code = check(*path, *strict, invocation.terminal); });
+      [options, &invocation] { invocation.exit_code = check(*options, invocation.terminal); });
 }
 
 }  // namespace wg::control::cli

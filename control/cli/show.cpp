@@ -164,7 +164,7 @@ void add_common(CLI::App& command, const std::shared_ptr<ShowOptions>& options) 
 }
 
 void add_interface_option(CLI::App& command, const std::shared_ptr<ShowOptions>& options) {
-  command.add_option("--interface", options->interface, "Only this interface")->type_name("NAME");
+  command.add_option("--interface", options->interface, "Only this interface")->type_name("INTERFACE");
 }
 
 void add_table(CLI::App& parent, Invocation& invocation, const std::string& name, const std::string& help) {
@@ -179,7 +179,7 @@ void add_table(CLI::App& parent, Invocation& invocation, const std::string& name
     command
         ->add_option("--peer", options->peer,
                      "Only this peer: name, key, a part of either, or an allowed address")
-        ->type_name("WORD");
+        ->type_name("PEER");
     command->add_option("--sort", options->sort, "Order of peers")
         ->check(CLI::IsMember({"name", "handshake", "rx", "tx", "transfer", "drops"}))
         ->capture_default_str();

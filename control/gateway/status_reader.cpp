@@ -74,11 +74,29 @@ std::vector<StageCycles> stages_of(const dataplane::WorkerCounters& counters) {
   return out;
 }
 
+// In the words of ip(8); empty for a route that forwards.
+const char* refusal_of(std::uint8_t type) {
+  if (type == RTN_UNREACHABLE) return "unreachable";
+  if (type == RTN_BLACKHOLE) return "blackhole";
+  return type == RTN_PROHIBIT ? "prohibit" : "";
+}
+
 void add_drop(PeerStatus& status, dataplane::DropReason reason, std::uint64_t count) {
   if (count != 0) status.drops.push_back({kDropNames[static_cast<std::size_t>(reason)], count});
 }
 
 }  // namespace
+
+// A peer whose endpoint is unknown needs none.
+bool StatusReader::has_route(const Interface& interface, const PeerStatus& peer) const {
+  const config::Address* address = peer.endpoint ? peer.endpoint->address() : nullptr;
+  if (address == nullptr) return true;
+  ResolveKey key;
+  key.fwmark = interface.fwmark();
+  if (const Link* link = parts_.services.mirror.link(peer.endpoint->zone)) key.link = link->ifindex;
+  const auto type = parts_.services.mirror.resolve(to_dataplane(*address), key).type;
+  return type == RTN_UNICAST || type == RTN_LOCAL;
+}
 
 StatusReader::StatusReader(const Parts& parts) : parts_(parts), started_(std::chrono::system_clock::now()) {}
 
@@ -98,6 +116,8 @@ GatewayStatus StatusReader::status() const {
   ControlCounters counters;
   collect(parts_.services, counters);
   out.counters = values_of(counters);
+  if (!clock_synchronised())
+    out.warnings.emplace_back("the clock is not synchronised; a clock that goes back makes peers refuse us");
   for (const std::string& name : parts_.keeper.lost_ports()) {
     out.warnings.push_back("port " + name + ": its wire or its Linux interface is gone");
   }
@@ -318,7 +338,7 @@ std::optional<PeerFacts> StatusReader::explain_peer(std::string_view interface, 
   facts.interface_has_private_key = found.interface->engine().has_private_key();
   facts.listen_port = found.interface->listen_port();
   facts.clock_synchronised = clock_synchronised();
-  facts.next_hop_resolved = !found.record->next_hop_unresolved;
+  facts.next_hop_resolved = !found.record->next_hop_unresolved && has_route(*found.interface, facts.peer);
   if (found.record->next_hop.ifindex != 0) {
     const Link* link = parts_.services.mirror.link(found.record->next_hop.ifindex);
     facts.next_hop =
@@ -334,6 +354,43 @@ std::optional<PeerFacts> StatusReader::explain_peer(std::string_view interface, 
   for (const noise::Refusal& refusal : found.interface->engine().recent_refusals()) {
     facts.unattributed.push_back(event_of(refusal, wall_of(refusal.at, at)));
   }
+  return facts;
+}
+
+// The longest allowed prefix that contains `address`, over all interfaces.
+void StatusReader::find_owner(const config::Address& address, const noise::Now& at, RouteFacts& facts) const {
+  int longest = -1;
+  for (const auto& [name, interface] : parts_.objects.interfaces())
+    for (const auto& [key, record] : interface->peers())
+      for (const config::Prefix& prefix : record->allowed_ips) {
+        if (prefix.length <= longest || !config::contains(prefix, address)) continue;
+        longest = prefix.length;
+        facts.peer = record->name.empty() ? config::to_string(key) : record->name;
+        facts.peer_prefix = config::to_string(prefix);
+        facts.peer_interface = name;
+        const dataplane::Keypair* current = record->slot->current.load(std::memory_order_relaxed);
+        facts.peer_active = current != nullptr && !current->expired(at.boot);
+      }
+}
+
+RouteFacts StatusReader::explain_route(const config::Address& address) const {
+  RouteFacts facts;
+  facts.address = config::to_string(address);
+  find_owner(address, now(), facts);
+  const Resolved route = parts_.services.mirror.resolve(to_dataplane(address));
+  facts.local = route.type == RTN_LOCAL;
+  facts.routed = route.type == RTN_UNICAST || facts.local;
+  facts.refusal = refusal_of(route.type);
+  if (route.type == RTN_UNSPEC) return facts;
+  facts.prefix = dataplane::to_string(route.prefix.address) + "/" + std::to_string(route.prefix.length);
+  if (route.gateway) facts.gateway = dataplane::to_string(*route.gateway);
+  const Link* link = parts_.services.mirror.link(route.ifindex);
+  if (link == nullptr) return facts;
+  facts.link = link->name;
+  facts.port = parts_.objects.ports().contains(link->name);
+  const Interface* interface = parts_.objects.find_interface(link->name);
+  facts.interface = interface != nullptr;
+  facts.interface_up = interface != nullptr && interface->is_up();
   return facts;
 }
 

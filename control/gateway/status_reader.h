@@ -38,6 +38,7 @@ class StatusReader final : public StatusSource, public SecretSource {
   void visit_peers(const PeerFilter& filter, const std::function<void(PeerStatus&&)>& visit) const override;
   std::optional<PeerStatus> find_peer(std::string_view interface, std::string_view peer) const override;
   std::optional<PeerFacts> explain_peer(std::string_view interface, std::string_view peer) const override;
+  RouteFacts explain_route(const config::Address& address) const override;
 
   // ---- SecretSource
   std::optional<config::Interface> interface_config(std::string_view interface) const override;
@@ -51,6 +52,8 @@ class StatusReader final : public StatusSource, public SecretSource {
   [[nodiscard]] Found look_up_peer(std::string_view interface, std::string_view peer) const;
   [[nodiscard]] PeerStatus peer_status(const Interface& interface, const PeerRecord& record,
                                        const noise::Now& at) const;
+  [[nodiscard]] bool has_route(const Interface& interface, const PeerStatus& peer) const;
+  void find_owner(const config::Address& address, const noise::Now& at, RouteFacts& facts) const;
   [[nodiscard]] InterfaceStatus interface_status(const Interface& interface) const;
 
   Parts parts_;

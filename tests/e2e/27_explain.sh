@@ -10,7 +10,9 @@ lab_config
 start_gateway
 # explains PEER PATTERN
 explains() {
-  linegate explain peer "$1" >/run/explained 2>&1 || { cat /run/explained; return 1; }
+  local code=0
+  linegate explain peer "$1" >/run/explained 2>&1 || code=$?
+  [ "$code" = "${3:-4}" ] || { echo "exit code $code"; cat /run/explained; return 1; }
   grep -qiE "$2" /run/explained || { cat /run/explained; return 1; }
 }
 check "never seen" explains remote 'never|no handshake|not (been )?(seen|heard)|nothing'
@@ -22,10 +24,17 @@ in_lan ping -c 1 -W 0.3 10.10.0.5 >/dev/null 2>&1 || true
 check "no answer from its endpoint" explains nobody 'no (answer|response)|unanswered|silent|not answer'
 start_peer
 pings 3 "$WAN" 192.168.1.2
-check "up" explains remote 'up|session'
+check "up" explains remote 'up|session' 0
 ip -n "$WAN" addr add 10.10.0.4/32 dev "$LAB"
 in_wan ping -c 2 -i 0.2 -W 0.3 -I 10.10.0.4 192.168.1.2 >/dev/null 2>&1 || true
-check "a disallowed source and its owner" explains remote '10\.10\.0\.4.*silent|silent.*10\.10\.0\.4'
+check "a disallowed source and its owner" explains remote '10\.10\.0\.4.*silent|silent.*10\.10\.0\.4' 0
+code=0
+linegate explain route 10.10.0.4 >/run/out || code=$?
+expect "a route to a peer without a session" 4 "$code"
+grep -q 'goes to peer silent (allowed IP 10.10.0.4/32) through wg0; the peer has no session' /run/out || fail "explain route: $(cat /run/out)"
+linegate explain drops --seconds 0.5 >/run/out
+grep -q '^disallowed_source: ' /run/out || fail "explain drops: $(cat /run/out)"
+say "drops are explained"
 # A peer with another preshared key: its initiation is authentic, its response is not understood.
 in_gw wg set wg0 peer "$PEER_PUBLIC" preshared-key <(wg genpsk)
 stop_peer

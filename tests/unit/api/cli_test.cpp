@@ -1,16 +1,22 @@
 // The command line against a fake gateway: exit codes, what goes where, and the tables.
 #include "control/cli/cli.h"
 
+#include <fcntl.h>
 #include <gtest/gtest.h>
+#include <qrencode.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
+#include <cstdlib>
 #include <filesystem>
 #include <fstream>
 #include <sstream>
 
+#include "config/import_wg_quick.h"
 #include "control/api/json.h"
 #include "control/api/rpc.h"
 #include "control/cli/build_facts.h"
+#include "control/cli/qr.h"
 #include "control/daemon.h"
 #include "tests/unit/api/fake_gateway.h"
 #include "tests/unit/api/server_thread.h"
@@ -109,6 +115,167 @@ TEST_F(CliTest, SuggestsTheNearestCommandOrOption) {
                   .err.starts_with("unknown option: --sokcet; did you mean '--socket'?\n"));
 }
 
+TEST_F(CliTest, SuggestsCommandsOfOtherNamesAndPlaces) {
+  const std::pair<const char*, const char*> rows[] = {{"peers", "show peers"},        {"status", "show"},
+                                                      {"create", "interface create"}, {"ls", "show"},
+                                                      {"why", "explain peer"},        {"chekc", "check"}};
+  for (const auto& [word, command] : rows) {
+    const auto result = linegate({word});
+    EXPECT_EQ(result.code, 2);
+    EXPECT_TRUE(result.err.starts_with("unknown command: " + std::string(word) + "; did you mean '" +
+                                       command + "'?\n"))
+        << result.err;
+  }
+}
+
+TEST_F(CliTest, WithoutACommandTheListIsPrinted) {
+  const auto bare = linegate({});
+  EXPECT_EQ(bare.code, 2);
+  EXPECT_EQ(bare.err, linegate({"--help"}).out);
+  const auto part = linegate({"interface"});
+  EXPECT_EQ(part.code, 2);
+  EXPECT_EQ(part.err, linegate({"interface", "--help"}).out);
+  expect_in("Usage: linegate interface", part.err);
+}
+
+TEST_F(CliTest, HelpAndVersionInBothSpellings) {
+  EXPECT_EQ(linegate({"--version"}).out, "linegate 0.1.0\n");
+  EXPECT_EQ(linegate({"--version"}).code, 0);
+  EXPECT_EQ(linegate({"help"}).out, linegate({"--help"}).out);
+  EXPECT_EQ(linegate({"help", "show", "peers"}).out, linegate({"show", "peers", "--help"}).out);
+  EXPECT_EQ(linegate({"help"}).code, 0);
+  const auto unknown = linegate({"help", "show", "pears"});
+  EXPECT_EQ(unknown.code, 2);
+  EXPECT_EQ(unknown.err, "unknown command: pears; did you mean 'peers'?\n");
+}
+
+// The manual page has every command and option with the text of --help, and nothing that --help has not.
+TEST_F(CliTest, TheManualIsMadeOfTheHelp) {
+  const auto plain = [](std::string text) {
+    std::erase(text, '\\');
+    return text;
+  };
+  const std::string page = plain(linegate({"man"}).out);
+  std::size_t commands = 0, options = 0;
+  const auto check_command = [&](std::vector<std::string> words, const auto& again) -> void {
+    auto asked = words;
+    asked.emplace_back("--help");
+    std::istringstream help(linegate(asked).out);
+    std::string path = "linegate";
+    for (const auto& word : words) path += " " + word;
+    expect_in(path, page);
+    ++commands;
+    bool lists = false;
+    for (std::string line; std::getline(help, line);) {
+      if (line.ends_with("ommands:")) lists = true;
+      std::istringstream parts(line);
+      std::string first;
+      parts >> first;
+      if (!line.starts_with("  ") || line.starts_with("   ")) continue;
+      if (lists) {
+        auto deeper = words;
+        deeper.push_back(first);
+        again(deeper, again);
+      } else if (first.starts_with("-") && first != "-h,--help") {
+        ++options;
+        expect_in(".B " + first.substr(first.find("--")), page);
+      }
+    }
+  };
+  check_command({}, check_command);
+  EXPECT_GT(commands, 25U);
+  EXPECT_GT(options, 25U);
+  EXPECT_EQ(page.find(".B -h"), std::string::npos);
+  for (const char* section : {".SH NAME", ".SH SYNOPSIS", ".SH OPTIONS", ".SH EXIT STATUS", ".SH FILES"})
+    expect_in(section, page);
+}
+
+TEST_F(CliTest, TheManualIsGoodRoff) {
+  const auto page = file("linegate.1", linegate({"man"}).out);
+  const auto log = directory + "/groff.log";
+  const std::string command = "groff -man -Tutf8 -ww " + page + " >" + directory + "/out 2>" + log;
+  if (std::system("command -v groff >/dev/null") != 0) GTEST_SKIP() << "groff is not installed";
+  EXPECT_EQ(std::system(command.c_str()), 0);
+  std::ifstream warnings(log);
+  EXPECT_EQ(std::string(std::istreambuf_iterator<char>(warnings), {}), "");
+}
+
+std::vector<std::string> first_words(const std::string& text) {
+  std::vector<std::string> words;
+  std::istringstream lines(text);
+  for (std::string line; std::getline(lines, line);) words.push_back(line.substr(0, line.find('\t')));
+  return words;
+}
+
+TEST_F(CliTest, CompletesCommandsOptionsAndNames) {
+  start();
+  setenv("LINEGATE_SOCKET", socket.c_str(), 1);
+  const auto complete = [&](std::vector<std::string> words) {
+    words.insert(words.begin(), "complete");
+    std::istringstream in;
+    std::ostringstream out, err;
+    EXPECT_EQ(cli::run(words, {in, out, err}), 0);
+    return first_words(out.str());
+  };
+  using Words = std::vector<std::string>;
+  EXPECT_EQ(complete({"rel"}), (Words{"reload"}));
+  EXPECT_EQ(complete({"show", "p"}), (Words{"ports", "peers"}));
+  EXPECT_EQ(complete({"show", "peers", "--so"}), (Words{"--socket", "--sort"}));
+  EXPECT_EQ(complete({"show", "peers", "--sort", "t"}), (Words{"tx", "transfer"}));
+  EXPECT_EQ(complete({"show", "peers", "--peer", "peer"}), (Words{"peer0", "peer1", "peer2"}));
+  EXPECT_EQ(complete({"show", "interfaces", "--interface", ""}), (Words{"wg0"}));
+  EXPECT_EQ(complete({"explain", "peer", "peer2"}), (Words{"peer2"}));
+  EXPECT_EQ(complete({"interface", "down", ""}), (Words{"wg0"}));
+  EXPECT_EQ(complete({"log", "level", "d"}), (Words{"debug"}));
+  EXPECT_EQ(complete({"check", "-c", ""}), (Words{":files"}));
+  EXPECT_EQ(complete({"check", "--config", "x"}), (Words{":files"}));
+  EXPECT_EQ(complete({"log", "level", "info", "--inter"}), (Words{"--interface"}));
+  EXPECT_EQ(complete({"show", "drops", "--inter"}), Words{}) << "that table has no such option";
+  EXPECT_EQ(complete({"no-such", "--zzz"}), Words{});
+  setenv("LINEGATE_SOCKET", (directory + "/none.sock").c_str(), 1);
+  EXPECT_EQ(complete({"interface", "down", ""}), Words{}) << "quiet when nothing runs";
+  unsetenv("LINEGATE_SOCKET");
+}
+
+TEST_F(CliTest, TheBashScriptCompletes) {
+  const auto script = file("completion.bash", linegate({"completion", "bash"}).out);
+  file("linegate", "#!/bin/sh\nprintf '%s\\n' \"$@\" >" + directory +
+                       "/asked\nprintf 'peers\\tPeers\\nports\\tPorts\\n'\n");
+  chmod((directory + "/linegate").c_str(), 0700);
+  const std::string command =
+      "PATH=" + directory + ":$PATH bash -c 'source " + script +
+      "; COMP_WORDS=(linegate show p); COMP_CWORD=2; _linegate; echo \"${COMPREPLY[*]}\"' >" + directory +
+      "/out";
+  ASSERT_EQ(std::system(command.c_str()), 0);
+  const auto read = [&](const std::string& name) {
+    std::ifstream in(directory + "/" + name);
+    return std::string(std::istreambuf_iterator<char>(in), {});
+  };
+  EXPECT_EQ(read("out"), "peers ports\n");
+  EXPECT_EQ(read("asked"), "complete\nshow\np\n");
+  for (const char* shell : {"zsh", "fish"})
+    expect_in("linegate complete", linegate({"completion", shell}).out);
+  EXPECT_EQ(linegate({"completion", "tcsh"}).code, 2);
+}
+
+TEST_F(CliTest, FilesWithKeysAreForTheirOwnerAlone) {
+  const auto path = file("fresh.key", "");
+  chmod(path.c_str(), 0644);
+  const int descriptor = open(path.c_str(), O_WRONLY);
+  std::istringstream in;
+  std::ostringstream out, err;
+  EXPECT_EQ(cli::run({"genkey"}, {in, out, err, {}, descriptor}), 0);
+  struct stat state {};
+  ASSERT_EQ(fstat(descriptor, &state), 0);
+  EXPECT_EQ(state.st_mode & 0777, 0600U) << "as the documents say";
+  EXPECT_EQ(err.str(), "");
+  ASSERT_EQ(write(descriptor, "x", 1), 1);
+  chmod(path.c_str(), 0644);
+  EXPECT_EQ(cli::run({"genpsk"}, {in, out, err, {}, descriptor}), 0);
+  expect_in("warning: keys are written to a file that others can read", err.str());
+  close(descriptor);
+}
+
 TEST_F(CliTest, UsageErrorsAreTwoHelpIsZero) {
   EXPECT_EQ(linegate({}).code, 2);
   EXPECT_EQ(linegate({"frob"}).code, 2);
@@ -167,6 +334,8 @@ TEST_F(CliTest, CheckNamesEveryProblem) {
             elsewhere.err);
   expect_in("refused (1 port, 0 interfaces, 0 peers, 1 error", elsewhere.err);
   EXPECT_EQ(elsewhere.out, "");
+  EXPECT_EQ(linegate({"check", "--offline", lacking}).code, 0) << "it may be the file of another machine";
+  EXPECT_EQ(linegate({"check", bad}).err, refused.err) << "the same without -c";
 }
 
 TEST_F(CliTest, ShowOverviewAndTables) {
@@ -322,13 +491,115 @@ TEST_F(CliTest, InterfaceCommands) {
 TEST_F(CliTest, ExplainPrintsTheVerdict) {
   start();
   const auto result = linegate({"explain", "peer", "peer0"});
-  EXPECT_EQ(result.code, 0) << result.err;
+  EXPECT_EQ(result.code, 4) << "it is not up" << result.err;
   expect_in("peer0 has no session, and neither side has tried", result.out);
   const auto json = Json::parse(linegate({"explain", "peer", "peer0", "--json"}).out, nullptr, false);
   EXPECT_EQ(json["peer"]["name"], "peer0");
+  gateway.handshakes["peer1"] = std::chrono::system_clock::now();
+  EXPECT_EQ(linegate({"explain", "peer", "peer1"}).code, 0) << "up";
+  EXPECT_EQ(linegate({"explain", "peer", "peer1", "--json"}).code, 0);
   const auto missing = linegate({"explain", "peer", "nobody"});
   EXPECT_EQ(missing.code, 1);
   EXPECT_EQ(missing.err, "no peer nobody\n");
+}
+
+TEST_F(CliTest, DoctorPrintsFindingsAndItsExitCodeSaysHowItIs) {
+  const auto absent = linegate({"doctor", "-c", directory + "/absent.yaml"});
+  EXPECT_EQ(absent.code, 4);
+  expect_in("fault    configuration: " + directory + "/absent.yaml", absent.out);
+  expect_in("warning  gateway: it does not run\n           do: start it: systemctl start linegate\n",
+            absent.out);
+  start();
+  const auto json = Json::parse(linegate({"doctor", "--json", "-c", directory + "/absent.yaml"}).out);
+  std::string running;
+  for (const auto& finding : json["findings"])
+    if (finding["check"] == "gateway") running = finding["text"].get<std::string>();
+  EXPECT_EQ(running, "it runs, pid 4711");
+}
+
+TEST_F(CliTest, InitWritesWhatCheckAccepts) {
+  const auto config = directory + "/new/linegate.yaml";
+  const std::vector<std::string> words = {
+      "init",           "-c",        config,        "--wan",         "eth7",         "--wan-address",
+      "203.0.113.2/24", "--gateway", "203.0.113.1", "--lan",         "0000:03:00.1", "--lan-address",
+      "192.168.7.1/24", "--tunnel",  "10.7.0.1/24", "--listen-port", "4500"};
+  const auto written = linegate(words);
+  ASSERT_EQ(written.code, 0) << written.err;
+  expect_in("linegate peer add NAME", written.out);
+  const auto parsed = config::parse_file(config);
+  ASSERT_TRUE(parsed) << config::to_string(parsed.problems);
+  const auto& wan = parsed.value->ports.at("wan0");
+  EXPECT_EQ(wan.device.text, "linux:eth7");
+  EXPECT_EQ(config::to_string(wan.gateways.at(0)), "203.0.113.1");
+  EXPECT_EQ(parsed.value->ports.at("lan0").device.text, "0000:03:00.1");
+  const auto& wg0 = parsed.value->interfaces.at("wg0");
+  EXPECT_EQ(wg0.listen_port, 4500);
+  EXPECT_TRUE(wg0.private_key);
+  for (const char* name : {"/new/linegate.yaml", "/new/wg0.key"}) {
+    struct stat state {};
+    ASSERT_EQ(stat((directory + name).c_str(), &state), 0) << name;
+    EXPECT_EQ(state.st_mode & 0777, 0600U) << name;
+  }
+  EXPECT_EQ(linegate({"check", "--offline", config}).code, 0);
+  const auto again = linegate(words);
+  EXPECT_EQ(again.code, 1) << "it never replaces a key by accident";
+  expect_in("exists: use --force", again.err);
+  auto forced = words;
+  forced.emplace_back("--force");
+  EXPECT_EQ(linegate(forced).code, 0);
+  EXPECT_NE(config::parse_file(config).value->interfaces.at("wg0").private_key, wg0.private_key);
+}
+
+TEST_F(CliTest, InitAsksOnATerminalAndWritesNothingWrong) {
+  const auto config = directory + "/asked.yaml";
+  const auto asked =
+      linegate({"init", "-c", config}, "tap\n203.0.113.2/24\n203.0.113.1\nnone\n\n\n", {true, false, 80});
+  ASSERT_EQ(asked.code, 0) << asked.err << asked.out;
+  expect_in("Port towards the internet", asked.out);
+  expect_in("UDP port for WireGuard [51820]: ", asked.out);
+  const auto parsed = config::parse_file(config);
+  ASSERT_TRUE(parsed) << config::to_string(parsed.problems);
+  EXPECT_EQ(parsed.value->ports.size(), 1U);
+  EXPECT_EQ(config::to_string(parsed.value->interfaces.at("wg0").addresses.at(0)), "10.10.0.1/24");
+  const auto wrong = linegate({"init", "-c", directory + "/wrong.yaml", "--wan", "tap", "--wan-address",
+                               "203.0.113.2", "--gateway", "none", "--lan", "none"});
+  EXPECT_EQ(wrong.code, 2);
+  expect_in("wrong.yaml:", wrong.err);
+  EXPECT_FALSE(std::filesystem::exists(directory + "/wrong.yaml"));
+}
+
+TEST_F(CliTest, ExplainsRoutes) {
+  start();
+  const auto none = linegate({"explain", "route", "192.168.2.7"});
+  EXPECT_EQ(none.code, 4);
+  EXPECT_EQ(none.out, "there is no route to 192.168.2.7.\n");
+  gateway.route.routed = gateway.route.local = true;
+  gateway.route.link = "lan0";
+  const auto own = linegate({"explain", "route", "fd00::1"});
+  EXPECT_EQ(own.code, 0);
+  EXPECT_EQ(own.out, "fd00::1 is an address of this machine (lan0).\n");
+  EXPECT_EQ(Json::parse(linegate({"explain", "route", "fd00::1", "--json"}).out)["route"]["local"], true);
+  const auto bad = linegate({"explain", "route", "here"});
+  EXPECT_EQ(bad.code, 2);
+  EXPECT_EQ(bad.err, "address: here is not an IP address\n");
+}
+
+TEST_F(CliTest, ExplainsDrops) {
+  start();
+  const auto result = linegate({"explain", "drops", "--seconds", "0.1"});
+  EXPECT_EQ(result.code, 0) << result.err;
+  expect_in("bad_tag: tag does not verify\n  5 packets, none at the moment\n  damage, or forgery\n",
+            result.out);
+  EXPECT_EQ(result.out.find("replayed"), std::string::npos) << "it never occurred";
+  std::thread traffic([&] {
+    std::this_thread::sleep_for(std::chrono::milliseconds{300});
+    server.on_loop([&] { gateway.dropped += 1000; });
+  });
+  const auto growing = linegate({"explain", "drops", "--seconds", "1", "--json"});
+  traffic.join();
+  const auto drops = Json::parse(growing.out)["drops"];
+  ASSERT_EQ(drops.size(), 1U);
+  EXPECT_GT(drops[0]["per_second"].get<double>(), 100);
 }
 
 TEST_F(CliTest, ExportGoesBackThroughImport) {
@@ -374,6 +645,200 @@ TEST_F(CliTest, EventsArePrintedAsTheyHappen) {
   speaker.join();
   EXPECT_EQ(result.code, 0);
   EXPECT_EQ(result.out, "2023-11-14T22:13:20.000Z  peer_up interface=wg0 peer=alice\n");
+}
+
+// A file as people write it, for the commands that edit it.
+class PeerCommandTest : public CliTest {
+ protected:
+  PeerCommandTest() {
+    config = file("gateway.yaml",
+                  "ports:\n"
+                  "  wan0: { device: \"net_null0\", addresses: [203.0.113.2/24], gateway: 203.0.113.1 }\n"
+                  "  lan0: { device: \"net_null1\", addresses: [192.168.1.1/24] }\n"
+                  "interfaces:\n"
+                  "  wg0:  # the only one\n"
+                  "    private_key: " +
+                      config::reveal(secret_of(7)) +
+                      "\n"
+                      "    listen_port: 51820\n"
+                      "    addresses: [10.10.0.1/24, \"fd00:10::1/64\"]\n"
+                      "    peers:\n"
+                      "      # the branch office\n"
+                      "      - name: branch\n"
+                      "        public_key: " +
+                      config::to_string(config::public_key_of(secret_of(9))) +
+                      "\n"
+                      "        allowed_ips: [10.10.0.2/32, 192.168.2.0/24]  # its LAN\n");
+  }
+  Result peer(std::vector<std::string> words) {
+    words.insert(words.begin(), "peer");
+    words.insert(words.end(), {"-c", config});
+    return linegate(words);
+  }
+  std::string text() const {
+    std::ifstream in(config);
+    return {std::istreambuf_iterator<char>(in), {}};
+  }
+  config::Interface wg0() const {
+    auto parsed = config::parse_file(config);
+    EXPECT_TRUE(parsed) << config::to_string(parsed.problems);
+    return parsed ? parsed.value->interfaces["wg0"] : config::Interface{};
+  }
+  std::string config;
+};
+
+TEST_F(PeerCommandTest, AddWritesThePeerAndPrintsItsFile) {
+  const auto added = peer({"add", "alice"});
+  ASSERT_EQ(added.code, 0) << added.err;
+  expect_in("peer alice of wg0: 10.10.0.3/32\n", added.err);
+  expect_in("apply it: linegate reload", added.err);
+  for (const char* comment : {"# the only one", "# the branch office", "# its LAN"})
+    expect_in(comment, text());
+  const auto interface = wg0();
+  ASSERT_EQ(interface.peers.size(), 2U);
+  const auto& alice = interface.peers[1];
+  EXPECT_EQ(alice.name, "alice");
+  ASSERT_EQ(alice.allowed_ips.size(), 2U);
+  EXPECT_EQ(config::to_string(alice.allowed_ips[0]), "10.10.0.3/32");
+  EXPECT_EQ(config::to_string(alice.allowed_ips[1]), "fd00:10::2/128");
+  const auto client = config::import_wg_quick(added.out, "alice.conf");
+  ASSERT_TRUE(client.interface) << added.out;
+  EXPECT_EQ(config::public_key_of(*client.interface->private_key), alice.public_key);
+  const auto& gateway_peer = client.interface->peers.at(0);
+  EXPECT_EQ(gateway_peer.public_key, config::public_key_of(secret_of(7)));
+  EXPECT_EQ(gateway_peer.preshared_key, alice.preshared_key);
+  EXPECT_TRUE(alice.preshared_key);
+  EXPECT_EQ(config::to_string(*gateway_peer.endpoint), "203.0.113.2:51820");
+  expect_in("AllowedIPs = 10.10.0.0/24, fd00:10::/64, 192.168.1.0/24\n", added.out);
+  const auto second = peer({"add", "bob", "--no-preshared-key"});
+  expect_in("10.10.0.4/32", second.err);
+  EXPECT_FALSE(wg0().peers.at(2).preshared_key);
+  EXPECT_EQ(text().find(config::reveal(*client.interface->private_key)), std::string::npos)
+      << "the peer's private key stays with the peer";
+}
+
+TEST_F(PeerCommandTest, AddTakesWhatItIsGiven) {
+  const auto path = directory + "/carol.conf";
+  const auto key = config::to_string(config::public_key_of(secret_of(11)));
+  const auto added =
+      peer({"add", "--address", "10.10.0.77", "--allowed-ips", "10.77.0.0/16,10.78.0.0/16", "--public-key",
+            key, "--endpoint", "vpn.example.net", "--client-allowed-ips", "0.0.0.0/0", "--dns", "9.9.9.9",
+            "--keepalive", "0", "--client-config", path, "carol"});
+  ASSERT_EQ(added.code, 0) << added.err;
+  EXPECT_EQ(added.out, "") << "the file has it";
+  struct stat state {};
+  ASSERT_EQ(stat(path.c_str(), &state), 0);
+  EXPECT_EQ(state.st_mode & 0777, 0600U);
+  std::ifstream in(path);
+  const std::string client(std::istreambuf_iterator<char>(in), {});
+  for (const char* line : {"# PrivateKey", "Address = 10.10.0.77/32\n", "DNS = 9.9.9.9\n",
+                           "Endpoint = vpn.example.net:51820\n", "AllowedIPs = 0.0.0.0/0\n"})
+    expect_in(line, client);
+  EXPECT_EQ(client.find("PersistentKeepalive"), std::string::npos);
+  const auto carol = wg0().peers.at(1);
+  EXPECT_EQ(config::to_string(carol.public_key), key);
+  EXPECT_EQ(carol.allowed_ips.size(), 3U);
+}
+
+TEST_F(PeerCommandTest, MistakesChangeNothing) {
+  const std::string before = text();
+  const std::pair<std::vector<std::string>, const char*> rows[] = {
+      {{"add", "branch"}, "peer branch exists on wg0\n"},
+      {{"add", "x", "--address", "10.10.0.300"}, "--address: 10.10.0.300 is not an IP address or auto\n"},
+      {{"add", "x", "--address", "10.10.0.2"}, "interfaces.wg0.peers"},
+      {{"add", "x", "--public-key", "short"}, "--public-key: short is not 32 bytes in base64\n"},
+      {{"add", "x", "--endpoint", "a b"}, "--endpoint: a b is not HOST or HOST:PORT\n"},
+      {{"add", "x", "--dns", "here"}, "--dns: here is not an IP address\n"},
+      {{"add", "x", "--allowed-ips", "10.0.0.0"}, "--allowed-ips: 10.0.0.0 is not ADDRESS/LENGTH\n"},
+      {{"add", "x", "--interface", "wg1"}, "no interface wg1; did you mean 'wg0'?\n"},
+      {{"add", "x", "--qr", "--public-key", "y"}, "--qr needs the peer's private key"},
+      {{"remove", "brunch"}, "no peer brunch; did you mean 'branch'?\n"},
+      {{"disable", "nobody"}, "no peer nobody\n"}};
+  for (const auto& [words, message] : rows) {
+    const auto result = peer(words);
+    EXPECT_NE(result.code, 0) << message;
+    expect_in(message, result.err);
+    EXPECT_EQ(result.out, "") << message;
+    EXPECT_EQ(text(), before) << message;
+  }
+}
+
+TEST_F(PeerCommandTest, DisableEnableRemoveAndList) {
+  ASSERT_EQ(peer({"add", "alice"}).code, 0);
+  EXPECT_EQ(peer({"disable", "branch"}).code, 0);
+  EXPECT_FALSE(wg0().peers.at(0).enabled);
+  expect_in("# the branch office", text());
+  const auto listed = peer({"list"});
+  expect_in("branch  wg0        disabled  10.10.0.2/32, 192.168.2.0/24", listed.out);
+  expect_in("alice   wg0        enabled", listed.out);
+  EXPECT_EQ(Json::parse(peer({"list", "--json"}).out)["peers"][0]["enabled"], false);
+  expect_in("is disabled already", peer({"disable", "branch"}).err);
+  EXPECT_EQ(peer({"add", "bob"}).err.find("10.10.0.2/32"), std::string::npos)
+      << "a disabled peer keeps its address";
+  EXPECT_EQ(peer({"remove", "branch"}).code, 0) << "although it is disabled";
+  EXPECT_EQ(wg0().peers.size(), 2U);
+  EXPECT_EQ(peer({"enable", "alice"}).code, 0);
+  EXPECT_EQ(peer({"remove", config::to_string(wg0().peers.at(0).public_key)}).code, 0);
+  EXPECT_EQ(wg0().peers.at(0).name, "bob");
+}
+
+TEST_F(PeerCommandTest, ReloadAppliesAtOnce) {
+  EXPECT_EQ(peer({"add", "alice", "--reload"}).code, 3) << "nothing runs";
+  start();
+  gateway.plan.ok = true;
+  gateway.plan.plan = {"wg0: add peer bob"};
+  const auto added = peer({"add", "bob", "--reload"});
+  EXPECT_EQ(added.code, 0) << added.err;
+  expect_in("wg0: add peer bob\n", added.err);
+  EXPECT_EQ(gateway.calls, std::vector<std::string>{"reload"});
+  gateway.plan.ok = false;
+  EXPECT_EQ(peer({"remove", "bob", "--reload"}).code, 2);
+}
+
+// The modules that a drawn code shows, row by row, without the quiet zone.
+std::vector<std::string> modules_of(const std::string& drawn) {
+  std::vector<std::string> rows;
+  std::istringstream lines(drawn);
+  for (std::string line; std::getline(lines, line);) {
+    std::string upper, lower;
+    for (std::size_t at = 0; at < line.size();) {
+      const bool blank = line[at] == ' ';
+      const std::string cell = line.substr(at, blank ? 1 : 3);
+      upper += cell == "█" || cell == "▀" ? '0' : '1';
+      lower += cell == "█" || cell == "▄" ? '0' : '1';
+      at += cell.size();
+    }
+    rows.push_back(upper.substr(2, upper.size() - 4));
+    rows.push_back(lower.substr(2, lower.size() - 4));
+  }
+  return {rows.begin() + 2, rows.end()};
+}
+
+TEST_F(PeerCommandTest, TheQrCodeHoldsThePeersFile) {
+  const auto path = directory + "/dave.conf";
+  const auto drawn = peer({"add", "dave", "--qr", "--client-config", path});
+  ASSERT_EQ(drawn.code, 0) << drawn.err;
+  std::ifstream in(path);
+  const std::string client(std::istreambuf_iterator<char>(in), {});
+  const std::unique_ptr<QRcode, decltype(&QRcode_free)> code(
+      QRcode_encodeData(static_cast<int>(client.size()),
+                        reinterpret_cast<const unsigned char*>(client.data()), 0, QR_ECLEVEL_L),
+      QRcode_free);
+  ASSERT_TRUE(code);
+  const auto rows = modules_of(drawn.out);
+  ASSERT_GE(rows.size(), static_cast<std::size_t>(code->width));
+  for (int row = 0; row < code->width; ++row) {
+    std::string expected;
+    for (int column = 0; column < code->width; ++column)
+      expected += (code->data[row * code->width + column] & 1) != 0 ? '1' : '0';
+    EXPECT_EQ(rows[static_cast<std::size_t>(row)], expected) << "row " << row;
+  }
+  std::istringstream lines(drawn.out);
+  for (std::string line; std::getline(lines, line);)
+    EXPECT_LE(static_cast<std::size_t>(
+                  std::count_if(line.begin(), line.end(), [](char c) { return (c & 0xc0) != 0x80; })),
+              80U);
+  EXPECT_EQ(cli::qr_code(std::string(4000, 'x'), false), "") << "too long for a code";
 }
 
 TEST_F(CliTest, KeysAreThoseOfWg) {

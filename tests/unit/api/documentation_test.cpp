@@ -10,6 +10,7 @@
 #include <string>
 #include <vector>
 
+#include "control/api/drop_advice.h"
 #include "control/api/json.h"
 #include "control/api/metrics.h"
 #include "control/noise/outcome.h"
@@ -157,10 +158,16 @@ TEST(Documentation, OperationsListsEveryDropReason) {
   for (std::size_t i = 0; i < dataplane::kDropReasons; ++i)
     reasons[dataplane::kDropNames[i]] = dataplane::kDropTexts[i];
   const auto rows = table_of("operations.md", "Drops");
+  std::ifstream page(std::string(LINEGATE_SOURCE_DIR) + "/docs/operations.md");
+  const std::string whole(std::istreambuf_iterator<char>(page), {});
   for (const auto& [name, text] : reasons) {
     const auto row = rows.find(name);
     ASSERT_TRUE(row != rows.end()) << "docs/operations.md does not name " << name;
     EXPECT_TRUE(row->second.starts_with(text)) << name << ": " << row->second;
+    const std::string advice(drop_advice(name));
+    EXPECT_FALSE(advice.empty()) << name << " has no row in control/api/drop_advice.cpp";
+    EXPECT_NE(whole.find("| `" + name + "` | " + row->second + " | " + advice + " |\n"), std::string::npos)
+        << name << ": docs/operations.md and control/api/drop_advice.cpp differ";
   }
   for (const auto& [name, text] : rows)
     EXPECT_TRUE(reasons.contains(name)) << "no such drop reason: " << name;

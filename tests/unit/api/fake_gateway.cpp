@@ -102,7 +102,8 @@ std::vector<WorkerStatus> FakeGateway::workers() const {
 }
 
 std::vector<DropStatus> FakeGateway::drops() const {
-  return {{"bad_tag", "tag does not verify", 5, {2, 3}}, {"replayed", "counter seen before", 0, {0, 0}}};
+  return {{"bad_tag", "tag does not verify", dropped, {2, 3}},
+          {"replayed", "counter seen before", 0, {0, 0}}};
 }
 
 PeerStatus FakeGateway::status_of(const std::string& interface, const config::Peer& peer) const {

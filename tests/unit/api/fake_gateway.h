@@ -41,8 +41,10 @@ class FakeGateway : public StatusSource, public SecretSource, public ChangeSink 
   std::vector<PlanDone> deferred;
   std::map<std::string, WallTime> handshakes;  // by peer name
   std::optional<PeerFacts> facts;
+  RouteFacts route;  // what explain_route() answers, with the address that was asked for
   bool stopped = false;
   std::uint64_t received_bytes = 1536;  // of each interface
+  std::uint64_t dropped = 5;            // as bad_tag
 
   config::Interface& wg0() { return interfaces_by_name["wg0"]; }
   // A peer "peerN" with key bytes derived from N, one allowed IP and figures that follow from N.
@@ -56,6 +58,11 @@ class FakeGateway : public StatusSource, public SecretSource, public ChangeSink 
   void visit_peers(const PeerFilter& filter, const std::function<void(PeerStatus&&)>& visit) const override;
   std::optional<PeerStatus> find_peer(std::string_view interface, std::string_view peer) const override;
   std::optional<PeerFacts> explain_peer(std::string_view interface, std::string_view peer) const override;
+  RouteFacts explain_route(const config::Address& address) const override {
+    RouteFacts answer = route;
+    answer.address = config::to_string(address);
+    return answer;
+  }
   std::optional<config::Interface> interface_config(std::string_view interface) const override;
   std::optional<WgDevice> wg_get(std::string_view interface) const override;
   int apply_wg_set(std::string_view interface, WgSet&& set) override;

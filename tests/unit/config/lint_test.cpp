@@ -173,18 +173,18 @@ Environment small_machine() {
 TEST(Lint, WhatThisMachineDoesNotHave) {
   const std::pair<const char*, const char*> rows[] = {
       {"dpdk: { workers: 3 }\nports: { wan0: { device: tap } }\n",
-       "gw.yaml:1:18: warning: dpdk.workers: 3 workers are asked for, but this process may use 2 cores: 0 "
+       "gw.yaml:1:18: dpdk.workers: 3 workers are asked for, but this process may use 2 cores: 0 "
        "1\n"},
       {"dpdk: { workers: [1, 7] }\nports: { wan0: { device: tap } }\n",
-       "gw.yaml:1:18: warning: dpdk.workers: core 7 is not one that this process may use: 0 1\n"},
+       "gw.yaml:1:18: dpdk.workers: core 7 is not one that this process may use: 0 1\n"},
       {"ports:\n  wan0: { device: \"net_af_packet0,iface=eth9\" }\n",
-       "gw.yaml:2:19: warning: ports.wan0.device: this machine has no network interface eth9\n"},
+       "gw.yaml:2:19: ports.wan0.device: this machine has no network interface eth9\n"},
       {"ports:\n  wan0: { device: \"net_af_packet0\" }\n",
-       "gw.yaml:2:19: warning: ports.wan0.device: net_af_packet needs the interface that it takes packets "
+       "gw.yaml:2:19: ports.wan0.device: net_af_packet needs the interface that it takes packets "
        "from: net_af_packet0,iface=eth1\n"},
       {"ports: { wan0: { device: tap } }\ncontrol: { admin_group: gamers, read_group: games, user: noone }\n",
-       "gw.yaml:2:25: warning: control.admin_group: this machine has no group 'gamers'\n"
-       "gw.yaml:2:59: warning: control.user: this machine has no user 'noone'\n"},
+       "gw.yaml:2:25: control.admin_group: this machine has no group 'gamers'\n"
+       "gw.yaml:2:59: control.user: this machine has no user 'noone'\n"},
       {"dpdk: { workers: 2 }\nports: { wan0: { device: \"net_af_packet0,iface=eth1,qpairs=1\" } }\n"
        "control: { admin_group: games, user: nobody }\n",
        ""}};
