@@ -20,19 +20,19 @@ bool is_link_local(const Address& address) {
 void check_gateways(const Gateway& gateway, Problems& problems) {
   for (const auto& [name, port] : gateway.ports)
     for (const Address& hop : port.gateways) {
-      const bool reached = std::any_of(port.addresses.begin(), port.addresses.end(), [&](const auto& own) {
-        return contains(prefix_of(own.address, own.length), hop);
-      });
-      if (reached || is_link_local(hop)) continue;
       std::string subnets;
-      for (const InterfaceAddress& own : port.addresses)
-        if (own.address.family == hop.family)
-          subnets += (subnets.empty() ? "" : ", ") + to_string(prefix_of(own.address, own.length));
-      add_warning(gateway, port.where.of("gateway"), "ports." + name + ".gateway",
-                  to_string(hop) + " is in no subnet of this port" +
-                      (subnets.empty() ? ", which has no address of that family" : " (" + subnets + ")") +
-                      ": Linux refuses such a route",
-                  problems);
+      bool reached = is_link_local(hop);
+      for (const InterfaceAddress& own : port.addresses) {
+        const Prefix subnet = prefix_of(own.address, own.length);
+        reached = reached || contains(subnet, hop);
+        if (own.address.family == hop.family) subnets += (subnets.empty() ? "" : ", ") + to_string(subnet);
+      }
+      // Without an address of the family, a DHCP client may bring one.
+      if (reached || subnets.empty()) continue;
+      add_warning(
+          gateway, port.where.of("gateway"), "ports." + name + ".gateway",
+          to_string(hop) + " is in no subnet of this port (" + subnets + "): Linux refuses such a route",
+          problems);
     }
 }
 

@@ -184,7 +184,7 @@ TEST(Lint, WhatThisMachineDoesNotHave) {
        "from: net_af_packet0,iface=eth1\n"},
       {"ports: { wan0: { device: tap } }\ncontrol: { admin_group: gamers, read_group: games, user: noone }\n",
        "gw.yaml:2:25: control.admin_group: this machine has no group 'gamers'\n"
-       "gw.yaml:2:59: control.user: this machine has no user 'noone'\n"},
+       "gw.yaml:2:58: control.user: this machine has no user 'noone'\n"},
       {"dpdk: { workers: 2 }\nports: { wan0: { device: \"net_af_packet0,iface=eth1,qpairs=1\" } }\n"
        "control: { admin_group: games, user: nobody }\n",
        ""}};
@@ -205,13 +205,10 @@ TEST(Lint, PortsAndInterfacesAsOneNetwork) {
        "Linux refuses such a route\n"},
       {"ports: { wan0: { device: tap, addresses: [203.0.113.2/24], gateway: [203.0.113.1, \"fe80::1\"] } }\n",
        ""},
-      {"ports: { wan0: { device: tap, addresses: [203.0.113.2/24], gateway: [\"2001:db8::1\"] } }\n",
-       "gw.yaml:1:69: warning: ports.wan0.gateway: 2001:db8::1 is in no subnet of this port, which has no "
-       "address "
-       "of that family: Linux refuses such a route\n"},
+      {"ports: { wan0: { device: tap, addresses: [203.0.113.2/24], gateway: [\"2001:db8::1\"] } }\n", ""},
       {"ports:\n  wan0: { device: tap, addresses: [203.0.113.2/24], gateway: 203.0.113.1 }\n"
        "  wan1: { device: tap, addresses: [203.0.114.2/24], gateway: 203.0.114.1 }\n",
-       "gw.yaml:3:61: warning: ports.wan1.gateway: port wan0 has a gateway for IPv4 too: there is one "
+       "gw.yaml:3:62: warning: ports.wan1.gateway: port wan0 has a gateway for IPv4 too: there is one "
        "default "
        "route, and the later port takes it\n"},
       {"ports:\n  lan0: { device: tap, addresses: [192.168.1.1/24] }\n"
