@@ -154,6 +154,7 @@ void Gateway::build_peers() {
     path.remote.port = kRemotePort;
     path.local.port = kListenPort;
     path.port = kWan;
+    path.mtu = 65535;
     path.l3_offset = 14;
     path.header_length = static_cast<std::uint8_t>(outer_ - kTransportDataHeaderSize);
     std::uint8_t* h = path.header.data();

@@ -4,6 +4,7 @@
 // are referenced: they have lock-free readers and one writer, the control thread.
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <bitset>
 #include <cstddef>
@@ -81,7 +82,10 @@ struct PortView : PortSettings {
   std::array<bool, 2> linux_forwards{true, true};  // [IPv4, IPv6] what comes in untagged
   std::shared_ptr<const VlanIds> vlans;            // null: none
   bool has_own_vlan = false;                       // the configuration's `vlan`
-  std::array<std::uint8_t, 6> mac{};
+  std::array<std::uint8_t, 6> mac{};               // the TAP's own
+  // The others that Linux listens to on the TAP (macvlan, VRRP, a VLAN device with its own); null: none.
+  std::shared_ptr<const std::vector<std::array<std::uint8_t, 6>>> other_macs;
+  bool all_macs = false;  // Linux listens to every address: a bridge, a packet socket
   bool udp_checksum_offload = false;
   IpAddress icmp_source4;
   IpAddress icmp_source6;
@@ -89,6 +93,11 @@ struct PortView : PortSettings {
   // May a frame with this id, at most 4095, take the short cut? 0: untagged, or a priority alone (802.1Q).
   [[nodiscard]] bool accepts_vlan(std::uint16_t id) const noexcept {
     return id == 0 ? untagged : vlans != nullptr && vlans->up[id];
+  }
+  // Does Linux take frames to this address, which is not `mac` and no group?
+  [[nodiscard]] bool linux_listens_to(const std::array<std::uint8_t, 6>& address) const noexcept {
+    if (all_macs || other_macs == nullptr) return all_macs;
+    return std::find(other_macs->begin(), other_macs->end(), address) != other_macs->end();
   }
   // May an IP packet in such a frame be routed without Linux?
   [[nodiscard]] bool forwards(std::uint16_t id, bool v6) const noexcept {

@@ -36,6 +36,7 @@ struct PeerRecord {
   std::uint16_t keepalive_seconds = 0;
   NextHopKey next_hop;  // the path's; ifindex 0: none
   bool next_hop_unresolved = false;
+  std::uint32_t exit_link = 0;  // by which the path leaves; 0: only the kernel knows
   bool name_unresolved = false;
   bool endpoint_restored = false;  // from before the start, and nothing has come from there yet
   std::unique_ptr<std::deque<PeerEvent>> events;  // the daemon's own events; null until the first
@@ -60,6 +61,7 @@ class Interface final : public noise::Host {
   }
   [[nodiscard]] std::uint32_t fwmark() const { return fwmark_; }
   [[nodiscard]] bool is_up() const { return engine_->is_up(); }
+  [[nodiscard]] bool takes_short_cut() const { return settings_.forwarding == config::Forwarding::kShortCut; }
   [[nodiscard]] std::uint16_t mtu() const { return mtu_; }
   // While the wall clock is behind timestamps that have been sent: by how much.
   [[nodiscard]] std::optional<std::chrono::seconds> clock_behind() const { return clock_behind_; }
@@ -160,6 +162,9 @@ class Interface final : public noise::Host {
   void forget_name(const PeerRecord& record);
   void set_path(PeerRecord& record, std::unique_ptr<dataplane::Path> path);
   void build_path(PeerRecord& record, const Endpoint& remote, const Endpoint& local);
+  void install_path(PeerRecord& record, const OuterRoute& route, const Endpoint& remote,
+                    const Endpoint& local);
+  [[nodiscard]] OuterRoute outer_route(const Endpoint& remote, Endpoint local) const;
   void apply_endpoint(PeerRecord& record);
   [[nodiscard]] dataplane::Endpoint literal(const config::Endpoint& endpoint) const;
   void insert_prefix(const config::Prefix& prefix, std::uint32_t slot);

@@ -229,14 +229,24 @@ void Interface::set_path(PeerRecord& record, std::unique_ptr<dataplane::Path> pa
   if (old != nullptr) retire([old] { delete old; });
 }
 
-void Interface::build_path(PeerRecord& record, const Endpoint& remote, const Endpoint& local) {
-  const OuterRoute route = services_.publisher.resolve_outer_route(remote, fwmark_, tun_->ifindex());
+OuterRoute Interface::outer_route(const Endpoint& remote, Endpoint local) const {
+  local.port = listen_port();
+  return services_.publisher.resolve_outer_route(remote, local, fwmark_, tun_->ifindex());
+}
+
+void Interface::install_path(PeerRecord& record, const OuterRoute& route, const Endpoint& remote,
+                             const Endpoint& local) {
   record.next_hop = route.next_hop;
   record.next_hop_unresolved = route.unresolved;
+  if (route.link != 0) record.exit_link = route.link;
   services_.publisher.want_neighbour(route.next_hop);
   Endpoint from = local;
   from.port = listen_port();
   set_path(record, make_path(route, remote, from, 0));
+}
+
+void Interface::build_path(PeerRecord& record, const Endpoint& remote, const Endpoint& local) {
+  install_path(record, outer_route(remote, local), remote, local);
 }
 
 void Interface::endpoint_changed(dataplane::Peer& peer, const Endpoint& remote, const Endpoint& local) {
@@ -251,11 +261,8 @@ void Interface::on_routes_changed(const RoutesChanged& changed) {
   for (const auto& [key, record] : peers_) {
     const dataplane::Path* path = record->slot->path.load(std::memory_order_relaxed);
     if (path == nullptr) continue;
-    const Endpoint remote = path->remote;
-    Endpoint local = path->local;
+    const Endpoint remote = path->remote, local = path->local;
     if (!changed.concerns(remote.address) && !changed.concerns(local.address)) continue;
-    // Sticky until that address disappears (protocol C5-6).
-    if (!local.address.is_zero() && !services_.mirror.is_local(local.address)) local = {};
     if (record->endpoint && !record->endpoint->zone.empty()) {
       // A link that was deleted and made again has another index.
       const Endpoint configured = literal(*record->endpoint);
@@ -265,7 +272,16 @@ void Interface::on_routes_changed(const RoutesChanged& changed) {
         continue;
       }
     }
-    build_path(*record, remote, local);
+    const OuterRoute route = outer_route(remote, local);
+    // The source is remembered until its address disappears, or the path leaves by another link: a provider
+    // takes only its own sources (protocol C5-6, and the kernel's send4()).
+    const bool moved = route.link != 0 && record->exit_link != 0 && route.link != record->exit_link;
+    if (!local.address.is_zero() && (moved || !services_.mirror.is_local(local.address))) {
+      record->exit_link = 0;
+      engine_->clear_source(*record->slot);
+    } else {
+      install_path(*record, route, remote, local);
+    }
   }
 }
 

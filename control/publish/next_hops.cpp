@@ -132,7 +132,10 @@ void NextHops::fill(std::size_t index) {
   } else {
     hop.kind = HopKind::port;
     hop.port = entry.link.port;
-    hop.header_length = write_ethernet(hop.header.data(), mac->second, port.mac, entry.link.vlan, false);
+    // A VLAN device may have another MAC address than its TAP.
+    const Link* exit = mirror_.link(entry.neighbour.ifindex);
+    const MacAddress& own = exit != nullptr && exit->mac ? *exit->mac : port.mac;
+    hop.header_length = write_ethernet(hop.header.data(), mac->second, own, entry.link.vlan, false);
   }
   changed_ = changed_ || std::memcmp(&before, &hop, sizeof hop) != 0;
 }

@@ -17,6 +17,7 @@ struct OuterRoute {
   Kind kind = Kind::kNone;
   std::uint16_t port = 0;   // index; Kind::kPort
   NextHopKey next_hop;      // what to watch
+  std::uint32_t link = 0;   // by which it leaves; 0: none, or only the kernel knows
   bool unresolved = false;  // a port leads there, but the neighbour's MAC is unknown
   IpAddress source;         // what the kernel would choose
   std::uint16_t mtu = 1500;

@@ -1,5 +1,7 @@
 #include "control/publish/publisher.h"
 
+#include <netinet/in.h>
+
 #include <algorithm>
 #include <memory>
 #include <set>
@@ -194,6 +196,20 @@ void Publisher::refresh_port(std::uint16_t index, const Link* tap) {
   const bool own = view.up && rules_.keeps_its_frames(*tap);
   view.untagged = own && !view.has_own_vlan;
   for (const bool v6 : {false, true}) view.linux_forwards[v6 ? 1 : 0] = own && rules_.forwards_from(*tap, v6);
+  if (tap == nullptr) return;
+  if (tap->mac) view.mac = *tap->mac;
+  const auto filter = filters_.find(tap->ifindex);
+  const bool filtered = filter != filters_.end();
+  view.other_macs = filtered ? std::make_shared<const std::vector<MacAddress>>(filter->second) : nullptr;
+  // A TAP cannot filter, so the kernel makes it promiscuous once for all other addresses.
+  view.all_macs = tap->promiscuity > (filtered ? 1u : 0u);
+}
+
+void Publisher::set_filters(std::map<std::uint32_t, std::vector<MacAddress>> filters) {
+  std::erase_if(filters, [this](const auto& entry) { return !port_by_ifindex_.contains(entry.first); });
+  if (filters == filters_) return;
+  filters_ = std::move(filters);
+  touch_views();
 }
 
 void Publisher::refresh_views() {
@@ -313,10 +329,11 @@ void Publisher::refresh_local_addresses() {
 
 // ---------------------------------------------------------------- paths
 
-OuterRoute Publisher::resolve_outer_route(const Endpoint& remote, std::uint32_t fwmark,
+OuterRoute Publisher::resolve_outer_route(const Endpoint& remote, const Endpoint& local, std::uint32_t fwmark,
                                           std::uint32_t own_ifindex) const {
   OuterRoute out;
-  const Resolved route = mirror_.resolve(remote.address, {fwmark, 0, remote.scope});
+  const Resolved route = mirror_.resolve(
+      remote.address, {fwmark, 0, remote.scope, local.address, IPPROTO_UDP, local.port, remote.port});
   out.source = route.source;
   out.mtu = clamp16(route.mtu);
   if (route.type != RTN_UNICAST) {
@@ -328,6 +345,8 @@ OuterRoute Publisher::resolve_outer_route(const Endpoint& remote, std::uint32_t 
     return out;
   }
   out.kind = OuterRoute::Kind::kKernel;
+  if (route.unsure) return out;
+  out.link = route.ifindex;
   const auto link = port_of(route.ifindex);
   if (!link || next_.ports[link->port].port == nullptr) return out;
   out.next_hop = {route.ifindex, route.next_hop(remote.address)};
@@ -339,7 +358,8 @@ OuterRoute Publisher::resolve_outer_route(const Endpoint& remote, std::uint32_t 
   out.port = link->port;
   out.vlan = link->vlan;
   out.destination_mac = route.mac;
-  out.source_mac = next_.ports[link->port].mac;
+  const Link* exit = mirror_.link(route.ifindex);
+  out.source_mac = exit != nullptr && exit->mac ? *exit->mac : next_.ports[link->port].mac;
   return out;
 }
 

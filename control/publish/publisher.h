@@ -6,6 +6,7 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <optional>
 #include <unordered_map>
 #include <utility>
@@ -41,6 +42,8 @@ class Publisher {
 
   // ---- what Linux says
   void on_changes(const std::vector<Change>& changes);
+  // The MAC addresses beside its own that each TAP listens to, by ifindex.
+  void set_filters(std::map<std::uint32_t, std::vector<MacAddress>> filters);
   // Since the last call.
   [[nodiscard]] RoutesChanged take_routes_changed();
   // Neighbours whose MAC or usability changed since the last call.
@@ -49,8 +52,11 @@ class Publisher {
   }
 
   // ---- paths
-  [[nodiscard]] OuterRoute resolve_outer_route(const Endpoint& remote, std::uint32_t fwmark,
-                                               std::uint32_t own_ifindex) const;
+  // Of datagrams from `local`, whose address may be zero, to `remote`: what the kernel would do with them.
+  [[nodiscard]] OuterRoute resolve_outer_route(const Endpoint& remote, const Endpoint& local,
+                                               std::uint32_t fwmark, std::uint32_t own_ifindex) const;
+  // A port, or a VLAN device on top of one; nullopt: neither.
+  [[nodiscard]] std::optional<PortLink> port_of(std::uint32_t ifindex) const;
   // What the workers would do with a packet to there; null: leave it to the kernel.
   [[nodiscard]] const dataplane::NextHop* next_hop_for(const IpAddress& destination) const;
   void want_neighbour(const NextHopKey& key) { hops_.want(key); }
@@ -74,7 +80,6 @@ class Publisher {
   void on_change(const Resynced&) { start_over(); }
   void start_over();
   void touch_views() { views_stale_ = true, touch(); }
-  [[nodiscard]] std::optional<PortLink> port_of(std::uint32_t ifindex) const;
   [[nodiscard]] std::optional<std::uint16_t> interface_of(std::uint32_t ifindex) const;
   void note_route(const IpPrefix& prefix);
   void refresh_views();
@@ -107,6 +112,7 @@ class Publisher {
   std::vector<NextHopKey> changed_neighbours_;
   std::unordered_map<std::uint32_t, std::uint16_t> port_by_ifindex_, interface_by_ifindex_;
   std::vector<std::uint32_t> port_ifindex_, interface_ifindex_;
+  std::map<std::uint32_t, std::vector<MacAddress>> filters_;  // by ifindex, of ports alone
 };
 
 }  // namespace wg::control

@@ -153,8 +153,9 @@ void Classify::classify_slow(const Poll& poll, rte_mbuf* packet) {
   if (result != Parse::kOk) return egress_.punt_to_tap(poll.at, poll.index, packet);
   if (frame.header->destination != poll.port.mac) {
     const bool group = (frame.header->destination[0] & 1) != 0;
-    return group ? egress_.punt_to_tap(poll.at, poll.index, packet)
-                 : core_.drop(packet, DropReason::other_host);
+    return group || poll.port.linux_listens_to(frame.header->destination)
+               ? egress_.punt_to_tap(poll.at, poll.index, packet)
+               : core_.drop(packet, DropReason::other_host);
   }
   // Other VLANs are Linux's, which drops those that it has no device for.
   if (!poll.port.accepts_vlan(frame.tag == nullptr ? 0 : frame.tag->id()))

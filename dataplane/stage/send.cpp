@@ -59,6 +59,13 @@ void prefetch_at(const void* base, std::size_t offset) {
 
 const Path kThroughControl{};
 
+// What one datagram of the path's MTU holds. Without headers of its own the path is the kernel's.
+std::size_t largest_inner(const Path& path) {
+  if (path.header_length == 0) return SIZE_MAX;
+  const std::size_t around = path.header_length - path.l3_offset + kTransportDataHeaderSize + kAuthTagSize;
+  return path.mtu > around ? path.mtu - around : 0;
+}
+
 const Path* path_of(const Peer& peer) {
   const Path* path = peer.path.load(std::memory_order_acquire);
   const bool roaming = (peer.requested.load(std::memory_order_relaxed) & kRequestRoaming) != 0;
@@ -184,8 +191,10 @@ Send::EgressState Send::egress_state(const Snapshot& view, const SendBurst& send
   const Peer& peer = *send.peer[i];
   const std::size_t peer_mtu = peer.mtu.load(std::memory_order_relaxed);
   const std::size_t mtu = peer_mtu != 0 ? peer_mtu : view.interfaces[peer.interface_id].mtu;
-  return {send.keypair[i], send.path[i], peer_mtu, mtu != 0 ? mtu : SIZE_MAX,
-          kTransportDataHeaderSize + send.path[i]->header_length};
+  const std::size_t path_limit = largest_inner(*send.path[i]);
+  return {send.keypair[i], send.path[i],
+          peer_mtu,        std::min(mtu != 0 ? mtu : SIZE_MAX, path_limit),
+          path_limit,      kTransportDataHeaderSize + send.path[i]->header_length};
 }
 
 bool Send::has_usable_path(const BurstContext& at, SendBurst& send, std::size_t i, Icmp& icmp) {
@@ -220,6 +229,9 @@ bool Send::check_size(const BurstContext& at, SendBurst& send, std::size_t i, co
     core_.drop(packet, DropReason::no_headroom);
     return false;
   }
+  // Larger than the path: the kernel's socket cuts it into fragments (DF is clear).
+  if (padded > state.path_limit) [[unlikely]]
+    send.path[i] = &kThroughControl;
   send.padded[i] = static_cast<std::uint16_t>(padded);
   return true;
 }

@@ -27,9 +27,10 @@ class Send {
   struct EgressState {
     const Keypair* keypair = nullptr;
     const Path* path = nullptr;
-    std::size_t peer_mtu = 0;   // inner bytes, 0: the interface's
-    std::size_t pad_limit = 0;  // padding does not go beyond
-    std::size_t headers = 0;    // in front of the payload
+    std::size_t peer_mtu = 0;    // inner bytes, 0: the interface's
+    std::size_t pad_limit = 0;   // padding does not go beyond
+    std::size_t path_limit = 0;  // inner bytes that leave as one datagram of the path's MTU
+    std::size_t headers = 0;     // in front of the payload
     [[nodiscard]] bool serves(const SendBurst& burst, std::size_t i) const noexcept {
       return burst.keypair[i] == keypair && burst.path[i] == path && keypair != nullptr;
     }

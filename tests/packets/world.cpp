@@ -268,6 +268,7 @@ void WorkerWorld::set_endpoint(const TestPeer& test_peer, const std::string& hos
   path->local.address = ip_address(is6(host) ? kUs6 : kUs4);
   path->local.port = test_peer.listen_port;
   path->port = kWan;
+  path->mtu = 65535;
   path->l3_offset = 14;
   path->header_length = static_cast<std::uint8_t>(frame.size());
   if (is6(host)) {

@@ -98,6 +98,7 @@ class WorkerWorld {
   void remove_session(const TestPeer& test_peer);
   void remove_endpoint(const TestPeer& test_peer);
   void use_kernel_path(const TestPeer& test_peer);
+  void limit_path(const TestPeer& test_peer, std::uint16_t mtu) { paths_[test_peer.slot]->mtu = mtu; }
   void set_endpoint(const TestPeer& test_peer, const std::string& host, std::uint16_t port);
   void close_listen_port(std::uint16_t port);
   void accept_vlan(std::uint16_t port, std::uint16_t id);

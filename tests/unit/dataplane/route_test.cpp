@@ -188,6 +188,19 @@ std::vector<Scenario> linux_decides() {
       punted("ARP", {kLan, Packet().eth(kLanMac, kHostMac).data(28)}),
       punted("broadcast MAC",
              {kLan, Packet().eth(Octets(6, 0xff), kHostMac).ip4("192.168.1.5", "10.10.0.2")}),
+      {.name = "to a MAC address that Linux listens to on the port",
+       .in = {{kLan, Packet().eth({0, 0, 0x5e, 0, 1, 7}, kHostMac).ip4("192.168.1.5", "10.10.0.2").data(8)},
+              {kLan, Packet().eth({0, 0, 0x5e, 0, 1, 8}, kHostMac).ip4("192.168.1.5", "10.10.0.2").data(8)}},
+       .drops = {{"punt_off", 1}, {"other_host", 1}},
+       .given =
+           [](WorkerWorld& w) {
+             using Macs = std::vector<std::array<std::uint8_t, 6>>;
+             w.port(kLan).other_macs = std::make_shared<const Macs>(Macs{{0, 0, 0x5e, 0, 1, 7}});
+           }},
+      {.name = "to any MAC address, while Linux listens to all",
+       .in = {{kLan, Packet().eth({0, 0, 0x5e, 0, 1, 8}, kHostMac).ip4("192.168.1.5", "10.10.0.2").data(8)}},
+       .drops = {{"punt_off", 1}},
+       .given = [](WorkerWorld& w) { w.port(kLan).all_macs = true; }},
       punted("for the box itself", host_sends(inner4("192.168.1.5", "192.168.1.1"))),
       punted("for the box itself, v6", host_sends(inner6("fd01::5", "fd01::1"))),
       punted("no route of ours", host_sends(inner4("192.168.1.5", "8.8.8.8"))),

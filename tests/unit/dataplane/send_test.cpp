@@ -462,6 +462,21 @@ std::vector<Scenario> commands() {
              EXPECT_EQ(notes[0].packet, message_to(kAlice, 0, to_alice_aged(64, 0xb9)));
              EXPECT_EQ(w.worker().counters().to_kernel_socket.get(), 1u);
            }},
+      {.name = "a datagram of just the path's MTU leaves whole",
+       .in = {host_sends(to_alice(1248))},
+       .out = {{kWan, outer_to(kAlice, message_to(kAlice, 0, to_alice_aged(1248)))}},
+       .given = [](WorkerWorld& w) { w.limit_path(kAlice, 1248 + 60); }},
+      {.name = "what is larger than the path's MTU the kernel's socket cuts",
+       .in = {host_sends(to_alice(1264))},
+       .given = [](WorkerWorld& w) { w.limit_path(kAlice, 1248 + 60); },
+       .then =
+           [](WorkerWorld& w) {
+             const auto notes = w.events();
+             ASSERT_EQ(notes.size(), 1u);
+             EXPECT_EQ(notes[0].event.type, EventType::kernel_send);
+             EXPECT_EQ(notes[0].packet, message_to(kAlice, 0, to_alice_aged(1264)));
+             EXPECT_EQ(w.worker().counters().to_kernel_socket.get(), 1u);
+           }},
       {.name = "the way to the kernel's socket is full",
        .in = {},
        .drops = {{"kernel_path_full", 32}},

@@ -235,6 +235,47 @@ TEST_F(Mirror, RulesMarksAndTables) {
   EXPECT_EQ(follow_until_fresh(*mirror), "");
 }
 
+// Rules by what a datagram of this machine has: source, protocol, ports. Beside the kernel's own answers.
+TEST_F(Mirror, RulesOfDatagrams) {
+  shell("ip route add default via 10.0.0.2; ip route add default via 10.1.0.2 table 77");
+  shell("ip -6 route add default via fd00::2; ip -6 route add default via fd01::2 table 77");
+  const char* const rules[] = {"from 10.1.0.1 table 77",
+                               "from 10.1.0.0/24 ipproto udp table 77",
+                               "ipproto udp dport 51820 table 77",
+                               "ipproto udp sport 100-200 table 77",
+                               "not from 10.1.0.1 table 77",
+                               "iif lo table 77",
+                               "iif v0 table 77",
+                               "oif v1 table 77",
+                               "from 10.1.0.1 blackhole"};
+  for (const std::string rule : rules) {
+    changes_of("ip rule add pref 5 " + rule);
+    for (const std::string source : {"", "10.0.0.1", "10.1.0.1"}) {
+      for (const std::uint16_t port : {std::uint16_t{51820}, std::uint16_t{150}}) {
+        ResolveKey key;
+        if (!source.empty()) key.source = ip(source);
+        key.protocol = 17;
+        key.source_port = key.destination_port = port;
+        EXPECT_EQ(disagreement(*mirror, ip("8.8.8.8"), key), "") << rule << " source " << source;
+        EXPECT_FALSE(mirror->resolve(ip("8.8.8.8"), key).unsure) << rule;
+      }
+    }
+    changes_of("ip rule del pref 5");
+  }
+  changes_of("ip -6 rule add pref 5 from fd01::1 table 77");
+  ResolveKey key;
+  key.source = ip("fd01::1");
+  EXPECT_EQ(disagreement(*mirror, ip("2001:db8::1"), key), "");
+  EXPECT_EQ(mirror->resolve(ip("2001:db8::1"), key).ifindex, v1);
+  EXPECT_EQ(mirror->resolve(ip("2001:db8::1")).ifindex, v0);
+  for (const std::string rule : {"tos 0x10 table 77", "uidrange 0-0 table 77"}) {
+    changes_of("ip rule add pref 5 " + rule);
+    EXPECT_TRUE(mirror->resolve(ip("8.8.8.8")).unsure) << rule;
+    changes_of("ip rule del pref 5");
+  }
+  EXPECT_FALSE(mirror->resolve(ip("8.8.8.8")).unsure);
+}
+
 TEST_F(Mirror, NexthopObjects) {
   if (!shell_works("ip nexthop add id 1 via 10.0.0.2 dev v0"))
     GTEST_SKIP() << "this kernel has no nexthop objects";

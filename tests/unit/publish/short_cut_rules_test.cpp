@@ -237,6 +237,46 @@ TEST_F(ShortCutTest, APortInABridgeLeavesItsFramesToTheBridge) {
   EXPECT_TRUE(port().accepts_vlan(0));
 }
 
+TEST_F(ShortCutTest, APortListensToTheAddressesThatLinuxListensTo) {
+  const std::array<std::uint8_t, 6> virtual_mac{0, 0, 0x5e, 0, 1, 7};
+  shell("ip link set v0 address 02:00:00:00:00:99");
+  publish();
+  EXPECT_EQ(port().mac, (std::array<std::uint8_t, 6>{2, 0, 0, 0, 0, 0x99}));
+  EXPECT_EQ(publisher->next_hop_for(ip("10.9.5.5"))->header[11], 0x99) << "it is the source of what we send";
+  EXPECT_FALSE(port().linux_listens_to(virtual_mac));
+  publisher->set_filters({{ifindex_of("v0"), {virtual_mac}}, {ifindex_of("v1"), {{2, 0, 0, 0, 0, 1}}}});
+  publish();
+  EXPECT_TRUE(port().linux_listens_to(virtual_mac));
+  EXPECT_FALSE(port().linux_listens_to({2, 0, 0, 0, 0, 1}));
+  const std::uint64_t generation = dataplane.current()->generation;
+  publisher->set_filters({{ifindex_of("v0"), {virtual_mac}}});
+  publish();
+  EXPECT_EQ(dataplane.current()->generation, generation) << "nothing has changed";
+  publisher->set_filters({});
+  publish();
+  EXPECT_FALSE(port().linux_listens_to(virtual_mac));
+}
+
+TEST_F(ShortCutTest, AnOuterPathFollowsTheRules) {
+  shell("ip route add default via 10.0.0.2; ip route add default via 10.1.0.2 dev v1 table 30");
+  shell("ip rule add from 10.1.0.1 table 30");
+  publish();
+  const Endpoint remote{ip("198.51.100.2"), 51820, 0};
+  const auto route_from = [&](const char* source) {
+    return publisher->resolve_outer_route(remote, {ip(source), 51820, 0}, 0, 0);
+  };
+  EXPECT_EQ(route_from("10.0.0.1").link, ifindex_of("v0"));
+  EXPECT_EQ(route_from("10.0.0.1").kind, OuterRoute::Kind::kPort);
+  EXPECT_EQ(route_from("10.1.0.1").link, ifindex_of("v1"));
+  EXPECT_EQ(publisher->resolve_outer_route(remote, {}, 0, 0).source, ip("10.0.0.1"));
+  shell("ip rule add tos 0x10 table 30");
+  publish();
+  EXPECT_EQ(route_from("10.0.0.1").kind, OuterRoute::Kind::kKernel) << "the kernel decides for each datagram";
+  shell("ip rule del tos 0x10 table 30; ip rule add from 10.0.0.1 blackhole");
+  publish();
+  EXPECT_EQ(route_from("10.0.0.1").kind, OuterRoute::Kind::kNone);
+}
+
 TEST_F(ShortCutTest, AnIpvlanTakesThePortsFrames) {
   if (!shell_works("ip link add iv0 link v0 type ipvlan")) GTEST_SKIP() << "this kernel has no ipvlan";
   publish();
