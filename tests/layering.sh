@@ -43,9 +43,9 @@ control/telemetry:       control/api control/noise dataplane dataplane/*
 control/publish:         control/kernel dataplane dataplane/*
 control/services:        control/api control/command_port control/kernel control/loop control/noise control/publish control/staging dataplane dataplane/*
 control/interface:       config control/api control/clock control/convert control/ignore control/kernel control/log control/log_limit control/noise control/packet_ptr control/services control/view dataplane dataplane/*
-control/gateway:         config control/api control/clock control/convert control/ignore control/interface control/kernel control/log control/log_limit control/loop control/noise control/packet_ptr control/privileges control/services control/telemetry control/view dataplane dataplane/*
+control/gateway:         config control/api control/clock control/convert control/ignore control/interface control/kernel control/log control/log_limit control/loop control/noise control/packet_ptr control/privileges control/publish control/services control/telemetry control/view dataplane dataplane/*
 control:                 config control/gateway control/log control/privileges
-control/cli:             config control/api control/loop control/log control/version control dataplane/crypto
+control/cli:             config control/api control/kernel control/loop control/log control/version control dataplane/crypto
 '
 # Without DPDK these run under valgrind and libFuzzer; without threads they are the same from any.
 free_of_dpdk='dataplane/crypto dataplane/flow dataplane/lpm dataplane/packet dataplane/session dataplane/thread control/noise config'

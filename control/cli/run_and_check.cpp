@@ -7,6 +7,7 @@
 #include "config/parse.h"
 #include "control/cli/cli.h"
 #include "control/daemon.h"
+#include "control/kernel/firewall.h"
 
 namespace wg::control::cli {
 namespace {
@@ -27,6 +28,18 @@ struct CheckOptions {
   bool strict = false, offline = false;
 };
 
+bool uses_short_cut(const config::Gateway& gateway) {
+  return std::any_of(gateway.interfaces.begin(), gateway.interfaces.end(), [](const auto& entry) {
+    return entry.second.forwarding == config::Forwarding::kShortCut;
+  });
+}
+
+// About this machine and not about the file, so it refuses nothing.
+void note_firewall(const config::Gateway& gateway, Terminal& terminal) {
+  const std::string firewall = firewall_warning(chains_beside_short_cut());
+  if (!firewall.empty() && uses_short_cut(gateway)) terminal.err << "note: " << firewall << "\n";
+}
+
 int check(const CheckOptions& options, Terminal& terminal) {
   const std::string& path = options.path;
   const auto parsed = config::parse_file(path);
@@ -38,6 +51,7 @@ int check(const CheckOptions& options, Terminal& terminal) {
   const auto found = config::lint(
       *parsed.value, options.offline ? config::files_environment() : config::system_environment());
   terminal.err << config::to_string(found);
+  if (!options.offline) note_firewall(*parsed.value, terminal);
   const auto of = [&](config::Severity severity) {
     return static_cast<std::size_t>(
         std::count_if(found.begin(), found.end(),

@@ -52,10 +52,12 @@ Gateway::Gateway(const config::Gateway& value, std::string config_path)
       objects_(services_, log_),
       watch_(services_.dataplane, log_),
       keeper_(services_, objects_, running_, log_),
+      port_watch_(services_, objects_, log_),
+      notices_(services_, objects_, log_),
       timestamps_(value.control.state_directory, background_, log_),
       peer_files_(objects_, value.control.state_directory, services_.loop, background_, log_),
       counters_(services_, objects_),
-      status_({services_, objects_, running_, watch_, keeper_}),
+      status_({services_, objects_, running_, watch_, keeper_, notices_}),
       actions_(services_, objects_, sockets_, timestamps_, peer_files_, log_),
       runner_(services_, objects_, actions_),
       changes_({services_, objects_, running_, runner_, background_}, log_,
@@ -227,12 +229,22 @@ void Gateway::on_kernel_changes() {
     return std::holds_alternative<LinkChanged>(change) || std::holds_alternative<Resynced>(change);
   });
   if (links) on_links_changed();
+  const bool addresses = std::any_of(changes.begin(), changes.end(), [](const Change& change) {
+    return std::holds_alternative<AddressChanged>(change);
+  });
+  if (links || addresses) follow_ports();
   const std::vector<NextHopKey> neighbours = services_.publisher.take_changed_neighbours();
   const RoutesChanged routes = services_.publisher.take_routes_changed();
   for (const auto& [name, interface] : objects_.interfaces()) {
     if (routes.any()) interface->on_routes_changed(routes);
     if (!routes.everywhere && !neighbours.empty()) interface->on_neighbours_changed(neighbours);
   }
+}
+
+// The workers have to know of a port before they send what announces its addresses.
+void Gateway::follow_ports() {
+  services_.publisher.flush();
+  port_watch_.follow();
 }
 
 void Gateway::on_links_changed() {
@@ -253,7 +265,8 @@ void Gateway::on_links_changed() {
 void Gateway::on_plan_carried_out() {
   keeper_.note_lost_ports();
   on_kernel_changes();
-  services_.publisher.flush();
+  follow_ports();
+  notices_.refresh();
 }
 
 void Gateway::on_resolved() {
@@ -268,6 +281,8 @@ void Gateway::on_resolved() {
 void Gateway::every_second() {
   watch_.check();
   counters_.publish();
+  port_watch_.every_second();
+  notices_.refresh();
   if (!keeper_.lost_ports().empty()) keeper_.recreate_lost_ports();
   sd_notify(0, "WATCHDOG=1");
   if (const std::size_t dropped = log_lines_dropped(); dropped != reported_dropped_lines_) {

@@ -14,10 +14,12 @@
 #include "config/types.h"
 #include "control/gateway/actions.h"
 #include "control/gateway/changes.h"
+#include "control/gateway/notices.h"
 #include "control/gateway/objects.h"
 #include "control/gateway/peer_files.h"
 #include "control/gateway/plan_runner.h"
 #include "control/gateway/port_keeper.h"
+#include "control/gateway/port_watch.h"
 #include "control/gateway/published_counters.h"
 #include "control/gateway/running_config.h"
 #include "control/gateway/sockets.h"
@@ -60,6 +62,7 @@ class Gateway {
   void on_event(const dataplane::Event& event);
   void on_kernel_changes();
   void on_links_changed();
+  void follow_ports();
   void on_plan_carried_out();
   void on_resolved();
   void every_second();
@@ -75,6 +78,8 @@ class Gateway {
   Objects objects_;
   WorkerWatch watch_;
   PortKeeper keeper_;
+  PortWatch port_watch_;
+  Notices notices_;
   Timestamps timestamps_;
   PeerFiles peer_files_;
   PublishedCounters counters_;

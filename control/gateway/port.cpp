@@ -1,6 +1,8 @@
 #include "control/gateway/port.h"
 
+#include <algorithm>
 #include <stdexcept>
+#include <utility>
 
 #include "config/settings.h"
 #include "control/convert.h"
@@ -71,6 +73,43 @@ bool GatewayPort::link_up() const {
   return wire == nullptr || (wire->up && wire->carrier);
 }
 
+bool GatewayPort::follow_carrier() {
+  const bool present = link_up();
+  if (present == carrier_ || tap_->set_carrier(present) != 0) return false;
+  carrier_ = present;
+  return true;
+}
+
+std::uint16_t GatewayPort::mtu_in_force() const {
+  const Link* wire = wire_ifindex_ == 0 ? nullptr : services_.mirror.link(wire_ifindex_);
+  if (wire == nullptr) return value_.mtu;
+  return static_cast<std::uint16_t>(std::min<std::uint32_t>(value_.mtu, wire->mtu));
+}
+
+KernelResult GatewayPort::follow_wire_mtu() {
+  const std::uint16_t mtu = mtu_in_force();
+  if (mtu == applied_mtu_) return KernelResult::done();
+  applied_mtu_ = mtu;
+  return services_.netlink.set_mtu(ifindex_, mtu);
+}
+
+void GatewayPort::listen_beyond(const std::map<std::uint32_t, std::vector<MacAddress>>& filters) {
+  const Link* tap = services_.mirror.link(tap_->ifindex());
+  if (tap == nullptr) return;
+  const bool own_mac = !tap->mac || *tap->mac == port_->facts().mac;
+  port_->set_promiscuous(!own_mac || tap->promiscuity != 0 || filters.contains(tap->ifindex));
+}
+
+std::vector<std::string> GatewayPort::warnings() const {
+  std::vector<std::string> out;
+  if (!carrier_) out.push_back("port " + name_ + ": no carrier");
+  if (const std::uint16_t mtu = mtu_in_force(); mtu < value_.mtu) {
+    out.push_back("port " + name_ + ": its wire " + wire_of(value_) + " has an MTU of " +
+                  std::to_string(mtu) + ", which is in force instead of " + std::to_string(value_.mtu));
+  }
+  return out;
+}
+
 // "net_af_packet0,iface=eth1": eth1 carries our frames and must not take part in them.
 void GatewayPort::prepare_wire() {
   const std::string wire = wire_of(value_);
@@ -131,6 +170,7 @@ void GatewayPort::open_device() {
   if (value_.device.kind == config::DeviceKind::kTap) {
     options.device = name_.substr(0, 10) + ".wire";
     port_ = services_.dataplane.add_tap_port(options);
+    require(services_.netlink.set_mtu(port_->tap()->ifindex(), value_.mtu));
   } else if (value_.device.kind == config::DeviceKind::kLinux) {
     options.device = wire_of(value_);
     port_ = services_.dataplane.add_linux_port(options);
@@ -163,7 +203,8 @@ void GatewayPort::create_tap() {
 
 void GatewayPort::configure_linux() {
   ifindex_ = tap_->ifindex();
-  require(services_.netlink.set_mtu(ifindex_, value_.mtu));
+  applied_mtu_ = mtu_in_force();
+  require(services_.netlink.set_mtu(ifindex_, applied_mtu_));
   ignore(set_accept_dad(tap_->name(), 0), "the kernel may lack IPv6");
   require(services_.netlink.set_up(ifindex_, true));
   if (value_.vlan) {
@@ -220,9 +261,15 @@ KernelResult GatewayPort::set_mtu(std::uint16_t mtu) {
   if (value_.device.kind == config::DeviceKind::kLinux) {
     if (KernelResult raised = raise_wire_mtu(mtu); !raised.ok()) return raised;
   }
-  KernelResult result = services_.netlink.set_mtu(ifindex_, mtu);
-  if (!result.ok()) return result;
-  value_.mtu = mtu;
+  const std::uint16_t before = std::exchange(value_.mtu, mtu);
+  KernelResult result = services_.netlink.set_mtu(ifindex_, mtu_in_force());
+  if (result.ok() && port_->tap() != nullptr)
+    result = services_.netlink.set_mtu(port_->tap()->ifindex(), mtu);
+  if (!result.ok()) {
+    value_.mtu = before;
+    return result;
+  }
+  applied_mtu_ = mtu_in_force();
   publish_settings();
   return result;
 }

@@ -6,8 +6,11 @@
 // is NAME.
 #pragma once
 
+#include <cstdint>
+#include <map>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "config/types.h"
 #include "control/services.h"
@@ -33,6 +36,18 @@ class GatewayPort {
   [[nodiscard]] bool link_up() const;
   // The netdev that a port of this device needs as its wire; empty: none.
   [[nodiscard]] static std::string wire_of(const config::Port& value);
+
+  // ---- the wire and Linux
+  // Shows Linux whether the wire has a carrier. True: that has changed.
+  bool follow_carrier();
+  [[nodiscard]] bool has_carrier() const { return carrier_; }
+  // The smaller of the configured MTU and that of the netdev that is the wire.
+  [[nodiscard]] std::uint16_t mtu_in_force() const;
+  KernelResult follow_wire_mtu();
+  // Lets the card pass frames to the addresses beside its own that Linux listens to; by ifindex.
+  void listen_beyond(const std::map<std::uint32_t, std::vector<MacAddress>>& filters);
+  // Sentences for `show`.
+  [[nodiscard]] std::vector<std::string> warnings() const;
 
   KernelResult add_address(const config::InterfaceAddress& address);
   KernelResult remove_address(const config::InterfaceAddress& address);
@@ -62,6 +77,8 @@ class GatewayPort {
   std::uint32_t ifindex_ = 0;  // Linux's netdev with the addresses
   std::uint16_t index_ = 0;
   bool published_ = false;
+  bool carrier_ = true;            // as Linux is told
+  std::uint16_t applied_mtu_ = 0;  // what the TAP was given last
 };
 
 }  // namespace wg::control

@@ -121,6 +121,8 @@ GatewayStatus StatusReader::status() const {
   for (const std::string& name : parts_.keeper.lost_ports()) {
     out.warnings.push_back("port " + name + ": its wire or its Linux interface is gone");
   }
+  const auto& notices = parts_.notices.current();
+  out.warnings.insert(out.warnings.end(), notices.begin(), notices.end());
   const noise::Now at = now();
   for (const auto& [name, interface] : parts_.objects.interfaces()) {
     out.interfaces.push_back(name);

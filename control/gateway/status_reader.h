@@ -8,6 +8,7 @@
 
 #include "control/api/secret_source.h"
 #include "control/api/status_source.h"
+#include "control/gateway/notices.h"
 #include "control/gateway/objects.h"
 #include "control/gateway/port_keeper.h"
 #include "control/gateway/running_config.h"
@@ -26,6 +27,7 @@ class StatusReader final : public StatusSource, public SecretSource {
     const RunningConfig& running;
     const WorkerWatch& watch;
     const PortKeeper& keeper;
+    const Notices& notices;
   };
   explicit StatusReader(const Parts& parts);
 

@@ -5,6 +5,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <optional>
 #include <span>
 #include <string>
@@ -79,6 +80,10 @@ class NetlinkConfigure {
   KernelResult delete_link(std::uint32_t ifindex);
   // Adds a VLAN device with tag `id` on `parent`.
   KernelResult add_vlan(std::uint32_t parent, const std::string& name, std::uint16_t id);
+
+  // The MAC addresses beside its own that each Ethernet link listens to, by ifindex: of macvlan and VLAN
+  // devices, of VRRP, or set by `bridge fdb`. The kernel does not announce changes.
+  [[nodiscard]] std::map<std::uint32_t, std::vector<MacAddress>> unicast_filters();
 
   // ---- addresses. Adding an existing one fails with EEXIST, removing a missing one with EADDRNOTAVAIL.
   KernelResult add_address(std::uint32_t ifindex, const IpPrefix& address,

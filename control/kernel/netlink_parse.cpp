@@ -285,6 +285,14 @@ std::optional<Neighbour> parse_neighbour(const nlmsghdr* message) {
                    header->ndm_state, header->ndm_flags};
 }
 
+std::optional<FilterEntry> parse_filter_entry(const nlmsghdr* message) {
+  const auto* header = header_of<ndmsg>(message);
+  if (!header || header->ndm_family != PF_BRIDGE || (header->ndm_flags & NTF_SELF) == 0) return std::nullopt;
+  const auto mac = Attributes::of_message(message, sizeof *header).mac(NDA_LLADDR);
+  if (!mac) return std::nullopt;
+  return FilterEntry{static_cast<std::uint32_t>(header->ndm_ifindex), *mac};
+}
+
 std::optional<NexthopObject> parse_nexthop(const nlmsghdr* message) {
   const auto* header = header_of<nhmsg>(message);
   if (!header) return std::nullopt;

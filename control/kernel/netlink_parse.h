@@ -142,10 +142,17 @@ struct ParsedSwitches {
   std::optional<bool> force_forwarding;  // IPv6, Linux 6.17: forwards although "all" does not
 };
 
+// An address that a link's own filter lets pass (`bridge fdb`, flag self).
+struct FilterEntry {
+  std::uint32_t ifindex = 0;
+  MacAddress mac{};
+};
+
 [[nodiscard]] std::optional<Link> parse_link(const nlmsghdr* message);
 [[nodiscard]] std::optional<LocalAddress> parse_address(const nlmsghdr* message);
 [[nodiscard]] std::optional<ParsedRoute> parse_route(const nlmsghdr* message);
 [[nodiscard]] std::optional<Neighbour> parse_neighbour(const nlmsghdr* message);
+[[nodiscard]] std::optional<FilterEntry> parse_filter_entry(const nlmsghdr* message);
 [[nodiscard]] std::optional<NexthopObject> parse_nexthop(const nlmsghdr* message);
 [[nodiscard]] std::optional<RoutingRule> parse_rule(const nlmsghdr* message);
 [[nodiscard]] std::optional<ParsedSwitches> parse_switches(const nlmsghdr* message);

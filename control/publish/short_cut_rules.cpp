@@ -21,14 +21,22 @@ bool ShortCutRules::has_address(const Link& link, bool v6) const {
                      [v6](const LocalAddress& address) { return address.prefix.address.v6 == v6; });
 }
 
+std::optional<std::string> ShortCutRules::forwarding_is_off(const Link& link, bool v6) const {
+  if (mirror_.state().switches().forwards(link.ifindex, v6)) return std::nullopt;
+  return v6 ? "net.ipv6.conf.all.forwarding is 0" : "net.ipv4.conf." + link.name + ".forwarding is 0";
+}
+
+std::optional<std::string> ShortCutRules::source_is_checked(const Link& link, bool v6) const {
+  const int mode = v6 ? 0 : mirror_.state().switches().rp_filter(link.ifindex);
+  if (mode == 0) return std::nullopt;
+  return "net.ipv4.conf." + link.name + ".rp_filter or all.rp_filter is " + std::to_string(mode);
+}
+
 std::optional<std::string> ShortCutRules::hindrance(const Link& link, bool v6) const {
-  const SwitchTable& switches = mirror_.state().switches();
   if (!link.up) return link.name + " is down";
   if (!keeps_its_frames(link)) return link.name + " belongs to another interface of Linux";
-  if (!switches.forwards(link.ifindex, v6))
-    return v6 ? "net.ipv6.conf.all.forwarding is 0" : "net.ipv4.conf." + link.name + ".forwarding is 0";
-  if (const int mode = switches.rp_filter(link.ifindex); !v6 && mode != 0)
-    return "net.ipv4.conf." + link.name + ".rp_filter or all.rp_filter is " + std::to_string(mode);
+  if (auto off = forwarding_is_off(link, v6)) return off;
+  if (auto checked = source_is_checked(link, v6)) return checked;
   // A DHCP client on such a link waits for a datagram to an address that is not ours yet. Without an IPv6
   // address Linux takes no IPv6 packet from a link (disable_ipv6).
   if (link.hardware == ARPHRD_ETHER && !has_address(link, v6))

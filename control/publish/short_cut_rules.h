@@ -24,6 +24,9 @@ class ShortCutRules {
   [[nodiscard]] bool keeps_its_frames(const Link& link) const;
   // Would Linux forward any IP packet that comes in by the link, without looking at its source?
   [[nodiscard]] bool forwards_from(const Link& link, bool v6) const { return !hindrance(link, v6); }
+  // The sysctl that is off, or that makes Linux look at sources: "net.ipv4.conf.lan0.forwarding is 0".
+  [[nodiscard]] std::optional<std::string> forwarding_is_off(const Link& link, bool v6) const;
+  [[nodiscard]] std::optional<std::string> source_is_checked(const Link& link, bool v6) const;
   // Why not, as the end of a sentence: "net.ipv4.conf.lan0.forwarding is 0". nullopt: it would.
   [[nodiscard]] std::optional<std::string> hindrance(const Link& link, bool v6) const;
 

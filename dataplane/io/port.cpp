@@ -269,6 +269,12 @@ PortStatistics Port::statistics() const noexcept {
           stats.rx_nombuf, stats.opackets, stats.obytes,  stats.oerrors};
 }
 
+void Port::set_promiscuous(bool wanted) noexcept {
+  if (tap_ || options_.promiscuous || promiscuous_now_ == wanted) return;
+  promiscuous_now_ = wanted;
+  wanted ? rte_eth_promiscuous_enable(ethdev_) : rte_eth_promiscuous_disable(ethdev_);
+}
+
 bool Port::link_up() const noexcept {
   if (tap_ || socket_) return true;
   rte_eth_link link{};

@@ -80,6 +80,9 @@ class Port {
   [[nodiscard]] const PortFacts& facts() const noexcept { return facts_; }
   [[nodiscard]] PortStatistics statistics() const noexcept;
   [[nodiscard]] bool link_up() const noexcept;
+  // Whether the card passes on frames to other MAC addresses than its own. A device that is a virtual wire
+  // always does; some cards refuse to.
+  void set_promiscuous(bool wanted) noexcept;
   // The TAP when the port is a TAP of this process; else null.
   [[nodiscard]] TapDevice* tap() const noexcept { return tap_.get(); }
 
@@ -97,6 +100,7 @@ class Port {
   PortFacts facts_;
   std::uint16_t ethdev_ = 0;
   rte_mempool* pool_ = nullptr;
+  bool promiscuous_now_ = false;  // by set_promiscuous()
   bool owns_ethdev_ = false;
   bool plugged_ = false;  // we hot-plugged it and unplug it again
   std::unique_ptr<TapDevice> tap_;

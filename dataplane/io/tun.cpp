@@ -105,6 +105,11 @@ TapDevice::TapDevice(const TunOptions& options, const MacAddress& mac)
   }
 }
 
+int TapDevice::set_carrier(bool present) {
+  int value = present ? 1 : 0;
+  return ::ioctl(queue(0).fd(), TUNSETCARRIER, &value) == 0 ? 0 : errno;
+}
+
 TunQueue::TunQueue(int fd, Framing framing, TunOffloads offloads)
     : fd_(fd),
       offloads_(offloads),

@@ -113,6 +113,9 @@ class TapDevice : public KernelInterface {
  public:
   // `mac` is what the kernel sees as the interface's own address.
   TapDevice(const TunOptions& options, const MacAddress& mac);
+
+  // What `ip link` shows as LOWER_UP or NO-CARRIER. Returns errno; 0: done.
+  int set_carrier(bool present);
 };
 
 }  // namespace wg::dataplane

@@ -1,0 +1,80 @@
+#include "control/gateway/notices.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "control/kernel/firewall.h"
+#include "control/publish/short_cut_rules.h"
+
+namespace wg::control {
+namespace {
+
+bool contains(const std::vector<std::string>& list, const std::string& text) {
+  return std::find(list.begin(), list.end(), text) != list.end();
+}
+
+}  // namespace
+
+Notices::Notices(const Services& services, const Objects& objects, Logger log)
+    : services_(services), objects_(objects), log_(std::move(log)) {}
+
+void Notices::refresh() {
+  std::vector<std::string> now = gather();
+  for (const std::string& text : now) {
+    if (!contains(current_, text)) log_->warn("{}", text);
+  }
+  for (const std::string& text : current_) {
+    if (!contains(now, text)) log_->info("no longer: {}", text);
+  }
+  current_ = std::move(now);
+}
+
+bool Notices::short_cut_is_used() const {
+  const auto& interfaces = objects_.interfaces();
+  return std::any_of(interfaces.begin(), interfaces.end(),
+                     [](const auto& entry) { return entry.second->takes_short_cut(); });
+}
+
+std::vector<std::string> Notices::gather() const {
+  std::vector<std::string> out;
+  for (const auto& [name, port] : objects_.ports()) {
+    for (std::string& text : port->warnings()) out.push_back(std::move(text));
+    if (port->value().forwarding == config::Forwarding::kShortCut)
+      add_hindrances("port " + name, port->ifindex(), out);
+  }
+  for (const auto& [name, interface] : objects_.interfaces()) {
+    if (interface->takes_short_cut()) add_hindrances("interface " + name, interface->ifindex(), out);
+  }
+  if (!short_cut_is_used()) return out;
+  add_rules(out);
+  if (std::string text = firewall_warning(chains_beside_short_cut()); !text.empty())
+    out.push_back(std::move(text));
+  return out;
+}
+
+void Notices::add_hindrances(const std::string& what, std::uint32_t ifindex,
+                             std::vector<std::string>& out) const {
+  const Link* link = services_.mirror.link(ifindex);
+  if (link == nullptr || !link->up) return;
+  const ShortCutRules rules(services_.mirror);
+  for (const bool v6 : {false, true}) {
+    const std::string family = v6 ? "IPv6" : "IPv4";
+    if (const auto off = rules.forwarding_is_off(*link, v6))
+      out.push_back(what + ": Linux forwards no " + family + " packets from it (" + *off + ")");
+    if (const auto checked = rules.source_is_checked(*link, v6))
+      out.push_back(what + ": " + family + " packets from it do not take the short cut, Linux checks their " +
+                    "sources (" + *checked + ")");
+  }
+}
+
+void Notices::add_rules(std::vector<std::string>& out) const {
+  const ShortCutRules rules(services_.mirror);
+  for (const bool v6 : {false, true}) {
+    if (rules.destination_decides(v6)) continue;
+    out.push_back(std::string(v6 ? "IPv6" : "IPv4") +
+                  " packets do not take the short cut: Linux has routing rules that select more than what " +
+                  "this machine sends (ip rule)");
+  }
+}
+
+}  // namespace wg::control

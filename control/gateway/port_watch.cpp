@@ -1,0 +1,82 @@
+#include "control/gateway/port_watch.h"
+
+#include <algorithm>
+#include <chrono>
+#include <vector>
+
+namespace wg::control {
+
+PortWatch::PortWatch(Services& services, const Objects& objects, Logger log)
+    : services_(services), objects_(objects), log_(std::move(log)) {}
+
+void PortWatch::follow() {
+  follow_carriers();
+  follow_mtus();
+  follow_filters();
+  announce_addresses();
+}
+
+void PortWatch::every_second() {
+  follow_carriers();
+  follow_filters();
+  for (auto& [key, announced] : announced_) {
+    if (std::exchange(announced.repeat, false)) announce(key.first, announced.mac, key.second);
+  }
+}
+
+void PortWatch::follow_carriers() {
+  for (const auto& [name, port] : objects_.ports()) {
+    if (!port->follow_carrier()) continue;
+    const bool present = port->has_carrier();
+    if (present) {
+      log_->info("port {}: the carrier is back", name);
+    } else {
+      log_->warn("port {}: the carrier is lost", name);
+    }
+    if (!services_.has_subscribers()) continue;
+    GatewayEvent event;
+    event.at = std::chrono::system_clock::now();
+    event.kind = present ? "carrier_back" : "carrier_lost";
+    event.detail = name;
+    services_.emit(std::move(event));
+  }
+}
+
+void PortWatch::follow_mtus() {
+  for (const auto& [name, port] : objects_.ports()) {
+    if (const KernelResult followed = port->follow_wire_mtu(); !followed.ok())
+      log_->error("port {}: {}", name, followed.text);
+  }
+}
+
+void PortWatch::follow_filters() {
+  const auto filters = services_.netlink.unicast_filters();
+  services_.publisher.set_filters(filters);
+  for (const auto& [name, port] : objects_.ports()) port->listen_beyond(filters);
+}
+
+// Every usable address of a port or of a VLAN device on one, when it is new there, when its MAC address is
+// another, and when the link comes up.
+void PortWatch::announce_addresses() {
+  decltype(announced_) present;
+  for (const auto& [ifindex, link] : services_.mirror.links()) {
+    if (!link.up || !link.carrier || !link.mac || !services_.publisher.port_of(ifindex)) continue;
+    for (const LocalAddress& address : services_.mirror.addresses(ifindex)) {
+      if (!address.usable()) continue;
+      const auto key = std::pair(ifindex, address.prefix.address);
+      const auto before = announced_.find(key);
+      const bool known = before != announced_.end() && before->second.mac == *link.mac;
+      present[key] = known ? before->second : Announced{*link.mac};
+      if (!known) announce(ifindex, *link.mac, address.prefix.address);
+    }
+  }
+  announced_ = std::move(present);
+}
+
+void PortWatch::announce(std::uint32_t ifindex, const MacAddress& mac, const IpAddress& address) {
+  const bool router = services_.mirror.state().switches().forwards(ifindex, true);
+  if (const KernelResult sent = announcer_.announce({ifindex, mac, address, router}); !sent.ok())
+    log_->debug("{}", sent.text);
+}
+
+}  // namespace wg::control
