@@ -12,6 +12,12 @@ using namespace std::chrono_literals;
 
 constexpr auto kPatience = 2s;
 
+template <typename Condition>
+void wait_until(Condition holds) {
+  const auto deadline = std::chrono::steady_clock::now() + kPatience;
+  while (!holds() && std::chrono::steady_clock::now() < deadline) std::this_thread::sleep_for(100us);
+}
+
 }  // namespace
 
 GatewayPort* Objects::find_port(const std::string& name) const {
@@ -37,9 +43,13 @@ KernelResult Objects::add_port(const std::string& name, const config::Port& valu
   return KernelResult::done();
 }
 
+// A worker that sleeps on the port's TAP keeps it in existence until it wakes, and its name taken.
 void Objects::remove_port(const std::string& name) {
+  const GatewayPort* port = find_port(name);
+  const std::uint32_t ifindex = port == nullptr ? 0 : port->ifindex();
   ports_.erase(name);
   wait_for_quiescence();
+  if (ifindex != 0) wait_until([&] { return !services_.netlink.find_link(ifindex); });
 }
 
 KernelResult Objects::add_interface(const std::string& name, const config::Interface& value,
@@ -73,9 +83,7 @@ void Objects::clear() {
 
 void Objects::wait_for_quiescence() {
   services_.publisher.flush();
-  const auto deadline = std::chrono::steady_clock::now() + kPatience;
-  while (services_.dataplane.quiescence().collect() != 0 && std::chrono::steady_clock::now() < deadline)
-    std::this_thread::sleep_for(100us);
+  wait_until([&] { return services_.dataplane.quiescence().collect() == 0; });
 }
 
 }  // namespace wg::control
