@@ -2,7 +2,7 @@
 """Runs the benches and rewrites the generated tables of docs/figures.md.
 
   bench/figures.py                  aead, dataplane, lpm and handshake, each with --quick where it has one
-  bench/figures.py aead dataplane   only these; `tun` (root, iperf3) runs only when it is named
+  bench/figures.py aead dataplane   only these; `tun` and `wire` (root, iperf3) run only when they are named
   bench/figures.py --rounds 5 aead  five runs, medians; the default is written beside each bench below
   bench/figures.py --build DIR      programs from DIR/bench (build/release)
 
@@ -186,6 +186,25 @@ BENCHES = {
         ),
         on_request=True,
     ),
+    "wire": Bench(
+        ("wire.sh",),
+        3,
+        (
+            Table(
+                "wire",
+                (
+                    ("port", "port", ""),
+                    ("TCP there, Mbit/s", "there_mbps", ".0f"),
+                    ("TCP back, Mbit/s", "back_mbps", ".0f"),
+                    ("64-byte stream, kpps", "stream_kpps", ".0f"),
+                    ("there, times af_packet", "there_ratio", ".2f"),
+                    ("back", "back_ratio", ".2f"),
+                    ("stream", "stream_ratio", ".2f"),
+                ),
+            ),
+        ),
+        on_request=True,
+    ),
 }
 
 
@@ -259,8 +278,14 @@ def commit():
     return git("rev-parse", "--short", "HEAD") + (" with local changes" if changed else "")
 
 
+def path_of(bench, build):
+    """A script lies beside this file, a program in the tree that was built."""
+    name = bench.command[0]
+    return ROOT / "bench" / name if name.endswith(".sh") else build / "bench" / name
+
+
 def run(bench, build):
-    program = build / "bench" / bench.command[0]
+    program = path_of(bench, build)
     if not program.exists():
         sys.exit(f"figures: {program} is missing: cmake --build --preset release --target bench_{bench.command[0]}")
     result = subprocess.run((program, *bench.command[1:]), capture_output=True, text=True)
@@ -275,7 +300,8 @@ def measure(bench, rounds, build):
     for _ in range(rounds):
         runs.append(run(bench, build))
         load.append(os.getloadavg()[0])
-    command = " ".join((f"build/release/bench/{bench.command[0]}", *bench.command[1:]))
+    program = path_of(bench, ROOT / "build" / "release").relative_to(ROOT)
+    command = " ".join((str(program), *bench.command[1:]))
     name, extensions = processor()
     facts = [
         f"- processor: {name}{tsc(runs)}",

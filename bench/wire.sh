@@ -4,14 +4,14 @@
 #   [a]────veth────[gwa: linegate]────veth────[gwb: linegate]────veth────[b]
 #
 #   bench/wire.sh            as root; needs iperf3; prints one line per figure and the ratios
-#   ROUNDS=3 SECONDS_EACH=2  rounds in which the ports take turns (their medians are compared), length of one measurement
+#   ROUNDS=1 SECONDS_EACH=2  rounds in which the ports take turns (their medians are compared), length of one measurement
 #   KINDS="..."              of: af_packet linux_plain linux
 #
 # af_packet: net_af_packet with large rings, on veths without offloads, which it needs. linux_plain: linux: ports on the
 # same veths. linux: linux: ports on veths as the kernel makes them. Everything shares the machine's CPUs.
 set -euo pipefail
 cd "$(dirname "$0")/.."
-: "${LINEGATE:=$PWD/build/release/linegate}" "${ROUNDS:=3}" "${SECONDS_EACH:=2}" "${KINDS:=af_packet linux_plain linux}"
+: "${LINEGATE:=$PWD/build/release/linegate}" "${ROUNDS:=1}" "${SECONDS_EACH:=2}" "${KINDS:=af_packet linux_plain linux}"
 [ "$(id -u)" = 0 ] || { echo "wire: network namespaces need root" >&2; exit 1; }
 if [ -z "${WIRE_INSIDE:-}" ]; then
   LINEGATE=$LINEGATE ROUNDS=$ROUNDS SECONDS_EACH=$SECONDS_EACH KINDS=$KINDS WIRE_INSIDE=1 \
@@ -69,7 +69,7 @@ start() {
 }
 
 up() {
-  local kind=$1 ns OFFLOADS=
+  local kind=$1 ns OFFLOADS=off
   [ "$kind" = linux ] && OFFLOADS=on
   for ns in "$A" "$B" "$GWA" "$GWB"; do
     ip netns add "$ns"
