@@ -18,14 +18,14 @@ in_wan() { ip netns exec "$WAN" "$@"; }
 in_lan() { ip netns exec "$LAN" "$@"; }
 linegate() { in_gw "$LINEGATE" --socket "$SOCKET" "$@"; }
 
-# veth_pair NS_A IF_A NS_B IF_B: a wire. Without offloads, as any real one: a port must see finished packets.
-# OFFLOADS=on leaves them as the kernel makes them.
+# veth_pair NS_A IF_A NS_B IF_B: a wire as the kernel makes it, with super-packets and checksums left to its far end.
+# OFFLOADS=off: packets are finished, as net_af_packet needs them.
 veth_pair() {
   ip link add "$2" netns "$1" type veth peer name "$4" netns "$3"
   for end in "$1 $2" "$3 $4"; do
     set -- $end
     ip -n "$1" link set "$2" up
-    [ -n "${OFFLOADS:-}" ] || ip netns exec "$1" ethtool -K "$2" tx off tso off gso off gro off >/dev/null 2>&1 || true
+    [ "${OFFLOADS:-on}" = on ] || ip netns exec "$1" ethtool -K "$2" tx off tso off gso off gro off >/dev/null 2>&1 || true
   done
 }
 
@@ -60,8 +60,8 @@ lab_keys() {
 # one per line), PEERS (further peers, one per line), INTERFACES (further interfaces), CONTROL (further keys).
 indented() { [ -z "$2" ] || printf '%s\n' "$2" | sed "s/^/$(printf "%$1s")/"; }
 lab_config() {
-  : "${WAN_PORT:=device: \"net_af_packet0,iface=wire0,$AF_PACKET_RING\", addresses: [10.20.0.1/24, \"fd20::1/64\"]}"
-  : "${LAN_PORT:=device: \"net_af_packet1,iface=wire1,$AF_PACKET_RING\", addresses: [192.168.1.1/24, \"fd01::1/64\"]}"
+  : "${WAN_PORT:=device: \"linux:wire0\", addresses: [10.20.0.1/24, \"fd20::1/64\"]}"
+  : "${LAN_PORT:=device: \"linux:wire1\", addresses: [192.168.1.1/24, \"fd01::1/64\"]}"
   cat >"$LAB_DIR/next.yaml" <<YAML
 dpdk: { workers: ${WORKERS:-1}, memory: 256M, hugepages: auto }
 ports:

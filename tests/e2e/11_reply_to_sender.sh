@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Several local addresses: handshakes and data are answered from the address they came to, until that address goes away.
 source "$(dirname "$0")/lib.sh"
-WAN_PORT="device: \"net_af_packet0,iface=wire0,$AF_PACKET_RING\", addresses: [10.20.0.1/24, 10.20.0.5/24, 10.99.0.1/32, \"fd20::1/64\", \"fd20::5/64\"]"
+WAN_PORT="device: \"linux:wire0\", addresses: [10.20.0.1/24, 10.20.0.5/24, 10.99.0.1/32, \"fd20::1/64\", \"fd20::5/64\"]"
 lab
 ip -n "$WAN" route add 10.99.0.1/32 via 10.20.0.1
 peer_sees() { [ "$(in_wan wg show "$LAB" endpoints | cut -f2)" = "$1" ]; }

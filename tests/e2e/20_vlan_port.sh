@@ -9,7 +9,7 @@ for address in 10.20.0.2/24 fd20::2/64; do
   ip -n "$WAN" addr add $address dev eth0.100 $([[ $address = *:* ]] && echo nodad)
 done
 ip -n "$WAN" link set eth0.100 up
-WAN_PORT="device: \"net_af_packet0,iface=wire0,$AF_PACKET_RING\", vlan: 100, addresses: [10.20.0.1/24, \"fd20::1/64\"]"
+WAN_PORT="device: \"linux:wire0\", vlan: 100, addresses: [10.20.0.1/24, \"fd20::1/64\"]"
 lab_config
 start_gateway
 start_peer

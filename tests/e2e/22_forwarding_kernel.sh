@@ -9,7 +9,7 @@ pings 10 "$WAN" 192.168.1.2
 expect "packets forwarded by Linux for ten pings" 0 "$(($(forwarded) - before))"
 
 WG0='forwarding: kernel'
-LAN_PORT="device: \"net_af_packet1,iface=wire1,$AF_PACKET_RING\", addresses: [192.168.1.1/24, \"fd01::1/64\"], forwarding: kernel"
+LAN_PORT="device: \"linux:wire1\", addresses: [192.168.1.1/24, \"fd01::1/64\"], forwarding: kernel"
 stream_start "$WAN" 192.168.1.2
 lab_config
 check "reload to forwarding: kernel" linegate reload

@@ -7,7 +7,7 @@ lab_config 'endpoint: "10.20.0.2:51821"'
 start_gateway
 cat >"$LAB_DIR/second.yaml" <<YAML
 dpdk: { workers: 1, memory: 256M, hugepages: auto }
-ports: { wan: { device: "net_af_packet0,iface=eth0,$AF_PACKET_RING", addresses: [10.20.0.2/24, "fd20::2/64"] } }
+ports: { wan: { device: "linux:eth0", addresses: [10.20.0.2/24, "fd20::2/64"] } }
 interfaces:
   wgb:
     private_key_file: peer.key

@@ -57,7 +57,7 @@ expect "far's new place" "[fe80::77%wan]:51900" "$(endpoint "$far")"
 in_gw wg set wg0 peer "$far" endpoint "[fe80::77%wan]:51900"
 before=$(in_gw cat /sys/class/net/wan/ifindex)
 linegate save >/run/save.out
-sed -i 's|wan: { device: "net_af_packet0|wan: { mac: "02:00:00:00:00:77", device: "net_af_packet0|' "$LAB_DIR/gateway.yaml"
+sed -i 's|wan: { device: "linux|wan: { mac: "02:00:00:00:00:77", device: "linux|' "$LAB_DIR/gateway.yaml"
 linegate reload >/run/reload.out || fail "reload: $(cat /run/reload.out)"
 [ "$before" != "$(in_gw cat /sys/class/net/wan/ifindex)" ] || fail "the port was not made anew"
 check "the port is recreated with another index" wait_for 20 both

@@ -3,7 +3,6 @@
 # device, fragments of any size, VLAN tags, losses that are counted, jumbo frames, MTUs that are given back, two queues.
 # limit: 180 s
 source "$(dirname "$0")/lib.sh"
-OFFLOADS=on
 lab_namespaces
 lab_keys
 ports() { # EXTRA-KEYS

@@ -2,6 +2,7 @@
 # Ports by DPDK's own driver for Linux interfaces, with the rings and without the offloads that it needs: both
 # families, TCP both ways, and a wire that is unplugged and returns.
 source "$(dirname "$0")/lib.sh"
+OFFLOADS=off
 WAN_PORT="device: \"net_af_packet0,iface=wire0,$AF_PACKET_RING\", addresses: [10.20.0.1/24, \"fd20::1/64\"]"
 LAN_PORT="device: \"net_af_packet1,iface=wire1,$AF_PACKET_RING\", addresses: [192.168.1.1/24, \"fd01::1/64\"]"
 lab

@@ -319,9 +319,8 @@ void RoguePeer::bad_data(Session& s) {
   huge_data();
 }
 
-// What comes in fragments is reassembled by Linux and comes from the gateway's own socket (IPv4 here already
-// from the port: net_af_packet asks the kernel for it). The last few lengths overflow 16 bits with the
-// headers in front.
+// What comes in fragments is reassembled by Linux and comes from the gateway's own socket. The last few
+// lengths overflow 16 bits with the headers in front.
 void RoguePeer::huge_data() {
   const Socket v6;
   for (const std::size_t length : {2000u, 9000u, 60'000u, 65'473u, 65'474u, 65'493u, 65'494u, 65'507u}) {
