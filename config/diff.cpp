@@ -63,6 +63,7 @@ void diff_control(Actions& out, const Gateway& running, const Gateway& next) {
   const Control& old = running.control;
   const Control& now = next.control;
   diff_settings(out, "dpdk", running.dpdk, next.dpdk);
+  diff_settings(out, "flows", running.flows, next.flows);
   diff_settings(out, "control", old, now);
   if (old.metrics != now.metrics || old.metrics_per_peer != now.metrics_per_peer)
     out.emplace_back(SetMetrics{now.metrics, now.metrics_per_peer});

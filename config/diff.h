@@ -39,7 +39,7 @@ struct NeedsRestart {
 /// Other values of settings (settings.h), which have no effect but that they hold from now on.
 template <class Owner>
 struct ChangeSettings {
-  std::string name;  ///< of the interface or port; dpdk or control
+  std::string name;  ///< of the interface or port; dpdk, flows or control
   SettingSet rows;   ///< which of settings_of<Owner>() differ
   Owner value;       ///< all live settings as they shall be; everything else as by default
 };
@@ -165,13 +165,14 @@ struct RemoveAllowedIp {
   Prefix prefix;
 };
 
-using Action = std::variant<NeedsRestart, ChangeSettings<Dpdk>, ChangeSettings<Control>, ChangeSettings<Port>,
-                            ChangeSettings<Interface>, SetMetrics, SetControlSocket, AddPort, RemovePort,
-                            AddPortAddress, RemovePortAddress, SetPortGateways, SetPortMtu, AddInterface,
-                            RemoveInterface, SetInterfaceEnabled, SetInterfaceKey, SetListenPort, SetFwmark,
-                            AddInterfaceAddress, RemoveInterfaceAddress, SetInterfaceMtu, SetRoutes, AddPeer,
-                            RemovePeer, SetPeerName, SetPeerEndpoint, SetPresharedKey, SetKeepalive,
-                            SetPeerMtu, AddAllowedIp, MoveAllowedIp, RemoveAllowedIp>;
+using Action =
+    std::variant<NeedsRestart, ChangeSettings<Dpdk>, ChangeSettings<Control>, ChangeSettings<Flows>,
+                 ChangeSettings<Port>, ChangeSettings<Interface>, SetMetrics, SetControlSocket, AddPort,
+                 RemovePort, AddPortAddress, RemovePortAddress, SetPortGateways, SetPortMtu, AddInterface,
+                 RemoveInterface, SetInterfaceEnabled, SetInterfaceKey, SetListenPort, SetFwmark,
+                 AddInterfaceAddress, RemoveInterfaceAddress, SetInterfaceMtu, SetRoutes, AddPeer, RemovePeer,
+                 SetPeerName, SetPeerEndpoint, SetPresharedKey, SetKeepalive, SetPeerMtu, AddAllowedIp,
+                 MoveAllowedIp, RemoveAllowedIp>;
 
 struct Plan {
   std::vector<Action> actions;

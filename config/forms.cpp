@@ -83,6 +83,33 @@ std::string memory_text(const Size& size) {
   return to_string(size);
 }
 
+// ---------------------------------------------------------------- flows
+
+Parsed<std::uint32_t> parse_flow_mark(std::string_view text) {
+  const auto mark = parse_mark(text);
+  if (!mark) return {std::nullopt, "is not a firewall mark"};
+  if (*mark == 0) return {std::nullopt, "has no bit that a rule could set"};
+  return {*mark, {}};
+}
+
+std::string flow_mark_text(const std::uint32_t& mark) {
+  constexpr std::string_view kHex = "0123456789abcdef";
+  std::string digits;
+  for (std::uint32_t rest = mark; rest != 0; rest >>= 4) digits.insert(digits.begin(), kHex[rest & 15]);
+  return "0x" + digits;
+}
+
+Parsed<std::uint32_t> parse_flow_max(std::string_view text) {
+  const auto max = parse_number(text);
+  if (!max) return {std::nullopt, "is not a whole number"};
+  if (*max < 1024 || *max > 16'777'216) return {std::nullopt, "is out of range"};
+  return {static_cast<std::uint32_t>(*max), {}};
+}
+
+std::string flow_max_text(const std::uint32_t& max) {
+  return std::to_string(max);
+}
+
 // ---------------------------------------------------------------- paths and names
 
 Parsed<std::string> parse_absolute_path(std::string_view text) {

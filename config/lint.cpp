@@ -33,6 +33,7 @@ class Linter {
     lint_network(gateway_, problems_);
     check_files();
     check_wires();
+    check_flows();
     if (gateway_.ports.empty()) warn({}, "ports", "no port is configured: nothing is received");
     for (const auto& [name, port] : gateway_.ports) check_shared_memory(name, port);
     for (const auto& [name, interface] : gateway_.interfaces) {
@@ -55,6 +56,30 @@ class Linter {
   std::string see(const Position& at) const {
     const auto text = cite(gateway_, at);
     return text.empty() ? text : " (" + text + ")";
+  }
+
+  // ---------------------------------------------------------------- flows
+
+  /// A connection is carried only when both of its sides ask for it; two peers of one interface are two
+  /// sides.
+  void check_flows() {
+    std::size_t sides = 0;
+    const auto count = [&](const auto& named) {
+      for (const auto& [name, value] : named) sides += value.forwarding == Forwarding::kFlows ? 1 : 0;
+    };
+    count(gateway_.ports);
+    count(gateway_.interfaces);
+    if (sides != 1) return;
+    const auto complain = [&](const Marks& where, const std::string& path) {
+      warn(where.of("forwarding"), path + ".forwarding",
+           "is 'flows' here alone: workers carry a connection only between two ports or interfaces that have "
+           "it");
+    };
+    for (const auto& [name, port] : gateway_.ports)
+      if (port.forwarding == Forwarding::kFlows) complain(port.where, "ports." + name);
+    for (const auto& [name, interface] : gateway_.interfaces)
+      if (interface.forwarding == Forwarding::kFlows && interface.peers.size() < 2)
+        complain(interface.where, "interfaces." + name);
   }
 
   // ---------------------------------------------------------------- files

@@ -53,6 +53,11 @@ void read_dpdk(const Value& value, Dpdk& dpdk) {
     read_map(value, kFields, "a map with workers, memory, hugepages, eal, spread, idle", dpdk);
 }
 
+void read_flows(const Value& value, Flows& flows) {
+  flows.where.self = value.at();
+  if (!value.is_null()) read_map<Flows>(value, {}, "a map with mark and max", flows);
+}
+
 void read_device(const Value& value, Port& port) {
   const auto text = value.scalar(kDeviceAllowed);
   if (!text) return;
@@ -167,9 +172,10 @@ void read_gateway(const Value& root, Gateway& gateway) {
       {"dpdk", [](const Value& v, Gateway& g) { read_dpdk(v, g.dpdk); }},
       {"ports", read_ports},
       {"interfaces", read_interfaces},
+      {"flows", [](const Value& v, Gateway& g) { read_flows(v, g.flows); }},
       {"control", [](const Value& v, Gateway& g) { read_control(v, g.control); }},
   };
-  read_map(root, kFields, "a map with dpdk, ports, interfaces, control", gateway);
+  read_map(root, kFields, "a map with dpdk, ports, interfaces, flows, control", gateway);
 }
 
 }  // namespace wg::config

@@ -119,6 +119,11 @@ inline constexpr std::array kDpdkSettings{
     setting<kMaxSleep, &Dpdk::idle, &Idle::max_sleep>("idle.max_sleep", "longest sleep"),
 };
 
+inline constexpr std::array kFlowsSettings{
+    setting<kFlowMark, &Flows::mark>("mark", "mark"),
+    setting<kFlowMax, &Flows::max>("max", "at most"),
+};
+
 inline constexpr std::array kControlSettings{
     setting<kChoice<LogLevel>, &Control::log, &Log::level>("log.level", "log level"),
     setting<kChoice<LogFormat>, &Control::log, &Log::format>("log.format", "log format"),
@@ -136,6 +141,7 @@ constexpr std::span<const Setting<Owner>> settings_of() {
   if constexpr (std::is_same_v<Owner, Interface>) rows = kInterfaceSettings;
   if constexpr (std::is_same_v<Owner, Port>) rows = kPortSettings;
   if constexpr (std::is_same_v<Owner, Dpdk>) rows = kDpdkSettings;
+  if constexpr (std::is_same_v<Owner, Flows>) rows = kFlowsSettings;
   if constexpr (std::is_same_v<Owner, Control>) rows = kControlSettings;
   return rows;
 }

@@ -48,9 +48,9 @@ enum class IdleMode : std::uint8_t { kAdaptive, kSpin };
 template <>
 inline constexpr std::array<std::string_view, 2> kNames<IdleMode>{"adaptive", "spin"};
 
-enum class Forwarding : std::uint8_t { kShortCut, kKernel };
+enum class Forwarding : std::uint8_t { kShortCut, kKernel, kFlows };
 template <>
-inline constexpr std::array<std::string_view, 2> kNames<Forwarding>{"short_cut", "kernel"};
+inline constexpr std::array<std::string_view, 3> kNames<Forwarding>{"short_cut", "kernel", "flows"};
 
 /// The program at the other side of a port's shared memory.
 enum class PortPeer : std::uint8_t { kUntrusted, kTrusted };
@@ -209,6 +209,16 @@ struct Interface {
   bool operator==(const Interface&) const = default;
 };
 
+// ---------------------------------------------------------------- flows
+
+/// Connections that workers carry, of the ports and interfaces with `forwarding: flows`.
+struct Flows {
+  std::uint32_t mark = 0x40000000;  ///< bits that the operator's rules set in connection tracking's mark
+  std::uint32_t max = 262'144;      ///< connections that workers carry at a time
+  Marks where;
+  bool operator==(const Flows&) const = default;
+};
+
 // ---------------------------------------------------------------- control
 
 struct MetricsListen {
@@ -249,6 +259,7 @@ struct Gateway {
   Dpdk dpdk;
   std::map<std::string, Port> ports;
   std::map<std::string, Interface> interfaces;
+  Flows flows;
   Control control;
   Sources sources;
   bool operator==(const Gateway&) const = default;

@@ -23,6 +23,7 @@ std::uint16_t largest_segment(const config::MssClamp& clamp, std::uint16_t mtu) 
 dataplane::InterfaceSettings view_of(const config::Interface& value, std::uint16_t mtu) {
   dataplane::InterfaceSettings view;
   view.short_cut = value.forwarding == config::Forwarding::kShortCut;
+  view.flows = value.forwarding == config::Forwarding::kFlows;
   view.hairpin = value.hairpin;
   view.copy_dscp = value.dscp == config::Dscp::kCopy;
   view.udp_checksum4 = value.udp_checksum4;
@@ -34,6 +35,7 @@ dataplane::InterfaceSettings view_of(const config::Interface& value, std::uint16
 dataplane::PortSettings view_of(const config::Port& value) {
   dataplane::PortSettings view;
   view.short_cut = value.forwarding == config::Forwarding::kShortCut;
+  view.flows = value.forwarding == config::Forwarding::kFlows;
   view.mtu = value.mtu;
   return view;
 }

@@ -13,12 +13,17 @@
 namespace wg::control {
 
 // X(name, unit, what it counts)
-#define LINEGATE_CONTROL_COUNTERS(X)                                                    \
-  X(log_lines_dropped, lines, "Log lines dropped because the log's reader is too slow") \
-  X(log_lines_limited, lines, "Log lines withheld because a peer caused too many")      \
-  X(netlink_resyncs, times, "Times the kernel's news overflowed and were read afresh")  \
-  X(endpoints_restored, peers, "Peers whose endpoint was known from before the start")  \
-  X(strays_answered, messages, "Initiations because a peer used a session from before the start")
+#define LINEGATE_CONTROL_COUNTERS(X)                                                                      \
+  X(log_lines_dropped, lines, "Log lines dropped because the log's reader is too slow")                   \
+  X(log_lines_limited, lines, "Log lines withheld because a peer caused too many")                        \
+  X(netlink_resyncs, times, "Times the kernel's news overflowed and were read afresh")                    \
+  X(endpoints_restored, peers, "Peers whose endpoint was known from before the start")                    \
+  X(strays_answered, messages, "Initiations because a peer used a session from before the start")         \
+  X(flows_taken_over, connections, "Connections given to the workers")                                    \
+  X(flows_handed_back, connections, "Connections that ended or went back to Linux")                       \
+  X(flow_timeouts_refreshed, times, "Times connection tracking was told of packets that workers carried") \
+  X(flow_events_lost, times, "Times events of connection tracking were lost, and all were learnt afresh") \
+  X(flow_rule_changes, times, "New generations of nftables: all connections had to earn the mark again")
 
 struct ControlCounters {
 #define LINEGATE_MEMBER(name, unit, text) dataplane::Counter name;

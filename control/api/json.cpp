@@ -162,6 +162,32 @@ Json to_json(const DropStatus& status) {
           {"control", status.control}};
 }
 
+Json to_json(const FlowStatus& status) {
+  return {{"protocol", status.protocol},
+          {"source", status.source},
+          {"destination", status.destination},
+          {"leaves_from", status.leaves_from},
+          {"leaves_to", status.leaves_to},
+          {"carried_by", status.carried ? "workers" : "linux"},
+          {"reason", text_or_null(status.reason)},
+          {"reason_text", text_or_null(status.reason_text)},
+          {"age", status.age_seconds},
+          {"idle", status.idle_seconds},
+          {"packets", {status.packets.first, status.packets.second}},
+          {"bytes", {status.bytes.first, status.bytes.second}}};
+}
+
+Json to_json(const FlowsStatus& status) {
+  return {{"on", status.on},
+          {"mark", status.mark},
+          {"max", status.max},
+          {"carried", status.carried},
+          {"with_linux", status.with_linux},
+          {"tracked", status.tracked},
+          {"reasons", counts_of(status.reasons)},
+          {"flows", to_json(status.flows)}};
+}
+
 Json to_json(const PlanOutcome& outcome) {
   return {{"ok", outcome.ok},           {"applied", outcome.applied},
           {"plan", outcome.plan},       {"errors", outcome.errors},

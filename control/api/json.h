@@ -19,6 +19,8 @@ Json to_json(const PeerStatus& status);
 Json to_json(const PortStatus& status);
 Json to_json(const WorkerStatus& status);
 Json to_json(const DropStatus& status);
+Json to_json(const FlowStatus& status);
+Json to_json(const FlowsStatus& status);
 Json to_json(const PlanOutcome& outcome);
 Json to_json(const PeerEvent& event);
 Json to_json(const Explanation& explanation);

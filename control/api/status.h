@@ -77,6 +77,38 @@ struct DropStatus {
   std::uint64_t control = 0;              ///< of the control thread
 };
 
+struct FlowQuery {
+  std::string address;    ///< empty: all; else one that a tuple of the connection has
+  std::size_t limit = 0;  ///< 0: all
+};
+
+/// A connection with the mark of `forwarding: flows`. Ends are address:port.
+struct FlowStatus {
+  std::string protocol;     ///< tcp, udp
+  std::string source;       ///< of the packet that opened it, as it came
+  std::string destination;  ///< likewise
+  std::string leaves_from;  ///< its source behind the gateway
+  std::string leaves_to;
+  bool carried = false;  ///< by workers; the rest is for these alone
+  std::string reason;    ///< why it is Linux's: the identifier, and its sentence
+  std::string reason_text;
+  std::uint32_t age_seconds = 0;                    ///< since workers carry it
+  std::uint32_t idle_seconds = 0;                   ///< since the last packet
+  std::pair<std::uint64_t, std::uint64_t> packets;  ///< from the source, to the source
+  std::pair<std::uint64_t, std::uint64_t> bytes;    ///< of IP
+};
+
+struct FlowsStatus {
+  bool on = false;  ///< a port or interface has `forwarding: flows`, and the kernel plays along
+  std::uint32_t mark = 0;
+  std::uint64_t max = 0;
+  std::uint64_t carried = 0;
+  std::uint64_t with_linux = 0;     ///< with the mark, and not carried
+  std::uint64_t tracked = 0;        ///< entries of connection tracking, of all kinds
+  std::vector<NamedCount> reasons;  ///< of those with Linux; every reason, zeros included
+  std::vector<FlowStatus> flows;
+};
+
 struct PeerStatus {
   std::string interface;
   std::string name;  ///< may be empty: then people see the public key

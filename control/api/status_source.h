@@ -31,6 +31,7 @@ class StatusSource {
   virtual std::vector<WorkerStatus> workers() const = 0;
   /// Every reason of the list, in its order, zeros included.
   virtual std::vector<DropStatus> drops() const = 0;
+  virtual FlowsStatus flows(const FlowQuery& query) const = 0;
   /// Calls `visit` for each peer that passes the filter, in any order.
   virtual void visit_peers(const PeerFilter& filter,
                            const std::function<void(PeerStatus&&)>& visit) const = 0;

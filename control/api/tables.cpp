@@ -264,6 +264,66 @@ constexpr TableColumn kDropColumns[] = {
 };
 constexpr TableSection kDropSections[] = {{drops_that_occurred, kDropColumns}};
 
+// ---------------------------------------------------------------- flows
+
+void show_flows(const StatusSource& source, Json& params, const RpcAnswer& answer) {
+  FlowQuery query;
+  if (params.contains("address")) query.address = params["address"].get<std::string>();
+  if (params.contains("limit")) query.limit = params["limit"].get<std::size_t>();
+  answer.result(to_json(source.flows(query)));
+}
+
+constexpr TableColumn kFlowsColumns[] = {
+    {"FLOWS", [](const Json& row, WallTime) -> Cell { return truth(row, "on") ? "on" : "off"; }},
+    {"CARRIED", digits_of<"carried">, true},
+    {"AT MOST", digits_of<"max">, true, 2},
+    {"WITH LINUX", digits_of<"with_linux">, true},
+    {"TRACKED", digits_of<"tracked">, true, 1},
+};
+
+Cell flow_carrier(const Json& row, WallTime) {
+  const bool carried = text(row, "carried_by") == "workers";
+  return {carried ? "workers" : text(row, "reason"), carried ? Tone::kGood : Tone::kPlain};
+}
+
+// Both directions.
+template <Member kName>
+std::uint64_t flow_sum(const Json& row) {
+  std::uint64_t both = 0;
+  for (const Json& count : list(row, kName.text)) both += count.is_number() ? count.get<std::uint64_t>() : 0;
+  return both;
+}
+
+constexpr TableColumn kFlowColumns[] = {
+    {"PROTO", text_of<"protocol">, false, 0, 5},
+    {"SOURCE", text_of<"source">, false, 0, 15},
+    {"DESTINATION", text_of<"destination">, false, 0, 15},
+    {"LEAVES FROM", text_of<"leaves_from">, false, 3, 15},
+    {"LEAVES TO", text_of<"leaves_to">, false, 4, 15},
+    {"CARRIED BY", flow_carrier, false, 0, 10},
+    {"PACKETS", [](const Json& row, WallTime) -> Cell { return format_count(flow_sum<"packets">(row)); },
+     true, 2},
+    {"BYTES", [](const Json& row, WallTime) -> Cell { return format_size(flow_sum<"bytes">(row)); }, true, 1},
+    {"IDLE", [](const Json& row, WallTime) -> Cell { return digits(row, "idle") + " s"; }, true, 2},
+};
+
+Json reasons_that_occur(const Json& result) {
+  Json rows = Json::array();
+  for (const auto& [reason, count] : map(result, "reasons").items())
+    if (count.is_number() && count.get<std::uint64_t>() != 0)
+      rows.push_back({{"reason", reason}, {"connections", count}});
+  return rows;
+}
+
+constexpr TableColumn kFlowReasonColumns[] = {
+    {"WITH LINUX, BECAUSE", text_of<"reason">},
+    {"CONNECTIONS", digits_of<"connections">, true},
+};
+constexpr TableSection kFlowSections[] = {
+    {[](const Json& result) { return Json::array({result}); }, kFlowsColumns},
+    {[](const Json& result) { return list(result, "flows"); }, kFlowColumns},
+    {reasons_that_occur, kFlowReasonColumns}};
+
 // ---------------------------------------------------------------- the list
 
 constexpr ShowTable kTables[] = {
@@ -271,6 +331,7 @@ constexpr ShowTable kTables[] = {
     {{"show.ports", show_ports}, "Ports: link, packets, losses", kPortSections},
     {{"show.workers", show_workers}, "Workers: load, clocks by stage, queues", kWorkerSections},
     {{"show.drops", show_drops}, "Dropped packets by reason", kDropSections},
+    {{"show.flows", show_flows}, "Connections that workers carry for Linux", kFlowSections},
 };
 
 }  // namespace

@@ -19,6 +19,7 @@ struct ShowOptions {
   std::string what;  // a table; empty: the overview
   std::string interface;
   std::string peer;
+  std::string address;
   std::string sort = "name";
   std::size_t limit = 0;
   bool active = false;
@@ -71,6 +72,8 @@ Json fetch_overview(RpcClient& gateway, const ShowOptions& options) {
 Json fetch(RpcClient& gateway, const ShowOptions& options) {
   if (options.what.empty()) return fetch_overview(gateway, options);
   if (options.what == "peers") return fetch_peers(gateway, options);
+  if (options.what == "flows")
+    return gateway.call("show.flows", {{"address", options.address}, {"limit", options.limit}});
   auto result = gateway.call("show." + options.what);
   return options.what == "interfaces" ? only_interface(std::move(result), options.interface) : result;
 }
@@ -175,6 +178,13 @@ void add_table(CLI::App& parent, Invocation& invocation, const std::string& name
   command->add_option("--socket", invocation.socket, "Control socket of the running gateway")->group("");
   add_common(*command, options);
   if (name == "interfaces" || name == "peers") add_interface_option(*command, options);
+  if (name == "flows") {
+    command->add_option("--address", options->address, "Only flows with this address on either side")
+        ->type_name("ADDRESS");
+    command->add_option("--limit", options->limit, "Show at most N flows")
+        ->check(CLI::NonNegativeNumber)
+        ->type_name("N");
+  }
   if (name == "peers") {
     command
         ->add_option("--peer", options->peer,

@@ -81,6 +81,11 @@ KernelResult Actions::carry_out_kind(const config::ChangeSettings<config::Contro
   return done();
 }
 
+// Mark and size are read where they are used, once the plan has been carried out.
+KernelResult Actions::carry_out_kind(const config::ChangeSettings<config::Flows>&) {
+  return done();
+}
+
 KernelResult Actions::carry_out_kind(const config::SetMetrics& a) {
   return sockets_.open_metrics(a);
 }

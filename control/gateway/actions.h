@@ -30,6 +30,7 @@ class Actions {
   KernelResult carry_out_kind(const config::NeedsRestart& action);
   KernelResult carry_out_kind(const config::ChangeSettings<config::Dpdk>& action);
   KernelResult carry_out_kind(const config::ChangeSettings<config::Control>& action);
+  KernelResult carry_out_kind(const config::ChangeSettings<config::Flows>& action);
   KernelResult carry_out_kind(const config::ChangeSettings<config::Port>& action);
   KernelResult carry_out_kind(const config::ChangeSettings<config::Interface>& action);
   KernelResult carry_out_kind(const config::SetMetrics& action);

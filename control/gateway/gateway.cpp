@@ -56,8 +56,9 @@ Gateway::Gateway(const config::Gateway& value, std::string config_path)
       notices_(services_, objects_, log_),
       timestamps_(value.control.state_directory, background_, log_),
       peer_files_(objects_, value.control.state_directory, services_.loop, background_, log_),
+      flows_(services_, log_),
       counters_(services_, objects_),
-      status_({services_, objects_, running_, watch_, keeper_, notices_}),
+      status_({services_, objects_, running_, watch_, keeper_, notices_, flows_}),
       actions_(services_, objects_, sockets_, timestamps_, peer_files_, log_),
       runner_(services_, objects_, actions_),
       changes_({services_, objects_, running_, runner_, background_}, log_,
@@ -181,6 +182,7 @@ std::chrono::nanoseconds Gateway::sleep_time(bool gather) {
     const dataplane::WorkerMailboxes& boxes = worker->mailboxes();
     if (!boxes.events.empty() || (!gather && !boxes.handshakes.empty())) wait = 0ns;
   }
+  if (flows_unfinished_) wait = 0ns;
   if (const auto due = services_.publisher.next_flush())
     wait = std::min(wait, std::chrono::nanoseconds(*due > at ? *due - at : 0));
   if (services_.dataplane.quiescence().collect() != 0) wait = std::min<std::chrono::nanoseconds>(wait, 1ms);
@@ -190,6 +192,7 @@ std::chrono::nanoseconds Gateway::sleep_time(bool gather) {
 void Gateway::run_iteration() {
   pace_.note(drain_mailboxes(), now().boot);
   for (const auto& [name, interface] : objects_.interfaces()) interface->advance();
+  flows_unfinished_ = flows_.advance();
   services_.publisher.flush_paced(now().boot);
 }
 
@@ -235,6 +238,7 @@ void Gateway::on_kernel_changes() {
   if (links || addresses) follow_ports();
   const std::vector<NextHopKey> neighbours = services_.publisher.take_changed_neighbours();
   const RoutesChanged routes = services_.publisher.take_routes_changed();
+  if (routes.any()) flows_.on_routes_changed(routes);
   for (const auto& [name, interface] : objects_.interfaces()) {
     if (routes.any()) interface->on_routes_changed(routes);
     if (!routes.everywhere && !neighbours.empty()) interface->on_neighbours_changed(neighbours);
@@ -266,6 +270,8 @@ void Gateway::on_plan_carried_out() {
   keeper_.note_lost_ports();
   on_kernel_changes();
   follow_ports();
+  flows_.apply(running_.value());
+  services_.publisher.flush();
   notices_.refresh();
 }
 
@@ -280,6 +286,7 @@ void Gateway::on_resolved() {
 
 void Gateway::every_second() {
   watch_.check();
+  flows_.every_second();
   counters_.publish();
   port_watch_.every_second();
   notices_.refresh();
@@ -309,6 +316,7 @@ void Gateway::stop_everything() {
   peer_files_.save_and_wait();
   changes_.close();
   sockets_.close_all();
+  flows_.stop();
   objects_.clear();
   services_.dataplane.stop();
   empty_mailboxes();

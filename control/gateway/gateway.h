@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "config/types.h"
+#include "control/flows/flow_service.h"
 #include "control/gateway/actions.h"
 #include "control/gateway/changes.h"
 #include "control/gateway/notices.h"
@@ -82,6 +83,7 @@ class Gateway {
   Notices notices_;
   Timestamps timestamps_;
   PeerFiles peer_files_;
+  FlowService flows_;
   PublishedCounters counters_;
   StatusReader status_;
   Actions actions_;
@@ -89,6 +91,7 @@ class Gateway {
   Changes changes_;
   Sockets sockets_;
   noise::HandshakePace pace_;
+  bool flows_unfinished_ = false;
   int signal_fd_ = -1;
   std::size_t reported_dropped_lines_ = 0;
   bool stopped_ = false;

@@ -140,6 +140,10 @@ GatewayStatus StatusReader::status() const {
   return out;
 }
 
+FlowsStatus StatusReader::flows(const FlowQuery& query) const {
+  return parts_.flows.status(query);
+}
+
 InterfaceStatus StatusReader::interface_status(const Interface& interface) const {
   InterfaceStatus out;
   const noise::Now at = now();

@@ -8,6 +8,7 @@
 
 #include "control/api/secret_source.h"
 #include "control/api/status_source.h"
+#include "control/flows/flow_service.h"
 #include "control/gateway/notices.h"
 #include "control/gateway/objects.h"
 #include "control/gateway/port_keeper.h"
@@ -28,6 +29,7 @@ class StatusReader final : public StatusSource, public SecretSource {
     const WorkerWatch& watch;
     const PortKeeper& keeper;
     const Notices& notices;
+    const FlowService& flows;
   };
   explicit StatusReader(const Parts& parts);
 
@@ -37,6 +39,7 @@ class StatusReader final : public StatusSource, public SecretSource {
   std::vector<PortStatus> ports() const override;
   std::vector<WorkerStatus> workers() const override;
   std::vector<DropStatus> drops() const override;
+  FlowsStatus flows(const FlowQuery& query) const override;
   void visit_peers(const PeerFilter& filter, const std::function<void(PeerStatus&&)>& visit) const override;
   std::optional<PeerStatus> find_peer(std::string_view interface, std::string_view peer) const override;
   std::optional<PeerFacts> explain_peer(std::string_view interface, std::string_view peer) const override;

@@ -133,6 +133,15 @@ std::optional<std::uint16_t> Publisher::interface_of(std::uint32_t ifindex) cons
   return at == interface_by_ifindex_.end() ? std::nullopt : std::optional(at->second);
 }
 
+dataplane::FlowIngress Publisher::flow_ingress(std::uint32_t ifindex) const {
+  using dataplane::FlowIngress;
+  if (const auto id = interface_of(ifindex))
+    return next_.interfaces[*id].flows ? FlowIngress::interface(*id) : FlowIngress();
+  const auto link = port_of(ifindex);
+  if (!link || !next_.ports[link->port].flows) return {};
+  return FlowIngress::port(link->port, link->vlan.value_or(0));
+}
+
 // ---------------------------------------------------------------- what Linux says
 
 void Publisher::on_changes(const std::vector<Change>& changes) {
@@ -401,7 +410,12 @@ void Publisher::publish() {
   hops_.trim();
   refresh_listen_ports();
   next_.generation = ++generation_;
-  dataplane_.publish(std::make_unique<dataplane::Snapshot>(next_));
+  auto snapshot = std::make_unique<dataplane::Snapshot>(next_);
+  if (snapshot->flows == nullptr) {
+    for (dataplane::PortView& port : snapshot->ports) port.flows = false;
+    for (dataplane::InterfaceView& interface : snapshot->interfaces) interface.flows = false;
+  }
+  dataplane_.publish(std::move(snapshot));
   hops_.published();
 }
 

@@ -40,6 +40,14 @@ class Publisher {
   }
   void touch() { dirty_ = true; }
 
+  // ---- connections that workers carry
+  // Null: none; views with `flows` are then published as if they had `forwarding: kernel`.
+  void set_flows(const dataplane::FlowTable* flows) { touch(), next_.flows = flows; }
+  // Where packets of this Linux interface come in, if it belongs to a port or an interface with `flows`.
+  [[nodiscard]] dataplane::FlowIngress flow_ingress(std::uint32_t ifindex) const;
+  // Then the main table alone does not decide about routes.
+  [[nodiscard]] bool in_vrf() const { return in_vrf_; }
+
   // ---- what Linux says
   void on_changes(const std::vector<Change>& changes);
   // The MAC addresses beside its own that each TAP listens to, by ifindex.

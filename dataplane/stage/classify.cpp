@@ -125,13 +125,13 @@ bool Classify::classify_fast(const Poll& poll, rte_mbuf* packet) {
   if (ip.protocol != ip_protocol::kUdp || length > total - kIpv4HeaderSize ||
       length < kUdpHeaderSize + sizeof(Le32)) {
     // Answers to what is masqueraded behind our address are as usual as packets for others.
-    if (ip.protocol != ip_protocol::kTcp || !poll.port.flows) return false;
+    if (ip.protocol != ip_protocol::kTcp || !poll.port.flows || !poll.routes_v4) return false;
     poll.inner.push(packet, frame + kIp, static_cast<std::uint16_t>(total), poll.untagged, false);
     return true;
   }
   const std::uint16_t interface_id = (*view.listen_ports)[udp.destination_port.value()];
   if (interface_id == kNone16) {
-    if (poll.port.flows) {
+    if (poll.port.flows && poll.routes_v4) {
       poll.inner.push(packet, frame + kIp, static_cast<std::uint16_t>(total), poll.untagged, false);
     } else {
       egress_.punt_to_tap(poll.at, poll.index, packet);

@@ -349,6 +349,13 @@ TEST_F(CliTest, ShowOverviewAndTables) {
   expect_in("1.50 KiB", linegate({"show", "interfaces"}).out);
   expect_in("25.0 %", linegate({"show", "workers"}).out);
   expect_in("handshake      3      4096", linegate({"show", "workers"}).out);
+  const auto flows = linegate({"show", "flows"});
+  expect_in("on           1     1024           1        7", flows.out);
+  expect_in("tcp    10.10.0.2:40000  198.51.100.7:443  workers", flows.out);
+  expect_in("udp    10.10.0.3:5353   192.168.1.5:53    not_assured", flows.out);
+  EXPECT_EQ(flows.out.find("helper"), std::string::npos) << "a reason that does not occur";
+  EXPECT_EQ(linegate({"show", "flows", "--address", "10.9.9.9"}).out.find("tcp"), std::string::npos);
+  EXPECT_TRUE(Json::parse(linegate({"show", "flows", "--json"}).out, nullptr, false).contains("reasons"));
   const auto drops = linegate({"show", "drops"});
   expect_in("bad_tag      5  2 3         tag does not verify", drops.out);
   EXPECT_EQ(drops.out.find("replayed"), std::string::npos);

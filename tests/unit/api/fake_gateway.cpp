@@ -106,6 +106,36 @@ std::vector<DropStatus> FakeGateway::drops() const {
           {"replayed", "counter seen before", 0, {0, 0}}};
 }
 
+FlowsStatus FakeGateway::flows(const FlowQuery& query) const {
+  FlowStatus carried;
+  carried.protocol = "tcp";
+  carried.source = "10.10.0.2:40000";
+  carried.destination = carried.leaves_to = "198.51.100.7:443";
+  carried.leaves_from = "203.0.113.2:61001";
+  carried.carried = true;
+  carried.packets = {10, 20};
+  carried.bytes = {1000, 2000};
+  carried.idle_seconds = 3;
+  FlowStatus other;
+  other.protocol = "udp";
+  other.source = other.leaves_from = "10.10.0.3:5353";
+  other.destination = other.leaves_to = "192.168.1.5:53";
+  other.reason = "not_assured";
+  other.reason_text = "too early";
+  other.packets = {1, 2};
+  other.bytes = {40, 60};
+  FlowsStatus status;
+  status.on = true;
+  status.mark = 0x40000000;
+  status.max = 1024;
+  status.carried = status.with_linux = 1;
+  status.tracked = 7;
+  status.reasons = {{"not_assured", 1}, {"helper", 0}};
+  if (query.address.empty() || query.address == "10.10.0.2") status.flows.push_back(carried);
+  if (query.address.empty() && query.limit != 1) status.flows.push_back(other);
+  return status;
+}
+
 PeerStatus FakeGateway::status_of(const std::string& interface, const config::Peer& peer) const {
   PeerStatus status;
   status.interface = interface;

@@ -55,6 +55,7 @@ class FakeGateway : public StatusSource, public SecretSource, public ChangeSink 
   std::vector<PortStatus> ports() const override;
   std::vector<WorkerStatus> workers() const override;
   std::vector<DropStatus> drops() const override;
+  FlowsStatus flows(const FlowQuery& query) const override;
   void visit_peers(const PeerFilter& filter, const std::function<void(PeerStatus&&)>& visit) const override;
   std::optional<PeerStatus> find_peer(std::string_view interface, std::string_view peer) const override;
   std::optional<PeerFacts> explain_peer(std::string_view interface, std::string_view peer) const override;

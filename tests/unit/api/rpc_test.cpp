@@ -114,6 +114,23 @@ TEST_F(RpcTest, ShowMethods) {
   EXPECT_EQ(call("show.peer", {{"peer", "peer3"}})["result"]["allowed_ips"], Json({"10.0.0.3/32"}));
 }
 
+TEST_F(RpcTest, FlowsAreFilteredAndSayWhoCarriesThem) {
+  const auto all = call("show.flows")["result"];
+  EXPECT_EQ(all["carried"], 1);
+  EXPECT_EQ(all["max"], 1024);
+  EXPECT_EQ(all["reasons"]["not_assured"], 1);
+  ASSERT_EQ(all["flows"].size(), 2u);
+  EXPECT_EQ(all["flows"][0]["carried_by"], "workers");
+  EXPECT_EQ(all["flows"][0]["leaves_from"], "203.0.113.2:61001");
+  EXPECT_EQ(all["flows"][0]["packets"], Json({10, 20}));
+  EXPECT_EQ(all["flows"][0]["reason"], nullptr);
+  EXPECT_EQ(all["flows"][1]["carried_by"], "linux");
+  EXPECT_EQ(all["flows"][1]["reason"], "not_assured");
+  EXPECT_EQ(call("show.flows", {{"limit", 1}})["result"]["flows"].size(), 1u);
+  EXPECT_EQ(call("show.flows", {{"address", "10.9.9.9"}})["result"]["flows"].size(), 0u);
+  EXPECT_EQ(code(call("show.flows", {{"limit", "many"}})), "bad_params");
+}
+
 TEST_F(RpcTest, PeersAreFilteredSortedAndLimited) {
   gateway.handshakes["peer2"] = WallTime{std::chrono::milliseconds{1'700'000'000'250}};
   const auto names = [&](const Json& params) {
@@ -154,8 +171,8 @@ TEST_F(RpcTest, TheReadOnlySocketNeitherChangesNorTellsSecrets) {
   EXPECT_FALSE(gateway.stopped);
   gateway.wg0().peers[0].preshared_key = secret_of(0x55);
   std::string everything;
-  for (const char* method :
-       {"show.gateway", "show.interfaces", "show.peers", "show.ports", "show.workers", "show.drops"})
+  for (const char* method : {"show.gateway", "show.interfaces", "show.peers", "show.ports", "show.workers",
+                             "show.drops", "show.flows"})
     everything += call(method, Json::object(), RpcRole::kRead).dump();
   everything += call("explain.peer", {{"peer", "peer0"}}, RpcRole::kRead).dump();
   EXPECT_NE(everything.find("\"has_preshared_key\":true"), std::string::npos);

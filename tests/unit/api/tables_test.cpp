@@ -151,6 +151,14 @@ TEST(Tables, ReadAsFollows) {
       {"drops",
        "REASON   COUNT  PER WORKER  MEANING\n"
        "bad_tag      5  2 3         tag does not verify\n"},
+      {"flows",
+       "FLOWS  CARRIED  AT MOST  WITH LINUX  TRACKED\n"
+       "on           1     1024           1        7\n"
+       "PROTO  SOURCE           DESTINATION       CARRIED BY   PACKETS     BYTES  IDLE\n"
+       "tcp    10.10.0.2:40000  198.51.100.7:443  workers           30  2.93 KiB   3 s\n"
+       "udp    10.10.0.3:5353   192.168.1.5:53    not_assured        3     100 B   0 s\n"
+       "WITH LINUX, BECAUSE  CONNECTIONS\n"
+       "not_assured                    1\n"},
       {"peers",
        "PEER   INTERFACE  ENDPOINT         HANDSHAKE     RX   TX  DROPS  ALLOWED IPS\n"
        "peer0  wg0        192.0.2.1:51820      never    0 B  7 B      0  10.0.0.0/32\n"

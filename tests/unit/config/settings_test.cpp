@@ -34,6 +34,14 @@ struct Place<Control> {
 };
 
 template <>
+struct Place<Flows> {
+  static constexpr std::string_view kName = "flows", kPath = "flows", kSection = "## `flows`",
+                                    kBefore = "flows:\n";
+  static constexpr std::size_t kIndent = 2;
+  static Flows& of(Gateway& gateway) { return gateway.flows; }
+};
+
+template <>
 struct Place<Port> {
   static constexpr std::string_view kName = "wan", kPath = "ports.wan", kSection = "## `ports`",
                                     kBefore = "ports:\n  wan:\n    device: tap\n";
@@ -266,6 +274,7 @@ std::vector<RowCase> all_rows() {
   std::vector<RowCase> cases;
   add_rows<Dpdk>(cases);
   add_rows<Control>(cases);
+  add_rows<Flows>(cases);
   add_rows<Port>(cases);
   add_rows<Interface>(cases);
   return cases;

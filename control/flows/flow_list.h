@@ -1,0 +1,15 @@
+// What `show flows` shows of a follower.
+#pragma once
+
+#include <cstdint>
+
+#include "control/api/status.h"
+#include "control/flows/flow_follower.h"
+
+namespace wg::control {
+
+// Fills in counts, reasons and at most query.limit flows: those with the most bytes first, then those that
+// are Linux's. `now`: boot time in seconds.
+void list_flows(const FlowFollower& follower, const FlowQuery& query, std::uint32_t now, FlowsStatus& out);
+
+}  // namespace wg::control

@@ -1,0 +1,167 @@
+#include "control/flows/flow_service.h"
+
+#include <sys/epoll.h>
+#include <sys/random.h>
+
+#include <algorithm>
+#include <new>
+#include <system_error>
+#include <utility>
+
+#include "control/flows/flow_list.h"
+#include "control/kernel/sysctl.h"
+#include "dataplane/session/boot_clock.h"
+
+namespace wg::control {
+
+using dataplane::FlowTable;
+
+namespace {
+
+std::uint32_t boot_seconds() {
+  return static_cast<std::uint32_t>(dataplane::boot_now() / 1'000'000'000u);
+}
+
+bool has_flows(const config::Gateway& value) {
+  const auto asks = [](const auto& named) { return named.second.forwarding == config::Forwarding::kFlows; };
+  return std::any_of(value.ports.begin(), value.ports.end(), asks) ||
+         std::any_of(value.interfaces.begin(), value.interfaces.end(), asks);
+}
+
+FlowTable::HashKey random_key() {
+  FlowTable::HashKey key;
+  if (getrandom(key.data(), sizeof key, 0) != sizeof key)
+    throw std::system_error(errno, std::generic_category(), "random key");
+  return key;
+}
+
+FlowFollower::Counts operator+(FlowFollower::Counts a, const FlowFollower::Counts& b) {
+  a.taken_over += b.taken_over;
+  a.handed_back += b.handed_back;
+  a.refreshed += b.refreshed;
+  a.lost += b.lost;
+  a.rule_changes += b.rule_changes;
+  return a;
+}
+
+}  // namespace
+
+struct FlowService::Active {
+  Active(Services& services, const FlowWays& ways, const config::Flows& settings)
+      : table(std::make_shared<FlowTable>(settings.max, random_key(),
+                                          [&services](std::function<void()> free) {
+                                            services.dataplane.quiescence().retire(std::move(free));
+                                          })),
+        follower(
+            *table, conntrack, [&ways](const IpAddress& address) { return ways.of(address); },
+            settings.mark) {}
+
+  std::shared_ptr<FlowTable> table;
+  Conntrack conntrack;
+  FlowFollower follower;
+};
+
+FlowService::FlowService(Services& services, Logger log)
+    : services_(services),
+      log_(std::move(log)),
+      ways_(services.mirror, services.publisher, services.dataplane) {}
+
+FlowService::~FlowService() = default;
+
+void FlowService::apply(const config::Gateway& value) {
+  const bool wanted = has_flows(value);
+  if (active_ && (!wanted || !(value.flows == settings_))) stop();
+  if (!wanted) return;
+  if (!active_) return start(value.flows);
+  on_routes_changed({true, {}});  // ports, interfaces and peers may have other settings
+}
+
+void FlowService::start(const config::Flows& settings) {
+  settings_ = settings;
+  try {
+    active_ = std::make_unique<Active>(services_, ways_, settings);
+  } catch (const std::system_error& error) {
+    return log_->error("flows: {}; every connection stays with Linux", error.what());
+  } catch (const std::bad_alloc&) {
+    return log_->error("flows: no memory for {} connections; every connection stays with Linux",
+                       settings.max);
+  }
+  if (read_sysctl("net/netfilter/nf_conntrack_events").value_or("0") == "0")
+    log_->warn("flows: net.netfilter.nf_conntrack_events is 0, so that no connection can leave Linux");
+  services_.publisher.set_flows(active_->table.get());
+  for (const int fd : active_->conntrack.descriptors())
+    services_.loop.add(fd, EPOLLIN, [this](std::uint32_t) { receive(); });
+  active_->follower.set_now(boot_seconds());
+  active_->follower.set_timeouts(conntrack_timeouts());
+  active_->follower.start();
+  log_->info("flows: at most {} connections with the mark {:#x}, {} MB", settings.max, settings.mark,
+             active_->table->memory_bytes() >> 20);
+}
+
+void FlowService::stop() {
+  if (!active_) return;
+  for (const int fd : active_->conntrack.descriptors()) services_.loop.remove(fd);
+  services_.publisher.set_flows(nullptr);
+  services_.publisher.flush();
+  before_ = before_ + active_->follower.counts();
+  before_.handed_back = before_.taken_over;
+  services_.dataplane.quiescence().retire([table = active_->table] {});
+  active_.reset();
+  report();
+}
+
+void FlowService::receive() {
+  active_->follower.set_now(boot_seconds());
+  active_->conntrack.receive(active_->follower);
+  active_->conntrack.flush();
+}
+
+void FlowService::on_routes_changed(const RoutesChanged& changed) {
+  if (!active_) return;
+  active_->follower.on_ways_changed(changed);
+  active_->conntrack.flush();
+}
+
+bool FlowService::advance() {
+  return active_ && active_->follower.advance();
+}
+
+void FlowService::every_second() {
+  if (!active_) return;
+  active_->follower.set_now(boot_seconds());
+  active_->follower.set_timeouts(conntrack_timeouts());
+  active_->follower.refresh();
+  active_->conntrack.flush();
+  report();
+}
+
+void FlowService::report() {
+  const FlowFollower::Counts now = counts();
+  if (now.lost != reported_.lost)
+    log_->warn("flows: events of connection tracking were lost; all connections are learnt afresh");
+  if (now.rule_changes != reported_.rule_changes)
+    log_->info("flows: the rules of nftables have changed; connections have to earn the mark again");
+  reported_ = now;
+  services_.counters.flows_taken_over.set(now.taken_over);
+  services_.counters.flows_handed_back.set(now.handed_back);
+  services_.counters.flow_timeouts_refreshed.set(now.refreshed);
+  services_.counters.flow_events_lost.set(now.lost);
+  services_.counters.flow_rule_changes.set(now.rule_changes);
+}
+
+FlowFollower::Counts FlowService::counts() const {
+  return active_ ? before_ + active_->follower.counts() : before_;
+}
+
+FlowsStatus FlowService::status(const FlowQuery& query) const {
+  FlowsStatus out;
+  out.tracked = conntrack_count();
+  if (!active_) return out;
+  out.on = true;
+  out.mark = settings_.mark;
+  out.max = settings_.max;
+  list_flows(active_->follower, query, boot_seconds(), out);
+  return out;
+}
+
+}  // namespace wg::control

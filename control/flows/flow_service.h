@@ -1,0 +1,59 @@
+// `forwarding: flows` as a whole: the table that the workers read, connection tracking, and the follower
+// between them. Exists while a port or an interface asks for it. When the kernel refuses, which is logged,
+// those ports and interfaces are as with `forwarding: kernel`.
+//
+// Control thread only.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+
+#include "config/types.h"
+#include "control/api/status.h"
+#include "control/flows/flow_follower.h"
+#include "control/flows/flow_ways.h"
+#include "control/kernel/conntrack.h"
+#include "control/log.h"
+#include "control/services.h"
+
+namespace wg::control {
+
+class FlowService {
+ public:
+  FlowService(Services& services, Logger log);
+  ~FlowService();
+  FlowService(const FlowService&) = delete;
+  FlowService& operator=(const FlowService&) = delete;
+
+  // A plan has been carried out and `value` runs; publishes the table, or takes it away.
+  void apply(const config::Gateway& value);
+  void on_routes_changed(const RoutesChanged& changed);
+  // Goes on with what is left to do; true: there is more.
+  bool advance();
+  void every_second();
+  // Before the dataplane ends.
+  void stop();
+
+  [[nodiscard]] FlowsStatus status(const FlowQuery& query) const;
+
+ private:
+  // What there is while flows are asked for.
+  struct Active;
+
+  void start(const config::Flows& settings);
+  void receive();
+  // In the gateway's counters, and in the log.
+  void report();
+  [[nodiscard]] FlowFollower::Counts counts() const;
+
+  Services& services_;
+  Logger log_;
+  const FlowWays ways_;
+  config::Flows settings_;
+  std::unique_ptr<Active> active_;
+  FlowFollower::Counts before_;    // of followers that have gone
+  FlowFollower::Counts reported_;  // in the log
+};
+
+}  // namespace wg::control
