@@ -80,7 +80,7 @@ std::string config_memory(std::size_t peers) {
   const std::size_t before = resident_bytes();
   const auto parsed = wg::config::parse_file(kFile);
   const std::size_t after = resident_bytes();
-  if (!parsed.ok()) throw std::runtime_error(wg::config::to_string(parsed.problems));
+  if (!parsed) throw std::runtime_error(wg::config::to_string(parsed.error()));
   return line("%zu", (after - before) / peers);
 }
 

@@ -155,7 +155,7 @@ std::string read_yaml_cpp(const std::string& text, Marks* marks) {
 
 std::string read_whole(const std::string& text, Marks*) {
   const auto result = parse_text(text, "bench.yaml");
-  return result.ok() ? std::string() : to_string(result.problems.front());
+  return result ? std::string() : to_string(result.error().front());
 }
 
 [[maybe_unused]] void list_marks(const Tree& tree, Marks* marks) {

@@ -68,8 +68,8 @@ bool is_host_name(std::string_view name) {
   }
 }
 
-EndpointText fault(std::string_view words) {
-  return {std::nullopt, words};
+Refusal fault(std::string_view words) {
+  return {EINVAL, std::string(words)};
 }
 
 /// `[address%zone]`, without the brackets.
@@ -134,7 +134,7 @@ std::optional<MacAddress> parse_mac_address(std::string_view text) {
   return mac;
 }
 
-EndpointText parse_endpoint(std::string_view text) {
+Expected<Endpoint> parse_endpoint(std::string_view text) {
   const auto colon = text.rfind(':');
   if (text.empty()) return fault("is empty");
   if (colon == std::string_view::npos || text.ends_with(']')) return fault("has no port");
@@ -151,7 +151,7 @@ EndpointText parse_endpoint(std::string_view text) {
   } else if (!read_plain_host(host, endpoint)) {
     return fault("names neither an IPv4 address nor a valid host name");
   }
-  return {std::move(endpoint), {}};
+  return endpoint;
 }
 
 std::string to_string(const Address& address) {

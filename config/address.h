@@ -14,6 +14,8 @@
 #include <string_view>
 #include <variant>
 
+#include "dataplane/base/expected.h"
+
 namespace wg::config {
 
 enum class Family : std::uint8_t { kIpv4, kIpv6 };
@@ -66,12 +68,8 @@ std::optional<Prefix> parse_prefix(std::string_view text);
 std::optional<InterfaceAddress> parse_interface_address(std::string_view text);
 std::optional<MacAddress> parse_mac_address(std::string_view text);
 
-/// What is wrong with an endpoint, in words, for the message to the operator.
-struct EndpointText {
-  std::optional<Endpoint> endpoint;
-  std::string_view fault;  ///< empty when `endpoint` is set
-};
-EndpointText parse_endpoint(std::string_view text);
+/// A refusal says what is wrong with the text: `has no port`.
+Expected<Endpoint> parse_endpoint(std::string_view text);
 
 std::string to_string(const Address& address);
 std::string to_string(const Prefix& prefix);

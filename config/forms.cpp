@@ -10,10 +10,10 @@ using namespace std::chrono_literals;
 
 // ---------------------------------------------------------------- true and false
 
-Parsed<bool> parse_flag(std::string_view text) {
-  if (text == "true") return {true, {}};
-  if (text == "false") return {false, {}};
-  return {std::nullopt, "is not known here"};
+Expected<bool> parse_flag(std::string_view text) {
+  if (text == "true") return true;
+  if (text == "false") return false;
+  return Refusal{EINVAL, "is not known here"};
 }
 
 std::string flag_text(const bool& on) {
@@ -26,13 +26,13 @@ std::string flag_words(const bool& on) {
 
 // ---------------------------------------------------------------- MSS clamp
 
-Parsed<MssClamp> parse_mss_clamp(std::string_view text) {
-  if (text == "off") return {MssClamp{MssClamp::Mode::kOff, 0}, {}};
-  if (text == "auto") return {MssClamp{MssClamp::Mode::kAuto, 0}, {}};
+Expected<MssClamp> parse_mss_clamp(std::string_view text) {
+  if (text == "off") return MssClamp{MssClamp::Mode::kOff, 0};
+  if (text == "auto") return MssClamp{MssClamp::Mode::kAuto, 0};
   const auto bytes = parse_number(text);
-  if (!bytes) return {std::nullopt, "is not a whole number"};
-  if (*bytes < 536 || *bytes > 9000) return {std::nullopt, "is out of range"};
-  return {MssClamp{MssClamp::Mode::kFixed, static_cast<std::uint16_t>(*bytes)}, {}};
+  if (!bytes) return Refusal{EINVAL, "is not a whole number"};
+  if (*bytes < 536 || *bytes > 9000) return Refusal{EINVAL, "is out of range"};
+  return MssClamp{MssClamp::Mode::kFixed, static_cast<std::uint16_t>(*bytes)};
 }
 
 std::string mss_clamp_text(const MssClamp& clamp) {
@@ -41,10 +41,10 @@ std::string mss_clamp_text(const MssClamp& clamp) {
 
 // ---------------------------------------------------------------- an interface's own log level
 
-Parsed<std::optional<LogLevel>> parse_own_log_level(std::string_view text) {
-  const auto [level, fault] = parse_choice<LogLevel>(text);
-  if (!level) return {std::nullopt, fault};
-  return {std::optional<std::optional<LogLevel>>(level), {}};
+Expected<std::optional<LogLevel>> parse_own_log_level(std::string_view text) {
+  const auto level = parse_choice<LogLevel>(text);
+  if (!level) return level.error();
+  return std::optional<LogLevel>(*level);
 }
 
 std::string own_log_level_text(const std::optional<LogLevel>& level) {
@@ -57,11 +57,11 @@ std::string own_log_level_words(const std::optional<LogLevel>& level) {
 
 // ---------------------------------------------------------------- numbers with a unit
 
-Parsed<std::chrono::microseconds> parse_max_sleep(std::string_view text) {
+Expected<std::chrono::microseconds> parse_max_sleep(std::string_view text) {
   const auto duration = parse_duration(text);
-  if (!duration) return {std::nullopt, parse_number(text) ? "has no unit" : "is not a duration"};
-  if (*duration > 100ms || *duration % 1us != 0ns) return {std::nullopt, "is out of range"};
-  return {std::chrono::duration_cast<std::chrono::microseconds>(*duration), {}};
+  if (!duration) return Refusal{EINVAL, parse_number(text) ? "has no unit" : "is not a duration"};
+  if (*duration > 100ms || *duration % 1us != 0ns) return Refusal{EINVAL, "is out of range"};
+  return std::chrono::duration_cast<std::chrono::microseconds>(*duration);
 }
 
 std::string max_sleep_text(const std::chrono::microseconds& sleep) {
@@ -72,11 +72,11 @@ std::string max_sleep_words(const std::chrono::microseconds& sleep) {
   return std::to_string(sleep.count()) + " us";
 }
 
-Parsed<Size> parse_memory(std::string_view text) {
+Expected<Size> parse_memory(std::string_view text) {
   const auto size = parse_size(text);
-  if (!size) return {std::nullopt, parse_number(text) ? "has no unit" : "is not a size"};
-  if (*size < Size{64ULL << 20} || *size > Size{1024ULL << 30}) return {std::nullopt, "is out of range"};
-  return {*size, {}};
+  if (!size) return Refusal{EINVAL, parse_number(text) ? "has no unit" : "is not a size"};
+  if (*size < Size{64ULL << 20} || *size > Size{1024ULL << 30}) return Refusal{EINVAL, "is out of range"};
+  return *size;
 }
 
 std::string memory_text(const Size& size) {
@@ -112,14 +112,14 @@ std::string flow_max_text(const std::uint32_t& max) {
 
 // ---------------------------------------------------------------- paths and names
 
-Parsed<std::string> parse_absolute_path(std::string_view text) {
-  if (!text.starts_with('/')) return {std::nullopt, "is not an absolute path"};
-  return {std::string(text), {}};
+Expected<std::string> parse_absolute_path(std::string_view text) {
+  if (!text.starts_with('/')) return Refusal{EINVAL, "is not an absolute path"};
+  return std::string(text);
 }
 
-Parsed<std::string> parse_user_name(std::string_view text) {
-  if (!is_account_name(text)) return {std::nullopt, "is not a valid name"};
-  return {std::string(text), {}};
+Expected<std::string> parse_user_name(std::string_view text) {
+  if (!is_account_name(text)) return Refusal{EINVAL, "is not a valid name"};
+  return std::string(text);
 }
 
 std::string verbatim(const std::string& text) {

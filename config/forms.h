@@ -12,31 +12,25 @@
 #include <string_view>
 
 #include "config/types.h"
+#include "dataplane/base/expected.h"
 
 namespace wg::config {
 
-/// A value read from text, or what is wrong with the text (`is out of range`).
-template <class T>
-struct Parsed {
-  std::optional<T> value;
-  std::string_view fault;  ///< empty when `value` is set
-};
-
 template <class T>
 struct Form {
-  std::string_view allowed;                    ///< what may stand there; empty: one of `examples`
-  std::span<const std::string_view> examples;  ///< valid texts of at least two different values
-  Parsed<T> (*parse)(std::string_view text);
-  std::string (*text)(const T& value);   ///< as in the file; parse() reads it back
-  std::string (*words)(const T& value);  ///< as in a plan
+  std::string_view allowed;                     ///< what may stand there; empty: one of `examples`
+  std::span<const std::string_view> examples;   ///< valid texts of at least two different values
+  Expected<T> (*parse)(std::string_view text);  ///< a refusal says what is wrong with it: `is out of range`
+  std::string (*text)(const T& value);          ///< as in the file; parse() reads it back
+  std::string (*words)(const T& value);         ///< as in a plan
 };
 
 template <NamedEnum E>
-Parsed<E> parse_choice(std::string_view text) {
+Expected<E> parse_choice(std::string_view text) {
   constexpr auto& kWords = kNames<E>;
   for (std::size_t i = 0; i < kWords.size(); ++i)
-    if (kWords[i] == text) return {static_cast<E>(i), {}};
-  return {std::nullopt, "is not known here"};
+    if (kWords[i] == text) return static_cast<E>(i);
+  return Refusal{EINVAL, "is not known here"};
 }
 
 template <NamedEnum E>
@@ -48,26 +42,26 @@ std::string name_of_choice(const E& value) {
 template <NamedEnum E>
 inline constexpr Form<E> kChoice{{}, kNames<E>, parse_choice<E>, name_of_choice<E>, name_of_choice<E>};
 
-[[nodiscard]] Parsed<bool> parse_flag(std::string_view text);
+Expected<bool> parse_flag(std::string_view text);
 [[nodiscard]] std::string flag_text(const bool& on);
 [[nodiscard]] std::string flag_words(const bool& on);
 inline constexpr std::array<std::string_view, 2> kFlagExamples{"true", "false"};
 inline constexpr Form<bool> kFlag{{}, kFlagExamples, parse_flag, flag_text, flag_words};
 
-[[nodiscard]] Parsed<MssClamp> parse_mss_clamp(std::string_view text);
+Expected<MssClamp> parse_mss_clamp(std::string_view text);
 [[nodiscard]] std::string mss_clamp_text(const MssClamp& clamp);
 inline constexpr std::array<std::string_view, 3> kMssClampExamples{"auto", "off", "1300"};
 inline constexpr Form<MssClamp> kMssClamp{"off, auto, or 536 to 9000 bytes", kMssClampExamples,
                                           parse_mss_clamp, mss_clamp_text, mss_clamp_text};
 
 /// Of an interface; absent: control.log.level.
-[[nodiscard]] Parsed<std::optional<LogLevel>> parse_own_log_level(std::string_view text);
+Expected<std::optional<LogLevel>> parse_own_log_level(std::string_view text);
 [[nodiscard]] std::string own_log_level_text(const std::optional<LogLevel>& level);
 [[nodiscard]] std::string own_log_level_words(const std::optional<LogLevel>& level);
 inline constexpr Form<std::optional<LogLevel>> kOwnLogLevel{
     {}, kNames<LogLevel>, parse_own_log_level, own_log_level_text, own_log_level_words};
 
-[[nodiscard]] Parsed<std::chrono::microseconds> parse_max_sleep(std::string_view text);
+Expected<std::chrono::microseconds> parse_max_sleep(std::string_view text);
 [[nodiscard]] std::string max_sleep_text(const std::chrono::microseconds& sleep);
 [[nodiscard]] std::string max_sleep_words(const std::chrono::microseconds& sleep);
 inline constexpr std::array<std::string_view, 3> kMaxSleepExamples{"500us", "0us", "2ms"};
@@ -75,7 +69,7 @@ inline constexpr Form<std::chrono::microseconds> kMaxSleep{
     "0us to 100ms with a unit us, ms or s, such as 500us", kMaxSleepExamples, parse_max_sleep, max_sleep_text,
     max_sleep_words};
 
-[[nodiscard]] Parsed<Size> parse_memory(std::string_view text);
+Expected<Size> parse_memory(std::string_view text);
 [[nodiscard]] std::string memory_text(const Size& size);
 inline constexpr std::array<std::string_view, 3> kMemoryExamples{"512M", "64M", "2G"};
 inline constexpr Form<Size> kMemory{"64M to 1024G with a unit K, M or G, such as 1024M", kMemoryExamples,
@@ -96,12 +90,12 @@ inline constexpr Form<std::uint32_t> kFlowMax{"1024 to 16777216 connections", kF
                                               parse_flow_max, flow_max_text, flow_max_text};
 
 [[nodiscard]] std::string verbatim(const std::string& text);
-[[nodiscard]] Parsed<std::string> parse_absolute_path(std::string_view text);
+Expected<std::string> parse_absolute_path(std::string_view text);
 inline constexpr std::array<std::string_view, 2> kPathExamples{"/var/lib/linegate", "/srv/linegate"};
 inline constexpr Form<std::string> kAbsolutePath{"an absolute path", kPathExamples, parse_absolute_path,
                                                  verbatim, verbatim};
 
-[[nodiscard]] Parsed<std::string> parse_user_name(std::string_view text);
+Expected<std::string> parse_user_name(std::string_view text);
 [[nodiscard]] std::string user_words(const std::string& name);
 inline constexpr std::array<std::string_view, 2> kUserExamples{"linegate", "_gateway"};
 inline constexpr Form<std::string> kUserName{"the name of a user", kUserExamples, parse_user_name, verbatim,

@@ -47,7 +47,7 @@ class Importer {
   Importer(const std::string& filename, const ImportOptions& options)
       : filename_(filename), options_(options) {}
 
-  Imported run(std::string_view text) {
+  Expected<Imported, Problems> run(std::string_view text) {
     while (!text.empty()) {
       const auto end = text.find('\n');
       ++line_;
@@ -55,7 +55,11 @@ class Importer {
       text = end == std::string_view::npos ? std::string_view{} : text.substr(end + 1);
     }
     finish();
-    return std::move(result_);
+    sort_by_position(problems_);
+    sort_by_position(notes_);
+    if (problems_.empty()) return Imported{std::move(interface_), std::move(notes_)};
+    problems_.insert(problems_.end(), notes_.begin(), notes_.end());
+    return std::move(problems_);
   }
 
  private:
@@ -66,11 +70,11 @@ class Importer {
   };
 
   void complain(std::string message) {
-    result_.problems.push_back({filename_, {0, line_, 1}, {}, std::move(message)});
+    problems_.push_back({filename_, {0, line_, 1}, {}, std::move(message)});
   }
   void note(std::string message) { note_at(line_, std::move(message)); }
   void note_at(std::uint32_t line, std::string message) {
-    result_.notes.push_back({filename_, {0, line, 1}, {}, std::move(message), Severity::kWarning});
+    notes_.push_back({filename_, {0, line, 1}, {}, std::move(message), Severity::kWarning});
   }
   void refuse(std::string_view value, std::string_view fault) {
     complain(key_ + ": " + quoted(value) + " " + std::string(fault));
@@ -210,9 +214,9 @@ class Importer {
     if (peer().preshared_key->is_zero()) peer().preshared_key.reset();
   }
   void read_endpoint(std::string_view value) {
-    auto [endpoint, fault] = parse_endpoint(value);
-    if (!endpoint) return refuse(value, fault);
-    peer().endpoint = std::move(endpoint);
+    auto endpoint = parse_endpoint(value);
+    if (!endpoint) return refuse(value, endpoint.error().text);
+    peer().endpoint = *std::move(endpoint);
   }
   void read_allowed_ips(std::string_view value) {
     each_item(value, [this](std::string_view item) {
@@ -234,17 +238,18 @@ class Importer {
   // ---------------------------------------------------------------- the whole
 
   void finish() {
-    if (!interface_.private_key && result_.problems.empty()) {
+    if (!interface_.private_key && problems_.empty()) {
       line_ = 0;
       complain("no PrivateKey in an [Interface] section");
     }
     check_peers();
     settle_prefixes();
     settle_names();
-    if (!result_.problems.empty()) return;
+    if (!problems_.empty()) return;
     interface_.private_key_file = options_.private_key_file;
+    for (Peer& peer : peers_) peer.where = {};
     interface_.peers = std::move(peers_);
-    result_.interface = std::move(interface_);
+    interface_.where = {};
   }
 
   void check_peers() {
@@ -292,7 +297,8 @@ class Importer {
 
   const std::string& filename_;
   const ImportOptions& options_;
-  Imported result_;
+  Problems problems_;
+  Problems notes_;
   Interface interface_;
   std::vector<Peer> peers_;
   Section section_ = Section::kNone;
@@ -302,26 +308,20 @@ class Importer {
 
 }  // namespace
 
-Imported import_wg_quick(std::string_view text, const std::string& filename, const ImportOptions& options) {
-  Imported imported = Importer(filename, options).run(text);
-  if (imported.interface) {
-    imported.interface->where = {};
-    for (Peer& peer : imported.interface->peers) peer.where = {};
-  }
-  sort_by_position(imported.problems);
-  sort_by_position(imported.notes);
-  return imported;
+Expected<Imported, Problems> import_wg_quick(std::string_view text, const std::string& filename,
+                                             const ImportOptions& options) {
+  return Importer(filename, options).run(text);
 }
 
 std::string to_yaml(std::string_view interface_name, const Interface& interface) {
   return "interfaces:\n" + emit_interface(interface_name, interface);
 }
 
-std::string write_key_file(const std::string& path, const SecretKey& key) {
+Expected<> write_key_file(const std::string& path, const SecretKey& key) {
   std::string text = reveal(key) + "\n";
-  std::string error = replace_file(path, text, 0600);
+  Expected<> written = replace_file(path, text, 0600);
   wipe(text);
-  return error;
+  return written;
 }
 
 }  // namespace wg::config

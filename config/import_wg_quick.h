@@ -7,7 +7,6 @@
 // prefix the later one gets it. `# Name = alice` or `# friendly_name = alice` in a [Peer] names it.
 #pragma once
 
-#include <optional>
 #include <string>
 #include <string_view>
 
@@ -23,18 +22,18 @@ struct ImportOptions {
 };
 
 struct Imported {
-  std::optional<Interface> interface;  ///< set exactly when there is no error
-  Problems problems;                   ///< errors: nothing was imported
-  Problems notes;                      ///< warnings: what was left out or decided, with line numbers
+  Interface interface;
+  Problems notes;  ///< warnings: what was left out or decided, with line numbers
 };
 
-Imported import_wg_quick(std::string_view text, const std::string& filename,
-                         const ImportOptions& options = {});
+/// A refusal has the errors by line, then the warnings.
+[[nodiscard]] Expected<Imported, Problems> import_wg_quick(std::string_view text, const std::string& filename,
+                                                           const ImportOptions& options = {});
 
 /// A whole YAML file with this one interface, for `linegate import`. Secret when the key is inline.
-std::string to_yaml(std::string_view interface_name, const Interface& interface);
+[[nodiscard]] std::string to_yaml(std::string_view interface_name, const Interface& interface);
 
-/// base64 and a newline, mode 0600, replaced atomically. Returns the error in words or nothing.
-std::string write_key_file(const std::string& path, const SecretKey& key);
+/// base64 and a newline, mode 0600, replaced atomically. A refusal's text does not name the file.
+Expected<> write_key_file(const std::string& path, const SecretKey& key);
 
 }  // namespace wg::config

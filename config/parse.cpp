@@ -7,17 +7,16 @@
 namespace wg::config {
 namespace {
 
-Result<Gateway> finish(Gateway&& gateway, Problems&& problems) {
+ParsedGateway finish(Gateway&& gateway, Problems&& problems) {
   for (auto& problem : validate(gateway)) problems.push_back(std::move(problem));
   sort_by_position(problems);
-  Result<Gateway> result{std::nullopt, std::move(problems)};
-  if (result.problems.empty()) result.value = std::move(gateway);
-  return result;
+  if (!problems.empty()) return problems;
+  return std::move(gateway);
 }
 
 }  // namespace
 
-Result<Gateway> parse_text(std::string_view text, const std::string& filename, const ParseOptions& options) {
+ParsedGateway parse_text(std::string_view text, const std::string& filename, const ParseOptions& options) {
   Gateway gateway;
   gateway.sources.files.push_back(filename);
   Problems problems;
@@ -37,13 +36,13 @@ Result<Gateway> parse_text(std::string_view text, const std::string& filename, c
   return finish(std::move(gateway), std::move(problems));
 }
 
-Result<Gateway> parse_file(const std::string& path, const ParseOptions& options) {
+ParsedGateway parse_file(const std::string& path, const ParseOptions& options) {
   ReadLimits limits;
   limits.settle = options.settle;
-  FileText file = options.read(path, limits);
-  if (!file.text) return {std::nullopt, {{path, {}, {}, file.error}}};
-  auto result = parse_text(*file.text, path, options);
-  wipe(*file.text);
+  Expected<FileText> file = options.read(path, limits);
+  if (!file) return Problems{{path, {}, {}, file.error().text}};
+  auto result = parse_text(file->text, path, options);
+  wipe(file->text);
   return result;
 }
 

@@ -8,8 +8,8 @@ void read_socket(const Value& value, Control& control) {
   constexpr std::size_t kMaxSocketPath = 107;  // sun_path of unix(7) less the terminator
   auto path = read_string(value, kAbsolutePath.allowed);
   if (!path) return;
-  if (const auto parsed = parse_absolute_path(*path); !parsed.value)
-    value.refuse(*path, parsed.fault, kAbsolutePath.allowed);
+  if (const auto parsed = parse_absolute_path(*path); !parsed)
+    value.refuse(*path, parsed.error().text, kAbsolutePath.allowed);
   else if (path->size() > kMaxSocketPath)
     value.refuse(*path, "is too long for a socket", "at most 107 bytes");
   else
@@ -31,9 +31,9 @@ void read_metrics(const Value& value, Control& control) {
   const auto text = value.scalar(kAllowed);
   if (!text) return;
   if (*text == "off") return control.metrics.reset();
-  const auto [endpoint, fault] = parse_endpoint(*text);
+  const auto endpoint = parse_endpoint(*text);
   if (!endpoint)
-    value.refuse(*text, fault, kAllowed);
+    value.refuse(*text, endpoint.error().text, kAllowed);
   else if (endpoint->address() == nullptr || !endpoint->zone.empty())
     value.refuse(*text, "is not an address and port", kAllowed);
   else

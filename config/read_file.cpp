@@ -32,12 +32,12 @@ class Descriptor {
   int fd_;
 };
 
-std::string words_of(int error) {
-  return std::strerror(error);
+Refusal unreadable(int error) {
+  return Refusal::from_errno(error, "cannot be read");
 }
 
-FileText failed(std::string error) {
-  return {std::nullopt, std::move(error), 0};
+Refusal unwritable(int error) {
+  return Refusal::from_errno(error, "cannot be written");
 }
 
 bool same_file_state(const struct stat& a, const struct stat& b) {
@@ -66,60 +66,53 @@ bool settled(const struct stat& state, std::chrono::milliseconds settle) {
   return age < 0ns || age >= settle;  // a time in the future is a wrong clock, not a writer
 }
 
-/// Reads up to one byte more than `size`, so that a file that grew is noticed. Returns 0 or errno.
-int read_bytes(int fd, std::size_t size, std::string& text) {
-  text.resize(size + 1);
+/// Reads up to one byte more than `size`, so that a file that grew is noticed.
+Expected<std::string> read_bytes(int fd, std::size_t size) {
+  std::string text(size + 1, '\0');
   std::size_t filled = 0;
   while (filled < text.size()) {
     const ssize_t got = ::read(fd, text.data() + filled, text.size() - filled);
     if (got < 0 && errno == EINTR) continue;
-    if (got < 0) return errno;
+    if (got < 0) return unreadable(errno);
     if (got == 0) break;
     filled += static_cast<std::size_t>(got);
   }
   text.resize(filled);
-  return 0;
+  return text;
 }
 
-struct Attempt {
-  FileText result;
-  bool retry = false;
-};
-
-Attempt retry(std::string error) {
-  return {failed(std::move(error)), true};
-}
-
-Attempt read_once(const std::string& path, const ReadLimits& limits) {
+/// EBUSY: another attempt may succeed.
+Expected<FileText> read_once(const std::string& path, const ReadLimits& limits) {
   // O_NONBLOCK so that a FIFO does not hold us; it has no effect on a regular file.
   const Descriptor file(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY));
-  if (file.get() < 0) return {failed("cannot be read: " + words_of(errno))};
+  if (file.get() < 0) return unreadable(errno);
   struct stat before {};
   struct stat after {};
-  if (::fstat(file.get(), &before) != 0) return {failed("cannot be read: " + words_of(errno))};
-  if (!S_ISREG(before.st_mode)) return {failed("is not a regular file")};
+  if (::fstat(file.get(), &before) != 0) return unreadable(errno);
+  if (!S_ISREG(before.st_mode)) return Refusal{EINVAL, "is not a regular file"};
   if (static_cast<std::uint64_t>(before.st_size) > limits.max_bytes)
-    return {failed("is too large: " + std::to_string(before.st_size) + " bytes; allowed are at most " +
-                   std::to_string(limits.max_bytes))};
-  if (!settled(before, limits.settle) || somebody_writes(file.get())) return retry("is being written");
-  std::string text;
-  if (const int error = read_bytes(file.get(), static_cast<std::size_t>(before.st_size), text); error != 0)
-    return {failed("cannot be read: " + words_of(error))};
+    return Refusal{EFBIG, "is too large: " + std::to_string(before.st_size) + " bytes; allowed are at most " +
+                              std::to_string(limits.max_bytes)};
+  if (!settled(before, limits.settle) || somebody_writes(file.get()))
+    return Refusal{EBUSY, "is being written"};
+  Expected<std::string> text = read_bytes(file.get(), static_cast<std::size_t>(before.st_size));
+  if (!text) return text.error();
   const bool whole = ::stat(path.c_str(), &after) == 0 && same_file_state(before, after) &&
-                     text.size() == static_cast<std::size_t>(before.st_size) && !somebody_writes(file.get());
-  if (!whole) return retry("changed while it was read");
-  return {FileText{std::move(text), {}, before.st_mode & 07777}};
+                     text->size() == static_cast<std::size_t>(before.st_size) && !somebody_writes(file.get());
+  if (!whole) return Refusal{EBUSY, "changed while it was read"};
+  return FileText{*std::move(text), before.st_mode & 07777};
 }
 
-int write_all(int fd, const std::string& text) {
+Expected<> write_all(int fd, const std::string& text) {
   std::size_t written = 0;
   while (written < text.size()) {
     const ssize_t count = ::write(fd, text.data() + written, text.size() - written);
     if (count < 0 && errno == EINTR) continue;
-    if (count < 0) return errno;
+    if (count < 0) return unwritable(errno);
     written += static_cast<std::size_t>(count);
   }
-  return ::fsync(fd) == 0 ? 0 : errno;
+  if (::fsync(fd) != 0) return unwritable(errno);
+  return {};
 }
 
 std::string directory_of(const std::string& path) {
@@ -141,38 +134,40 @@ std::string resolved(const std::string& path) {
   return text;
 }
 
-int fill_new_file(int fd, const std::string& text, const struct stat* old, mode_t mode, mode_t at_most) {
-  if (old != nullptr && ::fchown(fd, old->st_uid, old->st_gid) != 0 && errno != EPERM) return errno;
-  if (::fchmod(fd, old != nullptr ? old->st_mode & at_most : mode) != 0) return errno;
+Expected<> fill_new_file(int fd, const std::string& text, const struct stat* old, mode_t mode,
+                         mode_t at_most) {
+  if (old != nullptr && ::fchown(fd, old->st_uid, old->st_gid) != 0 && errno != EPERM)
+    return unwritable(errno);
+  if (::fchmod(fd, old != nullptr ? old->st_mode & at_most : mode) != 0) return unwritable(errno);
   return write_all(fd, text);
 }
 
 }  // namespace
 
-FileText read_file(const std::string& path, const ReadLimits& limits) {
+Expected<FileText> read_file(const std::string& path, const ReadLimits& limits) {
   const auto deadline = std::chrono::steady_clock::now() + limits.patience + limits.settle;
   while (true) {
-    Attempt attempt = read_once(path, limits);
-    if (!attempt.retry || std::chrono::steady_clock::now() >= deadline) return std::move(attempt.result);
+    Expected<FileText> file = read_once(path, limits);
+    if (file || file.error().code != EBUSY || std::chrono::steady_clock::now() >= deadline) return file;
     std::this_thread::sleep_for(kRetryPause);
   }
 }
 
-std::string replace_file(const std::string& path, const std::string& text, mode_t mode, mode_t at_most) {
+Expected<> replace_file(const std::string& path, const std::string& text, mode_t mode, mode_t at_most) {
   const std::string target = resolved(path);  // a symbolic link stays one
   struct stat old {};
   const bool exists = ::stat(target.c_str(), &old) == 0;
   std::string beside = target + ".XXXXXX";
   const Descriptor file(::mkostemp(beside.data(), O_CLOEXEC));
-  if (file.get() < 0) return "cannot be written: " + words_of(errno);
-  int error = fill_new_file(file.get(), text, exists ? &old : nullptr, mode, at_most);
-  if (error == 0 && ::rename(beside.c_str(), target.c_str()) != 0) error = errno;
-  if (error != 0) {
+  if (file.get() < 0) return unwritable(errno);
+  Expected<> done = fill_new_file(file.get(), text, exists ? &old : nullptr, mode, at_most);
+  if (done && ::rename(beside.c_str(), target.c_str()) != 0) done = unwritable(errno);
+  if (done) {
+    flush_directory(target);
+  } else {
     ::unlink(beside.c_str());
-    return "cannot be written: " + words_of(error);
   }
-  flush_directory(target);
-  return {};
+  return done;
 }
 
 }  // namespace wg::config

@@ -11,8 +11,9 @@
 
 #include <chrono>
 #include <cstddef>
-#include <optional>
 #include <string>
+
+#include "dataplane/base/expected.h"
 
 namespace wg::config {
 
@@ -27,17 +28,17 @@ struct ReadLimits {
 };
 
 struct FileText {
-  std::optional<std::string> text;
-  std::string error;  ///< in words, without the file's name; set when `text` is not
-  mode_t mode = 0;    ///< permission bits, for the check of key files
+  std::string text;
+  mode_t mode = 0;  ///< permission bits, for the check of key files
 };
 
-FileText read_file(const std::string& path, const ReadLimits& limits = {});
+/// A refusal's text does not name the file. EBUSY: somebody was still writing when the patience ended.
+Expected<FileText> read_file(const std::string& path, const ReadLimits& limits = {});
 
 /// Writes `text` beside `path`, flushes it to disk and renames it over `path`, keeping the mode and
 /// the owner of a file already there (`mode` for a new one), of its permissions only those in `at_most`.
-/// Returns the error in words or nothing.
-std::string replace_file(const std::string& path, const std::string& text, mode_t mode = 0600,
-                         mode_t at_most = 07777);
+/// A refusal's text does not name the file.
+Expected<> replace_file(const std::string& path, const std::string& text, mode_t mode = 0600,
+                        mode_t at_most = 07777);
 
 }  // namespace wg::config

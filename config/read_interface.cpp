@@ -43,14 +43,14 @@ void read_peer_file(const Value& value, const std::string& filename, Interface& 
   context.gateway.sources.files.push_back(filename);
   ReadLimits limits;
   limits.settle = context.options.settle;
-  FileText file = context.options.read(filename, limits);
-  if (!file.text) {
-    context.problems.push_back({filename, {index, 0, 0}, {}, file.error});
+  Expected<FileText> file = context.options.read(filename, limits);
+  if (!file) {
+    context.problems.push_back({filename, {index, 0, 0}, {}, file.error().text});
     return;
   }
-  context.bytes_read += file.text->size();
-  const YamlTree tree = YamlTree::read(*file.text, index, filename, context.problems);
-  wipe(*file.text);
+  context.bytes_read += file->text.size();
+  const YamlTree tree = YamlTree::read(file->text, index, filename, context.problems);
+  wipe(file->text);
   if (tree.empty()) return;
   const Source source{context, tree, index};
   const Path* interface_path = value.path().parent->parent;

@@ -51,18 +51,18 @@ void read_secret_file(const Value& value, std::optional<SecretKey>& out, std::st
   if (!value.source().context.options.open_files) return;
   const std::string full = relative_to_file(value.source().filename(), path);
   const ReadLimits limits{kMaxKeyFile, std::chrono::milliseconds(100), std::chrono::milliseconds(0)};
-  FileText file = value.source().context.options.read(full, limits);
-  if (!file.text) return complain_about_file(value, full, file.error);
-  if ((file.mode & kOthersBits) != 0) {
+  Expected<FileText> file = value.source().context.options.read(full, limits);
+  if (!file) return complain_about_file(value, full, file.error().text);
+  if ((file->mode & kOthersBits) != 0) {
     complain_about_file(value, full,
-                        "is open to its group or to others (mode " + octal(file.mode) +
+                        "is open to its group or to others (mode " + octal(file->mode) +
                             "); allowed: 0600 or 0400 (chmod 600)");
-  } else if (auto key = parse_secret_key(trimmed(*file.text))) {
+  } else if (auto key = parse_secret_key(trimmed(file->text))) {
     out = std::move(key);
   } else {
-    complain_about_file(value, full, fault_of_key(trimmed(*file.text)));
+    complain_about_file(value, full, fault_of_key(trimmed(file->text)));
   }
-  wipe(*file.text);
+  wipe(file->text);
 }
 
 }  // namespace wg::config

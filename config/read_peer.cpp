@@ -41,13 +41,13 @@ void read_peer_endpoint(const Value& value, Peer& peer) {
   peer.where.endpoint = value.at();
   const auto text = value.scalar(kAllowed);
   if (!text) return;
-  auto [endpoint, fault] = parse_endpoint(*text);
+  auto endpoint = parse_endpoint(*text);
   if (!endpoint)
-    value.refuse(*text, fault, kAllowed);
+    value.refuse(*text, endpoint.error().text, kAllowed);
   else if (endpoint->address() != nullptr && !is_unicast(*endpoint->address()))
     value.refuse(*text, "is not the address of one host", kAllowed);
   else
-    peer.endpoint = std::move(endpoint);
+    peer.endpoint = *std::move(endpoint);
 }
 
 void read_allowed_ip(const Value& value, Peer& peer) {

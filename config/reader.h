@@ -113,7 +113,7 @@ void read_setting(const Value& value, const Setting<Owner>& row, Owner& owner) {
   if (value.node().kind != NodeKind::kScalar) return value.refuse_kind(row.allowed());
   const std::string_view text = value.node().text;
   if (text.empty()) return value.complain("is empty; allowed: " + row.allowed());
-  if (const auto fault = row.set(owner, text); !fault.empty()) value.refuse(text, fault, row.allowed());
+  if (const auto set = row.set(owner, text); !set) value.refuse(text, set.error().text, row.allowed());
 }
 
 /// A map's fields and the settings of its owner that stand in it, under one numbering.
@@ -178,11 +178,11 @@ std::vector<NamedValue> named_entries(const Value& map, std::string_view what);
 template <const auto& kForm, class T>
 void read_by(const Value& value, T& out) {
   if (value.node().kind != NodeKind::kScalar) return value.refuse_kind(allowed_by<kForm>());
-  auto [parsed, fault] = kForm.parse(value.node().text);
+  auto parsed = kForm.parse(value.node().text);
   if (parsed)
     out = *std::move(parsed);
   else
-    value.refuse(value.node().text, fault, allowed_by<kForm>());
+    value.refuse(value.node().text, parsed.error().text, allowed_by<kForm>());
 }
 
 // The parts of the configuration, each in the file named after it.

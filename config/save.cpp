@@ -323,10 +323,11 @@ class Saver {
 ParseOptions overlay(const Texts& texts, const std::vector<SavedKey>& keys) {
   ParseOptions options;
   options.read = [&texts, &keys](const std::string& path, const ReadLimits& limits) {
-    if (const auto text = texts.find(path); text != texts.end()) return FileText{text->second, {}, 0600};
+    if (const auto text = texts.find(path); text != texts.end())
+      return Expected<FileText>({text->second, 0600});
     const auto key =
         std::find_if(keys.begin(), keys.end(), [&](const SavedKey& saved) { return saved.path == path; });
-    if (key != keys.end()) return FileText{reveal(key->key), {}, 0600};
+    if (key != keys.end()) return Expected<FileText>({reveal(key->key), 0600});
     return read_file(path, limits);
   };
   return options;
@@ -335,7 +336,7 @@ ParseOptions overlay(const Texts& texts, const std::vector<SavedKey>& keys) {
 bool reads_as(const std::string& path, const Texts& texts, const std::vector<SavedKey>& keys,
               const Gateway& wanted) {
   const auto result = parse_file(path, overlay(texts, keys));
-  return result.ok() && runtime_view(*result.value).interfaces == runtime_view(wanted).interfaces;
+  return result && runtime_view(*result).interfaces == runtime_view(wanted).interfaces;
 }
 
 bool attempt(const std::string& path, Saver& saver, const Gateway& settled, const std::vector<SavedKey>& keys,
@@ -358,7 +359,8 @@ std::size_t inline_secrets(std::string_view text) {
 }
 
 // An interface that wg(8) has left without a key cannot stand in a file.
-void refuse_keyless(const std::string& path, const Gateway& wanted, Problems& problems) {
+Problems keyless(const std::string& path, const Gateway& wanted) {
+  Problems problems;
   for (const auto& [name, interface] : wanted.interfaces) {
     if (interface.private_key) continue;
     problems.push_back({path,
@@ -367,6 +369,7 @@ void refuse_keyless(const std::string& path, const Gateway& wanted, Problems& pr
                         "has no private key, without which it cannot be saved; allowed: `wg set " + name +
                             " private-key FILE`, or `linegate interface delete " + name + "`"});
   }
+  return problems;
 }
 
 void wipe_all(Texts& texts) {
@@ -375,26 +378,22 @@ void wipe_all(Texts& texts) {
 
 }  // namespace
 
-Saved save(const std::string& path, const Gateway& wanted, const SaveOptions& options) {
+Expected<Saved, Problems> save(const std::string& path, const Gateway& wanted, const SaveOptions& options) {
   Texts texts;
   ParseOptions recording;
   recording.read = [&texts](const std::string& file, const ReadLimits& limits) {
-    FileText read = read_file(file, limits);
-    if (read.text) texts[file] = *read.text;
+    Expected<FileText> read = read_file(file, limits);
+    if (read) texts[file] = read->text;
     return read;
   };
-  Saved saved;
   const auto on_disk = parse_file(path, recording);
-  if (!on_disk.ok()) {
-    saved.problems = on_disk.problems;
-    return saved;
-  }
-  refuse_keyless(path, wanted, saved.problems);
-  if (!saved.ok()) {
+  Problems problems = on_disk ? keyless(path, wanted) : on_disk.error();
+  if (!problems.empty()) {
     wipe_all(texts);
-    return saved;
+    return problems;
   }
-  Saver saver(path, *on_disk.value, texts, options);
+  Saver saver(path, *on_disk, texts, options);
+  Saved saved;
   const Gateway settled = saver.settle(wanted);
   saved.keys = saver.take_keys();
   Texts edited;
@@ -407,13 +406,11 @@ Saved save(const std::string& path, const Gateway& wanted, const SaveOptions& op
   wipe_all(texts);
   if (!done) {
     for (auto& file : saved.files) wipe(file.text);
-    saved.files.clear();
-    saved.problems.push_back({path,
-                              {},
-                              {},
-                              "cannot be edited in place; write interfaces as a map with one key per "
-                              "line, or save by hand"});
-    return saved;
+    return Problems{{path,
+                     {},
+                     {},
+                     "cannot be edited in place; write interfaces as a map with one key per line, or save by "
+                     "hand"}};
   }
   wipe_all(edited);
   for (const auto& file : saved.files)
@@ -422,12 +419,13 @@ Saved save(const std::string& path, const Gateway& wanted, const SaveOptions& op
   return saved;
 }
 
-std::string write(const Saved& saved) {
+Expected<> write(const Saved& saved) {
   for (const auto& [path, key] : saved.keys)
-    if (auto error = write_key_file(path, key); !error.empty()) return path + ": " + error;
+    if (const Expected<> done = write_key_file(path, key); !done) return done.error().about(path);
   for (const auto& [path, text, gains_secret] : saved.files) {
     const mode_t at_most = gains_secret ? 0700 : 07777;
-    if (auto error = replace_file(path, text, 0600, at_most); !error.empty()) return path + ": " + error;
+    if (const Expected<> done = replace_file(path, text, 0600, at_most); !done)
+      return done.error().about(path);
   }
   return {};
 }

@@ -36,17 +36,15 @@ struct Saved {
   std::vector<SavedFile> files;  ///< only those whose text changes
   std::vector<SavedKey> keys;    ///< key files to write first
   std::vector<std::string> remarks;
-  Problems problems;  ///< not empty: nothing may be written
-
-  bool ok() const { return problems.empty(); }
 };
 
 /// `path` is the main file; `wanted` is what runs. Interfaces and their peers are written; ports,
 /// dpdk and control stay as they are in the file. A peer that the file has with `enabled: false` and
 /// that does not run stays there, unless the options say otherwise.
-Saved save(const std::string& path, const Gateway& wanted, const SaveOptions& options = {});
+[[nodiscard]] Expected<Saved, Problems> save(const std::string& path, const Gateway& wanted,
+                                             const SaveOptions& options = {});
 
-/// Key files, then peer files, then the main file, each replaced atomically. The error or nothing.
-std::string write(const Saved& saved);
+/// Key files, then peer files, then the main file, each replaced atomically. A refusal names the file.
+Expected<> write(const Saved& saved);
 
 }  // namespace wg::config

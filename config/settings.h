@@ -35,8 +35,8 @@ struct Setting {
   Change change;
   std::span<const std::string_view> examples;  ///< valid texts of at least two different values
   std::string (*allowed)();                    ///< for refusals
-  /// Sets the value that `text` means and returns nothing, or changes nothing and returns the fault.
-  std::string_view (*set)(Owner& owner, std::string_view text);
+  /// Sets the value that `text` means. A refusal says what is wrong with the text, and nothing has changed.
+  Expected<> (*set)(Owner& owner, std::string_view text);
   bool (*same)(const Owner& a, const Owner& b);
   void (*copy)(const Owner& from, Owner& to);
   std::string (*text)(const Owner& owner);         ///< the value as in the file
@@ -78,10 +78,11 @@ constexpr auto setting(std::string_view key, std::string_view words, Change chan
   row.change = change;
   row.examples = kForm.examples;
   row.allowed = allowed_by<kForm>;
-  row.set = [](Owner& owner, std::string_view text) {
-    auto [value, fault] = kForm.parse(text);
-    if (value) member<kFirst, kRest...>(owner) = *std::move(value);
-    return fault;
+  row.set = [](Owner& owner, std::string_view text) -> Expected<> {
+    auto value = kForm.parse(text);
+    if (!value) return std::move(value.error());
+    member<kFirst, kRest...>(owner) = *std::move(value);
+    return {};
   };
   row.same = [](const Owner& a, const Owner& b) {
     return member<kFirst, kRest...>(a) == member<kFirst, kRest...>(b);

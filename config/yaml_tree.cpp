@@ -26,7 +26,7 @@ class MemoryBuffer : public std::streambuf {
   }
 };
 
-struct Refusal {
+struct BadCharacter {
   std::size_t offset;
   std::string message;
 };
@@ -50,7 +50,7 @@ std::size_t utf8_length(const unsigned char* at, std::size_t left) {
 
 /// YAML texts are UTF-8 without control characters. yaml-cpp itself would take 0x04 for the end of the
 /// text and silently read half of it.
-std::vector<Refusal> check_characters(std::string_view text) {
+std::vector<BadCharacter> check_characters(std::string_view text) {
   const auto* bytes = reinterpret_cast<const unsigned char*>(text.data());
   for (std::size_t i = 0; i < text.size();) {
     const unsigned char byte = bytes[i];

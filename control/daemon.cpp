@@ -33,15 +33,15 @@ int run_daemon(const DaemonOptions& options) {
     std::fputs("linegate: libsodium does not start\n", stderr);
     return 1;
   }
-  config::Result<config::Gateway> parsed = config::parse_file(options.config_path);
-  if (!parsed.ok()) {
-    std::fputs(config::to_string(parsed.problems).c_str(), stderr);
+  config::ParsedGateway parsed = config::parse_file(options.config_path);
+  if (!parsed) {
+    std::fputs(config::to_string(parsed.error()).c_str(), stderr);
     return 2;
   }
-  start_log(parsed.value->control.log);
+  start_log(parsed->control.log);
   int code = 0;
   try {
-    Gateway gateway(*parsed.value, options.config_path);
+    Gateway gateway(*parsed, options.config_path);
     gateway.run();
   } catch (const std::exception& error) {
     make_logger()->critical("{}", error.what());

@@ -4,8 +4,8 @@
 
 namespace wg::control {
 
-void ignore(const KernelResult& result, const char* why) {
-  if (!result.ok()) make_logger()->debug("ignored: {} ({})", result.text, why);
+void ignore(const Expected<>& result, const char* why) {
+  if (!result) make_logger()->debug("ignored: {} ({})", result.error().text, why);
 }
 
 }  // namespace wg::control

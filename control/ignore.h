@@ -1,12 +1,12 @@
-// The one way to discard the result of a kernel request.
+// The one way to discard a refusal.
 #pragma once
 
-#include "control/kernel/types.h"
+#include "dataplane/base/expected.h"
 
 namespace wg::control {
 
 // Discards the result of an optional request. A failure is logged at level debug with `why` the gateway can
 // do without it.
-void ignore(const KernelResult& result, const char* why);
+void ignore(const Expected<>& result, const char* why);
 
 }  // namespace wg::control

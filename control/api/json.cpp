@@ -189,8 +189,10 @@ Json to_json(const FlowsStatus& status) {
 }
 
 Json to_json(const PlanOutcome& outcome) {
-  return {{"ok", outcome.ok},           {"applied", outcome.applied},
-          {"plan", outcome.plan},       {"errors", outcome.errors},
+  Json errors = Json::array();
+  for (const Refusal& refusal : outcome.errors) errors.push_back(refusal.text);
+  return {{"ok", outcome.ok()},         {"applied", outcome.applied},
+          {"plan", outcome.plan},       {"errors", std::move(errors)},
           {"restart", outcome.restart}, {"took_ms", static_cast<double>(outcome.took.count()) / 1000}};
 }
 

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cerrno>
 #include <memory>
 #include <utility>
 
@@ -28,21 +29,24 @@ void bad_params(const RpcAnswer& answer, const std::string& message) {
   answer.error("bad_params", message);
 }
 
-void answer_outcome(const Outcome& outcome, const RpcAnswer& answer) {
-  switch (outcome.failure) {
-    case Failure::kNone:
-      return answer.result(Json::object());
-    case Failure::kNotFound:
-      return answer.error("not_found", outcome.message);
-    case Failure::kExists:
-      return answer.error("exists", outcome.message);
-    case Failure::kInvalid:
-      return answer.error("invalid", outcome.message);
-    case Failure::kBusy:
-      return answer.error("busy", outcome.message);
-    case Failure::kFailed:
-      return answer.error("failed", outcome.message);
+const char* name_of_refusal(int code) {
+  switch (code) {
+    case ENOENT:
+      return "not_found";
+    case EEXIST:
+      return "exists";
+    case EINVAL:
+      return "invalid";
+    case EBUSY:
+      return "busy";
+    default:
+      return "failed";
   }
+}
+
+void answer_change(const Expected<>& change, const RpcAnswer& answer) {
+  if (change) return answer.result(Json::object());
+  answer.error(name_of_refusal(change.error().code), change.error().text);
 }
 
 // ---------------------------------------------------------------- reading
@@ -182,7 +186,7 @@ void interface_create(ChangeSink& sink, Json& params, const RpcAnswer& answer) {
     if (!address) return bad_params(answer, "addresses: " + word + " is not ADDRESS/LENGTH");
     interface.addresses.push_back(*address);
   }
-  answer_outcome(sink.interface_create(name, interface), answer);
+  answer_change(sink.interface_create(name, interface), answer);
 }
 
 // {"text":"…"} of a file full of keys: rendered into the stream's own (wiped) buffer and nowhere else.
@@ -231,14 +235,14 @@ void interface_export(const SecretSource& secrets, Json& params, const RpcAnswer
 }
 
 void interface_up(ChangeSink& sink, Json& params, const RpcAnswer& answer) {
-  answer_outcome(sink.interface_up(text(params, "name")), answer);
+  answer_change(sink.interface_up(text(params, "name")), answer);
 }
 void interface_down(ChangeSink& sink, Json& params, const RpcAnswer& answer) {
-  answer_outcome(sink.interface_down(text(params, "name")), answer);
+  answer_change(sink.interface_down(text(params, "name")), answer);
 }
 void interface_delete(ChangeSink& sink, Json& params, const RpcAnswer& answer) {
   sink.interface_delete(text(params, "name"),
-                        [answer](const Outcome& outcome) { answer_outcome(outcome, answer); });
+                        [answer](const Expected<>& change) { answer_change(change, answer); });
 }
 
 void log_level(ChangeSink& sink, Json& params, const RpcAnswer& answer) {
@@ -247,7 +251,7 @@ void log_level(ChangeSink& sink, Json& params, const RpcAnswer& answer) {
   for (const auto level : {LogLevel::kOff, LogLevel::kError, LogLevel::kWarn, LogLevel::kInfo,
                            LogLevel::kDebug, LogLevel::kTrace})
     if (config::to_string(level) == wanted)
-      return answer_outcome(sink.set_log_level(text(params, "interface"), level), answer);
+      return answer_change(sink.set_log_level(text(params, "interface"), level), answer);
   bad_params(answer, "level is one of off, error, warn, info, debug, trace");
 }
 

@@ -39,9 +39,8 @@ void remove_stale(const std::string& path) {
   struct stat found {};
   if (lstat(path.c_str(), &found) != 0) return;
   if (!S_ISSOCK(found.st_mode)) fail(EEXIST, path + " is not a socket");
-  const int probe = connect_unix(path);
-  if (probe >= 0) {
-    close(probe);
+  if (const Expected<int> probe = connect_unix(path); probe) {
+    close(*probe);
     fail(EADDRINUSE, path + " is answered by another process");
   }
   if (unlink(path.c_str()) != 0 && errno != ENOENT) fail(errno, "cannot remove stale " + path);
@@ -57,35 +56,36 @@ gid_t group_id(const std::string& name) {
 }
 
 // Mode and group go to the socket that lies at `path` by descriptor: whoever may write in its directory could
-// put a link in its place meanwhile. Fills `own` with what lies there. 0 or errno.
-int give_to_group(const std::string& path, gid_t gid, mode_t mode, struct stat* own) {
+// put a link in its place meanwhile. Returns what lies there.
+struct stat give_to_group(const std::string& path, gid_t gid, mode_t mode) {
   const int fd = open(path.c_str(), O_PATH | O_NOFOLLOW | O_CLOEXEC);
-  if (fd < 0) return errno;
+  struct stat own {};
   int error = 0;
-  if (fstat(fd, own) != 0) {
+  if (fd < 0 || fstat(fd, &own) != 0) {
     error = errno;
-  } else if (!S_ISSOCK(own->st_mode) || own->st_uid != geteuid() || own->st_nlink != 1) {
+  } else if (!S_ISSOCK(own.st_mode) || own.st_uid != geteuid() || own.st_nlink != 1) {
     error = EPERM;  // not what bind() made
   } else if (fchownat(fd, "", static_cast<uid_t>(-1), gid, AT_EMPTY_PATH) != 0 ||
              chmod(("/proc/self/fd/" + std::to_string(fd)).c_str(), mode) != 0) {
     error = errno;
   }
-  close(fd);
-  return error;
+  if (fd >= 0) close(fd);
+  if (error != 0) fail(error, "cannot listen on " + path);
+  return own;
 }
 
 }  // namespace
 
-int connect_unix(const std::string& path) {
+Expected<int> connect_unix(const std::string& path) {
+  const std::string what = "connecting to " + path;
   const auto address = address_of(path);
-  if (!address) return errno = ENAMETOOLONG, -1;
+  if (!address) return Refusal::from_errno(ENAMETOOLONG, what);
   const int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-  if (fd < 0) return -1;
+  if (fd < 0) return Refusal::from_errno(errno, what);
   if (connect(fd, generic(*address), sizeof *address) == 0) return fd;
   const int error = errno;
   close(fd);
-  errno = error;
-  return -1;
+  return Refusal::from_errno(error, what);
 }
 
 UnixListener::UnixListener(const std::string& path, mode_t mode, const std::string& group) : path_(path) {
@@ -97,18 +97,19 @@ UnixListener::UnixListener(const std::string& path, mode_t mode, const std::stri
   remove_stale(path);
   fd_ = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
   if (fd_ < 0) fail(errno, path);
-  // On Linux the file takes its mode from the unbound socket (less the umask), so it is never accessible to
-  // more users than requested.
-  const bool bound = fchmod(fd_, mode & 0700) == 0 && bind(fd_, generic(*address), sizeof *address) == 0;
-  struct stat own {};
-  int error = bound ? give_to_group(path, gid, mode, &own) : errno;
-  if (error == 0 && listen(fd_, SOMAXCONN) != 0) error = errno;
-  if (error != 0) {
+  try {
+    // On Linux the file takes its mode from the unbound socket (less the umask), so it is never accessible to
+    // more users than requested.
+    if (fchmod(fd_, mode & 0700) != 0 || bind(fd_, generic(*address), sizeof *address) != 0)
+      fail(errno, "cannot listen on " + path);
+    const struct stat own = give_to_group(path, gid, mode);
+    if (listen(fd_, SOMAXCONN) != 0) fail(errno, "cannot listen on " + path);
+    device_ = own.st_dev;
+    inode_ = own.st_ino;
+  } catch (...) {
     close(fd_);
-    fail(error, "cannot listen on " + path);
+    throw;
   }
-  device_ = own.st_dev;
-  inode_ = own.st_ino;
 }
 
 UnixListener::~UnixListener() {

@@ -8,6 +8,7 @@
 #include <string>
 
 #include "control/loop/event_loop.h"
+#include "dataplane/base/expected.h"
 
 namespace wg::control {
 
@@ -41,7 +42,7 @@ class UnixListener {
   ino_t inode_ = 0;
 };
 
-// Opens a blocking connection. Returns -1 with errno set on failure.
-int connect_unix(const std::string& path);
+// Opens a blocking connection; the caller closes the descriptor.
+Expected<int> connect_unix(const std::string& path);
 
 }  // namespace wg::control

@@ -98,6 +98,27 @@ void append_peer(std::string& out, const WgPeer& peer) {
   append_number(out, "persistent_keepalive_interval=", peer.keepalive_seconds);
 }
 
+// The value is not cited: it may be a key.
+Refusal bad_value(std::string_view key) {
+  return {EINVAL, "the key `" + std::string(key) + "` is unknown here, or its value is not allowed"};
+}
+
+// `member` is empty when its value was refused.
+template <class T>
+Expected<> stored(const std::optional<T>& member, std::string_view key) {
+  if (!member) return bad_value(key);
+  return {};
+}
+
+Expected<> allowed_ip(WgPeerSet& peer, std::string_view value) {
+  const bool remove = value.starts_with('-');
+  const auto prefix = config::parse_prefix(remove ? value.substr(1) : value);
+  if (!prefix) return bad_value("allowed_ip");
+  peer.allowed_ips.push_back(
+      {remove ? AllowedIpChange::Verb::kRemove : AllowedIpChange::Verb::kAdd, *prefix});
+  return {};
+}
+
 }  // namespace
 
 config::SecretKey clamped(const config::SecretKey& key) {
@@ -112,50 +133,43 @@ config::SecretKey clamped(const config::SecretKey& key) {
 
 // ---------------------------------------------------------------- one set
 
-int WgSetReader::line(std::string_view line) {
+Expected<> WgSetReader::line(std::string_view line) {
   const auto equals = line.find('=');
-  if (equals == std::string_view::npos) return EPROTO;
+  if (equals == std::string_view::npos) return Refusal{EPROTO, "a line without `=`"};
   const auto key = line.substr(0, equals);
   const auto value = line.substr(equals + 1);
   if (key == "public_key") return start_peer(value);
   return in_peer_ ? peer_line(key, value) : device_line(key, value);
 }
 
-int WgSetReader::start_peer(std::string_view value) {
+Expected<> WgSetReader::start_peer(std::string_view value) {
   const auto key = hex_key(value);
-  if (!key) return EINVAL;
+  if (!key) return bad_value("public_key");
   in_peer_ = true;
   removed_ = false;
   set_.peers.emplace_back().public_key = *key;
-  return 0;
+  return {};
 }
 
-int WgSetReader::device_line(std::string_view key, std::string_view value) {
-  if (key == "private_key") return (set_.private_key = hex_secret(value)) ? 0 : EINVAL;
-  if (key == "listen_port") return (set_.listen_port = decimal<std::uint16_t>(value)) ? 0 : EINVAL;
-  if (key == "fwmark") return (set_.fwmark = decimal<std::uint32_t>(value)) ? 0 : EINVAL;
-  if (key != "replace_peers" || value != "true") return EINVAL;
+Expected<> WgSetReader::device_line(std::string_view key, std::string_view value) {
+  if (key == "private_key") return stored(set_.private_key = hex_secret(value), key);
+  if (key == "listen_port") return stored(set_.listen_port = decimal<std::uint16_t>(value), key);
+  if (key == "fwmark") return stored(set_.fwmark = decimal<std::uint32_t>(value), key);
+  if (key != "replace_peers" || value != "true") return bad_value(key);
   set_.replace_peers = true;
-  return 0;
+  return {};
 }
 
-int WgSetReader::peer_line(std::string_view key, std::string_view value) {
+Expected<> WgSetReader::peer_line(std::string_view key, std::string_view value) {
   WgPeerSet ignored;  // keys after remove=true must still be valid
   WgPeerSet& peer = removed_ ? ignored : set_.peers.back();
-  if (key == "preshared_key") return (peer.preshared_key = hex_secret(value)) ? 0 : EINVAL;
-  if (key == "endpoint") return (peer.endpoint = literal_endpoint(value)) ? 0 : EINVAL;
+  if (key == "preshared_key") return stored(peer.preshared_key = hex_secret(value), key);
+  if (key == "endpoint") return stored(peer.endpoint = literal_endpoint(value), key);
   if (key == "persistent_keepalive_interval")
-    return (peer.keepalive_seconds = decimal<std::uint16_t>(value)) ? 0 : EINVAL;
-  if (key == "allowed_ip") {
-    const bool remove = value.starts_with('-');
-    const auto prefix = config::parse_prefix(remove ? value.substr(1) : value);
-    if (!prefix) return EINVAL;
-    peer.allowed_ips.push_back(
-        {remove ? AllowedIpChange::Verb::kRemove : AllowedIpChange::Verb::kAdd, *prefix});
-    return 0;
-  }
-  if (key == "protocol_version") return value == "1" ? 0 : EINVAL;
-  if (value != "true") return EINVAL;
+    return stored(peer.keepalive_seconds = decimal<std::uint16_t>(value), key);
+  if (key == "allowed_ip") return allowed_ip(peer, value);
+  if (key == "protocol_version" && value == "1") return {};
+  if (value != "true") return bad_value(key);
   if (key == "update_only") {
     peer.update_only = true;
   } else if (key == "replace_allowed_ips") {
@@ -166,9 +180,9 @@ int WgSetReader::peer_line(std::string_view key, std::string_view value) {
     peer.public_key = public_key;
     peer.remove = removed_ = true;
   } else {
-    return EINVAL;
+    return bad_value(key);
   }
-  return 0;
+  return {};
 }
 
 // ---------------------------------------------------------------- the stream
@@ -188,8 +202,8 @@ void WgRequestReader::wipe_partial() {
   partial_.clear();
 }
 
-WgRequestReader::Kind WgRequestReader::fail(Kind kind, int error, State next) {
-  error_ = error;
+WgRequestReader::Kind WgRequestReader::refuse(Kind kind, Refusal refusal, State next) {
+  refusal_ = std::move(refusal);
   state_ = next;
   set_ = WgSetReader{};
   return kind;
@@ -202,7 +216,7 @@ WgRequestReader::Kind WgRequestReader::operation(std::string_view line) {
   } else if (line == "set=1") {
     state_ = State::kSet;
   } else {
-    return fail(Kind::kClose, 0, State::kClosed);
+    return refuse(Kind::kClose, {0, {}}, State::kClosed);
   }
   return Kind::kNeedMore;
 }
@@ -213,9 +227,9 @@ WgRequestReader::Kind WgRequestReader::set_line(std::string_view line) {
     return Kind::kSet;
   }
   set_bytes_ += line.size() + 1;
-  if (set_bytes_ > kWgSetMax) return fail(Kind::kFatal, EIO, State::kClosed);
-  const int error = set_.line(line);
-  return error == 0 ? Kind::kNeedMore : fail(Kind::kRefused, error, State::kDiscard);
+  if (set_bytes_ > kWgSetMax) return refuse(Kind::kFatal, {EIO, "the set is too large"}, State::kClosed);
+  Expected<> read = set_.line(line);
+  return read ? Kind::kNeedMore : refuse(Kind::kRefused, std::move(read.error()), State::kDiscard);
 }
 
 WgRequestReader::Kind WgRequestReader::line(std::string_view line) {
@@ -223,7 +237,8 @@ WgRequestReader::Kind WgRequestReader::line(std::string_view line) {
     case State::kOperation:
       return operation(line);
     case State::kGetEnd:
-      if (!line.empty()) return fail(Kind::kFatal, EINVAL, State::kClosed);
+      if (!line.empty())
+        return refuse(Kind::kFatal, {EINVAL, "a get with more than its first line"}, State::kClosed);
       state_ = State::kOperation;
       return Kind::kGet;
     case State::kSet:
@@ -243,7 +258,8 @@ WgRequestReader::Kind WgRequestReader::feed(std::string_view& bytes) {
     const auto newline = bytes.find('\n');
     const auto piece = bytes.substr(0, newline);
     if (partial_.size() + piece.size() > kWgLineMax)
-      return fail(state_ == State::kSet ? Kind::kFatal : Kind::kClose, EIO, State::kClosed);
+      return refuse(state_ == State::kSet ? Kind::kFatal : Kind::kClose, {EIO, "a line is too long"},
+                    State::kClosed);
     bytes.remove_prefix(newline == std::string_view::npos ? bytes.size() : newline + 1);
     if (newline == std::string_view::npos || !partial_.empty()) {
       partial_.reserve(kWgLineMax);  // never reallocates afterwards, so no copy of a key stays in memory

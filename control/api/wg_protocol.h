@@ -2,8 +2,8 @@
 // functions: bytes to values and values to bytes, no sockets.
 //
 // Source: the protocol of wireguard-go, with one difference: a set is parsed completely before any of it is
-// applied, so a bad line changes nothing. Errors are positive errno values here and negative on the wire of a
-// set. Secrets live only in SecretKey; the reader wipes every line that it buffered.
+// applied, so a bad line changes nothing. A refusal's code is negative on the wire of a set. Secrets live
+// only in SecretKey; the reader wipes every line that it buffered.
 #pragma once
 
 #include <cstddef>
@@ -18,6 +18,7 @@
 #include "config/key.h"
 #include "config/types.h"
 #include "control/api/status.h"
+#include "dataplane/base/expected.h"
 
 namespace wg::control {
 
@@ -68,15 +69,14 @@ config::SecretKey clamped(const config::SecretKey& key);
 // Reads one set line by line: feed each line (without newline) until the blank one.
 class WgSetReader {
  public:
-  // Returns 0 or a positive errno: EINVAL for a bad key or value, EPROTO without `=`. After an error the
-  // reader must not be used again.
-  int line(std::string_view line);
+  // EINVAL for a bad key or value, EPROTO without `=`. After a refusal the reader must not be used again.
+  Expected<> line(std::string_view line);
   WgSet take() { return std::move(set_); }
 
  private:
-  int device_line(std::string_view key, std::string_view value);
-  int peer_line(std::string_view key, std::string_view value);
-  int start_peer(std::string_view value);
+  Expected<> device_line(std::string_view key, std::string_view value);
+  Expected<> peer_line(std::string_view key, std::string_view value);
+  Expected<> start_peer(std::string_view value);
 
   WgSet set_;
   bool in_peer_ = false;
@@ -90,8 +90,8 @@ class WgRequestReader {
     kNeedMore,
     kGet,      // answer the state
     kSet,      // apply take_set()
-    kRefused,  // answer errno=-error() and go on
-    kFatal,    // answer errno=-error() and close
+    kRefused,  // answer errno=-refusal().code and go on
+    kFatal,    // answer errno=-refusal().code and close
     kClose,    // close without an answer
   };
 
@@ -105,7 +105,7 @@ class WgRequestReader {
   // The client has closed its sending side, which ends (and applies) a set in progress.
   Kind finish();
 
-  int error() const { return error_; }
+  const Refusal& refusal() const { return refusal_; }
   bool mid_request() const { return state_ != State::kOperation || !partial_.empty(); }
   WgSet take_set();
 
@@ -115,14 +115,14 @@ class WgRequestReader {
   Kind line(std::string_view line);
   Kind operation(std::string_view line);
   Kind set_line(std::string_view line);
-  Kind fail(Kind kind, int error, State next);
+  Kind refuse(Kind kind, Refusal refusal, State next);
   void wipe_partial();
 
   State state_ = State::kOperation;
   std::string partial_;  // an unfinished line, wiped when used
   std::size_t set_bytes_ = 0;
   WgSetReader set_;
-  int error_ = 0;
+  Refusal refusal_{0, {}};
 };
 
 // Renders the answer to a get in pieces, so that the text of 100 000 peers is never in memory as a whole.

@@ -42,9 +42,9 @@ class WgClient final : public Stream {
       case Kind::kSet:
         return set(reader_.take_set());
       case Kind::kRefused:
-        return send(errno_answer(-reader_.error()));
+        return send(errno_answer(-reader_.refusal().code));
       case Kind::kFatal:
-        send(errno_answer(-reader_.error()));
+        send(errno_answer(-reader_.refusal().code));
         return close_after_output();
       case Kind::kClose:
         return close_after_output();
@@ -53,7 +53,8 @@ class WgClient final : public Stream {
 
   void set(WgSet&& wanted) {
     if (on_set_) on_set_(caller_, wanted);
-    send(errno_answer(-changes_.apply_wg_set(interface_, std::move(wanted))));
+    const Expected<> applied = changes_.apply_wg_set(interface_, std::move(wanted));
+    send(errno_answer(applied ? 0 : -applied.error().code));
   }
 
   void get() {

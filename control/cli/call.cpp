@@ -31,12 +31,15 @@ std::vector<std::string> names_in(const Json& rows) {
 
 }  // namespace
 
-RpcClient::RpcClient(const std::string& socket, Access access) : socket_(socket), fd_(connect_unix(socket)) {
-  if (fd_ < 0 && access == Access::kAny && errno == EACCES) fd_ = connect_unix(read_socket_beside(socket));
-  if (fd_ >= 0) return;
-  if (errno != EACCES) not_running(socket);
-  throw CommandFailed(
-      kFailed, "permission denied on " + socket + ": run as root or as a member of the socket's group");
+RpcClient::RpcClient(const std::string& socket, Access access) : socket_(socket) {
+  Expected<int> connected = connect_unix(socket);
+  if (!connected && access == Access::kAny && connected.error().code == EACCES)
+    connected = connect_unix(read_socket_beside(socket));
+  if (!connected && connected.error().code != EACCES) not_running(socket);
+  if (!connected)
+    throw CommandFailed(
+        kFailed, "permission denied on " + socket + ": run as root or as a member of the socket's group");
+  fd_ = *connected;
 }
 
 RpcClient::~RpcClient() {

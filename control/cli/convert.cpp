@@ -35,14 +35,14 @@ void import_file(const ImportOptions& options, Terminal& terminal) {
   auto text = read_all(options.file, terminal.in);
   const auto imported = config::import_wg_quick(text, options.file, {options.key_file});
   config::wipe(text);
-  terminal.err << config::to_string(imported.problems) << config::to_string(imported.notes);
-  if (!imported.interface) throw CommandFailed(kBadUsage, options.file + ": nothing was imported");
-  if (!options.key_file.empty() && imported.interface->private_key)
-    if (const auto error = config::write_key_file(options.key_file, *imported.interface->private_key);
-        !error.empty())
-      throw CommandFailed(kFailed, error);
+  terminal.err << config::to_string(imported ? imported->notes : imported.error());
+  if (!imported) throw CommandFailed(kBadUsage, options.file + ": nothing was imported");
+  if (!options.key_file.empty() && imported->interface.private_key)
+    if (const auto written = config::write_key_file(options.key_file, *imported->interface.private_key);
+        !written)
+      throw CommandFailed(kFailed, written.error().about(options.key_file).text);
   guard_secret_output(terminal);
-  auto yaml = config::to_yaml(name, *imported.interface);
+  auto yaml = config::to_yaml(name, imported->interface);
   terminal.out << yaml;
   config::wipe(yaml);
 }

@@ -264,8 +264,8 @@ Patient admit(const std::string& config_path, const std::string& socket) {
   patient.config_path = config_path;
   patient.build = build_facts();
   auto parsed = config::parse_file(config_path);
-  patient.problems = parsed ? config::lint(*parsed.value) : parsed.problems;
-  patient.config = std::move(parsed.value);
+  patient.problems = parsed ? config::lint(*parsed) : parsed.error();
+  if (parsed) patient.config = *std::move(parsed);
   patient.machine = read_machine("", files_to_look_at(config_path, patient.config));
   try {
     patient.running = RpcClient(socket, Access::kAny).call("show.gateway");

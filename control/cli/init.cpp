@@ -110,7 +110,7 @@ void check_text(const std::string& text, const std::string& path) {
   config::ParseOptions without_files;
   without_files.open_files = false;
   const auto parsed = config::parse_text(text, path, without_files);
-  if (!parsed) throw CommandFailed(kBadUsage, config::to_string(parsed.problems) + "nothing was written");
+  if (!parsed) throw CommandFailed(kBadUsage, config::to_string(parsed.error()) + "nothing was written");
 }
 
 void write_files(const InitOptions& options, const std::string& text) {
@@ -122,9 +122,10 @@ void write_files(const InitOptions& options, const std::string& text) {
   std::error_code error;
   const auto folder = fs::path(options.config).parent_path();
   if (!folder.empty()) fs::create_directories(folder, error);
-  auto failed = config::write_key_file(key_path, new_private_key());
-  if (failed.empty()) failed = config::replace_file(options.config, text, 0600);
-  if (!failed.empty()) throw CommandFailed(kFailed, options.config + ": " + failed);
+  if (const auto done = config::write_key_file(key_path, new_private_key()); !done)
+    throw CommandFailed(kFailed, done.error().about(key_path).text);
+  if (const auto done = config::replace_file(options.config, text, 0600); !done)
+    throw CommandFailed(kFailed, done.error().about(options.config).text);
 }
 
 void print_next_steps(const InitOptions& options, const Machine& machine, std::ostream& out) {

@@ -28,8 +28,8 @@ struct PeerOptions {
 
 config::Gateway read_config(const std::string& path, Terminal& terminal) {
   auto parsed = config::parse_file(path);
-  if (parsed) return std::move(*parsed.value);
-  terminal.err << config::to_string(parsed.problems);
+  if (parsed) return *std::move(parsed);
+  terminal.err << config::to_string(parsed.error());
   throw CommandFailed(kBadUsage, path + ": nothing was changed");
 }
 
@@ -84,18 +84,20 @@ FoundPeer find_peer(config::Gateway& gateway, const PeerOptions& options) {
 config::Saved prepare(const PeerOptions& options, const config::Gateway& wanted, Terminal& terminal) {
   config::SaveOptions how;
   how.keep_disabled_peers = false;
-  config::Saved saved;
-  saved.problems = config::validate(wanted);
-  if (saved.ok()) saved = config::save(options.config, wanted, how);
-  if (saved.ok()) return saved;
-  terminal.err << config::to_string(saved.problems);
+  config::Problems problems = config::validate(wanted);
+  if (problems.empty()) {
+    auto saved = config::save(options.config, wanted, how);
+    if (saved) return *std::move(saved);
+    problems = std::move(saved.error());
+  }
+  terminal.err << config::to_string(problems);
   throw CommandFailed(kBadUsage, options.config + ": nothing was changed");
 }
 
 void write(config::Saved saved, Terminal& terminal) {
-  const auto error = config::write(saved);
+  const auto written = config::write(saved);
   for (auto& file : saved.files) config::wipe(file.text);
-  if (!error.empty()) throw CommandFailed(kFailed, error);
+  if (!written) throw CommandFailed(kFailed, written.error().text);
   for (const auto& remark : saved.remarks) terminal.err << remark << "\n";
 }
 
@@ -148,11 +150,11 @@ std::vector<config::Prefix> prefixes_of(const std::string& option, const std::ve
 config::Endpoint endpoint_for(const config::Gateway& gateway, const config::Interface& interface,
                               const std::string& wanted) {
   if (!wanted.empty()) {
-    const bool has_port = config::parse_endpoint(wanted).endpoint.has_value();
+    const bool has_port = config::parse_endpoint(wanted).has_value();
     const auto parsed =
         config::parse_endpoint(has_port ? wanted : wanted + ":" + std::to_string(interface.listen_port));
-    if (!parsed.endpoint) refuse("--endpoint", wanted, "HOST or HOST:PORT");
-    return *parsed.endpoint;
+    if (!parsed) refuse("--endpoint", wanted, "HOST or HOST:PORT");
+    return *parsed;
   }
   for (const auto& [name, port] : gateway.ports)
     if (!port.gateways.empty() && !port.addresses.empty())
@@ -203,9 +205,9 @@ NewPeer make_peer(const config::Gateway& gateway, const config::Interface& inter
 
 void write_client_file(const std::string& path, const config::ClientFile& client) {
   auto text = config::to_wg_quick(client);
-  const auto error = config::replace_file(path, text, 0600, 0700);
+  const auto written = config::replace_file(path, text, 0600, 0700);
   config::wipe(text);
-  if (!error.empty()) throw CommandFailed(kFailed, path + ": " + error);
+  if (!written) throw CommandFailed(kFailed, written.error().about(path).text);
 }
 
 // The peer's file as a QR code, or on standard output when it went into no file.

@@ -44,12 +44,12 @@ int check(const CheckOptions& options, Terminal& terminal) {
   const std::string& path = options.path;
   const auto parsed = config::parse_file(path);
   if (!parsed) {
-    terminal.err << config::to_string(parsed.problems) << path << ": "
-                 << counted(parsed.problems.size(), "error") << "\n";
+    terminal.err << config::to_string(parsed.error()) << path << ": "
+                 << counted(parsed.error().size(), "error") << "\n";
     return kBadUsage;
   }
-  const auto found = config::lint(
-      *parsed.value, options.offline ? config::files_environment() : config::system_environment());
+  const auto found =
+      config::lint(*parsed, options.offline ? config::files_environment() : config::system_environment());
   terminal.err << config::to_string(found);
   if (!options.offline) note_firewall(*parsed.value, terminal);
   const auto of = [&](config::Severity severity) {
@@ -60,7 +60,7 @@ int check(const CheckOptions& options, Terminal& terminal) {
   const auto errors = of(config::Severity::kError), warnings = of(config::Severity::kWarning);
   const bool refused = errors != 0 || (options.strict && warnings != 0);
   std::ostream& out = refused ? terminal.err : terminal.out;
-  out << path << ": " << (refused ? "refused" : "ok") << " (" << summary(*parsed.value);
+  out << path << ": " << (refused ? "refused" : "ok") << " (" << summary(*parsed);
   if (errors != 0) out << ", " << counted(errors, "error");
   if (warnings != 0) out << ", " << counted(warnings, "warning");
   out << ")\n";

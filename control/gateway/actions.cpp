@@ -7,13 +7,13 @@ namespace wg::control {
 
 namespace {
 
-KernelResult done() {
-  return KernelResult::done();
+Expected<> done() {
+  return {};
 }
 
 // The result of `use`; done when it cannot fail.
 template <class Use, class Subject>
-KernelResult result_of(Use& use, Subject& subject) {
+Expected<> result_of(Use& use, Subject& subject) {
   if constexpr (std::is_void_v<decltype(use(subject))>) {
     use(subject);
     return done();
@@ -41,29 +41,29 @@ void Actions::announce(const char* kind, const std::string& interface) {
   services_.emit(std::move(event));
 }
 
-KernelResult Actions::carry_out(const config::Action& action) {
+Expected<> Actions::carry_out(const config::Action& action) {
   return std::visit([this](const auto& a) { return carry_out_kind(a); }, action);
 }
 
 // An action on what has gone meanwhile changes nothing.
 template <class Use>
-KernelResult Actions::with_port(const std::string& name, Use&& use) {
+Expected<> Actions::with_port(const std::string& name, Use&& use) {
   GatewayPort* port = objects_.find_port(name);
   return port == nullptr ? done() : result_of(use, *port);
 }
 
 template <class Use>
-KernelResult Actions::with_interface(const std::string& name, Use&& use) {
+Expected<> Actions::with_interface(const std::string& name, Use&& use) {
   Interface* interface = objects_.find_interface(name);
   return interface == nullptr ? done() : result_of(use, *interface);
 }
 
 // ---- the gateway itself
 
-KernelResult Actions::carry_out_kind(const config::NeedsRestart&) {
+Expected<> Actions::carry_out_kind(const config::NeedsRestart&) {
   return done();
 }
-KernelResult Actions::carry_out_kind(const config::ChangeSettings<config::Dpdk>& a) {
+Expected<> Actions::carry_out_kind(const config::ChangeSettings<config::Dpdk>& a) {
   const config::Idle& idle = a.value.idle;
   for (const auto& worker : services_.dataplane.workers())
     worker->set_idle(idle.mode == config::IdleMode::kAdaptive,
@@ -72,7 +72,7 @@ KernelResult Actions::carry_out_kind(const config::ChangeSettings<config::Dpdk>&
 }
 
 // reload_on_change is read where it is used, once the plan has been carried out.
-KernelResult Actions::carry_out_kind(const config::ChangeSettings<config::Control>& a) {
+Expected<> Actions::carry_out_kind(const config::ChangeSettings<config::Control>& a) {
   timestamps_.use_directory(a.value.state_directory);
   peer_files_.use_directory(a.value.state_directory);
   start_log(a.value.log);
@@ -82,59 +82,59 @@ KernelResult Actions::carry_out_kind(const config::ChangeSettings<config::Contro
 }
 
 // Mark and size are read where they are used, once the plan has been carried out.
-KernelResult Actions::carry_out_kind(const config::ChangeSettings<config::Flows>&) {
+Expected<> Actions::carry_out_kind(const config::ChangeSettings<config::Flows>&) {
   return done();
 }
 
-KernelResult Actions::carry_out_kind(const config::SetMetrics& a) {
+Expected<> Actions::carry_out_kind(const config::SetMetrics& a) {
   return sockets_.open_metrics(a);
 }
-KernelResult Actions::carry_out_kind(const config::SetControlSocket& a) {
+Expected<> Actions::carry_out_kind(const config::SetControlSocket& a) {
   return sockets_.open_control(a);
 }
 
 // ---- ports
 
-KernelResult Actions::carry_out_kind(const config::AddPort& a) {
+Expected<> Actions::carry_out_kind(const config::AddPort& a) {
   return objects_.add_port(a.port, a.value);
 }
-KernelResult Actions::carry_out_kind(const config::RemovePort& a) {
+Expected<> Actions::carry_out_kind(const config::RemovePort& a) {
   objects_.remove_port(a.port);
   return done();
 }
-KernelResult Actions::carry_out_kind(const config::AddPortAddress& a) {
+Expected<> Actions::carry_out_kind(const config::AddPortAddress& a) {
   return with_port(a.port, [&](GatewayPort& p) { return p.add_address(a.address); });
 }
-KernelResult Actions::carry_out_kind(const config::RemovePortAddress& a) {
+Expected<> Actions::carry_out_kind(const config::RemovePortAddress& a) {
   return with_port(a.port, [&](GatewayPort& p) { return p.remove_address(a.address); });
 }
-KernelResult Actions::carry_out_kind(const config::SetPortGateways& a) {
+Expected<> Actions::carry_out_kind(const config::SetPortGateways& a) {
   return with_port(a.port, [&](GatewayPort& p) { return p.set_gateways(a.gateways); });
 }
-KernelResult Actions::carry_out_kind(const config::SetPortMtu& a) {
+Expected<> Actions::carry_out_kind(const config::SetPortMtu& a) {
   return with_port(a.port, [&](GatewayPort& p) { return p.set_mtu(a.mtu); });
 }
-KernelResult Actions::carry_out_kind(const config::ChangeSettings<config::Port>& a) {
+Expected<> Actions::carry_out_kind(const config::ChangeSettings<config::Port>& a) {
   return with_port(a.name, [&](GatewayPort& p) { p.apply(a.value); });
 }
 
 // ---- interfaces
 
-KernelResult Actions::carry_out_kind(const config::AddInterface& a) {
+Expected<> Actions::carry_out_kind(const config::AddInterface& a) {
   if (objects_.find_interface(a.interface) != nullptr) return done();
-  if (KernelResult added = objects_.add_interface(a.interface, a.value, auto_mtu_); !added.ok()) return added;
+  if (Expected<> added = objects_.add_interface(a.interface, a.value, auto_mtu_); !added) return added;
   // Its peers come by later actions: none has sent anything yet.
   Interface& interface = *objects_.find_interface(a.interface);
   timestamps_.load(a.interface, interface.engine());
   peer_files_.load(interface);
-  if (KernelResult opened = sockets_.open_wg(a.interface); !opened.ok()) {
+  if (Expected<> opened = sockets_.open_wg(a.interface); !opened) {
     objects_.remove_interface(a.interface);
     return opened;
   }
   announce("interface_created", a.interface);
   return done();
 }
-KernelResult Actions::carry_out_kind(const config::RemoveInterface& a) {
+Expected<> Actions::carry_out_kind(const config::RemoveInterface& a) {
   Interface* interface = objects_.find_interface(a.interface);
   if (interface == nullptr) return done();
   timestamps_.save_last(a.interface, interface->engine());
@@ -144,66 +144,66 @@ KernelResult Actions::carry_out_kind(const config::RemoveInterface& a) {
   announce("interface_deleted", a.interface);
   return done();
 }
-KernelResult Actions::carry_out_kind(const config::ChangeSettings<config::Interface>& a) {
+Expected<> Actions::carry_out_kind(const config::ChangeSettings<config::Interface>& a) {
   return with_interface(a.name, [&](Interface& i) { i.apply(a.value); });
 }
-KernelResult Actions::carry_out_kind(const config::SetInterfaceEnabled& a) {
+Expected<> Actions::carry_out_kind(const config::SetInterfaceEnabled& a) {
   return with_interface(a.interface, [&](Interface& i) { return i.set_enabled(a.enabled); });
 }
-KernelResult Actions::carry_out_kind(const config::SetInterfaceKey& a) {
+Expected<> Actions::carry_out_kind(const config::SetInterfaceKey& a) {
   return with_interface(a.interface, [&](Interface& i) { return i.set_private_key(a.key); });
 }
-KernelResult Actions::carry_out_kind(const config::SetListenPort& a) {
+Expected<> Actions::carry_out_kind(const config::SetListenPort& a) {
   return with_interface(a.interface, [&](Interface& i) { return i.set_listen_port(a.port); });
 }
-KernelResult Actions::carry_out_kind(const config::SetFwmark& a) {
+Expected<> Actions::carry_out_kind(const config::SetFwmark& a) {
   return with_interface(a.interface, [&](Interface& i) { return i.set_fwmark(a.fwmark); });
 }
-KernelResult Actions::carry_out_kind(const config::AddInterfaceAddress& a) {
+Expected<> Actions::carry_out_kind(const config::AddInterfaceAddress& a) {
   return with_interface(a.interface, [&](Interface& i) { return i.add_address(a.address); });
 }
-KernelResult Actions::carry_out_kind(const config::RemoveInterfaceAddress& a) {
+Expected<> Actions::carry_out_kind(const config::RemoveInterfaceAddress& a) {
   return with_interface(a.interface, [&](Interface& i) { return i.remove_address(a.address); });
 }
-KernelResult Actions::carry_out_kind(const config::SetInterfaceMtu& a) {
+Expected<> Actions::carry_out_kind(const config::SetInterfaceMtu& a) {
   return with_interface(a.interface, [&](Interface& i) { return i.set_mtu(a.mtu, auto_mtu_); });
 }
-KernelResult Actions::carry_out_kind(const config::SetRoutes& a) {
+Expected<> Actions::carry_out_kind(const config::SetRoutes& a) {
   return with_interface(a.interface, [&](Interface& i) { return i.set_routes(a.routes, a.table); });
 }
 
 // ---- peers
 
-KernelResult Actions::carry_out_kind(const config::AddPeer& a) {
+Expected<> Actions::carry_out_kind(const config::AddPeer& a) {
   return with_interface(a.peer.interface, [&](Interface& i) { i.add_peer(a.value); });
 }
-KernelResult Actions::carry_out_kind(const config::RemovePeer& a) {
+Expected<> Actions::carry_out_kind(const config::RemovePeer& a) {
   return with_interface(a.peer.interface, [&](Interface& i) { i.remove_peer(a.peer.key); });
 }
-KernelResult Actions::carry_out_kind(const config::SetPeerName& a) {
+Expected<> Actions::carry_out_kind(const config::SetPeerName& a) {
   return with_interface(a.peer.interface, [&](Interface& i) { i.set_peer_name(a.peer.key, a.name); });
 }
-KernelResult Actions::carry_out_kind(const config::SetPeerEndpoint& a) {
+Expected<> Actions::carry_out_kind(const config::SetPeerEndpoint& a) {
   return with_interface(a.peer.interface, [&](Interface& i) { i.set_peer_endpoint(a.peer.key, a.endpoint); });
 }
-KernelResult Actions::carry_out_kind(const config::SetPresharedKey& a) {
+Expected<> Actions::carry_out_kind(const config::SetPresharedKey& a) {
   return with_interface(a.peer.interface, [&](Interface& i) { i.set_preshared_key(a.peer.key, a.key); });
 }
-KernelResult Actions::carry_out_kind(const config::SetKeepalive& a) {
+Expected<> Actions::carry_out_kind(const config::SetKeepalive& a) {
   return with_interface(a.peer.interface, [&](Interface& i) {
     i.set_keepalive(a.peer.key, static_cast<std::uint16_t>(a.interval.count()));
   });
 }
-KernelResult Actions::carry_out_kind(const config::SetPeerMtu& a) {
+Expected<> Actions::carry_out_kind(const config::SetPeerMtu& a) {
   return with_interface(a.peer.interface, [&](Interface& i) { i.set_peer_mtu(a.peer.key, a.mtu); });
 }
-KernelResult Actions::carry_out_kind(const config::AddAllowedIp& a) {
+Expected<> Actions::carry_out_kind(const config::AddAllowedIp& a) {
   return with_interface(a.peer.interface, [&](Interface& i) { i.add_allowed_ip(a.peer.key, a.prefix); });
 }
-KernelResult Actions::carry_out_kind(const config::MoveAllowedIp& a) {
+Expected<> Actions::carry_out_kind(const config::MoveAllowedIp& a) {
   return with_interface(a.to.interface, [&](Interface& i) { i.add_allowed_ip(a.to.key, a.prefix); });
 }
-KernelResult Actions::carry_out_kind(const config::RemoveAllowedIp& a) {
+Expected<> Actions::carry_out_kind(const config::RemoveAllowedIp& a) {
   return with_interface(a.peer.interface, [&](Interface& i) { i.remove_allowed_ip(a.peer.key, a.prefix); });
 }
 

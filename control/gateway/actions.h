@@ -24,47 +24,47 @@ class Actions {
 
   // The MTU of interfaces that leave it to the gateway, for the actions that follow.
   void use_auto_mtu(std::uint16_t mtu) { auto_mtu_ = mtu; }
-  KernelResult carry_out(const config::Action& action);
+  Expected<> carry_out(const config::Action& action);
 
  private:
-  KernelResult carry_out_kind(const config::NeedsRestart& action);
-  KernelResult carry_out_kind(const config::ChangeSettings<config::Dpdk>& action);
-  KernelResult carry_out_kind(const config::ChangeSettings<config::Control>& action);
-  KernelResult carry_out_kind(const config::ChangeSettings<config::Flows>& action);
-  KernelResult carry_out_kind(const config::ChangeSettings<config::Port>& action);
-  KernelResult carry_out_kind(const config::ChangeSettings<config::Interface>& action);
-  KernelResult carry_out_kind(const config::SetMetrics& action);
-  KernelResult carry_out_kind(const config::SetControlSocket& action);
-  KernelResult carry_out_kind(const config::AddPort& action);
-  KernelResult carry_out_kind(const config::RemovePort& action);
-  KernelResult carry_out_kind(const config::AddPortAddress& action);
-  KernelResult carry_out_kind(const config::RemovePortAddress& action);
-  KernelResult carry_out_kind(const config::SetPortGateways& action);
-  KernelResult carry_out_kind(const config::SetPortMtu& action);
-  KernelResult carry_out_kind(const config::AddInterface& action);
-  KernelResult carry_out_kind(const config::RemoveInterface& action);
-  KernelResult carry_out_kind(const config::SetInterfaceEnabled& action);
-  KernelResult carry_out_kind(const config::SetInterfaceKey& action);
-  KernelResult carry_out_kind(const config::SetListenPort& action);
-  KernelResult carry_out_kind(const config::SetFwmark& action);
-  KernelResult carry_out_kind(const config::AddInterfaceAddress& action);
-  KernelResult carry_out_kind(const config::RemoveInterfaceAddress& action);
-  KernelResult carry_out_kind(const config::SetInterfaceMtu& action);
-  KernelResult carry_out_kind(const config::SetRoutes& action);
-  KernelResult carry_out_kind(const config::AddPeer& action);
-  KernelResult carry_out_kind(const config::RemovePeer& action);
-  KernelResult carry_out_kind(const config::SetPeerName& action);
-  KernelResult carry_out_kind(const config::SetPeerEndpoint& action);
-  KernelResult carry_out_kind(const config::SetPresharedKey& action);
-  KernelResult carry_out_kind(const config::SetKeepalive& action);
-  KernelResult carry_out_kind(const config::SetPeerMtu& action);
-  KernelResult carry_out_kind(const config::AddAllowedIp& action);
-  KernelResult carry_out_kind(const config::MoveAllowedIp& action);
-  KernelResult carry_out_kind(const config::RemoveAllowedIp& action);
+  Expected<> carry_out_kind(const config::NeedsRestart& action);
+  Expected<> carry_out_kind(const config::ChangeSettings<config::Dpdk>& action);
+  Expected<> carry_out_kind(const config::ChangeSettings<config::Control>& action);
+  Expected<> carry_out_kind(const config::ChangeSettings<config::Flows>& action);
+  Expected<> carry_out_kind(const config::ChangeSettings<config::Port>& action);
+  Expected<> carry_out_kind(const config::ChangeSettings<config::Interface>& action);
+  Expected<> carry_out_kind(const config::SetMetrics& action);
+  Expected<> carry_out_kind(const config::SetControlSocket& action);
+  Expected<> carry_out_kind(const config::AddPort& action);
+  Expected<> carry_out_kind(const config::RemovePort& action);
+  Expected<> carry_out_kind(const config::AddPortAddress& action);
+  Expected<> carry_out_kind(const config::RemovePortAddress& action);
+  Expected<> carry_out_kind(const config::SetPortGateways& action);
+  Expected<> carry_out_kind(const config::SetPortMtu& action);
+  Expected<> carry_out_kind(const config::AddInterface& action);
+  Expected<> carry_out_kind(const config::RemoveInterface& action);
+  Expected<> carry_out_kind(const config::SetInterfaceEnabled& action);
+  Expected<> carry_out_kind(const config::SetInterfaceKey& action);
+  Expected<> carry_out_kind(const config::SetListenPort& action);
+  Expected<> carry_out_kind(const config::SetFwmark& action);
+  Expected<> carry_out_kind(const config::AddInterfaceAddress& action);
+  Expected<> carry_out_kind(const config::RemoveInterfaceAddress& action);
+  Expected<> carry_out_kind(const config::SetInterfaceMtu& action);
+  Expected<> carry_out_kind(const config::SetRoutes& action);
+  Expected<> carry_out_kind(const config::AddPeer& action);
+  Expected<> carry_out_kind(const config::RemovePeer& action);
+  Expected<> carry_out_kind(const config::SetPeerName& action);
+  Expected<> carry_out_kind(const config::SetPeerEndpoint& action);
+  Expected<> carry_out_kind(const config::SetPresharedKey& action);
+  Expected<> carry_out_kind(const config::SetKeepalive& action);
+  Expected<> carry_out_kind(const config::SetPeerMtu& action);
+  Expected<> carry_out_kind(const config::AddAllowedIp& action);
+  Expected<> carry_out_kind(const config::MoveAllowedIp& action);
+  Expected<> carry_out_kind(const config::RemoveAllowedIp& action);
   template <class Use>
-  KernelResult with_port(const std::string& name, Use&& use);
+  Expected<> with_port(const std::string& name, Use&& use);
   template <class Use>
-  KernelResult with_interface(const std::string& name, Use&& use);
+  Expected<> with_interface(const std::string& name, Use&& use);
   void announce(const char* kind, const std::string& interface);
 
   Services& services_;

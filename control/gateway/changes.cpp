@@ -20,20 +20,34 @@ namespace {
 constexpr auto kGoneInterval = std::chrono::milliseconds(5);
 constexpr unsigned kGoneTries = 2000;
 
-std::vector<std::string> lines_of(const config::Problems& problems) {
-  std::vector<std::string> lines;
-  for (const config::Problem& problem : problems) lines.push_back(config::to_string(problem));
-  return lines;
+std::vector<Refusal> refusals_of(const config::Problems& problems) {
+  std::vector<Refusal> refusals;
+  for (const config::Problem& problem : problems) refusals.push_back({EINVAL, config::to_string(problem)});
+  return refusals;
 }
 
-PlanOutcome refusal(std::vector<std::string> errors) {
+// Whatever the system's errno was: EINVAL, ENOENT and EEXIST are said of the request alone.
+Refusal by_system(const Refusal& refusal) {
+  return {EIO, refusal.text};
+}
+
+Refusal no_interface(const std::string& name) {
+  return {ENOENT, "no interface " + name};
+}
+
+PlanOutcome save_to(const std::string& path, const config::Gateway& wanted) {
   PlanOutcome outcome;
-  outcome.errors = std::move(errors);
+  const Expected<config::Saved, config::Problems> saved = config::save(path, wanted);
+  if (!saved) {
+    outcome.errors = refusals_of(saved.error());
+  } else if (const Expected<> written = config::write(*saved); !written) {
+    outcome.errors.push_back(written.error());
+  } else {
+    outcome.applied = true;
+    for (const config::SavedFile& file : saved->files) outcome.plan.push_back("wrote " + file.path);
+    outcome.plan.insert(outcome.plan.end(), saved->remarks.begin(), saved->remarks.end());
+  }
   return outcome;
-}
-
-Outcome no_interface(const std::string& name) {
-  return {Failure::kNotFound, "no interface " + name};
 }
 
 // Which peers a set can touch: those it names, those that hold a prefix it names, and the one whose key it
@@ -68,13 +82,10 @@ Changes::Changes(const Parts& parts, Logger log, std::function<void()> carried_o
 
 PlanOutcome Changes::apply(config::Gateway next) {
   const auto started = std::chrono::steady_clock::now();
-  PlanOutcome outcome;
   const config::Gateway& running = parts_.running.value();
   const GatewayPlan plan = plan_between(running, next);
-  if (parts_.runner.run(
-          plan, [&] { return plan_between(next, running); }, outcome)) {
-    adopt(std::move(next));
-  }
+  PlanOutcome outcome = parts_.runner.run(plan, [&] { return plan_between(next, running); });
+  if (outcome.ok()) adopt(std::move(next));
   carried_out_();
   outcome.took =
       std::chrono::duration_cast<std::chrono::microseconds>(std::chrono::steady_clock::now() - started);
@@ -90,12 +101,12 @@ void Changes::adopt(config::Gateway next) {
   watch_files();
 }
 
-Outcome Changes::change(config::Gateway&& next, const char* what) {
+Expected<> Changes::change(config::Gateway&& next) {
   if (const config::Problems problems = config::validate(next); !problems.empty()) {
-    return {Failure::kInvalid, problems.front().message};
+    return Refusal{EINVAL, problems.front().message};
   }
   const PlanOutcome outcome = apply(std::move(next));
-  if (!outcome.ok) return {Failure::kFailed, outcome.errors.empty() ? what : outcome.errors.front()};
+  if (!outcome.ok()) return by_system(outcome.errors.front());
   return {};
 }
 
@@ -103,8 +114,8 @@ void Changes::forget_interface(const std::string& name) {
   log_->warn("interface {}: its netdev was deleted (ip link delete, wg-quick down): removing it", name);
   config::Gateway next = parts_.running.value();
   next.interfaces.erase(name);
-  if (const Outcome outcome = change(std::move(next), "netdev deleted"); !outcome.ok())
-    log_->error("interface {}: {}", name, outcome.message);
+  if (const Expected<> changed = change(std::move(next)); !changed)
+    log_->error("interface {}: {}", name, changed.error().text);
 }
 
 void Changes::announce(const char* kind, const std::string& interface, const std::string& detail) {
@@ -128,21 +139,20 @@ void Changes::diff(PlanDone done) {
 
 // Reading and parsing may take seconds and a slow disk: off the control thread.
 void Changes::plan_against_file(bool dry_run, PlanDone done, const config::ParseOptions& options) {
-  auto parsed = std::make_shared<config::Result<config::Gateway>>();
+  auto parsed = std::make_shared<config::ParsedGateway>();
   parts_.background.run(
       [parsed, path = parts_.running.path(), options] { *parsed = config::parse_file(path, options); },
       [this, parsed, dry_run, done = std::move(done)] { done(finish_plan(dry_run, std::move(*parsed))); });
 }
 
-PlanOutcome Changes::finish_plan(bool dry_run, config::Result<config::Gateway>&& parsed) {
+PlanOutcome Changes::finish_plan(bool dry_run, config::ParsedGateway&& parsed) {
   PlanOutcome outcome;
-  if (!parsed.ok()) {
-    outcome = refusal(lines_of(parsed.problems));
+  if (!parsed) {
+    outcome.errors = refusals_of(parsed.error());
   } else if (dry_run) {
-    describe(config::diff(parts_.running.value(), *parsed.value), outcome);
-    outcome.ok = true;
+    describe(config::diff(parts_.running.value(), *parsed), outcome);
   } else {
-    outcome = apply(std::move(*parsed.value));
+    outcome = apply(std::move(*parsed));
   }
   if (!dry_run) report_reload(outcome);
   return outcome;
@@ -150,10 +160,10 @@ PlanOutcome Changes::finish_plan(bool dry_run, config::Result<config::Gateway>&&
 
 void Changes::report_reload(const PlanOutcome& outcome) {
   parts_.running.note_reload(
-      {std::chrono::system_clock::now(), outcome.ok ? "applied" : outcome.errors.front()});
-  if (!outcome.ok) {
-    announce("config_refused", {}, outcome.errors.front());
-    for (const std::string& error : outcome.errors) log_->error("reload refused: {}", error);
+      {std::chrono::system_clock::now(), outcome.ok() ? "applied" : outcome.errors.front().text});
+  if (!outcome.ok()) {
+    announce("config_refused", {}, outcome.errors.front().text);
+    for (const Refusal& error : outcome.errors) log_->error("reload refused: {}", error.text);
     return;
   }
   announce("config_applied", {}, std::to_string(outcome.plan.size()) + " change(s)");
@@ -163,24 +173,9 @@ void Changes::report_reload(const PlanOutcome& outcome) {
 
 void Changes::save(PlanDone done) {
   auto outcome = std::make_shared<PlanOutcome>();
-  parts_.background.run(
-      [outcome, path = parts_.running.path(), wanted = parts_.running.value()] {
-        const config::Saved saved = config::save(path, wanted);
-        if (!saved.ok()) {
-          outcome->errors = lines_of(saved.problems);
-          return;
-        }
-        for (const config::SavedFile& file : saved.files) outcome->plan.push_back("wrote " + file.path);
-        outcome->plan.insert(outcome->plan.end(), saved.remarks.begin(), saved.remarks.end());
-        const std::string error = config::write(saved);
-        if (error.empty()) {
-          outcome->ok = outcome->applied = true;
-        } else {
-          outcome->plan.clear();
-          outcome->errors.push_back(error);
-        }
-      },
-      [outcome, done = std::move(done)] { done(std::move(*outcome)); });
+  parts_.background.run([outcome, path = parts_.running.path(),
+                         wanted = parts_.running.value()] { *outcome = save_to(path, wanted); },
+                        [outcome, done = std::move(done)] { done(std::move(*outcome)); });
 }
 
 // Switched off, the watch stays with nothing to watch: to close it would hold the control thread for 10 to 20
@@ -207,82 +202,77 @@ void Changes::watch_files() {
 
 // ---------------------------------------------------------------- changes from the sockets
 
-int Changes::apply_wg_set(std::string_view name_view, WgSet&& set) {
+Expected<> Changes::apply_wg_set(std::string_view name_view, WgSet&& set) {
   const std::string name(name_view);
   Interface* interface = parts_.objects.find_interface(name);
-  if (interface == nullptr) return ENODEV;
+  if (interface == nullptr) return Refusal{ENODEV, "no interface " + name};
   // Only the peers that the set can touch take part: one peer among 100 000 costs as much as one alone.
   InterfacePart part = parts_.running.copy_part(name, ConcernedBy(set));
   config::Gateway before, after;
   config::Interface& value = after.interfaces[name] = before.interfaces[name] = std::move(part.value);
   const config::PeerEffects effects = wg::control::apply(set, value, interface->listen_port());
 
-  PlanOutcome outcome;
   const std::uint16_t mtu = auto_mtu(parts_.running.value());
-  const bool ok = parts_.runner.run(
-      {config::diff(before, after, effects), mtu},
-      [&] {
-        return GatewayPlan{config::diff(after, before), mtu};
-      },
-      outcome);
-  if (ok) parts_.running.replace_interface_part(name, part.seen, std::move(value));
-  for (const std::string& error : outcome.errors) interface->log()->error("wg set refused: {}", error);
+  const PlanOutcome outcome = parts_.runner.run({config::diff(before, after, effects), mtu}, [&] {
+    return GatewayPlan{config::diff(after, before), mtu};
+  });
+  if (outcome.ok()) parts_.running.replace_interface_part(name, part.seen, std::move(value));
+  for (const Refusal& error : outcome.errors) interface->log()->error("wg set refused: {}", error.text);
   carried_out_();
-  if (ok) return 0;
-  return outcome.error != 0 ? outcome.error : EIO;
+  if (!outcome.ok()) return outcome.errors.front();
+  return {};
 }
 
-Outcome Changes::interface_create(const std::string& name, const config::Interface& value) {
-  if (!config::is_interface_name(name)) return {Failure::kInvalid, "'" + name + "' is no interface name"};
+Expected<> Changes::interface_create(const std::string& name, const config::Interface& value) {
+  if (!config::is_interface_name(name)) return Refusal{EINVAL, "'" + name + "' is no interface name"};
   if (parts_.running.find_interface(name) != nullptr)
-    return {Failure::kExists, "interface " + name + " exists already"};
+    return Refusal{EEXIST, "interface " + name + " exists already"};
   config::Gateway next = parts_.running.value();
   next.interfaces[name] = value;
-  return change(std::move(next), "creating failed");
+  return change(std::move(next));
 }
 
-Outcome Changes::interface_up(const std::string& name) {
+Expected<> Changes::interface_up(const std::string& name) {
   if (parts_.objects.find_interface(name) == nullptr) return no_interface(name);
   config::Gateway next = parts_.running.value();
   next.interfaces[name].enabled = true;
-  const Outcome outcome = change(std::move(next), "going up failed");
-  if (!outcome.ok()) return outcome;
+  if (Expected<> changed = change(std::move(next)); !changed) return changed;
   // `ip link set down` does not change the value, which may say "enabled" already.
   if (Interface* interface = parts_.objects.find_interface(name)) {
-    if (const KernelResult up = interface->set_enabled(true); !up.ok()) return {Failure::kFailed, up.text};
+    if (const Expected<> up = interface->set_enabled(true); !up) return by_system(up.error());
   }
   announce("interface_up", name);
-  return outcome;
+  return {};
 }
 
-Outcome Changes::interface_down(const std::string& name) {
+Expected<> Changes::interface_down(const std::string& name) {
   if (parts_.objects.find_interface(name) == nullptr) return no_interface(name);
   config::Gateway next = parts_.running.value();
   next.interfaces[name].enabled = false;
-  const Outcome outcome = change(std::move(next), "going down failed");
-  if (outcome.ok()) announce("interface_down", name);
-  return outcome;
+  Expected<> changed = change(std::move(next));
+  if (changed) announce("interface_down", name);
+  return changed;
 }
 
-void Changes::interface_delete(const std::string& name, OutcomeDone done) {
+void Changes::interface_delete(const std::string& name, ChangeDone done) {
   const Interface* interface = parts_.objects.find_interface(name);
   if (interface == nullptr) return done(no_interface(name));
   const std::uint32_t ifindex = interface->ifindex();
   config::Gateway next = parts_.running.value();
   next.interfaces.erase(name);
-  if (const Outcome outcome = change(std::move(next), "deleting failed"); !outcome.ok()) return done(outcome);
+  if (Expected<> changed = change(std::move(next)); !changed) return done(std::move(changed));
   wait_until_gone(ifindex, kGoneTries, done);
 }
 
 // A netdev goes when the last worker has let go of it.
-void Changes::wait_until_gone(std::uint32_t ifindex, unsigned tries, const OutcomeDone& done) {
+void Changes::wait_until_gone(std::uint32_t ifindex, unsigned tries, const ChangeDone& done) {
   if (!parts_.services.netlink.find_link(ifindex)) return done({});
-  if (tries == 0) return done({Failure::kFailed, "deleted, but a worker still holds its netdev"});
+  if (tries == 0) return done(Refusal{EIO, "deleted, but a worker still holds its netdev"});
   parts_.services.loop.after(kGoneInterval,
                              [this, ifindex, tries, done] { wait_until_gone(ifindex, tries - 1, done); });
 }
 
-Outcome Changes::set_log_level(const std::string& interface, config::LogLevel level) {
+Expected<> Changes::set_log_level(const std::string& interface, config::LogLevel level) {
   config::Gateway next = parts_.running.value();
   if (interface.empty()) {
     next.control.log.level = level;
@@ -290,7 +280,7 @@ Outcome Changes::set_log_level(const std::string& interface, config::LogLevel le
     if (parts_.objects.find_interface(interface) == nullptr) return no_interface(interface);
     next.interfaces[interface].log_level = level;
   }
-  return change(std::move(next), "changing the log level failed");
+  return change(std::move(next));
 }
 
 }  // namespace wg::control

@@ -44,24 +44,24 @@ class Changes final : public ChangeSink {
   void close() { file_watch_.reset(); }
 
   // ---- ChangeSink
-  int apply_wg_set(std::string_view interface, WgSet&& set) override;
+  Expected<> apply_wg_set(std::string_view interface, WgSet&& set) override;
   void reload(bool dry_run, PlanDone done) override;
   void diff(PlanDone done) override;
   void save(PlanDone done) override;
-  Outcome interface_create(const std::string& name, const config::Interface& value) override;
-  Outcome interface_up(const std::string& name) override;
-  Outcome interface_down(const std::string& name) override;
-  void interface_delete(const std::string& name, OutcomeDone done) override;
-  Outcome set_log_level(const std::string& interface, config::LogLevel level) override;
+  Expected<> interface_create(const std::string& name, const config::Interface& value) override;
+  Expected<> interface_up(const std::string& name) override;
+  Expected<> interface_down(const std::string& name) override;
+  void interface_delete(const std::string& name, ChangeDone done) override;
+  Expected<> set_log_level(const std::string& interface, config::LogLevel level) override;
   void stop() override { parts_.services.loop.stop(); }
 
  private:
   void adopt(config::Gateway next);
-  Outcome change(config::Gateway&& next, const char* what);
+  Expected<> change(config::Gateway&& next);
   void plan_against_file(bool dry_run, PlanDone done, const config::ParseOptions& options = {});
-  PlanOutcome finish_plan(bool dry_run, config::Result<config::Gateway>&& parsed);
+  PlanOutcome finish_plan(bool dry_run, config::ParsedGateway&& parsed);
   void report_reload(const PlanOutcome& outcome);
-  void wait_until_gone(std::uint32_t ifindex, unsigned tries, const OutcomeDone& done);
+  void wait_until_gone(std::uint32_t ifindex, unsigned tries, const ChangeDone& done);
   void announce(const char* kind, const std::string& interface, const std::string& detail = {});
   void watch_files();
 

@@ -32,13 +32,9 @@ constexpr std::size_t kEventsPerIteration = 2048;
 constexpr auto kStateInterval = 10s;
 constexpr auto kNeighbourInterval = 15s;
 
-void require(const KernelResult& result) {
-  if (!result.ok()) throw std::runtime_error(result.text);
-}
-
-std::string joined(const std::vector<std::string>& errors) {
+std::string joined(const std::vector<Refusal>& errors) {
   std::string text;
-  for (const std::string& error : errors) text += (text.empty() ? "" : "; ") + error;
+  for (const Refusal& error : errors) text += (text.empty() ? "" : "; ") + error.text;
   return text;
 }
 
@@ -85,7 +81,7 @@ void Gateway::start(const config::Gateway& value) {
   ignore(set_forwarding("all", IpVersion::kV6, Switch::kOn), "the kernel may lack IPv6");
   services_.publisher.flush();
   services_.dataplane.start();
-  if (const PlanOutcome outcome = changes_.apply(value); !outcome.ok)
+  if (const PlanOutcome outcome = changes_.apply(value); !outcome.ok())
     throw std::runtime_error(joined(outcome.errors));
   open_sockets();
   watch_signals();
@@ -102,8 +98,8 @@ void Gateway::start(const config::Gateway& value) {
 // Those that the first plan does not name, because RunningConfig starts with their settings.
 void Gateway::open_sockets() {
   const config::Control& control = running_.value().control;
-  require(sockets_.open_control({control.socket, control.admin_group, control.read_group}));
-  require(sockets_.open_metrics({control.metrics, control.metrics_per_peer}));
+  value_or_throw(sockets_.open_control({control.socket, control.admin_group, control.read_group}));
+  value_or_throw(sockets_.open_metrics({control.metrics, control.metrics_per_peer}));
 }
 
 void Gateway::give_up_root() {

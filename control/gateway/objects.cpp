@@ -1,7 +1,6 @@
 #include "control/gateway/objects.h"
 
 #include <chrono>
-#include <exception>
 #include <thread>
 
 namespace wg::control {
@@ -30,17 +29,15 @@ Interface* Objects::find_interface(std::string_view name) const {
   return at == interfaces_.end() ? nullptr : at->second.get();
 }
 
-KernelResult Objects::add_port(const std::string& name, const config::Port& value) {
-  if (ports_.contains(name)) return KernelResult::done();
-  try {
-    const auto& port = ports_[name] = std::make_unique<GatewayPort>(services_, name, value);
-    log_->info("port {}: {} ({}), {} receive queue(s)", name, value.device.text, port->port().facts().driver,
-               port->port().facts().rx_queues);
-  } catch (const std::exception& error) {
-    ports_.erase(name);
-    return KernelResult::refused(error.what());
-  }
-  return KernelResult::done();
+Expected<> Objects::add_port(const std::string& name, const config::Port& value) {
+  if (ports_.contains(name)) return {};
+  return catch_refusal([&] {
+    auto port = std::make_unique<GatewayPort>(services_, name, value);
+    const dataplane::PortFacts& facts = port->port().facts();
+    log_->info("port {}: {} ({}), {} receive queue(s)", name, value.device.text, facts.driver,
+               facts.rx_queues);
+    ports_[name] = std::move(port);
+  });
 }
 
 // A worker that sleeps on the port's TAP keeps it in existence until it wakes, and its name taken.
@@ -52,18 +49,15 @@ void Objects::remove_port(const std::string& name) {
   if (ifindex != 0) wait_until([&] { return !services_.netlink.find_link(ifindex); });
 }
 
-KernelResult Objects::add_interface(const std::string& name, const config::Interface& value,
-                                    std::uint16_t auto_mtu) {
-  if (interfaces_.contains(name)) return KernelResult::done();
-  try {
+Expected<> Objects::add_interface(const std::string& name, const config::Interface& value,
+                                  std::uint16_t auto_mtu) {
+  if (interfaces_.contains(name)) return {};
+  return catch_refusal([&] {
     auto interface = std::make_unique<Interface>(services_, name, value, auto_mtu);
     if (interface_by_id_.size() <= interface->id()) interface_by_id_.resize(interface->id() + 1u);
     interface_by_id_[interface->id()] = interface.get();
     interfaces_[name] = std::move(interface);
-  } catch (const std::exception& error) {
-    return KernelResult::refused(error.what());
-  }
-  return KernelResult::done();
+  });
 }
 
 void Objects::remove_interface(const std::string& name) {

@@ -35,8 +35,8 @@ class Objects {
   }
 
   // What exists already is left alone. On failure nothing has been added.
-  KernelResult add_port(const std::string& name, const config::Port& value);
-  KernelResult add_interface(const std::string& name, const config::Interface& value, std::uint16_t auto_mtu);
+  Expected<> add_port(const std::string& name, const config::Port& value);
+  Expected<> add_interface(const std::string& name, const config::Interface& value, std::uint16_t auto_mtu);
   // Return when the workers have let go, so that names and devices are free again; after two seconds anyway.
   void remove_port(const std::string& name);
   void remove_interface(const std::string& name);

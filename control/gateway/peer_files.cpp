@@ -57,24 +57,24 @@ void PeerFiles::step(const std::string& interface) {
   Walk& at = walk->second;
   at.from = object->list_heard(at.from, kPeersPerStep, at.peers);
   if (at.from != 0) return loop_.post([this, interface] { step(interface); });
-  auto error = std::make_shared<std::string>();
-  background_.run([write = writer_for(interface, std::move(at.peers)), error] { *error = write(); },
-                  [this, error, path = path_of(interface)] { reports_.report(path, *error); });
+  auto written = std::make_shared<Expected<>>();
+  background_.run([write = writer_for(interface, std::move(at.peers)), written] { *written = write(); },
+                  [this, written, path = path_of(interface)] { reports_.report(path, *written); });
   walks_.erase(walk);
 }
 
-std::function<std::string()> PeerFiles::writer_for(const std::string& interface,
-                                                   std::vector<RememberedPeer> peers) {
+std::function<Expected<>()> PeerFiles::writer_for(const std::string& interface,
+                                                  std::vector<RememberedPeer> peers) {
   const std::string path = path_of(interface);
   std::shared_ptr<Checksum>& on_disk = on_disk_[path];
   if (!on_disk) on_disk = std::make_shared<Checksum>();
-  return [path, on_disk, peers = std::move(peers)]() -> std::string {
+  return [path, on_disk, peers = std::move(peers)]() -> Expected<> {
     const std::vector<std::uint8_t> bytes = encode(peers);
     Checksum checksum(bytes.end() - sizeof(noise::Hash), bytes.end());
     if (checksum == *on_disk) return {};
-    std::string error = write_state_file(path, bytes);
-    *on_disk = error.empty() ? std::move(checksum) : Checksum{};
-    return error;
+    Expected<> written = write_state_file(path, bytes);
+    *on_disk = written ? std::move(checksum) : Checksum{};
+    return written;
   };
 }
 

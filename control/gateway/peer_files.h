@@ -48,7 +48,7 @@ class PeerFiles {
   [[nodiscard]] std::string path_of(const std::string& interface) const;
   void step(const std::string& interface);
   // Does the work, in whatever thread calls it, and returns what went wrong.
-  std::function<std::string()> writer_for(const std::string& interface, std::vector<RememberedPeer> peers);
+  std::function<Expected<>()> writer_for(const std::string& interface, std::vector<RememberedPeer> peers);
 
   const Objects& objects_;
   std::string directory_;

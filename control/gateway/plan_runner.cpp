@@ -6,6 +6,7 @@
 #include <variant>
 
 #include "control/gateway/preflight.h"
+#include "control/ignore.h"
 
 namespace wg::control {
 
@@ -53,27 +54,31 @@ void describe(const config::Plan& plan, PlanOutcome& outcome) {
 PlanRunner::PlanRunner(Services& services, Objects& objects, Actions& actions)
     : services_(services), objects_(objects), actions_(actions) {}
 
-bool PlanRunner::run(const GatewayPlan& wanted, const std::function<GatewayPlan()>& back,
-                     PlanOutcome& outcome) {
+PlanOutcome PlanRunner::run(const GatewayPlan& wanted, const std::function<GatewayPlan()>& back) {
+  PlanOutcome outcome;
   describe(wanted.plan, outcome);
-  std::size_t reached = 0;
+  outcome.errors = preflight(wanted.plan, services_.netlink, objects_);
+  if (!outcome.ok()) return outcome;
   actions_.use_auto_mtu(wanted.auto_mtu);
-  outcome.ok = outcome.applied = carry_out(wanted.plan, outcome, reached);
-  if (!outcome.ok) undo(reached, back());
+  if (const Expected<> done = carry_out(wanted.plan); !done) {
+    outcome.errors.push_back(done.error());
+    undo(back());
+  }
+  outcome.applied = outcome.ok();
   flush_routes();
   services_.publisher.flush();
-  return outcome.ok;
+  return outcome;
 }
 
 // Actions are idempotent: for those that were not reached the way back changes nothing.
-void PlanRunner::undo(std::size_t reached, const GatewayPlan& back) {
+void PlanRunner::undo(const GatewayPlan& back) {
   actions_.use_auto_mtu(back.auto_mtu);
-  if (reached == 0) return;
-  for (const config::Action& action : back.plan.actions) static_cast<void>(actions_.carry_out(action));
+  for (const config::Action& action : back.plan.actions)
+    ignore(actions_.carry_out(action), "on the way back from a plan that was refused");
 }
 
-bool PlanRunner::carry_out(const config::Plan& plan, PlanOutcome& outcome, std::size_t& reached) {
-  if (!preflight(plan, services_.netlink, objects_, outcome)) return false;
+Expected<> PlanRunner::carry_out(const config::Plan& plan) {
+  std::size_t reached = 0;
   bool taking = false;
   for (const config::Action& action : plan.actions) {
     ++reached;
@@ -83,13 +88,10 @@ bool PlanRunner::carry_out(const config::Plan& plan, PlanOutcome& outcome, std::
     // Memory that has been replaced is reused while it is in the cache, and does not pile up over a large
     // plan.
     if (reached % kActionsPerCollection == 0) services_.dataplane.quiescence().collect();
-    if (const KernelResult result = actions_.carry_out(action); !result.ok()) {
-      outcome.error = result.error;
-      outcome.errors.push_back(config::describe(action) + ": " + result.text);
-      return false;
-    }
+    if (const Expected<> result = actions_.carry_out(action); !result)
+      return result.error().about(config::describe(action));
   }
-  return true;
+  return {};
 }
 
 void PlanRunner::flush_routes() {

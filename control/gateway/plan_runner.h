@@ -31,14 +31,14 @@ class PlanRunner {
  public:
   PlanRunner(Services& services, Objects& objects, Actions& actions);
 
-  // All or nothing. When the system refuses, `back` is asked for the way back, nothing has changed then, and
-  // `outcome` says what was refused. What has been done is published.
-  bool run(const GatewayPlan& wanted, const std::function<GatewayPlan()>& back, PlanOutcome& outcome);
+  // All or nothing. When the system refuses, `back` is asked for the way back, and nothing has changed then.
+  // What has been done is published.
+  PlanOutcome run(const GatewayPlan& wanted, const std::function<GatewayPlan()>& back);
 
  private:
-  // `reached`: how many actions were begun.
-  bool carry_out(const config::Plan& plan, PlanOutcome& outcome, std::size_t& reached);
-  void undo(std::size_t reached, const GatewayPlan& back);
+  // Stops at the first action that is refused.
+  Expected<> carry_out(const config::Plan& plan);
+  void undo(const GatewayPlan& back);
   void flush_routes();
 
   Services& services_;

@@ -12,13 +12,7 @@
 
 namespace wg::control {
 
-namespace {
-
-void require(const KernelResult& result) {
-  if (!result.ok()) throw std::runtime_error(result.text);
-}
-
-}  // namespace
+namespace {}  // namespace
 
 GatewayPort::GatewayPort(Services& services, std::string name, const config::Port& value)
     : services_(services), name_(std::move(name)), value_(value) {
@@ -86,9 +80,9 @@ std::uint16_t GatewayPort::mtu_in_force() const {
   return static_cast<std::uint16_t>(std::min<std::uint32_t>(value_.mtu, wire->mtu));
 }
 
-KernelResult GatewayPort::follow_wire_mtu() {
+Expected<> GatewayPort::follow_wire_mtu() {
   const std::uint16_t mtu = mtu_in_force();
-  if (mtu == applied_mtu_) return KernelResult::done();
+  if (mtu == applied_mtu_) return {};
   applied_mtu_ = mtu;
   return services_.netlink.set_mtu(ifindex_, mtu);
 }
@@ -121,29 +115,28 @@ void GatewayPort::prepare_wire() {
   wire_ifindex_ = link->ifindex;
   wire_had_ipv6_ = read_sysctl("net/ipv6/conf/" + wire + "/disable_ipv6").value_or("1") == "0";
   ignore(set_ipv6_disabled(wire, true), "the kernel may lack IPv6");
-  require(services_.netlink.set_noarp(wire_ifindex_, true));
+  value_or_throw(services_.netlink.set_noarp(wire_ifindex_, true));
   if (value_.device.kind == config::DeviceKind::kLinux) {
     // A membership of the packet sockets makes the wire promiscuous. An MTU that nobody asked for gives way.
     if (!value_.where.of("mtu").known() && link->mtu < value_.mtu)
       value_.mtu = static_cast<std::uint16_t>(link->mtu);
-    require(raise_wire_mtu(value_.mtu));
+    value_or_throw(raise_wire_mtu(value_.mtu));
   } else {
-    require(services_.netlink.set_promiscuous(wire_ifindex_, true));
+    value_or_throw(services_.netlink.set_promiscuous(wire_ifindex_, true));
   }
-  require(services_.netlink.set_up(wire_ifindex_, true));
+  value_or_throw(services_.netlink.set_up(wire_ifindex_, true));
 }
 
 // A wire of a smaller MTU would refuse the port's full packets.
-KernelResult GatewayPort::raise_wire_mtu(std::uint16_t mtu) {
+Expected<> GatewayPort::raise_wire_mtu(std::uint16_t mtu) {
   const auto link = services_.netlink.find_link(wire_ifindex_);
   if (!link || link->mtu >= mtu) return {};
-  KernelResult result = services_.netlink.set_mtu(wire_ifindex_, mtu);
-  if (!result.ok())
-    result.text = "port " + name_ + ": mtu " + std::to_string(mtu) + " is more than its wire " + link->name +
-                  " takes (" + result.text + ")";
-  else if (wire_mtu_ == 0)
-    wire_mtu_ = link->mtu;
-  return result;
+  if (const Expected<> raised = services_.netlink.set_mtu(wire_ifindex_, mtu); !raised)
+    return Refusal{raised.error().code, "port " + name_ + ": mtu " + std::to_string(mtu) +
+                                            " is more than its wire " + link->name + " takes (" +
+                                            raised.error().text + ")"};
+  if (wire_mtu_ == 0) wire_mtu_ = link->mtu;
+  return {};
 }
 
 void GatewayPort::restore_wire() {
@@ -170,7 +163,7 @@ void GatewayPort::open_device() {
   if (value_.device.kind == config::DeviceKind::kTap) {
     options.device = name_.substr(0, 10) + ".wire";
     port_ = services_.dataplane.add_tap_port(options);
-    require(services_.netlink.set_mtu(port_->tap()->ifindex(), value_.mtu));
+    value_or_throw(services_.netlink.set_mtu(port_->tap()->ifindex(), value_.mtu));
   } else if (value_.device.kind == config::DeviceKind::kLinux) {
     options.device = wire_of(value_);
     port_ = services_.dataplane.add_linux_port(options);
@@ -204,52 +197,51 @@ void GatewayPort::create_tap() {
 void GatewayPort::configure_linux() {
   ifindex_ = tap_->ifindex();
   applied_mtu_ = mtu_in_force();
-  require(services_.netlink.set_mtu(ifindex_, applied_mtu_));
+  value_or_throw(services_.netlink.set_mtu(ifindex_, applied_mtu_));
   ignore(set_accept_dad(tap_->name(), 0), "the kernel may lack IPv6");
-  require(services_.netlink.set_up(ifindex_, true));
+  value_or_throw(services_.netlink.set_up(ifindex_, true));
   if (value_.vlan) {
-    require(services_.netlink.add_vlan(tap_->ifindex(), name_, *value_.vlan));
+    value_or_throw(services_.netlink.add_vlan(tap_->ifindex(), name_, *value_.vlan));
     const auto link = services_.netlink.find_link(name_);
     if (!link) throw std::runtime_error("port " + name_ + ": its VLAN device did not appear");
     ifindex_ = link->ifindex;
     ignore(set_accept_dad(name_, 0), "the kernel may lack IPv6");
-    require(services_.netlink.set_up(ifindex_, true));
+    value_or_throw(services_.netlink.set_up(ifindex_, true));
   }
   ignore(control::set_forwarding(name_, IpVersion::kV4, Switch::kOn),
          "/proc/sys may be read-only and already set");
   ignore(set_rp_filter(name_, 0), "/proc/sys may be read-only and already set");
   for (const config::InterfaceAddress& address : value_.addresses) {
-    require(services_.netlink.add_address(ifindex_, to_dataplane(address)));
+    value_or_throw(services_.netlink.add_address(ifindex_, to_dataplane(address)));
   }
-  KernelResult failure;
+  Expected<> failure;
   for (const config::Address& gateway : value_.gateways)
     change_gateway(RouteVerb::kReplace, gateway, &failure);
-  require(failure);
+  value_or_throw(failure);
 }
 
-void GatewayPort::change_gateway(RouteVerb verb, const config::Address& gateway,
-                                 KernelResult* first_failure) {
+void GatewayPort::change_gateway(RouteVerb verb, const config::Address& gateway, Expected<>* first_failure) {
   const IpAddress address = to_dataplane(gateway);
   IpPrefix everywhere;
   everywhere.address.v6 = address.v6;
-  KernelResult result =
+  Expected<> result =
       services_.netlink.change_route(verb, RouteSpec::via_gateway(everywhere, address, ifindex_));
-  if (!result.ok() && first_failure->ok()) *first_failure = std::move(result);
+  if (!result && *first_failure) *first_failure = std::move(result);
 }
 
-KernelResult GatewayPort::add_address(const config::InterfaceAddress& address) {
-  KernelResult result = services_.netlink.add_address(ifindex_, to_dataplane(address));
-  if (result.ok()) value_.addresses.push_back(address);
+Expected<> GatewayPort::add_address(const config::InterfaceAddress& address) {
+  Expected<> result = services_.netlink.add_address(ifindex_, to_dataplane(address));
+  if (result) value_.addresses.push_back(address);
   return result;
 }
 
-KernelResult GatewayPort::remove_address(const config::InterfaceAddress& address) {
+Expected<> GatewayPort::remove_address(const config::InterfaceAddress& address) {
   std::erase(value_.addresses, address);
   return services_.netlink.remove_address(ifindex_, to_dataplane(address));
 }
 
-KernelResult GatewayPort::set_gateways(const std::vector<config::Address>& gateways) {
-  KernelResult failure, ignored;
+Expected<> GatewayPort::set_gateways(const std::vector<config::Address>& gateways) {
+  Expected<> failure, ignored;
   for (const config::Address& gateway : value_.gateways)
     change_gateway(RouteVerb::kRemove, gateway, &ignored);
   value_.gateways = gateways;
@@ -257,15 +249,14 @@ KernelResult GatewayPort::set_gateways(const std::vector<config::Address>& gatew
   return failure;
 }
 
-KernelResult GatewayPort::set_mtu(std::uint16_t mtu) {
+Expected<> GatewayPort::set_mtu(std::uint16_t mtu) {
   if (value_.device.kind == config::DeviceKind::kLinux) {
-    if (KernelResult raised = raise_wire_mtu(mtu); !raised.ok()) return raised;
+    if (Expected<> raised = raise_wire_mtu(mtu); !raised) return raised;
   }
   const std::uint16_t before = std::exchange(value_.mtu, mtu);
-  KernelResult result = services_.netlink.set_mtu(ifindex_, mtu_in_force());
-  if (result.ok() && port_->tap() != nullptr)
-    result = services_.netlink.set_mtu(port_->tap()->ifindex(), mtu);
-  if (!result.ok()) {
+  Expected<> result = services_.netlink.set_mtu(ifindex_, mtu_in_force());
+  if (result && port_->tap() != nullptr) result = services_.netlink.set_mtu(port_->tap()->ifindex(), mtu);
+  if (!result) {
     value_.mtu = before;
     return result;
   }

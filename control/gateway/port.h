@@ -43,28 +43,28 @@ class GatewayPort {
   [[nodiscard]] bool has_carrier() const { return carrier_; }
   // The smaller of the configured MTU and that of the netdev that is the wire.
   [[nodiscard]] std::uint16_t mtu_in_force() const;
-  KernelResult follow_wire_mtu();
+  Expected<> follow_wire_mtu();
   // Lets the card pass frames to the addresses beside its own that Linux listens to; by ifindex.
   void listen_beyond(const std::map<std::uint32_t, std::vector<MacAddress>>& filters);
   // Sentences for `show`.
   [[nodiscard]] std::vector<std::string> warnings() const;
 
-  KernelResult add_address(const config::InterfaceAddress& address);
-  KernelResult remove_address(const config::InterfaceAddress& address);
-  KernelResult set_gateways(const std::vector<config::Address>& gateways);
-  KernelResult set_mtu(std::uint16_t mtu);
+  Expected<> add_address(const config::InterfaceAddress& address);
+  Expected<> remove_address(const config::InterfaceAddress& address);
+  Expected<> set_gateways(const std::vector<config::Address>& gateways);
+  Expected<> set_mtu(std::uint16_t mtu);
   // All live settings at once (config/settings.h); other members of `settings` are ignored.
   void apply(const config::Port& settings);
 
  private:
   void publish_settings();
   void prepare_wire();
-  KernelResult raise_wire_mtu(std::uint16_t mtu);
+  Expected<> raise_wire_mtu(std::uint16_t mtu);
   void restore_wire();
   void open_device();
   void create_tap();
   void configure_linux();
-  void change_gateway(RouteVerb verb, const config::Address& gateway, KernelResult* first_failure);
+  void change_gateway(RouteVerb verb, const config::Address& gateway, Expected<>* first_failure);
 
   Services& services_;
   std::string name_;

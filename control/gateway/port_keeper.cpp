@@ -38,8 +38,8 @@ void PortKeeper::recreate(const std::string& name) {
   const auto at = std::chrono::steady_clock::now();
   if (at < next_recreate_at_) return;
   objects_.remove_port(name);
-  if (const KernelResult made = objects_.add_port(name, value); !made.ok()) {
-    log_->error("{}", made.text);
+  if (const Expected<> made = objects_.add_port(name, value); !made) {
+    log_->error("{}", made.error().text);
     next_recreate_at_ = at + kPauseAfterFailure;
     return;
   }

@@ -44,8 +44,8 @@ void PortWatch::follow_carriers() {
 
 void PortWatch::follow_mtus() {
   for (const auto& [name, port] : objects_.ports()) {
-    if (const KernelResult followed = port->follow_wire_mtu(); !followed.ok())
-      log_->error("port {}: {}", name, followed.text);
+    if (const Expected<> followed = port->follow_wire_mtu(); !followed)
+      log_->error("port {}: {}", name, followed.error().text);
   }
 }
 
@@ -75,8 +75,8 @@ void PortWatch::announce_addresses() {
 
 void PortWatch::announce(std::uint32_t ifindex, const MacAddress& mac, const IpAddress& address) {
   const bool router = services_.mirror.state().switches().forwards(ifindex, true);
-  if (const KernelResult sent = announcer_.announce({ifindex, mac, address, router}); !sent.ok())
-    log_->debug("{}", sent.text);
+  if (const Expected<> sent = announcer_.announce({ifindex, mac, address, router}); !sent)
+    log_->debug("{}", sent.error().text);
 }
 
 }  // namespace wg::control

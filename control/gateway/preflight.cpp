@@ -1,8 +1,10 @@
 #include "control/gateway/preflight.h"
 
+#include <cerrno>
 #include <cstdint>
 #include <set>
 #include <string>
+#include <utility>
 #include <variant>
 
 #include "control/kernel/udp_socket.h"
@@ -14,8 +16,7 @@ namespace {
 // Visits a plan twice: what leaves frees its name for what comes.
 class Preflight {
  public:
-  Preflight(NetlinkConfigure& netlink, const Objects& objects, PlanOutcome& outcome)
-      : netlink_(netlink), outcome_(outcome) {
+  Preflight(NetlinkConfigure& netlink, const Objects& objects) : netlink_(netlink) {
     for (const auto& [name, interface] : objects.interfaces()) ours_.insert(interface->listen_port());
   }
 
@@ -34,35 +35,34 @@ class Preflight {
   template <class Other>
   void operator()(const Other&) {}
 
+  std::vector<Refusal> take_refusals() { return std::move(refusals_); }
+
  private:
   void check_name(const std::string& name) {
     if (leaving_.contains(name) || !netlink_.find_link(name)) return;
-    outcome_.errors.push_back(name + ": a network interface of that name exists already");
+    refusals_.push_back({EEXIST, name + ": a network interface of that name exists already"});
   }
 
   void check_listen_port(const std::string& name, std::uint16_t port) {
     if (port == 0 || ours_.contains(port)) return;
     UdpSocket probe;
-    const KernelResult opened = probe.open({.port = port});
-    if (opened.ok()) return;
-    if (outcome_.error == 0) outcome_.error = opened.error;
-    outcome_.errors.push_back(name + ": " + opened.text);
+    if (const Expected<> opened = probe.open({.port = port}); !opened)
+      refusals_.push_back(opened.error().about(name));
   }
 
   NetlinkConfigure& netlink_;
-  PlanOutcome& outcome_;
+  std::vector<Refusal> refusals_;
   std::set<std::uint16_t> ours_;
   std::set<std::string> leaving_;
 };
 
 }  // namespace
 
-bool preflight(const config::Plan& plan, NetlinkConfigure& netlink, const Objects& objects,
-               PlanOutcome& outcome) {
-  Preflight check(netlink, objects, outcome);
+std::vector<Refusal> preflight(const config::Plan& plan, NetlinkConfigure& netlink, const Objects& objects) {
+  Preflight check(netlink, objects);
   for (const config::Action& action : plan.actions) check.note_leaving(action);
   for (const config::Action& action : plan.actions) std::visit(check, action);
-  return outcome.errors.empty();
+  return check.take_refusals();
 }
 
 }  // namespace wg::control

@@ -1,32 +1,16 @@
 #include "control/gateway/sockets.h"
 
-#include <exception>
 #include <utility>
 
 namespace wg::control {
-
-namespace {
-
-// `open` throws a std::exception with a sentence for people.
-template <class Open>
-KernelResult result_of(Open&& open) {
-  try {
-    open();
-  } catch (const std::exception& error) {
-    return KernelResult::refused(error.what());
-  }
-  return KernelResult::done();
-}
-
-}  // namespace
 
 Sockets::Sockets(EventLoop& loop, const StatusSource& status, const SecretSource& secrets,
                  ChangeSink& changes, Logger log)
     : loop_(loop), status_(status), secrets_(secrets), changes_(changes), log_(std::move(log)) {}
 
-KernelResult Sockets::open_control(const config::SetControlSocket& wanted) {
+Expected<> Sockets::open_control(const config::SetControlSocket& wanted) {
   retire_control();
-  return result_of([&] {
+  return catch_refusal([&] {
     const OnChange log_change = [log = log_](const RpcCaller& caller, const std::string& method) {
       log->info("control socket: {} by uid {} (pid {})", method, caller.uid, caller.pid);
     };
@@ -43,10 +27,10 @@ void Sockets::retire_control() {
   retired_.push_back(std::move(control_));
 }
 
-KernelResult Sockets::open_metrics(const config::SetMetrics& wanted) {
+Expected<> Sockets::open_metrics(const config::SetMetrics& wanted) {
   metrics_.reset();
-  if (!wanted.listen) return KernelResult::done();
-  return result_of([&] {
+  if (!wanted.listen) return {};
+  return catch_refusal([&] {
     MetricsOptions options;
     options.listen = config::to_string(*wanted.listen);
     options.per_peer = wanted.per_peer;
@@ -54,13 +38,13 @@ KernelResult Sockets::open_metrics(const config::SetMetrics& wanted) {
   });
 }
 
-KernelResult Sockets::open_wg(const std::string& interface) {
-  if (wg_.contains(interface)) return KernelResult::done();
+Expected<> Sockets::open_wg(const std::string& interface) {
+  if (wg_.contains(interface)) return {};
   const OnWgSet log_set = [log = log_, interface](const RpcCaller& caller, const WgSet& set) {
     log->info("{}: set by wg(8), {} peers, by uid {} (pid {})", interface, set.peers.size(), caller.uid,
               caller.pid);
   };
-  return result_of([&] {
+  return catch_refusal([&] {
     wg_[interface] = std::make_unique<WgSocket>(loop_, secrets_, changes_, interface, kWgSocketDirectory,
                                                 StreamLimits{}, log_set);
   });

@@ -11,9 +11,9 @@
 #include "control/api/metrics.h"
 #include "control/api/rpc.h"
 #include "control/api/wg_socket.h"
-#include "control/kernel/types.h"
 #include "control/log.h"
 #include "control/loop/event_loop.h"
+#include "dataplane/base/expected.h"
 
 namespace wg::control {
 
@@ -26,9 +26,9 @@ class Sockets {
 
   // In place of the one before, whose address is given up first: it may be the same. The connections of the
   // one before live until their answers are out, so a reload that replaces the socket is answered.
-  KernelResult open_control(const config::SetControlSocket& wanted);
-  KernelResult open_metrics(const config::SetMetrics& wanted);  // without an address: closes it
-  KernelResult open_wg(const std::string& interface);
+  Expected<> open_control(const config::SetControlSocket& wanted);
+  Expected<> open_metrics(const config::SetMetrics& wanted);  // without an address: closes it
+  Expected<> open_wg(const std::string& interface);
   void close_wg(const std::string& interface) { wg_.erase(interface); }
   void close_all();
 

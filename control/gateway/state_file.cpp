@@ -28,7 +28,7 @@ std::optional<std::vector<std::uint8_t>> read_state_file(const std::string& path
   return bytes;
 }
 
-std::string write_state_file(const std::string& path, const std::vector<std::uint8_t>& bytes) {
+Expected<> write_state_file(const std::string& path, const std::vector<std::uint8_t>& bytes) {
   std::error_code ignored;
   std::filesystem::create_directories(std::filesystem::path(path).parent_path(), ignored);
   return config::replace_file(path, {bytes.begin(), bytes.end()}, 0600);
@@ -37,15 +37,15 @@ std::string write_state_file(const std::string& path, const std::vector<std::uin
 StateFileReports::StateFileReports(Logger log, std::string consequence)
     : log_(std::move(log)), consequence_(std::move(consequence)) {}
 
-void StateFileReports::report(const std::string& path, const std::string& error) {
-  if (error.empty()) {
+void StateFileReports::report(const std::string& path, const Expected<>& written) {
+  if (written) {
     if (failing_.erase(path) != 0) log_->info("{}: written again", path);
     return;
   }
   std::string& logged = failing_[path];
-  if (logged == error) return;
-  logged = error;
-  log_->warn("{}: {}; {}", path, error, consequence_);
+  if (logged == written.error().text) return;
+  logged = written.error().text;
+  log_->warn("{}: {}; {}", path, logged, consequence_);
 }
 
 }  // namespace wg::control

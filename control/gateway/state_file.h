@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "control/log.h"
+#include "dataplane/base/expected.h"
 
 namespace wg::control {
 
@@ -15,17 +16,17 @@ namespace wg::control {
 // there is none, or it is larger than any that we write (64 MiB).
 std::optional<std::vector<std::uint8_t>> read_state_file(const std::string& path);
 
-// Makes the directory if need be and replaces the file (mode 0600). Returns what went wrong; empty: nothing.
-// From any thread.
-std::string write_state_file(const std::string& path, const std::vector<std::uint8_t>& bytes);
+// Makes the directory if need be and replaces the file (mode 0600). From any
+// thread.
+Expected<> write_state_file(const std::string& path, const std::vector<std::uint8_t>& bytes);
 
 // What is logged of writes: one line per error and file, not one per try. Control thread only.
 class StateFileReports {
  public:
   // `consequence`: what the failure means to people, after the error.
   StateFileReports(Logger log, std::string consequence);
-  // Of a write that has ended. Empty error: it went well.
-  void report(const std::string& path, const std::string& error);
+  // Of a write that has ended.
+  void report(const std::string& path, const Expected<>& written);
 
  private:
   Logger log_;

@@ -52,17 +52,17 @@ void Timestamps::retry_removed() {
 void Timestamps::start(const std::string& interface, std::shared_ptr<const Bytes> bytes, bool removed) {
   unwritten_[interface] = {bytes, true, removed};
   const std::string path = path_of(interface);
-  auto error = std::make_shared<std::string>();
-  background_.run([path, bytes, error] { *error = write_state_file(path, *bytes); },
-                  [this, interface, path, bytes, error] { on_written(interface, bytes, path, *error); });
+  auto written = std::make_shared<Expected<>>();
+  background_.run([path, bytes, written] { *written = write_state_file(path, *bytes); },
+                  [this, interface, path, bytes, written] { on_written(interface, bytes, path, *written); });
 }
 
 void Timestamps::on_written(const std::string& interface, const std::shared_ptr<const Bytes>& bytes,
-                            const std::string& path, const std::string& error) {
-  reports_.report(path, error);
+                            const std::string& path, const Expected<>& written) {
+  reports_.report(path, written);
   const auto at = unwritten_.find(interface);
   if (at == unwritten_.end() || at->second.bytes != bytes) return;  // a newer write has begun
-  if (error.empty()) {
+  if (written) {
     unwritten_.erase(at);
   } else {
     at->second.writing = false;

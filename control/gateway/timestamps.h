@@ -16,6 +16,7 @@
 #include "control/log.h"
 #include "control/loop/background.h"
 #include "control/noise/engine.h"
+#include "dataplane/base/expected.h"
 
 namespace wg::control {
 
@@ -52,7 +53,7 @@ class Timestamps {
   [[nodiscard]] std::string path_of(const std::string& interface) const;
   void start(const std::string& interface, std::shared_ptr<const Bytes> bytes, bool removed);
   void on_written(const std::string& interface, const std::shared_ptr<const Bytes>& bytes,
-                  const std::string& path, const std::string& error);
+                  const std::string& path, const Expected<>& written);
 
   std::string directory_;
   Background& background_;

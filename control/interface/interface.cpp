@@ -21,10 +21,6 @@ namespace {
 constexpr std::size_t kHandshakesPerIteration = 64;
 constexpr std::size_t kDatagramsPerIteration = 256;
 
-void require(const KernelResult& result) {
-  if (!result.ok()) throw std::runtime_error(result.text);
-}
-
 }  // namespace
 
 Interface::Interface(Services& services, std::string name, const config::Interface& value,
@@ -46,7 +42,7 @@ Interface::Interface(Services& services, std::string name, const config::Interfa
   options.queues = services_.dataplane.workers().size();
   tun_ = std::make_unique<dataplane::TunDevice>(options);
   ignore(set_addr_gen_mode(name_, 1), "the kernel may lack IPv6");
-  require(services_.netlink.set_mtu(tun_->ifindex(), mtu_));
+  value_or_throw(services_.netlink.set_mtu(tun_->ifindex(), mtu_));
   ignore(control::set_forwarding(name_, IpVersion::kV4, Switch::kOn),
          "/proc/sys may be read-only and already set");
   ignore(set_rp_filter(name_, 0), "/proc/sys may be read-only and already set");
@@ -55,7 +51,7 @@ Interface::Interface(Services& services, std::string name, const config::Interfa
   // Our own ICMP errors about our own packets (unreachable, too big) arrive by the TUN.
   ignore(write_sysctl("net/ipv4/conf/" + name_ + "/accept_local", "1"),
          "/proc/sys may be read-only and already set");
-  for (const config::InterfaceAddress& address : value.addresses) require(add_address(address));
+  for (const config::InterfaceAddress& address : value.addresses) value_or_throw(add_address(address));
 
   dataplane::InterfaceView view;
   static_cast<dataplane::InterfaceSettings&>(view) = view_of(settings_, mtu_);
@@ -66,10 +62,10 @@ Interface::Interface(Services& services, std::string name, const config::Interfa
   engine_ = std::make_unique<noise::Engine>(*this, services_.dataplane.keypairs(), services_.random);
   if (value.private_key) set_private_key(value.private_key);
   if (!value.enabled) return;
-  if (const KernelResult up = go_up(); !up.ok()) {
+  if (const Expected<> up = go_up(); !up) {
     services_.publisher.remove_interface(id_);
     engine_.reset();
-    throw std::runtime_error(up.text);
+    throw std::runtime_error(up.error().text);
   }
 }
 
@@ -95,17 +91,17 @@ Interface::~Interface() {
 
 // ---------------------------------------------------------------- up, down, sockets
 
-KernelResult Interface::open_socket(UdpSocket& socket, std::uint16_t port) const {
+Expected<> Interface::open_socket(UdpSocket& socket, std::uint16_t port) const {
   UdpSocketOptions options;
   options.port = port;
   options.fwmark = fwmark_;
   return socket.open(options);
 }
 
-KernelResult Interface::go_up() {
-  if (engine_->is_up()) return KernelResult::done();
-  if (KernelResult opened = open_socket(socket_, configured_port_); !opened.ok()) return opened;
-  if (KernelResult up = services_.netlink.set_up(tun_->ifindex(), true); !up.ok()) {
+Expected<> Interface::go_up() {
+  if (engine_->is_up()) return {};
+  if (Expected<> opened = open_socket(socket_, configured_port_); !opened) return opened;
+  if (Expected<> up = services_.netlink.set_up(tun_->ifindex(), true); !up) {
     socket_.close();
     return up;
   }
@@ -120,7 +116,7 @@ KernelResult Interface::go_up() {
   change_routes(RouteVerb::kReplace, prefixes);
   flush_routes();
   log_->info("up, listening on UDP port {}", socket_.port());
-  return KernelResult::done();
+  return {};
 }
 
 void Interface::go_down() {
@@ -149,20 +145,20 @@ void Interface::unwatch_socket() {
   }
 }
 
-KernelResult Interface::set_enabled(bool enabled) {
+Expected<> Interface::set_enabled(bool enabled) {
   if (enabled) return go_up();
   go_down();
-  return KernelResult::done();
+  return {};
 }
 
-KernelResult Interface::set_listen_port(std::uint16_t port) {
-  if (port == configured_port_) return KernelResult::done();
+Expected<> Interface::set_listen_port(std::uint16_t port) {
+  if (port == configured_port_) return {};
   if (!engine_->is_up() || (port != 0 && port == socket_.port())) {
     configured_port_ = port;
-    return KernelResult::done();
+    return {};
   }
   UdpSocket next;
-  if (KernelResult opened = open_socket(next, port); !opened.ok()) return opened;
+  if (Expected<> opened = open_socket(next, port); !opened) return opened;
   unwatch_socket();
   socket_ = std::move(next);
   configured_port_ = port;
@@ -170,17 +166,17 @@ KernelResult Interface::set_listen_port(std::uint16_t port) {
   services_.publisher.interface(id_).listen_port = socket_.port();
   engine_->clear_sources();
   on_routes_changed();  // the source port is part of every path
-  return KernelResult::done();
+  return {};
 }
 
-KernelResult Interface::set_fwmark(std::uint32_t fwmark) {
+Expected<> Interface::set_fwmark(std::uint32_t fwmark) {
   if (socket_.is_open()) {
-    if (KernelResult set = socket_.set_fwmark(fwmark); !set.ok()) return set;
+    if (Expected<> set = socket_.set_fwmark(fwmark); !set) return set;
   }
   fwmark_ = fwmark;
   engine_->clear_sources();
   on_routes_changed();
-  return KernelResult::done();
+  return {};
 }
 
 void Interface::set_private_key(const std::optional<config::SecretKey>& key) {
@@ -193,19 +189,19 @@ void Interface::set_private_key(const std::optional<config::SecretKey>& key) {
 }
 
 // An address decides which prefixes need a route of their own (wants_route).
-KernelResult Interface::add_address(const config::InterfaceAddress& address) {
+Expected<> Interface::add_address(const config::InterfaceAddress& address) {
   const std::vector<config::Prefix> before = routed_prefixes();
-  KernelResult result = services_.netlink.add_address(tun_->ifindex(), to_dataplane(address));
-  if (!result.ok()) return result;
+  Expected<> result = services_.netlink.add_address(tun_->ifindex(), to_dataplane(address));
+  if (!result) return result;
   addresses_.push_back(address);
   adjust_routes(before);
   return result;
 }
 
-KernelResult Interface::remove_address(const config::InterfaceAddress& address) {
+Expected<> Interface::remove_address(const config::InterfaceAddress& address) {
   const std::vector<config::Prefix> before = routed_prefixes();
   std::erase(addresses_, address);
-  KernelResult result = services_.netlink.remove_address(tun_->ifindex(), to_dataplane(address));
+  Expected<> result = services_.netlink.remove_address(tun_->ifindex(), to_dataplane(address));
   adjust_routes(before);
   // With the last IPv4 address of a device Linux drops its IPv4 routes (fib_disable_ip), kept ones included.
   const bool any_v4 = std::any_of(addresses_.begin(), addresses_.end(),
@@ -214,12 +210,12 @@ KernelResult Interface::remove_address(const config::InterfaceAddress& address) 
   return result;
 }
 
-KernelResult Interface::set_mtu(std::optional<std::uint16_t> mtu, std::uint16_t auto_mtu) {
+Expected<> Interface::set_mtu(std::optional<std::uint16_t> mtu, std::uint16_t auto_mtu) {
   const std::uint16_t wanted = mtu.value_or(auto_mtu);
-  if (KernelResult set = services_.netlink.set_mtu(tun_->ifindex(), wanted); !set.ok()) return set;
+  if (Expected<> set = services_.netlink.set_mtu(tun_->ifindex(), wanted); !set) return set;
   mtu_ = wanted;
   publish_settings();
-  return KernelResult::done();
+  return {};
 }
 
 void Interface::set_routes(config::Routes routes, std::optional<std::uint32_t> table) {
@@ -250,7 +246,7 @@ void Interface::publish_settings() {
 
 void Interface::on_link(const Link& link) {
   if (link.up && !engine_->is_up()) {
-    if (const KernelResult up = go_up(); !up.ok()) log_->error("cannot go up: {}", up.text);
+    if (const Expected<> up = go_up(); !up) log_->error("cannot go up: {}", up.error().text);
   } else if (!link.up && engine_->is_up()) {
     go_down();
   }

@@ -2,7 +2,7 @@
 // IPs, as the daemon holds them. Implements the engine's Host.
 //
 // Only the control thread calls. What can fail at the kernel's hands throws std::runtime_error with a
-// sentence in the constructor, or returns a KernelResult later; nothing is half done then.
+// sentence in the constructor, or returns a Refusal later; nothing is half done then.
 #pragma once
 
 #include <deque>
@@ -67,15 +67,15 @@ class Interface final : public noise::Host {
   [[nodiscard]] std::optional<std::chrono::seconds> clock_behind() const { return clock_behind_; }
 
   // ---- one per action of a plan
-  KernelResult set_enabled(bool enabled);
+  Expected<> set_enabled(bool enabled);
   // Opens the new port before it closes the old one: a taken port changes nothing. The port that is
   // configured already changes nothing either: 0 keeps the port that was drawn.
-  KernelResult set_listen_port(std::uint16_t port);
-  KernelResult set_fwmark(std::uint32_t fwmark);
+  Expected<> set_listen_port(std::uint16_t port);
+  Expected<> set_fwmark(std::uint32_t fwmark);
   void set_private_key(const std::optional<config::SecretKey>& key);
-  KernelResult add_address(const config::InterfaceAddress& address);
-  KernelResult remove_address(const config::InterfaceAddress& address);
-  KernelResult set_mtu(std::optional<std::uint16_t> mtu, std::uint16_t auto_mtu);
+  Expected<> add_address(const config::InterfaceAddress& address);
+  Expected<> remove_address(const config::InterfaceAddress& address);
+  Expected<> set_mtu(std::optional<std::uint16_t> mtu, std::uint16_t auto_mtu);
   void set_routes(config::Routes routes, std::optional<std::uint32_t> table);
   // All live settings at once (config/settings.h); other members of `settings` are ignored.
   void apply(const config::Interface& settings);
@@ -138,9 +138,9 @@ class Interface final : public noise::Host {
   void event(const dataplane::Peer* peer, const noise::PeerEvent& event) override;
 
  private:
-  KernelResult go_up();
+  Expected<> go_up();
   void go_down();
-  KernelResult open_socket(UdpSocket& socket, std::uint16_t port) const;
+  Expected<> open_socket(UdpSocket& socket, std::uint16_t port) const;
   void watch_socket();
   void unwatch_socket();
   void receive(bool v6);

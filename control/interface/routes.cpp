@@ -70,7 +70,7 @@ void Interface::send_routes(RouteVerb verb, const std::vector<config::Prefix>& p
   for (const config::Prefix& prefix : prefixes) routes.push_back(route_of(prefix));
   const BatchOutcome outcome = services_.netlink.change_routes(verb, routes);
   if (outcome.failed != 0 && verb != RouteVerb::kRemove) {
-    log_->warn("{} of {} routes: {}", outcome.failed, routes.size(), outcome.first_failure.text);
+    log_->warn("{} of {} routes: {}", outcome.failed, routes.size(), outcome.first_failure.error().text);
   }
 }
 

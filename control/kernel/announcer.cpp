@@ -100,9 +100,9 @@ Announcer::~Announcer() {
   if (fd_ >= 0) ::close(fd_);
 }
 
-KernelResult Announcer::announce(const Announcement& announcement) {
+Expected<> Announcer::announce(const Announcement& announcement) {
   const std::string what = "announcing " + dataplane::to_string(announcement.address);
-  if (fd_ < 0) return KernelResult::failed(error_, what);
+  if (fd_ < 0) return Refusal::from_errno(error_, what);
   sockaddr_ll to{};
   to.sll_family = AF_PACKET;
   to.sll_ifindex = static_cast<int>(announcement.ifindex);
@@ -110,7 +110,8 @@ KernelResult Announcer::announce(const Announcement& announcement) {
   const auto frame = frame_of(announcement);
   const ssize_t sent =
       ::sendto(fd_, frame.data(), frame.size(), 0, reinterpret_cast<const sockaddr*>(&to), sizeof to);
-  return sent < 0 ? KernelResult::failed(errno, what) : KernelResult::done();
+  if (sent < 0) return Refusal::from_errno(errno, what);
+  return {};
 }
 
 }  // namespace wg::control

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "control/kernel/types.h"
+#include "dataplane/base/expected.h"
 
 namespace wg::control {
 
@@ -28,7 +29,7 @@ class Announcer {
   Announcer(const Announcer&) = delete;
   Announcer& operator=(const Announcer&) = delete;
 
-  KernelResult announce(const Announcement& announcement);
+  Expected<> announce(const Announcement& announcement);
 
  private:
   int fd_ = -1;    // a packet socket that receives nothing

@@ -17,8 +17,8 @@ std::uint8_t family_of(const IpAddress& address) {
   return static_cast<std::uint8_t>(address.v6 ? AF_INET6 : AF_INET);
 }
 
-KernelResult with_action(const KernelResult& outcome, const std::string& what) {
-  return outcome ? KernelResult::done() : KernelResult::failed(outcome.error, what, outcome.text);
+Refusal with_action(const Refusal& refusal, const std::string& what) {
+  return Refusal::from_errno(refusal.code, what, refusal.text);
 }
 
 // ---- routes
@@ -172,14 +172,15 @@ std::string NetlinkConfigure::link_name(std::uint32_t ifindex) {
   return link ? link->name : "interface " + std::to_string(ifindex);
 }
 
-KernelResult NetlinkConfigure::change_link(std::uint32_t ifindex, NetlinkMessage& message,
-                                           const std::string& what) {
+Expected<> NetlinkConfigure::change_link(std::uint32_t ifindex, NetlinkMessage& message,
+                                         const std::string& what) {
   const auto outcome = socket_.request(message);
-  return outcome ? outcome : with_action(outcome, what + " " + link_name(ifindex));
+  if (outcome) return outcome;
+  return with_action(outcome.error(), what + " " + link_name(ifindex));
 }
 
-KernelResult NetlinkConfigure::change_flags(std::uint32_t ifindex, unsigned mask, unsigned value,
-                                            const char* what) {
+Expected<> NetlinkConfigure::change_flags(std::uint32_t ifindex, unsigned mask, unsigned value,
+                                          const char* what) {
   NetlinkMessage message(RTM_NEWLINK, 0);
   auto* header = message.extra<ifinfomsg>();
   header->ifi_index = static_cast<int>(ifindex);
@@ -188,50 +189,50 @@ KernelResult NetlinkConfigure::change_flags(std::uint32_t ifindex, unsigned mask
   return change_link(ifindex, message, what);
 }
 
-KernelResult NetlinkConfigure::set_up(std::uint32_t ifindex, bool up) {
+Expected<> NetlinkConfigure::set_up(std::uint32_t ifindex, bool up) {
   return change_flags(ifindex, IFF_UP, up ? IFF_UP : 0, up ? "setting up" : "setting down");
 }
 
-KernelResult NetlinkConfigure::set_noarp(std::uint32_t ifindex, bool noarp) {
+Expected<> NetlinkConfigure::set_noarp(std::uint32_t ifindex, bool noarp) {
   return change_flags(ifindex, IFF_NOARP, noarp ? IFF_NOARP : 0, "changing NOARP of");
 }
 
-KernelResult NetlinkConfigure::set_promiscuous(std::uint32_t ifindex, bool promiscuous) {
+Expected<> NetlinkConfigure::set_promiscuous(std::uint32_t ifindex, bool promiscuous) {
   return change_flags(ifindex, IFF_PROMISC, promiscuous ? IFF_PROMISC : 0, "changing promiscuous mode of");
 }
 
-KernelResult NetlinkConfigure::set_mtu(std::uint32_t ifindex, std::uint32_t mtu) {
+Expected<> NetlinkConfigure::set_mtu(std::uint32_t ifindex, std::uint32_t mtu) {
   NetlinkMessage message(RTM_NEWLINK, 0);
   message.extra<ifinfomsg>()->ifi_index = static_cast<int>(ifindex);
   message.put_u32(IFLA_MTU, mtu);
   return change_link(ifindex, message, "setting MTU " + std::to_string(mtu) + " on");
 }
 
-KernelResult NetlinkConfigure::set_mac(std::uint32_t ifindex, const MacAddress& mac) {
+Expected<> NetlinkConfigure::set_mac(std::uint32_t ifindex, const MacAddress& mac) {
   NetlinkMessage message(RTM_NEWLINK, 0);
   message.extra<ifinfomsg>()->ifi_index = static_cast<int>(ifindex);
   message.put(IFLA_ADDRESS, mac.data(), mac.size());
   return change_link(ifindex, message, "setting MAC address " + to_string(mac) + " on");
 }
 
-KernelResult NetlinkConfigure::rename_link(std::uint32_t ifindex, const std::string& name) {
+Expected<> NetlinkConfigure::rename_link(std::uint32_t ifindex, const std::string& name) {
   if (name.empty() || name.size() >= IFNAMSIZ)
-    return KernelResult::failed(EINVAL, "renaming to \"" + name + "\"");
+    return Refusal::from_errno(EINVAL, "renaming to \"" + name + "\"");
   NetlinkMessage message(RTM_NEWLINK, 0);
   message.extra<ifinfomsg>()->ifi_index = static_cast<int>(ifindex);
   message.put_string(IFLA_IFNAME, name);
   return change_link(ifindex, message, "renaming to " + name + " the interface");
 }
 
-KernelResult NetlinkConfigure::delete_link(std::uint32_t ifindex) {
+Expected<> NetlinkConfigure::delete_link(std::uint32_t ifindex) {
   NetlinkMessage message(RTM_DELLINK, 0);
   message.extra<ifinfomsg>()->ifi_index = static_cast<int>(ifindex);
   return change_link(ifindex, message, "deleting");
 }
 
-KernelResult NetlinkConfigure::add_vlan(std::uint32_t parent, const std::string& name, std::uint16_t id) {
+Expected<> NetlinkConfigure::add_vlan(std::uint32_t parent, const std::string& name, std::uint16_t id) {
   if (name.empty() || name.size() >= IFNAMSIZ)
-    return KernelResult::failed(EINVAL, "adding VLAN \"" + name + "\"");
+    return Refusal::from_errno(EINVAL, "adding VLAN \"" + name + "\"");
   NetlinkMessage message(RTM_NEWLINK, NLM_F_CREATE | NLM_F_EXCL);
   message.extra<ifinfomsg>();
   message.put_string(IFLA_IFNAME, name);
@@ -243,15 +244,15 @@ KernelResult NetlinkConfigure::add_vlan(std::uint32_t parent, const std::string&
   message.end_nested(data);
   message.end_nested(info);
   const auto outcome = socket_.request(message);
-  return outcome ? outcome
-                 : with_action(outcome, "adding VLAN " + std::to_string(id) + " as " + name + " to " +
-                                            link_name(parent));
+  if (outcome) return outcome;
+  return with_action(outcome.error(),
+                     "adding VLAN " + std::to_string(id) + " as " + name + " to " + link_name(parent));
 }
 
 // ---- addresses
 
-KernelResult NetlinkConfigure::add_address(std::uint32_t ifindex, const IpPrefix& address,
-                                           const AddressOptions& options) {
+Expected<> NetlinkConfigure::add_address(std::uint32_t ifindex, const IpPrefix& address,
+                                         const AddressOptions& options) {
   NetlinkMessage message(RTM_NEWADDR, NLM_F_CREATE | NLM_F_EXCL);
   auto* header = message.extra<ifaddrmsg>();
   header->ifa_family = family_of(address.address);
@@ -263,11 +264,11 @@ KernelResult NetlinkConfigure::add_address(std::uint32_t ifindex, const IpPrefix
                          (options.nodad && address.address.v6 ? unsigned{IFA_F_NODAD} : 0u);
   if (flags != 0) message.put_u32(IFA_FLAGS, flags);
   const auto outcome = socket_.request(message);
-  return outcome ? outcome
-                 : with_action(outcome, "adding " + to_string(address) + " to " + link_name(ifindex));
+  if (outcome) return outcome;
+  return with_action(outcome.error(), "adding " + to_string(address) + " to " + link_name(ifindex));
 }
 
-KernelResult NetlinkConfigure::remove_address(std::uint32_t ifindex, const IpPrefix& address) {
+Expected<> NetlinkConfigure::remove_address(std::uint32_t ifindex, const IpPrefix& address) {
   NetlinkMessage message(RTM_DELADDR, 0);
   auto* header = message.extra<ifaddrmsg>();
   header->ifa_family = family_of(address.address);
@@ -275,8 +276,8 @@ KernelResult NetlinkConfigure::remove_address(std::uint32_t ifindex, const IpPre
   header->ifa_index = ifindex;
   message.put_address(IFA_LOCAL, address.address);
   const auto outcome = socket_.request(message);
-  return outcome ? outcome
-                 : with_action(outcome, "removing " + to_string(address) + " from " + link_name(ifindex));
+  if (outcome) return outcome;
+  return with_action(outcome.error(), "removing " + to_string(address) + " from " + link_name(ifindex));
 }
 
 std::map<std::uint32_t, std::vector<MacAddress>> NetlinkConfigure::unicast_filters() {
@@ -317,34 +318,36 @@ std::string NetlinkConfigure::describe(RouteVerb verb, const RouteSpec& route) {
   return text;
 }
 
-KernelResult NetlinkConfigure::change_route(RouteVerb verb, const RouteSpec& route) {
-  if (route.nexthops.size() > kMaxNexthops) return KernelResult::failed(E2BIG, describe(verb, route));
+Expected<> NetlinkConfigure::change_route(RouteVerb verb, const RouteSpec& route) {
+  if (route.nexthops.size() > kMaxNexthops) return Refusal::from_errno(E2BIG, describe(verb, route));
   NetlinkMessage message = route_message(verb, route);
   const auto outcome = socket_.request(message);
-  return outcome ? outcome : with_action(outcome, describe(verb, route));
+  if (outcome) return outcome;
+  return with_action(outcome.error(), describe(verb, route));
 }
 
 BatchOutcome NetlinkConfigure::change_routes(RouteVerb verb, std::span<const RouteSpec> routes) {
   for (const RouteSpec& route : routes) {
     if (route.nexthops.size() > kMaxNexthops) {
-      return {0, routes.size(), KernelResult::failed(E2BIG, describe(verb, route))};
+      return {0, routes.size(), Refusal::from_errno(E2BIG, describe(verb, route))};
     }
   }
   std::size_t refused = 0;
   std::size_t first_index = 0;
-  KernelResult first;
+  Refusal first;
   const auto outcome = socket_.batch(
       routes.size(), [&](std::size_t i) { return route_message(verb, routes[i]); },
-      [&](std::size_t index, int error, const std::string& words) {
+      [&](std::size_t index, const Refusal& refusal) {
         if (refused++ > 0) return;
         first_index = index;
-        first = {error, words};
+        first = refusal;
       });
-  // The sentence is built after the batch, because looking up an interface name uses the same socket.
-  if (refused > 0) first = with_action(first, describe(verb, routes[first_index]));
   if (!outcome)
-    return {0, routes.size(), with_action(outcome, "changing " + std::to_string(routes.size()) + " routes")};
-  return {routes.size() - refused, refused, first};
+    return {0, routes.size(),
+            with_action(outcome.error(), "changing " + std::to_string(routes.size()) + " routes")};
+  if (refused == 0) return {routes.size(), 0, {}};
+  // The sentence is built after the batch, because looking up an interface name uses the same socket.
+  return {routes.size() - refused, refused, with_action(first, describe(verb, routes[first_index]))};
 }
 
 BatchOutcome NetlinkConfigure::remove_routes(std::uint8_t protocol, std::uint32_t ifindex) {
@@ -360,7 +363,8 @@ BatchOutcome NetlinkConfigure::remove_routes(std::uint8_t protocol, std::uint32_
       if (uses_interface(route->forwarding, ifindex)) found.push_back(to_spec(*route));
     });
     // EINTR: the table changed during the dump. The routes found so far are removed anyway.
-    if (!outcome && outcome.error != EINTR) return {0, 0, with_action(outcome, "listing routes")};
+    if (!outcome && outcome.error().code != EINTR)
+      return {0, 0, with_action(outcome.error(), "listing routes")};
   }
   return change_routes(RouteVerb::kRemove, found);
 }
@@ -384,32 +388,32 @@ NetlinkMessage neighbour_message(std::uint16_t type, std::uint16_t flags, std::u
 
 }  // namespace
 
-KernelResult NetlinkConfigure::request_neighbour(std::uint32_t ifindex, const IpAddress& address) {
+Expected<> NetlinkConfigure::request_neighbour(std::uint32_t ifindex, const IpAddress& address) {
   auto message =
       neighbour_message(RTM_NEWNEIGH, NLM_F_CREATE | NLM_F_REPLACE, ifindex, address, NUD_NONE, NTF_USE);
   const auto outcome = socket_.request(message);
-  return outcome ? outcome
-                 : with_action(outcome,
-                               "resolving " + dataplane::to_string(address) + " on " + link_name(ifindex));
+  if (outcome) return outcome;
+  return with_action(outcome.error(),
+                     "resolving " + dataplane::to_string(address) + " on " + link_name(ifindex));
 }
 
-KernelResult NetlinkConfigure::set_neighbour(std::uint32_t ifindex, const IpAddress& address,
-                                             const MacAddress& mac) {
+Expected<> NetlinkConfigure::set_neighbour(std::uint32_t ifindex, const IpAddress& address,
+                                           const MacAddress& mac) {
   auto message =
       neighbour_message(RTM_NEWNEIGH, NLM_F_CREATE | NLM_F_REPLACE, ifindex, address, NUD_PERMANENT, 0);
   message.put(NDA_LLADDR, mac.data(), mac.size());
   const auto outcome = socket_.request(message);
-  return outcome ? outcome
-                 : with_action(outcome, "setting neighbour " + dataplane::to_string(address) + " on " +
-                                            link_name(ifindex));
+  if (outcome) return outcome;
+  return with_action(outcome.error(),
+                     "setting neighbour " + dataplane::to_string(address) + " on " + link_name(ifindex));
 }
 
-KernelResult NetlinkConfigure::remove_neighbour(std::uint32_t ifindex, const IpAddress& address) {
+Expected<> NetlinkConfigure::remove_neighbour(std::uint32_t ifindex, const IpAddress& address) {
   auto message = neighbour_message(RTM_DELNEIGH, 0, ifindex, address, 0, 0);
   const auto outcome = socket_.request(message);
-  return outcome ? outcome
-                 : with_action(outcome, "removing neighbour " + dataplane::to_string(address) + " from " +
-                                            link_name(ifindex));
+  if (outcome) return outcome;
+  return with_action(outcome.error(),
+                     "removing neighbour " + dataplane::to_string(address) + " from " + link_name(ifindex));
 }
 
 }  // namespace wg::control

@@ -13,6 +13,7 @@
 
 #include "control/kernel/netlink_socket.h"
 #include "control/kernel/types.h"
+#include "dataplane/base/expected.h"
 
 namespace wg::control {
 
@@ -51,7 +52,7 @@ enum class RouteVerb : std::uint8_t { kAdd, kReplace, kRemove };
 struct BatchOutcome {
   std::size_t done = 0;
   std::size_t failed = 0;
-  KernelResult first_failure;  // ok() when failed == 0
+  Expected<> first_failure;  // a refusal when failed != 0
 };
 
 struct LinkSummary {
@@ -71,31 +72,30 @@ class NetlinkConfigure {
   [[nodiscard]] std::optional<LinkSummary> find_link(const std::string& name);
   [[nodiscard]] std::optional<LinkSummary> find_link(std::uint32_t ifindex);
   [[nodiscard]] std::optional<std::uint32_t> ifindex(const std::string& name);
-  KernelResult set_up(std::uint32_t ifindex, bool up);
-  KernelResult set_mtu(std::uint32_t ifindex, std::uint32_t mtu);
-  KernelResult set_mac(std::uint32_t ifindex, const MacAddress& mac);
-  KernelResult set_noarp(std::uint32_t ifindex, bool noarp);
-  KernelResult set_promiscuous(std::uint32_t ifindex, bool promiscuous);
-  KernelResult rename_link(std::uint32_t ifindex, const std::string& name);
-  KernelResult delete_link(std::uint32_t ifindex);
+  Expected<> set_up(std::uint32_t ifindex, bool up);
+  Expected<> set_mtu(std::uint32_t ifindex, std::uint32_t mtu);
+  Expected<> set_mac(std::uint32_t ifindex, const MacAddress& mac);
+  Expected<> set_noarp(std::uint32_t ifindex, bool noarp);
+  Expected<> set_promiscuous(std::uint32_t ifindex, bool promiscuous);
+  Expected<> rename_link(std::uint32_t ifindex, const std::string& name);
+  Expected<> delete_link(std::uint32_t ifindex);
   // Adds a VLAN device with tag `id` on `parent`.
-  KernelResult add_vlan(std::uint32_t parent, const std::string& name, std::uint16_t id);
+  Expected<> add_vlan(std::uint32_t parent, const std::string& name, std::uint16_t id);
 
   // The MAC addresses beside its own that each Ethernet link listens to, by ifindex: of macvlan and VLAN
   // devices, of VRRP, or set by `bridge fdb`. The kernel does not announce changes.
   [[nodiscard]] std::map<std::uint32_t, std::vector<MacAddress>> unicast_filters();
 
   // ---- addresses. Adding an existing one fails with EEXIST, removing a missing one with EADDRNOTAVAIL.
-  KernelResult add_address(std::uint32_t ifindex, const IpPrefix& address,
-                           const AddressOptions& options = {});
-  KernelResult remove_address(std::uint32_t ifindex, const IpPrefix& address);
+  Expected<> add_address(std::uint32_t ifindex, const IpPrefix& address, const AddressOptions& options = {});
+  Expected<> remove_address(std::uint32_t ifindex, const IpPrefix& address);
   [[nodiscard]] std::vector<IpPrefix> addresses(std::uint32_t ifindex);
 
   // ---- routes. kReplace adds the route, or overwrites the one with the same prefix, table and metric.
-  KernelResult change_route(RouteVerb verb, const RouteSpec& route);
-  KernelResult add_route(const RouteSpec& route) { return change_route(RouteVerb::kAdd, route); }
-  KernelResult replace_route(const RouteSpec& route) { return change_route(RouteVerb::kReplace, route); }
-  KernelResult remove_route(const RouteSpec& route) { return change_route(RouteVerb::kRemove, route); }
+  Expected<> change_route(RouteVerb verb, const RouteSpec& route);
+  Expected<> add_route(const RouteSpec& route) { return change_route(RouteVerb::kAdd, route); }
+  Expected<> replace_route(const RouteSpec& route) { return change_route(RouteVerb::kReplace, route); }
+  Expected<> remove_route(const RouteSpec& route) { return change_route(RouteVerb::kRemove, route); }
   // Changes many routes in batches and continues after a refusal.
   BatchOutcome change_routes(RouteVerb verb, std::span<const RouteSpec> routes);
   // Removes the routes of `protocol` via `ifindex` (0: any interface) from every table.
@@ -105,14 +105,14 @@ class NetlinkConfigure {
   // Makes the kernel resolve `address` on the link (ARP or neighbour discovery), as if it had a packet to
   // send. The answer arrives as a neighbour event. Fails (EINVAL, for example) when the link cannot resolve
   // addresses.
-  KernelResult request_neighbour(std::uint32_t ifindex, const IpAddress& address);
+  Expected<> request_neighbour(std::uint32_t ifindex, const IpAddress& address);
   // Adds a permanent entry (point-to-point peers, tests).
-  KernelResult set_neighbour(std::uint32_t ifindex, const IpAddress& address, const MacAddress& mac);
-  KernelResult remove_neighbour(std::uint32_t ifindex, const IpAddress& address);
+  Expected<> set_neighbour(std::uint32_t ifindex, const IpAddress& address, const MacAddress& mac);
+  Expected<> remove_neighbour(std::uint32_t ifindex, const IpAddress& address);
 
  private:
-  KernelResult change_flags(std::uint32_t ifindex, unsigned mask, unsigned value, const char* what);
-  KernelResult change_link(std::uint32_t ifindex, NetlinkMessage& message, const std::string& what);
+  Expected<> change_flags(std::uint32_t ifindex, unsigned mask, unsigned value, const char* what);
+  Expected<> change_link(std::uint32_t ifindex, NetlinkMessage& message, const std::string& what);
   // The interface's name for error texts: "wg0", or "interface 7" when it no longer exists.
   std::string link_name(std::uint32_t ifindex);
   std::string describe(RouteVerb verb, const RouteSpec& route);

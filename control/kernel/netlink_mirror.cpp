@@ -118,7 +118,7 @@ void NetlinkMirror::dump(std::uint16_t type, std::uint8_t family) {
     NetlinkMessage message(type, 0);
     put_dump_header(message, type, family);
     const auto outcome = requests_.dump(message, [this](const nlmsghdr* reply) { state_.take(reply); });
-    if (outcome.error != EINTR) return;
+    if (outcome || outcome.error().code != EINTR) return;
   }
 }
 
@@ -197,7 +197,7 @@ Resolved NetlinkMirror::kernel_route(const IpAddress& destination, const Resolve
     const std::uint32_t link_mtu = out == nullptr ? 0 : out->mtu;
     result.mtu = route->forwarding.mtu != 0 ? std::min(route->forwarding.mtu, link_mtu) : link_mtu;
   });
-  if (!answered) result.type = route_type_for(answered.error);
+  if (!answered) result.type = route_type_for(answered.error().code);
   return result;
 }
 

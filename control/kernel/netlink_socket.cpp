@@ -41,11 +41,11 @@ std::string extended_words(const nlmsghdr* message) {
 
 }  // namespace
 
-KernelResult parse_acknowledgement(const nlmsghdr* message) {
-  if (mnl_nlmsg_get_payload_len(message) < sizeof(nlmsgerr)) return {EBADMSG, ""};
+Expected<> parse_acknowledgement(const nlmsghdr* message) {
+  if (mnl_nlmsg_get_payload_len(message) < sizeof(nlmsgerr)) return Refusal{EBADMSG, {}};
   const auto* error = static_cast<const nlmsgerr*>(mnl_nlmsg_get_payload(message));
-  if (error->error == 0) return KernelResult::done();
-  return {-error->error, extended_words(message)};
+  if (error->error == 0) return {};
+  return Refusal{-error->error, extended_words(message)};
 }
 
 NetlinkMessage::NetlinkMessage(std::uint16_t type, std::uint16_t flags) {
@@ -93,75 +93,74 @@ NetlinkSocket::NetlinkSocket()
   enlarge_receive_queue(mnl_socket_get_fd(socket_.get()));
 }
 
-KernelResult NetlinkSocket::send(NetlinkMessage& message) {
+Expected<> NetlinkSocket::send(NetlinkMessage& message) {
   message.header()->nlmsg_seq = ++sequence_;
-  if (mnl_socket_sendto(socket_.get(), message.header(), message.size()) < 0) return {errno, ""};
-  return KernelResult::done();
+  if (mnl_socket_sendto(socket_.get(), message.header(), message.size()) < 0) return Refusal{errno, {}};
+  return {};
 }
 
-KernelResult NetlinkSocket::request(NetlinkMessage& message, const MessageVisitor& reply) {
+Expected<> NetlinkSocket::request(NetlinkMessage& message, const MessageVisitor& reply) {
   message.header()->nlmsg_flags |= NLM_F_ACK;
   if (auto sent = send(message); !sent) return sent;
   return receive(sequence_, Until::kAck, reply);
 }
 
-KernelResult NetlinkSocket::query(NetlinkMessage& message, const MessageVisitor& reply) {
+Expected<> NetlinkSocket::query(NetlinkMessage& message, const MessageVisitor& reply) {
   if (auto sent = send(message); !sent) return sent;
   return receive(sequence_, Until::kFirstReply, reply);
 }
 
-KernelResult NetlinkSocket::dump(NetlinkMessage& message, const MessageVisitor& visit) {
+Expected<> NetlinkSocket::dump(NetlinkMessage& message, const MessageVisitor& visit) {
   message.header()->nlmsg_flags |= NLM_F_DUMP;
   if (auto sent = send(message); !sent) return sent;
   return receive(sequence_, Until::kDumpEnd, visit);
 }
 
-KernelResult NetlinkSocket::receive(std::uint32_t sequence, Until until, const MessageVisitor& visit) {
+Expected<> NetlinkSocket::receive(std::uint32_t sequence, Until until, const MessageVisitor& visit) {
   bool interrupted = false;
   while (true) {
     const ssize_t got = mnl_socket_recvfrom(socket_.get(), buffer_.data(), buffer_.size());
     if (got < 0 && errno == EINTR) continue;
-    if (got < 0) return {errno, ""};
+    if (got < 0) return Refusal{errno, {}};
     int left = static_cast<int>(got);
     for (auto* m = reinterpret_cast<const nlmsghdr*>(buffer_.data()); mnl_nlmsg_ok(m, left);
          m = mnl_nlmsg_next(m, &left)) {
       if (m->nlmsg_seq != sequence) continue;  // the rest of an earlier, abandoned answer
       interrupted |= (m->nlmsg_flags & NLM_F_DUMP_INTR) != 0;
       if (m->nlmsg_type == NLMSG_ERROR) return parse_acknowledgement(m);
-      if (m->nlmsg_type == NLMSG_DONE) return {interrupted ? EINTR : 0, ""};
+      if (m->nlmsg_type == NLMSG_DONE) return interrupted ? Refusal{EINTR, {}} : Expected<>();
       if (visit) visit(m);
-      if (until == Until::kFirstReply) return KernelResult::done();
+      if (until == Until::kFirstReply) return {};
     }
   }
 }
 
-KernelResult NetlinkSocket::send_chunk(const std::vector<char>& chunk) {
-  if (mnl_socket_sendto(socket_.get(), chunk.data(), chunk.size()) < 0) return {errno, ""};
-  return KernelResult::done();
+Expected<> NetlinkSocket::send_chunk(const std::vector<char>& chunk) {
+  if (mnl_socket_sendto(socket_.get(), chunk.data(), chunk.size()) < 0) return Refusal{errno, {}};
+  return {};
 }
 
-KernelResult NetlinkSocket::count_acks(std::uint32_t first_sequence, std::size_t count, std::size_t base,
-                                       const BatchFailure& failed) {
+Expected<> NetlinkSocket::count_acks(std::uint32_t first_sequence, std::size_t count, std::size_t base,
+                                     const BatchFailure& failed) {
   std::size_t acknowledged = 0;
   while (acknowledged < count) {
     const ssize_t got = mnl_socket_recvfrom(socket_.get(), buffer_.data(), buffer_.size());
     if (got < 0 && errno == EINTR) continue;
-    if (got < 0) return {errno, ""};
+    if (got < 0) return Refusal{errno, {}};
     int left = static_cast<int>(got);
     for (auto* m = reinterpret_cast<const nlmsghdr*>(buffer_.data()); mnl_nlmsg_ok(m, left);
          m = mnl_nlmsg_next(m, &left)) {
       const std::uint32_t index = m->nlmsg_seq - first_sequence;
       if (m->nlmsg_type != NLMSG_ERROR || index >= count) continue;
       ++acknowledged;
-      if (const auto result = parse_acknowledgement(m); !result)
-        failed(base + index, result.error, result.text);
+      if (const auto result = parse_acknowledgement(m); !result) failed(base + index, result.error());
     }
   }
-  return KernelResult::done();
+  return {};
 }
 
-KernelResult NetlinkSocket::batch(std::size_t count, const std::function<NetlinkMessage(std::size_t)>& build,
-                                  const BatchFailure& failed) {
+Expected<> NetlinkSocket::batch(std::size_t count, const std::function<NetlinkMessage(std::size_t)>& build,
+                                const BatchFailure& failed) {
   std::vector<char> chunk;
   chunk.reserve(kChunkBytes);
   for (std::size_t base = 0; base < count;) {
@@ -181,7 +180,7 @@ KernelResult NetlinkSocket::batch(std::size_t count, const std::function<Netlink
     if (auto counted = count_acks(first_sequence, taken, base, failed); !counted) return counted;
     base += taken;
   }
-  return KernelResult::done();
+  return {};
 }
 
 }  // namespace wg::control

@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "control/kernel/types.h"
+#include "dataplane/base/expected.h"
 
 namespace wg::control {
 
@@ -87,36 +88,36 @@ class NetlinkSocket {
   NetlinkSocket();
 
   // Sends one request and waits for its acknowledgement. The optional `reply` visits the messages before it.
-  // Errors: errno, and the kernel's extended acknowledgement as text.
-  KernelResult request(NetlinkMessage& message, const MessageVisitor& reply = {});
+  // The text of a refusal is the kernel's extended acknowledgement alone; the caller says what it attempted.
+  Expected<> request(NetlinkMessage& message, const MessageVisitor& reply = {});
   // Sends one request whose answer is a single message instead of an acknowledgement.
-  KernelResult query(NetlinkMessage& message, const MessageVisitor& reply);
+  Expected<> query(NetlinkMessage& message, const MessageVisitor& reply);
   // Visits a whole dump. Error EINTR: the tables changed during the dump, so it may be incomplete.
-  KernelResult dump(NetlinkMessage& message, const MessageVisitor& visit);
+  Expected<> dump(NetlinkMessage& message, const MessageVisitor& visit);
 
   // Sends many requests, as many per system call as fit, and counts their acknowledgements.
-  // Calls `failed(index, errno, text)` for each refused request.
-  using BatchFailure = std::function<void(std::size_t index, int error, const std::string& words)>;
-  KernelResult batch(std::size_t count, const std::function<NetlinkMessage(std::size_t)>& build,
-                     const BatchFailure& failed);
+  // Calls `failed(index, refusal)` for each refused request.
+  using BatchFailure = std::function<void(std::size_t index, const Refusal& refusal)>;
+  Expected<> batch(std::size_t count, const std::function<NetlinkMessage(std::size_t)>& build,
+                   const BatchFailure& failed);
 
  private:
   struct Closer {
     void operator()(mnl_socket* socket) const { mnl_socket_close(socket); }
   };
-  KernelResult send(NetlinkMessage& message);
+  Expected<> send(NetlinkMessage& message);
   enum class Until { kAck, kFirstReply, kDumpEnd };
-  KernelResult receive(std::uint32_t sequence, Until until, const MessageVisitor& visit);
-  KernelResult send_chunk(const std::vector<char>& chunk);
-  KernelResult count_acks(std::uint32_t first_sequence, std::size_t count, std::size_t base,
-                          const BatchFailure& failed);
+  Expected<> receive(std::uint32_t sequence, Until until, const MessageVisitor& visit);
+  Expected<> send_chunk(const std::vector<char>& chunk);
+  Expected<> count_acks(std::uint32_t first_sequence, std::size_t count, std::size_t base,
+                        const BatchFailure& failed);
 
   std::unique_ptr<mnl_socket, Closer> socket_;
   std::uint32_t sequence_ = 0;
   std::vector<char> buffer_;
 };
 
-// The errno and text of an NLMSG_ERROR message; error 0 is an acknowledgement.
-[[nodiscard]] KernelResult parse_acknowledgement(const nlmsghdr* message);
+// What an NLMSG_ERROR message says: an acknowledgement, or the errno and the text of a refusal.
+Expected<> parse_acknowledgement(const nlmsghdr* message);
 
 }  // namespace wg::control

@@ -34,8 +34,9 @@ std::string to_string(const MacAddress& mac) {
 
 std::optional<IpPrefix> parse_ip_prefix(const std::string& text) {
   const auto slash = text.find('/');
-  IpPrefix prefix;
-  if (!dataplane::parse_ip_address(text.substr(0, slash), &prefix.address)) return std::nullopt;
+  const std::optional<IpAddress> address = dataplane::parse_ip_address(text.substr(0, slash));
+  if (!address) return std::nullopt;
+  IpPrefix prefix{*address};
   unsigned length = address_bits(prefix.address);
   if (slash != std::string::npos) {
     const char* first = text.data() + slash + 1;
@@ -47,12 +48,6 @@ std::optional<IpPrefix> parse_ip_prefix(const std::string& text) {
   }
   prefix.length = static_cast<std::uint8_t>(length);
   return prefix;
-}
-
-KernelResult KernelResult::failed(int error, const std::string& what, const std::string& detail) {
-  std::string text = what + ": " + std::strerror(error);
-  if (!detail.empty()) text += " (" + detail + ")";
-  return {error, std::move(text)};
 }
 
 }  // namespace wg::control

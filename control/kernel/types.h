@@ -1,13 +1,11 @@
-// Values shared by the kernel-facing code: prefixes, MAC addresses and the outcome of a kernel request.
+// Values shared by the kernel-facing code: prefixes and MAC addresses.
 #pragma once
 
 #include <array>
-#include <cerrno>
 #include <compare>
 #include <cstdint>
 #include <optional>
 #include <string>
-#include <utility>
 
 #include "dataplane/packet/address.h"
 
@@ -49,19 +47,5 @@ struct IpPrefix {
 [[nodiscard]] std::string to_string(const MacAddress& mac);   // "02:00:5e:10:00:01"
 // Parses "10.0.0.0/8"; without "/n" it is a host prefix. nullopt: not a prefix.
 [[nodiscard]] std::optional<IpPrefix> parse_ip_prefix(const std::string& text);
-
-// The result of a request to the kernel: errno and a sentence for the operator.
-struct [[nodiscard]] KernelResult {
-  int error = 0;     // errno; 0 = done
-  std::string text;  // "adding 10.0.0.1/24 to wg0: File exists"; empty when done
-
-  [[nodiscard]] bool ok() const { return error == 0; }
-  explicit operator bool() const { return ok(); }
-  static KernelResult done() { return {}; }
-  // `what` is the attempted action; `detail` is the kernel's text (extended acknowledgement), if any.
-  static KernelResult failed(int error, const std::string& what, const std::string& detail = {});
-  // By the gateway itself: EINVAL and a sentence.
-  static KernelResult refused(std::string text) { return {EINVAL, std::move(text)}; }
-};
 
 }  // namespace wg::control

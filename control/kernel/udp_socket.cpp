@@ -52,9 +52,9 @@ Endpoint to_endpoint(const sockaddr_storage& from) {
   return {IpAddress::from_v4(&v4.sin_addr), ntohs(v4.sin_port), 0};
 }
 
-KernelResult set_option(int fd, int level, int name, int value, const char* what) {
-  if (setsockopt(fd, level, name, &value, sizeof value) == 0) return KernelResult::done();
-  return KernelResult::failed(errno, what);
+Expected<> set_option(int fd, int level, int name, int value, const char* what) {
+  if (setsockopt(fd, level, name, &value, sizeof value) == 0) return {};
+  return Refusal::from_errno(errno, what);
 }
 
 // The forced variant may exceed the system's limit but needs CAP_NET_ADMIN. Without it the limit is enough.
@@ -65,7 +65,7 @@ void set_buffer(int fd, int forced, int ordinary, int bytes) {
 
 // Clears DF and allows local fragmentation, as the kernel's WireGuard does. IP_RECVERR stays off: an ICMP
 // error can be forged by anyone, so it must not surface as a socket error.
-KernelResult set_family_options(int fd, bool v6) {
+Expected<> set_family_options(int fd, bool v6) {
   const int level = v6 ? int{IPPROTO_IPV6} : int{IPPROTO_IP};
   if (v6) {
     if (auto only = set_option(fd, level, IPV6_V6ONLY, 1, "setting IPV6_V6ONLY"); !only) return only;
@@ -78,14 +78,14 @@ KernelResult set_family_options(int fd, bool v6) {
   return set_option(fd, level, v6 ? IPV6_RECVPKTINFO : IP_PKTINFO, 1, "asking for packet information");
 }
 
-KernelResult bind_any(int fd, bool v6, std::uint16_t port) {
+Expected<> bind_any(int fd, bool v6, std::uint16_t port) {
   Endpoint any;
   any.address.v6 = v6;
   any.port = port;
   sockaddr_storage address;
   const socklen_t size = to_sockaddr(any, &address);
-  if (bind(fd, reinterpret_cast<const sockaddr*>(&address), size) == 0) return KernelResult::done();
-  return KernelResult::failed(errno, "UDP port " + std::to_string(port) + (v6 ? " (IPv6)" : " (IPv4)"));
+  if (bind(fd, reinterpret_cast<const sockaddr*>(&address), size) == 0) return {};
+  return Refusal::from_errno(errno, "UDP port " + std::to_string(port) + (v6 ? " (IPv6)" : " (IPv4)"));
 }
 
 std::uint16_t bound_port(int fd) {
@@ -270,31 +270,32 @@ void UdpSocket::close() {
   port_ = 0;
 }
 
-KernelResult UdpSocket::open(const UdpSocketOptions& options) {
+Expected<> UdpSocket::open(const UdpSocketOptions& options) {
   // The buffers are left uninitialized on purpose: pages that no datagram reaches are never touched.
   if (!buffers_) buffers_.reset(new Buffers);
-  KernelResult result;
+  Expected<> result;
   for (int attempt = 0; attempt < kPortAttempts; ++attempt) {
     close();
     result = bind_both(options);
     // A random port that was free for IPv4 may be in use for IPv6.
-    if (options.port != 0 || result.error != EADDRINUSE) break;
+    if (result || options.port != 0 || result.error().code != EADDRINUSE) break;
   }
   if (!result) close();
   return result;
 }
 
-KernelResult UdpSocket::bind_both(const UdpSocketOptions& options) {
+Expected<> UdpSocket::bind_both(const UdpSocketOptions& options) {
   if (auto v4 = open_family(false, options.port, options); !v4) return v4;
   port_ = bound_port(fds_[0]);
   auto v6 = open_family(true, port_, options);
-  return v6.error == EAFNOSUPPORT ? KernelResult::done() : v6;
+  if (!v6 && v6.error().code == EAFNOSUPPORT) return {};
+  return v6;
 }
 
-KernelResult UdpSocket::open_family(bool v6, std::uint16_t port, const UdpSocketOptions& options) {
+Expected<> UdpSocket::open_family(bool v6, std::uint16_t port, const UdpSocketOptions& options) {
   const int fd = socket(v6 ? AF_INET6 : AF_INET, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, IPPROTO_UDP);
   if (fd < 0)
-    return KernelResult::failed(errno, v6 ? "opening an IPv6 UDP socket" : "opening an IPv4 UDP socket");
+    return Refusal::from_errno(errno, v6 ? "opening an IPv6 UDP socket" : "opening an IPv4 UDP socket");
   fds_[v6 ? 1 : 0] = fd;
   set_buffer(fd, SO_RCVBUFFORCE, SO_RCVBUF, options.receive_buffer);
   set_buffer(fd, SO_SNDBUFFORCE, SO_SNDBUF, options.send_buffer);
@@ -310,7 +311,7 @@ KernelResult UdpSocket::open_family(bool v6, std::uint16_t port, const UdpSocket
   return bind_any(fd, v6, port);
 }
 
-KernelResult UdpSocket::set_fwmark(std::uint32_t fwmark) {
+Expected<> UdpSocket::set_fwmark(std::uint32_t fwmark) {
   for (const int fd : fds_) {
     if (fd < 0) continue;
     if (auto mark = set_option(fd, SOL_SOCKET, SO_MARK, static_cast<int>(fwmark), "setting the fwmark");
@@ -318,31 +319,31 @@ KernelResult UdpSocket::set_fwmark(std::uint32_t fwmark) {
       return mark;
     }
   }
-  return KernelResult::done();
+  return {};
 }
 
-KernelResult UdpSocket::attach_filter(int fd) const {
+Expected<> UdpSocket::attach_filter(int fd) const {
   if (filtered_links_.empty()) {
     int unused = 0;
     if (setsockopt(fd, SOL_SOCKET, SO_DETACH_FILTER, &unused, sizeof unused) == 0 || errno == ENOENT) {
-      return KernelResult::done();
+      return {};
     }
-    return KernelResult::failed(errno, "removing the socket filter");
+    return Refusal::from_errno(errno, "removing the socket filter");
   }
   auto program = link_filter(filtered_links_);
   const sock_fprog filter{static_cast<unsigned short>(program.size()), program.data()};
-  if (setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, &filter, sizeof filter) == 0) return KernelResult::done();
-  return KernelResult::failed(errno, "attaching the socket filter");
+  if (setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, &filter, sizeof filter) == 0) return {};
+  return Refusal::from_errno(errno, "attaching the socket filter");
 }
 
-KernelResult UdpSocket::drop_from_links(std::span<const std::uint32_t> ifindexes) {
-  if (ifindexes.size() > kMaxFilteredLinks) return KernelResult::failed(E2BIG, "attaching the socket filter");
+Expected<> UdpSocket::drop_from_links(std::span<const std::uint32_t> ifindexes) {
+  if (ifindexes.size() > kMaxFilteredLinks) return Refusal::from_errno(E2BIG, "attaching the socket filter");
   filtered_links_.assign(ifindexes.begin(), ifindexes.end());
   for (const int fd : fds_) {
     if (fd < 0) continue;
     if (auto attached = attach_filter(fd); !attached) return attached;
   }
-  return KernelResult::done();
+  return {};
 }
 
 std::size_t UdpSocket::receive(bool v6, std::size_t limit, const DatagramVisitor& visit) {

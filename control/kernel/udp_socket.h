@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "control/kernel/types.h"
+#include "dataplane/base/expected.h"
 
 namespace wg::control {
 
@@ -74,17 +75,17 @@ class UdpSocket {
 
   // Binds both families (the kernel may lack IPv6). A failure leaves nothing open: "UDP port 51820 (IPv4):
   // Address already in use".
-  KernelResult open(const UdpSocketOptions& options);
+  Expected<> open(const UdpSocketOptions& options);
   void close();
   [[nodiscard]] bool is_open() const;
   [[nodiscard]] std::uint16_t port() const { return port_; }
   // The descriptor for epoll; -1: no socket of this family.
   [[nodiscard]] int fd(bool v6) const;
 
-  KernelResult set_fwmark(std::uint32_t fwmark);
+  Expected<> set_fwmark(std::uint32_t fwmark);
   // Drops datagrams that arrive by these links in the kernel, because workers deliver them already. An empty
   // list removes the filter. At most kMaxFilteredLinks links.
-  KernelResult drop_from_links(std::span<const std::uint32_t> ifindexes);
+  Expected<> drop_from_links(std::span<const std::uint32_t> ifindexes);
   static constexpr std::size_t kMaxFilteredLinks = 500;
 
   // Receives at most `limit` datagrams of one family; returns how many. ICMP errors do not surface.
@@ -96,9 +97,9 @@ class UdpSocket {
 
  private:
   struct Buffers;
-  KernelResult bind_both(const UdpSocketOptions& options);
-  KernelResult open_family(bool v6, std::uint16_t port, const UdpSocketOptions& options);
-  KernelResult attach_filter(int fd) const;
+  Expected<> bind_both(const UdpSocketOptions& options);
+  Expected<> open_family(bool v6, std::uint16_t port, const UdpSocketOptions& options);
+  Expected<> attach_filter(int fd) const;
   std::size_t send_run(int fd, std::span<const Datagram> run, std::span<SendResult> results);
 
   int fds_[2] = {-1, -1};  // IPv4, IPv6

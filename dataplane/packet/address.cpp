@@ -16,12 +16,11 @@ std::string to_string(const Endpoint& endpoint) {
   return endpoint.address.v6 ? "[" + host + "]:" + port : host + ":" + port;
 }
 
-bool parse_ip_address(const std::string& text, IpAddress* out) {
+std::optional<IpAddress> parse_ip_address(const std::string& text) {
   std::array<std::uint8_t, 16> bytes{};
   const bool v6 = text.find(':') != std::string::npos;
-  if (inet_pton(v6 ? AF_INET6 : AF_INET, text.c_str(), bytes.data()) != 1) return false;
-  *out = v6 ? IpAddress::from_v6(bytes.data()) : IpAddress::from_v4(bytes.data());
-  return true;
+  if (inet_pton(v6 ? AF_INET6 : AF_INET, text.c_str(), bytes.data()) != 1) return std::nullopt;
+  return v6 ? IpAddress::from_v6(bytes.data()) : IpAddress::from_v4(bytes.data());
 }
 
 }  // namespace wg::dataplane

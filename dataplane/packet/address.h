@@ -4,6 +4,7 @@
 #include <array>
 #include <cstdint>
 #include <cstring>
+#include <optional>
 #include <string>
 
 namespace wg::dataplane {
@@ -46,7 +47,7 @@ struct Endpoint {
 std::string to_string(const IpAddress& address);
 std::string to_string(const Endpoint& endpoint);
 
-// Parses a literal address. Returns false, and leaves *out unchanged, when the text is not one.
-[[nodiscard]] bool parse_ip_address(const std::string& text, IpAddress* out);
+// Parses a literal address. nullopt: the text is not one.
+[[nodiscard]] std::optional<IpAddress> parse_ip_address(const std::string& text);
 
 }  // namespace wg::dataplane

@@ -67,11 +67,11 @@ LiveGateway::LiveGateway(const std::string& yaml) {
   thread_ = std::thread([this, &started] {
     try {
       const auto from = Clock::now();
-      config::Result<config::Gateway> parsed = config::parse_file(kFile);
-      if (!parsed.ok()) throw std::runtime_error(config::to_string(parsed.problems));
-      control::start_log(parsed.value->control.log);
-      gateway_ = std::make_unique<control::Gateway>(*parsed.value, kFile);
-      parsed.value.reset();
+      config::ParsedGateway parsed = config::parse_file(kFile);
+      if (!parsed) throw std::runtime_error(config::to_string(parsed.error()));
+      control::start_log(parsed->control.log);
+      gateway_ = std::make_unique<control::Gateway>(*parsed, kFile);
+      parsed = config::Problems{};
       start_time_ = since(from);
     } catch (...) {
       started.set_exception(std::current_exception());

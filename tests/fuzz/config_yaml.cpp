@@ -27,7 +27,7 @@ void check_accepted(const Gateway& gateway, const ParseOptions& options) {
   std::string text = "interfaces:\n";
   for (const auto& [name, interface] : gateway.interfaces) text += emit_interface(name, interface);
   const auto again = parse_text(text, "again.yaml", options);
-  require(again.ok() && again.value->interfaces == gateway.interfaces);
+  require(again && again->interfaces == gateway.interfaces);
 }
 
 bool same(const YamlTree& a, const Node& x, const YamlTree& b, const Node& y) {
@@ -58,8 +58,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   ParseOptions options;
   options.open_files = false;
   const auto result = parse_text(text, "fuzz.yaml", options);
-  require(result.ok() == result.problems.empty());
-  for (const auto& problem : result.problems) require(to_string(problem).find('\n') == std::string::npos);
-  if (result.ok()) check_accepted(*result.value, options);
+  require(result.has_value() || !result.error().empty());
+  for (const auto& problem : problems_of(result)) require(to_string(problem).find('\n') == std::string::npos);
+  if (result) check_accepted(*result, options);
   return 0;
 }

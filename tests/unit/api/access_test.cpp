@@ -54,7 +54,7 @@ concept Changes = requires(Source& source, WgSet set) {
 || requires(Source& source) {
   source.interface_down("wg0");
 }
-|| requires(Source& source, OutcomeDone done) {
+|| requires(Source& source, ChangeDone done) {
   source.interface_delete("wg0", done);
 }
 || requires(Source& source) {

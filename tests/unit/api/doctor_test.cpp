@@ -24,8 +24,8 @@ Patient healthy() {
   Patient patient;
   patient.config_path = "/etc/linegate/linegate.yaml";
   auto parsed = config::parse_text(kConfig, patient.config_path);
-  EXPECT_TRUE(parsed) << config::to_string(parsed.problems);
-  patient.config = std::move(parsed.value);
+  EXPECT_TRUE(parsed) << config::to_string(parsed.error());
+  patient.config = *std::move(parsed);
   patient.build = {"0.1.0", "DPDK 22.11.9", "avx2", {"portable", "avx2"}};
   patient.running = Json{{"version", "0.1.0"}, {"pid", 4711}, {"warnings", Json::array()}};
   Machine& machine = patient.machine;

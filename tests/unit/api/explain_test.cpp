@@ -20,7 +20,7 @@ PeerFacts alice() {
   facts.peer.interface = "wg0";
   facts.peer.name = "alice";
   facts.peer.public_key = key_of(1);
-  facts.peer.endpoint = config::parse_endpoint("192.0.2.7:51820").endpoint;
+  facts.peer.endpoint = config::parse_endpoint("192.0.2.7:51820").value();
   facts.next_hop = "10.0.0.1 via wan0";
   return facts;
 }

@@ -41,7 +41,7 @@ void FakeGateway::add_peers(const std::string& interface, unsigned count) {
     for (unsigned byte = 0; byte < 4; ++byte)
       peer.public_key.bytes[byte] = static_cast<std::uint8_t>(i >> (8 * byte));
     peer.public_key.bytes[31] = 1;
-    peer.endpoint = config::parse_endpoint("192.0.2.1:51820").endpoint;
+    peer.endpoint = config::parse_endpoint("192.0.2.1:51820").value();
     config::Address address;
     address.bytes = {10, static_cast<std::uint8_t>(i >> 16), static_cast<std::uint8_t>(i >> 8),
                      static_cast<std::uint8_t>(i)};
@@ -209,13 +209,14 @@ std::optional<WgDevice> FakeGateway::wg_get(std::string_view interface) const {
   return device;
 }
 
-int FakeGateway::apply_wg_set(std::string_view interface, WgSet&& set) {
+Expected<> FakeGateway::apply_wg_set(std::string_view interface, WgSet&& set) {
   ++sets;
   const auto found = interfaces_by_name.find(interface);
-  if (found == interfaces_by_name.end()) return ENODEV;
-  if (set.listen_port && taken_ports.contains(*set.listen_port)) return EADDRINUSE;
+  if (found == interfaces_by_name.end()) return Refusal{ENODEV, "no interface"};
+  if (set.listen_port && taken_ports.contains(*set.listen_port))
+    return Refusal{EADDRINUSE, "the listen port is taken"};
   effects = apply(set, found->second, found->second.listen_port);
-  return 0;
+  return {};
 }
 
 void FakeGateway::answer(const char* call, PlanDone done) {
@@ -237,30 +238,30 @@ void FakeGateway::save(PlanDone done) {
   answer("save", std::move(done));
 }
 
-Outcome FakeGateway::interface_create(const std::string& name, const config::Interface& value) {
-  if (interfaces_by_name.contains(name)) return {Failure::kExists, "interface " + name + " exists"};
+Expected<> FakeGateway::interface_create(const std::string& name, const config::Interface& value) {
+  if (interfaces_by_name.contains(name)) return Refusal{EEXIST, "interface " + name + " exists"};
   interfaces_by_name[name] = value;
   return {};
 }
 
-Outcome FakeGateway::interface_up(const std::string& name) {
-  if (!interfaces_by_name.contains(name)) return {Failure::kNotFound, "no interface " + name};
+Expected<> FakeGateway::interface_up(const std::string& name) {
+  if (!interfaces_by_name.contains(name)) return Refusal{ENOENT, "no interface " + name};
   interfaces_by_name[name].enabled = true;
   return {};
 }
 
-Outcome FakeGateway::interface_down(const std::string& name) {
-  if (!interfaces_by_name.contains(name)) return {Failure::kNotFound, "no interface " + name};
+Expected<> FakeGateway::interface_down(const std::string& name) {
+  if (!interfaces_by_name.contains(name)) return Refusal{ENOENT, "no interface " + name};
   interfaces_by_name[name].enabled = false;
   return {};
 }
 
-void FakeGateway::interface_delete(const std::string& name, OutcomeDone done) {
-  if (interfaces_by_name.erase(name) == 0) return done({Failure::kNotFound, "no interface " + name});
+void FakeGateway::interface_delete(const std::string& name, ChangeDone done) {
+  if (interfaces_by_name.erase(name) == 0) return done(Refusal{ENOENT, "no interface " + name});
   done({});
 }
 
-Outcome FakeGateway::set_log_level(const std::string& interface, config::LogLevel level) {
+Expected<> FakeGateway::set_log_level(const std::string& interface, config::LogLevel level) {
   calls.push_back("log " + interface + " " + std::string(config::to_string(level)));
   return {};
 }

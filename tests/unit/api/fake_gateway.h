@@ -66,15 +66,15 @@ class FakeGateway : public StatusSource, public SecretSource, public ChangeSink 
   }
   std::optional<config::Interface> interface_config(std::string_view interface) const override;
   std::optional<WgDevice> wg_get(std::string_view interface) const override;
-  int apply_wg_set(std::string_view interface, WgSet&& set) override;
+  Expected<> apply_wg_set(std::string_view interface, WgSet&& set) override;
   void reload(bool dry_run, PlanDone done) override;
   void diff(PlanDone done) override;
   void save(PlanDone done) override;
-  Outcome interface_create(const std::string& name, const config::Interface& value) override;
-  Outcome interface_up(const std::string& name) override;
-  Outcome interface_down(const std::string& name) override;
-  void interface_delete(const std::string& name, OutcomeDone done) override;
-  Outcome set_log_level(const std::string& interface, config::LogLevel level) override;
+  Expected<> interface_create(const std::string& name, const config::Interface& value) override;
+  Expected<> interface_up(const std::string& name) override;
+  Expected<> interface_down(const std::string& name) override;
+  void interface_delete(const std::string& name, ChangeDone done) override;
+  Expected<> set_log_level(const std::string& interface, config::LogLevel level) override;
   void stop() override;
 
  private:

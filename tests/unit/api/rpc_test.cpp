@@ -226,13 +226,11 @@ TEST_F(RpcTest, ExportIsWholeAndEscaped) {
 
 TEST_F(RpcTest, LateAnswersFindTheirRequests) {
   gateway.defer_plans = true;
-  gateway.plan.ok = true;
   Conversation client(loop, serve());
   EXPECT_EQ(client.ask("{\"id\":1,\"method\":\"reload\",\"params\":{\"dry_run\":true}}\n"), "");
   EXPECT_EQ(client.ask("{\"id\":2,\"method\":\"diff\"}\n"), "");
   EXPECT_EQ(gateway.calls, (std::vector<std::string>{"reload dry", "diff"}));
   PlanOutcome plan;
-  plan.ok = true;
   plan.plan = {"wg0: add peer carol"};
   gateway.deferred[1](plan);
   gateway.deferred[0](gateway.plan);

@@ -20,7 +20,7 @@ std::string hex(std::uint8_t byte) {
 WgSet parse(const std::string& lines) {
   WgSetReader reader;
   std::istringstream stream(lines);
-  for (std::string line; std::getline(stream, line);) EXPECT_EQ(reader.line(line), 0) << line;
+  for (std::string line; std::getline(stream, line);) EXPECT_TRUE(reader.line(line)) << line;
   return reader.take();
 }
 

@@ -465,9 +465,9 @@ TEST_F(WgSocketTest, StaleFileIsReplacedLiveOneIsRespected) {
   socket.reset();  // the file is not where it was: nothing to remove
   std::filesystem::rename(aside, path);
   WgSocket again(loop, gateway, gateway, "wg0", directory);
-  const int fd = connect_unix(path);
-  EXPECT_GE(fd, 0);
-  close(fd);
+  const Expected<int> fd = connect_unix(path);
+  ASSERT_TRUE(fd) << fd.error().text;
+  close(*fd);
 }
 
 TEST_F(WgSocketTest, AnotherKindOfFileIsLeftAlone) {

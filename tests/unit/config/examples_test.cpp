@@ -16,7 +16,7 @@ std::string example(const std::string& name) {
 }
 
 // The example in a directory with fresh keys in place of the files it names.
-Result<Gateway> parse_with_keys(const TempDirectory& dir, const std::string& name) {
+ParsedGateway parse_with_keys(const TempDirectory& dir, const std::string& name) {
   for (const char* key : {"wg0.key", "branch.psk", "lab.key"}) dir.write(key, reveal(secret_key(99)) + "\n");
   return parse_file(dir.write(name, example(name)));
 }
@@ -32,19 +32,19 @@ TEST(Examples, PassCheckWithoutAWarning) {
   for (const char* name : {"gateway.yaml", "lab.yaml"}) {
     const TempDirectory dir;
     const auto result = parse_with_keys(dir, name);
-    ASSERT_TRUE(result.ok()) << to_string(result.problems);
-    EXPECT_EQ(to_string(lint(*result.value, quiet())), "") << name;
+    ASSERT_TRUE(result) << to_string(problems_of(result));
+    EXPECT_EQ(to_string(lint(*result, quiet())), "") << name;
   }
 }
 
 TEST(Examples, MatchTheirComments) {
   const TempDirectory dir;
   const auto gateway = parse_with_keys(dir, "gateway.yaml");
-  ASSERT_TRUE(gateway.ok());
-  EXPECT_EQ(gateway.value->dpdk.workers.lcores, (std::vector<unsigned>{1, 2}));
-  EXPECT_EQ(gateway.value->interfaces.at("wg0").peers.size(), 3U);
-  EXPECT_TRUE(gateway.value->interfaces.at("wg0").peers[0].preshared_key);
-  EXPECT_FALSE(gateway.value->interfaces.at("wg0").peers[2].enabled);
+  ASSERT_TRUE(gateway);
+  EXPECT_EQ(gateway->dpdk.workers.lcores, (std::vector<unsigned>{1, 2}));
+  EXPECT_EQ(gateway->interfaces.at("wg0").peers.size(), 3U);
+  EXPECT_TRUE(gateway->interfaces.at("wg0").peers[0].preshared_key);
+  EXPECT_FALSE(gateway->interfaces.at("wg0").peers[2].enabled);
 }
 
 // Keys that are commented out show the default: without the comment signs the meaning is the same.
@@ -66,11 +66,11 @@ TEST(Examples, CommentedKeysAreTheDefaults) {
   const TempDirectory dir;
   const auto commented = parse_with_keys(dir, "gateway.yaml");
   const auto uncommented = parse_file(dir.write("all.yaml", text));
-  ASSERT_TRUE(uncommented.ok()) << to_string(uncommented.problems);
+  ASSERT_TRUE(uncommented) << to_string(problems_of(uncommented));
   EXPECT_NE(text, example("gateway.yaml"));
-  Gateway expected = *commented.value;
+  Gateway expected = *commented;
   expected.interfaces.at("wg0").log_level = LogLevel::kInfo;  // given explicitly, not inherited
-  EXPECT_TRUE(*uncommented.value == expected);
+  EXPECT_TRUE(*uncommented == expected);
 }
 
 // ---------------------------------------------------------------- docs/configuration.md
@@ -82,7 +82,7 @@ Keys known_keys(const std::string& text) {
   ParseOptions options;
   options.open_files = false;
   const auto result = parse_text(text, "gw.yaml", options);
-  for (const auto& problem : result.problems) {
+  for (const auto& problem : problems_of(result)) {
     const auto at = problem.message.find("unknown key; allowed: ");
     if (at == std::string::npos) continue;
     Keys keys;
@@ -165,8 +165,8 @@ TEST(Speed, AHundredThousandPeers) {
   const double start = seconds_used();
   const auto result = parse_text(text, "gw.yaml");
   const double taken = seconds_used() - start;
-  ASSERT_TRUE(result.ok()) << to_string(result.problems);
-  EXPECT_EQ(result.value->interfaces.at("wg0").peers.size(), kPeers);
+  ASSERT_TRUE(result) << to_string(problems_of(result));
+  EXPECT_EQ(result->interfaces.at("wg0").peers.size(), kPeers);
   EXPECT_LT(taken, 9.0);
   std::printf("config_parse peers=%u cpu_seconds=%.2f bytes=%zu\n", kPeers, taken, text.size());
 }
@@ -182,7 +182,7 @@ TEST(Speed, AHundredThousandComplaints) {
   const double start = seconds_used();
   const auto result = parse_text(text, "gw.yaml");
   const double taken = seconds_used() - start;
-  EXPECT_EQ(result.problems.size(), kPeers);
+  EXPECT_EQ(problems_of(result).size(), kPeers);
   EXPECT_LT(taken, 12.0);
 }
 

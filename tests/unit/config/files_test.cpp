@@ -15,7 +15,7 @@ using namespace std::chrono_literals;
 constexpr const char* kKeyText = "AQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQE=\n";
 
 std::string problems_of(const std::string& path) {
-  return to_string(parse_file(path).problems);
+  return to_string(problems_of(parse_file(path)));
 }
 
 TEST(Files, ThatAreNotThere) {
@@ -47,7 +47,8 @@ TEST(Files, ThatAreTooLargeAreNotRead) {
 
 TEST(Files, WithANulByte) {
   const auto result = parse_text(std::string("ports: \0\n", 9), "gw.yaml");
-  EXPECT_EQ(to_string(result.problems), "gw.yaml:1:8: a control character (0); allowed is printable text\n");
+  EXPECT_EQ(to_string(problems_of(result)),
+            "gw.yaml:1:8: a control character (0); allowed is printable text\n");
 }
 
 // ---------------------------------------------------------------- key files
@@ -60,8 +61,8 @@ TEST(KeyFiles, AreFoundBesideTheConfiguration) {
   const TempDirectory dir;
   dir.write("keys/wg0.key", kKeyText);
   const auto result = parse_file(dir.write("gw.yaml", with_key_file("keys/wg0.key")));
-  ASSERT_TRUE(result.ok()) << to_string(result.problems);
-  const Interface& wg0 = result.value->interfaces.at("wg0");
+  ASSERT_TRUE(result) << to_string(problems_of(result));
+  const Interface& wg0 = result->interfaces.at("wg0");
   EXPECT_TRUE(wg0.private_key == secret_key(0x01010101));
   EXPECT_EQ(wg0.private_key_file, "keys/wg0.key");
 }
@@ -116,13 +117,13 @@ TEST(PeerFiles, FollowThePeersOfTheFileInOrderOfName) {
   dir.write("peers.d/c.yaml", "# nobody yet\n");
   dir.write("peers.d/ignored.txt", "- nonsense\n");
   const auto result = parse_file(dir.write("gw.yaml", kWithPeerFiles));
-  ASSERT_TRUE(result.ok()) << to_string(result.problems);
-  const auto& peers = result.value->interfaces.at("wg0").peers;
+  ASSERT_TRUE(result) << to_string(problems_of(result));
+  const auto& peers = result->interfaces.at("wg0").peers;
   ASSERT_EQ(peers.size(), 3U);
   EXPECT_EQ(peers[0].name, "own");
   EXPECT_EQ(peers[1].name, "alice");
   EXPECT_EQ(peers[2].name, "bob");
-  EXPECT_EQ(cite(*result.value, peers[1].where.name), dir / "peers.d/a.yaml:2:11");
+  EXPECT_EQ(cite(*result, peers[1].where.name), dir / "peers.d/a.yaml:2:11");
 }
 
 TEST(PeerFiles, ReportErrorsAtTheirOwnPositions) {
@@ -184,9 +185,9 @@ TEST(ReadFile, DoesNotReadAFileThatAWriterHasOpen) {
   ASSERT_GE(writer, 0);
   ReadLimits limits;
   limits.patience = 50ms;
-  EXPECT_EQ(read_file(path, limits).error, "is being written");
+  EXPECT_EQ(read_file(path, limits).error(), (Refusal{EBUSY, "is being written"}));
   ::close(writer);
-  EXPECT_EQ(read_file(path, limits).text, "ports: {}\n");
+  EXPECT_EQ(read_file(path, limits)->text, "ports: {}\n");
 }
 
 TEST(ReadFile, WaitsForAWriterToFinish) {
@@ -202,7 +203,7 @@ TEST(ReadFile, WaitsForAWriterToFinish) {
   });
   ReadLimits limits;
   limits.patience = 5s;
-  EXPECT_EQ(read_file(path, limits).text, "half whole");
+  EXPECT_EQ(read_file(path, limits)->text, "half whole");
   finish.join();
 }
 
@@ -213,7 +214,7 @@ TEST(ReadFile, WaitsUntilAFileHasSettled) {
   limits.settle = 150ms;
   limits.patience = 5s;
   const auto start = std::chrono::steady_clock::now();
-  EXPECT_EQ(read_file(path, limits).text, "fresh");
+  EXPECT_EQ(read_file(path, limits)->text, "fresh");
   EXPECT_GE(std::chrono::steady_clock::now() - start, 100ms);
 }
 
@@ -224,15 +225,15 @@ TEST(ReadFile, SeesOnlyWholeFilesWhenTheyAreRenamedIntoPlace) {
   std::atomic<bool> stop{false};
   std::thread writer([&] {
     for (unsigned i = 0; !stop; ++i)
-      EXPECT_EQ(replace_file(path, std::string(10 + (i % 50) * 1000, static_cast<char>('a' + i % 26))), "");
+      EXPECT_TRUE(replace_file(path, std::string(10 + (i % 50) * 1000, static_cast<char>('a' + i % 26))));
   });
   std::size_t read = 0;
   for (int i = 0; i < 200; ++i) {
     const auto file = read_file(path);
-    if (!file.text) continue;
+    if (!file) continue;
     ++read;
-    EXPECT_EQ(file.text->size() % 1000, 10U);
-    EXPECT_EQ(file.text->find_first_not_of(file.text->front()), std::string::npos);
+    EXPECT_EQ(file->text.size() % 1000, 10U);
+    EXPECT_EQ(file->text.find_first_not_of(file->text.front()), std::string::npos);
   }
   stop = true;
   writer.join();
@@ -243,13 +244,14 @@ TEST(ReplaceFile, KeepsModeAndLinks) {
   const TempDirectory dir;
   const auto path = dir.write("gw.yaml", "old", 0640);
   std::filesystem::create_symlink("gw.yaml", dir / "link.yaml");
-  EXPECT_EQ(replace_file(dir / "link.yaml", "new"), "");
+  EXPECT_TRUE(replace_file(dir / "link.yaml", "new"));
   EXPECT_EQ(slurp(path), "new");
   EXPECT_TRUE(std::filesystem::is_symlink(dir / "link.yaml"));
   struct stat state {};
   ASSERT_EQ(::stat(path.c_str(), &state), 0);
   EXPECT_EQ(state.st_mode & 07777, 0640U);
-  EXPECT_EQ(replace_file(dir / "none/gw.yaml", "new"), "cannot be written: No such file or directory");
+  EXPECT_EQ(replace_file(dir / "none/gw.yaml", "new").error(),
+            (Refusal{ENOENT, "cannot be written: No such file or directory"}));
 }
 
 }  // namespace

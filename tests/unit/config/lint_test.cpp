@@ -14,8 +14,8 @@ Environment machine(std::optional<bool> clock = true, mode_t mode = 0600) {
 
 std::string warnings(const std::string& text, const Environment& environment = machine()) {
   const auto result = parse_text(text, "gw.yaml");
-  if (!result.ok()) return "not valid:\n" + to_string(result.problems);
-  return to_string(lint(*result.value, environment));
+  if (!result) return "not valid:\n" + to_string(problems_of(result));
+  return to_string(lint(*result, environment));
 }
 
 constexpr const char* kPort =
@@ -256,7 +256,7 @@ TEST(Lint, AWireThatThisMachineHasNot) {
       warnings(kText, here),
       "gw.yaml:3:19: ports.lan0.device: 'linux:eth1' names a network interface that does not exist here; "
       "allowed: one that `ip link` shows\n");
-  const Gateway gateway = *parse_text(kText, "gw.yaml").value;
+  const Gateway gateway = *parse_text(kText, "gw.yaml");
   EXPECT_EQ(lint(gateway, here).at(0).severity, Severity::kError);
   EXPECT_EQ(warnings(kText), "") << "a machine that cannot be asked";
 }

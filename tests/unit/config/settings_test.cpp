@@ -89,7 +89,7 @@ std::string path_of(const Setting<Owner>& row) {
 template <class Owner>
 Gateway with_value(const Setting<Owner>& row, std::string_view value) {
   Gateway gateway;
-  EXPECT_EQ(row.set(Place<Owner>::of(gateway), value), "") << row.key << ": " << value;
+  EXPECT_TRUE(row.set(Place<Owner>::of(gateway), value)) << row.key << ": " << value;
   return gateway;
 }
 
@@ -100,11 +100,11 @@ void check_reading(const Setting<Owner>& row) {
   for (const auto example : row.examples) {
     const std::string text = file_with(row, example);
     auto result = parse_text(text, "gw.yaml", without_files());
-    ASSERT_TRUE(result.ok()) << text << to_string(result.problems);
+    ASSERT_TRUE(result) << text << to_string(problems_of(result));
     Gateway wanted = with_value(row, example);
-    const Owner& read = Place<Owner>::of(*result.value);
+    const Owner& read = Place<Owner>::of(*result);
     EXPECT_TRUE(row.same(read, Place<Owner>::of(wanted))) << text;
-    EXPECT_EQ(cite(*result.value, read.where.of(row.key)), position_of_value(text)) << text;
+    EXPECT_EQ(cite(*result, read.where.of(row.key)), position_of_value(text)) << text;
   }
 }
 
@@ -117,8 +117,8 @@ void check_refusals(const Setting<Owner>& row) {
   for (const auto& [value, fault] : cases) {
     const std::string text = file_with(row, value);
     const auto result = parse_text(text, "gw.yaml", without_files());
-    ASSERT_EQ(result.problems.size(), 1U) << text;
-    const std::string problem = to_string(result.problems.front());
+    ASSERT_EQ(problems_of(result).size(), 1U) << text;
+    const std::string problem = to_string(problems_of(result).front());
     EXPECT_NE(problem.find(path_of(row) + fault), std::string::npos) << problem;
     EXPECT_TRUE(problem.ends_with("; allowed: " + row.allowed())) << problem;
   }

@@ -34,8 +34,8 @@ inline void expect_errors(const ErrorCase& error_case) {
   ParseOptions options;
   options.open_files = false;
   const auto result = parse_text(error_case.text, "gw.yaml", options);
-  EXPECT_FALSE(result.ok());
-  EXPECT_EQ(to_string(result.problems), error_case.expected);
+  EXPECT_FALSE(result);
+  EXPECT_EQ(to_string(problems_of(result)), error_case.expected);
 }
 
 // 32 bytes of `n`: distinct for each n, and never all zero for n > 0.

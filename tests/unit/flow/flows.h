@@ -16,9 +16,9 @@ inline constexpr std::uint8_t kTcp = 6, kUdp = 17;
 inline constexpr std::uint8_t kAck = 0x10;
 
 inline dataplane::IpAddress ip(const std::string& text) {
-  dataplane::IpAddress out;
-  if (!dataplane::parse_ip_address(text, &out)) throw std::invalid_argument(text);
-  return out;
+  const auto address = dataplane::parse_ip_address(text);
+  if (!address) throw std::invalid_argument(text);
+  return *address;
 }
 
 inline dataplane::FlowTuple tuple(const std::string& from, std::uint16_t from_port, const std::string& to,

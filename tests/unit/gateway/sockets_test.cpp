@@ -69,11 +69,11 @@ class SocketsTest : public ::testing::Test {
 TEST_F(SocketsTest, EveryControlSocketLogsWhoChangesWhat) {
   const std::string by = " by uid " + std::to_string(getuid()) + " (pid " + std::to_string(getpid()) + ")\n";
   gateway.interfaces_by_name["wg0"];
-  ASSERT_TRUE(sockets.open_control({path("control.sock"), "", ""}).ok());
+  ASSERT_TRUE(sockets.open_control({path("control.sock"), "", ""}));
   EXPECT_NE(ask(path("control.sock"), "interface.up").find("result"), std::string::npos);
   EXPECT_EQ(logged(), "control socket: interface.up" + by);
   // As a reload that changes control.socket or its groups does.
-  ASSERT_TRUE(sockets.open_control({path("other.sock"), "", ""}).ok());
+  ASSERT_TRUE(sockets.open_control({path("other.sock"), "", ""}));
   EXPECT_EQ(ask(path("control.sock"), "show.gateway"), "") << "the first is closed";
   EXPECT_NE(ask(path("other.sock"), "interface.down").find("result"), std::string::npos);
   EXPECT_EQ(logged(), "control socket: interface.down" + by);
@@ -83,13 +83,13 @@ TEST_F(SocketsTest, EveryControlSocketLogsWhoChangesWhat) {
 // As a reload that changes control.socket does: it asks for the new socket while its caller waits on the old.
 TEST_F(SocketsTest, WhoAskedBeforeTheSocketWasReplacedIsAnswered) {
   for (const char* next : {"control.sock", "other.sock"}) {
-    ASSERT_TRUE(sockets.open_control({path("control.sock"), "", ""}).ok());
+    ASSERT_TRUE(sockets.open_control({path("control.sock"), "", ""}));
     gateway.defer_plans = true;
-    const int fd = connect_unix(path("control.sock"));
+    const int fd = value_or_throw(connect_unix(path("control.sock")));
     const std::string request = "{\"id\":1,\"method\":\"reload\"}\n";
     ASSERT_EQ(send(fd, request.data(), request.size(), 0), static_cast<ssize_t>(request.size()));
     for (int i = 0; i < 5; ++i) loop.run_once(std::chrono::milliseconds(5));
-    ASSERT_TRUE(sockets.open_control({path(next), "", ""}).ok()) << next;
+    ASSERT_TRUE(sockets.open_control({path(next), "", ""})) << next;
     ASSERT_EQ(gateway.deferred.size(), 1U);
     gateway.deferred[0]({});
     gateway.deferred.clear();
@@ -104,7 +104,7 @@ TEST_F(SocketsTest, WhoAskedBeforeTheSocketWasReplacedIsAnswered) {
 }
 
 TEST_F(SocketsTest, TheReadOnlySocketComesWithTheControlSocket) {
-  ASSERT_TRUE(sockets.open_control({path("other.sock"), "", ""}).ok());
+  ASSERT_TRUE(sockets.open_control({path("other.sock"), "", ""}));
   EXPECT_NE(ask(path("other-read.sock"), "show.gateway").find("result"), std::string::npos);
   EXPECT_NE(ask(path("other-read.sock"), "stop").find("forbidden"), std::string::npos);
   EXPECT_FALSE(gateway.stopped);
@@ -112,11 +112,12 @@ TEST_F(SocketsTest, TheReadOnlySocketComesWithTheControlSocket) {
 }
 
 TEST_F(SocketsTest, ARefusedSocketSaysWhyAndTheOldOneCanBeOpenedAgain) {
-  ASSERT_TRUE(sockets.open_control({path("control.sock"), "", ""}).ok());
-  const KernelResult refused = sockets.open_control({path("control.sock"), "no-such-group-here", ""});
-  EXPECT_EQ(refused.error, EINVAL);
-  EXPECT_NE(refused.text.find("no-such-group-here"), std::string::npos) << refused.text;
-  ASSERT_TRUE(sockets.open_control({path("control.sock"), "", ""}).ok());
+  ASSERT_TRUE(sockets.open_control({path("control.sock"), "", ""}));
+  const Expected<> refused = sockets.open_control({path("control.sock"), "no-such-group-here", ""});
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().code, EINVAL);
+  EXPECT_NE(refused.error().text.find("no-such-group-here"), std::string::npos) << refused.error().text;
+  ASSERT_TRUE(sockets.open_control({path("control.sock"), "", ""}));
   EXPECT_NE(ask(path("control.sock"), "show.gateway").find("result"), std::string::npos);
 }
 

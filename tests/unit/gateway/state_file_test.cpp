@@ -30,14 +30,14 @@ class StateFile : public ::testing::Test {
 TEST_F(StateFile, IsReadAsItWasWritten) {
   const std::vector<std::uint8_t> bytes{0, 1, 2, 255, '\n'};
   EXPECT_FALSE(read_state_file(path));
-  ASSERT_EQ(write_state_file(path, bytes), "");
+  ASSERT_TRUE(write_state_file(path, bytes));
   EXPECT_EQ(read_state_file(path), bytes);
   EXPECT_EQ(std::filesystem::status(path).permissions(),
             std::filesystem::perms::owner_read | std::filesystem::perms::owner_write);
 }
 
 TEST_F(StateFile, NoLinkIsFollowedAndNoFifoWaitedFor) {
-  ASSERT_EQ(write_state_file(path, {1}), "");
+  ASSERT_TRUE(write_state_file(path, {1}));
   std::filesystem::create_symlink(path, directory + "/link");
   EXPECT_FALSE(read_state_file(directory + "/link"));
   ASSERT_EQ(mkfifo((directory + "/fifo").c_str(), 0600), 0);
@@ -46,14 +46,16 @@ TEST_F(StateFile, NoLinkIsFollowedAndNoFifoWaitedFor) {
 }
 
 TEST_F(StateFile, LargerThanAnyOfOursIsNotRead) {
-  ASSERT_EQ(write_state_file(path, {1}), "");
+  ASSERT_TRUE(write_state_file(path, {1}));
   std::filesystem::resize_file(path, config::kMaxFileBytes + 1);
   EXPECT_FALSE(read_state_file(path));
 }
 
 TEST_F(StateFile, AWriteThatFailsSaysWhy) {
   std::filesystem::create_directories(path + "/in the way");
-  EXPECT_NE(write_state_file(path, {1}), "");
+  const Expected<> written = write_state_file(path, {1});
+  ASSERT_FALSE(written);
+  EXPECT_NE(written.error().text, "");
 }
 
 }  // namespace

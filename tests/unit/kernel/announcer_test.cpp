@@ -71,9 +71,9 @@ TEST_F(AnnouncerTest, NeighboursBelieveIt) {
 
 TEST_F(AnnouncerTest, ALinkThatHasGoneIsAnError) {
   Announcer announcer;
-  const KernelResult sent = announcer.announce({4711, kMac, ip("10.0.0.1")});
-  EXPECT_FALSE(sent.ok());
-  EXPECT_EQ(sent.text.rfind("announcing 10.0.0.1: ", 0), 0u) << sent.text;
+  const Expected<> sent = announcer.announce({4711, kMac, ip("10.0.0.1")});
+  ASSERT_FALSE(sent);
+  EXPECT_EQ(sent.error().text.rfind("announcing 10.0.0.1: ", 0), 0u) << sent.error().text;
 }
 
 TEST_F(AnnouncerTest, FiltersAreWhatALinkListensToBesideItsOwnAddress) {

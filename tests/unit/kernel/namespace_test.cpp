@@ -27,9 +27,9 @@ bool shell_works(const std::string& command) {
 }
 
 IpAddress ip(const std::string& text) {
-  IpAddress address;
-  EXPECT_TRUE(dataplane::parse_ip_address(text, &address)) << text;
-  return address;
+  const auto address = dataplane::parse_ip_address(text);
+  EXPECT_TRUE(address) << text;
+  return address.value_or(IpAddress{});
 }
 
 IpPrefix net(const std::string& text) {

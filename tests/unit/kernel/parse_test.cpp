@@ -120,7 +120,7 @@ TEST(NetlinkParse, SurvivesCutAndChangedMessages) {
     unsigned parsed = 0;
     parsed += parse_link(m).has_value() + parse_address(m).has_value() + parse_route(m).has_value();
     parsed += parse_neighbour(m).has_value() + parse_nexthop(m).has_value() + parse_rule(m).has_value();
-    parsed += parse_acknowledgement(m).error != 0;
+    parsed += !parse_acknowledgement(m);
     return parsed;
   };
   unsigned parsed = 0;
@@ -148,8 +148,7 @@ TEST(Acknowledgement, CarriesTheKernelsText) {
   message.extra<nlmsgerr>()->error = -EINVAL;
   message.put_string(NLMSGERR_ATTR_MSG, "nonsense");
   const auto result = parse_acknowledgement(message.header());
-  EXPECT_EQ(result.error, EINVAL);
-  EXPECT_EQ(result.text, "nonsense");
+  EXPECT_EQ(result.error(), (Refusal{EINVAL, "nonsense"}));
 }
 
 }  // namespace
