@@ -85,11 +85,11 @@ std::string memory_text(const Size& size) {
 
 // ---------------------------------------------------------------- flows
 
-Parsed<std::uint32_t> parse_flow_mark(std::string_view text) {
+Expected<std::uint32_t> parse_flow_mark(std::string_view text) {
   const auto mark = parse_mark(text);
-  if (!mark) return {std::nullopt, "is not a firewall mark"};
-  if (*mark == 0) return {std::nullopt, "has no bit that a rule could set"};
-  return {*mark, {}};
+  if (!mark) return Refusal{EINVAL, "is not a firewall mark"};
+  if (*mark == 0) return Refusal{EINVAL, "has no bit that a rule could set"};
+  return *mark;
 }
 
 std::string flow_mark_text(const std::uint32_t& mark) {
@@ -99,11 +99,11 @@ std::string flow_mark_text(const std::uint32_t& mark) {
   return "0x" + digits;
 }
 
-Parsed<std::uint32_t> parse_flow_max(std::string_view text) {
+Expected<std::uint32_t> parse_flow_max(std::string_view text) {
   const auto max = parse_number(text);
-  if (!max) return {std::nullopt, "is not a whole number"};
-  if (*max < 1024 || *max > 16'777'216) return {std::nullopt, "is out of range"};
-  return {static_cast<std::uint32_t>(*max), {}};
+  if (!max) return Refusal{EINVAL, "is not a whole number"};
+  if (*max < 1024 || *max > 16'777'216) return Refusal{EINVAL, "is out of range"};
+  return static_cast<std::uint32_t>(*max);
 }
 
 std::string flow_max_text(const std::uint32_t& max) {

@@ -76,14 +76,14 @@ inline constexpr Form<Size> kMemory{"64M to 1024G with a unit K, M or G, such as
                                     parse_memory, memory_text, memory_text};
 
 /// Bits of a mark, at least one.
-[[nodiscard]] Parsed<std::uint32_t> parse_flow_mark(std::string_view text);
+Expected<std::uint32_t> parse_flow_mark(std::string_view text);
 [[nodiscard]] std::string flow_mark_text(const std::uint32_t& mark);
 inline constexpr std::array<std::string_view, 3> kFlowMarkExamples{"0x40000000", "0x1", "4096"};
 inline constexpr Form<std::uint32_t> kFlowMark{"a 32-bit number that is not 0, such as 0x40000000",
                                                kFlowMarkExamples, parse_flow_mark, flow_mark_text,
                                                flow_mark_text};
 
-[[nodiscard]] Parsed<std::uint32_t> parse_flow_max(std::string_view text);
+Expected<std::uint32_t> parse_flow_max(std::string_view text);
 [[nodiscard]] std::string flow_max_text(const std::uint32_t& max);
 inline constexpr std::array<std::string_view, 3> kFlowMaxExamples{"262144", "1024", "4000000"};
 inline constexpr Form<std::uint32_t> kFlowMax{"1024 to 16777216 connections", kFlowMaxExamples,

@@ -274,7 +274,7 @@ void show_flows(const StatusSource& source, Json& params, const RpcAnswer& answe
 }
 
 constexpr TableColumn kFlowsColumns[] = {
-    {"FLOWS", [](const Json& row, WallTime) -> Cell { return truth(row, "on") ? "on" : "off"; }},
+    {"FLOWS", [](const Json& row, WallTime) -> Cell { return std::string(truth(row, "on") ? "on" : "off"); }},
     {"CARRIED", digits_of<"carried">, true},
     {"AT MOST", digits_of<"max">, true, 2},
     {"WITH LINUX", digits_of<"with_linux">, true},

@@ -17,10 +17,9 @@ namespace {
 
 bool concerns(const FlowTuple& original, const FlowTuple& reply, const std::string& address) {
   if (address.empty()) return true;
-  IpAddress wanted;
-  if (!dataplane::parse_ip_address(address, &wanted)) return false;
-  return wanted == original.source || wanted == original.destination || wanted == reply.source ||
-         wanted == reply.destination;
+  const std::optional<IpAddress> wanted = dataplane::parse_ip_address(address);
+  return wanted && (*wanted == original.source || *wanted == original.destination ||
+                    *wanted == reply.source || *wanted == reply.destination);
 }
 
 std::string end_of(const IpAddress& address, std::uint16_t port) {
