@@ -34,7 +34,7 @@ Expected<E> parse_choice(std::string_view text) {
 }
 
 template <NamedEnum E>
-std::string name_of_choice(const E& value) {
+[[nodiscard]] std::string name_of_choice(const E& value) {
   return std::string(to_string(value));
 }
 

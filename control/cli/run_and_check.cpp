@@ -51,7 +51,7 @@ int check(const CheckOptions& options, Terminal& terminal) {
   const auto found =
       config::lint(*parsed, options.offline ? config::files_environment() : config::system_environment());
   terminal.err << config::to_string(found);
-  if (!options.offline) note_firewall(*parsed.value, terminal);
+  if (!options.offline) note_firewall(*parsed, terminal);
   const auto of = [&](config::Severity severity) {
     return static_cast<std::size_t>(
         std::count_if(found.begin(), found.end(),
