@@ -7,6 +7,7 @@
 #include "control/api/control_counters.h"
 #include "control/api/status.h"
 #include "control/command_port.h"
+#include "control/kernel/ipsec_policies.h"
 #include "control/kernel/netlink_configure.h"
 #include "control/kernel/netlink_mirror.h"
 #include "control/kernel/resolver.h"
@@ -33,6 +34,7 @@ struct Services {
   dataplane::Dataplane dataplane;
   NetlinkConfigure netlink;
   NetlinkMirror mirror;
+  IpsecPolicies ipsec;
   Publisher publisher;
   Resolver resolver;
   dataplane::DropCounters drops;  // W: the control thread. R: status, telemetry

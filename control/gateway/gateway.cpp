@@ -79,6 +79,7 @@ void Gateway::start(const config::Gateway& value) {
   for (const std::string& warning : services_.dataplane.facts().warnings) log_->warn("{}", warning);
   ignore(enable_ipv4_forwarding(), "/proc/sys may be read-only and already set");
   ignore(set_forwarding("all", IpVersion::kV6, Switch::kOn), "the kernel may lack IPv6");
+  services_.publisher.set_ipsec(services_.ipsec.any());
   services_.publisher.flush();
   services_.dataplane.start();
   if (const PlanOutcome outcome = changes_.apply(value); !outcome.ok())
@@ -138,6 +139,8 @@ void Gateway::on_signal() {
 void Gateway::watch_descriptors() {
   EventLoop& loop = services_.loop;
   loop.add(services_.mirror.fd(), EPOLLIN, [this](std::uint32_t) { on_kernel_changes(); });
+  if (services_.ipsec.fd() >= 0)
+    loop.add(services_.ipsec.fd(), EPOLLIN, [this](std::uint32_t) { on_ipsec_changed(); });
   loop.add(services_.resolver.fd(), EPOLLIN, [this](std::uint32_t) { on_resolved(); });
   loop.add(services_.dataplane.doorbell().fd(), EPOLLIN, [](std::uint32_t) {});
   loop.every(1s, [this] { every_second(); });
@@ -232,6 +235,10 @@ void Gateway::on_kernel_changes() {
     return std::holds_alternative<AddressChanged>(change);
   });
   if (links || addresses) follow_ports();
+  on_routes_and_neighbours();
+}
+
+void Gateway::on_routes_and_neighbours() {
   const std::vector<NextHopKey> neighbours = services_.publisher.take_changed_neighbours();
   const RoutesChanged routes = services_.publisher.take_routes_changed();
   if (routes.any()) flows_.on_routes_changed(routes);
@@ -239,6 +246,12 @@ void Gateway::on_kernel_changes() {
     if (routes.any()) interface->on_routes_changed(routes);
     if (!routes.everywhere && !neighbours.empty()) interface->on_neighbours_changed(neighbours);
   }
+}
+
+void Gateway::on_ipsec_changed() {
+  services_.ipsec.process();
+  services_.publisher.set_ipsec(services_.ipsec.any());
+  on_routes_and_neighbours();
 }
 
 // The workers have to know of a port before they send what announces its addresses.

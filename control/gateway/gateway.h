@@ -64,6 +64,8 @@ class Gateway {
   void on_kernel_changes();
   void on_links_changed();
   void follow_ports();
+  void on_ipsec_changed();
+  void on_routes_and_neighbours();
   void on_plan_carried_out();
   void on_resolved();
   void every_second();

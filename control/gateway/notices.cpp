@@ -47,6 +47,8 @@ std::vector<std::string> Notices::gather() const {
   }
   if (!short_cut_is_used()) return out;
   add_rules(out);
+  if (services_.ipsec.any())
+    out.emplace_back("no packet takes the short cut: Linux has IPsec policies (ip xfrm policy)");
   if (std::string text = firewall_warning(chains_beside_short_cut()); !text.empty())
     out.push_back(std::move(text));
   return out;

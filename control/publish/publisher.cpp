@@ -214,6 +214,12 @@ void Publisher::refresh_port(std::uint16_t index, const Link* tap) {
   view.all_macs = tap->promiscuity > (filtered ? 1u : 0u);
 }
 
+void Publisher::set_ipsec(bool policies) {
+  if (policies == ipsec_) return;
+  ipsec_ = policies;
+  start_over();
+}
+
 void Publisher::set_filters(std::map<std::uint32_t, std::vector<MacAddress>> filters) {
   std::erase_if(filters, [this](const auto& entry) { return !port_by_ifindex_.contains(entry.first); });
   if (filters == filters_) return;
@@ -281,7 +287,7 @@ void Publisher::update_hosts_within(const IpPrefix& prefix) {
 
 lpm::Value Publisher::value_for(const IpPrefix& prefix) {
   // With routing rules of the operator one table is not enough: Linux routes everything.
-  if (!rules_.destination_decides(prefix.address.v6) || in_vrf_) return lpm::kNoMatch;
+  if (!rules_.destination_decides(prefix.address.v6) || in_vrf_ || ipsec_) return lpm::kNoMatch;
   const Resolved route = rules_.route_for(prefix);
   if (route.type != RTN_UNSPEC || route.unsure) return value_of(route, prefix.address.v6);
   return prefix.length == address_bits(prefix.address) ? value_for_host(prefix) : lpm::kNoMatch;
@@ -354,7 +360,7 @@ OuterRoute Publisher::resolve_outer_route(const Endpoint& remote, const Endpoint
     return out;
   }
   out.kind = OuterRoute::Kind::kKernel;
-  if (route.unsure) return out;
+  if (route.unsure || ipsec_) return out;
   out.link = route.ifindex;
   const auto link = port_of(route.ifindex);
   if (!link || next_.ports[link->port].port == nullptr) return out;

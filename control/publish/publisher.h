@@ -50,6 +50,8 @@ class Publisher {
 
   // ---- what Linux says
   void on_changes(const std::vector<Change>& changes);
+  // Whether Linux has IPsec policies: then it routes everything.
+  void set_ipsec(bool policies);
   // The MAC addresses beside its own that each TAP listens to, by ifindex.
   void set_filters(std::map<std::uint32_t, std::vector<MacAddress>> filters);
   // Since the last call.
@@ -113,6 +115,7 @@ class Publisher {
   BootTime hops_due_ = 0;     // when a change of hops_ alone may be published
   bool dirty_ = true;
   bool rebuild_ = true;
+  bool ipsec_ = false;
   bool in_vrf_ = false;  // a port or an interface is: the main table is not the truth for all, Linux routes
   RoutesChanged routes_changed_;
   bool views_stale_ = true;  // what ports and interfaces may do, and the gateway's own addresses

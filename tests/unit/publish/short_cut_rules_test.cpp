@@ -257,6 +257,18 @@ TEST_F(ShortCutTest, APortListensToTheAddressesThatLinuxListensTo) {
   EXPECT_FALSE(port().linux_listens_to(virtual_mac));
 }
 
+TEST_F(ShortCutTest, WithIpsecPoliciesLinuxRoutesEverything) {
+  const Endpoint remote{ip("10.9.5.5"), 51820, 0};
+  publisher->set_ipsec(true);
+  publish();
+  EXPECT_EQ(hop_of("10.9.5.5"), HopKind::kernel);
+  EXPECT_EQ(publisher->resolve_outer_route(remote, {}, 0, 0).kind, OuterRoute::Kind::kKernel);
+  publisher->set_ipsec(false);
+  publish();
+  EXPECT_EQ(hop_of("10.9.5.5"), HopKind::port);
+  EXPECT_EQ(publisher->resolve_outer_route(remote, {}, 0, 0).kind, OuterRoute::Kind::kPort);
+}
+
 TEST_F(ShortCutTest, AnOuterPathFollowsTheRules) {
   shell("ip route add default via 10.0.0.2; ip route add default via 10.1.0.2 dev v1 table 30");
   shell("ip rule add from 10.1.0.1 table 30");
