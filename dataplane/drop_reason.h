@@ -37,7 +37,7 @@ namespace wg::dataplane {
   X(hairpin_off, "peer to peer forwarding is switched off on this interface")                     \
   X(ttl_exceeded, "TTL or hop limit reached zero in forwarding")                                  \
   X(too_big, "packet larger than the path's MTU")                                                 \
-  X(blackhole, "the kernel's route is blackhole, unreachable or prohibit")                        \
+  X(blackhole, "the kernel's route is a blackhole")                                               \
   X(routing_loop, "the outer route of a sealed packet leads into the tunnel")                     \
   /* resources */                                                                                 \
   X(staging_full, "the control thread's staging mailbox is full")                                 \
