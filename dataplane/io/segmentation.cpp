@@ -39,15 +39,13 @@ bool complete_checksum(const VnetHeader& vnet, MutableBytes packet) {
 
 namespace {
 
-// Does the transport header at `offset` belong to this IP header? A packet socket also gets super-packets of
-// tunnels, whose outer headers this code does not know.
-bool is_outermost(Bytes ip, std::size_t offset, std::uint8_t protocol) {
-  if (ip[0] >> 4 == 4) {
-    const auto* header = header_at<Ipv4Header>(ip.data());
-    return header->protocol == protocol && header->header_length() == offset;
-  }
-  const std::uint8_t next = header_at<Ipv6Header>(ip.data())->next_header;
-  return offset == kIpv6HeaderSize ? next == protocol : is_ipv6_extension(next);
+constexpr std::size_t kGreHeaderSize = 4;
+constexpr std::uint8_t kIpv4InIp = 4, kIpv6InIp = 41, kGre = 47;  // IANA protocol numbers
+
+// Extension headers that a whole packet may have, with their length in the second byte; 0 is hop-by-hop.
+bool is_sized_extension(std::uint8_t next_header) {
+  using namespace ip_protocol;
+  return next_header == kHopByHop || next_header == kRouting || next_header == kDestination;
 }
 
 }  // namespace
@@ -60,31 +58,26 @@ bool Splitter::load(const VnetHeader& vnet, Bytes packet, Framing framing) {
   if (segment_size_ == 0 || (vnet.flags & VnetHeader::kNeedsChecksum) == 0) return false;
   if (!find_headers(vnet, framing)) return false;
   payload_size_ = packet_.size() - header_size_;
-  if (next_size() - l3_offset_ > kSuperPacketMax) drop_rest();
+  if (next_size() - outer_l3_offset_ > kSuperPacketMax) drop_rest();
   return pending();
 }
 
 // The transport header starts where the checksum starts, even after IPv6 extension headers.
 bool Splitter::find_headers(const VnetHeader& vnet, Framing framing) {
-  l3_offset_ = 0;
+  outer_l3_offset_ = 0;
   if (framing == Framing::kEthernet) {
     EthernetView ethernet;
     if (parse_ethernet(packet_, &ethernet) != Parse::kOk) return false;
-    l3_offset_ = ethernet.l3_offset();
+    outer_l3_offset_ = ethernet.l3_offset();
   }
-  const Bytes ip = packet_.subspan(l3_offset_);
-  if (ip.size() > kSuperPacketMax + kIpv6HeaderSize || ip.size() < kIpv4HeaderSize) return false;
-  v6_ = ip[0] >> 4 == 6;
-  if (!v6_ && ip[0] >> 4 != 4) return false;
+  l4_offset_ = vnet.checksum_start;
+  if (packet_.size() - outer_l3_offset_ > kSuperPacketMax + kIpv6HeaderSize) return false;
+  if (l4_offset_ < outer_l3_offset_ + kIpv4HeaderSize || l4_offset_ > packet_.size()) return false;
   const std::uint8_t kind = vnet.gso_type & static_cast<std::uint8_t>(~VnetHeader::kEcn);
   udp_ = kind == VnetHeader::kUdp;
-  if (!udp_ && kind != (v6_ ? VnetHeader::kTcp6 : VnetHeader::kTcp4)) return false;
+  if (!find_ip()) return false;
+  if (!udp_ && kind != (is_version6(l3_offset_) ? VnetHeader::kTcp6 : VnetHeader::kTcp4)) return false;
 
-  const std::size_t ip_header = v6_ ? kIpv6HeaderSize : header_at<Ipv4Header>(ip.data())->header_length();
-  l4_offset_ = vnet.checksum_start;
-  if (ip_header < kIpv4HeaderSize || l4_offset_ < l3_offset_ + ip_header) return false;
-  if (!is_outermost(ip, l4_offset_ - l3_offset_, udp_ ? ip_protocol::kUdp : ip_protocol::kTcp)) return false;
-  if (l4_offset_ > packet_.size()) return false;
   const Bytes transport = packet_.subspan(l4_offset_);
   std::size_t transport_header = kUdpHeaderSize;
   Be16 field{0};
@@ -105,6 +98,65 @@ bool Splitter::find_headers(const VnetHeader& vnet, Framing framing) {
   return true;
 }
 
+// The IP header of the transport header: the first one, or the one behind a tunnel's headers.
+bool Splitter::find_ip() {
+  const std::uint8_t transport = udp_ ? ip_protocol::kUdp : ip_protocol::kTcp;
+  const std::uint8_t* ip = packet_.data() + outer_l3_offset_;
+  l3_offset_ = outer_l3_offset_;
+  outer_udp_offset_ = 0;
+  if (ip[0] >> 4 == 4) {
+    const auto* header = header_at<Ipv4Header>(ip);
+    const std::size_t end = outer_l3_offset_ + header->header_length();
+    if (header->header_length() < kIpv4HeaderSize) return false;
+    if (end == l4_offset_) return header->protocol == transport;
+    return find_inner_ip(end, header->protocol);
+  }
+  if (ip[0] >> 4 != 6 || outer_l3_offset_ + kIpv6HeaderSize > l4_offset_) return false;
+  std::uint8_t next = header_at<Ipv6Header>(ip)->next_header;
+  std::size_t end = outer_l3_offset_ + kIpv6HeaderSize;
+  while (is_sized_extension(next) && end + 2 <= l4_offset_) {
+    next = packet_[end];
+    end += (std::size_t{packet_[end + 1]} + 1) * 8;  // RFC 8200 section 4
+  }
+  return end == l4_offset_ ? next == transport : find_inner_ip(end, next);
+}
+
+// What lies between the outer headers and the inner IP header is copied as it is, so only what counts or sums
+// the segment's bytes has to be known.
+bool Splitter::find_inner_ip(std::size_t outer_end, std::uint8_t next_header) {
+  std::size_t begin = outer_end;
+  if (next_header == ip_protocol::kUdp) {
+    outer_udp_offset_ = outer_end;
+    begin += kUdpHeaderSize;
+  } else if (next_header == kGre) {
+    // A checksum (bit 0) or sequence number (bit 3) differs per segment; a version other than 0 is PPTP.
+    begin += kGreHeaderSize;
+    if (begin > l4_offset_ || (packet_[outer_end] & 0x90) != 0 || (packet_[outer_end + 1] & 0x07) != 0)
+      return false;
+  } else if (next_header != kIpv4InIp && next_header != kIpv6InIp) {
+    return false;
+  }
+  for (const std::size_t header : {kIpv4HeaderSize, kIpv6HeaderSize}) {
+    if (begin + header > l4_offset_) continue;
+    l3_offset_ = l4_offset_ - header;
+    if (is_ip_of_transport(l3_offset_)) return true;
+  }
+  return false;
+}
+
+// Does an IP header without options lie there, whose packet is the rest of the super-packet?
+bool Splitter::is_ip_of_transport(std::size_t offset) const {
+  const std::uint8_t transport = udp_ ? ip_protocol::kUdp : ip_protocol::kTcp;
+  const std::size_t size = packet_.size() - offset;
+  if (l4_offset_ - offset == kIpv4HeaderSize) {
+    const auto* ip = header_at<Ipv4Header>(packet_.data() + offset);
+    return ip->version_ihl == 0x45 && ip->protocol == transport && ip->total_length.value() == size;
+  }
+  const auto* ip = header_at<Ipv6Header>(packet_.data() + offset);
+  return is_version6(offset) && ip->next_header == transport &&
+         ip->payload_length.value() == size - kIpv6HeaderSize;
+}
+
 std::size_t Splitter::next_size() const {
   const std::size_t rest = payload_size_ - offset_;
   return header_size_ + (rest < segment_size_ ? rest : segment_size_);
@@ -116,7 +168,7 @@ std::size_t Splitter::next(std::uint8_t* to) {
   std::memcpy(to, packet_.data(), header_size_);
   const ChecksumSum payload_sum =
       checksum_copy(0, to + header_size_, packet_.data() + header_size_ + offset_, payload);
-  write_ip_header(to + l3_offset_, payload);
+  write_ip_header(to, l3_offset_, size);
   if (udp_) {
     header_at<UdpHeader>(to + l4_offset_)->length = to_be16(size - l4_offset_);
   } else {
@@ -127,21 +179,37 @@ std::size_t Splitter::next(std::uint8_t* to) {
   const ChecksumSum sum = checksum_add(payload_sum + pseudo_ + to_be16(size - l4_offset_).native(),
                                        to + l4_offset_, header_size_ - l4_offset_);
   *checksum = udp_ ? checksum_finish_udp(sum) : checksum_finish(sum);
+  if (outer_l3_offset_ != l3_offset_) write_outer_headers(to, size);
   offset_ += payload;
   ++index_;
   return size;
 }
 
-void Splitter::write_ip_header(std::uint8_t* to, std::size_t payload) const {
-  const std::size_t ip_size = header_size_ - l3_offset_ + payload;
-  if (v6_) {
-    header_at<Ipv6Header>(to)->payload_length = to_be16(ip_size - kIpv6HeaderSize);
+void Splitter::write_ip_header(std::uint8_t* segment, std::size_t l3_offset, std::size_t size) const {
+  if (is_version6(l3_offset)) {
+    header_at<Ipv6Header>(segment + l3_offset)->payload_length = to_be16(size - l3_offset - kIpv6HeaderSize);
     return;
   }
-  Ipv4Header* ip = header_at<Ipv4Header>(to);
-  ip->total_length = to_be16(ip_size);
+  Ipv4Header* ip = header_at<Ipv4Header>(segment + l3_offset);
+  ip->total_length = to_be16(size - l3_offset);
   ip->id = to_be16(std::size_t{ip->id.value()} + index_);
   ipv4_checksum_fill(ip);
+}
+
+// After everything inside: an outer UDP checksum, where there is one, covers it.
+void Splitter::write_outer_headers(std::uint8_t* segment, std::size_t size) const {
+  write_ip_header(segment, outer_l3_offset_, size);
+  if (outer_udp_offset_ == 0) return;
+  auto* udp = header_at<UdpHeader>(segment + outer_udp_offset_);
+  const auto length = static_cast<std::uint32_t>(size - outer_udp_offset_);
+  udp->length = to_be16(length);
+  if (udp->checksum == Be16{0}) return;
+  udp->checksum = Be16{0};
+  const std::uint8_t* ip = segment + outer_l3_offset_;
+  const ChecksumSum pseudo = is_version6(outer_l3_offset_)
+                                 ? pseudo_header(*header_at<const Ipv6Header>(ip), ip_protocol::kUdp, length)
+                                 : pseudo_header(*header_at<const Ipv4Header>(ip), ip_protocol::kUdp, length);
+  udp->checksum = checksum_finish_udp(checksum_add(pseudo, segment + outer_udp_offset_, length));
 }
 
 // The first segment alone carries CWR (RFC 3168 6.1.2), the last one PSH and FIN.

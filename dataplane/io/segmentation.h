@@ -38,11 +38,14 @@ static_assert(sizeof(VnetHeader) == 10);
 // Returns false, and leaves the packet unchanged, when the vnet header points outside it.
 [[nodiscard]] bool complete_checksum(const VnetHeader& vnet, MutableBytes packet);
 
-// Splits one super-packet into segments, front to back, one per call of next().
+// Splits one super-packet into segments, front to back, one per call of next(). It may lie inside a tunnel
+// that its sender leaves to the device as well: IP in IP (RFC 2003, RFC 2473), GRE without checksum and
+// sequence number (RFC 2784, RFC 2890), or anything in UDP (VXLAN, Geneve). Then each segment gets all outer
+// headers.
 class Splitter {
  public:
   // The super-packet must stay in place until pending() is false. Returns false, with nothing pending, when
-  // the packet cannot be split (malformed, unknown kind, inside a tunnel).
+  // the packet cannot be split (malformed, unknown kind, unknown tunnel).
   [[nodiscard]] bool load(const VnetHeader& vnet, Bytes packet, Framing framing);
 
   [[nodiscard]] bool pending() const { return offset_ < payload_size_; }
@@ -55,11 +58,18 @@ class Splitter {
 
  private:
   [[nodiscard]] bool find_headers(const VnetHeader& vnet, Framing framing);
-  void write_ip_header(std::uint8_t* to, std::size_t payload) const;
+  [[nodiscard]] bool find_ip();
+  [[nodiscard]] bool find_inner_ip(std::size_t outer_end, std::uint8_t next_header);
+  [[nodiscard]] bool is_ip_of_transport(std::size_t offset) const;
+  [[nodiscard]] bool is_version6(std::size_t l3_offset) const { return packet_[l3_offset] >> 4 == 6; }
+  void write_ip_header(std::uint8_t* segment, std::size_t l3_offset, std::size_t size) const;
+  void write_outer_headers(std::uint8_t* segment, std::size_t size) const;
   void write_tcp_header(TcpHeader* tcp, bool last) const;
 
   Bytes packet_;
-  std::size_t l3_offset_ = 0;
+  std::size_t outer_l3_offset_ = 0;   // l3_offset_ without a tunnel
+  std::size_t outer_udp_offset_ = 0;  // 0: the tunnel is none, or not in UDP
+  std::size_t l3_offset_ = 0;         // of the IP header in front of the transport header
   std::size_t l4_offset_ = 0;
   std::size_t header_size_ = 0;  // all headers before the payload
   std::size_t payload_size_ = 0;
@@ -67,7 +77,6 @@ class Splitter {
   std::size_t offset_ = 0;        // payload bytes already handed out
   std::uint16_t index_ = 0;       // segments already handed out
   std::uint64_t pseudo_ = 0;      // checksum of the pseudo header without its length
-  bool v6_ = false;
   bool udp_ = false;
 };
 

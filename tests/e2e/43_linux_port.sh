@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Ports on Linux interfaces by packet sockets, on veths with all offloads on: super-packets and checksums left to a
 # device, fragments of any size, VLAN tags, losses that are counted, jumbo frames, MTUs that are given back, two queues.
-# limit: 180 s
+# limit: 240 s
 source "$(dirname "$0")/lib.sh"
 lab_namespaces
 lab_keys
@@ -10,9 +10,12 @@ ports() { # EXTRA-KEYS
   LAN_PORT="device: \"linux:wire1\", addresses: [192.168.1.1/24, \"fd01::1/64\"]$1"
   lab_config
 }
-restart() {
+# again: both ends anew, so that nobody waits for a handshake.
+again() {
   stop_gateway
+  stop_peer
   start_gateway
+  start_peer
   check "the tunnel again" wait_for 20 pings 1 "$WAN" 192.168.1.2 -W 1
 }
 # port_value PORT KEY: of show ports --json.
@@ -22,9 +25,9 @@ import json, sys
 print(next(p[sys.argv[2]] for p in json.load(sys.stdin)["ports"] if p["name"] == sys.argv[1]))' "$@"
 }
 mtu_of() { in_gw cat "/sys/class/net/$1/mtu"; }
-tcp() { # WHAT CLIENT ADDRESS SERVER
+tcp() { # WHAT CLIENT ADDRESS SERVER [options of iperf3]
   local mbps
-  mbps=$(IPERF_SECONDS=2 iperf_mbps "$2" "$3" "$4")
+  mbps=$(IPERF_SECONDS=2 iperf_mbps "${@:2}")
   [ "$mbps" -gt 10 ] || fail "TCP, $1: $mbps Mbit/s"
   say "TCP, $1"
 }
@@ -37,6 +40,18 @@ tcp "peer to LAN" "$WAN" 192.168.1.2 "$LAN"
 tcp "LAN to peer" "$LAN" 10.10.0.2 "$WAN"
 tcp "LAN to peer over IPv6" "$LAN" fd00::2 "$WAN"
 tcp "LAN to the gateway itself" "$LAN" 192.168.1.1 "$GW"
+# vxlan NS ADDRESS LOCAL REMOTE: a tunnel from the LAN host to the peer's host, whose super-packets its veth leaves alone.
+vxlan() {
+  ip -n "$1" link add v0 type vxlan id 5 local "$3" remote "$4" dstport 4789 2>/dev/null || return 1
+  ip -n "$1" addr add "$2/24" dev v0
+  ip -n "$1" link set v0 mtu 1370 up
+}
+if vxlan "$LAN" 10.55.0.1 192.168.1.2 10.10.0.2; then
+  vxlan "$WAN" 10.55.0.2 10.10.0.2 192.168.1.2
+  check "inside a VXLAN" pings 3 "$LAN" 10.55.0.2
+  tcp "inside a VXLAN from the LAN" "$LAN" 10.55.0.2 "$WAN"
+  tcp "inside a VXLAN to the LAN" "$WAN" 10.55.0.1 "$LAN"
+fi
 expect "frames that could not be split" 0 "$(port_value lan rx_errors)"
 
 for size in 1600 2500 4000 8972; do
@@ -83,10 +98,10 @@ say "$lost of 12000 frames are counted as missed"
 # The wires carry 9000 bytes while the ports do, and their own MTU after that.
 for wire in wire0 wire1; do ip -n "$GW" link set $wire mtu 1400; done
 ports ""
-restart
+again
 expect "a smaller MTU of the wire is the port's" "1400 1400" "$(mtu_of wan) $(port_value wan mtu)"
 ports ", mtu: 9000"
-restart
+again
 expect "the port's MTU is the wire's" "9000 9000" "$(mtu_of wire0) $(mtu_of wan)"
 for end in "$WAN" "$LAN"; do ip -n "$end" link set eth0 mtu 9000; done
 ip -n "$WAN" link set "$LAB" mtu 8920
@@ -98,21 +113,25 @@ stop_gateway
 expect "the wire's own MTU again" 1400 "$(mtu_of wire0)"
 for end in "$WAN" "$LAN"; do ip -n "$end" link set eth0 mtu 1500; done
 for wire in wire0 wire1; do ip -n "$GW" link set $wire mtu 1500; done
-ip -n "$WAN" link set "$LAB" mtu 1420
-
+WORKERS=2
 ports ""
-sed -i 's/workers: 1/workers: 2/' "$LAB_DIR/gateway.yaml"
-start_gateway
-check "with two workers" wait_for 20 pings 1 "$WAN" 192.168.1.2 -W 1
-expect "queues" "2 2" "$(port_value lan rx_queues) $(port_value wan rx_queues)"
+again
+expect "queues of two workers" "2 2" "$(port_value lan rx_queues) $(port_value wan rx_queues)"
 in_lan python3 -c '
 import socket
 for port in range(2000, 2200):
     socket.socket(socket.AF_INET, socket.SOCK_DGRAM).sendto(b"x" * 50, ("10.10.0.2", port))'
 tcp "peer to LAN" "$WAN" 192.168.1.2 "$LAN"
-tcp "LAN to peer, eight flows" "$LAN" 10.10.0.2 "$WAN"
+tcp "LAN to peer, eight flows" "$LAN" 10.10.0.2 "$WAN" -P 8
 check "fragments with two queues" pings 5 "$LAN" 10.10.0.2 -M dont -s 8972
 both=$(linegate show workers --json | python3 -c '
 import json, sys
 print(sum(w["rx_packets"] > 50 for w in json.load(sys.stdin)["workers"]))')
 expect "workers that received frames" 2 "$both"
+
+# One queue: the other worker hands its packets over.
+ports ", queues: 1"
+again
+expect "queues" "1 1" "$(port_value lan rx_queues) $(port_value wan tx_queues)"
+tcp "peer to LAN with one queue" "$WAN" 192.168.1.2 "$LAN"
+tcp "LAN to peer with one queue" "$LAN" 10.10.0.2 "$WAN"

@@ -303,27 +303,6 @@ TEST_F(PacketQueueTest, RubbishIsDroppedAndCounted) {
   EXPECT_EQ(counters_.read_malformed.get(), 3u);
 }
 
-// The sender leaves the segmentation of its IPIP tunnel to a device: the outer header would be wrong in each
-// part.
-TEST_F(PacketQueueTest, ASuperPacketInsideATunnelIsNotSplit) {
-  for (const bool v6 : {false, true}) {
-    Recipe inner;
-    inner.payload = pattern(1200, 0);
-    Recipe outer = frame_recipe(false, v6);
-    outer.payload = build_super(inner);
-    Octets frame = build(outer);
-    frame.erase(frame.begin() + static_cast<std::ptrdiff_t>(outer.l4()),
-                frame.begin() + static_cast<std::ptrdiff_t>(outer.header_size()));
-    frame[outer.l3() + (v6 ? 6 : 9)] = 4;
-    VnetHeader vnet = vnet_of(inner, 300);
-    vnet.gso_type = v6 ? VnetHeader::kTcp6 : VnetHeader::kTcp4;
-    vnet.checksum_start = static_cast<std::uint16_t>(outer.l4() + inner.l4());
-    ASSERT_TRUE(arrives(frame, vnet));
-  }
-  EXPECT_TRUE(receive(8).empty());
-  EXPECT_EQ(counters_.read_malformed.get(), 2u);
-}
-
 TEST_F(PacketQueueTest, AnEmptyPoolLosesNothing) {
   Recipe r = frame_recipe();
   r.payload = pattern(40 * 1000, 0);

@@ -87,6 +87,135 @@ TEST_P(Split, CarriesOptionsAndExtensionHeaders) {
   EXPECT_EQ(split_all(vnet_for(r, 1400), build_super(r), framing_of(r)), split_oracle(r, 1400));
 }
 
+// --- tunnels that the sender leaves to the device
+
+struct Tunnel {
+  const char* name;
+  bool outer_v6;
+  std::uint8_t protocol;  // 17: in UDP
+  Octets between;         // what follows the outer IP or UDP header
+  bool udp_checksum = false;
+  Octets extension = {};  // of the outer IPv6 header; its first byte is the protocol
+};
+
+// The tunnel's packet with this one inside, written byte by byte; `id` is that of the outer IPv4 header.
+Octets wrap(const Tunnel& tunnel, const Octets& inner, std::uint16_t id) {
+  Recipe outer;
+  outer.ethernet = outer.udp = true;
+  outer.v6 = tunnel.outer_v6;
+  outer.ip_extra = tunnel.extension;
+  outer.ip6_next = 60;
+  outer.host = 77;
+  outer.id = id;
+  outer.payload = tunnel.between;
+  outer.payload.insert(outer.payload.end(), inner.begin(), inner.end());
+  Octets b = build(outer);
+  const auto l4 = static_cast<std::ptrdiff_t>(outer.l4());
+  if (tunnel.protocol == 17) {
+    if (!tunnel.udp_checksum) put16(b, outer.checksum_at(), 0);
+    return b;
+  }
+  b.erase(b.begin() + l4, b.begin() + l4 + 8);
+  const std::size_t l3 = outer.l3();
+  if (tunnel.outer_v6) {
+    put16(b, l3 + 4, b.size() - l3 - 40);
+    b[tunnel.extension.empty() ? l3 + 6 : l3 + 40] = tunnel.protocol;
+  } else {
+    b[l3 + 9] = tunnel.protocol;
+    put16(b, l3 + 2, b.size() - l3);
+    put16(b, l3 + 10, 0);
+    put16(b, l3 + 10, ~ones_sum(b, l3, l3 + 20) & 0xffff);
+  }
+  return b;
+}
+
+std::vector<Tunnel> tunnels(bool inner_v6) {
+  const std::uint8_t ip = inner_v6 ? 41 : 4, high = inner_v6 ? 0x86 : 0x08, low = inner_v6 ? 0xdd : 0x00;
+  Octets ethernet(14, 0x11), vxlan{8, 0, 0, 0, 0, 0, 42, 0};
+  ethernet[12] = high;
+  ethernet[13] = low;
+  vxlan.insert(vxlan.end(), ethernet.begin(), ethernet.end());
+  Octets geneve{1, 0, 0x65, 0x58, 0, 0, 9, 0, 1, 2, 3, 4};
+  geneve.insert(geneve.end(), ethernet.begin(), ethernet.end());
+  std::vector<Tunnel> all;
+  for (const bool outer_v6 : {false, true}) {
+    all.push_back({"IP in IP", outer_v6, ip, {}});
+    all.push_back({"GRE", outer_v6, 47, {0, 0, high, low}});
+    all.push_back({"GRE with a key", outer_v6, 47, {0x20, 0, high, low, 0, 0, 0, 9}});
+    all.push_back({"IP in UDP", outer_v6, 17, {}, true});
+    all.push_back({"VXLAN", outer_v6, 17, vxlan, false});
+    all.push_back({"VXLAN with a checksum", outer_v6, 17, vxlan, true});
+    all.push_back({"Geneve", outer_v6, 17, geneve, true});
+  }
+  all.push_back({"IP in IPv6 with an encapsulation limit", true, ip, {}, false, {ip, 0, 4, 1, 4, 1, 0, 0}});
+  return all;
+}
+
+VnetHeader inner_vnet(const Octets& whole, const Octets& inner, const Recipe& r) {
+  VnetHeader vnet;
+  vnet.flags = VnetHeader::kNeedsChecksum;
+  vnet.gso_type = r.udp ? VnetHeader::kUdp : r.v6 ? VnetHeader::kTcp6 : VnetHeader::kTcp4;
+  vnet.gso_size = 700;
+  vnet.checksum_start = static_cast<std::uint16_t>(whole.size() - inner.size() + r.l4());
+  vnet.checksum_offset = r.udp ? 6 : 16;
+  return vnet;
+}
+
+TEST(SplitInTunnels, EachSegmentGetsAllHeaders) {
+  for (const bool udp : {false, true}) {
+    for (const bool v6 : {false, true}) {
+      Recipe inner;
+      inner.udp = udp;
+      inner.v6 = v6;
+      inner.flags = 0x18;
+      inner.payload = pattern(5 * 700 + 33, 1);
+      const Octets super = build_super(inner);
+      const auto segments = split_oracle(inner, 700);
+      for (const Tunnel& tunnel : tunnels(v6)) {
+        const Octets whole = wrap(tunnel, super, 0xfffe);
+        std::vector<Octets> expected;
+        for (std::size_t i = 0; i < segments.size(); ++i)
+          expected.push_back(wrap(tunnel, segments[i], static_cast<std::uint16_t>(0xfffe + i)));
+        const auto got = split_all(inner_vnet(whole, super, inner), whole, Framing::kEthernet);
+        EXPECT_EQ(got, expected) << tunnel.name << (tunnel.outer_v6 ? " over IPv6" : "") << udp << v6;
+      }
+    }
+  }
+}
+
+TEST(SplitInTunnels, WhatIsNotKnownIsRefused) {
+  Recipe inner;
+  inner.payload = pattern(3000, 1);
+  const Octets super = build_super(inner);
+  Octets behind_options = super;
+  behind_options[0] = 0x46;  // not where the transport header is
+  const std::vector<std::pair<Tunnel, Octets>> refused{
+      {{"GRE with a checksum", false, 47, {0x80, 0, 8, 0, 0, 0, 0, 0}}, super},
+      {{"GRE with a sequence number", false, 47, {0x10, 0, 8, 0, 0, 0, 0, 1}}, super},
+      {{"PPTP", false, 47, {0x20, 1, 8, 0, 0, 0, 0, 1}}, super},
+      {{"ESP", false, 50, {0, 0, 0, 1, 0, 0, 0, 2}}, super},
+      {{"a fragment", true, 44, {4, 0, 0, 1, 0, 0, 0, 7}}, super},
+      {{"an inner header with options", false, 4, {}}, behind_options},
+      {{"an inner packet of another length", false, 4, {}}, Octets(super.begin(), super.end() - 1)},
+  };
+  for (const auto& [tunnel, bytes] : refused) {
+    const Octets whole = wrap(tunnel, bytes, 1);
+    Splitter splitter;
+    EXPECT_FALSE(splitter.load(inner_vnet(whole, bytes, inner), whole, Framing::kEthernet)) << tunnel.name;
+    EXPECT_FALSE(splitter.pending());
+  }
+  // Cut anywhere, it is refused or split without reading beyond its end.
+  for (const Tunnel& tunnel : tunnels(false)) {
+    const Octets whole = wrap(tunnel, super, 1);
+    for (std::size_t size = 0; size < 200; ++size) {
+      const Octets cut(whole.begin(), whole.begin() + static_cast<std::ptrdiff_t>(size));
+      Splitter splitter;
+      EXPECT_FALSE(splitter.load(inner_vnet(whole, super, inner), cut, Framing::kEthernet))
+          << tunnel.name << size;
+    }
+  }
+}
+
 TEST_P(Split, CongestionWindowReducedIsSaidOnce) {
   Recipe r = recipe();
   if (r.udp) GTEST_SKIP() << "TCP only";
