@@ -12,8 +12,6 @@
 
 namespace wg::control {
 
-namespace {}  // namespace
-
 GatewayPort::GatewayPort(Services& services, std::string name, const config::Port& value)
     : services_(services), name_(std::move(name)), value_(value) {
   if (services_.netlink.find_link(name_)) {
@@ -117,10 +115,8 @@ void GatewayPort::prepare_wire() {
   ignore(set_ipv6_disabled(wire, true), "the kernel may lack IPv6");
   value_or_throw(services_.netlink.set_noarp(wire_ifindex_, true));
   if (value_.device.kind == config::DeviceKind::kLinux) {
-    // A membership of the packet sockets makes the wire promiscuous. An MTU that nobody asked for gives way.
-    if (!value_.where.of("mtu").known() && link->mtu < value_.mtu)
-      value_.mtu = static_cast<std::uint16_t>(link->mtu);
-    value_or_throw(raise_wire_mtu(value_.mtu));
+    // A membership of the packet sockets makes the wire promiscuous. Without `mtu` its own MTU is in force.
+    if (value_.where.of("mtu").known()) value_or_throw(raise_wire_mtu(value_.mtu));
   } else {
     value_or_throw(services_.netlink.set_promiscuous(wire_ifindex_, true));
   }

@@ -99,10 +99,14 @@ say "$lost of 12000 frames are counted as missed"
 for wire in wire0 wire1; do ip -n "$GW" link set $wire mtu 1400; done
 ports ""
 again
-expect "a smaller MTU of the wire is the port's" "1400 1400" "$(mtu_of wan) $(port_value wan mtu)"
+expect "a smaller MTU of the wire is in force" 1400 "$(mtu_of wan)"
+ip -n "$GW" link set wire0 mtu 1450
+check "and followed" wait_for 5 sh -c "[ \$(ip netns exec $GW cat /sys/class/net/wan/mtu) = 1450 ]"
+ip -n "$GW" link set wire0 mtu 1400
 ports ", mtu: 9000"
 again
-expect "the port's MTU is the wire's" "9000 9000" "$(mtu_of wire0) $(mtu_of wan)"
+expect "the wire's MTU is raised" 9000 "$(mtu_of wire0)"
+check "and the port's in force" wait_for 5 sh -c "[ \$(ip netns exec $GW cat /sys/class/net/wan/mtu) = 9000 ]"
 for end in "$WAN" "$LAN"; do ip -n "$end" link set eth0 mtu 9000; done
 ip -n "$WAN" link set "$LAB" mtu 8920
 check "8920 bytes, peer to LAN" pings 3 "$WAN" 192.168.1.2 -M do -s 8892
