@@ -12,6 +12,19 @@ std::atomic<std::size_t>& limited() {
   return lines;
 }
 
+// Of the lines of this second, of all limits. Control thread.
+bool take_of_all(LogLimit::Clock::time_point now) {
+  static LogLimit::Clock::time_point since;
+  static unsigned taken = 0;
+  if (now < since || now - since >= std::chrono::seconds(1)) {
+    since = now;
+    taken = 0;
+  }
+  if (taken == LogLimit::kLinesPerSecond) return false;
+  ++taken;
+  return true;
+}
+
 }  // namespace
 
 std::optional<std::uint64_t> LogLimit::take(Clock::time_point now) {
@@ -19,7 +32,7 @@ std::optional<std::uint64_t> LogLimit::take(Clock::time_point now) {
   const auto earned = (now - refilled_) / kPerLine;
   refilled_ += earned * kPerLine;
   tokens_ = static_cast<unsigned>(std::min<std::int64_t>(kBurst, tokens_ + earned));
-  if (tokens_ == 0) {
+  if (tokens_ == 0 || !take_of_all(now)) {
     ++withheld_;
     limited().fetch_add(1, std::memory_order_relaxed);
     return std::nullopt;

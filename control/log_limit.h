@@ -1,5 +1,6 @@
 // Limits the log lines that others can cause by sending packets: five at once, then one a minute that says
-// how many were withheld. Belongs to the control thread.
+// how many were withheld; and of all kinds about all peers together kLinesPerSecond. Belongs to the control
+// thread.
 #pragma once
 
 #include <chrono>
@@ -16,6 +17,7 @@ class LogLimit {
   using Clock = std::chrono::steady_clock;
   static constexpr unsigned kBurst = 5;
   static constexpr std::chrono::seconds kPerLine{60};
+  static constexpr unsigned kLinesPerSecond = 100;
 
   // How many lines were withheld since the last one that was written; nullopt: withhold this one too.
   std::optional<std::uint64_t> take(Clock::time_point now);

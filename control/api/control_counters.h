@@ -25,15 +25,23 @@ namespace wg::control {
   X(flow_events_lost, times, "Times events of connection tracking were lost, and all were learnt afresh") \
   X(flow_rule_changes, times, "New generations of nftables: all connections had to earn the mark again")
 
+// The same for what the control thread itself does in a round.
+#define LINEGATE_ROUND_COUNTERS(X)                                     \
+  X(rounds, rounds, "Rounds of the control thread")                    \
+  X(slow_rounds, rounds, "Rounds of the control thread of over 20 ms") \
+  X(roams_withheld, times, "Times a peer's endpoint was not moved, because it had just been")
+
 struct ControlCounters {
 #define LINEGATE_MEMBER(name, unit, text) dataplane::Counter name;
   LINEGATE_CONTROL_COUNTERS(LINEGATE_MEMBER)
+  LINEGATE_ROUND_COUNTERS(LINEGATE_MEMBER)
 #undef LINEGATE_MEMBER
 };
 
 inline void copy_counters(const ControlCounters& from, ControlCounters& to) noexcept {
 #define LINEGATE_COPY(name, unit, text) to.name.set(from.name.get());
   LINEGATE_CONTROL_COUNTERS(LINEGATE_COPY)
+  LINEGATE_ROUND_COUNTERS(LINEGATE_COPY)
 #undef LINEGATE_COPY
 }
 
@@ -45,7 +53,7 @@ struct ControlCounterFacts {
 
 inline constexpr ControlCounterFacts kControlCounterFacts[] = {
 #define LINEGATE_FACTS(name, unit, text) {#name, #unit, text},
-    LINEGATE_CONTROL_COUNTERS(LINEGATE_FACTS)
+    LINEGATE_CONTROL_COUNTERS(LINEGATE_FACTS) LINEGATE_ROUND_COUNTERS(LINEGATE_FACTS)
 #undef LINEGATE_FACTS
 };
 inline constexpr std::size_t kControlCounters = std::size(kControlCounterFacts);
@@ -55,7 +63,7 @@ using ControlCounterValues = std::array<std::uint64_t, kControlCounters>;
 
 [[nodiscard]] inline ControlCounterValues values_of(const ControlCounters& counters) noexcept {
 #define LINEGATE_VALUE(name, unit, text) counters.name.get(),
-  return {LINEGATE_CONTROL_COUNTERS(LINEGATE_VALUE)};
+  return {LINEGATE_CONTROL_COUNTERS(LINEGATE_VALUE) LINEGATE_ROUND_COUNTERS(LINEGATE_VALUE)};
 #undef LINEGATE_VALUE
 }
 

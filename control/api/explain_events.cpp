@@ -35,6 +35,8 @@ Kind kind_of(noise::Outcome outcome) {
     case Outcome::kResponseNeedsCookie:
       return Kind::kCookieSent;
     case Outcome::kQueueFull:
+    case Outcome::kHashBudget:
+    case Outcome::kSecretBudget:
       return Kind::kQueueFull;
     case Outcome::kLowOrderKey:
       return Kind::kLowOrderKey;

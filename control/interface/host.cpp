@@ -186,8 +186,9 @@ void Interface::on_event(const dataplane::Event& event, PacketPtr packet) {
     case EventType::confirmed:
       return engine_->on_confirmed(event.keypair_index, at);
     case EventType::roamed:
-      if (may_roam_to(*record, event.remote))
-        engine_->on_roamed(event.peer, on_its_link(*record, event.remote, event.local), event.local, at);
+      if (may_roam_to(*record, event.remote) &&
+          !engine_->on_roamed(event.peer, on_its_link(*record, event.remote, event.local), event.local, at))
+        services_.counters.roams_withheld.add(1);
       record->slot->requested.fetch_and(~std::uint32_t{dataplane::kRequestRoaming},
                                         std::memory_order_relaxed);
       return;

@@ -296,8 +296,14 @@ void Engine::clear_source(Peer& peer) {
   if (PeerState* const p = s_->find(peer)) s_->clear_source(*p);
 }
 
-void Engine::on_roamed(PeerRef ref, const Endpoint& remote, const Endpoint& local, const Now& now) {
-  if (PeerState* const p = s_->find(ref)) s_->roam(*p, remote, local, now.boot);
+// Whoever relays a peer's packets from ever other ports moves its endpoint with each of them.
+bool Engine::on_roamed(PeerRef ref, const Endpoint& remote, const Endpoint& local, const Now& now) {
+  PeerState* const p = s_->find(ref);
+  if (p == nullptr || (p->remote == remote && p->local == local)) return true;
+  if (p->roamed_at != 0 && elapsed(now.boot, p->roamed_at) < kRoamInterval) return false;
+  p->roamed_at = now.boot;
+  s_->roam(*p, remote, local, now.boot);
+  return true;
 }
 
 }  // namespace wg::noise

@@ -58,6 +58,10 @@ struct EngineOptions {
   // and responses in a second that were refused after their mac1 (forged, replayed, too many from one peer).
   std::size_t under_load_at = 4096 / 8;
   std::size_t wasted_at = 256;
+  // What strangers can make an interface do in a second, cookies or not; beyond it their messages are dropped
+  // (docs/security.md). A host with a valid cookie is a stranger too until its handshake authenticates.
+  std::size_t hashes_per_second = 100'000;  // mac1 checks, and so cookie replies: honest peers need them too
+  std::size_t wasted_per_second = 1024;     // messages refused after a Diffie-Hellman
   bool allow_big_future_timestamps =
       true;  // false: refuse initiations stamped more than a day ahead of our clock
 };
@@ -157,7 +161,8 @@ class Engine {
   void on_need_handshake(PeerRef peer, const Now& now);          // kRequestHandshake was raised
   void on_key_fresh(PeerRef peer, const Now& now);               // kRequestKeyFresh was raised
   void on_confirmed(std::uint32_t local_index, const Now& now);  // first data on a responder's session
-  void on_roamed(PeerRef peer, const Endpoint& remote, const Endpoint& local, const Now& now);
+  // False: not taken, because the peer has moved within the last 100 ms. Its next packet says it again.
+  bool on_roamed(PeerRef peer, const Endpoint& remote, const Endpoint& local, const Now& now);
   // Transport data that no session opens came from the peer's endpoint, which proves nothing. Initiates
   // unless there is a session or the last handshake is younger than REKEY_TIMEOUT; returns whether it did.
   bool on_stray(dataplane::Peer& peer, const Now& now);

@@ -60,20 +60,21 @@ void Engine::State::drop_queued(Outcome outcome) {
 // ---- entry
 
 // Runs the checks that cost nothing or one keyed hash. kQueued: all passed.
-Outcome Engine::State::check(Bytes message) {
+Outcome Engine::State::check(Bytes message, BootTime now) {
   const std::uint32_t type = message_type(message);
   const std::size_t length = handshake_length(type);
   if (length == 0) return Outcome::kBadType;
   if (message.size() != length) return Outcome::kBadLength;
   if (!up) return Outcome::kInterfaceDown;
   if (identity == nullptr) return Outcome::kNoPrivateKey;
-  if (type != kCookieReply && !checker.mac1_valid(message)) return Outcome::kBadMac1;
-  return Outcome::kQueued;
+  if (type == kCookieReply) return Outcome::kQueued;
+  if (!hashes.take(now, options.hashes_per_second)) return Outcome::kHashBudget;
+  return checker.mac1_valid(message) ? Outcome::kQueued : Outcome::kBadMac1;
 }
 
 Outcome Engine::on_handshake(Bytes message, const Endpoint& remote, const Endpoint& local, const Now& now) {
   State& s = *s_;
-  const Outcome checked = s.check(message);
+  const Outcome checked = s.check(message, now.boot);
   if (checked != Outcome::kQueued) return s.refuse(checked, remote, now.boot);
   return s.receive(message, remote, local, false, now);
 }
@@ -81,7 +82,7 @@ Outcome Engine::on_handshake(Bytes message, const Endpoint& remote, const Endpoi
 Outcome Engine::queue_handshake(Bytes message, const Endpoint& remote, const Endpoint& local,
                                 const Now& now) {
   State& s = *s_;
-  const Outcome checked = s.check(message);
+  const Outcome checked = s.check(message, now.boot);
   if (checked != Outcome::kQueued) return s.refuse(checked, remote, now.boot);
   // A cookie reply has no mac1, so it may not occupy the queue; refusing one costs a table lookup.
   if (message_type(message) == kCookieReply) return s.consume_cookie(message, now.boot);
@@ -137,11 +138,7 @@ bool Engine::State::update_load(BootTime now) {
 // Counts messages that led to nothing, because a flood just below the control thread's capacity would keep it
 // busy without ever filling the queue.
 void Engine::State::note_wasted(BootTime now) {
-  if (elapsed(now, wasted_since) >= kUnderLoadHold) {
-    wasted_since = now;
-    wasted = 0;
-  }
-  if (++wasted >= options.wasted_at) last_under_load = now;
+  if (wasted.add(now) >= options.wasted_at) last_under_load = now;
 }
 
 // `message` has a valid mac1. Its mac2 is ignored unless the interface is under load (protocol C2-3).
@@ -160,6 +157,7 @@ Outcome Engine::State::receive(Bytes message, const Endpoint& remote, const Endp
     }
     if (!limiter.allow(remote.address, now.boot)) return refuse(Outcome::kRateLimited, remote, now.boot);
   }
+  if (wasted.spent(now.boot, options.wasted_per_second)) return count(Outcome::kSecretBudget);
   return type == kInitiation ? consume_initiation(message, remote, local, cookie_valid, now)
                              : consume_response(message, remote, local, now);
 }

@@ -10,6 +10,7 @@
 #include "control/noise/handshake_queue.h"
 #include "control/noise/key_hash.h"
 #include "control/noise/noise.h"
+#include "control/noise/per_second.h"
 #include "control/noise/ratelimiter.h"
 #include "control/noise/secret.h"
 #include "control/noise/timing_wheel.h"
@@ -29,6 +30,7 @@ inline constexpr BootTime kZeroKeysAfter = 3 * nanoseconds(REJECT_AFTER_TIME);
 inline constexpr BootTime kNewHandshakeAfter = nanoseconds(KEEPALIVE_TIMEOUT + REKEY_TIMEOUT);
 // A live session is checked this often. No timer that a worker can start is shorter, so none fires late.
 inline constexpr BootTime kWatchInterval = nanoseconds(KEEPALIVE_TIMEOUT);
+inline constexpr BootTime kRoamInterval = nanoseconds(std::chrono::milliseconds(100));
 inline constexpr BootTime kBigJump = nanoseconds(std::chrono::hours(24));
 // Whoever sees an initiation pass knows its sender_index, and can make us compute two X25519 for each
 // response that names it. After this many refused responses, the handshake takes only responses with a
@@ -74,6 +76,7 @@ struct PeerState {
 
   Endpoint remote;
   Endpoint local;
+  BootTime roamed_at = 0;             // when its data last moved the endpoint
   std::uint32_t id = 0;                    // index in the wheel and in State::peers
   std::uint32_t jitter = 0;                // of the next new-handshake timer; nanoseconds
   std::uint16_t attempts = 0;              // retries of the current exchange
@@ -124,8 +127,8 @@ struct Engine::State {
   BootTime last_under_load = 0;
   // Messages of this second that were refused after their mac1: those that cost a Diffie-Hellman, and
   // responses beyond kRefusedResponses.
-  std::size_t wasted = 0;
-  BootTime wasted_since = 0;
+  PerSecond wasted;
+  PerSecond hashes;  // mac1 checks
 
   std::vector<std::unique_ptr<PeerState>> peers;  // by id; null: free
   std::vector<std::uint32_t> free_ids;
@@ -161,7 +164,7 @@ struct Engine::State {
             const Endpoint& remote = {});
 
   // engine_receive.cpp
-  Outcome check(Bytes message);
+  Outcome check(Bytes message, BootTime now);
   Outcome receive(Bytes message, const Endpoint& remote, const Endpoint& local, bool cookie_valid,
                   const Now& now);
   Outcome consume_cookie(Bytes message, BootTime now);

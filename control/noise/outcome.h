@@ -30,6 +30,8 @@ namespace wg::noise {
   X(kBadResponse, "bad_response", "response does not authenticate: wrong preshared key, or forged")          \
   X(kResponseNeedsCookie, "response_needs_cookie",                                                           \
     "too many refused responses to this handshake: cookie reply sent")                                       \
+  X(kHashBudget, "hash_budget", "beyond the interface's mac1 checks of a second: dropped unread")            \
+  X(kSecretBudget, "secret_budget", "beyond the interface's wasted Diffie-Hellmans of a second: dropped")    \
   X(kBadCookie, "bad_cookie", "cookie reply does not authenticate")                                          \
   X(kUnexpectedCookie, "unexpected_cookie", "cookie reply to nothing we sent")
 
