@@ -217,7 +217,8 @@ void many_peers(std::size_t peers) {
                                 for (int i = 0; i < 100; ++i) {
                                   now.boot += kSec / 10;
                                   now.wall += kSec / 10;
-                                  g.engine.advance(now);
+                                  do g.engine.advance(now);
+                                  while (g.engine.next_deadline() <= now.boot);
                                 }
                               },
                               peers);

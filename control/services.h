@@ -14,6 +14,7 @@
 #include "control/loop/event_loop.h"
 #include "control/noise/types.h"
 #include "control/publish/publisher.h"
+#include "control/round_times.h"
 #include "control/staging.h"
 #include "dataplane/counters.h"
 #include "dataplane/dataplane.h"
@@ -39,6 +40,7 @@ struct Services {
   Resolver resolver;
   dataplane::DropCounters drops;  // W: the control thread. R: status, telemetry
   ControlCounters counters;       // W: the control thread, those rows that its parts count as they go
+  RoundTimes rounds;              // W: the control thread. R: any
   CommandPort commands;
   Staging staging;
   noise::SystemRandom random;

@@ -39,13 +39,14 @@ control/command_port:    control/packet_ptr dataplane dataplane/*
 control/view:            config dataplane/snapshot
 control/convert:         config control/kernel dataplane/packet
 control/log_limit:
+control/round_times:     dataplane/counters dataplane/drop_reason
 control/api:             config control/noise control/loop control/log dataplane/counters dataplane/drop_reason
 control/telemetry:       control/api control/noise dataplane dataplane/*
 control/publish:         control/kernel dataplane dataplane/*
-control/services:        control/api control/command_port control/kernel control/loop control/noise control/publish control/staging dataplane dataplane/*
+control/services:        control/api control/command_port control/kernel control/loop control/noise control/publish control/round_times control/staging dataplane dataplane/*
 control/interface:       config control/api control/clock control/convert control/ignore control/kernel control/log control/log_limit control/noise control/packet_ptr control/services control/view dataplane dataplane/*
 control/flows:           config control/api control/kernel control/log control/publish control/services dataplane dataplane/*
-control/gateway:         config control/api control/clock control/convert control/flows control/ignore control/interface control/kernel control/log control/log_limit control/loop control/noise control/packet_ptr control/privileges control/publish control/services control/telemetry control/view dataplane dataplane/*
+control/gateway:         config control/api control/clock control/convert control/flows control/ignore control/interface control/kernel control/log control/log_limit control/loop control/noise control/packet_ptr control/privileges control/publish control/round_times control/services control/telemetry control/view dataplane dataplane/*
 control:                 config control/gateway control/log control/privileges
 control/cli:             config control/api control/kernel control/loop control/log control/version control dataplane/crypto
 '

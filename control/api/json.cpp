@@ -28,6 +28,14 @@ void add_counters(Json& object, const Facts& facts, const Values& values) {
   for (std::size_t i = 0; i < values.size(); ++i) object[facts[i].name] = values[i];
 }
 
+Json json_of(const std::optional<Latency>& latency) {
+  if (!latency) return nullptr;
+  return {{"p50_us", latency->p50_us},
+          {"p90_us", latency->p90_us},
+          {"p99_us", latency->p99_us},
+          {"p999_us", latency->p999_us}};
+}
+
 }  // namespace
 
 std::string dump(const Json& json) {
@@ -48,7 +56,9 @@ Json to_json(const GatewayStatus& status) {
                  {"interfaces", status.interfaces},
                  {"peers", status.peers},
                  {"peers_active", status.peers_active},
-                 {"hugepages", status.hugepages}};
+                 {"hugepages", status.hugepages},
+                 {"round", json_of(status.round)},
+                 {"longest_round_us", status.longest_round_us}};
   add_counters(object, kControlCounterFacts, status.counters);
   return object;
 }
@@ -140,16 +150,10 @@ Json to_json(const WorkerStatus& status) {
   Json queues = Json::object();
   for (const auto& queue : status.queues)
     queues[queue.queue] = {{"depth", queue.depth}, {"capacity", queue.capacity}};
-  Json latency = nullptr;
-  if (status.latency)
-    latency = {{"p50_us", status.latency->p50_us},
-               {"p90_us", status.latency->p90_us},
-               {"p99_us", status.latency->p99_us},
-               {"p999_us", status.latency->p999_us}};
   object["cycles_per_packet"] = std::move(stages);
   object["share_of_cycles"] = std::move(shares);
   object["queues"] = std::move(queues);
-  object["latency"] = std::move(latency);
+  object["latency"] = json_of(status.latency);
   return object;
 }
 

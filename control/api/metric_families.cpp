@@ -45,6 +45,19 @@ void sample(MetricFamily& family, Labels labels, std::uint64_t value) {
   sample(family, std::move(labels), static_cast<double>(value));
 }
 
+void quantiles(MetricFamily& family, const Labels& labels, const std::optional<Latency>& latency) {
+  if (!latency) return;
+  const std::pair<const char*, double> all[] = {{"0.5", latency->p50_us},
+                                                {"0.9", latency->p90_us},
+                                                {"0.99", latency->p99_us},
+                                                {"0.999", latency->p999_us}};
+  for (const auto& [quantile, us] : all) {
+    Labels with = labels;
+    with.push_back({"quantile", quantile});
+    sample(family, std::move(with), us / 1e6);
+  }
+}
+
 std::string sentence(const char* text) {
   return std::string(text) + ".";
 }
@@ -71,6 +84,11 @@ void gateway_families(const GatewayStatus& gateway, Families& out) {
          seconds_of(gateway.last_reload));
   sample(out.gauge("linegate_warnings", "Conditions an operator should know, see `linegate show`."), {},
          gateway.warnings.size());
+  sample(out.gauge("linegate_control_longest_round_seconds",
+                   "The longest round of the control thread since the start."),
+         {}, gateway.longest_round_us / 1e6);
+  quantiles(out.gauge("linegate_control_round_seconds", "Rounds of the control thread, by quantile."), {},
+            gateway.round);
   for (std::size_t i = 0; i < kControlCounters; ++i) {
     const auto& facts = kControlCounterFacts[i];
     sample(out.counter("linegate_" + std::string(facts.name) + "_total", sentence(facts.text)), {},
@@ -198,12 +216,7 @@ void worker_families(const std::vector<WorkerStatus>& list, Families& out) {
     for (const auto& s : worker.stages)
       sample(stages, {{"worker", id}, {"stage", s.stage}}, s.cycles_per_packet);
     for (const auto& q : worker.queues) sample(depths, {{"worker", id}, {"queue", q.queue}}, q.depth);
-    if (!worker.latency) continue;
-    const auto& l = *worker.latency;
-    const std::pair<const char*, double> quantiles[] = {
-        {"0.5", l.p50_us}, {"0.9", l.p90_us}, {"0.99", l.p99_us}, {"0.999", l.p999_us}};
-    for (const auto& [quantile, us] : quantiles)
-      sample(latencies, {{"worker", id}, {"quantile", quantile}}, us / 1e6);
+    quantiles(latencies, {{"worker", id}}, worker.latency);
   }
 }
 

@@ -138,13 +138,39 @@ void explain_route_method(const StatusSource& source, Json& params, const RpcAns
 
 // ---------------------------------------------------------------- changing
 
+// A plan of perhaps 200 000 lines, without ever holding it as JSON or writing it at once.
+class PlanWriter {
+ public:
+  explicit PlanWriter(PlanOutcome&& outcome) : plan_(std::exchange(outcome.plan, {})) {
+    Json rest = to_json(outcome);
+    rest.erase("plan");
+    head_ = dump(rest);
+    head_.back() = ',';  // in place of the brace
+    head_ += "\"plan\":[";
+  }
+
+  bool write(std::string& out, std::size_t target) {
+    out += std::exchange(head_, {});
+    while (next_ < plan_.size()) {
+      if (out.size() >= target) return true;
+      if (next_ != 0) out += ',';
+      out += dump(Json(std::exchange(plan_[next_], {})));
+      ++next_;
+    }
+    out += "]}";
+    return false;
+  }
+
+ private:
+  std::string head_;
+  std::vector<std::string> plan_;
+  std::size_t next_ = 0;
+};
+
 PlanDone plan_answer(const RpcAnswer& answer) {
   return [answer](PlanOutcome outcome) {
-    Json plan = Json::array();  // of words that are moved: there may be 200 000
-    for (std::string& words : std::exchange(outcome.plan, {})) plan.push_back(std::move(words));
-    Json result = to_json(outcome);
-    result["plan"] = std::move(plan);
-    answer.result(std::move(result));
+    const auto writer = std::make_shared<PlanWriter>(std::move(outcome));
+    answer.stream([writer](std::string& out, std::size_t target) { return writer->write(out, target); });
   };
 }
 

@@ -24,6 +24,13 @@ namespace wg::control {
 
 using WallTime = std::chrono::system_clock::time_point;
 
+struct Latency {
+  double p50_us = 0;
+  double p90_us = 0;
+  double p99_us = 0;
+  double p999_us = 0;
+};
+
 struct GatewayStatus {
   std::string version;       ///< of Linegate
   std::string dpdk_version;  ///< rte_version()
@@ -40,6 +47,8 @@ struct GatewayStatus {
   std::uint64_t peers = 0;
   std::uint64_t peers_active = 0;  ///< with a session younger than REJECT_AFTER_TIME
   bool hugepages = false;
+  std::optional<Latency> round;     ///< of the control thread, from the end of its wait to the next
+  double longest_round_us = 0;      ///< since the start
   ControlCounterValues counters{};  ///< parallel to kControlCounterFacts
 };
 
@@ -166,13 +175,6 @@ struct QueueDepth {
   std::string queue;  ///< e.g. "handshake", "staged", "punt"
   std::uint64_t depth = 0;
   std::uint64_t capacity = 0;
-};
-
-struct Latency {
-  double p50_us = 0;
-  double p90_us = 0;
-  double p99_us = 0;
-  double p999_us = 0;
 };
 
 struct WorkerStatus {

@@ -81,10 +81,11 @@ Changes::Changes(const Parts& parts, Logger log, std::function<void()> carried_o
     : parts_(parts), log_(std::move(log)), carried_out_(std::move(carried_out)) {}
 
 PlanOutcome Changes::apply(config::Gateway next) {
+  finish_reload();
   const auto started = std::chrono::steady_clock::now();
   const config::Gateway& running = parts_.running.value();
-  const GatewayPlan plan = plan_between(running, next);
-  PlanOutcome outcome = parts_.runner.run(plan, [&] { return plan_between(next, running); });
+  PlanOutcome outcome =
+      parts_.runner.run(plan_between(running, next), [&] { return plan_between(next, running); });
   if (outcome.ok()) adopt(std::move(next));
   carried_out_();
   outcome.took =
@@ -112,7 +113,7 @@ Expected<> Changes::change(config::Gateway&& next) {
 
 void Changes::forget_interface(const std::string& name) {
   log_->warn("interface {}: its netdev was deleted (ip link delete, wg-quick down): removing it", name);
-  config::Gateway next = parts_.running.value();
+  config::Gateway next = copy_running();
   next.interfaces.erase(name);
   if (const Expected<> changed = change(std::move(next)); !changed)
     log_->error("interface {}: {}", name, changed.error().text);
@@ -142,20 +143,86 @@ void Changes::plan_against_file(bool dry_run, PlanDone done, const config::Parse
   auto parsed = std::make_shared<config::ParsedGateway>();
   parts_.background.run(
       [parsed, path = parts_.running.path(), options] { *parsed = config::parse_file(path, options); },
-      [this, parsed, dry_run, done = std::move(done)] { done(finish_plan(dry_run, std::move(*parsed))); });
+      [this, parsed, dry_run, done = std::move(done)] {
+        if (!*parsed) return refuse(parsed->error(), dry_run, done);
+        auto reload = std::make_shared<Reload>();
+        reload->next = std::make_shared<config::Gateway>(std::move(**parsed));
+        reload->done = done;
+        reload->dry_run = dry_run;
+        if (reload_) return waiting_.push_back(std::move(reload));
+        begin_reload(std::move(reload));
+      });
 }
 
-PlanOutcome Changes::finish_plan(bool dry_run, config::ParsedGateway&& parsed) {
+void Changes::refuse(const config::Problems& problems, bool dry_run, const PlanDone& done) {
   PlanOutcome outcome;
-  if (!parsed) {
-    outcome.errors = refusals_of(parsed.error());
-  } else if (dry_run) {
-    describe(config::diff(parts_.running.value(), *parsed), outcome);
-  } else {
-    outcome = apply(std::move(*parsed));
-  }
+  outcome.errors = refusals_of(problems);
   if (!dry_run) report_reload(outcome);
-  return outcome;
+  done(std::move(outcome));
+}
+
+// To compare 100 000 peers takes a tenth of a second: off the control thread, which leaves the running value
+// alone until then (finish_reload()).
+void Changes::begin_reload(std::shared_ptr<Reload> reload) {
+  reload_ = std::move(reload);
+  reload_->started = std::chrono::steady_clock::now();
+  auto planned = std::make_shared<std::promise<void>>();
+  reload_->planned = planned->get_future();
+  const config::Gateway& running = parts_.running.value();
+  reload_->run.back = [&running, next = reload_->next] { return plan_between(*next, running); };
+  parts_.background.run(
+      [&running, planned, reload = reload_] {
+        reload->run.wanted = plan_between(running, *reload->next);
+        describe(reload->run.wanted.plan, reload->run.outcome);
+        planned->set_value();
+      },
+      [this, reload = reload_] { step_reload(reload); });
+}
+
+void Changes::step_reload(const std::shared_ptr<Reload>& reload) {
+  if (reload_ != reload) return;  // finished meanwhile
+  if (!reload->dry_run && !parts_.runner.step(reload->run, RoundTimes::kPlan))
+    return parts_.services.loop.post([this, reload] { step_reload(reload); });
+  end_reload(*reload);
+}
+
+void Changes::begin_waiting() {
+  if (reload_ || waiting_.empty()) return;
+  std::shared_ptr<Reload> next = std::move(waiting_.front());
+  waiting_.pop_front();
+  begin_reload(std::move(next));
+}
+
+void Changes::end_reload(Reload& reload) {
+  reload_ = nullptr;  // the caller holds it
+  if (!waiting_.empty()) parts_.services.loop.post([this] { begin_waiting(); });
+  PlanOutcome& outcome = reload.run.outcome;
+  if (!reload.dry_run) {
+    if (outcome.ok()) adopt(std::move(*reload.next));
+    carried_out_();
+  }
+  outcome.took = std::chrono::duration_cast<std::chrono::microseconds>(std::chrono::steady_clock::now() -
+                                                                       reload.started);
+  if (!reload.dry_run) report_reload(outcome);
+  reload.done(std::move(outcome));
+  // To destroy the plan takes its time: not on this thread.
+  auto plan = std::make_unique<GatewayPlan>(std::move(reload.run.wanted));
+  parts_.background.run([plan = std::shared_ptr<GatewayPlan>(std::move(plan))]() mutable { plan.reset(); },
+                        {});
+}
+
+config::Gateway Changes::copy_running() {
+  finish_reload();
+  return parts_.running.value();
+}
+
+void Changes::finish_reload() {
+  if (!reload_) return;
+  const std::shared_ptr<Reload> reload = reload_;
+  reload->planned.wait();
+  while (!reload->dry_run && !parts_.runner.step(reload->run, std::chrono::hours(1))) {
+  }
+  end_reload(*reload);
 }
 
 void Changes::report_reload(const PlanOutcome& outcome) {
@@ -203,6 +270,7 @@ void Changes::watch_files() {
 // ---------------------------------------------------------------- changes from the sockets
 
 Expected<> Changes::apply_wg_set(std::string_view name_view, WgSet&& set) {
+  finish_reload();
   const std::string name(name_view);
   Interface* interface = parts_.objects.find_interface(name);
   if (interface == nullptr) return Refusal{ENODEV, "no interface " + name};
@@ -224,17 +292,19 @@ Expected<> Changes::apply_wg_set(std::string_view name_view, WgSet&& set) {
 }
 
 Expected<> Changes::interface_create(const std::string& name, const config::Interface& value) {
+  finish_reload();
   if (!config::is_interface_name(name)) return Refusal{EINVAL, "'" + name + "' is no interface name"};
   if (parts_.running.find_interface(name) != nullptr)
     return Refusal{EEXIST, "interface " + name + " exists already"};
-  config::Gateway next = parts_.running.value();
+  config::Gateway next = copy_running();
   next.interfaces[name] = value;
   return change(std::move(next));
 }
 
 Expected<> Changes::interface_up(const std::string& name) {
+  finish_reload();
   if (parts_.objects.find_interface(name) == nullptr) return no_interface(name);
-  config::Gateway next = parts_.running.value();
+  config::Gateway next = copy_running();
   next.interfaces[name].enabled = true;
   if (Expected<> changed = change(std::move(next)); !changed) return changed;
   // `ip link set down` does not change the value, which may say "enabled" already.
@@ -246,8 +316,9 @@ Expected<> Changes::interface_up(const std::string& name) {
 }
 
 Expected<> Changes::interface_down(const std::string& name) {
+  finish_reload();
   if (parts_.objects.find_interface(name) == nullptr) return no_interface(name);
-  config::Gateway next = parts_.running.value();
+  config::Gateway next = copy_running();
   next.interfaces[name].enabled = false;
   Expected<> changed = change(std::move(next));
   if (changed) announce("interface_down", name);
@@ -255,10 +326,11 @@ Expected<> Changes::interface_down(const std::string& name) {
 }
 
 void Changes::interface_delete(const std::string& name, ChangeDone done) {
+  finish_reload();
   const Interface* interface = parts_.objects.find_interface(name);
   if (interface == nullptr) return done(no_interface(name));
   const std::uint32_t ifindex = interface->ifindex();
-  config::Gateway next = parts_.running.value();
+  config::Gateway next = copy_running();
   next.interfaces.erase(name);
   if (Expected<> changed = change(std::move(next)); !changed) return done(std::move(changed));
   wait_until_gone(ifindex, kGoneTries, done);
@@ -273,7 +345,7 @@ void Changes::wait_until_gone(std::uint32_t ifindex, unsigned tries, const Chang
 }
 
 Expected<> Changes::set_log_level(const std::string& interface, config::LogLevel level) {
-  config::Gateway next = parts_.running.value();
+  config::Gateway next = copy_running();
   if (interface.empty()) {
     next.control.log.level = level;
   } else {

@@ -1,11 +1,16 @@
 // Every change that is asked for while the gateway runs: reload, wg(8), the verbs of the control socket.
 //
 // A change, wherever it comes from, is a new value of config::Gateway: diff() against the running value gives
-// the plan, PlanRunner carries it out, all or nothing, and RunningConfig takes the new value.
+// the plan, PlanRunner carries it out, all or nothing, and RunningConfig takes the new value. A reload, which
+// may concern 100 000 peers, is compared on the background thread and carried out in steps over many rounds
+// of the loop; nobody changes the running value meanwhile.
 #pragma once
 
+#include <chrono>
 #include <cstdint>
+#include <deque>
 #include <functional>
+#include <future>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -38,6 +43,9 @@ class Changes final : public ChangeSink {
 
   // On failure nothing has changed and `errors` says what the system refused.
   PlanOutcome apply(config::Gateway next);
+  // Some of a reload has been done, and running() is still the value before: what is missing may be meant to
+  // be.
+  [[nodiscard]] bool half_done() const { return reload_ != nullptr && reload_->run.tried; }
   // Their netdevs were deleted by somebody else.
   void forget_interface(const std::string& name);
   // No file is watched any more.
@@ -56,10 +64,27 @@ class Changes final : public ChangeSink {
   void stop() override { parts_.services.loop.stop(); }
 
  private:
+  // A reload on its way: the plan is made on the background thread, then carried out in steps.
+  struct Reload {
+    std::shared_ptr<config::Gateway> next;
+    PlanRun run;
+    PlanDone done;
+    bool dry_run = false;
+    std::chrono::steady_clock::time_point started;
+    std::future<void> planned;
+  };
+
   void adopt(config::Gateway next);
+  void begin_reload(std::shared_ptr<Reload> reload);
+  void step_reload(const std::shared_ptr<Reload>& reload);
+  void end_reload(Reload& reload);
+  void begin_waiting();
+  // Before anything else changes or copies the running value. Carries out what is left of it in this round.
+  void finish_reload();
+  [[nodiscard]] config::Gateway copy_running();
   Expected<> change(config::Gateway&& next);
   void plan_against_file(bool dry_run, PlanDone done, const config::ParseOptions& options = {});
-  PlanOutcome finish_plan(bool dry_run, config::ParsedGateway&& parsed);
+  void refuse(const config::Problems& problems, bool dry_run, const PlanDone& done);
   void report_reload(const PlanOutcome& outcome);
   void wait_until_gone(std::uint32_t ifindex, unsigned tries, const ChangeDone& done);
   void announce(const char* kind, const std::string& interface, const std::string& detail = {});
@@ -68,7 +93,9 @@ class Changes final : public ChangeSink {
   Parts parts_;
   Logger log_;
   std::function<void()> carried_out_;
-  std::unique_ptr<FileWatch> file_watch_;  // null until reload_on_change is on for the first time
+  std::shared_ptr<Reload> reload_;               // null: none is on its way
+  std::deque<std::shared_ptr<Reload>> waiting_;  // parsed meanwhile
+  std::unique_ptr<FileWatch> file_watch_;        // null until reload_on_change is on for the first time
 };
 
 }  // namespace wg::control

@@ -9,6 +9,7 @@
 #include <algorithm>
 #include <csignal>
 #include <filesystem>
+#include <iterator>
 #include <stdexcept>
 #include <utility>
 #include <variant>
@@ -29,6 +30,7 @@ using namespace std::chrono_literals;
 
 constexpr std::size_t kHandshakesPerIteration = 256;
 constexpr std::size_t kEventsPerIteration = 2048;
+constexpr std::size_t kEventsAtOnce = 16;  // between two looks at the clock; each may be an initiation
 constexpr auto kStateInterval = 10s;
 constexpr auto kNeighbourInterval = 15s;
 
@@ -161,7 +163,10 @@ void Gateway::run() {
     // While handshakes gather no worker rings: descriptors and this wait alone end the sleep.
     const bool gather = pace_.gather();
     if (!gather) services_.dataplane.doorbell().prepare_sleep();
-    services_.loop.run_once(std::chrono::duration_cast<EventLoop::Clock::duration>(sleep_time(gather)));
+    const auto wait = std::chrono::duration_cast<EventLoop::Clock::duration>(sleep_time(gather));
+    const EventLoop::Lasted lasted = services_.loop.lasted();
+    services_.rounds.note(lasted.took, lasted.on_core);
+    services_.loop.run_once(wait);
     services_.dataplane.doorbell().awake();
     run_iteration();
   }
@@ -188,25 +193,44 @@ std::chrono::nanoseconds Gateway::sleep_time(bool gather) {
   return wait;
 }
 
+// Events, then handshakes and timers, each for a part of the round's time. The rest waits for the next round,
+// in which the next interface and the next worker begin.
 void Gateway::run_iteration() {
-  pace_.note(drain_mailboxes(), now().boot);
-  for (const auto& [name, interface] : objects_.interfaces()) interface->advance();
+  const auto begun = EventLoop::Clock::now();
+  pace_.note(drain_mailboxes(begun + RoundTimes::kEvents), now().boot);
+  advance_interfaces(begun + RoundTimes::kEvents + RoundTimes::kHandshakes);
   flows_unfinished_ = flows_.advance();
   services_.publisher.flush_paced(now().boot);
+  ++first_;
 }
 
-std::size_t Gateway::drain_mailboxes() {
+void Gateway::advance_interfaces(EventLoop::Clock::time_point until) {
+  const Objects::Interfaces& all = objects_.interfaces();
+  if (all.empty()) return;
+  auto at = std::next(all.begin(), static_cast<std::ptrdiff_t>(first_ % all.size()));
+  for (std::size_t i = 0; i < all.size(); ++i) {
+    at->second->advance(until);
+    if (++at == all.end()) at = all.begin();
+  }
+}
+
+std::size_t Gateway::drain_mailboxes(EventLoop::Clock::time_point until) {
   const noise::Now at = now();
   const auto on_handshake = [this, &at](const dataplane::HandshakeMessage& message) {
     if (Interface* interface = objects_.interface_by_id(message.interface_id))
       interface->on_handshake(message, at);
   };
+  const auto on_event_of = [this](const dataplane::Event& event) { on_event(event); };
+  const auto& workers = services_.dataplane.workers();
   std::size_t handshakes = 0;
-  for (const auto& worker : services_.dataplane.workers()) {
+  for (std::size_t i = 0; i < workers.size(); ++i) {
+    dataplane::WorkerMailboxes& boxes = workers[(first_ + i) % workers.size()]->mailboxes();
     // Events first: confirmations and roaming of established peers go before strangers' handshakes.
-    worker->mailboxes().events.drain(kEventsPerIteration,
-                                     [this](const dataplane::Event& event) { on_event(event); });
-    handshakes += worker->mailboxes().handshakes.drain(kHandshakesPerIteration, on_handshake);
+    for (std::size_t n = 0; n < kEventsPerIteration && !boxes.events.empty(); n += kEventsAtOnce) {
+      boxes.events.drain(kEventsAtOnce, on_event_of);
+      if (EventLoop::Clock::now() >= until) break;
+    }
+    handshakes += boxes.handshakes.drain(kHandshakesPerIteration, on_handshake);
   }
   return handshakes;
 }
@@ -261,7 +285,7 @@ void Gateway::follow_ports() {
 }
 
 void Gateway::on_links_changed() {
-  keeper_.recreate_lost_ports();
+  if (!changes_.half_done()) keeper_.recreate_lost_ports();
   std::vector<std::string> gone;
   for (const auto& [name, interface] : objects_.interfaces()) {
     if (const Link* link = services_.mirror.link(interface->ifindex())) {
@@ -299,7 +323,7 @@ void Gateway::every_second() {
   counters_.publish();
   port_watch_.every_second();
   notices_.refresh();
-  if (!keeper_.lost_ports().empty()) keeper_.recreate_lost_ports();
+  if (!keeper_.lost_ports().empty() && !changes_.half_done()) keeper_.recreate_lost_ports();
   sd_notify(0, "WATCHDOG=1");
   if (const std::size_t dropped = log_lines_dropped(); dropped != reported_dropped_lines_) {
     log_->warn("{} log lines dropped", dropped - reported_dropped_lines_);

@@ -49,6 +49,8 @@ class Gateway {
   using Inspector =
       std::function<void(const dataplane::Snapshot& snapshot, const Objects::Interfaces& interfaces)>;
   void inspect(Inspector inspector);
+  // From any thread.
+  [[nodiscard]] RoundTimes& round_times() { return services_.rounds; }
 
  private:
   void start(const config::Gateway& value);
@@ -59,7 +61,8 @@ class Gateway {
   void watch_descriptors();
   [[nodiscard]] std::chrono::nanoseconds sleep_time(bool gather);
   void run_iteration();
-  std::size_t drain_mailboxes();  // returns how many handshake messages
+  std::size_t drain_mailboxes(EventLoop::Clock::time_point until);  // returns how many handshake messages
+  void advance_interfaces(EventLoop::Clock::time_point until);
   void on_event(const dataplane::Event& event);
   void on_kernel_changes();
   void on_links_changed();
@@ -94,6 +97,7 @@ class Gateway {
   Sockets sockets_;
   noise::HandshakePace pace_;
   bool flows_unfinished_ = false;
+  std::size_t first_ = 0;  // which interface and worker begins the present round
   int signal_fd_ = -1;
   std::size_t reported_dropped_lines_ = 0;
   bool stopped_ = false;

@@ -1,7 +1,9 @@
 #include "control/gateway/plan_runner.h"
 
 #include <algorithm>
+#include <map>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <variant>
 
@@ -13,6 +15,8 @@ namespace wg::control {
 namespace {
 
 constexpr std::size_t kActionsPerCollection = 64;
+constexpr std::size_t kActionsPerLook = 8;
+constexpr std::size_t kManyPeers = 1000;     // fewer grow the tables by the tables' own measure
 constexpr std::uint16_t kOuterHeaders = 80;  // IPv6 40, UDP 8, message header and tag 32
 
 // What a plan does last, in all interfaces.
@@ -54,20 +58,44 @@ void describe(const config::Plan& plan, PlanOutcome& outcome) {
 PlanRunner::PlanRunner(Services& services, Objects& objects, Actions& actions)
     : services_(services), objects_(objects), actions_(actions) {}
 
-PlanOutcome PlanRunner::run(const GatewayPlan& wanted, const std::function<GatewayPlan()>& back) {
-  PlanOutcome outcome;
-  describe(wanted.plan, outcome);
-  outcome.errors = preflight(wanted.plan, services_.netlink, objects_);
-  if (!outcome.ok()) return outcome;
-  actions_.use_auto_mtu(wanted.auto_mtu);
-  if (const Expected<> done = carry_out(wanted.plan); !done) {
-    outcome.errors.push_back(done.error());
-    undo(back());
+PlanOutcome PlanRunner::run(GatewayPlan wanted, std::function<GatewayPlan()> back) {
+  PlanRun all{std::move(wanted), std::move(back), {}};
+  describe(all.wanted.plan, all.outcome);
+  while (!step(all, std::chrono::hours(1))) {
   }
-  outcome.applied = outcome.ok();
+  return std::move(all.outcome);
+}
+
+bool PlanRunner::step(PlanRun& run, std::chrono::steady_clock::duration time) {
+  const auto until = std::chrono::steady_clock::now() + time;
+  if (!run.tried && !try_first(run)) return true;
+  actions_.use_auto_mtu(run.wanted.auto_mtu);
+  if (!carry_out(run, until)) return false;
+  run.outcome.applied = run.outcome.ok();
+  if (!run.outcome.ok()) undo(run.back());
   flush_routes();
   services_.publisher.flush();
-  return outcome;
+  return true;
+}
+
+bool PlanRunner::try_first(PlanRun& run) {
+  run.tried = true;
+  run.outcome.errors = preflight(run.wanted.plan, services_.netlink, objects_);
+  if (run.outcome.ok()) make_room(run.wanted.plan);
+  return run.outcome.ok();
+}
+
+// Tables that grow while they are filled move all that is in them: for 100 000 peers a long round. Those of
+// an interface that the plan itself makes grow as they are filled.
+void PlanRunner::make_room(const config::Plan& plan) {
+  std::map<std::string_view, std::size_t> coming;  // by interface
+  for (const config::Action& action : plan.actions) {
+    if (const auto* peer = std::get_if<config::AddPeer>(&action)) ++coming[peer->peer.interface];
+  }
+  for (const auto& [name, count] : coming) {
+    Interface* interface = count < kManyPeers ? nullptr : objects_.find_interface(name);
+    if (interface != nullptr) interface->expect_peers(count);
+  }
 }
 
 // Actions are idempotent: for those that were not reached the way back changes nothing.
@@ -77,20 +105,27 @@ void PlanRunner::undo(const GatewayPlan& back) {
     ignore(actions_.carry_out(action), "on the way back from a plan that was refused");
 }
 
-Expected<> PlanRunner::carry_out(const config::Plan& plan) {
-  std::size_t reached = 0;
-  bool taking = false;
-  for (const config::Action& action : plan.actions) {
-    ++reached;
-    // A route that another interface takes over must be its own before this one gives it up.
-    if (takes_prefixes(action) != taking) flush_routes();
-    taking = takes_prefixes(action);
-    // Memory that has been replaced is reused while it is in the cache, and does not pile up over a large
-    // plan.
-    if (reached % kActionsPerCollection == 0) services_.dataplane.quiescence().collect();
-    if (const Expected<> result = actions_.carry_out(action); !result)
-      return result.error().about(config::describe(action));
+bool PlanRunner::carry_out(PlanRun& run, std::chrono::steady_clock::time_point until) {
+  while (run.reached < run.wanted.plan.actions.size()) {
+    if (const Expected<> done = carry_out_next(run); !done) {
+      run.outcome.errors.push_back(done.error());
+      return true;
+    }
+    // A look at the clock costs less than an action, but not nothing.
+    if (run.reached % kActionsPerLook == 0 && std::chrono::steady_clock::now() >= until) return false;
   }
+  return true;
+}
+
+Expected<> PlanRunner::carry_out_next(PlanRun& run) {
+  const config::Action& action = run.wanted.plan.actions[run.reached++];
+  // A route that another interface takes over must be its own before this one gives it up.
+  if (takes_prefixes(action) != run.taking) flush_routes();
+  run.taking = takes_prefixes(action);
+  // Memory that has been replaced is reused while it is in the cache, and does not pile up over a large plan.
+  if (run.reached % kActionsPerCollection == 0) services_.dataplane.quiescence().collect();
+  if (const Expected<> result = actions_.carry_out(action); !result)
+    return result.error().about(config::describe(action));
   return {};
 }
 

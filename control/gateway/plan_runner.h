@@ -2,6 +2,7 @@
 // nevertheless, the way back is taken.
 #pragma once
 
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <functional>
@@ -27,17 +28,33 @@ struct GatewayPlan {
 // In words, into `plan` and `restart`.
 void describe(const config::Plan& plan, PlanOutcome& outcome);
 
+// A plan that is being carried out. `outcome` comes with the words.
+struct PlanRun {
+  GatewayPlan wanted;
+  std::function<GatewayPlan()> back;  // asked for when the system refuses
+  PlanOutcome outcome;
+  std::size_t reached = 0;  // how many actions were begun
+  bool tried = false;       // what would fail has been tried
+  bool taking = false;      // the last action took prefixes away
+};
+
 class PlanRunner {
  public:
   PlanRunner(Services& services, Objects& objects, Actions& actions);
 
   // All or nothing. When the system refuses, `back` is asked for the way back, and nothing has changed then.
   // What has been done is published.
-  PlanOutcome run(const GatewayPlan& wanted, const std::function<GatewayPlan()>& back);
+  PlanOutcome run(GatewayPlan wanted, std::function<GatewayPlan()> back);
+  // The same in steps of about `time` each, between which workers and control thread go on with what has been
+  // done. True: it is over. Between two steps no other plan may be carried out.
+  bool step(PlanRun& run, std::chrono::steady_clock::duration time);
 
  private:
-  // Stops at the first action that is refused.
-  Expected<> carry_out(const config::Plan& plan);
+  // False: there is more. What was refused is in `outcome`.
+  bool carry_out(PlanRun& run, std::chrono::steady_clock::time_point until);
+  bool try_first(PlanRun& run);
+  Expected<> carry_out_next(PlanRun& run);
+  void make_room(const config::Plan& plan);
   void undo(const GatewayPlan& back);
   void flush_routes();
 

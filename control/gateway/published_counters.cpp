@@ -9,6 +9,8 @@ void collect(const Services& services, ControlCounters& counters) {
   copy_counters(services.counters, counters);
   counters.log_lines_dropped.set(log_lines_dropped());
   counters.log_lines_limited.set(log_lines_limited());
+  counters.rounds.set(services.rounds.rounds());
+  counters.slow_rounds.set(services.rounds.slow());
   counters.netlink_resyncs.set(services.mirror.resyncs());
 }
 

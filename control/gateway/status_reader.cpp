@@ -113,6 +113,8 @@ GatewayStatus StatusReader::status() const {
   out.last_reload_result = parts_.running.last_reload().result;
   out.warnings = parts_.services.dataplane.facts().warnings;
   out.hugepages = parts_.services.dataplane.facts().hugepages;
+  out.round = latency_of(parts_.services.rounds.histogram());
+  out.longest_round_us = std::chrono::duration<double, std::micro>(parts_.services.rounds.longest()).count();
   ControlCounters counters;
   collect(parts_.services, counters);
   out.counters = values_of(counters);

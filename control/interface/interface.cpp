@@ -18,7 +18,8 @@ namespace wg::control {
 
 namespace {
 
-constexpr std::size_t kHandshakesPerIteration = 64;
+constexpr std::size_t kHandshakesPerIteration = 256;  // most of a flood are answered by a cookie reply
+constexpr std::size_t kHandshakesAtOnce = 8;          // between two looks at the clock
 constexpr std::size_t kDatagramsPerIteration = 256;
 
 }  // namespace
@@ -258,16 +259,23 @@ void Interface::on_link(const Link& link) {
 
 // ---------------------------------------------------------------- time and queues
 
-bool Interface::advance() {
+void Interface::advance(std::chrono::steady_clock::time_point until) {
   const noise::Now at = now();
-  if (engine_->queued() != 0) engine_->process_queued(kHandshakesPerIteration, at);
-  if (const BootTime due = engine_->next_deadline(); due != 0 && due <= at.boot) engine_->advance(at);
+  const auto in_time = [until] { return std::chrono::steady_clock::now() < until; };
+  const auto timers_due = [&] {
+    const BootTime due = engine_->next_deadline();
+    return due != 0 && due <= at.boot;
+  };
+  // Some timers first: what fills the queue may be a flood of strangers.
+  if (timers_due() && in_time()) engine_->advance(at);
+  for (std::size_t done = 0; done < kHandshakesPerIteration && engine_->queued() != 0 && in_time();)
+    done += engine_->process_queued(kHandshakesAtOnce, at);
+  while (timers_due() && in_time()) engine_->advance(at);
   flush_routes();
   if (!no_answer_.empty()) use_configured_endpoints();
   for (const dataplane::PeerRef& ref : std::exchange(stale_sources_, {})) {
     if (dataplane::Peer* peer = services_.dataplane.peers().find(ref)) engine_->clear_source(*peer);
   }
-  return engine_->queued() != 0;
 }
 
 void Interface::on_handshake(const dataplane::HandshakeMessage& message, const noise::Now& at) {

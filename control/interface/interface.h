@@ -5,6 +5,7 @@
 // sentence in the constructor, or returns a Refusal later; nothing is half done then.
 #pragma once
 
+#include <chrono>
 #include <deque>
 #include <memory>
 #include <optional>
@@ -84,6 +85,8 @@ class Interface final : public noise::Host {
 
   // ---- peers
   PeerRecord* add_peer(const config::Peer& value);  // nullptr: the table is full, or our own key
+  // So many will be added by single calls, none of which shall take long.
+  void expect_peers(std::size_t count);
   void remove_peer(const config::Key& key);
   void set_peer_name(const config::Key& key, const std::string& name);
   // The endpoint that is configured already changes nothing, unless `forced`: it then ends roaming.
@@ -122,8 +125,8 @@ class Interface final : public noise::Host {
   void on_neighbours_changed(const std::vector<NextHopKey>& keys);
   // The netdev was set up or down, or its MTU changed, by somebody else (ip link).
   void on_link(const Link& link);
-  // Queued handshakes and timers; true when handshakes are still waiting.
-  bool advance();
+  // Queued handshakes and timers, until then at the latest but for a few; the rest by the next call.
+  void advance(std::chrono::steady_clock::time_point until);
   [[nodiscard]] BootTime next_deadline() const { return engine_->next_deadline(); }
 
   // ---- noise::Host

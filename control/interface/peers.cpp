@@ -66,6 +66,16 @@ PeerRecord* Interface::add_peer(const config::Peer& value) {
   return &record;
 }
 
+void Interface::expect_peers(std::size_t count) {
+  const auto make_room = [count](auto& table) {
+    if (table.size() + count > table.bucket_count()) table.reserve(table.size() + count);
+  };
+  make_room(peers_);
+  make_room(by_slot_);
+  make_room(by_name_);
+  engine_->expect_peers(count);
+}
+
 void Interface::remove_peer(const config::Key& key) {
   const auto at = peers_.find(key);
   if (at == peers_.end()) return;

@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <ctime>
 #include <system_error>
 
 namespace wg::control {
@@ -13,6 +14,12 @@ namespace {
 
 constexpr std::uint64_t kWakeWatch = 0;
 constexpr int kEventsPerIteration = 64;
+
+EventLoop::Clock::duration time_on_core() {
+  timespec time{};
+  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time);
+  return std::chrono::seconds(time.tv_sec) + std::chrono::nanoseconds(time.tv_nsec);
+}
 
 int checked(int result, const char* what) {
   if (result < 0) throw std::system_error(errno, std::generic_category(), what);
@@ -120,6 +127,8 @@ int EventLoop::wait_milliseconds(Clock::duration wait) const {
 void EventLoop::run_once(Clock::duration wait) {
   epoll_event events[kEventsPerIteration];
   const int count = epoll_wait(epoll_fd_, events, kEventsPerIteration, wait_milliseconds(wait));
+  woken_at_ = Clock::now();
+  core_at_wake_ = time_on_core();
   for (int i = 0; i < count; ++i) {
     if (events[i].data.u64 == kWakeWatch) {
       run_posted();
@@ -131,6 +140,11 @@ void EventLoop::run_once(Clock::duration wait) {
     (*callback)(events[i].events);
   }
   run_timers();
+}
+
+EventLoop::Lasted EventLoop::lasted() const {
+  if (woken_at_ == Clock::time_point{}) return {};
+  return {Clock::now() - woken_at_, time_on_core() - core_at_wake_};
 }
 
 void EventLoop::run_posted() {

@@ -50,6 +50,12 @@ class EventLoop {
   void run();
   /// One iteration: waits at most `wait`, for the next timer or descriptor, and calls what is due.
   void run_once(Clock::duration wait);
+  /// Since the wait of the present iteration ended, and how much of it this thread had a core. Zero before
+  /// the first.
+  struct Lasted {
+    Clock::duration took{0}, on_core{0};
+  };
+  [[nodiscard]] Lasted lasted() const;
 
  private:
   struct Timer {
@@ -74,6 +80,8 @@ class EventLoop {
   std::unordered_map<TimerId, Timer> timers_;
   std::set<std::pair<Clock::time_point, TimerId>> due_;
   TimerId next_timer_ = 1;
+  Clock::time_point woken_at_;
+  Clock::duration core_at_wake_{0};
   std::atomic<bool> stopped_{false};
   std::mutex posted_mutex_;
   std::vector<Callback> posted_;

@@ -190,6 +190,12 @@ AddPeerResult Engine::add_peer(Peer& peer, const PublicKey& key, const Now& now)
   return AddPeerResult::kAdded;
 }
 
+void Engine::expect_peers(std::size_t count) {
+  s_->peers.reserve(s_->peers.size() + count);
+  const std::size_t keys = s_->id_of_key.size() + count;
+  if (keys > s_->id_of_key.bucket_count()) s_->id_of_key.reserve(keys);
+}
+
 void Engine::remove_peer(Peer& peer) {
   if (PeerState* const p = s_->find(peer)) s_->remove(*p);
 }

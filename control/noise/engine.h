@@ -126,6 +126,8 @@ class Engine {
   // interface_id before the call. After remove_peer() the caller may increment the generation and reuse the
   // slot once retired objects are collected.
   AddPeerResult add_peer(dataplane::Peer& peer, const PublicKey& key, const Now& now);
+  // Many will be added, so many: makes room at once, so that no later call has to move all that are there.
+  void expect_peers(std::size_t count);
   void remove_peer(dataplane::Peer& peer);
   [[nodiscard]] dataplane::Peer* find_peer(const PublicKey& key) const;
   [[nodiscard]] std::size_t peer_count() const;
@@ -172,7 +174,8 @@ class Engine {
   void reset_timestamp(dataplane::Peer& peer);
 
   // ---- time
-  // Runs the timers that are due. Call it when next_deadline() is reached, or more often.
+  // Runs timers that are due, at most so many that it takes a few milliseconds: next_deadline() has passed
+  // while there are more. Call it when next_deadline() is reached, or more often.
   void advance(const Now& now);
   // The time at which advance() should be called next; 0: no timer is armed. It may be early, never late.
   [[nodiscard]] BootTime next_deadline() const;

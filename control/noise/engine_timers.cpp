@@ -67,7 +67,12 @@ void Engine::advance(const Now& now) {
   State& s = *s_;
   s.check_clock(now);
   if (s.limiter.sources() > 0) s.limiter.sweep(now.boot);
-  s.wheel.advance(now.boot, [&](std::uint32_t id) { s.fire(*s.peers[id], now); });
+  const std::uint64_t enough = s.sent_messages[kInitiation] + kInitiationsPerAdvance;
+  std::size_t left = kTimersPerAdvance;
+  s.wheel.advance(now.boot, [&](std::uint32_t id) {
+    s.fire(*s.peers[id], now);
+    return --left != 0 && s.sent_messages[kInitiation] < enough;
+  });
   s.start_queued(now);
 }
 

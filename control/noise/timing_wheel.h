@@ -9,6 +9,7 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <type_traits>
 #include <vector>
 
 #include "dataplane/session/limits.h"
@@ -30,30 +31,25 @@ class TimingWheel {
   // Deadline of `id` rounded up to a tick; 0: not scheduled.
   [[nodiscard]] BootTime deadline(std::uint32_t id) const;
 
-  // Calls fire(id) for everything due, in tick order; an entry is unscheduled before its call. A deadline
-  // set from within that is already past fires in the next advance().
+  // Calls fire(id) for everything due, in tick order. If a call returns false, the next advance() goes on
+  // there; calls that return nothing never stop. An entry is unscheduled before its call. A deadline set from
+  // within that is already past fires in the next advance().
   template <typename Fire>
   void advance(BootTime now, Fire&& fire) {
     const std::uint64_t target = now >> kTickShift;
+    if (unfinished_ != kNone && !empty_slot(unfinished_, fire)) return;
     for (std::uint64_t tick = next_tick(); tick != 0 && tick <= target; tick = next_tick()) {
       const unsigned slot = slot_at(tick);
       current_ = tick;
-      while (heads_[slot] != kNone) {
-        const std::uint32_t id = heads_[slot];
-        const std::uint64_t due = nodes_[id].tick;
-        unlink(id);
-        if (due <= current_) {
-          fire(id);
-        } else {
-          link(id, due);
-        }
-      }
+      if (!empty_slot(slot, fire)) return;
     }
     if (target > current_) current_ = target;
   }
 
   // Earliest moment at which advance() has something to do (possibly only moving entries down); 0: never.
-  [[nodiscard]] BootTime next_deadline() const { return next_tick() << kTickShift; }
+  [[nodiscard]] BootTime next_deadline() const {
+    return (unfinished_ != kNone ? current_ : next_tick()) << kTickShift;
+  }
   [[nodiscard]] std::size_t memory_bytes() const { return nodes_.capacity() * sizeof(Node); }
 
  private:
@@ -70,6 +66,34 @@ class TimingWheel {
     std::uint32_t slot = 0;
   };
 
+  template <typename Fire>
+  static bool goes_on(Fire& fire, std::uint32_t id) {
+    if constexpr (std::is_void_v<decltype(fire(id))>) {
+      fire(id);
+      return true;
+    } else {
+      return fire(id);
+    }
+  }
+  // Fires or moves down the entries of the slot that begins at the current tick. False: stopped, it may have
+  // more.
+  template <typename Fire>
+  bool empty_slot(std::uint32_t slot, Fire& fire) {
+    unfinished_ = kNone;
+    while (heads_[slot] != kNone) {
+      const std::uint32_t id = heads_[slot];
+      const std::uint64_t due = nodes_[id].tick;
+      unlink(id);
+      if (due > current_) {
+        link(id, due);
+      } else if (!goes_on(fire, id)) {
+        unfinished_ = slot;
+        return false;
+      }
+    }
+    return true;
+  }
+
   [[nodiscard]] std::uint64_t next_tick() const;  // 0: the wheel is empty
   [[nodiscard]] unsigned slot_at(std::uint64_t tick) const;
   void link(std::uint32_t id, std::uint64_t tick);
@@ -79,6 +103,7 @@ class TimingWheel {
   std::array<std::uint32_t, kLevels * kSlots> heads_;
   std::array<std::uint64_t, kLevels> occupied_{};  // bit d: slot d of the level is not empty
   std::uint64_t current_ = 0;
+  std::uint32_t unfinished_ = kNone;  // the slot in which advance() stopped
 };
 
 }  // namespace wg::noise

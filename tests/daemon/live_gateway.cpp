@@ -106,6 +106,12 @@ microseconds LiveGateway::control_time() {
                                                   std::chrono::nanoseconds(t.tv_nsec));
 }
 
+LiveGateway::Round LiveGateway::take_longest_round() {
+  const control::RoundTimes::Longest longest = gateway_->round_times().take_longest();
+  return {std::chrono::duration_cast<microseconds>(longest.took),
+          std::chrono::duration_cast<microseconds>(longest.on_core)};
+}
+
 control::Json LiveGateway::call(const std::string& method, const control::Json& params) {
   return control::cli::RpcClient(kSocket, control::cli::Access::kAdmin)
       .call(method, params, std::chrono::seconds(180));

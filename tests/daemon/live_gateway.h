@@ -56,6 +56,11 @@ class LiveGateway {
   Settings settings(const std::string& interface, const std::string& port);
   // Builds the running gateway from a parsed file.
   [[nodiscard]] std::chrono::microseconds start_time() const { return start_time_; }
+  // The control thread's longest round since the last call, and the most time on a core that one took.
+  struct Round {
+    std::chrono::microseconds took{0}, on_core{0};
+  };
+  [[nodiscard]] Round take_longest_round();
   // The control thread's time on a core so far.
   [[nodiscard]] std::chrono::microseconds control_time();
 

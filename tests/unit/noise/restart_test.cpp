@@ -171,6 +171,28 @@ TEST_F(JustStarted, HeardPeersAreListedInStepsWhileOthersComeAndGo) {
   EXPECT_EQ(side.engine.heard_peers(1000, 7, 0, heard), 0u) << "beyond the end";
 }
 
+// Not only after a start: timers that are due together are a few milliseconds of work at a time.
+TEST_F(JustStarted, ThousandsOfInitiationsDueAtOnceAreSentInSteps) {
+  constexpr std::size_t kPeers = 3000;
+  for (std::size_t i = 0; i < kPeers; ++i) {
+    Peer& peer = add(i);
+    side.engine.set_endpoint(peer, place(i), now);
+    side.engine.initiate(peer, now);
+  }
+  ASSERT_EQ(side.engine.sent(kInitiation), kPeers);
+  now.boot += 6 * kSec;  // all are due again
+  now.wall += 6 * kSec;
+  std::size_t calls = 0, most = 0;
+  for (; side.engine.next_deadline() <= now.boot && calls < kPeers; ++calls) {
+    const std::size_t sent = side.engine.sent(kInitiation);
+    side.engine.advance(now);
+    most = std::max(most, side.engine.sent(kInitiation) - sent);
+  }
+  std::printf("timers peers=%zu calls=%zu most_initiations_a_call=%zu\n", kPeers, calls, most);
+  EXPECT_EQ(side.engine.sent(kInitiation), 2 * kPeers);
+  EXPECT_LE(most, 16u);
+}
+
 // 1000 peers that answer at once. Real time on a core is added to the simulated time of the pace, so the
 // figure is one of this machine.
 TEST_F(JustStarted, AThousandPeersAreBackWithinThreeSeconds) {

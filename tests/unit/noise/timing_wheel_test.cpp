@@ -80,6 +80,52 @@ TEST(TimingWheel, NextDeadlineIsNeverLate) {
   }
 }
 
+// A caller that stops after a few, with entries that come, go and move meanwhile: none is lost, none fires
+// twice or early, and next_deadline() says that there is more.
+TEST(TimingWheel, StopsAndGoesOnWhereItWas) {
+  std::mt19937_64 random(5);
+  TimingWheel wheel;
+  constexpr std::uint32_t kIds = 3000;
+  wheel.reserve_id(kIds - 1);
+  BootTime now = BootTime{1} << 40;
+  advance(wheel, now);
+  std::map<std::uint32_t, BootTime> due;
+  const auto schedule = [&](std::uint32_t id, BootTime deadline) {
+    wheel.schedule(id, deadline);
+    due[id] = deadline;
+  };
+  const auto some = [&] { return now + (random() % 4 == 0 ? 64 : random() % 400) * TimingWheel::kTick; };
+  for (std::uint32_t id = 0; id < kIds; ++id) schedule(id, some());
+  for (int step = 0; step < 20'000 && !due.empty(); ++step) {
+    if (random() % 3 == 0) now += random() % 3 * TimingWheel::kTick;
+    unsigned left = 1 + static_cast<unsigned>(random() % 5), fired = 0;
+    wheel.advance(now, [&](std::uint32_t id) {
+      EXPECT_TRUE(due.contains(id)) << "twice";
+      EXPECT_LE(due[id], now) << "early";
+      due.erase(id);
+      ++fired;
+      return --left != 0;
+    });
+    ASSERT_LE(fired, 5u);
+    if (left == 0) {
+      ASSERT_NE(wheel.next_deadline(), 0u);
+      ASSERT_LE(wheel.next_deadline(), now);
+    } else {
+      for (const auto& [id, deadline] : due) ASSERT_GT(deadline + TimingWheel::kTick, now) << "late";
+    }
+    const auto id = static_cast<std::uint32_t>(random() % kIds);
+    if (!due.contains(id)) continue;
+    if (random() % 2 == 0) {
+      schedule(id, some());
+    } else {
+      wheel.cancel(id);
+      due.erase(id);
+    }
+  }
+  EXPECT_TRUE(due.empty());
+  EXPECT_EQ(wheel.next_deadline(), 0u);
+}
+
 TEST(TimingWheel, AgreesWithASortedList) {
   constexpr std::uint32_t kIds = 500;
   std::mt19937_64 random(42);

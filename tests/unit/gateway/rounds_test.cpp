@@ -1,0 +1,108 @@
+// The control thread never stops: however much is asked of it, no round takes long, so handshakes, timers and
+// operators are served meanwhile.
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <atomic>
+#include <chrono>
+#include <cstdio>
+#include <future>
+#include <numeric>
+#include <stdexcept>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "tests/daemon/live_gateway.h"
+#include "tests/daemon/load.h"
+#include "tests/daemon/remotes.h"
+#include "tests/daemon/sandbox.h"
+#include "tests/daemon/yaml.h"
+
+namespace wg::test {
+namespace {
+
+using namespace std::chrono_literals;
+using Clock = std::chrono::steady_clock;
+using std::chrono::microseconds;
+
+constexpr microseconds kLongestRound = 20ms;
+
+std::string idle_peers(std::size_t count, std::size_t from = 0) {
+  std::string text;
+  for (std::size_t i = 0; i < count; ++i)
+    text += peer_line({"idle" + std::to_string(from + i), idle_public_key(from + i), "",
+                       dotted(0x0ac00000u + static_cast<std::uint32_t>(from + i)) + "/32", 0, ""});
+  return text;
+}
+
+std::string with_peers(const std::string& peers) {
+  GatewayText text;
+  text.memory_mb = 128;
+  text.peers = peers.empty() ? idle_peers(1) : peers;
+  return gateway_yaml(text);
+}
+
+double milliseconds(microseconds time) {
+  return static_cast<double>(time.count()) / 1000;
+}
+
+// What else an operator asks is answered meanwhile: the longest wait of a caller until `until` is ready.
+template <class Future>
+microseconds longest_answer(LiveGateway& gateway, const Future& until) {
+  microseconds longest{0};
+  while (until.wait_for(0ms) != std::future_status::ready) {
+    const auto asked = Clock::now();
+    gateway.call("show.ports");
+    longest = std::max(longest, std::chrono::duration_cast<microseconds>(Clock::now() - asked));
+    std::this_thread::sleep_for(2ms);
+  }
+  return longest;
+}
+
+// One line per figure. Others use the machine's cores beside the test, so what is judged is the round's time
+// on a core; the time by the clock is printed beside it.
+std::string figure(const char* what, const LiveGateway::Round& round, microseconds answer) {
+  char line[160];
+  std::snprintf(line, sizeof line, "round of=%s on_core_ms=%.1f took_ms=%.1f longest_answer_ms=%.1f\n", what,
+                milliseconds(round.on_core), milliseconds(round.took), milliseconds(answer));
+  return line + (round.on_core <= kLongestRound ? std::string() : "TOO LONG: " + std::string(what) + "\n");
+}
+
+std::string reload_figure(LiveGateway& gateway, const char* what, const std::string& yaml,
+                          std::size_t changes) {
+  write_file(kFile, yaml);
+  static_cast<void>(gateway.take_longest_round());
+  auto reload = std::async(std::launch::async, [&gateway] { return gateway.reload(); });
+  const microseconds answer = longest_answer(gateway, reload);
+  const LiveGateway::Reloaded reloaded = reload.get();
+  if (!reloaded.ok) throw std::runtime_error(reloaded.error);
+  if (reloaded.changes < changes)
+    throw std::runtime_error(std::to_string(reloaded.changes) + " changes instead of " +
+                             std::to_string(changes));
+  return figure(what, gateway.take_longest_round(), answer);
+}
+
+void expect_no_long_round(const std::string& figures) {
+  std::printf("%s", figures.c_str());
+  EXPECT_EQ(figures.find("TOO LONG"), std::string::npos) << figures;
+}
+
+TEST(Rounds, AreShortWhileAHundredThousandPeersComeAndGo) {
+  if (!may_make_namespaces()) GTEST_SKIP() << "needs root";
+  expect_no_long_round(in_sandbox(
+      [] {
+        constexpr std::size_t kPeers = 100'000;
+        LiveGateway gateway(with_peers({}));
+        std::string figures =
+            reload_figure(gateway, "reload_100000_peers_come", with_peers(idle_peers(kPeers)), kPeers - 1);
+        std::this_thread::sleep_for(12s);  // state files are written meanwhile
+        figures += figure("ten_seconds_beside_them", gateway.take_longest_round(), 0ms);
+        figures += reload_figure(gateway, "reload_100000_peers_go", with_peers({}), kPeers - 1);
+        return figures;
+      },
+      240));
+}
+
+}  // namespace
+}  // namespace wg::test
