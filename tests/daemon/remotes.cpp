@@ -101,6 +101,7 @@ bool Remotes::answer(std::span<const std::uint8_t> message) {
                        &remote->keys) != Verdict::kOk)
     return false;
   remote->waiting = false;
+  remote->answered_after = clock_ns(CLOCK_BOOTTIME) - remote->sent_at;
   remote->up = true;
   remote->counter = remote->next_counter = 0;
   return true;

@@ -25,6 +25,7 @@ struct Remote {
   noise::Handshake handshake;
   bool waiting = false;  // for a response
   std::uint64_t sent_at = 0;
+  std::uint64_t answered_after = 0;  // nanoseconds, of the last response
   unsigned attempts = 0;
 
   // ---- the session; keys change only while no traffic runs

@@ -7,6 +7,7 @@
 #include <chrono>
 #include <cstdio>
 #include <future>
+#include <memory>
 #include <numeric>
 #include <stdexcept>
 #include <string>
@@ -102,6 +103,73 @@ TEST(Rounds, AreShortWhileAHundredThousandPeersComeAndGo) {
         return figures;
       },
       240));
+}
+
+// One handshake after the other, while `go_on` says so and at least ten: how long each took to be answered.
+class Handshakes {
+ public:
+  explicit Handshakes(std::size_t peers) : remotes_(peers, gateway_key()) {}
+
+  [[nodiscard]] std::string peers() {
+    std::string text;
+    for (std::size_t i = 0; i < remotes_.size(); ++i)
+      text += peer_line({"peer" + std::to_string(i), remotes_[i].public_key(),
+                         dotted(remotes_[i].outer()) + ":" + std::to_string(kRemotePort),
+                         dotted(remotes_[i].inner()) + "/32", 0, ""});
+    return text;
+  }
+  void connect() {
+    add_neighbours();
+    load_ = std::make_unique<Load>(remotes_);
+  }
+  template <class GoOn>
+  std::vector<microseconds> run(GoOn&& go_on) {
+    std::vector<microseconds> took;
+    while (took.size() < 10 || go_on()) {
+      Remote& remote = remotes_[next_++ % remotes_.size()];
+      if (load_->bring_up({remote.number}, 10s) != 1) throw std::runtime_error("a handshake is not answered");
+      took.emplace_back(remote.answered_after / 1000);
+    }
+    std::sort(took.begin(), took.end());
+    return took;
+  }
+
+ private:
+  Remotes remotes_;
+  std::unique_ptr<Load> load_;
+  std::size_t next_ = 0;
+};
+
+microseconds percentile(const std::vector<microseconds>& sorted, double share) {
+  return sorted.at(static_cast<std::size_t>(share * static_cast<double>(sorted.size() - 1)));
+}
+
+TEST(Rounds, HandshakesAreAnsweredWhileAHundredThousandPeersCome) {
+  if (!may_make_namespaces()) GTEST_SKIP() << "needs root";
+  const std::string figures = in_sandbox(
+      [] {
+        Handshakes handshakes(400);
+        LiveGateway gateway(with_peers(handshakes.peers()));
+        handshakes.connect();
+        std::size_t left = 200;
+        const auto quiet = handshakes.run([&left] { return --left != 0; });
+        write_file(kFile, with_peers(handshakes.peers() + idle_peers(100'000)));
+        auto reload = std::async(std::launch::async, [&gateway] { return gateway.reload(); });
+        const auto busy =
+            handshakes.run([&reload] { return reload.wait_for(0ms) != std::future_status::ready; });
+        if (const auto reloaded = reload.get(); !reloaded.ok) throw std::runtime_error(reloaded.error);
+        char line[200];
+        std::snprintf(
+            line, sizeof line,
+            "handshakes quiet=%zu p50_ms=%.1f p99_ms=%.1f beside_reload=%zu p50_ms=%.1f p99_ms=%.1f\n",
+            quiet.size(), milliseconds(percentile(quiet, 0.5)), milliseconds(percentile(quiet, 0.99)),
+            busy.size(), milliseconds(percentile(busy, 0.5)), milliseconds(percentile(busy, 0.99)));
+        // Where others use the cores, the quiet ones show what that costs.
+        const microseconds bound = std::max(microseconds(100ms), 4 * percentile(quiet, 0.99));
+        return line + (percentile(busy, 0.99) <= bound ? std::string() : "TOO LONG\n");
+      },
+      120);
+  expect_no_long_round(figures);
 }
 
 }  // namespace
