@@ -84,8 +84,7 @@ void Gateway::start(const config::Gateway& value) {
   services_.publisher.set_ipsec(services_.ipsec.any());
   services_.publisher.flush();
   services_.dataplane.start();
-  if (const PlanOutcome outcome = changes_.apply(value); !outcome.ok())
-    throw std::runtime_error(joined(outcome.errors));
+  apply_in_order(value);
   open_sockets();
   watch_signals();
   register_telemetry(counters_.sources());
@@ -96,6 +95,20 @@ void Gateway::start(const config::Gateway& value) {
              objects_.interfaces().size(), services_.dataplane.workers().size(),
              services_.dataplane.engine().name);
   sd_notify(0, "READY=1");
+}
+
+// Ports first, and seen by the workers. What an interface asks for at once would be dropped before: the ARP
+// request for the neighbour of a peer would be sent again after a second.
+void Gateway::apply_in_order(const config::Gateway& value) {
+  config::Gateway ports;
+  ports.dpdk = value.dpdk;
+  ports.ports = value.ports;
+  ports.control = value.control;
+  ports.sources = value.sources;
+  if (const PlanOutcome first = changes_.apply(std::move(ports)); !first.ok())
+    throw std::runtime_error(joined(first.errors));
+  if (const PlanOutcome whole = changes_.apply(value); !whole.ok())
+    throw std::runtime_error(joined(whole.errors));
 }
 
 // Those that the first plan does not name, because RunningConfig starts with their settings.

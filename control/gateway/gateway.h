@@ -54,6 +54,7 @@ class Gateway {
 
  private:
   void start(const config::Gateway& value);
+  void apply_in_order(const config::Gateway& value);
   void open_sockets();
   void give_up_root();
   void watch_signals();
