@@ -197,12 +197,12 @@ void Gateway::build_snapshot() {
     snapshot_.ports[index].mac = mac(static_cast<std::uint8_t>(index + 1));
   }
   NextHop host;
-  host.kind = HopKind::port;
+  host.kind = HopKind::kPort;
   host.port = kLan;
   host.header_length = 14;
   write_ethernet(host.header.data(), 10, 2, ether_type::kIpv4);
   NextHop wg;
-  wg.kind = HopKind::interface;
+  wg.kind = HopKind::kInterface;
   snapshot_.next_hops = {host, wg};
   routes4_.insert(kHost, 32, 0);
   routes4_.insert(kPeers, 8, 1);

@@ -43,7 +43,7 @@ int answer_workers(const char*, const char*, rte_tel_data* answer) {
     const dataplane::CounterValues values = values_of(worker->counters());
     const std::string prefix = "worker" + std::to_string(worker->id()) + "_";
     for (std::size_t i = 0; i < kWorkerCounters; ++i)
-      if (kWorkerCounterFacts[i].shown == dataplane::Shown::overview)
+      if (kWorkerCounterFacts[i].shown == dataplane::Shown::kOverview)
         add(answer, prefix + kWorkerCounterFacts[i].name, values[i]);
   }
   return 0;

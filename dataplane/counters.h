@@ -68,61 +68,61 @@ struct LatencyHistogram {
 
 // Telemetry's answer for all workers together holds 256 entries and shows the overview alone; everything else
 // shows every counter.
-enum class Shown : std::uint8_t { overview, detail };
+enum class Shown : std::uint8_t { kOverview, kDetail };
 
 // X(name, unit, where it shows, what it counts). Those of every loop and burst first: they share two lines.
 // "Clocks" are those of the TSC.
-#define LINEGATE_WORKER_COUNTERS(X)                                                                     \
-  X(loops, loops, detail, "Loops of the worker")                                                        \
-  X(busy_loops, loops, detail, "Loops that found work")                                                 \
-  X(busy_cycles, clocks, overview, "Clocks of the TSC in loops that found work")                        \
-  X(idle_cycles, clocks, overview, "Clocks of the TSC in loops that found none")                        \
-  X(rx_packets, packets, overview, "Frames received from ports")                                        \
-  X(tx_packets, packets, overview, "Frames handed to ports")                                            \
-  X(opened_packets, packets, overview, "Transport data messages that authenticated")                    \
-  X(opened_bytes, bytes, detail, "Inner bytes of them, with padding")                                   \
-  X(sealed_packets, packets, overview, "Transport data messages sealed")                                \
-  X(sealed_bytes, bytes, detail, "Inner bytes of them, with padding")                                   \
-  X(short_cut_to_port, packets, detail, "Packets from a peer to a port past the kernel")                \
-  X(short_cut_from_port, packets, detail, "Packets from a port to a peer past the kernel")              \
-  X(hairpin, packets, detail, "Packets from a peer to a peer past the kernel")                          \
-  X(keepalives_received, packets, detail, "Keepalives that authenticated")                              \
-  X(spread_bursts, bursts, overview, "Own bursts whose crypto the team was offered")                    \
-  X(helped_bursts, bursts, overview, "Bursts of other workers sealed or opened here")                   \
-  X(spread_stalls, bursts, overview, "Own bursts that waited 2 ms for a helper off its core")           \
-  X(to_tun, packets, overview, "Packets written to TUNs")                                               \
-  X(from_tun, packets, overview, "Packets read from TUNs")                                              \
-  X(to_tap, packets, detail, "Frames written to TAPs")                                                  \
-  X(from_tap, packets, detail, "Frames read from TAPs")                                                 \
-  X(to_kernel_socket, packets, detail, "Sealed messages handed to the kernel's UDP socket")             \
-  X(staged, packets, detail, "Packets handed to the control thread to wait for a session")              \
-  X(handshakes_posted, messages, detail, "Handshake messages posted to the control thread")             \
-  X(events_posted, events, detail, "Events posted to the control thread, staged packets among them")    \
-  X(events_lost, events, detail, "Events that found the control thread's mailbox full")                 \
-  X(strays_withheld, messages, detail, "Data without a session, not reported: more than 1000/s")        \
-  X(icmp_sent, packets, detail, "ICMP errors sent")                                                     \
-  X(icmp_suppressed, packets, detail, "ICMP errors beyond the rate limit, not sent")                    \
-  X(flows_carried, packets, detail, "Packets of connections that Linux had accepted, carried past it")  \
-  X(flows_to_linux, packets, detail, "Packets of `forwarding: flows` that no connection was found for") \
-  X(flows_wrong_way, packets, detail, "Among them, from elsewhere than the connection's own side")      \
-  X(sleeps, sleeps, overview, "Times the worker slept between polls")
+#define LINEGATE_WORKER_COUNTERS(X)                                                                      \
+  X(loops, loops, kDetail, "Loops of the worker")                                                        \
+  X(busy_loops, loops, kDetail, "Loops that found work")                                                 \
+  X(busy_cycles, clocks, kOverview, "Clocks of the TSC in loops that found work")                        \
+  X(idle_cycles, clocks, kOverview, "Clocks of the TSC in loops that found none")                        \
+  X(rx_packets, packets, kOverview, "Frames received from ports")                                        \
+  X(tx_packets, packets, kOverview, "Frames handed to ports")                                            \
+  X(opened_packets, packets, kOverview, "Transport data messages that authenticated")                    \
+  X(opened_bytes, bytes, kDetail, "Inner bytes of them, with padding")                                   \
+  X(sealed_packets, packets, kOverview, "Transport data messages sealed")                                \
+  X(sealed_bytes, bytes, kDetail, "Inner bytes of them, with padding")                                   \
+  X(short_cut_to_port, packets, kDetail, "Packets from a peer to a port past the kernel")                \
+  X(short_cut_from_port, packets, kDetail, "Packets from a port to a peer past the kernel")              \
+  X(hairpin, packets, kDetail, "Packets from a peer to a peer past the kernel")                          \
+  X(keepalives_received, packets, kDetail, "Keepalives that authenticated")                              \
+  X(spread_bursts, bursts, kOverview, "Own bursts whose crypto the team was offered")                    \
+  X(helped_bursts, bursts, kOverview, "Bursts of other workers sealed or opened here")                   \
+  X(spread_stalls, bursts, kOverview, "Own bursts that waited 2 ms for a helper off its core")           \
+  X(to_tun, packets, kOverview, "Packets written to TUNs")                                               \
+  X(from_tun, packets, kOverview, "Packets read from TUNs")                                              \
+  X(to_tap, packets, kDetail, "Frames written to TAPs")                                                  \
+  X(from_tap, packets, kDetail, "Frames read from TAPs")                                                 \
+  X(to_kernel_socket, packets, kDetail, "Sealed messages handed to the kernel's UDP socket")             \
+  X(staged, packets, kDetail, "Packets handed to the control thread to wait for a session")              \
+  X(handshakes_posted, messages, kDetail, "Handshake messages posted to the control thread")             \
+  X(events_posted, events, kDetail, "Events posted to the control thread, staged packets among them")    \
+  X(events_lost, events, kDetail, "Events that found the control thread's mailbox full")                 \
+  X(strays_withheld, messages, kDetail, "Data without a session, not reported: more than 1000/s")        \
+  X(icmp_sent, packets, kDetail, "ICMP errors sent")                                                     \
+  X(icmp_suppressed, packets, kDetail, "ICMP errors beyond the rate limit, not sent")                    \
+  X(flows_carried, packets, kDetail, "Packets of connections that Linux had accepted, carried past it")  \
+  X(flows_to_linux, packets, kDetail, "Packets of `forwarding: flows` that no connection was found for") \
+  X(flows_wrong_way, packets, kDetail, "Among them, from elsewhere than the connection's own side")      \
+  X(sleeps, sleeps, kOverview, "Times the worker slept between polls")
 
 // TUN and TAP queues of a worker together; shown with "exception_" in front. "Read" is from the kernel.
-#define LINEGATE_TUN_COUNTERS(X)                                                             \
-  X(read_packets, packets, detail, "Packets that reads of TUNs and TAPs gave")               \
-  X(read_bytes, bytes, detail, "Bytes of them")                                              \
-  X(read_calls, calls, detail, "Reads that returned a packet")                               \
-  X(read_super_packets, packets, detail, "Super-packets among what was read")                \
-  X(read_malformed, packets, detail, "Read and dropped: headers that do not fit the packet") \
-  X(read_too_long, packets, detail, "Read and dropped: larger than a packet buffer")         \
-  X(read_no_mbuf, times, detail, "Times the packet buffer pool was empty before a read")     \
-  X(read_errors, calls, detail, "Reads that failed")                                         \
-  X(write_packets, packets, detail, "Packets that the kernel took")                          \
-  X(write_bytes, bytes, detail, "Bytes of them")                                             \
-  X(write_calls, calls, detail, "Writes")                                                    \
-  X(write_super_packets, packets, detail, "Super-packets written")                           \
-  X(write_full, packets, detail, "Packets dropped: the queue was full")                      \
-  X(write_errors, packets, detail, "Packets dropped: interface down, packet refused, or too many segments")
+#define LINEGATE_TUN_COUNTERS(X)                                                              \
+  X(read_packets, packets, kDetail, "Packets that reads of TUNs and TAPs gave")               \
+  X(read_bytes, bytes, kDetail, "Bytes of them")                                              \
+  X(read_calls, calls, kDetail, "Reads that returned a packet")                               \
+  X(read_super_packets, packets, kDetail, "Super-packets among what was read")                \
+  X(read_malformed, packets, kDetail, "Read and dropped: headers that do not fit the packet") \
+  X(read_too_long, packets, kDetail, "Read and dropped: larger than a packet buffer")         \
+  X(read_no_mbuf, times, kDetail, "Times the packet buffer pool was empty before a read")     \
+  X(read_errors, calls, kDetail, "Reads that failed")                                         \
+  X(write_packets, packets, kDetail, "Packets that the kernel took")                          \
+  X(write_bytes, bytes, kDetail, "Bytes of them")                                             \
+  X(write_calls, calls, kDetail, "Writes")                                                    \
+  X(write_super_packets, packets, kDetail, "Super-packets written")                           \
+  X(write_full, packets, kDetail, "Packets dropped: the queue was full")                      \
+  X(write_errors, packets, kDetail, "Packets dropped: interface down, packet refused, or too many segments")
 
 #define LINEGATE_MEMBER(name, unit, shown, text) Counter name;
 

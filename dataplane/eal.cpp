@@ -71,8 +71,8 @@ std::vector<std::string> eal_arguments(const EalOptions& options, EalFacts& fact
   std::vector<std::string> arguments{"linegate", "--lcores",       lcore_map(options, cpus), "--main-lcore",
                                      "0",        "--iova-mode=va", "--file-prefix=linegate"};
   const std::size_t huge = free_hugepages_mb();
-  facts.hugepages = options.hugepages != Hugepages::off && huge >= options.memory_mb;
-  if (options.hugepages == Hugepages::require && !facts.hugepages) {
+  facts.hugepages = options.hugepages != Hugepages::kOff && huge >= options.memory_mb;
+  if (options.hugepages == Hugepages::kRequire && !facts.hugepages) {
     throw std::runtime_error("dpdk.hugepages is 'require' but only " + std::to_string(huge) +
                              " MB of 2 MB pages are free, " + std::to_string(options.memory_mb) +
                              " MB are wanted; run scripts/setup-hugepages.sh " +
@@ -82,7 +82,7 @@ std::vector<std::string> eal_arguments(const EalOptions& options, EalFacts& fact
     arguments.insert(arguments.end(), {"--in-memory", "--single-file-segments"});
   } else {
     arguments.insert(arguments.end(), {"--no-huge", "--no-shconf"});
-    if (options.hugepages == Hugepages::automatic) {
+    if (options.hugepages == Hugepages::kAutomatic) {
       facts.warnings.push_back(
           "only " + std::to_string(huge) + " MB of 2 MB hugepages are free (" +
           std::to_string(options.memory_mb) +

@@ -9,12 +9,12 @@ struct rte_mempool;
 
 namespace wg::dataplane {
 
-enum class Hugepages { automatic, require, off };
+enum class Hugepages { kAutomatic, kRequire, kOff };
 
 struct EalOptions {
   std::vector<unsigned> worker_cores;  // CPU each worker runs on; see control_cpus()
   std::size_t memory_mb = 512;
-  Hugepages hugepages = Hugepages::automatic;
+  Hugepages hugepages = Hugepages::kAutomatic;
   std::vector<std::string> pci_allow;  // PCI addresses of the ports; empty: no PCI scan at all
   std::vector<std::string> extra_arguments;
   bool verbose = false;  // DPDK's own log lines on stderr

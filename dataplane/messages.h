@@ -25,20 +25,20 @@ struct HandshakeMessage {
 };
 
 enum class EventType : std::uint8_t {
-  need_handshake,   // peer: no usable session, or rekey due on send
-  key_fresh,        // peer: initiator's key is older than 165 s and data arrived
-  confirmed,        // keypair_index: first authenticated packet of a responder's session
-  roamed,           // peer, remote, local: an authenticated packet came from elsewhere
-  stage,            // peer, packet: inner IP packet without a session; ownership passes
-  kernel_send,      // peer, packet: sealed message for the kernel's UDP socket; ownership passes
-  source_mismatch,  // peer, remote.address: offending inner source; owner: whose it is or kNoPeer
+  kNeedHandshake,   // peer: no usable session, or rekey due on send
+  kKeyFresh,        // peer: initiator's key is older than 165 s and data arrived
+  kConfirmed,       // keypair_index: first authenticated packet of a responder's session
+  kRoamed,          // peer, remote, local: an authenticated packet came from elsewhere
+  kStage,           // peer, packet: inner IP packet without a session; ownership passes
+  kKernelSend,      // peer, packet: sealed message for the kernel's UDP socket; ownership passes
+  kSourceMismatch,  // peer, remote.address: offending inner source; owner: whose it is or kNoPeer
   stray,            // remote, local: transport data that no session opens; nothing is authenticated
 };
 
 // worker -> control.
 struct Event {
   EventType type;
-  std::uint8_t tos = 0;  // kernel_send: outer traffic class
+  std::uint8_t tos = 0;  // kKernelSend: outer traffic class
   std::uint16_t interface_id = 0;
   PeerRef peer;
   std::uint32_t keypair_index = 0;
@@ -49,10 +49,10 @@ struct Event {
 };
 
 enum class CommandType : std::uint8_t {
-  send_inner,     // peer, packet: inner IP packet (was staged); seal and send
-  keepalive,      // peer: seal and send an empty packet
-  receive_outer,  // packet: an outer frame that reached the kernel's socket instead of a port
-  send_frame,     // port, packet: a finished frame
+  kSendInner,     // peer, packet: inner IP packet (was staged); seal and send
+  kKeepalive,     // peer: seal and send an empty packet
+  kReceiveOuter,  // packet: an outer frame that reached the kernel's socket instead of a port
+  kSendFrame,     // port, packet: a finished frame
 };
 
 // control -> worker. Ownership of the packet passes.

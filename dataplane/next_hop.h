@@ -7,15 +7,15 @@
 namespace wg::dataplane {
 
 enum class HopKind : std::uint8_t {
-  kernel,     // Linux decides: unresolved neighbour, no DPDK port that way, local delivery
-  port,       // rewrite L2 and transmit
-  interface,  // a WireGuard interface: cryptokey routing decides
-  drop,       // a blackhole: nobody is told
+  kKernel,     // Linux decides: unresolved neighbour, no DPDK port that way, local delivery
+  kPort,       // rewrite L2 and transmit
+  kInterface,  // a WireGuard interface: cryptokey routing decides
+  kDrop,       // a blackhole: nobody is told
 };
 
 // Immutable inside a snapshot.
 struct NextHop {
-  HopKind kind = HopKind::kernel;
+  HopKind kind = HopKind::kKernel;
   std::uint8_t header_length = 0;         // 14, or 18 with a VLAN tag
   std::uint16_t port = 0;                 // index into Snapshot::ports
   std::uint16_t interface_id = 0;         // index into Snapshot::interfaces

@@ -188,15 +188,15 @@ bool Journey::drain_commands(BurstContext& at) {
 }
 
 void Journey::take_command(const BurstContext& at, const Command& command) {
-  if (command.type == CommandType::receive_outer)
+  if (command.type == CommandType::kReceiveOuter)
     return classify.take_socket_datagram(at, command.packet, data);
-  if (command.type == CommandType::send_frame) return egress.transmit(at, command.port, command.packet);
+  if (command.type == CommandType::kSendFrame) return egress.transmit(at, command.port, command.packet);
   Peer* peer = at.view->peers->find(command.peer);
   if (peer == nullptr) {
     if (command.packet != nullptr) core.drop(command.packet, DropReason::peer_gone);
     return;
   }
-  const bool keepalive = command.type == CommandType::keepalive;
+  const bool keepalive = command.type == CommandType::kKeepalive;
   rte_mbuf* packet = keepalive ? rte_pktmbuf_alloc(core.pool) : command.packet;
   if (packet == nullptr) return core.counters.drop(DropReason::no_mbuf);
   send.push(packet, {From::kKernel, peer->interface_id, peer->interface_id, 0}, peer);

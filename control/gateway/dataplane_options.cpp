@@ -30,10 +30,10 @@ dataplane::DataplaneOptions dataplane_options(const config::Gateway& value) {
   dataplane::DataplaneOptions options;
   options.eal.worker_cores = worker_cores(value.dpdk.workers);
   options.eal.memory_mb = value.dpdk.memory.bytes >> 20;
-  options.eal.hugepages = value.dpdk.hugepages == config::Hugepages::kAuto ? dataplane::Hugepages::automatic
+  options.eal.hugepages = value.dpdk.hugepages == config::Hugepages::kAuto ? dataplane::Hugepages::kAutomatic
                           : value.dpdk.hugepages == config::Hugepages::kRequire
-                              ? dataplane::Hugepages::require
-                              : dataplane::Hugepages::off;
+                              ? dataplane::Hugepages::kRequire
+                              : dataplane::Hugepages::kOff;
   options.eal.extra_arguments = value.dpdk.eal;
   options.worker.spread = value.dpdk.spread;
   options.worker.adaptive_idle = value.dpdk.idle.mode == config::IdleMode::kAdaptive;

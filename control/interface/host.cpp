@@ -109,7 +109,7 @@ bool Interface::answer_by_port(const Endpoint& to, const Endpoint& from,
   if (fwmark_ != 0 || from.address.is_zero() || from.address.v6 != to.address.v6 || to.scope != 0)
     return false;
   const dataplane::NextHop* hop = services_.publisher.next_hop_for(to.address);
-  if (hop == nullptr || hop->kind != dataplane::HopKind::port) return false;
+  if (hop == nullptr || hop->kind != dataplane::HopKind::kPort) return false;
   PacketPtr packet;
   if (services_.commands.has_room_for_strangers(to.port)) {
     packet = frame_of(services_.dataplane.pool(), std::span(hop->header).first(hop->header_length), from, to,
@@ -121,7 +121,7 @@ bool Interface::answer_by_port(const Endpoint& to, const Endpoint& from,
   }
   fill_udp_checksum(*packet, hop->header_length, to.address.v6);
   dataplane::Command command{};
-  command.type = dataplane::CommandType::send_frame;
+  command.type = dataplane::CommandType::kSendFrame;
   command.port = hop->port;
   services_.commands.post(to.port, command, std::move(packet), DropReason::cookie_reply_unsent);
   return true;
@@ -136,7 +136,7 @@ bool Interface::post(const dataplane::Peer& peer, dataplane::CommandType type, P
 }
 
 void Interface::send_keepalive(dataplane::Peer& peer) {
-  post(peer, dataplane::CommandType::keepalive, nullptr);
+  post(peer, dataplane::CommandType::kKeepalive, nullptr);
 }
 
 bool Interface::release_staged(dataplane::Peer& peer) {
@@ -153,7 +153,7 @@ bool Interface::release_staged(dataplane::Peer& peer) {
       continue;
     }
     std::memcpy(data, packet.data(), packet.size());
-    post(peer, dataplane::CommandType::send_inner, std::move(copy));
+    post(peer, dataplane::CommandType::kSendInner, std::move(copy));
   }
   return !packets.empty();
 }
@@ -179,26 +179,26 @@ void Interface::on_event(const dataplane::Event& event, PacketPtr packet) {
     return;
   }
   switch (event.type) {
-    case EventType::need_handshake:
+    case EventType::kNeedHandshake:
       return engine_->on_need_handshake(event.peer, at);
-    case EventType::key_fresh:
+    case EventType::kKeyFresh:
       return engine_->on_key_fresh(event.peer, at);
-    case EventType::confirmed:
+    case EventType::kConfirmed:
       return engine_->on_confirmed(event.keypair_index, at);
-    case EventType::roamed:
+    case EventType::kRoamed:
       if (may_roam_to(*record, event.remote) &&
           !engine_->on_roamed(event.peer, on_its_link(*record, event.remote, event.local), event.local, at))
         services_.counters.roams_withheld.add(1);
       record->slot->requested.fetch_and(~std::uint32_t{dataplane::kRequestRoaming},
                                         std::memory_order_relaxed);
       return;
-    case EventType::stage:
+    case EventType::kStage:
       return stage(event, std::move(packet));
     case EventType::stray:
       return;
-    case EventType::kernel_send:
+    case EventType::kKernelSend:
       return send_sealed(event, *packet);
-    case EventType::source_mismatch: {
+    case EventType::kSourceMismatch: {
       PeerEvent own;
       own.kind = PeerEventKind::kDisallowedSource;
       own.source = dataplane::to_string(event.remote.address);
@@ -275,7 +275,7 @@ void Interface::receive_data(const ReceivedDatagram& datagram) {
   std::uint32_t index;
   std::memcpy(&index, datagram.bytes.data() + 4, sizeof index);
   dataplane::Command command{};
-  command.type = dataplane::CommandType::receive_outer;
+  command.type = dataplane::CommandType::kReceiveOuter;
   command.interface_id = id_;
   services_.commands.post(index, command, std::move(packet), DropReason::socket_full);
 }

@@ -128,9 +128,9 @@ void NextHops::fill(std::size_t index) {
   const dataplane::PortView& port = next_.ports[entry.link.port];
   const auto mac = macs_.find(entry.neighbour);
   if (mac == macs_.end() || port.port == nullptr) {
-    hop.kind = HopKind::kernel;
+    hop.kind = HopKind::kKernel;
   } else {
-    hop.kind = HopKind::port;
+    hop.kind = HopKind::kPort;
     hop.port = entry.link.port;
     // A VLAN device may have another MAC address than its TAP.
     const Link* exit = mirror_.link(entry.neighbour.ifindex);

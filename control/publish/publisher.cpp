@@ -306,10 +306,10 @@ lpm::Value Publisher::value_for_host(const IpPrefix& prefix) {
 // Unreachable and prohibited destinations are Linux's too: it answers with its own errors, at its own rate.
 lpm::Value Publisher::value_of(const Resolved& route, bool v6) {
   const HopUse use{clamp16(route.mtu), v6};
-  if (route.type == RTN_BLACKHOLE && !route.unsure) return hops_.simple(HopKind::drop, kNone16, {0, v6});
-  const auto of_linux = [&] { return hops_.simple(HopKind::kernel, kNone16, {0, v6}); };
+  if (route.type == RTN_BLACKHOLE && !route.unsure) return hops_.simple(HopKind::kDrop, kNone16, {0, v6});
+  const auto of_linux = [&] { return hops_.simple(HopKind::kKernel, kNone16, {0, v6}); };
   if (route.type != RTN_UNICAST || route.unsure) return of_linux();
-  if (const auto id = interface_of(route.ifindex)) return hops_.simple(HopKind::interface, *id, use);
+  if (const auto id = interface_of(route.ifindex)) return hops_.simple(HopKind::kInterface, *id, use);
   const auto link = port_of(route.ifindex);
   if (!link || !route.gateway) return of_linux();
   return hops_.via(*link, {route.ifindex, *route.gateway}, use);

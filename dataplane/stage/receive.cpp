@@ -241,7 +241,7 @@ void Receive::note_authenticated(const BurstContext& at, const DataBurst& data, 
   if (data.moved[i]) post_roamed(data, i);
   if (!keypair.confirmed.load(std::memory_order_relaxed)) {
     Event event{};
-    event.type = EventType::confirmed;
+    event.type = EventType::kConfirmed;
     event.peer = {peer.slot, keypair.peer_generation};
     event.interface_id = peer.interface_id;
     event.keypair_index = keypair.local_index;
@@ -249,7 +249,7 @@ void Receive::note_authenticated(const BurstContext& at, const DataBurst& data, 
   }
   if (keypair.age(at.now) >= kKeyFreshAfter && keypair.i_am_initiator &&
       peer.current.load(std::memory_order_relaxed) == &keypair) {
-    core_.request_handshake(peer, kRequestKeyFresh, EventType::key_fresh);
+    core_.request_handshake(peer, kRequestKeyFresh, EventType::kKeyFresh);
   }
   peer.note_received(at.now, data.op[i].length != 0);
 }
@@ -257,7 +257,7 @@ void Receive::note_authenticated(const BurstContext& at, const DataBurst& data, 
 void Receive::post_roamed(const DataBurst& data, std::size_t i) {
   Peer& peer = *data.keypair[i]->peer;
   Event event{};
-  event.type = EventType::roamed;
+  event.type = EventType::kRoamed;
   event.peer = {peer.slot, data.keypair[i]->peer_generation};
   event.interface_id = peer.interface_id;
   const Endpoints ends = endpoints_of(data.l3[i], udp_of(data.message[i]));
@@ -368,7 +368,7 @@ void Receive::drop_disallowed(std::size_t i, lpm::Value owner) {
   peer.drop_disallowed_source.fetch_add(1, std::memory_order_relaxed);
   if (!mismatch_posted_) {
     Event event{};
-    event.type = EventType::source_mismatch;
+    event.type = EventType::kSourceMismatch;
     event.peer = peer.ref();
     event.interface_id = plain_.interface_id[i];
     event.owner = owner;

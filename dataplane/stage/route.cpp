@@ -94,7 +94,7 @@ Route::ForwardingDecision Route::decide(const Snapshot& view, const NextHop& hop
       !(view.interfaces[origin.id].short_cut && view.interfaces[origin.id].is_forwarded(hop.ip_version)))
     return decision;
   switch (hop.kind) {
-    case HopKind::interface: {
+    case HopKind::kInterface: {
       const InterfaceView& interface = view.interfaces[hop.interface_id];
       if (!interface.up || !interface.short_cut) return decision;
       const bool hairpin = from_tunnel && origin.id == hop.interface_id;
@@ -104,16 +104,16 @@ Route::ForwardingDecision Route::decide(const Snapshot& view, const NextHop& hop
       decision.origin.interface_id = hop.interface_id;
       return decision;
     }
-    case HopKind::port:
+    case HopKind::kPort:
       // Between two ports Linux routes: we are the short cut to and from tunnels only.
       if (!from_tunnel) return decision;
       decision.kind = Kind::kPort;
       decision.mss_clamp = view.interfaces[origin.id].mss_clamp;
       return decision;
-    case HopKind::drop:
+    case HopKind::kDrop:
       decision.kind = Kind::kBlackhole;
       return decision;
-    case HopKind::kernel:
+    case HopKind::kKernel:
       return decision;
   }
   return decision;
@@ -230,14 +230,14 @@ Route::ForwardingDecision Route::decide_carried(const Snapshot& view, const Next
   const bool from_tunnel = origin.from == From::kTunnel;
   ForwardingDecision decision{Kind::kKernel, from_tunnel, hop.mtu, 0, &hop, origin};
   if (from_tunnel && !view.interfaces[origin.id].is_forwarded(hop.ip_version)) return decision;
-  if (hop.kind == HopKind::interface) {
+  if (hop.kind == HopKind::kInterface) {
     const InterfaceView& interface = view.interfaces[hop.interface_id];
     if (!interface.up || !interface.flows) return decision;
     const bool hairpin = from_tunnel && origin.id == hop.interface_id;
     decision.kind = hairpin && !interface.hairpin ? Kind::kHairpinOff : Kind::kInterface;
     decision.mtu = std::min(interface.mtu, hop.mtu);
     decision.origin.interface_id = hop.interface_id;
-  } else if (hop.kind == HopKind::port && view.ports[hop.port].flows) {
+  } else if (hop.kind == HopKind::kPort && view.ports[hop.port].flows) {
     decision.kind = Kind::kPort;
   }
   return decision;

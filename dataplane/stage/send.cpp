@@ -249,11 +249,11 @@ void Send::cut_or_refuse(const BurstContext& at, SendBurst& send, std::size_t i,
 // No usable session: the packet waits with control, which asks for a handshake.
 void Send::stage(SendBurst& send, std::size_t i) {
   Peer& peer = *send.peer[i];
-  core_.request_handshake(peer, kRequestHandshake, EventType::need_handshake);
+  core_.request_handshake(peer, kRequestHandshake, EventType::kNeedHandshake);
   if (send.packet[i]->data_len == 0)
     return rte_pktmbuf_free(send.packet[i]);  // a keepalive has no news to wait for
   Event event{};
-  event.type = EventType::stage;
+  event.type = EventType::kStage;
   event.peer = peer.ref();
   event.interface_id = peer.interface_id;
   event.packet = send.packet[i];
@@ -271,7 +271,7 @@ std::size_t Send::reserve_counters(const BurstContext& at, SendBurst& send, std:
   const bool rekey =
       counter + (end - begin) > REKEY_AFTER_MESSAGES ||
       (keypair->i_am_initiator && keypair->sending_age(at.now) >= nanoseconds(REKEY_AFTER_TIME));
-  if (rekey) core_.request_handshake(*send.peer[begin], kRequestHandshake, EventType::need_handshake);
+  if (rekey) core_.request_handshake(*send.peer[begin], kRequestHandshake, EventType::kNeedHandshake);
   while (counter + (end - begin) > REJECT_AFTER_MESSAGES && end != begin)
     core_.drop(send.packet[--end], DropReason::counter_limit);
   for (std::size_t i = begin; i < end; ++i) send.counter[i] = counter++;
@@ -362,7 +362,7 @@ void Send::transmit(const BurstContext& at, SendBurst& send) {
 
 void Send::send_through_kernel(SendBurst& send, std::size_t i) {
   Event event{};
-  event.type = EventType::kernel_send;
+  event.type = EventType::kKernelSend;
   event.tos = send.tos[i];
   event.peer = send.peer[i]->ref();
   event.interface_id = send.peer[i]->interface_id;

@@ -40,15 +40,15 @@ std::string name_of_interface(const Interfaces& interfaces, std::uint16_t id) {
 
 std::string name_of_hop(const Snapshot& snapshot, const Interfaces& interfaces, lpm::Value value) {
   const dataplane::NextHop& hop = snapshot.next_hops.at(value);
-  const std::string mtu = hop.kind == HopKind::kernel ? "" : " mtu " + std::to_string(hop.mtu);
+  const std::string mtu = hop.kind == HopKind::kKernel ? "" : " mtu " + std::to_string(hop.mtu);
   switch (hop.kind) {
-    case HopKind::kernel:
+    case HopKind::kKernel:
       return "to the kernel";
-    case HopKind::drop:
+    case HopKind::kDrop:
       return "dropped";
-    case HopKind::interface:
+    case HopKind::kInterface:
       return "to " + name_of_interface(interfaces, hop.interface_id) + mtu;
-    case HopKind::port:
+    case HopKind::kPort:
       break;
   }
   const dataplane::TapDevice* tap = snapshot.ports.at(hop.port).tap;
@@ -79,7 +79,7 @@ Lines tables_of(const Snapshot& snapshot, const Interfaces& interfaces) {
   });
   snapshot.routes6->for_each([&](const lpm::Address6& prefix, unsigned length, lpm::Value value) {
     // An interface's own IPv6 addresses: whether their routes survive its going down is Linux's affair.
-    const bool own = snapshot.next_hops.at(value).kind == HopKind::kernel;
+    const bool own = snapshot.next_hops.at(value).kind == HopKind::kKernel;
     if (!own && !comes_by_itself(prefix))
       lines.push_back("route " + prefix6(prefix, length) + " " + name_of_hop(snapshot, interfaces, value));
   });

@@ -159,19 +159,19 @@ WorkerWorld::WorkerWorld(const WorkerOptions& options, std::size_t workers) : qu
     port.icmp_source6 = ip_address(index == kWan ? kUs6 : "fd01::1");
   }
   NextHop host;
-  host.kind = HopKind::port;
+  host.kind = HopKind::kPort;
   host.port = kLan;
   host.header_length = 14;
   const Octets ethernet = slice(to_host().build(), 0, 14);
   std::copy(ethernet.begin(), ethernet.end(), host.header.begin());
   NextHop wg;
-  wg.kind = HopKind::interface;
+  wg.kind = HopKind::kInterface;
   wg.interface_id = kWg0;
   wg.mtu = 65535;
   NextHop wg1 = wg;
   wg1.interface_id = kWg1;
   NextHop nowhere;
-  nowhere.kind = HopKind::drop;
+  nowhere.kind = HopKind::kDrop;
   const std::uint32_t to_lan = add_hop(host), to_wg0 = add_hop(wg), to_wg1 = add_hop(wg1),
                       black_hole = add_hop(nowhere);
   routes4_.insert(host_order("192.168.1.5"), 32, to_lan);
@@ -327,13 +327,13 @@ void WorkerWorld::command(CommandType type, const TestPeer& test_peer, const Oct
   command.type = type;
   command.peer = peer(test_peer).ref();
   command.interface_id = test_peer.interface_id;
-  command.packet = type == CommandType::keepalive ? nullptr : packet_of(inner);
+  command.packet = type == CommandType::kKeepalive ? nullptr : packet_of(inner);
   if (!workers_[0]->mailboxes().commands.post(command)) throw std::runtime_error("command mailbox is full");
 }
 
 void WorkerWorld::stale_command(const Octets& inner) {
   Command command{};
-  command.type = CommandType::send_inner;
+  command.type = CommandType::kSendInner;
   command.peer = {0, 12345};
   command.packet = packet_of(inner);
   static_cast<void>(workers_[0]->mailboxes().commands.post(command));
@@ -341,7 +341,7 @@ void WorkerWorld::stale_command(const Octets& inner) {
 
 void WorkerWorld::frame_command(std::uint16_t port, const Octets& frame) {
   Command command{};
-  command.type = CommandType::send_frame;
+  command.type = CommandType::kSendFrame;
   command.port = port;
   command.packet = packet_of(frame);
   static_cast<void>(workers_[0]->mailboxes().commands.post(command));

@@ -25,7 +25,7 @@ PacketPtr packet_of(std::uint8_t mark) {
 
 Command frame_for(std::uint16_t port) {
   Command command{};
-  command.type = CommandType::send_frame;
+  command.type = CommandType::kSendFrame;
   command.port = port;
   return command;
 }
@@ -57,7 +57,7 @@ TEST(CommandPort, CountsAndFreesWhatAFullMailboxRefuses) {
   const CommandPort port(w.workers(), drops);
   auto& commands = w.worker().mailboxes().commands;
   Command keepalive{};
-  keepalive.type = CommandType::keepalive;
+  keepalive.type = CommandType::kKeepalive;
   for (std::size_t i = 0; i < commands.capacity(); ++i) ASSERT_TRUE(port.post(0, keepalive, nullptr, kFull));
   const unsigned before = free_buffers();
   EXPECT_FALSE(port.post(0, frame_for(kLan), packet_of(1), DropReason::socket_full));
@@ -74,7 +74,7 @@ TEST(CommandPort, KeepsHalfOfAMailboxForEstablishedPeers) {
   const CommandPort port(w.workers(), drops);
   const std::size_t half = w.worker().mailboxes().commands.capacity() / 2;
   Command keepalive{};
-  keepalive.type = CommandType::keepalive;
+  keepalive.type = CommandType::kKeepalive;
   for (std::size_t i = 0; i < half; ++i) {
     EXPECT_TRUE(port.has_room_for_strangers(0));
     ASSERT_TRUE(port.post(0, keepalive, nullptr, kFull));

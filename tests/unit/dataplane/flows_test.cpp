@@ -60,7 +60,7 @@ Given carrying(const std::vector<Connection>& connections, const Given& more = {
       w.port(i).flows = w.interface(i).flows = true;
     }
     NextHop gateway;
-    gateway.kind = HopKind::port;
+    gateway.kind = HopKind::kPort;
     gateway.port = kWan;
     gateway.header_length = 14;
     const Octets ethernet = slice(Packet().eth(kGatewayMac, kWanMac).data(0).build(), 0, 14);

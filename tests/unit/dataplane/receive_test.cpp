@@ -105,7 +105,7 @@ std::vector<Scenario> delivered() {
        .given =
            [](WorkerWorld& w) {
              NextHop hop;
-             hop.kind = HopKind::port;
+             hop.kind = HopKind::kPort;
              hop.port = kLan;
              hop.header_length = 18;
              const Octets header = Packet().eth(kHostMac, kLanMac).vlan(7);
@@ -306,7 +306,7 @@ std::vector<Scenario> inner_checks() {
     return Scenario{.name = name,
                     .in = {{kWan, alice_says(0, plain, tos)}},
                     .drops = {{reason, 1}},
-                    .events = reason == "disallowed_source" ? std::vector{EventType::source_mismatch}
+                    .events = reason == "disallowed_source" ? std::vector{EventType::kSourceMismatch}
                                                             : std::vector<EventType>{},
                     .then = fed_but_not_counted};
   };
@@ -333,7 +333,7 @@ std::vector<Scenario> inner_checks() {
                          .udp(999, 51820)
                          .data(message_from(kAlice, 0, with_byte(kHi, 0, 0x55)))}},
        .drops = {{"inner_malformed", 1}},
-       .events = {EventType::roamed, EventType::confirmed},
+       .events = {EventType::kRoamed, EventType::kConfirmed},
        .given = [](WorkerWorld& w) { w.set_session(kAlice, {.initiator = false, .confirmed = false}); },
        .then =
            [](WorkerWorld& w) {
@@ -353,13 +353,13 @@ std::vector<Scenario> inner_checks() {
              fed_but_not_counted(w);
              const auto notes = w.events();
              ASSERT_EQ(notes.size(), 3u);
-             EXPECT_EQ(notes[0].event.type, EventType::roamed);
+             EXPECT_EQ(notes[0].event.type, EventType::kRoamed);
              EXPECT_EQ(to_string(notes[0].event.remote), "198.51.100.77:999");
              EXPECT_EQ(to_string(notes[0].event.local), "203.0.113.2:51820");
              EXPECT_EQ(notes[0].event.peer, w.peer(kAlice).ref());
-             EXPECT_EQ(notes[1].event.type, EventType::confirmed);
+             EXPECT_EQ(notes[1].event.type, EventType::kConfirmed);
              EXPECT_EQ(notes[1].event.keypair_index, kAlice.our_index);
-             EXPECT_EQ(notes[2].event.type, EventType::source_mismatch);
+             EXPECT_EQ(notes[2].event.type, EventType::kSourceMismatch);
              EXPECT_EQ(notes[2].event.owner, kBob.slot);
              EXPECT_EQ(to_string(notes[2].event.remote.address), "10.10.0.3");
              EXPECT_EQ(w.peer(kAlice).drop_disallowed_source, 1u);
@@ -401,7 +401,7 @@ std::vector<Scenario> inner_checks() {
               {kWan, alice_says(1, inner4("10.10.0.9", "192.168.1.5"))},
               {kWan, alice_says(2, inner4("10.10.0.9", "192.168.1.5"))}},
        .drops = {{"disallowed_source", 3}},
-       .events = {EventType::source_mismatch}},
+       .events = {EventType::kSourceMismatch}},
   };
 }
 SCENARIOS(ReceiveInnerChecks, inner_checks);
@@ -424,28 +424,28 @@ std::vector<Scenario> session_events() {
            }},
       {.name = "a keepalive confirms and roams",
        .in = {{kWan, from(message_from(kAlice, 0, {}), "198.51.100.1", 1112)}},
-       .events = {EventType::roamed, EventType::confirmed},
+       .events = {EventType::kRoamed, EventType::kConfirmed},
        .given = [](WorkerWorld& w) { w.set_session(kAlice, {.initiator = false, .confirmed = false}); }},
       {.name = "confirmed once",
        .in = {{kWan, alice_says(0)}, {kWan, alice_says(1)}},
        .out = {{kLan, frame_to_host(kHiForwarded)}, {kLan, frame_to_host(kHiForwarded)}},
-       .events = {EventType::confirmed},
+       .events = {EventType::kConfirmed},
        .given = [](WorkerWorld& w) { w.set_session(kAlice, {.initiator = false, .confirmed = false}); }},
       {.name = "roaming to another address and back is seen",
        .in = {{kWan, from(message_from(kAlice, 0, kHi), "198.51.100.2", 1111)},
               {kWan, from(message_from(kAlice, 1, kHi), "198.51.100.1", 1111)}},
        .out = {{kLan, frame_to_host(kHiForwarded)}, {kLan, frame_to_host(kHiForwarded)}},
-       .events = {EventType::roamed}},
+       .events = {EventType::kRoamed}},
       {.name = "one roaming event per burst from the same new place",
        .in = {{kWan, from(message_from(kAlice, 0, kHi), "198.51.100.2", 1111)},
               {kWan, from(message_from(kAlice, 1, kHi), "198.51.100.2", 1111)}},
        .out = {{kLan, frame_to_host(kHiForwarded)}, {kLan, frame_to_host(kHiForwarded)}},
-       .events = {EventType::roamed}},
+       .events = {EventType::kRoamed}},
       {.name = "two new places in one burst: the last one is told last",
        .in = {{kWan, from(message_from(kAlice, 0, kHi), "198.51.100.2", 1111)},
               {kWan, from(message_from(kAlice, 1, kHi), "198.51.100.3", 1111)}},
        .out = {{kLan, frame_to_host(kHiForwarded)}, {kLan, frame_to_host(kHiForwarded)}},
-       .events = {EventType::roamed, EventType::roamed}},
+       .events = {EventType::kRoamed, EventType::kRoamed}},
       {.name = "roaming from v4 to v6",
        .in = {{kWan, Packet()
                          .eth(kWanMac, kGatewayMac)
@@ -467,11 +467,11 @@ std::vector<Scenario> session_events() {
                          .udp(1111, 51820)
                          .data(message_from(kAlice, 0, kHi))}},
        .out = {{kLan, frame_to_host(kHiForwarded)}},
-       .events = {EventType::roamed}},
+       .events = {EventType::kRoamed}},
       {.name = "no endpoint yet: the first packet tells it",
        .in = {{kWan, alice_says(0)}},
        .out = {{kLan, frame_to_host(kHiForwarded)}},
-       .events = {EventType::roamed},
+       .events = {EventType::kRoamed},
        .given = [](WorkerWorld& w) { w.remove_endpoint(kAlice); }},
       {.name = "no roaming on a wrong UDP checksum",
        .in = {{kWan, with_byte(from(message_from(kAlice, 0, kHi), "198.51.100.2", 1111), 40, 0x55)}},
@@ -489,11 +489,11 @@ std::vector<Scenario> session_events() {
       {.name = "initiator's key of 165 s asks for a new one, once",
        .in = {{kWan, alice_says(0)}, {kWan, alice_says(1)}},
        .out = {{kLan, frame_to_host(kHiForwarded)}, {kLan, frame_to_host(kHiForwarded)}},
-       .events = {EventType::key_fresh},
+       .events = {EventType::kKeyFresh},
        .given = [](WorkerWorld& w) { w.set_session(kAlice, {.age_seconds = 165}); }},
       {.name = "a keepalive asks as well",
        .in = {{kWan, outer_from(kAlice, message_from(kAlice, 0, {}))}},
-       .events = {EventType::key_fresh},
+       .events = {EventType::kKeyFresh},
        .given = [](WorkerWorld& w) { w.set_session(kAlice, {.age_seconds = 165}); }},
       {.name = "164 s do not",
        .in = {{kWan, alice_says(0)}},
@@ -729,7 +729,7 @@ std::vector<Scenario> handshakes() {
               {kWan, from_fe80(message_from(kAlice, 0, kHi))}},
        .out = {{kLan, frame_to_host(kHiForwarded)}},
        .drops = {{"punt_off", 3}},
-       .events = {EventType::roamed}},
+       .events = {EventType::kRoamed}},
   };
   std::vector<Frame> flood(20, {kWan, outer_from(kAlice, handshake(1, 148))});
   flood.push_back({kWan, alice_says(0)});

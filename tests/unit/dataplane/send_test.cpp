@@ -70,7 +70,7 @@ std::vector<Scenario> sent() {
        .in = {host_sends(to_alice(64)), host_sends(to_alice(64))},
        .out = {{kWan, outer_to(kAlice, message_to(kAlice, 0x1122334455667788u, to_alice_aged(64)), 1)},
                {kWan, outer_to(kAlice, message_to(kAlice, 0x1122334455667789u, to_alice_aged(64)), 2)}},
-       .events = {EventType::need_handshake},
+       .events = {EventType::kNeedHandshake},
        .given = [](WorkerWorld& w) { w.set_session(kAlice, {.counter = 0x1122334455667788u}); }},
       {.name = "ethernet padding does not enter the tunnel",
        .in = {{kLan, frame_from_host(to_alice(40)) + Octets(6, 0xee)}},
@@ -176,9 +176,9 @@ std::vector<Scenario> sessions() {
            [](WorkerWorld& w) {
              const auto notes = w.events();
              ASSERT_EQ(notes.size(), 3u);
-             EXPECT_EQ(notes[0].event.type, EventType::need_handshake);
+             EXPECT_EQ(notes[0].event.type, EventType::kNeedHandshake);
              EXPECT_EQ(notes[0].event.peer, w.peer(kAlice).ref());
-             EXPECT_EQ(notes[1].event.type, EventType::stage);
+             EXPECT_EQ(notes[1].event.type, EventType::kStage);
              EXPECT_EQ(notes[1].packet, to_alice_aged(64));
              EXPECT_EQ(notes[2].packet, to_alice_aged(100));
              EXPECT_EQ(w.peer(kAlice).tx_bytes, 0u);
@@ -188,15 +188,15 @@ std::vector<Scenario> sessions() {
       {.name = "staged for one peer, sealed for the other",
        .in = {hello, host_sends(inner4("192.168.1.5", "10.10.0.3"))},
        .out = {{kWan, outer_to(kBob, message_to(kBob, 0, inner4("192.168.1.5", "10.10.0.3").ttl(63)))}},
-       .events = {EventType::need_handshake, EventType::stage},
+       .events = {EventType::kNeedHandshake, EventType::kStage},
        .given = [](WorkerWorld& w) { w.remove_session(kAlice); }},
       {.name = "a sending key of 180 s is not used",
        .in = {hello},
-       .events = {EventType::need_handshake, EventType::stage},
+       .events = {EventType::kNeedHandshake, EventType::kStage},
        .given = [](WorkerWorld& w) { w.set_session(kAlice, {.age_seconds = 180}); }},
       {.name = "nor behind a packet that is cut first",
        .in = {host_sends(inner4("192.168.1.5", "10.10.0.2", 1400)), hello},
-       .events = {EventType::need_handshake, EventType::stage, EventType::stage, EventType::stage},
+       .events = {EventType::kNeedHandshake, EventType::kStage, EventType::kStage, EventType::kStage},
        .given =
            [](WorkerWorld& w) {
              w.set_session(kAlice, {.age_seconds = 180});
@@ -204,12 +204,12 @@ std::vector<Scenario> sessions() {
            }},
       {.name = "nor one whose private key is gone",
        .in = {hello},
-       .events = {EventType::need_handshake, EventType::stage},
+       .events = {EventType::kNeedHandshake, EventType::kStage},
        .given = [](WorkerWorld& w) { w.keypair(kAlice).sending_valid = false; }},
       {.name = "initiator's key of 120 s sends and asks for a new one",
        .in = {hello, hello},
        .out = {sealed, {kWan, outer_to(kAlice, message_to(kAlice, 1, to_alice_aged(64)), 2)}},
-       .events = {EventType::need_handshake},
+       .events = {EventType::kNeedHandshake},
        .given = [](WorkerWorld& w) { w.set_session(kAlice, {.age_seconds = 120}); }},
       {.name = "119 s do not",
        .in = {hello},
@@ -226,12 +226,12 @@ std::vector<Scenario> sessions() {
       {.name = "message 2^60 asks for a new key, initiator",
        .in = {hello},
        .out = {sealed_at(REKEY_AFTER_MESSAGES)},
-       .events = {EventType::need_handshake},
+       .events = {EventType::kNeedHandshake},
        .given = counter_at(REKEY_AFTER_MESSAGES, true)},
       {.name = "message 2^60 asks for a new key, responder",
        .in = {hello},
        .out = {sealed_at(REKEY_AFTER_MESSAGES)},
-       .events = {EventType::need_handshake},
+       .events = {EventType::kNeedHandshake},
        .given = counter_at(REKEY_AFTER_MESSAGES, false)},
       {.name = "the message before does not",
        .in = {hello},
@@ -240,22 +240,22 @@ std::vector<Scenario> sessions() {
       {.name = "the last counter is used, then packets are staged",
        .in = {hello},
        .out = {sealed_at(kReject - 1)},
-       .events = {EventType::need_handshake},
+       .events = {EventType::kNeedHandshake},
        .given = counter_at(kReject - 1, true)},
       {.name = "REJECT_AFTER_MESSAGES inside one burst",
        .in = {hello, hello, hello},
        .out = {sealed_at(kReject - 1)},
        .drops = {{"counter_limit", 2}},
-       .events = {EventType::need_handshake},
+       .events = {EventType::kNeedHandshake},
        .given = counter_at(kReject - 1, true)},
       {.name = "at REJECT_AFTER_MESSAGES nothing is sealed",
        .in = {hello},
-       .events = {EventType::need_handshake, EventType::stage},
+       .events = {EventType::kNeedHandshake, EventType::kStage},
        .given = counter_at(kReject, true)},
       {.name = "staging full: the request for a handshake and 4095 packets fit",
        .in = std::vector<Frame>(2, hello),
        .drops = {{"staging_full", 2}},
-       .events = std::vector<EventType>(4096, EventType::stage),
+       .events = std::vector<EventType>(4096, EventType::kStage),
        .given =
            [hello](WorkerWorld& w) {
              w.remove_session(kAlice);
@@ -320,7 +320,7 @@ std::vector<Scenario> sessions() {
 std::vector<Scenario> session_rows() {
   std::vector<Scenario> rows = sessions();
   for (Scenario& row : rows) {
-    if (row.name.rfind("staging full", 0) == 0) row.events[0] = EventType::need_handshake;
+    if (row.name.rfind("staging full", 0) == 0) row.events[0] = EventType::kNeedHandshake;
   }
   return rows;
 }
@@ -378,7 +378,7 @@ TEST(SendBursts, MatchTheOracle) {
 // Control may post a thousand at once; packets that come meanwhile wait for a burst of them at most.
 TEST(Commands, ABurstPerLoop) {
   WorkerWorld w;
-  for (int i = 0; i < 100; ++i) w.command(CommandType::keepalive, kAlice);
+  for (int i = 0; i < 100; ++i) w.command(CommandType::kKeepalive, kAlice);
   w.arrive(kLan, frame_from_host(to_alice(64)));
   std::vector<std::size_t> sent;
   while (w.loop()) sent.push_back(w.transmitted(kWan).size());
@@ -391,7 +391,7 @@ std::vector<Scenario> commands() {
       {.name = "keepalive: 32 bytes, unpadded, not data",
        .in = {},
        .out = {{kWan, outer_to(kAlice, message_to(kAlice, 0, {}))}},
-       .given = [](WorkerWorld& w) { w.command(CommandType::keepalive, kAlice); },
+       .given = [](WorkerWorld& w) { w.command(CommandType::kKeepalive, kAlice); },
        .then =
            [](WorkerWorld& w) {
              EXPECT_EQ(w.peer(kAlice).tx_bytes, 32u);
@@ -401,11 +401,11 @@ std::vector<Scenario> commands() {
            }},
       {.name = "keepalive without a session asks for one and waits for nothing",
        .in = {},
-       .events = {EventType::need_handshake},
+       .events = {EventType::kNeedHandshake},
        .given =
            [](WorkerWorld& w) {
              w.remove_session(kAlice);
-             w.command(CommandType::keepalive, kAlice);
+             w.command(CommandType::kKeepalive, kAlice);
            }},
       {.name = "keepalive without an endpoint",
        .in = {},
@@ -413,14 +413,14 @@ std::vector<Scenario> commands() {
        .given =
            [](WorkerWorld& w) {
              w.remove_endpoint(kAlice);
-             w.command(CommandType::keepalive, kAlice);
+             w.command(CommandType::kKeepalive, kAlice);
            }},
       {.name = "keepalive without a buffer",
        .in = {},
        .drops = {{"no_mbuf", 1}},
        .given =
            [](WorkerWorld& w) {
-             w.command(CommandType::keepalive, kAlice);
+             w.command(CommandType::kKeepalive, kAlice);
              w.exhaust_pool();
            }},
       {.name = "a staged packet goes to its peer, whatever its destination says",
@@ -428,7 +428,7 @@ std::vector<Scenario> commands() {
        .out = {{kWan, outer_to(kBob, message_to(kBob, 0, inner4("192.168.1.5", "10.10.0.2")))}},
        .given =
            [](WorkerWorld& w) {
-             w.command(CommandType::send_inner, kBob, inner4("192.168.1.5", "10.10.0.2"));
+             w.command(CommandType::kSendInner, kBob, inner4("192.168.1.5", "10.10.0.2"));
            }},
       {.name = "a command for a peer that has gone is dropped with its packet",
        .in = {},
@@ -456,7 +456,7 @@ std::vector<Scenario> commands() {
            [](WorkerWorld& w) {
              const auto notes = w.events();
              ASSERT_EQ(notes.size(), 1u);
-             EXPECT_EQ(notes[0].event.type, EventType::kernel_send);
+             EXPECT_EQ(notes[0].event.type, EventType::kKernelSend);
              EXPECT_EQ(notes[0].event.tos, 1u);
              EXPECT_EQ(notes[0].event.peer, w.peer(kAlice).ref());
              EXPECT_EQ(notes[0].packet, message_to(kAlice, 0, to_alice_aged(64, 0xb9)));
@@ -496,13 +496,13 @@ SCENARIOS(SendCommands, commands);
 // A datagram from the kernel's socket joins the receive path with its addresses.
 TEST(SocketDatagrams, AreReceivedLikeFrames) {
   WorkerWorld w;
-  w.command(CommandType::receive_outer, kAlice,
+  w.command(CommandType::kReceiveOuter, kAlice,
             outer_from(kAlice, message_from(kAlice, 0, inner4("10.10.0.2", "192.168.1.5"))));
   w.loop();
   const auto got = w.transmitted(kLan);
   ASSERT_EQ(got.size(), 1u);
   EXPECT_EQ(hex(got[0]), hex(frame_to_host(inner4("10.10.0.2", "192.168.1.5").ttl(63))));
-  w.command(CommandType::receive_outer, kAlice, {1, 2, 3});
+  w.command(CommandType::kReceiveOuter, kAlice, {1, 2, 3});
   w.loop();
   EXPECT_EQ(w.drops(), (std::map<std::string, std::uint64_t>{{"truncated_frame", 1}}));
   EXPECT_EQ(w.missing_buffers(), 0u);

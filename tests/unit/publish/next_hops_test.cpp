@@ -59,7 +59,7 @@ TEST_F(NextHopsTest, AnIndexIsReusedOnlyAfterTheWorkersPassedTheSnapshotWithoutI
   const lpm::Value first = hold_via(2);
   hops->published();
   hops->release(first);
-  EXPECT_EQ(next.next_hops[first].kind, HopKind::kernel);
+  EXPECT_EQ(next.next_hops[first].kind, HopKind::kKernel);
   worker_passes();
   EXPECT_NE(hold_via(3), first) << "not published yet: workers still have the old meaning";
   hops->published();
@@ -82,9 +82,9 @@ TEST_F(NextHopsTest, AHopStaysUntilItsLastPrefixHasGone) {
 
 TEST_F(NextHopsTest, SimpleHopsAreCountedToo) {
   for (std::uint16_t mtu = 1000; mtu < 1100; ++mtu) {
-    const lpm::Value index = hops->simple(HopKind::interface, 0, {mtu, false});
+    const lpm::Value index = hops->simple(HopKind::kInterface, 0, {mtu, false});
     hops->hold(index);
-    EXPECT_EQ(hops->simple(HopKind::interface, 0, {mtu, false}), index);
+    EXPECT_EQ(hops->simple(HopKind::kInterface, 0, {mtu, false}), index);
     EXPECT_EQ(next.next_hops[index].mtu, mtu);
     hops->release(index);
     hops->published();
@@ -95,7 +95,7 @@ TEST_F(NextHopsTest, SimpleHopsAreCountedToo) {
 
 TEST_F(NextHopsTest, AHundredThousandNeighboursLeaveNothingBehind) {
   // Not up: nobody is asked for, and the test takes no time in the kernel.
-  const lpm::Value stays = hops->simple(HopKind::drop, 0, {0, false});
+  const lpm::Value stays = hops->simple(HopKind::kDrop, 0, {0, false});
   hops->hold(stays);
   shell("ip link set v0 down");
   for (std::uint32_t i = 0; i < kAddresses; ++i) hold_via(i + 2);
@@ -110,7 +110,7 @@ TEST_F(NextHopsTest, AHundredThousandNeighboursLeaveNothingBehind) {
   EXPECT_EQ(hops->neighbours(), 0u);
   EXPECT_EQ(next.next_hops.size(), 1u);
   EXPECT_LT(next.next_hops.capacity(), 2000u);
-  EXPECT_EQ(next.next_hops[stays].kind, HopKind::drop);
+  EXPECT_EQ(next.next_hops[stays].kind, HopKind::kDrop);
 }
 
 TEST_F(NextHopsTest, OneNeighbourAfterAnotherTakesOnePlace) {

@@ -7,7 +7,7 @@ dataplane::Dataplane& shared_dataplane() {
     dataplane::DataplaneOptions options;
     options.eal.worker_cores = {dataplane::usable_cpus().front()};
     options.eal.memory_mb = 64;
-    options.eal.hugepages = dataplane::Hugepages::off;
+    options.eal.hugepages = dataplane::Hugepages::kOff;
     options.packet_buffers = 1024;
     return new dataplane::Dataplane(options);
   }();

@@ -54,7 +54,7 @@ class ShortCutTest : public NamespaceTest {
   }
   HopKind hop_of(const std::string& destination) {
     const dataplane::NextHop* hop = publisher->next_hop_for(ip(destination));
-    return hop == nullptr ? HopKind::kernel : hop->kind;
+    return hop == nullptr ? HopKind::kKernel : hop->kind;
   }
   [[nodiscard]] const dataplane::PortView& port() const { return dataplane.current()->ports[0]; }
 
@@ -76,8 +76,8 @@ class ShortCutRow : public ShortCutTest, public ::testing::WithParamInterface<Ro
 
 TEST_P(ShortCutRow, IsPublishedAsLinuxWouldDecide) {
   const Row& row = GetParam();
-  ASSERT_EQ(hop_of("10.9.5.5"), HopKind::port);
-  ASSERT_EQ(hop_of("fd09::5"), HopKind::port);
+  ASSERT_EQ(hop_of("10.9.5.5"), HopKind::kPort);
+  ASSERT_EQ(hop_of("fd09::5"), HopKind::kPort);
   if (!shell_works(row.commands)) GTEST_SKIP() << "this kernel does not know: " << row.commands;
   publish();
   EXPECT_EQ(hop_of(row.destination), row.expected);
@@ -87,7 +87,7 @@ TEST_P(ShortCutRow, IsPublishedAsLinuxWouldDecide) {
   EXPECT_EQ(hop_of(row.destination), row.expected);
 }
 
-constexpr HopKind kLinux = HopKind::kernel, kPort = HopKind::port;
+constexpr HopKind kLinux = HopKind::kKernel, kPort = HopKind::kPort;
 
 std::vector<Row> rows() {
   const std::string to = "ip route replace 10.9.0.0/16 via 10.0.0.2 ";
@@ -132,8 +132,8 @@ std::vector<Row> rows() {
        "group 1/2 && " +
            more + "nhid 3",
        "10.9.5.5", kLinux},
-      {"a blackhole", "ip route add blackhole 10.9.5.0/24", "10.9.5.5", HopKind::drop},
-      {"a blackhole of IPv6", "ip -6 route add blackhole fd09::5/128", "fd09::5", HopKind::drop},
+      {"a blackhole", "ip route add blackhole 10.9.5.0/24", "10.9.5.5", HopKind::kDrop},
+      {"a blackhole of IPv6", "ip -6 route add blackhole fd09::5/128", "fd09::5", HopKind::kDrop},
       {"unreachable", "ip route add unreachable 10.9.5.0/24", "10.9.5.5", kLinux},
       {"prohibit", "ip route add prohibit 10.9.5.0/24", "10.9.5.5", kLinux},
       {"throw", "ip route add throw 10.9.5.0/24", "10.9.5.5", kLinux},
@@ -142,7 +142,7 @@ std::vector<Row> rows() {
        "10.9.5.5", kLinux},
       {"within a local prefix that came later",
        more + "via 10.0.0.3 && ip route add local 10.9.0.0/16 dev lo", "10.9.5.5", kLinux},
-      {"into the tunnel", more + "dev t0", "10.9.5.5", HopKind::interface},
+      {"into the tunnel", more + "dev t0", "10.9.5.5", HopKind::kInterface},
       {"by another interface", more + "via 10.1.0.2", "10.9.5.5", kLinux},
       {"for a source prefix", "ip -6 route add fd09::/64 from fd77::/64 via fd00::3", "fd09::5", kLinux},
       {"for a source prefix elsewhere", "ip -6 route add fd08::/64 from fd77::/64 via fd00::3", "fd09::5",
