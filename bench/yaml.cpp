@@ -378,7 +378,10 @@ int main(int argc, char** argv) {
   int rounds = 15;
   for (int i = 1; i < argc; ++i) {
     const std::string_view argument = argv[i];
-    if (argument == "--errors") return print_errors(), 0;
+    if (argument == "--errors") {
+      print_errors();
+      return 0;
+    }
     if (argument.starts_with("--peers=")) {
       peers = static_cast<std::size_t>(std::atol(argv[i] + 8));
     } else if (argument.starts_with("--rounds=")) {

@@ -162,7 +162,10 @@ class Importer {
     interface_.listen_port = static_cast<std::uint16_t>(*port);
   }
   void read_fwmark(std::string_view value) {
-    if (value == "off") return void(interface_.fwmark = 0);
+    if (value == "off") {
+      interface_.fwmark = 0;
+      return;
+    }
     const auto mark = parse_mark(value);
     if (!mark) return refuse(value, "is not a firewall mark");
     interface_.fwmark = *mark;
@@ -182,7 +185,10 @@ class Importer {
     interface_.mtu = static_cast<std::uint16_t>(*mtu);
   }
   void read_table(std::string_view value) {
-    if (value == "off") return void(interface_.routes = Routes::kOff);
+    if (value == "off") {
+      interface_.routes = Routes::kOff;
+      return;
+    }
     if (value == "auto" || value == "main") return;
     const auto table = parse_mark(value);
     if (!table || *table == 0) return refuse(value, "is not off, auto or the number of a routing table");

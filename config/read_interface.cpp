@@ -23,7 +23,10 @@ void read_fwmark(const Value& value, Interface& interface) {
   constexpr std::string_view kAllowed = "off, or a 32-bit number such as 51820 or 0xca6c";
   const auto text = value.scalar(kAllowed);
   if (!text) return;
-  if (*text == "off") return void(interface.fwmark = 0);
+  if (*text == "off") {
+    interface.fwmark = 0;
+    return;
+  }
   if (const auto mark = parse_mark(*text))
     interface.fwmark = *mark;
   else

@@ -76,7 +76,10 @@ void read_keepalive(const Value& value, Peer& peer) {
   constexpr std::string_view kAllowed = "off, or 1 to 65535 seconds such as 25 or 25s";
   const auto text = value.scalar(kAllowed);
   if (!text) return;
-  if (*text == "off") return void(peer.persistent_keepalive = std::chrono::seconds(0));
+  if (*text == "off") {
+    peer.persistent_keepalive = std::chrono::seconds(0);
+    return;
+  }
   auto digits = *text;
   if (digits.ends_with('s')) digits.remove_suffix(1);
   const auto seconds = parse_number(digits);

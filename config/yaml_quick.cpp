@@ -280,7 +280,10 @@ class QuickReader {
     Children children{index};
     ++at_;
     skip_flow_space();
-    if (peek() == close && !at_end()) return ++at_, index;
+    if (peek() == close && !at_end()) {
+      ++at_;
+      return index;
+    }
     for (;;) {
       if (map && !flow_key(children)) return Node::kNone;
       const Index value = peek() == '[' || peek() == '{' ? flow(depth + 1) : scalar(true);

@@ -288,7 +288,7 @@ WgGetWriter::WgGetWriter(WgDevice device) : device_(std::move(device)) {}
 bool WgGetWriter::write(std::string& out, std::size_t target) {
   if (!header_written_) append_header(out, device_);
   header_written_ = true;
-  for (; next_peer_ < device_.peers.size(); ++next_peer_, next_prefix_ = 0, peer_begun_ = false) {
+  while (next_peer_ < device_.peers.size()) {
     const WgPeer& peer = device_.peers[next_peer_];
     if (!peer_begun_) append_peer(out, peer);
     peer_begun_ = true;
@@ -296,7 +296,10 @@ bool WgGetWriter::write(std::string& out, std::size_t target) {
       if (out.size() >= target) return true;
       out.append("allowed_ip=").append(config::to_string(peer.allowed_ips[next_prefix_++])).push_back('\n');
     }
-    if (out.size() >= target) return ++next_peer_, next_prefix_ = 0, peer_begun_ = false, true;
+    ++next_peer_;
+    next_prefix_ = 0;
+    peer_begun_ = false;
+    if (out.size() >= target) return true;
   }
   out += errno_answer(0);
   return false;

@@ -55,7 +55,10 @@ bool EventLoop::add(int fd, std::uint32_t events, FdCallback callback) {
 
 bool EventLoop::modify(int fd, std::uint32_t events) {
   const auto watch = watch_of_fd_.find(fd);
-  if (watch == watch_of_fd_.end()) return errno = ENOENT, false;
+  if (watch == watch_of_fd_.end()) {
+    errno = ENOENT;
+    return false;
+  }
   epoll_event event{};
   event.events = events;
   event.data.u64 = watch->second;

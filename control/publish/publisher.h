@@ -29,14 +29,18 @@ class Publisher {
   // ---- what is published. Indices are reused; views are changed in place and published by flush().
   std::uint16_t add_port(const dataplane::PortView& view, std::uint32_t ifindex);
   void remove_port(std::uint16_t index);
-  [[nodiscard]] dataplane::PortView& port(std::uint16_t index) { return touch(), next_.ports[index]; }
+  [[nodiscard]] dataplane::PortView& port(std::uint16_t index) {
+    touch();
+    return next_.ports[index];
+  }
   std::uint16_t add_interface(const dataplane::InterfaceView& view, std::uint32_t ifindex);
   void remove_interface(std::uint16_t id);
   [[nodiscard]] const dataplane::InterfaceView& interface(std::uint16_t id) const {
     return next_.interfaces[id];
   }
   [[nodiscard]] dataplane::InterfaceView& interface(std::uint16_t id) {
-    return touch(), next_.interfaces[id];
+    touch();
+    return next_.interfaces[id];
   }
   void touch() { dirty_ = true; }
 

@@ -337,10 +337,20 @@ void small_rows(Work& work, int first) {
 
 // Measured on Sapphire Rapids: one set takes 0.46, two 0.68, three 0.83 of a group's time.
 int small_step(Work& work, int first, int left) {
-  if (left <= 2) return small_rows<1>(work, first), 2;
-  if (left <= 4) return small_rows<2>(work, first), 4;
-  if (left <= 6 || (left > 8 && left <= 12)) return small_rows<3>(work, first), 6;
-  return small_group(work, first), kLanes;
+  if (left <= 2) {
+    small_rows<1>(work, first);
+    return 2;
+  }
+  if (left <= 4) {
+    small_rows<2>(work, first);
+    return 4;
+  }
+  if (left <= 6 || (left > 8 && left <= 12)) {
+    small_rows<3>(work, first);
+    return 6;
+  }
+  small_group(work, first);
+  return kLanes;
 }
 
 void prepare_small(Work& work, const AeadOp* ops, int count) {

@@ -108,13 +108,33 @@ inline int tag_groups(const Batch& batch, int first, const OneTimeKeys* all_keys
   const int left = batch.count - first;
   const auto longest = [&](int count) { return poly_blocks(batch.length[first + count - 1]); };
 
-  if (left > 8 && longest(16) <= 8) return tag_short_packets<1, 2>(batch, first, keys, tags), 16;
-  if (left > 8 && longest(16) <= 16) return tag_short_packets<2, 2>(batch, first, keys, tags), 16;
-  if (left > 24) return tag_long_packets<4>(batch, first, keys, tags), 32;
-  if (left > 16) return tag_long_packets<3>(batch, first, keys, tags), 24;
-  if (left > 8) return tag_long_packets<2>(batch, first, keys, tags), 16;
-  if (longest(8) <= 4) return tag_short_packets<1, 1>(batch, first, keys, tags), 8;
-  return tag_long_packets<1>(batch, first, keys, tags), 8;
+  if (left > 8 && longest(16) <= 8) {
+    tag_short_packets<1, 2>(batch, first, keys, tags);
+
+    return 16;
+  }
+  if (left > 8 && longest(16) <= 16) {
+    tag_short_packets<2, 2>(batch, first, keys, tags);
+    return 16;
+  }
+  if (left > 24) {
+    tag_long_packets<4>(batch, first, keys, tags);
+    return 32;
+  }
+  if (left > 16) {
+    tag_long_packets<3>(batch, first, keys, tags);
+    return 24;
+  }
+  if (left > 8) {
+    tag_long_packets<2>(batch, first, keys, tags);
+    return 16;
+  }
+  if (longest(8) <= 4) {
+    tag_short_packets<1, 1>(batch, first, keys, tags);
+    return 8;
+  }
+  tag_long_packets<1>(batch, first, keys, tags);
+  return 8;
 }
 
 // The number of longest packets that should not be lanes, because the other lanes would wait for them.

@@ -100,16 +100,28 @@ class Packet {
   Packet& data(std::size_t size) { return add(Kind::data, pattern(size)); }
 
   // ---- of the IP layer added last
-  Packet& ttl(std::uint8_t value) { return ip()[is6() ? 7 : 8] = value, *this; }
+  Packet& ttl(std::uint8_t value) {
+    ip()[is6() ? 7 : 8] = value;
+    return *this;
+  }
   Packet& tos(std::uint8_t value) {
     Octets& b = ip();
-    if (!is6()) return b[1] = value, *this;
+    if (!is6()) {
+      b[1] = value;
+      return *this;
+    }
     b[0] = static_cast<std::uint8_t>(0x60 | value >> 4);
     b[1] = static_cast<std::uint8_t>((b[1] & 0x0f) | value << 4);
     return *this;
   }
-  Packet& id(std::uint16_t value) { return put16(ip(), 4, value), *this; }
-  Packet& fragment(std::uint16_t value) { return put16(ip(), 6, value), *this; }
+  Packet& id(std::uint16_t value) {
+    put16(ip(), 4, value);
+    return *this;
+  }
+  Packet& fragment(std::uint16_t value) {
+    put16(ip(), 6, value);
+    return *this;
+  }
   Packet& dont_fragment() { return fragment(0x4000); }
   Packet& options(const Octets& bytes) {
     Octets& b = ip();
@@ -117,11 +129,20 @@ class Packet {
     b = b + bytes;
     return *this;
   }
-  Packet& next_header(std::uint8_t value) { return next_header_ = value, *this; }
+  Packet& next_header(std::uint8_t value) {
+    next_header_ = value;
+    return *this;
+  }
   // ---- of the UDP layer
-  Packet& no_checksum() { return udp_checksum_ = false, *this; }
+  Packet& no_checksum() {
+    udp_checksum_ = false;
+    return *this;
+  }
   // The sum of the pseudo header alone, as Linux leaves it to a device.
-  Packet& checksum_left_to_device() { return device_checksum_ = true, *this; }
+  Packet& checksum_left_to_device() {
+    device_checksum_ = true;
+    return *this;
+  }
 
   [[nodiscard]] Octets build() const {
     Octets body;
