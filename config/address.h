@@ -25,8 +25,8 @@ struct Address {
   std::array<std::uint8_t, 16> bytes{};
 
   auto operator<=>(const Address&) const = default;
-  bool is_v4() const { return family == Family::kIpv4; }
-  unsigned bits() const { return is_v4() ? 32 : 128; }
+  [[nodiscard]] bool is_v4() const { return family == Family::kIpv4; }
+  [[nodiscard]] unsigned bits() const { return is_v4() ? 32 : 128; }
 };
 
 /// A set of addresses: host bits are zero. Made by prefix_of() or parse_prefix(), which mask.
@@ -58,33 +58,33 @@ struct Endpoint {
   std::uint16_t port = 0;
 
   bool operator==(const Endpoint&) const = default;
-  const Address* address() const { return std::get_if<Address>(&host); }
-  const std::string* name() const { return std::get_if<std::string>(&host); }
+  [[nodiscard]] const Address* address() const { return std::get_if<Address>(&host); }
+  [[nodiscard]] const std::string* name() const { return std::get_if<std::string>(&host); }
 };
 
-std::optional<Address> parse_address(std::string_view text);
+[[nodiscard]] std::optional<Address> parse_address(std::string_view text);
 /// Host bits are masked, as wg(8) does; `text` must carry a length.
-std::optional<Prefix> parse_prefix(std::string_view text);
-std::optional<InterfaceAddress> parse_interface_address(std::string_view text);
-std::optional<MacAddress> parse_mac_address(std::string_view text);
+[[nodiscard]] std::optional<Prefix> parse_prefix(std::string_view text);
+[[nodiscard]] std::optional<InterfaceAddress> parse_interface_address(std::string_view text);
+[[nodiscard]] std::optional<MacAddress> parse_mac_address(std::string_view text);
 
 /// A refusal says what is wrong with the text: `has no port`.
 Expected<Endpoint> parse_endpoint(std::string_view text);
 
-std::string to_string(const Address& address);
-std::string to_string(const Prefix& prefix);
-std::string to_string(const InterfaceAddress& address);
-std::string to_string(const MacAddress& mac);
-std::string to_string(const Endpoint& endpoint);
+[[nodiscard]] std::string to_string(const Address& address);
+[[nodiscard]] std::string to_string(const Prefix& prefix);
+[[nodiscard]] std::string to_string(const InterfaceAddress& address);
+[[nodiscard]] std::string to_string(const MacAddress& mac);
+[[nodiscard]] std::string to_string(const Endpoint& endpoint);
 
-Prefix prefix_of(const Address& address, unsigned length);
-bool contains(const Prefix& prefix, const Address& address);
+[[nodiscard]] Prefix prefix_of(const Address& address, unsigned length);
+[[nodiscard]] bool contains(const Prefix& prefix, const Address& address);
 /// True when every address of `inner` is in `outer` (equal prefixes contain each other).
-bool contains(const Prefix& outer, const Prefix& inner);
+[[nodiscard]] bool contains(const Prefix& outer, const Prefix& inner);
 
 /// RFC 1918, RFC 6598 (carrier NAT), RFC 3927 and loopback: an address behind NAT. IPv6 is never.
-bool is_private_ipv4(const Address& address);
+[[nodiscard]] bool is_private_ipv4(const Address& address);
 /// Multicast, unspecified or limited broadcast: never the address of one host.
-bool is_unicast(const Address& address);
+[[nodiscard]] bool is_unicast(const Address& address);
 
 }  // namespace wg::config

@@ -21,9 +21,9 @@ struct ClientFile {
 };
 
 /// Holds secrets: the caller wipes the text.
-std::string to_wg_quick(const ClientFile& file);
+[[nodiscard]] std::string to_wg_quick(const ClientFile& file);
 
 /// What lies behind the gateway: the subnets of the interface, and of the ports without a gateway.
-std::vector<Prefix> networks_behind(const Gateway& gateway, const Interface& interface);
+[[nodiscard]] std::vector<Prefix> networks_behind(const Gateway& gateway, const Interface& interface);
 
 }  // namespace wg::config

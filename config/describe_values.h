@@ -9,9 +9,9 @@
 
 namespace wg::config {
 
-std::string words_of(const Workers& workers);
-std::string words_of(const std::vector<std::string>& arguments);
+[[nodiscard]] std::string words_of(const Workers& workers);
+[[nodiscard]] std::string words_of(const std::vector<std::string>& arguments);
 /// "1 peer", "3 peers"
-std::string counted(std::size_t count, std::string_view noun);
+[[nodiscard]] std::string counted(std::size_t count, std::string_view noun);
 
 }  // namespace wg::config

@@ -14,6 +14,6 @@ enum class ExportFormat : std::uint8_t {
 
 /// The text holds the private key and the preshared keys: write it with mode 0600 and wipe() it.
 /// Peers that are not enabled are left out; names become `# Name = …`, which import_wg_quick reads.
-std::string export_wg(const Interface& interface, ExportFormat format = ExportFormat::kSetconf);
+[[nodiscard]] std::string export_wg(const Interface& interface, ExportFormat format = ExportFormat::kSetconf);
 
 }  // namespace wg::config

@@ -10,6 +10,6 @@ namespace wg::config {
 /// The lowest host address of the subnet of `own` that neither the interface nor an allowed prefix of a peer
 /// has, enabled or not. The network's and the broadcast address are not hosts, and a prefix as wide as the
 /// subnet or wider (a default route) takes nothing away. nullopt: the subnet is full.
-std::optional<Address> free_address(const Interface& interface, const InterfaceAddress& own);
+[[nodiscard]] std::optional<Address> free_address(const Interface& interface, const InterfaceAddress& own);
 
 }  // namespace wg::config

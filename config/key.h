@@ -22,7 +22,7 @@ struct Key {
   std::array<std::uint8_t, kKeyBytes> bytes{};
 
   auto operator<=>(const Key&) const = default;
-  bool is_zero() const { return *this == Key{}; }
+  [[nodiscard]] bool is_zero() const { return *this == Key{}; }
 };
 
 /// A private or preshared key. Every copy is wiped when it is destroyed or overwritten, comparison is
@@ -38,24 +38,24 @@ class SecretKey {
   ~SecretKey();
 
   bool operator==(const SecretKey& other) const;
-  bool is_zero() const;
-  std::span<const std::uint8_t, kKeyBytes> bytes() const { return bytes_; }
+  [[nodiscard]] bool is_zero() const;
+  [[nodiscard]] std::span<const std::uint8_t, kKeyBytes> bytes() const { return bytes_; }
 
  private:
   std::array<std::uint8_t, kKeyBytes> bytes_{};
 };
 
-std::optional<Key> parse_key(std::string_view text);
-std::optional<SecretKey> parse_secret_key(std::string_view text);
+[[nodiscard]] std::optional<Key> parse_key(std::string_view text);
+[[nodiscard]] std::optional<SecretKey> parse_secret_key(std::string_view text);
 
 /// Base64, 44 characters.
-std::string to_string(const Key& key);
+[[nodiscard]] std::string to_string(const Key& key);
 /// Base64 of a secret, for files written on purpose (export, save). The caller owns the exposure and
 /// wipes the string with wipe() when done.
-std::string reveal(const SecretKey& key);
+[[nodiscard]] std::string reveal(const SecretKey& key);
 
 /// The public key of a private key (X25519 with the base point, RFC 7748 section 6.1).
-Key public_key_of(const SecretKey& private_key);
+[[nodiscard]] Key public_key_of(const SecretKey& private_key);
 
 /// Overwrites text that held a secret; the compiler may not remove it.
 void wipe(std::string& text);

@@ -24,12 +24,12 @@ struct Environment {
 };
 
 /// The system calls.
-Environment system_environment();
+[[nodiscard]] Environment system_environment();
 /// Files alone: for a configuration of another machine.
-Environment files_environment();
+[[nodiscard]] Environment files_environment();
 
 /// `gateway` has passed validate(). A problem is an error where the gateway would not start on this machine,
 /// a note where it is about the machine alone.
-Problems lint(const Gateway& gateway, const Environment& environment = system_environment());
+[[nodiscard]] Problems lint(const Gateway& gateway, const Environment& environment = system_environment());
 
 }  // namespace wg::config

@@ -17,7 +17,7 @@ struct Position {
   std::uint32_t line = 0;
   std::uint32_t column = 0;
 
-  bool known() const { return line != 0; }
+  [[nodiscard]] bool known() const { return line != 0; }
 };
 
 enum class Severity : std::uint8_t {
@@ -37,7 +37,7 @@ struct Problem {
 using Problems = std::vector<Problem>;
 
 /// One line without a newline; warnings and notes carry that word after the position.
-std::string to_string(const Problem& problem);
+[[nodiscard]] std::string to_string(const Problem& problem);
 /// By file (in the order of reading), line, column; stable.
 void sort_by_position(Problems& problems);
 

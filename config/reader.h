@@ -36,7 +36,7 @@ struct Source {
   ReadContext& context;
   const YamlTree& tree;
   std::uint32_t file;  ///< index into Gateway::sources
-  const std::string& filename() const { return context.gateway.sources.files[file]; }
+  [[nodiscard]] const std::string& filename() const { return context.gateway.sources.files[file]; }
 };
 
 /// A chain on the stack; text is made of it only for a complaint.
@@ -45,19 +45,19 @@ struct Path {
   std::string_view key;     ///< of a map entry
   std::int64_t index = -1;  ///< of a sequence element
 };
-std::string to_string(const Path& path);
+[[nodiscard]] std::string to_string(const Path& path);
 
 class Value {
  public:
   Value(const Source& source, const Node& node, Path path)
       : source_(&source), node_(&node), resolved_(&source.tree.target(node)), path_(path) {}
 
-  const Source& source() const { return *source_; }
-  const Node& node() const { return *resolved_; }
-  const Path& path() const { return path_; }
-  bool is_null() const { return resolved_->kind == NodeKind::kNull; }
-  bool is_sequence() const { return resolved_->kind == NodeKind::kSequence; }
-  Position at() const { return {source_->file, node_->line, node_->column}; }
+  [[nodiscard]] const Source& source() const { return *source_; }
+  [[nodiscard]] const Node& node() const { return *resolved_; }
+  [[nodiscard]] const Path& path() const { return path_; }
+  [[nodiscard]] bool is_null() const { return resolved_->kind == NodeKind::kNull; }
+  [[nodiscard]] bool is_sequence() const { return resolved_->kind == NodeKind::kSequence; }
+  [[nodiscard]] Position at() const { return {source_->file, node_->line, node_->column}; }
 
   void complain(std::string message) const;
   /// `'text' is …; allowed: …`
@@ -65,9 +65,9 @@ class Value {
   /// For a value of the wrong shape: `is a list; allowed: …`.
   void refuse_kind(std::string_view allowed) const;
   /// The text of a scalar; complains about anything else.
-  std::optional<std::string_view> scalar(std::string_view allowed) const;
+  [[nodiscard]] std::optional<std::string_view> scalar(std::string_view allowed) const;
   /// The elements of a sequence (none for an absent value); complains about anything else.
-  std::vector<Value> elements(std::string_view allowed) const;
+  [[nodiscard]] std::vector<Value> elements(std::string_view allowed) const;
 
  private:
   const Source* source_;
@@ -90,14 +90,14 @@ class MapWalk {
  public:
   MapWalk(const Value& map, std::span<const std::string_view> names);
   /// The next known key's index in `names`, or nullopt at the end.
-  std::optional<std::size_t> next();
-  Value value() const { return {map_.source(), *value_, {&map_.path(), key_->text}}; }
-  bool saw(std::size_t index) const { return first_line_[index] != 0; }
+  [[nodiscard]] std::optional<std::size_t> next();
+  [[nodiscard]] Value value() const { return {map_.source(), *value_, {&map_.path(), key_->text}}; }
+  [[nodiscard]] bool saw(std::size_t index) const { return first_line_[index] != 0; }
 
  private:
   bool advance();
   void complain_unknown() const;
-  Value key_value() const { return {map_.source(), *key_, {&map_.path(), key_->text}}; }
+  [[nodiscard]] Value key_value() const { return {map_.source(), *key_, {&map_.path(), key_->text}}; }
 
   const Value& map_;
   std::span<const std::string_view> names_;
@@ -169,7 +169,7 @@ struct NamedValue {
   std::string_view name;
   Value value;
 };
-std::vector<NamedValue> named_entries(const Value& map, std::string_view what);
+[[nodiscard]] std::vector<NamedValue> named_entries(const Value& map, std::string_view what);
 
 [[nodiscard]] std::optional<std::string> read_string(const Value& value, std::string_view allowed);
 [[nodiscard]] std::optional<std::uint64_t> read_number(const Value& value, std::uint64_t least,

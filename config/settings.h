@@ -56,12 +56,12 @@ Owner owner_of(T Owner::*member);
 
 /// The value that a chain of members leads to: &Dpdk::idle, &Idle::mode.
 template <auto... kPath>
-auto& member(auto& owner) {
+[[nodiscard]] auto& member(auto& owner) {
   return (owner.*....*kPath);
 }
 
 template <const auto& kForm>
-std::string allowed_by() {
+[[nodiscard]] std::string allowed_by() {
   if (!kForm.allowed.empty()) return std::string(kForm.allowed);
   std::string names;
   for (const auto name : kForm.examples) names += (names.empty() ? "" : ", ") + std::string(name);
@@ -70,7 +70,8 @@ std::string allowed_by() {
 
 /// A row: the form of the value, then the members that lead to it.
 template <const auto& kForm, auto kFirst, auto... kRest>
-constexpr auto setting(std::string_view key, std::string_view words, Change change = Change::kLive) {
+[[nodiscard]] constexpr auto setting(std::string_view key, std::string_view words,
+                                     Change change = Change::kLive) {
   using Owner = decltype(owner_of(kFirst));
   Setting<Owner> row{};
   row.key = key;
@@ -137,7 +138,7 @@ inline constexpr std::size_t kMaxSettings = 32;  // of one owner: SettingSet has
 
 /// The rows of an owner; none for one whose keys all have an effect of their own.
 template <class Owner>
-constexpr std::span<const Setting<Owner>> settings_of() {
+[[nodiscard]] constexpr std::span<const Setting<Owner>> settings_of() {
   std::span<const Setting<Owner>> rows;
   if constexpr (std::is_same_v<Owner, Interface>) rows = kInterfaceSettings;
   if constexpr (std::is_same_v<Owner, Port>) rows = kPortSettings;

@@ -36,7 +36,7 @@ template <class Enum>
 concept NamedEnum = std::is_enum_v<Enum> && !kNames<Enum>.empty();
 
 template <NamedEnum Enum>
-constexpr std::string_view to_string(Enum value) {
+[[nodiscard]] constexpr std::string_view to_string(Enum value) {
   return kNames<Enum>.at(static_cast<std::size_t>(value));
 }
 
@@ -130,7 +130,7 @@ struct Device {
 };
 
 /// The interface that a device of kind kLinux names.
-inline std::string linux_interface(const Device& device) {
+[[nodiscard]] inline std::string linux_interface(const Device& device) {
   return device.text.substr(kLinuxDevice.size());
 }
 
@@ -266,17 +266,17 @@ struct Gateway {
 };
 
 /// "file:line:column", or the empty string when the position is not from a file.
-std::string cite(const Gateway& gateway, const Position& at);
+[[nodiscard]] std::string cite(const Gateway& gateway, const Position& at);
 
 /// 1 to 15 of [a-zA-Z0-9_=+.-], not "." or "..": what Linux (IFNAMSIZ) and wg-quick both accept.
-bool is_interface_name(std::string_view name);
+[[nodiscard]] bool is_interface_name(std::string_view name);
 
 /// How a peer is named to people: its name, or its public key.
-std::string label_of(const Peer& peer);
+[[nodiscard]] std::string label_of(const Peer& peer);
 
-std::string to_string(const MssClamp& value);
-std::string to_string(const MetricsListen& value);
+[[nodiscard]] std::string to_string(const MssClamp& value);
+[[nodiscard]] std::string to_string(const MetricsListen& value);
 /// Largest exact unit: 512M, 1G, 100K.
-std::string to_string(const Size& value);
+[[nodiscard]] std::string to_string(const Size& value);
 
 }  // namespace wg::config

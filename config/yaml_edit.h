@@ -28,14 +28,14 @@ class YamlEdit {
   YamlEdit(const YamlEdit&) = delete;
   YamlEdit& operator=(const YamlEdit&) = delete;
 
-  const YamlTree& tree() const { return tree_; }
+  [[nodiscard]] const YamlTree& tree() const { return tree_; }
   struct Pair {
     const Node* key = nullptr;
     const Node* value = nullptr;
     explicit operator bool() const { return key != nullptr; }
   };
   /// Empty when `map` is no map or has no such key.
-  Pair find(const Node& map, std::string_view key) const;
+  [[nodiscard]] Pair find(const Node& map, std::string_view key) const;
 
   /// Replaces the value of `key`, or adds a line for it after `after` (a key that exists).
   void set(const Node& map, std::string_view key, const std::string& value, std::string_view after);
@@ -56,10 +56,10 @@ class YamlEdit {
   void replace_entry(const Pair& entry, const std::string& lines);
 
   /// Column (from 0) of a block list's dashes.
-  std::size_t dash_column(const Node& list) const;
+  [[nodiscard]] std::size_t dash_column(const Node& list) const;
 
-  bool changed() const { return !edits_.empty(); }
-  std::string apply() const;
+  [[nodiscard]] bool changed() const { return !edits_.empty(); }
+  [[nodiscard]] std::string apply() const;
 
  private:
   struct Edit {
@@ -68,18 +68,18 @@ class YamlEdit {
     std::string text;
   };
 
-  std::size_t begin_of(const Node& node) const;
-  std::size_t end_of(const Node& node) const;
-  std::size_t after_properties(std::size_t offset) const;
-  std::size_t end_of_flow(std::size_t offset) const;
-  std::size_t end_of_scalar(const Node& node) const;
-  std::size_t end_of_quoted(std::size_t offset) const;
-  std::size_t line_begin(std::size_t offset) const;
-  std::size_t after_line(std::size_t offset) const;
-  std::size_t dash_of(const Node& item) const;
-  std::vector<const Node*> children(const Node& node) const;
+  [[nodiscard]] std::size_t begin_of(const Node& node) const;
+  [[nodiscard]] std::size_t end_of(const Node& node) const;
+  [[nodiscard]] std::size_t after_properties(std::size_t offset) const;
+  [[nodiscard]] std::size_t end_of_flow(std::size_t offset) const;
+  [[nodiscard]] std::size_t end_of_scalar(const Node& node) const;
+  [[nodiscard]] std::size_t end_of_quoted(std::size_t offset) const;
+  [[nodiscard]] std::size_t line_begin(std::size_t offset) const;
+  [[nodiscard]] std::size_t after_line(std::size_t offset) const;
+  [[nodiscard]] std::size_t dash_of(const Node& item) const;
+  [[nodiscard]] std::vector<const Node*> children(const Node& node) const;
   void insert_after_line(std::size_t offset, const std::string& lines);
-  std::size_t end_of_pair(const Pair& pair) const;
+  [[nodiscard]] std::size_t end_of_pair(const Pair& pair) const;
 
   std::string text_;
   YamlTree tree_;

@@ -34,7 +34,7 @@ struct Node {
 };
 
 /// UTF-8 without control characters other than tab and line ends: what a YAML text may hold.
-bool is_yaml_text(std::string_view text);
+[[nodiscard]] bool is_yaml_text(std::string_view text);
 
 class YamlTree {
  public:
@@ -43,27 +43,27 @@ class YamlTree {
 
   /// Reads one document. Problems carry positions but no file (Position::file = `file`,
   /// Problem::file = `filename`). With any problem the tree is empty.
-  static YamlTree read(std::string_view text, std::uint32_t file, const std::string& filename,
-                       Problems& problems);
+  [[nodiscard]] static YamlTree read(std::string_view text, std::uint32_t file, const std::string& filename,
+                                     Problems& problems);
 
   /// What read() is made of. Quickly: an empty tree for whatever is not plain. By yaml-cpp: every text.
-  static YamlTree read_quickly(std::string_view text);
-  static YamlTree read_by_library(std::string_view text, std::uint32_t file, const std::string& filename,
-                                  Problems& problems);
+  [[nodiscard]] static YamlTree read_quickly(std::string_view text);
+  [[nodiscard]] static YamlTree read_by_library(std::string_view text, std::uint32_t file,
+                                                const std::string& filename, Problems& problems);
 
   YamlTree() = default;
   YamlTree(YamlTree&&) noexcept = default;
   YamlTree& operator=(YamlTree&&) noexcept = default;
   ~YamlTree();
 
-  bool empty() const { return nodes_.empty(); }
-  const Node& root() const { return nodes_.front(); }
-  const Node& at(std::uint32_t index) const { return nodes_[index]; }
+  [[nodiscard]] bool empty() const { return nodes_.empty(); }
+  [[nodiscard]] const Node& root() const { return nodes_.front(); }
+  [[nodiscard]] const Node& at(std::uint32_t index) const { return nodes_[index]; }
   /// The node itself, or what the alias stands for.
-  const Node& target(const Node& node) const;
+  [[nodiscard]] const Node& target(const Node& node) const;
   /// nullptr after the last one.
-  const Node* first_child(const Node& node) const;
-  const Node* next_sibling(const Node& node) const;
+  [[nodiscard]] const Node* first_child(const Node& node) const;
+  [[nodiscard]] const Node* next_sibling(const Node& node) const;
 
  private:
   friend class TreeBuilder;
