@@ -23,7 +23,7 @@ namespace {
 
 constexpr std::size_t kColdBatch = 128 * Gateway::kBurst;  // 10 MB: out of L2, in L3
 constexpr unsigned kBuffers = 8191, kMemoryMb = 256;
-constexpr std::uint16_t kWan = 0, kLan = 1;
+constexpr PortIndex kWan{0}, kLan{1};
 constexpr std::uint32_t kHost = 0xc0a80105, kPeers = 0x0a000000, kUs = 0xcb007102, kRemote = 0xc6336401;
 constexpr std::array<std::uint8_t, 16> kUs6 = {0x20, 1, 13, 0xb8, 15}, kRemote6 = {0x20, 1, 13, 0xb8, 14};
 constexpr std::uint16_t kListenPort = 51820, kRemotePort = 1111;
@@ -34,7 +34,7 @@ bool small_pages = false;
 
 struct Shared {
   rte_mempool* pool;
-  std::array<test::RingPort, 2> ports;
+  ById<PortIndex, test::RingPort> ports = ById<PortIndex, test::RingPort>(2);
 };
 
 Shared& shared() {
@@ -180,21 +180,21 @@ void Gateway::build_peers() {
 
 void Gateway::build_snapshot() {
   auto listen = std::make_shared<ListenPorts>();
-  listen->fill(kNone16);
+  listen->fill(kNoInterface);
   (*listen)[kListenPort] = 0;
   snapshot_.listen_ports = listen;
   const Be32 us{kUs};
   snapshot_.local_addresses = LocalAddresses({IpAddress::from_v4(&us), IpAddress::from_v6(kUs6.data())});
   snapshot_.interfaces.resize(1);
-  InterfaceView& interface = snapshot_.interfaces[0];
-  interface.id = 0;
+  InterfaceView& interface = snapshot_.interfaces.front();
+  interface.id = InterfaceId{0};
   interface.present = interface.up = true;
   interface.allowed4 = &allowed4_;
   interface.allowed6 = &allowed6_;
   snapshot_.ports.resize(2);
-  for (const std::uint16_t index : {kWan, kLan}) {
+  for (const PortIndex index : {kWan, kLan}) {
     snapshot_.ports[index].port = shared().ports[index].port.get();
-    snapshot_.ports[index].mac = mac(static_cast<std::uint8_t>(index + 1));
+    snapshot_.ports[index].mac = mac(static_cast<std::uint8_t>(number_of(index) + 1));
   }
   NextHop host;
   host.kind = HopKind::kPort;

@@ -25,7 +25,7 @@ struct Journey {
 
   void begin_loop() noexcept;
   // Where packets come in; each runs what it found to its end. True: there was something.
-  bool poll_port(BurstContext& at, std::uint16_t index);
+  bool poll_port(BurstContext& at, PortIndex index);
   bool poll_tuns(BurstContext& at);
   bool poll_taps(const BurstContext& at);
   bool drain_commands(BurstContext& at);

@@ -4,6 +4,7 @@
 #include <array>
 #include <cstdint>
 
+#include "dataplane/base/ids.h"
 #include "dataplane/packet/address.h"
 #include "dataplane/session/peer.h"
 #include "dataplane/thread/mailbox.h"
@@ -19,7 +20,7 @@ inline constexpr std::size_t kMaxHandshakeMessage = 148;
 struct HandshakeMessage {
   std::array<std::uint8_t, kMaxHandshakeMessage> bytes;
   std::uint16_t length;
-  std::uint16_t interface_id;
+  InterfaceId interface_id;
   Endpoint remote;
   Endpoint local;
 };
@@ -39,7 +40,7 @@ enum class EventType : std::uint8_t {
 struct Event {
   EventType type;
   std::uint8_t tos = 0;  // kKernelSend: outer traffic class
-  std::uint16_t interface_id = 0;
+  InterfaceId interface_id{};
   PeerRef peer;
   std::uint32_t keypair_index = 0;
   std::uint32_t owner = kNoPeer;
@@ -58,8 +59,8 @@ enum class CommandType : std::uint8_t {
 // control -> worker. Ownership of the packet passes.
 struct Command {
   CommandType type;
-  std::uint16_t interface_id = 0;
-  std::uint16_t port = 0;
+  InterfaceId interface_id{};
+  PortIndex port{};
   PeerRef peer;
   rte_mbuf* packet = nullptr;
   Endpoint remote;

@@ -4,6 +4,8 @@
 #include <array>
 #include <cstdint>
 
+#include "dataplane/base/ids.h"
+
 namespace wg::dataplane {
 
 enum class HopKind : std::uint8_t {
@@ -17,8 +19,8 @@ enum class HopKind : std::uint8_t {
 struct NextHop {
   HopKind kind = HopKind::kKernel;
   std::uint8_t header_length = 0;         // 14, or 18 with a VLAN tag
-  std::uint16_t port = 0;                 // index into Snapshot::ports
-  std::uint16_t interface_id = 0;         // index into Snapshot::interfaces
+  PortIndex port{};                       // index into Snapshot::ports
+  InterfaceId interface_id{};             // index into Snapshot::interfaces
   std::uint16_t mtu = 1500;               // IP bytes, of the link or the route
   std::uint16_t ip_version = 4;           // of the packets that take it: 4 or 6
   std::array<std::uint8_t, 18> header{};  // Ethernet [VLAN]; the EtherType is set per packet

@@ -13,6 +13,7 @@
 #include <memory>
 #include <vector>
 
+#include "dataplane/base/ids.h"
 #include "dataplane/flow/flow_table.h"
 #include "dataplane/lpm/lpm.h"
 #include "dataplane/next_hop.h"
@@ -25,8 +26,6 @@ namespace wg::dataplane {
 class Port;
 class TunDevice;
 class TapDevice;
-
-inline constexpr std::uint16_t kNone16 = 0xffff;
 
 // What the configuration says about an interface; control/view.cpp is the only translation.
 struct InterfaceSettings {
@@ -41,7 +40,7 @@ struct InterfaceSettings {
 };
 
 struct InterfaceView : InterfaceSettings {
-  std::uint16_t id = kNone16;
+  InterfaceId id = kNoInterface;
   bool present = false;  // slots of deleted interfaces stay empty until reused
   bool up = false;
   std::array<bool, 2> linux_forwards{true, true};  // [IPv4, IPv6] what comes out of the tunnel
@@ -134,15 +133,15 @@ class LocalAddresses {
   std::vector<std::uint32_t> slots4_;  // IPv4 as it lies in packets; 0: free (0.0.0.0 is nobody's address)
 };
 
-// UDP destination port -> interface id, kNone16 where nobody listens. Shared between snapshots.
-using ListenPorts = std::array<std::uint16_t, 65536>;
+// UDP destination port -> interface id, kNoInterface where nobody listens. Shared between snapshots.
+using ListenPorts = std::array<InterfaceId, 65536>;
 
 struct Snapshot {
   std::uint64_t generation = 0;
   std::shared_ptr<const ListenPorts> listen_ports;
   LocalAddresses local_addresses;
-  std::vector<InterfaceView> interfaces;
-  std::vector<PortView> ports;
+  ById<InterfaceId, InterfaceView> interfaces;
+  ById<PortIndex, PortView> ports;
   std::vector<NextHop> next_hops;
   const lpm::Lpm4* routes4 = nullptr;  // value: index into next_hops; no match: the kernel decides
   const lpm::Lpm6* routes6 = nullptr;

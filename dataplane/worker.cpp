@@ -33,7 +33,7 @@ constexpr std::uint32_t kExceptionPollInterval = 8;
 // ---------------------------------------------------------------- the journey
 
 // One burst of one port, run to completion.
-bool Journey::poll_port(BurstContext& at, std::uint16_t index) {
+bool Journey::poll_port(BurstContext& at, PortIndex index) {
   Port* port = at.view->ports[index].port;
   if (port == nullptr) return false;
   port->transmit_handed_over(core.options.id, core.counters);
@@ -128,7 +128,7 @@ void Journey::release(CryptoJob& job, BootTime now) {
 // What Linux sends through the TUNs: inner packets.
 bool Journey::poll_tuns(BurstContext& at) {
   std::size_t taken = 0;
-  for (std::uint16_t id = 0; id < at.view->interfaces.size(); ++id) {
+  for (const InterfaceId id : at.view->interfaces.ids()) {
     const InterfaceView& interface = at.view->interfaces[id];
     if (!interface.up || !sharing.has_room()) continue;
     at.started_at = core.stage_started();
@@ -138,7 +138,7 @@ bool Journey::poll_tuns(BurstContext& at) {
     if (n == kPollBurst) sharing.note_backlog();
     core.counters.from_tun.add(n);
     taken += n;
-    for (std::size_t i = 0; i < n; ++i) send.push(packets[i], {From::kKernel, id, id, 0});
+    for (std::size_t i = 0; i < n; ++i) send.push(packets[i], PacketOrigin::at_interface(From::kKernel, id));
     send_all(at);
   }
   return finish_exceptions(at, taken);
@@ -147,7 +147,7 @@ bool Journey::poll_tuns(BurstContext& at) {
 // What Linux sends through the TAPs: frames, for the ports as they are.
 bool Journey::poll_taps(const BurstContext& at) {
   std::size_t taken = 0;
-  for (std::uint16_t index = 0; index < at.view->ports.size(); ++index) {
+  for (const PortIndex index : at.view->ports.ids()) {
     const PortView& port = at.view->ports[index];
     if (port.port == nullptr) continue;
     rte_mbuf* packets[kPollBurst];
@@ -199,7 +199,7 @@ void Journey::take_command(const BurstContext& at, const Command& command) {
   const bool keepalive = command.type == CommandType::kKeepalive;
   rte_mbuf* packet = keepalive ? rte_pktmbuf_alloc(core.pool) : command.packet;
   if (packet == nullptr) return core.counters.drop(DropReason::no_mbuf);
-  send.push(packet, {From::kKernel, peer->interface_id, peer->interface_id, 0}, peer);
+  send.push(packet, PacketOrigin::at_interface(From::kKernel, peer->interface_id), peer);
 }
 
 // ---------------------------------------------------------------- jobs, their end
@@ -323,8 +323,7 @@ bool Worker::run_journey(BurstContext& at) {
   Journey& journey = *journey_;
   ++loop_;
   bool worked = journey.drain_commands(at);
-  for (std::uint16_t index = 0; index < at.view->ports.size(); ++index)
-    worked |= journey.poll_port(at, index);
+  for (const PortIndex index : at.view->ports.ids()) worked |= journey.poll_port(at, index);
   if (!worked || loop_ % kExceptionPollInterval == 0) {
     worked |= journey.poll_tuns(at);
     worked |= journey.poll_taps(at);

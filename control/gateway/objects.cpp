@@ -54,7 +54,8 @@ Expected<> Objects::add_interface(const std::string& name, const config::Interfa
   if (interfaces_.contains(name)) return {};
   return catch_refusal([&] {
     auto interface = std::make_unique<Interface>(services_, name, value, auto_mtu);
-    if (interface_by_id_.size() <= interface->id()) interface_by_id_.resize(interface->id() + 1u);
+    if (!interface_by_id_.has(interface->id()))
+      interface_by_id_.resize(number_of(interface->id()) + std::size_t{1});
     interface_by_id_[interface->id()] = interface.get();
     interfaces_[name] = std::move(interface);
   });

@@ -30,8 +30,8 @@ class Objects {
   // Null: there is none.
   [[nodiscard]] GatewayPort* find_port(const std::string& name) const;
   [[nodiscard]] Interface* find_interface(std::string_view name) const;
-  [[nodiscard]] Interface* interface_by_id(std::uint16_t id) const {
-    return id < interface_by_id_.size() ? interface_by_id_[id] : nullptr;
+  [[nodiscard]] Interface* interface_by_id(dataplane::InterfaceId id) const {
+    return interface_by_id_.has(id) ? interface_by_id_[id] : nullptr;
   }
 
   // What exists already is left alone. On failure nothing has been added.
@@ -50,7 +50,7 @@ class Objects {
   Logger log_;
   Ports ports_;
   Interfaces interfaces_;
-  std::vector<Interface*> interface_by_id_;
+  dataplane::ById<dataplane::InterfaceId, Interface*> interface_by_id_;
 };
 
 }  // namespace wg::control

@@ -75,7 +75,7 @@ class GatewayPort {
   dataplane::Port* port_ = nullptr;  // owned by the dataplane
   std::unique_ptr<dataplane::TapDevice> tap_;
   std::uint32_t ifindex_ = 0;  // Linux's netdev with the addresses
-  std::uint16_t index_ = 0;
+  dataplane::PortIndex index_{};
   bool published_ = false;
   bool carrier_ = true;            // as Linux is told
   std::uint16_t applied_mtu_ = 0;  // what the TAP was given last

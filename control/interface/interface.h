@@ -52,7 +52,7 @@ class Interface final : public noise::Host {
   ~Interface() override;
 
   [[nodiscard]] const std::string& name() const { return name_; }
-  [[nodiscard]] std::uint16_t id() const { return id_; }
+  [[nodiscard]] dataplane::InterfaceId id() const { return id_; }
   [[nodiscard]] std::uint32_t ifindex() const { return tun_->ifindex(); }
   [[nodiscard]] noise::Engine& engine() { return *engine_; }
   [[nodiscard]] const noise::Engine& engine() const { return *engine_; }
@@ -189,7 +189,7 @@ class Interface final : public noise::Host {
   std::unique_ptr<dataplane::TunDevice> tun_;
   lpm::Lpm4 allowed4_;
   lpm::Lpm6 allowed6_;
-  std::uint16_t id_ = 0;
+  dataplane::InterfaceId id_{};
   std::uint16_t configured_port_ = 0;
   std::uint32_t fwmark_ = 0;
   std::uint16_t mtu_ = 1420;

@@ -54,7 +54,7 @@ lpm::Value NextHops::allocate() {
   return free_->extract(free_->begin()).value();
 }
 
-lpm::Value NextHops::simple(HopKind kind, std::uint16_t interface_id, const HopUse& use) {
+lpm::Value NextHops::simple(HopKind kind, dataplane::InterfaceId interface_id, const HopUse& use) {
   const SimpleKey key{kind, interface_id, use};
   if (const auto at = simple_.find(key); at != simple_.end()) return at->second;
   const lpm::Value index = allocate();

@@ -32,7 +32,7 @@ namespace wg::control {
 
 // A port, or a VLAN device on top of one.
 struct PortLink {
-  std::uint16_t port;
+  dataplane::PortIndex port;
   std::optional<std::uint16_t> vlan;
 };
 
@@ -55,7 +55,8 @@ class NextHops {
 
   // The index of a next hop; it is made when nobody holds one like it. The caller holds it next. A neighbour
   // whose MAC address is unknown is asked for when the first hop through it is made.
-  [[nodiscard]] lpm::Value simple(dataplane::HopKind kind, std::uint16_t interface_id, const HopUse& use);
+  [[nodiscard]] lpm::Value simple(dataplane::HopKind kind, dataplane::InterfaceId interface_id,
+                                  const HopUse& use);
   [[nodiscard]] lpm::Value via(const PortLink& link, const NextHopKey& neighbour, const HopUse& use);
   // A prefix leads to the hop from now on, or does so no longer. The hop is forgotten with its last prefix.
   void hold(lpm::Value index) { ++entries_[index].prefixes; }
@@ -85,7 +86,7 @@ class NextHops {
   [[nodiscard]] bool take_changed() { return std::exchange(changed_, false); }
 
  private:
-  using SimpleKey = std::tuple<dataplane::HopKind, std::uint16_t, HopUse>;
+  using SimpleKey = std::tuple<dataplane::HopKind, dataplane::InterfaceId, HopUse>;
   struct Entry {
     SimpleKey simple{};    // of a hop without a neighbour
     NextHopKey neighbour;  // ifindex 0: none

@@ -15,11 +15,11 @@ struct OuterRoute {
   // kLoop: through the very interface whose packets these are.
   enum class Kind : std::uint8_t { kPort, kKernel, kLoop, kNone };
   Kind kind = Kind::kNone;
-  std::uint16_t port = 0;   // index; Kind::kPort
-  NextHopKey next_hop;      // what to watch
-  std::uint32_t link = 0;   // by which it leaves; 0: none, or only the kernel knows
-  bool unresolved = false;  // a port leads there, but the neighbour's MAC is unknown
-  IpAddress source;         // what the kernel would choose
+  dataplane::PortIndex port{};  // index; Kind::kPort
+  NextHopKey next_hop;          // what to watch
+  std::uint32_t link = 0;       // by which it leaves; 0: none, or only the kernel knows
+  bool unresolved = false;      // a port leads there, but the neighbour's MAC is unknown
+  IpAddress source;             // what the kernel would choose
   std::uint16_t mtu = 1500;
   MacAddress destination_mac{}, source_mac{};
   std::optional<std::uint16_t> vlan;  // tag of the VLAN device on top of the port

@@ -11,7 +11,7 @@
 namespace wg::control {
 
 using dataplane::HopKind;
-using dataplane::kNone16;
+using dataplane::kNoInterface;
 
 namespace {
 
@@ -22,13 +22,13 @@ constexpr std::size_t kDefaultRules = 4;
 // A host on a link can make a change as often as it likes; this bounds what the snapshots of that cost.
 constexpr BootTime kHopsInterval = 1'000'000;  // ns
 
-template <typename Views>
-std::uint16_t free_slot(Views& views, const std::vector<std::uint32_t>& ifindexes) {
-  for (std::size_t i = 0; i < ifindexes.size(); ++i) {
-    if (ifindexes[i] == 0) return static_cast<std::uint16_t>(i);
+template <typename Id, typename View>
+Id free_slot(dataplane::ById<Id, View>& views, const dataplane::ById<Id, std::uint32_t>& ifindexes) {
+  for (const Id id : ifindexes.ids()) {
+    if (ifindexes[id] == 0) return id;
   }
   views.emplace_back();
-  return static_cast<std::uint16_t>(views.size() - 1);
+  return static_cast<Id>(static_cast<std::underlying_type_t<Id>>(views.size() - 1));
 }
 
 lpm::Address6 address6(const IpAddress& address) {
@@ -78,8 +78,8 @@ Publisher::Publisher(dataplane::Dataplane& dataplane, NetlinkMirror& mirror, Net
   next_.peers = &dataplane.peers();
 }
 
-std::uint16_t Publisher::add_port(const dataplane::PortView& view, std::uint32_t ifindex) {
-  const std::uint16_t index = free_slot(next_.ports, port_ifindex_);
+dataplane::PortIndex Publisher::add_port(const dataplane::PortView& view, std::uint32_t ifindex) {
+  const dataplane::PortIndex index = free_slot(next_.ports, port_ifindex_);
   next_.ports[index] = view;
   port_ifindex_.resize(next_.ports.size());
   port_ifindex_[index] = ifindex;
@@ -89,7 +89,7 @@ std::uint16_t Publisher::add_port(const dataplane::PortView& view, std::uint32_t
   return index;
 }
 
-void Publisher::remove_port(std::uint16_t index) {
+void Publisher::remove_port(dataplane::PortIndex index) {
   port_by_ifindex_.erase(port_ifindex_[index]);
   port_ifindex_[index] = 0;
   next_.ports[index] = {};
@@ -97,8 +97,8 @@ void Publisher::remove_port(std::uint16_t index) {
   touch();
 }
 
-std::uint16_t Publisher::add_interface(const dataplane::InterfaceView& view, std::uint32_t ifindex) {
-  const std::uint16_t id = free_slot(next_.interfaces, interface_ifindex_);
+dataplane::InterfaceId Publisher::add_interface(const dataplane::InterfaceView& view, std::uint32_t ifindex) {
+  const dataplane::InterfaceId id = free_slot(next_.interfaces, interface_ifindex_);
   next_.interfaces[id] = view;
   next_.interfaces[id].id = id;
   next_.interfaces[id].present = true;
@@ -110,7 +110,7 @@ std::uint16_t Publisher::add_interface(const dataplane::InterfaceView& view, std
   return id;
 }
 
-void Publisher::remove_interface(std::uint16_t id) {
+void Publisher::remove_interface(dataplane::InterfaceId id) {
   interface_by_ifindex_.erase(interface_ifindex_[id]);
   interface_ifindex_[id] = 0;
   next_.interfaces[id] = {};
@@ -128,7 +128,7 @@ std::optional<PortLink> Publisher::port_of(std::uint32_t ifindex) const {
   return PortLink{parent->second, link->vlan_id};
 }
 
-std::optional<std::uint16_t> Publisher::interface_of(std::uint32_t ifindex) const {
+std::optional<dataplane::InterfaceId> Publisher::interface_of(std::uint32_t ifindex) const {
   const auto at = interface_by_ifindex_.find(ifindex);
   return at == interface_by_ifindex_.end() ? std::nullopt : std::optional(at->second);
 }
@@ -184,8 +184,8 @@ void Publisher::note_route(const IpPrefix& prefix) {
 }
 
 // For each port, the VLAN devices on its TAP.
-std::vector<dataplane::VlanIds> Publisher::vlans_of_ports() const {
-  std::vector<dataplane::VlanIds> vlans(next_.ports.size());
+dataplane::ById<dataplane::PortIndex, dataplane::VlanIds> Publisher::vlans_of_ports() const {
+  dataplane::ById<dataplane::PortIndex, dataplane::VlanIds> vlans(next_.ports.size());
   for (const auto& [ifindex, link] : mirror_.links()) {
     const auto parent = port_by_ifindex_.find(link.parent);
     if (parent == port_by_ifindex_.end() || !link.vlan_id || !link.vlan_8021q || !link.up) continue;
@@ -199,7 +199,7 @@ std::vector<dataplane::VlanIds> Publisher::vlans_of_ports() const {
 }
 
 // `ip link set PORT down` stops the workers too. A TAP that the mirror has not read of yet is not up.
-void Publisher::refresh_port(std::uint16_t index, const Link* tap) {
+void Publisher::refresh_port(dataplane::PortIndex index, const Link* tap) {
   dataplane::PortView& view = next_.ports[index];
   view.up = tap != nullptr && tap->up;
   const bool own = view.up && rules_.keeps_its_frames(*tap);
@@ -229,7 +229,7 @@ void Publisher::set_filters(std::map<std::uint32_t, std::vector<MacAddress>> fil
 
 void Publisher::refresh_views() {
   views_stale_ = false;
-  const std::vector<dataplane::VlanIds> vlans = vlans_of_ports();
+  const auto vlans = vlans_of_ports();
   for (const auto& [ifindex, index] : port_by_ifindex_) {
     const Link* tap = mirror_.link(ifindex);
     refresh_port(index, tap);
@@ -306,8 +306,9 @@ lpm::Value Publisher::value_for_host(const IpPrefix& prefix) {
 // Unreachable and prohibited destinations are Linux's too: it answers with its own errors, at its own rate.
 lpm::Value Publisher::value_of(const Resolved& route, bool v6) {
   const HopUse use{clamp16(route.mtu), v6};
-  if (route.type == RTN_BLACKHOLE && !route.unsure) return hops_.simple(HopKind::kDrop, kNone16, {0, v6});
-  const auto of_linux = [&] { return hops_.simple(HopKind::kKernel, kNone16, {0, v6}); };
+  if (route.type == RTN_BLACKHOLE && !route.unsure)
+    return hops_.simple(HopKind::kDrop, kNoInterface, {0, v6});
+  const auto of_linux = [&] { return hops_.simple(HopKind::kKernel, kNoInterface, {0, v6}); };
   if (route.type != RTN_UNICAST || route.unsure) return of_linux();
   if (const auto id = interface_of(route.ifindex)) return hops_.simple(HopKind::kInterface, *id, use);
   const auto link = port_of(route.ifindex);
@@ -329,13 +330,13 @@ void Publisher::refresh_local_addresses() {
     return IpAddress{};
   };
   IpAddress any4, any6;
-  for (std::size_t i = 0; i < port_ifindex_.size(); ++i) {
+  for (const dataplane::PortIndex i : port_ifindex_.ids()) {
     next_.ports[i].icmp_source4 = first(port_ifindex_[i], false);
     next_.ports[i].icmp_source6 = first(port_ifindex_[i], true);
     if (any4.is_zero()) any4 = next_.ports[i].icmp_source4;
     if (any6.is_zero()) any6 = next_.ports[i].icmp_source6;
   }
-  for (std::size_t i = 0; i < interface_ifindex_.size(); ++i) {
+  for (const dataplane::InterfaceId i : interface_ifindex_.ids()) {
     const IpAddress own4 = first(interface_ifindex_[i], false), own6 = first(interface_ifindex_[i], true);
     next_.interfaces[i].icmp_source4 = own4.is_zero() ? any4 : own4;
     next_.interfaces[i].icmp_source6 = own6.is_zero() ? any6 : own6;
@@ -404,7 +405,7 @@ std::optional<BootTime> Publisher::next_flush() const {
 
 void Publisher::refresh_listen_ports() {
   auto ports = std::make_shared<dataplane::ListenPorts>();
-  ports->fill(kNone16);
+  ports->fill(kNoInterface);
   for (const dataplane::InterfaceView& view : next_.interfaces) {
     if (view.present && view.listen_port != 0) (*ports)[view.listen_port] = view.id;
   }

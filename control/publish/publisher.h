@@ -27,18 +27,18 @@ class Publisher {
   Publisher(dataplane::Dataplane& dataplane, NetlinkMirror& mirror, NetlinkConfigure& netlink);
 
   // ---- what is published. Indices are reused; views are changed in place and published by flush().
-  std::uint16_t add_port(const dataplane::PortView& view, std::uint32_t ifindex);
-  void remove_port(std::uint16_t index);
-  [[nodiscard]] dataplane::PortView& port(std::uint16_t index) {
+  dataplane::PortIndex add_port(const dataplane::PortView& view, std::uint32_t ifindex);
+  void remove_port(dataplane::PortIndex index);
+  [[nodiscard]] dataplane::PortView& port(dataplane::PortIndex index) {
     touch();
     return next_.ports[index];
   }
-  std::uint16_t add_interface(const dataplane::InterfaceView& view, std::uint32_t ifindex);
-  void remove_interface(std::uint16_t id);
-  [[nodiscard]] const dataplane::InterfaceView& interface(std::uint16_t id) const {
+  dataplane::InterfaceId add_interface(const dataplane::InterfaceView& view, std::uint32_t ifindex);
+  void remove_interface(dataplane::InterfaceId id);
+  [[nodiscard]] const dataplane::InterfaceView& interface(dataplane::InterfaceId id) const {
     return next_.interfaces[id];
   }
-  [[nodiscard]] dataplane::InterfaceView& interface(std::uint16_t id) {
+  [[nodiscard]] dataplane::InterfaceView& interface(dataplane::InterfaceId id) {
     touch();
     return next_.interfaces[id];
   }
@@ -94,11 +94,11 @@ class Publisher {
   void on_change(const Resynced&) { start_over(); }
   void start_over();
   void touch_views() { views_stale_ = true, touch(); }
-  [[nodiscard]] std::optional<std::uint16_t> interface_of(std::uint32_t ifindex) const;
+  [[nodiscard]] std::optional<dataplane::InterfaceId> interface_of(std::uint32_t ifindex) const;
   void note_route(const IpPrefix& prefix);
   void refresh_views();
-  void refresh_port(std::uint16_t index, const Link* tap);
-  [[nodiscard]] std::vector<dataplane::VlanIds> vlans_of_ports() const;
+  void refresh_port(dataplane::PortIndex index, const Link* tap);
+  [[nodiscard]] dataplane::ById<dataplane::PortIndex, dataplane::VlanIds> vlans_of_ports() const;
   void rebuild_routes();
   void update_prefix(const IpPrefix& prefix);
   void update_hosts_within(const IpPrefix& prefix);
@@ -125,8 +125,10 @@ class Publisher {
   bool views_stale_ = true;  // what ports and interfaces may do, and the gateway's own addresses
   std::uint64_t generation_ = 0;
   std::vector<NextHopKey> changed_neighbours_;
-  std::unordered_map<std::uint32_t, std::uint16_t> port_by_ifindex_, interface_by_ifindex_;
-  std::vector<std::uint32_t> port_ifindex_, interface_ifindex_;
+  std::unordered_map<std::uint32_t, dataplane::PortIndex> port_by_ifindex_;
+  std::unordered_map<std::uint32_t, dataplane::InterfaceId> interface_by_ifindex_;
+  dataplane::ById<dataplane::PortIndex, std::uint32_t> port_ifindex_;
+  dataplane::ById<dataplane::InterfaceId, std::uint32_t> interface_ifindex_;
   std::map<std::uint32_t, std::vector<MacAddress>> filters_;  // by ifindex, of ports alone
 };
 

@@ -19,8 +19,8 @@ struct BurstContext {
   std::uint64_t started_at = 0;  // TSC, of the poll
   std::uint64_t live_ports = 0;  // of view: bit i, port i is there and up
 
-  [[nodiscard]] bool port_is_live(std::uint16_t port) const noexcept {
-    return port < kMaxPorts && (live_ports >> port & 1) != 0;
+  [[nodiscard]] bool port_is_live(PortIndex port) const noexcept {
+    return number_of(port) < kMaxPorts && (live_ports >> number_of(port) & 1) != 0;
   }
   // The same burst, in a later loop.
   [[nodiscard]] BurstContext resumed(BootTime later) const noexcept {
@@ -32,8 +32,9 @@ struct BurstContext {
 
 [[nodiscard]] inline std::uint64_t live_ports(const Snapshot& view) noexcept {
   std::uint64_t live = 0;
-  for (std::size_t i = 0; i < view.ports.size(); ++i)
-    live |= static_cast<std::uint64_t>(view.ports[i].port != nullptr && view.ports[i].up) << i;
+  for (const PortIndex index : view.ports.ids())
+    live |= static_cast<std::uint64_t>(view.ports[index].port != nullptr && view.ports[index].up)
+            << number_of(index);
   return live;
 }
 

@@ -8,6 +8,7 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "dataplane/base/ids.h"
 #include "dataplane/core/burst_size.h"
 #include "dataplane/crypto/aead.h"
 #include "dataplane/packet/headers.h"
@@ -24,9 +25,19 @@ struct Peer;
 enum class From : std::uint16_t { kTunnel, kPort, kKernel };
 struct PacketOrigin {
   From from;
-  std::uint16_t id;            // interface id, or port index for From::kPort
-  std::uint16_t interface_id;  // the WireGuard interface that sends
-  std::uint16_t l2_length;     // From::kPort: bytes of the Ethernet header still in front of the packet
+  std::uint16_t id;          // see port() and interface()
+  InterfaceId interface_id;  // the WireGuard interface that sends
+  std::uint16_t l2_length;   // From::kPort: bytes of the Ethernet header still in front of the packet
+
+  [[nodiscard]] static PacketOrigin at_port(PortIndex port, std::uint16_t l2_length) noexcept {
+    return {From::kPort, number_of(port), {}, l2_length};
+  }
+  // What left a tunnel, or what Linux sends into it.
+  [[nodiscard]] static PacketOrigin at_interface(From from, InterfaceId id) noexcept {
+    return {from, number_of(id), id, 0};
+  }
+  [[nodiscard]] PortIndex port() const noexcept { return PortIndex{id}; }           // From::kPort
+  [[nodiscard]] InterfaceId interface() const noexcept { return InterfaceId{id}; }  // otherwise
   // In one piece: neighbours in a burst are compared and copied often.
   [[nodiscard]] friend bool operator==(const PacketOrigin& a, const PacketOrigin& b) noexcept {
     return std::bit_cast<std::uint64_t>(a) == std::bit_cast<std::uint64_t>(b);
@@ -41,7 +52,7 @@ struct DataBurst {
   std::array<const std::uint8_t*, kBurst> l3;        // C: outer IP header
   std::array<std::uint8_t*, kBurst> message;         // C: WireGuard header
   std::array<std::uint32_t, kBurst> message_length;  // C: with header and tag
-  std::array<std::uint16_t, kBurst> interface_id;    // C
+  std::array<InterfaceId, kBurst> interface_id;      // C
   std::array<std::uint8_t, kBurst> outer_tos;        // C
   std::array<Keypair*, kBurst> keypair;              // S
   std::array<bool, kBurst> moved;                    // S: outer addresses differ from the peer's path
@@ -74,7 +85,7 @@ struct PlainBurst {
   std::size_t n = 0;
   std::array<rte_mbuf*, kBurst> packet;  // starts at the inner IP header, trimmed
   std::array<Peer*, kBurst> peer;
-  std::array<std::uint16_t, kBurst> interface_id;
+  std::array<InterfaceId, kBurst> interface_id;
   std::array<std::uint8_t*, kBurst> l3;      // the inner IP header
   std::array<std::uint16_t, kBurst> length;  // IP bytes
   std::array<const std::uint8_t*, kBurst> source;

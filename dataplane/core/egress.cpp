@@ -6,11 +6,11 @@ namespace wg::dataplane {
 
 Egress::Egress(Core& core) : core_(core), ports_(kMaxPorts), taps_(kMaxPorts), tuns_(kMaxInterfaces) {}
 
-void Egress::punt_to_tap(const BurstContext& at, std::uint16_t port, rte_mbuf* packet) noexcept {
+void Egress::punt_to_tap(const BurstContext& at, PortIndex port, rte_mbuf* packet) noexcept {
   punt(at.view->ports[port].tap, taps_[port], packet);
 }
 
-void Egress::punt_to_tun(const BurstContext& at, std::uint16_t interface_id, rte_mbuf* packet) noexcept {
+void Egress::punt_to_tun(const BurstContext& at, InterfaceId interface_id, rte_mbuf* packet) noexcept {
   punt(at.view->interfaces[interface_id].tun, tuns_[interface_id], packet);
 }
 
@@ -29,27 +29,27 @@ void Egress::flush(const BurstContext& at) noexcept {
 
 std::size_t Egress::flush_ports(const BurstContext& at) noexcept {
   std::size_t sent = 0;
-  for (std::size_t index = 0; index < at.view->ports.size(); ++index) {
+  for (const PortIndex index : at.view->ports.ids()) {
     OutQueue& out = ports_[index];
     if (out.n == 0) continue;
     sent += out.n;
-    hand_over(at, static_cast<std::uint16_t>(index), out);
+    hand_over(at, index, out);
   }
   return sent;
 }
 
 std::size_t Egress::flush_punts(const BurstContext& at) noexcept {
   std::size_t punted = 0;
-  for (std::size_t index = 0; index < at.view->ports.size(); ++index) {
+  for (const PortIndex index : at.view->ports.ids()) {
     if (taps_[index].n != 0) punted += write(*at.view->ports[index].tap, taps_[index], core_.counters.to_tap);
   }
-  for (std::size_t id = 0; id < at.view->interfaces.size(); ++id) {
+  for (const InterfaceId id : at.view->interfaces.ids()) {
     if (tuns_[id].n != 0) punted += write(*at.view->interfaces[id].tun, tuns_[id], core_.counters.to_tun);
   }
   return punted;
 }
 
-void Egress::hand_over(const BurstContext& at, std::uint16_t port, OutQueue& out) noexcept {
+void Egress::hand_over(const BurstContext& at, PortIndex port, OutQueue& out) noexcept {
   at.view->ports[port].port->transmit(core_.options.id, out.packet.data(), static_cast<std::uint16_t>(out.n),
                                       core_.counters);
   out.n = 0;

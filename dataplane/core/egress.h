@@ -16,7 +16,7 @@ class Egress {
   void begin_loop() noexcept { punts_left_ = core_.options.punt_budget; }
 
   // All three take the packet.
-  void transmit(const BurstContext& at, std::uint16_t port, rte_mbuf* packet) noexcept {
+  void transmit(const BurstContext& at, PortIndex port, rte_mbuf* packet) noexcept {
     if (!at.port_is_live(port)) [[unlikely]]
       return core_.drop(packet, DropReason::port_down);
     OutQueue& out = ports_[port];
@@ -24,22 +24,23 @@ class Egress {
       hand_over(at, port, out);
     out.packet[out.n++] = packet;
   }
-  void punt_to_tap(const BurstContext& at, std::uint16_t port, rte_mbuf* packet) noexcept;
-  void punt_to_tun(const BurstContext& at, std::uint16_t interface_id, rte_mbuf* packet) noexcept;
+  void punt_to_tap(const BurstContext& at, PortIndex port, rte_mbuf* packet) noexcept;
+  void punt_to_tun(const BurstContext& at, InterfaceId interface_id, rte_mbuf* packet) noexcept;
 
   // Hands everything that this burst produced to ports, TAPs and TUNs.
   void flush(const BurstContext& at) noexcept;
 
  private:
-  void hand_over(const BurstContext& at, std::uint16_t port, OutQueue& out) noexcept;
+  void hand_over(const BurstContext& at, PortIndex port, OutQueue& out) noexcept;
   void punt(const KernelInterface* to, OutQueue& out, rte_mbuf* packet) noexcept;
   std::size_t write(KernelInterface& to, OutQueue& out, Counter& written) noexcept;
   std::size_t flush_ports(const BurstContext& at) noexcept;
   std::size_t flush_punts(const BurstContext& at) noexcept;
 
   Core& core_;
-  std::uint32_t punts_left_ = 0;               // of this loop
-  std::vector<OutQueue> ports_, taps_, tuns_;  // by port index and interface id, sized by control's limits
+  std::uint32_t punts_left_ = 0;            // of this loop
+  ById<PortIndex, OutQueue> ports_, taps_;  // sized by control's limits
+  ById<InterfaceId, OutQueue> tuns_;
 };
 
 }  // namespace wg::dataplane

@@ -11,6 +11,7 @@
 #include <cstdint>
 #include <string>
 
+#include "dataplane/base/ids.h"
 #include "dataplane/packet/address.h"
 #include "dataplane/packet/headers.h"
 
@@ -37,11 +38,12 @@ struct FlowTuple {
 class FlowIngress {
  public:
   constexpr FlowIngress() = default;
-  [[nodiscard]] static constexpr FlowIngress port(std::uint16_t index, std::uint16_t vlan) {
-    return FlowIngress(kPort | std::uint32_t{vlan} << 16 | index);  // vlan: at most 4095; 0: untagged
+  [[nodiscard]] static constexpr FlowIngress port(PortIndex index, std::uint16_t vlan) {
+    return FlowIngress(kPort | std::uint32_t{vlan} << 16 |
+                       number_of(index));  // vlan: at most 4095; 0: untagged
   }
-  [[nodiscard]] static constexpr FlowIngress interface(std::uint16_t id) {
-    return FlowIngress(kInterface | id);
+  [[nodiscard]] static constexpr FlowIngress interface(InterfaceId id) {
+    return FlowIngress(kInterface | number_of(id));
   }
   [[nodiscard]] static constexpr FlowIngress from_bits(std::uint32_t bits) { return FlowIngress(bits); }
   [[nodiscard]] constexpr std::uint32_t bits() const { return bits_; }

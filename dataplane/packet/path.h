@@ -6,14 +6,15 @@
 #include <array>
 #include <cstdint>
 
+#include "dataplane/base/ids.h"
 #include "dataplane/packet/address.h"
 #include "dataplane/packet/headers.h"
 
 namespace wg::dataplane {
 
-inline constexpr std::uint16_t kKernelPath = 0xffff;
+inline constexpr PortIndex kKernelPath{0xffff};
 // The route to the endpoint leads back into the sending interface, so nothing may be sent (protocol C5-15).
-inline constexpr std::uint16_t kLoopPath = 0xfffe;
+inline constexpr PortIndex kLoopPath{0xfffe};
 
 struct alignas(64) Path {
   // First cache line: everything that receiving reads.
@@ -22,7 +23,7 @@ struct alignas(64) Path {
   // Second cache line: everything that sending reads (after a VLAN tag the last bytes of IPv6 are in the
   // third). The port to transmit on, or kKernelPath: the neighbour is unresolved or the route has no DPDK
   // port, so sealed datagrams leave through the kernel's UDP socket.
-  alignas(64) std::uint16_t port = kKernelPath;
+  alignas(64) PortIndex port = kKernelPath;
   std::uint16_t mtu = 1500;        // of the outer link, IP bytes
   std::uint8_t header_length = 0;  // 0 when port == kKernelPath
   std::uint8_t l3_offset = 0;      // 14 or 18

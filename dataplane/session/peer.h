@@ -9,6 +9,7 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "dataplane/base/ids.h"
 #include "dataplane/packet/path.h"
 #include "dataplane/session/limits.h"
 
@@ -58,7 +59,7 @@ struct alignas(64) Peer {
   std::atomic<const Path*> path{nullptr};  // prebuilt outer headers; null: no endpoint
   std::uint32_t slot = kNoPeer;            // constant while published
   std::atomic<std::uint32_t> generation{0};
-  std::uint16_t interface_id = 0;     // constant while published
+  InterfaceId interface_id{};         // constant while published
   std::atomic<std::uint16_t> mtu{0};  // inner bytes; 0: the interface's
   // A responder's session that control has not promoted yet. To send with from its first data packet on
   // (Keypair::confirmed), which a worker sees before control does; the peer may have lost the older session.

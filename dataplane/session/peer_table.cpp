@@ -33,7 +33,7 @@ void clear(Peer& peer) {
 
 }  // namespace
 
-Peer* PeerTable::add(std::uint16_t interface_id) {
+Peer* PeerTable::add(InterfaceId interface_id) {
   std::uint32_t slot;
   if (!free_.empty()) {
     slot = free_.back();

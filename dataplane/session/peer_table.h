@@ -9,6 +9,7 @@
 #include <cstdint>
 #include <vector>
 
+#include "dataplane/base/ids.h"
 #include "dataplane/session/peer.h"
 
 namespace wg::dataplane {
@@ -22,7 +23,7 @@ class PeerTable {
   PeerTable& operator=(const PeerTable&) = delete;
 
   // Returns a slot with a new generation, or nullptr when the table is full.
-  Peer* add(std::uint16_t interface_id);
+  Peer* add(InterfaceId interface_id);
   // Frees the slot for immediate reuse. Precondition: every worker was quiescent since the slot was
   // unpublished.
   void remove(Peer& peer);

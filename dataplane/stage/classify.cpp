@@ -74,7 +74,7 @@ void Classify::begin_loop() noexcept {
   handshakes_left_ = std::min(handshakes_left_ + budget, kSavedBudgets * budget);
 }
 
-void Classify::run(const BurstContext& at, std::uint16_t index, rte_mbuf* const* packets, std::size_t n,
+void Classify::run(const BurstContext& at, PortIndex index, rte_mbuf* const* packets, std::size_t n,
                    DataBurst& data, InnerBurst& inner) {
   constexpr std::size_t kFramesAhead = 4;
   const PortView& port = at.view->ports[index];
@@ -83,7 +83,7 @@ void Classify::run(const BurstContext& at, std::uint16_t index, rte_mbuf* const*
                   index,
                   expected_prefix(port),
                   port.forwards(0, false),
-                  {From::kPort, index, index, kEthernetHeaderSize},
+                  PacketOrigin::at_port(index, kEthernetHeaderSize),
                   data,
                   inner};
   for (std::size_t i = 0; i < n; ++i) __builtin_prefetch(packets[i]);
@@ -129,8 +129,8 @@ bool Classify::classify_fast(const Poll& poll, rte_mbuf* packet) {
     poll.inner.push(packet, frame + kIp, static_cast<std::uint16_t>(total), poll.untagged, false);
     return true;
   }
-  const std::uint16_t interface_id = (*view.listen_ports)[udp.destination_port.value()];
-  if (interface_id == kNone16) {
+  const InterfaceId interface_id = (*view.listen_ports)[udp.destination_port.value()];
+  if (interface_id == kNoInterface) {
     if (poll.port.flows && poll.routes_v4) {
       poll.inner.push(packet, frame + kIp, static_cast<std::uint16_t>(total), poll.untagged, false);
     } else {
@@ -216,7 +216,7 @@ void Classify::queue_for_route(const Poll& poll, rte_mbuf* packet, const Etherne
     return egress_.punt_to_tap(poll.at, poll.index, packet);
   const auto l2_length = static_cast<std::uint16_t>(frame.l3_offset());
   poll.inner.push(packet, rte_pktmbuf_mtod_offset(packet, std::uint8_t*, l2_length),
-                  static_cast<std::uint16_t>(length), {From::kPort, poll.index, poll.index, l2_length}, v6);
+                  static_cast<std::uint16_t>(length), PacketOrigin::at_port(poll.index, l2_length), v6);
 }
 
 // A datagram for one of our listen ports is ours whatever it holds; true when the packet has been taken.
@@ -224,15 +224,15 @@ void Classify::queue_for_route(const Poll& poll, rte_mbuf* packet, const Etherne
 bool Classify::take_datagram(const BurstContext& at, Datagram datagram, DataBurst& data) {
   UdpView udp;
   if (parse_udp(datagram.message, &udp) != Parse::kOk) return false;
-  const std::uint16_t interface_id = (*at.view->listen_ports)[udp.header->destination_port.value()];
-  if (interface_id == kNone16) return false;
+  const InterfaceId interface_id = (*at.view->listen_ports)[udp.header->destination_port.value()];
+  if (interface_id == kNoInterface) return false;
   datagram.udp = udp.header;
   datagram.message = udp.payload;
   take_message(at, interface_id, datagram, data);
   return true;
 }
 
-void Classify::take_message(const BurstContext& at, std::uint16_t interface_id, const Datagram& datagram,
+void Classify::take_message(const BurstContext& at, InterfaceId interface_id, const Datagram& datagram,
                             DataBurst& data) {
   rte_mbuf* packet = datagram.packet;
   const Bytes message = datagram.message;
@@ -273,7 +273,7 @@ void Classify::take_socket_datagram(const BurstContext& at, rte_mbuf* packet, Da
 
 // Nothing is hashed here: beyond the budget of a loop handshakes are shed, so that a flood costs data
 // nothing.
-void Classify::post_handshake(const BurstContext& at, std::uint16_t interface_id, Datagram datagram) {
+void Classify::post_handshake(const BurstContext& at, InterfaceId interface_id, Datagram datagram) {
   rte_mbuf* packet = datagram.packet;
   if (handshakes_left_ == 0) return core_.drop(packet, DropReason::handshake_budget);
   --handshakes_left_;

@@ -17,8 +17,8 @@ class Classify {
   // Unused budget for handshakes accumulates for a few loops (WorkerOptions::handshake_budget).
   void begin_loop() noexcept;
   // Takes all `n` frames of port `index`: into `data` transport data, into `inner` what wants a route.
-  [[gnu::flatten]] void run(const BurstContext& at, std::uint16_t index, rte_mbuf* const* packets,
-                            std::size_t n, DataBurst& data, InnerBurst& inner);
+  [[gnu::flatten]] void run(const BurstContext& at, PortIndex index, rte_mbuf* const* packets, std::size_t n,
+                            DataBurst& data, InnerBurst& inner);
   // A frame around transport data that reached the kernel's socket instead of a port.
   void take_socket_datagram(const BurstContext& at, rte_mbuf* packet, DataBurst& data);
 
@@ -29,7 +29,7 @@ class Classify {
   struct Poll {
     const BurstContext& at;
     const PortView& port;
-    std::uint16_t index;
+    PortIndex index;
     FrameStart expected_prefix;  // how nearly every frame begins
     bool routes_v4;              // of untagged frames; false: Linux does
     PacketOrigin untagged;       // of a packet behind a plain Ethernet header
@@ -56,10 +56,9 @@ class Classify {
   void leave_local(const Poll& poll, rte_mbuf* packet, const EthernetView& frame, std::size_t length,
                    bool v6);
   bool take_datagram(const BurstContext& at, Datagram datagram, DataBurst& data);
-  void take_message(const BurstContext& at, std::uint16_t interface_id, const Datagram& datagram,
+  void take_message(const BurstContext& at, InterfaceId interface_id, const Datagram& datagram,
                     DataBurst& data);
-  [[gnu::noinline]] void post_handshake(const BurstContext& at, std::uint16_t interface_id,
-                                        Datagram datagram);
+  [[gnu::noinline]] void post_handshake(const BurstContext& at, InterfaceId interface_id, Datagram datagram);
 
   Core& core_;
   Egress& egress_;

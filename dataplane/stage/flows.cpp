@@ -9,14 +9,15 @@ namespace wg::dataplane {
 namespace {
 
 bool of_flows(const Snapshot& view, const PacketOrigin& origin) {
-  return origin.from == From::kPort ? view.ports[origin.id].flows : view.interfaces[origin.id].flows;
+  return origin.from == From::kPort ? view.ports[origin.port()].flows
+                                    : view.interfaces[origin.interface()].flows;
 }
 
 // The tag, if there is one, lies in front of the IP header. An id of 0 is a priority alone (802.1Q).
 FlowIngress ingress_of(const PacketOrigin& origin, const std::uint8_t* l3) {
-  if (origin.from == From::kTunnel) return FlowIngress::interface(origin.id);
+  if (origin.from == From::kTunnel) return FlowIngress::interface(origin.interface());
   const bool tagged = origin.l2_length == kEthernetHeaderSize + kVlanTagSize;
-  return FlowIngress::port(origin.id, tagged ? header_at<VlanTag>(l3 - kVlanTagSize)->id() : 0);
+  return FlowIngress::port(origin.port(), tagged ? header_at<VlanTag>(l3 - kVlanTagSize)->id() : 0);
 }
 
 // The IPv4 destination of packets that leave: the source of those that come back.
@@ -92,8 +93,8 @@ void Flows::keep_found(const BurstContext& at, const Found& found, FlowBurst& ca
 
 void Flows::leave_to_linux(const BurstContext& at, const InnerBurst& packets, std::size_t i) {
   const PacketOrigin& origin = packets.origin[i];
-  if (origin.from == From::kPort) return egress_.punt_to_tap(at, origin.id, packets.packet[i]);
-  egress_.punt_to_tun(at, origin.id, packets.packet[i]);
+  if (origin.from == From::kPort) return egress_.punt_to_tap(at, origin.port(), packets.packet[i]);
+  egress_.punt_to_tun(at, origin.interface(), packets.packet[i]);
 }
 
 }  // namespace wg::dataplane

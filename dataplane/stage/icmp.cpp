@@ -50,10 +50,10 @@ bool may_answer(const IpView& ip) {
 // The box's address towards the packet's sender; zero: none known.
 const IpAddress& source_of(const Snapshot& view, const PacketOrigin& origin, bool v6) {
   if (origin.from == From::kPort) {
-    const PortView& port = view.ports[origin.id];
+    const PortView& port = view.ports[origin.port()];
     return v6 ? port.icmp_source6 : port.icmp_source4;
   }
-  const InterfaceView& interface = view.interfaces[origin.id];
+  const InterfaceView& interface = view.interfaces[origin.interface()];
   return v6 ? interface.icmp_source6 : interface.icmp_source4;
 }
 
@@ -112,7 +112,7 @@ void Icmp::answer(const BurstContext& at, IcmpError error, const rte_mbuf* packe
   rte_mbuf* answer = write_answer(at, error, ip, l3, origin, mtu);
   if (answer == nullptr) return core_.counters.drop(DropReason::no_mbuf);
   if (origin.from == From::kPort)
-    prepend_ethernet(answer, l3 - l2_length, l2_length, at.view->ports[origin.id].mac);
+    prepend_ethernet(answer, l3 - l2_length, l2_length, at.view->ports[origin.port()].mac);
   packet_[n_] = answer;
   origin_[n_++] = origin;
   core_.counters.icmp_sent.add(1);
@@ -145,13 +145,13 @@ bool Icmp::move_into(const BurstContext& at, SendBurst& send, Egress& egress) {
     const PacketOrigin& origin = origin_[i];
     switch (origin.from) {
       case From::kPort:
-        egress.transmit(at, origin.id, packet_[i]);
+        egress.transmit(at, origin.port(), packet_[i]);
         break;
       case From::kKernel:
-        egress.punt_to_tun(at, origin.id, packet_[i]);
+        egress.punt_to_tun(at, origin.interface(), packet_[i]);
         break;
       case From::kTunnel:
-        send.push(packet_[i], {From::kKernel, origin.id, origin.id, 0});
+        send.push(packet_[i], PacketOrigin::at_interface(From::kKernel, origin.interface()));
         break;
     }
   }

@@ -307,7 +307,7 @@ void Receive::check_inner(const DataBurst& data, std::size_t i) {
 void Receive::check_sources(const BurstContext& at, InnerBurst& inner) {
   for (std::size_t i = 0; i < plain_.n;) {
     // A burst nearly always comes from one interface; each further one is a pass of its own.
-    const std::uint16_t interface_id = plain_.interface_id[i];
+    const InterfaceId interface_id = plain_.interface_id[i];
     std::size_t end = i + 1;
     while (end < plain_.n && plain_.interface_id[end] == interface_id) ++end;
     check_sources_of(*at.view, i, end, inner);
@@ -317,7 +317,7 @@ void Receive::check_sources(const BurstContext& at, InnerBurst& inner) {
 }
 
 void Receive::check_sources_of(const Snapshot& view, std::size_t begin, std::size_t end, InnerBurst& inner) {
-  const std::uint16_t interface_id = plain_.interface_id[begin];
+  const InterfaceId interface_id = plain_.interface_id[begin];
   const InterfaceView& interface = view.interfaces[interface_id];
   std::array<std::uint32_t, kBurst> keys4;
   std::array<const std::uint8_t*, kBurst> keys6;
@@ -352,7 +352,7 @@ void Receive::check_sources_of(const Snapshot& view, std::size_t begin, std::siz
     tally.bytes += plain_.message_length[i];
     ++tally.packets;
     inner.push(plain_.packet[i], plain_.l3[i], plain_.length[i],
-               {From::kTunnel, interface_id, interface_id, 0}, plain_.v6[i]);
+               PacketOrigin::at_interface(From::kTunnel, interface_id), plain_.v6[i]);
   }
   count_received(tally);
 }

@@ -90,14 +90,14 @@ Route::ForwardingDecision Route::decide(const Snapshot& view, const NextHop& hop
   const bool from_tunnel = origin.from == From::kTunnel;
   ForwardingDecision decision{Kind::kKernel, from_tunnel, hop.mtu, 0, &hop, origin};
   // `forwarding: kernel` wants Linux to see everything; with its own forwarding off Linux refuses.
-  if (from_tunnel &&
-      !(view.interfaces[origin.id].short_cut && view.interfaces[origin.id].is_forwarded(hop.ip_version)))
+  if (from_tunnel && !(view.interfaces[origin.interface()].short_cut &&
+                       view.interfaces[origin.interface()].is_forwarded(hop.ip_version)))
     return decision;
   switch (hop.kind) {
     case HopKind::kInterface: {
       const InterfaceView& interface = view.interfaces[hop.interface_id];
       if (!interface.up || !interface.short_cut) return decision;
-      const bool hairpin = from_tunnel && origin.id == hop.interface_id;
+      const bool hairpin = from_tunnel && origin.interface() == hop.interface_id;
       decision.kind = hairpin && !interface.hairpin ? Kind::kHairpinOff : Kind::kInterface;
       decision.mtu = std::min(interface.mtu, hop.mtu);
       decision.mss_clamp = interface.mss_clamp;
@@ -108,7 +108,7 @@ Route::ForwardingDecision Route::decide(const Snapshot& view, const NextHop& hop
       // Between two ports Linux routes: we are the short cut to and from tunnels only.
       if (!from_tunnel) return decision;
       decision.kind = Kind::kPort;
-      decision.mss_clamp = view.interfaces[origin.id].mss_clamp;
+      decision.mss_clamp = view.interfaces[origin.interface()].mss_clamp;
       return decision;
     case HopKind::kDrop:
       decision.kind = Kind::kBlackhole;
@@ -229,11 +229,11 @@ Route::ForwardingDecision Route::decide_carried(const Snapshot& view, const Next
   using Kind = ForwardingDecision::Kind;
   const bool from_tunnel = origin.from == From::kTunnel;
   ForwardingDecision decision{Kind::kKernel, from_tunnel, hop.mtu, 0, &hop, origin};
-  if (from_tunnel && !view.interfaces[origin.id].is_forwarded(hop.ip_version)) return decision;
+  if (from_tunnel && !view.interfaces[origin.interface()].is_forwarded(hop.ip_version)) return decision;
   if (hop.kind == HopKind::kInterface) {
     const InterfaceView& interface = view.interfaces[hop.interface_id];
     if (!interface.up || !interface.flows) return decision;
-    const bool hairpin = from_tunnel && origin.id == hop.interface_id;
+    const bool hairpin = from_tunnel && origin.interface() == hop.interface_id;
     decision.kind = hairpin && !interface.hairpin ? Kind::kHairpinOff : Kind::kInterface;
     decision.mtu = std::min(interface.mtu, hop.mtu);
     decision.origin.interface_id = hop.interface_id;
@@ -280,8 +280,8 @@ void Route::carry_run(const BurstContext& at, FlowBurst& carried, std::size_t be
 
 void Route::punt(const BurstContext& at, const InnerBurst& inner, std::size_t i) {
   const PacketOrigin& origin = inner.origin[i];
-  if (origin.from == From::kPort) return egress_.punt_to_tap(at, origin.id, inner.packet[i]);
-  egress_.punt_to_tun(at, origin.id, inner.packet[i]);
+  if (origin.from == From::kPort) return egress_.punt_to_tap(at, origin.port(), inner.packet[i]);
+  egress_.punt_to_tun(at, origin.interface(), inner.packet[i]);
 }
 
 }  // namespace wg::dataplane

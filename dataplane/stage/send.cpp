@@ -105,7 +105,7 @@ void Send::choose_peers(const BurstContext& at, SendBurst& send, Icmp& icmp) {
       ++i;
       continue;
     }
-    const std::uint16_t interface_id = send.origin[i].interface_id;
+    const InterfaceId interface_id = send.origin[i].interface_id;
     std::size_t end = i + 1;
     while (end < send.n && send.peer[end] == nullptr && send.origin[end].interface_id == interface_id) ++end;
     choose_peers_of(at, send, i, end, icmp);
@@ -115,8 +115,8 @@ void Send::choose_peers(const BurstContext& at, SendBurst& send, Icmp& icmp) {
 
 void Send::choose_peers_of(const BurstContext& at, SendBurst& send, std::size_t begin, std::size_t end,
                            Icmp& icmp) {
-  const std::uint16_t interface_id = send.origin[begin].interface_id;
-  assert(begin < end && interface_id < at.view->interfaces.size());
+  const InterfaceId interface_id = send.origin[begin].interface_id;
+  assert(begin < end && at.view->interfaces.has(interface_id));
   const InterfaceView& interface = at.view->interfaces[interface_id];
   std::array<lpm::Value, kBurst> slot;
   look_up_destinations<kBurst>(*interface.allowed4, *interface.allowed6, send.l3.data() + begin,
@@ -348,7 +348,7 @@ void Send::transmit(const BurstContext& at, SendBurst& send) {
   std::uint64_t bytes = 0;
   for (std::size_t i = 0; i < send.n; ++i) {
     bytes += send.op[i].length;
-    const std::uint16_t port = send.path[i]->port;
+    const PortIndex port = send.path[i]->port;
     if (port == kKernelPath) [[unlikely]] {
       send_through_kernel(send, i);
     } else {

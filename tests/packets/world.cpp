@@ -23,7 +23,7 @@ const Octets kJunk = {0};  // what block_wire() fills a wire with
 
 struct Shared {
   rte_mempool* pool;
-  std::array<RingPort, 2> ports;
+  ById<PortIndex, RingPort> ports = ById<PortIndex, RingPort>(2);
 };
 
 // Ports and pool outlive a test: DPDK's ports are few.
@@ -131,7 +131,7 @@ Packet to_host() {
 WorkerWorld::WorkerWorld(const WorkerOptions& options, std::size_t workers) : quiescence_(workers) {
   Shared& s = shared();
   auto listen = std::make_shared<ListenPorts>();
-  listen->fill(kNone16);
+  listen->fill(kNoInterface);
   (*listen)[51820] = kWg0;
   (*listen)[51821] = kWg1;
   snapshot_.listen_ports = listen;
@@ -139,18 +139,18 @@ WorkerWorld::WorkerWorld(const WorkerOptions& options, std::size_t workers) : qu
       LocalAddresses({ip_address(kUs4), ip_address(kUs6), ip_address("192.168.1.1"), ip_address("fd01::1"),
                       ip_address("10.10.0.1"), ip_address("fd10::1")});
   snapshot_.interfaces.resize(2);
-  for (std::uint16_t id = 0; id < 2; ++id) {
+  for (const InterfaceId id : snapshot_.interfaces.ids()) {
     InterfaceView& interface = snapshot_.interfaces[id];
     interface.id = id;
     interface.present = interface.up = true;
-    interface.listen_port = static_cast<std::uint16_t>(51820 + id);
-    interface.allowed4 = &allowed4_[id];
-    interface.allowed6 = &allowed6_[id];
-    interface.icmp_source4 = ip_address(id == 0 ? "10.10.0.1" : "10.20.0.1");
-    interface.icmp_source6 = ip_address(id == 0 ? "fd10::1" : "fd20::1");
+    interface.listen_port = static_cast<std::uint16_t>(51820 + number_of(id));
+    interface.allowed4 = &allowed4(id);
+    interface.allowed6 = &allowed6(id);
+    interface.icmp_source4 = ip_address(id == kWg0 ? "10.10.0.1" : "10.20.0.1");
+    interface.icmp_source6 = ip_address(id == kWg0 ? "fd10::1" : "fd20::1");
   }
   snapshot_.ports.resize(2);
-  for (std::uint16_t index = 0; index < 2; ++index) {
+  for (const PortIndex index : snapshot_.ports.ids()) {
     PortView& port = snapshot_.ports[index];
     port.port = s.ports[index].port.get();
     const Octets& mac = index == kWan ? kWanMac : kLanMac;
@@ -202,7 +202,7 @@ WorkerWorld::~WorkerWorld() {
   drain_everything();
 }
 
-void WorkerWorld::accept_vlan(std::uint16_t port, std::uint16_t id) {
+void WorkerWorld::accept_vlan(PortIndex port, std::uint16_t id) {
   const std::shared_ptr<const VlanIds>& before = snapshot_.ports[port].vlans;
   VlanIds ids = before == nullptr ? VlanIds{} : *before;
   ids.up.set(id);
@@ -218,8 +218,8 @@ std::uint16_t WorkerWorld::add_hop(const NextHop& hop) {
 void WorkerWorld::add_peer(const TestPeer& test_peer) {
   Peer* peer = peers_.add(test_peer.interface_id);
   if (peer == nullptr || peer->slot != test_peer.slot) throw std::logic_error("peer slots are out of order");
-  allowed4_[test_peer.interface_id].insert(host_order(test_peer.inside4), 32, test_peer.slot);
-  allowed6_[test_peer.interface_id].insert(address6(test_peer.inside6), 128, test_peer.slot);
+  allowed4(test_peer.interface_id).insert(host_order(test_peer.inside4), 32, test_peer.slot);
+  allowed6(test_peer.interface_id).insert(address6(test_peer.inside6), 128, test_peer.slot);
   static_cast<void>(keypair_table_.reserve([&] { return test_peer.our_index; }));
   set_session(test_peer, {});
   set_endpoint(test_peer, test_peer.endpoint, test_peer.endpoint_port);
@@ -287,12 +287,11 @@ void WorkerWorld::set_endpoint(const TestPeer& test_peer, const std::string& hos
 
 void WorkerWorld::close_listen_port(std::uint16_t port) {
   auto listen = std::make_shared<ListenPorts>(*snapshot_.listen_ports);
-  (*listen)[port] = kNone16;
+  (*listen)[port] = kNoInterface;
   snapshot_.listen_ports = listen;
 }
 
-void WorkerWorld::arrive(std::uint16_t port, const Octets& frame, std::size_t segments,
-                         std::uint64_t ol_flags) {
+void WorkerWorld::arrive(PortIndex port, const Octets& frame, std::size_t segments, std::uint64_t ol_flags) {
   rte_mbuf* head = nullptr;
   const std::size_t each = (frame.size() + segments - 1) / segments;
   for (std::size_t at = 0; at < frame.size(); at += each) {
@@ -308,12 +307,12 @@ void WorkerWorld::arrive(std::uint16_t port, const Octets& frame, std::size_t se
   if (rte_ring_enqueue(shared().ports[port].arriving, head) != 0) throw std::runtime_error("wire is full");
 }
 
-void WorkerWorld::block_wire(std::uint16_t port) {
+void WorkerWorld::block_wire(PortIndex port) {
   while (rte_ring_free_count(shared().ports[port].leaving) != 0)
     rte_ring_enqueue(shared().ports[port].leaving, packet_of(kJunk));
 }
 
-std::vector<Octets> WorkerWorld::transmitted(std::uint16_t port) {
+std::vector<Octets> WorkerWorld::transmitted(PortIndex port) {
   std::vector<Octets> out;
   while (rte_ring_count(shared().ports[port].leaving) != 0) {
     const Octets frame = take(shared().ports[port].leaving);
@@ -339,7 +338,7 @@ void WorkerWorld::stale_command(const Octets& inner) {
   static_cast<void>(workers_[0]->mailboxes().commands.post(command));
 }
 
-void WorkerWorld::frame_command(std::uint16_t port, const Octets& frame) {
+void WorkerWorld::frame_command(PortIndex port, const Octets& frame) {
   Command command{};
   command.type = CommandType::kSendFrame;
   command.port = port;

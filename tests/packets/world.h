@@ -27,8 +27,8 @@ using dataplane::DropReason;
 using dataplane::Event;
 using dataplane::EventType;
 
-inline constexpr std::uint16_t kWan = 0, kLan = 1;  // ports
-inline constexpr std::uint16_t kWg0 = 0, kWg1 = 1;  // interfaces
+inline constexpr dataplane::PortIndex kWan{0}, kLan{1};    // ports
+inline constexpr dataplane::InterfaceId kWg0{0}, kWg1{1};  // interfaces
 inline const Octets kWanMac = {2, 0, 0, 0, 0, 1}, kLanMac = {2, 0, 0, 0, 0, 2};
 inline const Octets kGatewayMac = {2, 0, 0, 0, 1, 1}, kHostMac = {2, 0, 0, 0, 2, 5};
 inline const std::string kUs4 = "203.0.113.2", kUs6 = "2001:db8:1::2";
@@ -36,7 +36,7 @@ inline const std::string kUs4 = "203.0.113.2", kUs6 = "2001:db8:1::2";
 // A peer as the tests know it.
 struct TestPeer {
   std::uint32_t slot;
-  std::uint16_t interface_id;
+  dataplane::InterfaceId interface_id;
   std::string endpoint;
   std::uint16_t endpoint_port;
   std::uint16_t listen_port;  // ours
@@ -80,13 +80,15 @@ class WorkerWorld {
 
   // ---- before or between loops
   [[nodiscard]] dataplane::Snapshot& snapshot() { return snapshot_; }
-  [[nodiscard]] dataplane::InterfaceView& interface(std::uint16_t id) { return snapshot_.interfaces[id]; }
-  [[nodiscard]] dataplane::PortView& port(std::uint16_t index) { return snapshot_.ports[index]; }
+  [[nodiscard]] dataplane::InterfaceView& interface(dataplane::InterfaceId id) {
+    return snapshot_.interfaces[id];
+  }
+  [[nodiscard]] dataplane::PortView& port(dataplane::PortIndex index) { return snapshot_.ports[index]; }
   [[nodiscard]] dataplane::Peer& peer(const TestPeer& test_peer) { return peers_.at(test_peer.slot); }
   [[nodiscard]] dataplane::Keypair& keypair(const TestPeer& test_peer) { return *keypairs_[test_peer.slot]; }
   [[nodiscard]] dataplane::Path& path(const TestPeer& test_peer) { return *paths_[test_peer.slot]; }
-  [[nodiscard]] lpm::Lpm4& allowed4(std::uint16_t id) { return allowed4_[id]; }
-  [[nodiscard]] lpm::Lpm6& allowed6(std::uint16_t id) { return allowed6_[id]; }
+  [[nodiscard]] lpm::Lpm4& allowed4(dataplane::InterfaceId id) { return allowed4_[number_of(id)]; }
+  [[nodiscard]] lpm::Lpm6& allowed6(dataplane::InterfaceId id) { return allowed6_[number_of(id)]; }
   [[nodiscard]] lpm::Lpm4& routes4() { return routes4_; }
   [[nodiscard]] dataplane::Worker& worker(std::size_t id = 0) { return *workers_[id]; }
   [[nodiscard]] std::span<const std::unique_ptr<dataplane::Worker>> workers() const { return workers_; }
@@ -101,20 +103,21 @@ class WorkerWorld {
   void limit_path(const TestPeer& test_peer, std::uint16_t mtu) { paths_[test_peer.slot]->mtu = mtu; }
   void set_endpoint(const TestPeer& test_peer, const std::string& host, std::uint16_t port);
   void close_listen_port(std::uint16_t port);
-  void accept_vlan(std::uint16_t port, std::uint16_t id);
+  void accept_vlan(dataplane::PortIndex port, std::uint16_t id);
   std::uint16_t add_hop(const dataplane::NextHop& hop);
 
   // ---- traffic
   // Lays the frame on the port's wire; `segments`: in that many chained buffers.
-  void arrive(std::uint16_t port, const Octets& frame, std::size_t segments = 1, std::uint64_t ol_flags = 0);
+  void arrive(dataplane::PortIndex port, const Octets& frame, std::size_t segments = 1,
+              std::uint64_t ol_flags = 0);
   // Fills the wire, so that it accepts nothing until transmitted() has been called.
-  void block_wire(std::uint16_t port);
+  void block_wire(dataplane::PortIndex port);
   bool loop(std::size_t worker = 0) { return workers_[worker]->run_once(now_); }
   // Frames of the worker that left since the last call.
-  std::vector<Octets> transmitted(std::uint16_t port);
+  std::vector<Octets> transmitted(dataplane::PortIndex port);
   void command(dataplane::CommandType type, const TestPeer& test_peer, const Octets& inner = {});
   void stale_command(const Octets& inner);
-  void frame_command(std::uint16_t port, const Octets& frame);
+  void frame_command(dataplane::PortIndex port, const Octets& frame);
 
   // ---- what came of it. Draining frees the packets that events carry; their bytes stay.
   struct Note {
@@ -143,7 +146,7 @@ class WorkerWorld {
   dataplane::Quiescence quiescence_;
   dataplane::KeypairTable keypair_table_{64, [](const std::function<void()>& free) { free(); }};
   dataplane::PeerTable peers_{64};
-  std::array<lpm::Lpm4, 2> allowed4_;
+  std::array<lpm::Lpm4, 2> allowed4_;  // by interface
   std::array<lpm::Lpm6, 2> allowed6_;
   lpm::Lpm4 routes4_;
   lpm::Lpm6 routes6_;

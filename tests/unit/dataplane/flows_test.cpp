@@ -55,7 +55,7 @@ Given carrying(const std::vector<Connection>& connections, const Given& more = {
     for (const Connection& c : connections)
       ASSERT_NE(table->insert(c.original, c.reply, c.original_from, c.reply_from, 0), kNoFlow);
     w.snapshot().flows = table.get();
-    for (const std::uint16_t i : {kWan, kLan}) {
+    for (const dataplane::PortIndex i : {kWan, kLan}) {
       w.port(i).short_cut = w.interface(i).short_cut = false;
       w.port(i).flows = w.interface(i).flows = true;
     }

@@ -146,7 +146,7 @@ std::vector<Scenario> vlans() {
   const auto add = [&](int tag, bool untagged, bool taken) {
     const std::string name = "tag " + std::to_string(tag) + (untagged ? "" : ", port with a VLAN of its own");
     const auto given = [untagged](WorkerWorld& w) {
-      for (const std::uint16_t port : {kWan, kLan}) {
+      for (const dataplane::PortIndex port : {kWan, kLan}) {
         w.port(port).untagged = untagged;
         w.accept_vlan(port, 9);
       }

@@ -13,7 +13,7 @@
 namespace wg::test {
 
 struct Frame {
-  std::uint16_t port;
+  dataplane::PortIndex port;
   Octets bytes;
   std::size_t segments = 1;
 };

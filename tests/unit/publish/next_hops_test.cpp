@@ -12,7 +12,7 @@ namespace {
 using dataplane::HopKind;
 
 constexpr std::uint32_t kAddresses = 100'000;
-constexpr PortLink kLink{0, {}};
+constexpr PortLink kLink{dataplane::PortIndex{0}, {}};
 
 IpAddress address(std::uint32_t number) {
   const std::uint32_t network_order = __builtin_bswap32(0x0a000000 + number);

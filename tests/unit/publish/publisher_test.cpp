@@ -151,7 +151,7 @@ TEST_F(PublisherTest, WhatTheConfigurationChangesDoesNotWait) {
   publisher->port(0).mtu = 9000;
   publisher->flush_paced(kStart + 1);
   EXPECT_EQ(dataplane.current()->generation, generation + 1);
-  EXPECT_EQ(dataplane.current()->ports[0].mtu, 9000);
+  EXPECT_EQ(dataplane.current()->ports.front().mtu, 9000);
 }
 
 }  // namespace

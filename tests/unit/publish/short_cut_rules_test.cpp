@@ -56,7 +56,7 @@ class ShortCutTest : public NamespaceTest {
     const dataplane::NextHop* hop = publisher->next_hop_for(ip(destination));
     return hop == nullptr ? HopKind::kKernel : hop->kind;
   }
-  [[nodiscard]] const dataplane::PortView& port() const { return dataplane.current()->ports[0]; }
+  [[nodiscard]] const dataplane::PortView& port() const { return dataplane.current()->ports.front(); }
 
   dataplane::Dataplane& dataplane = shared_dataplane();
   std::optional<NetlinkMirror> mirror;
@@ -215,7 +215,7 @@ TEST_F(ShortCutTest, ForwardingIsWhatLinuxForwards) {
 }
 
 TEST_F(ShortCutTest, ATunnelsPacketsAreForwardedAsLinuxWould) {
-  const auto forwards = [&] { return dataplane.current()->interfaces[0].linux_forwards; };
+  const auto forwards = [&] { return dataplane.current()->interfaces.front().linux_forwards; };
   EXPECT_EQ(forwards(), (std::array{true, true})) << "an interface needs no address";
   shell("sysctl -qw net.ipv4.conf.t0.forwarding=0");
   publish();
