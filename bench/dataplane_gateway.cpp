@@ -139,7 +139,7 @@ Gateway::~Gateway() {
 
 void Gateway::build_peers() {
   for (std::uint32_t i = 0; i < case_.peers; ++i) {
-    Peer* peer = peers_.add(0);
+    Peer* peer = peers_.add(InterfaceId{0});
     Keypair& keypair = keypairs_[i];
     keypair.receiving_key.fill(kKeyByte);
     keypair.sending_key.fill(kKeyByte);
@@ -181,7 +181,7 @@ void Gateway::build_peers() {
 void Gateway::build_snapshot() {
   auto listen = std::make_shared<ListenPorts>();
   listen->fill(kNoInterface);
-  (*listen)[kListenPort] = 0;
+  (*listen)[kListenPort] = InterfaceId{0};
   snapshot_.listen_ports = listen;
   const Be32 us{kUs};
   snapshot_.local_addresses = LocalAddresses({IpAddress::from_v4(&us), IpAddress::from_v6(kUs6.data())});

@@ -33,7 +33,7 @@ enum class EventType : std::uint8_t {
   kStage,           // peer, packet: inner IP packet without a session; ownership passes
   kKernelSend,      // peer, packet: sealed message for the kernel's UDP socket; ownership passes
   kSourceMismatch,  // peer, remote.address: offending inner source; owner: whose it is or kNoPeer
-  stray,            // remote, local: transport data that no session opens; nothing is authenticated
+  kStray,           // remote, local: transport data that no session opens; nothing is authenticated
 };
 
 // worker -> control.

@@ -170,7 +170,7 @@ bool Interface::has_staged(const dataplane::Peer& peer) {
 
 void Interface::on_event(const dataplane::Event& event, PacketPtr packet) {
   using dataplane::EventType;
-  if (event.type == EventType::stray) return on_stray(event);
+  if (event.type == EventType::kStray) return on_stray(event);
   const noise::Now at = now();
   PeerRecord* record = find_slot(event.peer.slot);
   const bool stale = record == nullptr || !(record->slot->ref() == event.peer);
@@ -194,7 +194,7 @@ void Interface::on_event(const dataplane::Event& event, PacketPtr packet) {
       return;
     case EventType::kStage:
       return stage(event, std::move(packet));
-    case EventType::stray:
+    case EventType::kStray:
       return;
     case EventType::kKernelSend:
       return send_sealed(event, *packet);

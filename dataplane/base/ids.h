@@ -29,6 +29,8 @@ class ById : public std::vector<T> {
   [[nodiscard]] const T& operator[](Id id) const noexcept {
     return std::vector<T>::operator[](number_of(id));
   }
+  /// Throws std::out_of_range.
+  [[nodiscard]] const T& at(Id id) const { return std::vector<T>::at(number_of(id)); }
   [[nodiscard]] bool has(Id id) const noexcept { return number_of(id) < this->size(); }
 
   /// Every number in use: for (const PortIndex index : ports.ids()).

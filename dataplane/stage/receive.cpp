@@ -111,7 +111,7 @@ bool Receive::refuse_unknown(const BurstContext& at, const DataBurst& data, std:
 void Receive::report_stray(const BurstContext& at, const DataBurst& data, std::size_t i) {
   if (at.now - stray_reported_ < kStrayInterval) return core_.counters.strays_withheld.add(1);
   Event event{};
-  event.type = EventType::stray;
+  event.type = EventType::kStray;
   event.interface_id = data.interface_id[i];
   const Endpoints ends = endpoints_of(data.l3[i], udp_of(data.message[i]));
   event.remote = ends.remote;

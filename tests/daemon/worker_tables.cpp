@@ -32,7 +32,7 @@ bool comes_by_itself(const lpm::Address6& prefix) {
   return prefix.bytes[0] == 0xff || (prefix.bytes[0] == 0xfe && (prefix.bytes[1] & 0xc0) == 0x80);
 }
 
-std::string name_of_interface(const Interfaces& interfaces, std::uint16_t id) {
+std::string name_of_interface(const Interfaces& interfaces, dataplane::InterfaceId id) {
   for (const auto& [name, interface] : interfaces)
     if (interface->id() == id) return name;
   return "nothing";

@@ -23,7 +23,7 @@ PacketPtr packet_of(std::uint8_t mark) {
   return packet;
 }
 
-Command frame_for(std::uint16_t port) {
+Command frame_for(dataplane::PortIndex port) {
   Command command{};
   command.type = CommandType::kSendFrame;
   command.port = port;

@@ -55,9 +55,13 @@ Given carrying(const std::vector<Connection>& connections, const Given& more = {
     for (const Connection& c : connections)
       ASSERT_NE(table->insert(c.original, c.reply, c.original_from, c.reply_from, 0), kNoFlow);
     w.snapshot().flows = table.get();
-    for (const dataplane::PortIndex i : {kWan, kLan}) {
-      w.port(i).short_cut = w.interface(i).short_cut = false;
-      w.port(i).flows = w.interface(i).flows = true;
+    for (const dataplane::PortIndex port : {kWan, kLan}) {
+      w.port(port).short_cut = false;
+      w.port(port).flows = true;
+    }
+    for (const dataplane::InterfaceId interface : {kWg0, kWg1}) {
+      w.interface(interface).short_cut = false;
+      w.interface(interface).flows = true;
     }
     NextHop gateway;
     gateway.kind = HopKind::kPort;

@@ -255,7 +255,7 @@ class Strays : public ::testing::Test {
   }
   std::vector<WorkerWorld::Note> strays() {
     std::vector<WorkerWorld::Note> notes = world.events();
-    for (const auto& note : notes) EXPECT_EQ(note.event.type, EventType::stray);
+    for (const auto& note : notes) EXPECT_EQ(note.event.type, EventType::kStray);
     return notes;
   }
 

@@ -61,7 +61,7 @@ void play(const Scenario& scenario) {
   for (const Frame& frame : scenario.in) world.arrive(frame.port, frame.bytes, frame.segments);
   for (int i = 0; i < 64 && world.loop(); ++i) {
   }
-  for (const PortIndex port : {kWan, kLan}) {
+  for (const dataplane::PortIndex port : {kWan, kLan}) {
     std::vector<Octets> expected;
     for (const Frame& frame : scenario.out) {
       if (frame.port == port) expected.push_back(frame.bytes);

@@ -300,7 +300,7 @@ std::vector<Scenario> sessions() {
       {.name = "the port of the path is gone",
        .in = {hello},
        .drops = {{"port_down", 1}},
-       .given = [](WorkerWorld& w) { w.path(kAlice).port = 7; }},
+       .given = [](WorkerWorld& w) { w.path(kAlice).port = dataplane::PortIndex{7}; }},
       {.name = "the port of the path is removed",
        .in = {hello},
        .drops = {{"port_down", 1}},
@@ -448,7 +448,7 @@ std::vector<Scenario> commands() {
       {.name = "a finished frame for a port that has gone is dropped with its buffer",
        .in = {},
        .drops = {{"port_down", 1}},
-       .given = [](WorkerWorld& w) { w.frame_command(77, pattern(106)); }},
+       .given = [](WorkerWorld& w) { w.frame_command(dataplane::PortIndex{77}, pattern(106)); }},
       {.name = "a path through the kernel: sealed message, no outer headers",
        .in = {host_sends(to_alice(64, 64, 0xb9))},
        .given = [](WorkerWorld& w) { w.use_kernel_path(kAlice); },
@@ -473,7 +473,7 @@ std::vector<Scenario> commands() {
            [](WorkerWorld& w) {
              const auto notes = w.events();
              ASSERT_EQ(notes.size(), 1u);
-             EXPECT_EQ(notes[0].event.type, EventType::kernel_send);
+             EXPECT_EQ(notes[0].event.type, EventType::kKernelSend);
              EXPECT_EQ(notes[0].packet, message_to(kAlice, 0, to_alice_aged(1264)));
              EXPECT_EQ(w.worker().counters().to_kernel_socket.get(), 1u);
            }},

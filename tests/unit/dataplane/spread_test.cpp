@@ -16,7 +16,7 @@ constexpr std::size_t kWireRoom = 192;  // of the wire's 255
 
 // Traffic of one peer in one direction: the n-th frame that arrives and the frame it has to leave as.
 struct Stream {
-  std::uint16_t in, out;
+  dataplane::PortIndex in, out;
   std::function<Octets(std::size_t n)> arrives, leaves;
 };
 

@@ -24,7 +24,8 @@ constexpr FlowTable::HashKey kKey{0x9e3779b97f4a7c15, 0xbf58476d1ce4e5b9, 0x94d0
 // Every tuple has the same hash: products with zero are zero.
 constexpr FlowTable::HashKey kAllCollide{0, 0, 0, 0, 0, 0};
 const auto kAtOnce = [](const std::function<void()>& free) { free(); };
-const FlowIngress kFrom = FlowIngress::interface(1), kBack = FlowIngress::port(2, 3);
+const FlowIngress kFrom = FlowIngress::interface(dataplane::InterfaceId{1}),
+                  kBack = FlowIngress::port(dataplane::PortIndex{2}, 3);
 
 FlowNumber insert(FlowTable& table, const FlowTuple& original, const FlowTuple& reply) {
   return table.insert(original, reply, kFrom, kBack, 7);

@@ -45,7 +45,8 @@ Octets rewritten(Octets packet, const Flow& flow, std::size_t direction) {
 TEST(Rewrite, GivesThePacketThatTheOtherSideWouldHaveSent) {
   for (const Case& c : cases()) {
     Flow flow;
-    fill(flow, c.original, c.reply, FlowIngress::interface(0), FlowIngress::port(0, 0), 0);
+    fill(flow, c.original, c.reply, FlowIngress::interface(dataplane::InterfaceId{0}),
+         FlowIngress::port(dataplane::PortIndex{0}, 0), 0);
     EXPECT_EQ(flow.direction[kOriginal].rewritten, c.original != c.reply.turned_round()) << c.name;
     for (std::size_t size = 0; size < 70; ++size) {
       const Octets payload = pattern(size, size);
@@ -63,7 +64,8 @@ TEST(Rewrite, GivesThePacketThatTheOtherSideWouldHaveSent) {
 TEST(Rewrite, EveryChecksum) {
   for (const Case& c : cases()) {
     Flow flow;
-    fill(flow, c.original, c.reply, FlowIngress::interface(0), FlowIngress::port(0, 0), 0);
+    fill(flow, c.original, c.reply, FlowIngress::interface(dataplane::InterfaceId{0}),
+         FlowIngress::port(dataplane::PortIndex{0}, 0), 0);
     for (std::size_t word = 0; word < 65536; word += c.original.source.v6 ? 17 : 1) {
       Octets payload(2);
       put16(payload, 0, word);
@@ -82,7 +84,8 @@ TEST(Rewrite, RandomTuples) {
     const FlowTuple reply{random.host(v6, 250), random.host(v6, 250), random.port(65535), random.port(65535),
                           original.protocol};
     Flow flow;
-    fill(flow, original, reply, FlowIngress::interface(0), FlowIngress::interface(0), 0);
+    fill(flow, original, reply, FlowIngress::interface(dataplane::InterfaceId{0}),
+         FlowIngress::interface(dataplane::InterfaceId{0}), 0);
     const Octets payload = pattern(random.below(40), random.below(250));
     ASSERT_EQ(rewritten(packet_of(original, payload), flow, kOriginal),
               packet_of(reply.turned_round(), payload))
@@ -93,7 +96,8 @@ TEST(Rewrite, RandomTuples) {
 TEST(Rewrite, ADatagramWithoutChecksumStaysWithoutOne) {
   const Case c = cases()[3];
   Flow flow;
-  fill(flow, c.original, c.reply, FlowIngress::interface(0), FlowIngress::port(0, 0), 0);
+  fill(flow, c.original, c.reply, FlowIngress::interface(dataplane::InterfaceId{0}),
+       FlowIngress::port(dataplane::PortIndex{0}, 0), 0);
   EXPECT_EQ(rewritten(packet_of(c.original, pattern(9), false), flow, kOriginal),
             packet_of(c.reply.turned_round(), pattern(9), false));
 }
@@ -139,7 +143,8 @@ TEST(Names, DiffersInEveryMember) {
   for (int i = 0; i < 20000; ++i) {
     const FlowTuple a = random.next(2), b = random.next(2);
     Flow flow;
-    fill(flow, a, a.turned_round(), FlowIngress::interface(0), FlowIngress::interface(0), 0);
+    fill(flow, a, a.turned_round(), FlowIngress::interface(dataplane::InterfaceId{0}),
+         FlowIngress::interface(dataplane::InterfaceId{0}), 0);
     const Octets packet = packet_of(b, {});
     ASSERT_EQ(names(flow.direction[kOriginal], packet.data(), b.source.v6), a == b)
         << to_string(a) << " and " << to_string(b);
@@ -148,12 +153,14 @@ TEST(Names, DiffersInEveryMember) {
 }
 
 TEST(FlowIngress, PortsVlansAndInterfacesAllDiffer) {
-  EXPECT_NE(FlowIngress::port(1, 0), FlowIngress::interface(1));
-  EXPECT_NE(FlowIngress::port(1, 0), FlowIngress::port(1, 1));
-  EXPECT_NE(FlowIngress::port(0, 1), FlowIngress::port(1, 0));
-  EXPECT_NE(FlowIngress::port(0, 0), FlowIngress());
-  EXPECT_NE(FlowIngress::port(63, 4095), FlowIngress::interface(63));
-  EXPECT_EQ(FlowIngress::from_bits(FlowIngress::port(3, 7).bits()), FlowIngress::port(3, 7));
+  EXPECT_NE(FlowIngress::port(dataplane::PortIndex{1}, 0), FlowIngress::interface(dataplane::InterfaceId{1}));
+  EXPECT_NE(FlowIngress::port(dataplane::PortIndex{1}, 0), FlowIngress::port(dataplane::PortIndex{1}, 1));
+  EXPECT_NE(FlowIngress::port(dataplane::PortIndex{0}, 1), FlowIngress::port(dataplane::PortIndex{1}, 0));
+  EXPECT_NE(FlowIngress::port(dataplane::PortIndex{0}, 0), FlowIngress());
+  EXPECT_NE(FlowIngress::port(dataplane::PortIndex{63}, 4095),
+            FlowIngress::interface(dataplane::InterfaceId{63}));
+  EXPECT_EQ(FlowIngress::from_bits(FlowIngress::port(dataplane::PortIndex{3}, 7).bits()),
+            FlowIngress::port(dataplane::PortIndex{3}, 7));
 }
 
 }  // namespace

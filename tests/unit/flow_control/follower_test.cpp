@@ -25,8 +25,9 @@ using dataplane::kReply;
 
 constexpr std::uint32_t kMark = 0x40000000;
 constexpr std::uint8_t kTcp = 6, kUdp = 17;
-const FlowIngress kTunnel = FlowIngress::interface(0), kWan = FlowIngress::port(0, 0),
-                  kLan = FlowIngress::port(1, 5);
+const FlowIngress kTunnel = FlowIngress::interface(dataplane::InterfaceId{0}),
+                  kWan = FlowIngress::port(dataplane::PortIndex{0}, 0),
+                  kLan = FlowIngress::port(dataplane::PortIndex{1}, 5);
 
 class FakeConntrack final : public ConntrackRequests {
  public:
@@ -38,9 +39,9 @@ class FakeConntrack final : public ConntrackRequests {
 };
 
 IpAddress ip(const std::string& text) {
-  IpAddress out;
-  EXPECT_TRUE(dataplane::parse_ip_address(text, &out)) << text;
-  return out;
+  const auto address = dataplane::parse_ip_address(text);
+  EXPECT_TRUE(address) << text;
+  return address.value_or(IpAddress{});
 }
 
 class Follower : public ::testing::Test {

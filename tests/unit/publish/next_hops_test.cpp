@@ -82,9 +82,9 @@ TEST_F(NextHopsTest, AHopStaysUntilItsLastPrefixHasGone) {
 
 TEST_F(NextHopsTest, SimpleHopsAreCountedToo) {
   for (std::uint16_t mtu = 1000; mtu < 1100; ++mtu) {
-    const lpm::Value index = hops->simple(HopKind::kInterface, 0, {mtu, false});
+    const lpm::Value index = hops->simple(HopKind::kInterface, dataplane::InterfaceId{0}, {mtu, false});
     hops->hold(index);
-    EXPECT_EQ(hops->simple(HopKind::kInterface, 0, {mtu, false}), index);
+    EXPECT_EQ(hops->simple(HopKind::kInterface, dataplane::InterfaceId{0}, {mtu, false}), index);
     EXPECT_EQ(next.next_hops[index].mtu, mtu);
     hops->release(index);
     hops->published();
@@ -95,7 +95,7 @@ TEST_F(NextHopsTest, SimpleHopsAreCountedToo) {
 
 TEST_F(NextHopsTest, AHundredThousandNeighboursLeaveNothingBehind) {
   // Not up: nobody is asked for, and the test takes no time in the kernel.
-  const lpm::Value stays = hops->simple(HopKind::kDrop, 0, {0, false});
+  const lpm::Value stays = hops->simple(HopKind::kDrop, dataplane::InterfaceId{0}, {0, false});
   hops->hold(stays);
   shell("ip link set v0 down");
   for (std::uint32_t i = 0; i < kAddresses; ++i) hold_via(i + 2);

@@ -148,7 +148,7 @@ TEST_F(PublisherTest, WhatTheConfigurationChangesDoesNotWait) {
   follow();
   publisher->flush_paced(kStart);
   const std::uint64_t generation = dataplane.current()->generation;
-  publisher->port(0).mtu = 9000;
+  publisher->port(dataplane::PortIndex{0}).mtu = 9000;
   publisher->flush_paced(kStart + 1);
   EXPECT_EQ(dataplane.current()->generation, generation + 1);
   EXPECT_EQ(dataplane.current()->ports.front().mtu, 9000);

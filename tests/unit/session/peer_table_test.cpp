@@ -11,7 +11,7 @@ namespace {
 
 TEST(PeerTable, AReusedSlotHasNothingOfThePeerBefore) {
   PeerTable table(1);
-  Peer* first = table.add(3);
+  Peer* first = table.add(InterfaceId{3});
   ASSERT_NE(first, nullptr);
   const PeerRef old = first->ref();
   first->note_received(10, true);
@@ -22,14 +22,14 @@ TEST(PeerTable, AReusedSlotHasNothingOfThePeerBefore) {
   first->count_handshake_received(148);
   first->count_handshake_sent(92);
   first->drop_replayed = first->drop_no_endpoint = 7;
-  EXPECT_EQ(table.add(3), nullptr) << "full";
+  EXPECT_EQ(table.add(InterfaceId{3}), nullptr) << "full";
   table.remove(*first);
   EXPECT_EQ(table.find(old), nullptr);
-  Peer* second = table.add(4);
+  Peer* second = table.add(InterfaceId{4});
   ASSERT_EQ(second, first);
   EXPECT_EQ(table.find(old), nullptr);
   EXPECT_EQ(table.find(second->ref()), second);
-  EXPECT_EQ(second->interface_id, 4);
+  EXPECT_EQ(second->interface_id, InterfaceId{4});
   EXPECT_EQ(second->received().bytes + second->received().packets, 0U);
   EXPECT_EQ(second->sent().bytes + second->sent().packets, 0U);
   EXPECT_EQ(second->mtu, 0);
@@ -43,14 +43,14 @@ TEST(PeerTable, AReusedSlotHasNothingOfThePeerBefore) {
 // For ThreadSanitizer, which reports a slot that is constructed anew beside the reader.
 TEST(PeerTable, AnOldCommandMayLookWhileASlotIsUsedAgain) {
   PeerTable table(1);
-  const PeerRef old = table.add(1)->ref();
+  const PeerRef old = table.add(InterfaceId{1})->ref();
   table.remove(table.at(old.slot));
   std::atomic<bool> stop{false};
   std::atomic<std::size_t> found{0};
   std::thread reader([&] {
     while (!stop) found += table.find(old) != nullptr ? 1 : 0;
   });
-  for (int i = 0; i < 10'000; ++i) table.remove(*table.add(1));
+  for (int i = 0; i < 10'000; ++i) table.remove(*table.add(InterfaceId{1}));
   stop = true;
   reader.join();
   EXPECT_EQ(found, 0U);
