@@ -138,17 +138,41 @@ std::string quoted(std::string_view text) {
   return "'" + printable(text) + "'";
 }
 
+namespace {
+
+// "ListenPort", "listen-port" and "listen_port" are one word.
+std::string bare(std::string_view name) {
+  std::string out;
+  for (const char c : name)
+    if (c != '_' && c != '-') out += static_cast<char>(c >= 'A' && c <= 'Z' ? c - 'A' + 'a' : c);
+  return out;
+}
+
+// The only name that ends with the word: "persistent_keepalive" for "keepalive".
+std::string_view only_ending(const std::string& word, std::span<const std::string_view> names) {
+  std::string_view found;
+  for (const auto name : names) {
+    if (word.size() < 5 || !bare(name).ends_with(word)) continue;
+    if (!found.empty()) return {};
+    found = name;
+  }
+  return found;
+}
+
+}  // namespace
+
 std::string_view nearest_name(std::string_view text, std::span<const std::string_view> names) {
   std::string_view best;
   std::size_t best_distance = text.size() <= 4 ? 2 : 3;
   if (text.size() > 64) return best;
+  const std::string word = bare(text);
   for (const auto name : names) {
-    const auto distance = edit_distance(text, name);
+    const auto distance = std::min(edit_distance(text, name), edit_distance(word, bare(name)));
     if (distance >= best_distance) continue;
     best = name;
     best_distance = distance;
   }
-  return best;
+  return best.empty() ? only_ending(word, names) : best;
 }
 
 std::string join(std::span<const std::string_view> words, std::string_view separator) {

@@ -28,6 +28,12 @@ struct [[nodiscard]] PlanOutcome {
 
   [[nodiscard]] bool ok() const { return errors.empty(); }
 };
+
+struct ReloadOptions {
+  bool dry_run = false;  ///< only the plan
+  /// Unless confirm() is called within this time, rollback() is done by itself. 0: applied for good.
+  std::chrono::seconds confirm_within{0};
+};
 using PlanDone = std::function<void(PlanOutcome)>;
 using ChangeDone = std::function<void(Expected<>)>;
 
@@ -40,7 +46,12 @@ class ChangeSink {
 
   /// All or nothing. Its codes go to wg(8): EADDRINUSE (the listen port is taken), ENODEV, EINVAL, EIO, ….
   virtual Expected<> apply_wg_set(std::string_view interface, WgSet&& set) = 0;
-  virtual void reload(bool dry_run, PlanDone done) = 0;
+  virtual void reload(const ReloadOptions& options, PlanDone done) = 0;
+  /// The reload that waits for it stays. EINVAL: none waits.
+  virtual Expected<> confirm() = 0;
+  /// Back to the configuration that ran before the last reload; whatever changed since then is undone too.
+  /// The file stays as it is. Refused when no reload was applied since the start or the last way back.
+  virtual void rollback(PlanDone done) = 0;
   /// What is running against what the file says: the drift, in words. Changes nothing, but reads the file.
   virtual void diff(PlanDone done) = 0;
   /// Writes runtime changes back to the file.

@@ -175,7 +175,18 @@ PlanDone plan_answer(const RpcAnswer& answer) {
 }
 
 void reload(ChangeSink& sink, Json& params, const RpcAnswer& answer) {
-  sink.reload(param(params, "dry_run", false), plan_answer(answer));
+  ReloadOptions options;
+  options.dry_run = param(params, "dry_run", false);
+  const auto seconds = param<std::uint64_t>(params, "confirm_seconds", 0);
+  if (seconds > 86400) return bad_params(answer, "confirm_seconds is at most 86400");
+  options.confirm_within = std::chrono::seconds{seconds};
+  sink.reload(options, plan_answer(answer));
+}
+void confirm(ChangeSink& sink, Json&, const RpcAnswer& answer) {
+  answer_change(sink.confirm(), answer);
+}
+void rollback(ChangeSink& sink, Json&, const RpcAnswer& answer) {
+  sink.rollback(plan_answer(answer));
 }
 void diff(ChangeSink& sink, Json&, const RpcAnswer& answer) {
   sink.diff(plan_answer(answer));
@@ -286,7 +297,7 @@ void stop(ChangeSink& sink, Json&, const RpcAnswer& answer) {
   sink.stop();
 }
 
-constexpr std::array<RpcMethod, 15> kMethods{{
+constexpr std::array<RpcMethod, 17> kMethods{{
     {"show.gateway", show_gateway},
     {"show.peers", show_peers},
     {"show.peer", show_peer},
@@ -295,6 +306,8 @@ constexpr std::array<RpcMethod, 15> kMethods{{
     {"interface.export", interface_export},
     {"diff", diff},
     {"reload", reload, true},
+    {"confirm", confirm, true},
+    {"rollback", rollback, true},
     {"save", save, true},
     {"interface.create", interface_create, true},
     {"interface.up", interface_up, true},

@@ -2,6 +2,7 @@
 #include <memory>
 #include <ostream>
 
+#include "config/scalars.h"
 #include "control/cli/call.h"
 #include "control/cli/render.h"
 
@@ -21,13 +22,42 @@ void plan(const std::string& method, const Json& params, bool json, Invocation& 
   invocation.exit_code = result.value("ok", false) ? kDone : kBadUsage;
 }
 
+// "60s", "60", "10m".
+std::uint64_t seconds_of(const std::string& text) {
+  std::string digits = text;
+  std::uint64_t unit = 1;
+  if (digits.ends_with('m')) unit = 60;
+  if (digits.ends_with('s') || digits.ends_with('m')) digits.pop_back();
+  const auto number = config::parse_number(digits);
+  if (!number || *number == 0 || *number > 86400 / unit)
+    throw CommandFailed(kBadUsage, "--confirm: " + text + " is not a time such as 60s or 10m, at most a day");
+  return *number * unit;
+}
+
 void add_plans(CLI::App& app, Invocation& invocation) {
+  const auto confirm = std::make_shared<std::string>();
   const auto json = std::make_shared<bool>(false);
   const auto dry_run = std::make_shared<bool>(false);
   auto* reload = app.add_subcommand("reload", "Read the configuration again and apply the difference");
   reload->add_flag("--dry-run", *dry_run, "Print the plan without applying it");
   reload->add_flag("--json", *json, "Print JSON");
-  reload->callback([=, &invocation] { plan("reload", {{"dry_run", *dry_run}}, *json, invocation); });
+  reload
+      ->add_option("--confirm", *confirm,
+                   "Go back by itself unless `linegate confirm` follows within this time")
+      ->type_name("SECONDS");
+  reload->callback([=, &invocation] {
+    Json params = {{"dry_run", *dry_run}};
+    if (!confirm->empty()) params["confirm_seconds"] = seconds_of(*confirm);
+    plan("reload", params, *json, invocation);
+    if (!confirm->empty() && invocation.exit_code == kDone && !*dry_run)
+      invocation.terminal.err << "goes back in " << *confirm << " unless confirmed: linegate confirm\n";
+  });
+  app.add_subcommand("confirm", "Keep the reload that waits for it")->callback([&invocation] {
+    RpcClient(invocation.socket, Access::kAdmin).call("confirm");
+  });
+  auto* rollback = app.add_subcommand("rollback", "Go back to the configuration before the last reload");
+  rollback->add_flag("--json", *json, "Print JSON");
+  rollback->callback([=, &invocation] { plan("rollback", Json::object(), *json, invocation); });
   auto* diff =
       app.add_subcommand("diff", "Print the differences between the running configuration and the file");
   diff->add_flag("--json", *json, "Print JSON");

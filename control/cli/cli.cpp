@@ -25,8 +25,8 @@ struct CommandGroup {
 const CommandGroup kGroups[] = {
     {"Commands", {"init", "run", "check", "doctor", "version", "help", "man", "completion"}},
     {"Status commands", {"show", "explain", "events", "diff"}},
-    {"Change commands", {"reload", "save", "interface", "log", "stop"}},
-    {"File and key commands", {"peer", "import", "export", "genkey", "pubkey", "genpsk"}},
+    {"Change commands", {"reload", "confirm", "rollback", "save", "interface", "log", "stop"}},
+    {"File and key commands", {"peer", "schema", "import", "export", "genkey", "pubkey", "genpsk"}},
 };
 
 // Words of other programs, and what does the same here.
@@ -125,6 +125,7 @@ void add_commands(CLI::App& app, Invocation& invocation) {
   add_version(app, invocation);
   add_doctor(app, invocation);
   add_init(app, invocation);
+  add_schema(app, invocation);
   add_help(app, invocation);
   for (const auto& group : kGroups)
     for (const auto name : group.commands)

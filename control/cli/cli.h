@@ -69,6 +69,7 @@ void add_peer_commands(CLI::App& app, Invocation& invocation);  // peer add, rem
 void add_convert(CLI::App& app, Invocation& invocation);        // import, export
 void add_keys(CLI::App& app, Invocation& invocation);           // genkey, pubkey, genpsk
 void add_version(CLI::App& app, Invocation& invocation);
+void add_schema(CLI::App& app, Invocation& invocation);
 void add_init(CLI::App& app, Invocation& invocation);
 void add_doctor(CLI::App& app, Invocation& invocation);
 void add_help(CLI::App& app, Invocation& invocation);  // help, man, completion

@@ -110,9 +110,11 @@ void render_plan(const Json& plan, std::ostream& out, std::ostream& err) {
   for (const auto& action : list(plan, "plan"))
     if (action.is_string()) out << action.get<std::string>() << "\n";
   for (const auto& difference : list(plan, "restart"))
-    if (difference.is_string()) out << "needs a restart: " << difference.get<std::string>() << "\n";
-  if (list(plan, "plan").empty() && list(plan, "restart").empty()) out << "no difference\n";
-  if (truth(plan, "applied")) out << "applied in " << one_decimal(real(plan, "took_ms")) << " ms\n";
+    if (difference.is_string()) out << difference.get<std::string>() << "\n";
+  const bool differs = !list(plan, "plan").empty();
+  if (!differs && list(plan, "restart").empty()) out << "no difference\n";
+  if (differs && truth(plan, "applied") && real(plan, "took_ms") > 0)
+    out << "applied in " << one_decimal(real(plan, "took_ms")) << " ms\n";
 }
 
 void render_event(const Json& event, std::ostream& out) {

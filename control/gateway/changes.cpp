@@ -86,20 +86,27 @@ PlanOutcome Changes::apply(config::Gateway next) {
   const config::Gateway& running = parts_.running.value();
   PlanOutcome outcome =
       parts_.runner.run(plan_between(running, next), [&] { return plan_between(next, running); });
-  if (outcome.ok()) adopt(std::move(next));
+  if (outcome.ok()) destroy_elsewhere(adopt(std::move(next)));
   carried_out_();
   outcome.took =
       std::chrono::duration_cast<std::chrono::microseconds>(std::chrono::steady_clock::now() - started);
   return outcome;
 }
 
-void Changes::adopt(config::Gateway next) {
+// Returns what ran before.
+std::unique_ptr<config::Gateway> Changes::adopt(config::Gateway next) {
   // What needs a restart stays as it runs, so that the next plan still names it.
   config::keep_until_restart(parts_.running.value(), next);
-  // To destroy a value of 100 000 peers takes its time: not on this thread.
-  auto old = std::make_shared<config::Gateway>(parts_.running.replace(std::move(next)));
-  parts_.background.run([old = std::move(old)]() mutable { old.reset(); }, {});
+  auto old = std::make_unique<config::Gateway>(parts_.running.replace(std::move(next)));
   watch_files();
+  return old;
+}
+
+// To destroy a value of 100 000 peers takes its time: not on this thread.
+void Changes::destroy_elsewhere(std::unique_ptr<config::Gateway> value) {
+  if (!value) return;
+  parts_.background.run([old = std::shared_ptr<config::Gateway>(std::move(value))]() mutable { old.reset(); },
+                        {});
 }
 
 Expected<> Changes::change(config::Gateway&& next) {
@@ -130,28 +137,74 @@ void Changes::announce(const char* kind, const std::string& interface, const std
 
 // ---------------------------------------------------------------- reload, diff, save
 
-void Changes::reload(bool dry_run, PlanDone done) {
-  plan_against_file(dry_run, std::move(done));
+void Changes::reload(const ReloadOptions& options, PlanDone done) {
+  plan_against_file(options, std::move(done));
 }
 
 void Changes::diff(PlanDone done) {
-  plan_against_file(true, std::move(done));
+  plan_against_file({.dry_run = true}, std::move(done));
+}
+
+// While a reload waits to be confirmed, the way back leads to what ran before that one.
+void Changes::keep_for_rollback(const Reload& reload, std::unique_ptr<config::Gateway> before) {
+  const bool keep = !reload.is_way_back && !way_back_ && !reload.run.outcome.plan.empty();
+  if (keep) before.swap(before_reload_);
+  destroy_elsewhere(std::move(before));
+  stop_waiting();
+  const auto within = reload.options.confirm_within;
+  if (within.count() == 0) return;
+  log_->warn("reload: goes back in {} s unless it is confirmed", within.count());
+  way_back_ = parts_.services.loop.after(within, [this] {
+    way_back_.reset();
+    log_->warn("reload: not confirmed, going back");
+    rollback([](PlanOutcome) {});  // it is logged
+  });
+}
+
+void Changes::stop_waiting() {
+  if (way_back_) parts_.services.loop.cancel(*std::exchange(way_back_, std::nullopt));
+}
+
+Expected<> Changes::confirm() {
+  if (!way_back_) return Refusal{EINVAL, "no reload waits to be confirmed"};
+  stop_waiting();
+  log_->info("reload: confirmed");
+  return {};
+}
+
+void Changes::rollback(PlanDone done) {
+  stop_waiting();
+  if (!before_reload_) {
+    PlanOutcome refused;
+    refused.errors.push_back({EINVAL, "no reload was applied that could be undone"});
+    return done(std::move(refused));
+  }
+  auto reload = std::make_shared<Reload>();
+  reload->next = std::move(before_reload_);
+  reload->done = std::move(done);
+  reload->is_way_back = true;
+  queue_reload(std::move(reload));
 }
 
 // Reading and parsing may take seconds and a slow disk: off the control thread.
-void Changes::plan_against_file(bool dry_run, PlanDone done, const config::ParseOptions& options) {
+void Changes::plan_against_file(const ReloadOptions& options, PlanDone done,
+                                const config::ParseOptions& reading) {
   auto parsed = std::make_shared<config::ParsedGateway>();
   parts_.background.run(
-      [parsed, path = parts_.running.path(), options] { *parsed = config::parse_file(path, options); },
-      [this, parsed, dry_run, done = std::move(done)] {
-        if (!*parsed) return refuse(parsed->error(), dry_run, done);
+      [parsed, path = parts_.running.path(), reading] { *parsed = config::parse_file(path, reading); },
+      [this, parsed, options, done = std::move(done)] {
+        if (!*parsed) return refuse(parsed->error(), options.dry_run, done);
         auto reload = std::make_shared<Reload>();
         reload->next = std::make_shared<config::Gateway>(std::move(**parsed));
         reload->done = done;
-        reload->dry_run = dry_run;
-        if (reload_) return waiting_.push_back(std::move(reload));
-        begin_reload(std::move(reload));
+        reload->options = options;
+        queue_reload(std::move(reload));
       });
+}
+
+void Changes::queue_reload(std::shared_ptr<Reload> reload) {
+  if (reload_) return waiting_.push_back(std::move(reload));
+  begin_reload(std::move(reload));
 }
 
 void Changes::refuse(const config::Problems& problems, bool dry_run, const PlanDone& done) {
@@ -181,7 +234,7 @@ void Changes::begin_reload(std::shared_ptr<Reload> reload) {
 
 void Changes::step_reload(const std::shared_ptr<Reload>& reload) {
   if (reload_ != reload) return;  // finished meanwhile
-  if (!reload->dry_run && !parts_.runner.step(reload->run, RoundTimes::kPlan))
+  if (!reload->options.dry_run && !parts_.runner.step(reload->run, RoundTimes::kPlan))
     return parts_.services.loop.post([this, reload] { step_reload(reload); });
   end_reload(*reload);
 }
@@ -197,13 +250,17 @@ void Changes::end_reload(Reload& reload) {
   reload_ = nullptr;  // the caller holds it
   if (!waiting_.empty()) parts_.services.loop.post([this] { begin_waiting(); });
   PlanOutcome& outcome = reload.run.outcome;
-  if (!reload.dry_run) {
-    if (outcome.ok()) adopt(std::move(*reload.next));
+  if (!reload.options.dry_run) {
+    if (outcome.ok()) {
+      keep_for_rollback(reload, adopt(std::move(*reload.next)));
+    } else if (reload.is_way_back) {
+      before_reload_ = std::make_unique<config::Gateway>(std::move(*reload.next));
+    }
     carried_out_();
   }
   outcome.took = std::chrono::duration_cast<std::chrono::microseconds>(std::chrono::steady_clock::now() -
                                                                        reload.started);
-  if (!reload.dry_run) report_reload(outcome);
+  if (!reload.options.dry_run) report_reload(outcome);
   reload.done(std::move(outcome));
   // To destroy the plan takes its time: not on this thread.
   auto plan = std::make_unique<GatewayPlan>(std::move(reload.run.wanted));
@@ -220,7 +277,7 @@ void Changes::finish_reload() {
   if (!reload_) return;
   const std::shared_ptr<Reload> reload = reload_;
   reload->planned.wait();
-  while (!reload->dry_run && !parts_.runner.step(reload->run, std::chrono::hours(1))) {
+  while (!reload->options.dry_run && !parts_.runner.step(reload->run, std::chrono::hours(1))) {
   }
   end_reload(*reload);
 }
@@ -255,7 +312,7 @@ void Changes::watch_files() {
     config::ParseOptions options;
     options.settle = FileWatch::kQuiet;
     plan_against_file(
-        false, [](PlanOutcome) {}, options);
+        {}, [](PlanOutcome) {}, options);
   };
   try {
     if (!file_watch_) file_watch_ = std::make_unique<FileWatch>(parts_.services.loop, changed);

@@ -53,7 +53,9 @@ class Changes final : public ChangeSink {
 
   // ---- ChangeSink
   Expected<> apply_wg_set(std::string_view interface, WgSet&& set) override;
-  void reload(bool dry_run, PlanDone done) override;
+  void reload(const ReloadOptions& options, PlanDone done) override;
+  Expected<> confirm() override;
+  void rollback(PlanDone done) override;
   void diff(PlanDone done) override;
   void save(PlanDone done) override;
   Expected<> interface_create(const std::string& name, const config::Interface& value) override;
@@ -69,21 +71,27 @@ class Changes final : public ChangeSink {
     std::shared_ptr<config::Gateway> next;
     PlanRun run;
     PlanDone done;
-    bool dry_run = false;
+    ReloadOptions options;
+    bool is_way_back = false;  // a rollback
     std::chrono::steady_clock::time_point started;
     std::future<void> planned;
   };
 
-  void adopt(config::Gateway next);
+  [[nodiscard]] std::unique_ptr<config::Gateway> adopt(config::Gateway next);
+  void destroy_elsewhere(std::unique_ptr<config::Gateway> value);
+  void queue_reload(std::shared_ptr<Reload> reload);
   void begin_reload(std::shared_ptr<Reload> reload);
   void step_reload(const std::shared_ptr<Reload>& reload);
   void end_reload(Reload& reload);
   void begin_waiting();
+  void keep_for_rollback(const Reload& reload, std::unique_ptr<config::Gateway> before);
+  void stop_waiting();  // for confirm()
   // Before anything else changes or copies the running value. Carries out what is left of it in this round.
   void finish_reload();
   [[nodiscard]] config::Gateway copy_running();
   Expected<> change(config::Gateway&& next);
-  void plan_against_file(bool dry_run, PlanDone done, const config::ParseOptions& options = {});
+  void plan_against_file(const ReloadOptions& options, PlanDone done,
+                         const config::ParseOptions& reading = {});
   void refuse(const config::Problems& problems, bool dry_run, const PlanDone& done);
   void report_reload(const PlanOutcome& outcome);
   void wait_until_gone(std::uint32_t ifindex, unsigned tries, const ChangeDone& done);
@@ -93,9 +101,11 @@ class Changes final : public ChangeSink {
   Parts parts_;
   Logger log_;
   std::function<void()> carried_out_;
-  std::shared_ptr<Reload> reload_;               // null: none is on its way
-  std::deque<std::shared_ptr<Reload>> waiting_;  // parsed meanwhile
-  std::unique_ptr<FileWatch> file_watch_;        // null until reload_on_change is on for the first time
+  std::shared_ptr<Reload> reload_;                  // null: none is on its way
+  std::deque<std::shared_ptr<Reload>> waiting_;     // parsed meanwhile
+  std::unique_ptr<config::Gateway> before_reload_;  // what rollback() applies; null: nothing
+  std::optional<EventLoop::TimerId> way_back_;      // set while a reload waits for confirm()
+  std::unique_ptr<FileWatch> file_watch_;           // null until reload_on_change is on for the first time
 };
 
 }  // namespace wg::control

@@ -143,7 +143,7 @@ void Gateway::on_signal() {
   signalfd_siginfo info;
   while (read(signal_fd_, &info, sizeof info) == sizeof info) {
     if (info.ssi_signo == SIGHUP) {
-      changes_.reload(false, [](PlanOutcome) {});
+      changes_.reload({}, [](PlanOutcome) {});
     } else {
       log_->info("signal {}: stopping", info.ssi_signo);
       services_.loop.stop();

@@ -53,6 +53,21 @@ refuse "a listen port that is taken" linegate reload
 check "the MTU has not changed either" sh -c "ip -n $GW link show dev wg0 | grep -q 'mtu 1380'"
 check "the tunnel" pings 3 "$WAN" 192.168.1.2
 cp /run/good.yaml "$LAB_DIR/gateway.yaml"
+refuse "nothing waits to be confirmed" linegate confirm
+sed -i 's/mtu: 1380/mtu: 1370/' "$LAB_DIR/gateway.yaml"
+mtu_is() { ip -n "$GW" link show dev wg0 | grep -q "mtu $1 "; }
+check "a reload to be confirmed" linegate reload --confirm 2s
+check "it is applied" mtu_is 1370
+check "it goes back by itself" wait_for 5 mtu_is 1380
+check "once more" linegate reload --confirm 2s
+check "confirmed" linegate confirm
+sleep 2.5
+check "it stays" mtu_is 1370
+check "rollback" linegate rollback
+check "what ran before" mtu_is 1380
+refuse "a second rollback" linegate rollback
+check "the tunnel after the ways back" pings 3 "$WAN" 192.168.1.2
+cp /run/good.yaml "$LAB_DIR/gateway.yaml"
 sed -i 's/workers: 1/workers: 2/' "$LAB_DIR/gateway.yaml"
 linegate reload >/run/out || fail "reload with a change that needs a restart"
 grep -q 'restart' /run/out || fail "the need of a restart is not named: $(cat /run/out)"

@@ -37,7 +37,13 @@ concept Changes = requires(Source& source, WgSet set) {
   source.apply_wg_set("wg0", std::move(set));
 }
 || requires(Source& source, PlanDone done) {
-  source.reload(false, done);
+  source.reload(ReloadOptions{}, done);
+}
+|| requires(Source& source) {
+  source.confirm();
+}
+|| requires(Source& source, PlanDone done) {
+  source.rollback(done);
 }
 || requires(Source& source, PlanDone done) {
   source.diff(done);

@@ -450,19 +450,49 @@ TEST_F(CliTest, NamesThatDoNotExistAreErrorsWithTheNearest) {
 TEST_F(CliTest, PlansAndTheirExitCodes) {
   start();
   gateway.plan.plan = {"wg0: add peer carol"};
-  gateway.plan.restart = {"dpdk.workers: 1 -> 2"};
+  gateway.plan.restart = {"needs a restart: dpdk.workers from '1' to '2'"};  // as config::describe() words it
   const auto dry = linegate({"reload", "--dry-run"});
   EXPECT_EQ(dry.code, 0);
-  EXPECT_EQ(dry.out, "wg0: add peer carol\nneeds a restart: dpdk.workers: 1 -> 2\n");
+  EXPECT_EQ(dry.out, "wg0: add peer carol\nneeds a restart: dpdk.workers from '1' to '2'\n");
   gateway.plan = {};
   EXPECT_EQ(linegate({"diff"}).out, "no difference\n");
+  gateway.plan.applied = true;
+  EXPECT_EQ(linegate({"reload"}).out, "no difference\n") << "nothing was applied";
+  gateway.plan.plan = {"wg0: add peer carol"};
+  gateway.plan.took = std::chrono::microseconds{2500};
+  EXPECT_EQ(linegate({"reload"}).out, "wg0: add peer carol\napplied in 2.5 ms\n");
+  gateway.plan = {};
   gateway.plan.errors = {{EINVAL, "a.yaml:3:5: listen_port: too large"}};
   const auto refused = linegate({"reload"});
   EXPECT_EQ(refused.code, 2);
   EXPECT_EQ(refused.out, "");
   expect_in("a.yaml:3:5: listen_port: too large\nnothing was changed\n", refused.err);
   EXPECT_EQ(linegate({"save"}).code, 2);
-  EXPECT_EQ(gateway.calls, (std::vector<std::string>{"reload dry", "diff", "reload", "save"}));
+  EXPECT_EQ(gateway.calls,
+            (std::vector<std::string>{"reload dry", "diff", "reload", "reload", "reload", "save"}));
+}
+
+TEST_F(CliTest, AReloadMayWaitToBeConfirmed) {
+  start();
+  gateway.plan.applied = true;
+  gateway.plan.plan = {"wg0: add peer carol"};
+  const auto waits = linegate({"reload", "--confirm", "2m"});
+  EXPECT_EQ(waits.code, 0);
+  EXPECT_EQ(waits.err, "goes back in 2m unless confirmed: linegate confirm\n");
+  EXPECT_EQ(linegate({"reload", "--dry-run", "--confirm", "60s"}).err, "");
+  const auto early = linegate({"confirm"});
+  EXPECT_EQ(early.code, 2);
+  EXPECT_EQ(early.err, "no reload waits to be confirmed\n");
+  gateway.waits_for_confirm = true;
+  EXPECT_EQ(linegate({"confirm"}).code, 0);
+  EXPECT_EQ(linegate({"rollback"}).out, "wg0: add peer carol\n");
+  EXPECT_EQ(gateway.calls,
+            (std::vector<std::string>{"reload confirm 120", "reload dry confirm 60", "confirm", "rollback"}));
+  for (const char* wrong : {"soon", "0", "2d", "90000"})
+    EXPECT_EQ(linegate({"reload", "--confirm", wrong}).err,
+              "--confirm: " + std::string(wrong) + " is not a time such as 60s or 10m, at most a day\n");
+  gateway.plan.errors = {{EINVAL, "no reload was applied that could be undone"}};
+  EXPECT_EQ(linegate({"rollback"}).code, 2);
 }
 
 TEST_F(CliTest, InterfaceCommands) {

@@ -74,6 +74,7 @@ std::vector<InterfaceStatus> FakeGateway::interfaces() const {
       status.public_key = config::to_string(config::public_key_of(*interface.private_key));
     status.listen_port = interface.listen_port;
     status.up = interface.enabled;
+    status.ifindex = ifindex;
     status.peers = interface.peers.size();
     status.rx_bytes = received_bytes;
     status.handshakes = {{"bad_mac1", 3}};
@@ -86,7 +87,7 @@ std::vector<PortStatus> FakeGateway::ports() const {
   PortStatus port;
   port.name = "wan0";
   port.driver = "net_af_packet";
-  port.link_up = true;
+  port.link_up = link_up;
   port.rx_missed = 9;
   return {port};
 }
@@ -228,8 +229,10 @@ void FakeGateway::answer(const char* call, PlanDone done) {
   }
 }
 
-void FakeGateway::reload(bool dry_run, PlanDone done) {
-  answer(dry_run ? "reload dry" : "reload", std::move(done));
+void FakeGateway::reload(const ReloadOptions& options, PlanDone done) {
+  const auto seconds = options.confirm_within.count();
+  const std::string confirm = seconds == 0 ? "" : " confirm " + std::to_string(seconds);
+  answer((options.dry_run ? "reload dry" + confirm : "reload" + confirm).c_str(), std::move(done));
 }
 void FakeGateway::diff(PlanDone done) {
   answer("diff", std::move(done));

@@ -43,6 +43,9 @@ class FakeGateway : public StatusSource, public SecretSource, public ChangeSink 
   std::optional<PeerFacts> facts;
   RouteFacts route;  // what explain_route() answers, with the address that was asked for
   bool stopped = false;
+  bool waits_for_confirm = false;
+  bool link_up = true;                  // of the port
+  std::uint32_t ifindex = 0;            // of each interface
   std::uint64_t received_bytes = 1536;  // of each interface
   std::uint64_t dropped = 5;            // as bad_tag
 
@@ -67,7 +70,13 @@ class FakeGateway : public StatusSource, public SecretSource, public ChangeSink 
   std::optional<config::Interface> interface_config(std::string_view interface) const override;
   std::optional<WgDevice> wg_get(std::string_view interface) const override;
   Expected<> apply_wg_set(std::string_view interface, WgSet&& set) override;
-  void reload(bool dry_run, PlanDone done) override;
+  void reload(const ReloadOptions& options, PlanDone done) override;
+  Expected<> confirm() override {
+    if (!waits_for_confirm) return Refusal{EINVAL, "no reload waits to be confirmed"};
+    calls.emplace_back("confirm");
+    return {};
+  }
+  void rollback(PlanDone done) override { answer("rollback", std::move(done)); }
   void diff(PlanDone done) override;
   void save(PlanDone done) override;
   Expected<> interface_create(const std::string& name, const config::Interface& value) override;

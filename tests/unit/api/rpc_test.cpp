@@ -75,6 +75,9 @@ TEST_F(RpcTest, BadRequestsAreAnsweredAndTheConversationGoesOn) {
       {R"({"id":1,"method":"show.peers","params":{"sort":"colour"}})", "bad_params"},
       {R"({"id":1,"method":"show.peer","params":{"peer":"nobody"}})", "not_found"},
       {R"({"id":1,"method":"reload","params":{"dry_run":"yes"}})", "bad_params"},
+      {R"({"id":1,"method":"reload","params":{"confirm_seconds":90000}})", "bad_params"},
+      {R"({"id":1,"method":"confirm"})", "invalid"},
+      {R"({"id":1,"method":"explain.route","params":{"address":"here"}})", "bad_params"},
       {R"({"id":1,"method":"log.level","params":{"level":"loud"}})", "bad_params"},
       {R"({"id":1,"method":"interface.create","params":{"name":"a/b"}})", "bad_params"},
       {R"({"id":1,"method":"interface.create","params":{"name":"wg9","private_key":"x"}})", "bad_params"},
@@ -164,8 +167,9 @@ TEST_F(RpcTest, ManyPeersAreStreamedWhileOthersAreServed) {
 }
 
 TEST_F(RpcTest, TheReadOnlySocketNeitherChangesNorTellsSecrets) {
-  for (const char* method : {"reload", "diff", "save", "interface.create", "interface.up", "interface.down",
-                             "interface.delete", "interface.export", "log.level", "stop"})
+  for (const char* method :
+       {"reload", "confirm", "rollback", "diff", "save", "interface.create", "interface.up", "interface.down",
+        "interface.delete", "interface.export", "log.level", "stop"})
     EXPECT_EQ(code(call(method, {{"name", "wg0"}}, RpcRole::kRead)), "forbidden") << method;
   EXPECT_TRUE(gateway.calls.empty());
   EXPECT_FALSE(gateway.stopped);

@@ -295,6 +295,12 @@ TEST(Values, NearestNames) {
   EXPECT_EQ(nearest_name("enable", names), "enabled");
   EXPECT_EQ(nearest_name("mtus", names), "mtu");
   EXPECT_EQ(nearest_name("dns", names), "");
+  constexpr std::array<std::string_view, 3> kKeys{"listen_port", "persistent_keepalive", "private_key"};
+  EXPECT_EQ(nearest_name("ListenPort", kKeys), "listen_port");
+  EXPECT_EQ(nearest_name("PersistentKeepalive", kKeys), "persistent_keepalive");
+  EXPECT_EQ(nearest_name("keepalive", kKeys), "persistent_keepalive");
+  EXPECT_EQ(nearest_name("PrivateKey", kKeys), "private_key");
+  EXPECT_EQ(nearest_name("DNS", kKeys), "");
 }
 
 // ---------------------------------------------------------------- keys
