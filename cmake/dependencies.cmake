@@ -13,6 +13,7 @@ find_package(spdlog REQUIRED)
 find_package(CLI11 REQUIRED)
 find_package(nlohmann_json REQUIRED)
 find_package(prometheus-cpp CONFIG REQUIRED)
+find_package(civetweb CONFIG REQUIRED)
 
 # DPDK: its headers are C and do not compile under our warnings, so they are system headers.
 pkg_check_modules(DPDK REQUIRED libdpdk)

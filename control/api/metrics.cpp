@@ -1,18 +1,23 @@
 #include "control/api/metrics.h"
 
+#include <CivetServer.h>
 #include <netdb.h>
-#include <prometheus/collectable.h>
-#include <prometheus/exposer.h>
 #include <prometheus/metric_family.h>
+#include <prometheus/text_serializer.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include <atomic>
 #include <cerrno>
 #include <condition_variable>
+#include <functional>
+#include <future>
 #include <mutex>
+#include <optional>
 #include <stdexcept>
 #include <thread>
+
+#include "control/api/health.h"
 
 namespace wg::control {
 MetricsSnapshot take_metrics_snapshot(const StatusSource& status, bool per_peer) {
@@ -31,17 +36,35 @@ MetricsSnapshot take_metrics_snapshot(const StatusSource& status, bool per_peer)
   return snapshot;
 }
 
-class MetricsServer::Scrapes final : public prometheus::Collectable,
-                                     public std::enable_shared_from_this<Scrapes> {
+class MetricsServer::Scrapes final : public std::enable_shared_from_this<Scrapes> {
  public:
   Scrapes(EventLoop& loop, const StatusSource& status, const MetricsOptions& options)
       : loop_(loop), status_(status), options_(options) {}
 
-  // The exposer's threads.
-  std::vector<prometheus::MetricFamily> Collect() const override {
-    const auto snapshot =
-        const_cast<Scrapes*>(this)->current();  // asking for a fresh one changes nothing seen
-    return snapshot ? metric_families(*snapshot) : std::vector<prometheus::MetricFamily>{};
+  // The server's threads. Empty when the control thread has never answered.
+  std::string metrics() {
+    const auto snapshot = current();
+    return snapshot ? prometheus::TextSerializer().Serialize(metric_families(*snapshot)) : std::string();
+  }
+
+  using Missing = std::vector<std::string>;
+  // The server's threads. nullopt: the control thread does not answer within options.wait.
+  std::optional<Missing> missing() {
+    std::unique_lock lock(mutex_);
+    if (health_ && EventLoop::Clock::now() - asked_health_ < options_.max_age) return health_;
+    if (ended_) return std::nullopt;
+    const auto answer = std::make_shared<std::promise<Missing>>();
+    auto future = answer->get_future();
+    loop_.post([self = weak_from_this(), answer] {
+      // Only this thread sets ended_, so it reads it without the lock.
+      if (const auto scrapes = self.lock(); scrapes && !scrapes->ended_)
+        answer->set_value(what_is_missing(scrapes->status_));
+    });
+    lock.unlock();
+    auto found = answer_of(future);
+    lock.lock();
+    asked_health_ = EventLoop::Clock::now();
+    return health_ = std::move(found);
   }
 
   // Control thread.
@@ -53,6 +76,14 @@ class MetricsServer::Scrapes final : public prometheus::Collectable,
 
  private:
   using Snapshot = std::shared_ptr<const MetricsSnapshot>;
+
+  // nullopt also when the loop has ended without calling what was posted.
+  std::optional<Missing> answer_of(std::future<Missing>& future) const try {
+    if (future.wait_for(options_.wait) != std::future_status::ready) return std::nullopt;
+    return future.get();
+  } catch (const std::future_error&) {
+    return std::nullopt;
+  }
 
   bool fresh() const { return snapshot_ && EventLoop::Clock::now() - taken_ < options_.max_age; }
 
@@ -102,6 +133,8 @@ class MetricsServer::Scrapes final : public prometheus::Collectable,
   std::uint64_t handed_over_ = 0;
   bool asked_ = false;
   bool ended_ = false;
+  std::optional<Missing> health_;  // the last answer, for max_age
+  EventLoop::Clock::time_point asked_health_;
 };
 
 namespace {
@@ -130,28 +163,79 @@ bool knock(const std::string& listen, int port) {
   return listens;
 }
 
+void answer(mg_connection* connection, const char* status, const std::string& type, const std::string& body) {
+  mg_printf(connection,
+            "HTTP/1.1 %s\r\nContent-Type: %s\r\nContent-Length: %zu\r\nCache-Control: "
+            "no-store\r\nConnection: close\r\n\r\n",
+            status, type.c_str(), body.size());
+  mg_write(connection, body.data(), body.size());
+}
+
+constexpr const char* kPlainText = "text/plain; charset=utf-8";
+constexpr const char* kPrometheusText = "text/plain; version=0.0.4; charset=utf-8";
+
+// A page whose answer a function gives.
+class Page final : public CivetHandler {
+ public:
+  using Answer = std::function<void(mg_connection*)>;
+  explicit Page(Answer answer) : answer_(std::move(answer)) {}
+  bool handleGet(CivetServer*, mg_connection* connection) override {
+    answer_(connection);
+    return true;
+  }
+
+ private:
+  Answer answer_;
+};
+
 }  // namespace
 
+// Each page holds the scrapes, which the server's threads may still use when this object is gone.
+struct MetricsServer::Pages {
+  explicit Pages(const std::shared_ptr<Scrapes>& scrapes)
+      : metrics([scrapes](mg_connection* to) { answer(to, "200 OK", kPrometheusText, scrapes->metrics()); }),
+        health([scrapes](mg_connection* to) {
+          const bool alive = scrapes->missing().has_value();
+          answer(to, alive ? "200 OK" : "503 Service Unavailable", kPlainText,
+                 alive ? "ok\n" : "the control thread does not answer\n");
+        }),
+        ready([scrapes](mg_connection* to) {
+          const auto missing = scrapes->missing();
+          std::string text;
+          if (!missing) text = "the control thread does not answer\n";
+          for (const auto& sentence : missing.value_or(Scrapes::Missing{})) text += sentence + "\n";
+          answer(to, text.empty() ? "200 OK" : "503 Service Unavailable", kPlainText,
+                 text.empty() ? "ready\n" : text);
+        }) {}
+
+  Page metrics, health, ready;
+};
+
 MetricsServer::MetricsServer(EventLoop& loop, const StatusSource& status, MetricsOptions options)
-    : listen_(options.listen), scrapes_(std::make_shared<Scrapes>(loop, status, options)) {
+    : listen_(options.listen),
+      scrapes_(std::make_shared<Scrapes>(loop, status, options)),
+      pages_(std::make_unique<Pages>(scrapes_)) {
   try {
-    exposer_ = std::make_unique<prometheus::Exposer>(std::vector<std::string>{
+    server_ = std::make_unique<CivetServer>(std::vector<std::string>{
         "listening_ports", options.listen, "num_threads", kThreads, "request_timeout_ms", kRequestTimeoutMs});
   } catch (const std::exception& error) {
     throw std::runtime_error("metrics: cannot listen on " + options.listen + ": " + error.what());
   }
-  exposer_->RegisterCollectable(scrapes_);
+  server_->addHandler("/metrics", pages_->metrics);
+  server_->addHandler("/healthz", pages_->health);
+  server_->addHandler("/readyz", pages_->ready);
 }
 
-// The exposer's accepting thread looks for its end every two seconds, or when somebody connects. So connect,
+// The server's accepting thread looks for its end every two seconds, or when somebody connects. So connect,
 // until nobody listens: a new server may want the same port at once. The threads that still serve somebody
 // end in the background; after end() they touch neither the loop nor the status.
 MetricsServer::~MetricsServer() {
-  const auto listening = exposer_->GetListeningPorts();
+  const auto listening = server_->getListeningPorts();
   scrapes_->end();
   const auto gone = std::make_shared<std::atomic<bool>>(false);
-  std::thread([exposer = std::move(exposer_), gone]() mutable {
-    exposer.reset();  // joins its threads
+  std::thread([server = std::move(server_), pages = std::move(pages_), gone]() mutable {
+    server.reset();  // joins its threads
+    pages.reset();
     *gone = true;
   }).detach();
   while (!*gone && !listening.empty() && knock(listen_, listening.front()))
@@ -159,7 +243,7 @@ MetricsServer::~MetricsServer() {
 }
 
 std::uint16_t MetricsServer::port() const {
-  const auto ports = exposer_->GetListeningPorts();
+  const auto ports = server_->getListeningPorts();
   return ports.empty() ? std::uint16_t{0} : static_cast<std::uint16_t>(ports.front());
 }
 

@@ -1,6 +1,7 @@
-// The Prometheus endpoint. docs/metrics.md lists the metrics.
+// The HTTP endpoint: /metrics for Prometheus, /healthz and /readyz for whoever supervises us. docs/metrics.md
+// describes them.
 //
-// prometheus-cpp's exposer answers on its own threads. A scrape asks the control thread for a snapshot
+// civetweb answers on its own threads. A scrape asks the control thread for a snapshot
 // (through EventLoop::post) and waits for it at most `wait`; the control thread copies the state into an
 // immutable snapshot and hands it over under a mutex it only try-locks (it tries again a millisecond later
 // rather than wait). A snapshot younger than `max_age` is served again, so scrape storms cost the control
@@ -16,8 +17,8 @@
 #include "control/api/status_source.h"
 #include "control/loop/event_loop.h"
 
+class CivetServer;
 namespace prometheus {
-class Exposer;
 struct MetricFamily;
 }  // namespace prometheus
 
@@ -57,9 +58,11 @@ class MetricsServer {
 
  private:
   class Scrapes;
+  struct Pages;
   std::string listen_;
   std::shared_ptr<Scrapes> scrapes_;
-  std::unique_ptr<prometheus::Exposer> exposer_;
+  std::unique_ptr<Pages> pages_;  // before the server, which calls them
+  std::unique_ptr<CivetServer> server_;
 };
 
 }  // namespace wg::control

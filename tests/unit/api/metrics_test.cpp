@@ -25,7 +25,7 @@ FakeGateway two_peers() {
   return gateway;
 }
 
-std::string http_get(std::uint16_t port) {
+std::string http_get(std::uint16_t port, const std::string& page = "/metrics") {
   const int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
   sockaddr_in address{};
   address.sin_family = AF_INET;
@@ -33,7 +33,7 @@ std::string http_get(std::uint16_t port) {
   address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
   std::string answer;
   if (connect(fd, reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0) {
-    const std::string request = "GET /metrics HTTP/1.0\r\n\r\n";
+    const std::string request = "GET " + page + " HTTP/1.0\r\n\r\n";
     EXPECT_EQ(send(fd, request.data(), request.size(), 0), static_cast<ssize_t>(request.size()));
     std::array<char, 65536> buffer;
     for (ssize_t got = 0; (got = recv(fd, buffer.data(), buffer.size(), 0)) > 0;)
@@ -108,6 +108,63 @@ TEST(Metrics, AScrapeDoesNotOutliveABusyControlThreadOrTheServer) {
   EXPECT_NE(http_get(metrics->port()).find("200 OK"), std::string::npos);  // answers without a snapshot
   EXPECT_LT(std::chrono::steady_clock::now() - begin, std::chrono::seconds{5});
   release.set_value();
+  server.on_loop([&] { metrics.reset(); });
+}
+
+// The body of an answer with this status line.
+std::string body_of(const std::string& answer, const std::string& status) {
+  EXPECT_TRUE(answer.starts_with("HTTP/1.1 " + status + "\r\n")) << answer.substr(0, 200);
+  return answer.substr(std::min(answer.size(), answer.find("\r\n\r\n") + 4));
+}
+
+TEST(Metrics, HealthAndReadinessBesideTheMetrics) {
+  FakeGateway gateway;
+  gateway.add_peers("wg0", 1);
+  gateway.wg0().private_key = secret_of(7);
+  gateway.ifindex = 5;
+  ServerThread server;
+  std::unique_ptr<MetricsServer> metrics;
+  MetricsOptions options;
+  options.listen = "127.0.0.1:0";
+  options.max_age = std::chrono::milliseconds{0};
+  options.wait = std::chrono::milliseconds{300};
+  server.on_loop([&] { metrics = std::make_unique<MetricsServer>(server.loop, gateway, options); });
+  EXPECT_EQ(body_of(http_get(metrics->port(), "/healthz"), "200 OK"), "ok\n");
+  EXPECT_EQ(body_of(http_get(metrics->port(), "/readyz"), "200 OK"), "ready\n");
+  EXPECT_TRUE(http_get(metrics->port(), "/").starts_with("HTTP/1.1 404"));
+  server.on_loop([&] {
+    gateway.link_up = false;
+    gateway.ifindex = 0;
+    gateway.wg0().private_key.reset();
+  });
+  EXPECT_EQ(body_of(http_get(metrics->port(), "/readyz"), "503 Service Unavailable"),
+            "port wan0 is down\ninterface wg0 does not exist in Linux\ninterface wg0 has no private key\n");
+  EXPECT_EQ(body_of(http_get(metrics->port(), "/healthz"), "200 OK"), "ok\n") << "it lives all the same";
+  std::promise<void> release;
+  server.loop.post([gate = release.get_future().share()] { gate.wait(); });
+  EXPECT_EQ(body_of(http_get(metrics->port(), "/healthz"), "503 Service Unavailable"),
+            "the control thread does not answer\n");
+  EXPECT_EQ(body_of(http_get(metrics->port(), "/readyz"), "503 Service Unavailable"),
+            "the control thread does not answer\n");
+  release.set_value();
+  server.on_loop([&] { metrics.reset(); });
+}
+
+TEST(Metrics, NothingButOurMetricsIsShown) {
+  auto gateway = two_peers();
+  ServerThread server;
+  std::unique_ptr<MetricsServer> metrics;
+  MetricsOptions options;
+  options.listen = "127.0.0.1:0";
+  server.on_loop([&] { metrics = std::make_unique<MetricsServer>(server.loop, gateway, options); });
+  std::istringstream lines(body_of(http_get(metrics->port()), "200 OK"));
+  std::size_t samples = 0;
+  for (std::string line; std::getline(lines, line);) {
+    if (line.starts_with("#")) continue;
+    ++samples;
+    EXPECT_TRUE(line.starts_with("linegate_")) << line;
+  }
+  EXPECT_GT(samples, 50U);
   server.on_loop([&] { metrics.reset(); });
 }
 
