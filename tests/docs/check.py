@@ -277,7 +277,7 @@ def documented_commands():
         elif line.startswith("#"):
             command = None
         elif command:
-            for option in re.findall(r"--[a-z][\w-]*", line):
+            for option in set(re.findall(r"--[a-z][\w-]*", line)) - {"--help"}:
                 for each in command:
                     found[each].add(option)
     return found
