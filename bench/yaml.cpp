@@ -15,6 +15,7 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <tuple>
 #include <vector>
 
 #include "config/parse.h"
@@ -331,7 +332,7 @@ void time_readers(const char* style, const std::string& text, int rounds) {
 // What the operator is told: the check of the characters, then the two readers.
 std::string read_linegate(const std::string& text, Marks*) {
   Problems problems;
-  YamlTree::read(text, 0, {}, problems);
+  std::ignore = YamlTree::read(text, 0, {}, problems);
   return problems.empty() ? std::string() : to_string(problems.front());
 }
 

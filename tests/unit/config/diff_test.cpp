@@ -69,6 +69,7 @@ class Model {
   void on(const NeedsRestart& a) { EXPECT_NE(a.from, a.to); }
   void on(const ChangeSettings<Dpdk>& a) { copy_settings(a.value, gateway_.dpdk, Change::kLive); }
   void on(const ChangeSettings<Control>& a) { copy_settings(a.value, gateway_.control, Change::kLive); }
+  void on(const ChangeSettings<Flows>& a) { copy_settings(a.value, gateway_.flows, Change::kLive); }
   void on(const ChangeSettings<Port>& a) { copy_settings(a.value, port(a.name), Change::kLive); }
   void on(const ChangeSettings<Interface>& a) { copy_settings(a.value, interface(a.name), Change::kLive); }
   void on(const SetMetrics& a) {
