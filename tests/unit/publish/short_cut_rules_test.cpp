@@ -261,11 +261,11 @@ TEST_F(ShortCutTest, WithIpsecPoliciesLinuxRoutesEverything) {
   const Endpoint remote{ip("10.9.5.5"), 51820, 0};
   publisher->set_ipsec(true);
   publish();
-  EXPECT_EQ(hop_of("10.9.5.5"), HopKind::kernel);
+  EXPECT_EQ(hop_of("10.9.5.5"), HopKind::kKernel);
   EXPECT_EQ(publisher->resolve_outer_route(remote, {}, 0, 0).kind, OuterRoute::Kind::kKernel);
   publisher->set_ipsec(false);
   publish();
-  EXPECT_EQ(hop_of("10.9.5.5"), HopKind::port);
+  EXPECT_EQ(hop_of("10.9.5.5"), HopKind::kPort);
   EXPECT_EQ(publisher->resolve_outer_route(remote, {}, 0, 0).kind, OuterRoute::Kind::kPort);
 }
 

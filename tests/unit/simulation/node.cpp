@@ -265,7 +265,8 @@ void Node::take(const Posted& p) {
     case Posted::kConfirmed:
       return engine->on_confirmed(p.index, now());
     case Posted::kRoamed:
-      return engine->on_roamed(p.peer, p.remote, p.local, now());
+      engine->on_roamed(p.peer, p.remote, p.local, now());
+      return;
   }
 }
 
