@@ -257,8 +257,10 @@ TEST_F(RpcTest, LateAnswersSurviveTheClientAndAHalfClose) {
   half.ask("{\"id\":1,\"method\":\"reload\"}\n");
   half.end_of_input();
   EXPECT_EQ(half.hear(), "");
-  gateway.deferred[0]({});
-  gateway.deferred[1]({});
+  PlanOutcome refused;
+  refused.errors = {{EINVAL, "a.yaml:3:5: listen_port: too large"}};
+  gateway.deferred[0](refused);
+  gateway.deferred[1](refused);
   EXPECT_NE(half.hear().find("\"ok\":false"), std::string::npos);
   EXPECT_TRUE(half.ended());
   gateway.defer_plans = false;
