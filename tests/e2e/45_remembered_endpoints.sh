@@ -50,7 +50,7 @@ for round in 1 2 3; do
   at_most "milliseconds from the start to traffic" 1000 "$after"
 done
 expect "packets to the peer that was never heard of" 0 "$(grep -c . /run/heard)"
-linegate explain remote >/run/explain
+linegate explain peer remote >/run/explain
 check "explain says where the endpoint is from" grep -q "endpoint taken over from before the start" /run/explain
 
 WG0="remember_endpoints: false"
