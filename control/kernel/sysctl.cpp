@@ -67,7 +67,8 @@ Expected<> enable_ipv4_forwarding() {
   std::error_code failure;
   for (const auto& entry : std::filesystem::directory_iterator("/proc/sys/net/ipv4/conf", failure)) {
     const std::string link = entry.path().filename();
-    if (link != "all" && read_sysctl(family_path(link, false, "forwarding")) == "0") off.push_back(link);
+    const bool is_link = link != "all" && link != "default";
+    if (is_link && read_sysctl(family_path(link, false, "forwarding")) == "0") off.push_back(link);
   }
   if (Expected<> result = write_sysctl(all, "1"); !result) return result;
   Expected<> first_failure;

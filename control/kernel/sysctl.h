@@ -22,7 +22,8 @@ enum class Switch : std::uint8_t { kOff, kOn };
 Expected<> set_ipv6_disabled(const std::string& link, bool disabled);
 Expected<> set_forwarding(const std::string& link, IpVersion version, Switch wanted);
 // Switches net.ipv4.ip_forward on, so that switching it off stops all forwarding. The kernel then forwards on
-// every link; those that did not before are switched off again, and so is the default for new ones.
+// every link; those that did not before are switched off again. New ones forward, as the VLAN and macvlan
+// devices of a port have to.
 Expected<> enable_ipv4_forwarding();
 Expected<> set_rp_filter(const std::string& link, int mode);  // 0 off, 1 strict, 2 loose
 Expected<> set_accept_dad(const std::string& link, int mode);

@@ -29,9 +29,12 @@ check "from the peer" pings 3 "$WAN" 192.168.1.2
 
 # A second MAC address on the port, as VRRP makes it, and one that nobody has.
 if in_gw ip link add vrrp link lan address 00:00:5e:00:01:07 type macvlan mode bridge 2>/dev/null; then
-  in_gw ip addr add 192.168.1.7/24 dev vrrp
+  in_gw sysctl -qw net.ipv4.conf.lan.arp_ignore=1  # otherwise lan answers for the addresses of others too
+  in_gw ip addr add 192.168.1.7/32 dev vrrp
   in_gw ip link set vrrp up
   check "the virtual address answers" wait_for 5 pings 2 "$LAN" 192.168.1.7
+  ip -n "$LAN" route replace 10.10.0.0/24 via 192.168.1.7
+  check "into the tunnel by way of it" pings 2 "$LAN" 10.10.0.2
   check "the host's way leads to the virtual MAC address" ns "$LAN" sh -c "ip neigh show 192.168.1.7 | grep 00:00:5e:00:01:07"
 else
   say "this kernel has no macvlan"

@@ -180,6 +180,19 @@ TEST_F(Configure, Sysctls) {
   EXPECT_EQ(read_sysctl("net/ipv4/none").error().code, ENOENT);
 }
 
+TEST_F(Configure, ForwardingIsSwitchedOnForNoLinkThatWasOff) {
+  shell("sysctl -qw net.ipv4.ip_forward=0; ip link add on0 type veth peer name off0");
+  EXPECT_TRUE(set_forwarding("on0", IpVersion::kV4, Switch::kOn));
+  EXPECT_TRUE(enable_ipv4_forwarding());
+  EXPECT_EQ(read_sysctl("net/ipv4/ip_forward"), "1");
+  EXPECT_EQ(read_sysctl("net/ipv4/conf/on0/forwarding"), "1");
+  EXPECT_EQ(read_sysctl("net/ipv4/conf/off0/forwarding"), "0");
+  shell("ip link add new0 type veth peer name new1");
+  EXPECT_EQ(read_sysctl("net/ipv4/conf/new0/forwarding"), "1");
+  EXPECT_TRUE(enable_ipv4_forwarding());
+  EXPECT_EQ(read_sysctl("net/ipv4/conf/off0/forwarding"), "0") << "the second time as well";
+}
+
 TEST(Prefixes, ParseAndContain) {
   EXPECT_FALSE(parse_ip_prefix("10.0.0.0/33"));
   EXPECT_FALSE(parse_ip_prefix("10.0.0.0/"));
