@@ -11,10 +11,10 @@ leaves_by() { # FILTER: packets to the peer's endpoint seen in wan during a seco
   grep -c UDP /run/seen || true
 }
 PEER_PORT=51821
-check "both ways" pings 3 "$LAN" 10.10.0.2
+check "both ways" pings 3 "$WAN" 192.168.1.2
 
 # A rule by our source address and port: what it forbids does not leave, and nothing leaves by another way.
-in_gw ip rule add pref 50 from 10.20.0.1 ipproto udp sport 51820 blackhole
+in_gw ip rule add pref 50 from 10.20.0.1 ipproto udp sport 51820 prohibit
 expect "sealed packets against a rule" 0 "$(leaves_by 'src host 10.20.0.1')"
 in_gw ip rule del pref 50
 check "without the rule" wait_for 8 pings 3 "$LAN" 10.10.0.2
