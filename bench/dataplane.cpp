@@ -138,6 +138,48 @@ void measure_paths(const Options& options) {
   }
 }
 
+// ---- flows: what carrying a connection costs beside the plain short cut with the same packets. The two take
+// turns, so that other load on the machine meets both.
+
+void measure_flow_case(Case c, const char* kind, const Options& options) {
+  char line[160];
+  std::snprintf(line, sizeof line, "flows direction=%s inner=%u flows=%u kind=%s",
+                c.direction == Direction::send ? "to_tunnel" : "from_tunnel", c.inner, c.flows, kind);
+  if (!options.only.empty() && std::string(line).find(options.only) == std::string::npos) return;
+  Case plain = c;
+  plain.kind = FlowKind::kShortCut;
+  Gateway base(plain), carrying(c);
+  Samples warm, of_base, of_carried;
+  const std::size_t warm_up = std::min<std::size_t>(c.flows, 200'000) + 4096;
+  for (std::size_t packets = 0; packets < warm_up; packets += carrying.batch().size()) {
+    run_batch(base, warm);
+    run_batch(carrying, warm);
+  }
+  const std::size_t wanted = options.quick ? 50'000 : 500'000;
+  for (std::size_t packets = 0; packets < wanted; packets += carrying.batch().size()) {
+    run_batch(base, of_base);
+    run_batch(carrying, of_carried);
+  }
+  const double clocks = percentile(of_base.path, 0.5);
+  std::printf("%s extra_clocks=%.1f base_clocks=%.1f bytes_per_flow=%zu\n", line,
+              percentile(of_carried.path, 0.5) - clocks, clocks,
+              carrying.flows().memory_bytes() / carrying.flows().capacity());
+  std::fflush(stdout);
+}
+
+void measure_flows(const Options& options) {
+  for (const Direction direction : {Direction::send, Direction::receive}) {
+    for (const std::uint32_t flows : {1000u, 100'000u, 1'000'000u}) {
+      Case c{direction, 64, false, 1, false, false, 16, false};
+      c.flows = flows;
+      c.kind = FlowKind::kNone;
+      measure_flow_case(c, "none", options);
+      c.kind = FlowKind::kMasquerade;
+      measure_flow_case(c, "masquerade", options);
+    }
+  }
+}
+
 // ---- overload and latency: a simulated clock that only the worker's loops advance. Packets arrive at a
 // steady rate into a queue of 1024, as a port's descriptors are; what does not fit is lost on the wire.
 struct Offered {
@@ -425,6 +467,7 @@ int main(int argc, char** argv) {
   if (arguments.paired.small_pages) Gateway::use_small_pages();
   const Options& options = arguments.options;
   measure_paths(options);
+  measure_flows(options);
   measure_scaling(options);
   measure_load(options);
   measure_floods(options);

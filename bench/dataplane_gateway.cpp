@@ -118,6 +118,7 @@ Gateway::Gateway(const Case& c)
   build_templates();
   build_peers();
   build_snapshot();
+  if (c.flows != 0) build_flows();
   batch_.resize(c.cold ? kColdBatch : c.bursts * kBurst);
   if (rte_pktmbuf_alloc_bulk(shared().pool, batch_.data(), static_cast<unsigned>(batch_.size())) != 0)
     throw std::runtime_error("pool too small");
@@ -236,6 +237,51 @@ void Gateway::build_templates() {
   write_udp(frame_.data() + kEthernetHeaderSize + ip, kRemotePort, kListenPort, length - ip);
 }
 
+// ---- flows: the peer at kPeers + 1 talks to the host, maybe behind our address
+
+FlowTuple Gateway::original_of(std::uint32_t flow) const {
+  const Be32 peer{kPeers + 1}, host{kHost};
+  return {IpAddress::from_v4(&peer), IpAddress::from_v4(&host),
+          static_cast<std::uint16_t>(1000 + flow % 50'000), static_cast<std::uint16_t>(1 + flow / 50'000),
+          ip_protocol::kUdp};
+}
+
+FlowTuple Gateway::reply_of(std::uint32_t flow) const {
+  FlowTuple reply = original_of(flow).turned_round();
+  if (case_.kind != FlowKind::kMasquerade) return reply;
+  const Be32 us{kUs};
+  reply.destination = IpAddress::from_v4(&us);
+  reply.destination_port = static_cast<std::uint16_t>(reply.destination_port ^ 1);
+  return reply;
+}
+
+void Gateway::build_flows() {
+  if (case_.kind == FlowKind::kShortCut) return;
+  FlowTable::HashKey key;
+  for (std::uint64_t& word : key) word = random_();
+  flows_ = std::make_unique<FlowTable>(case_.flows, key, [](const std::function<void()>& free) { free(); });
+  for (std::uint32_t i = 0; i < case_.flows; ++i)
+    static_cast<void>(flows_->insert(original_of(i), reply_of(i), FlowIngress::interface(InterfaceId{0}),
+                                     FlowIngress::port(kLan, 0), 0));
+  snapshot_.flows = flows_.get();
+  for (PortView& port : snapshot_.ports) {
+    port.short_cut = false;
+    port.flows = true;
+  }
+  snapshot_.interfaces[InterfaceId{0}].short_cut = false;
+  snapshot_.interfaces[InterfaceId{0}].flows = true;
+}
+
+// A datagram of a flow at random. Few find no place in the table; those are not taken.
+void Gateway::write_flow(std::uint8_t* l3) {
+  std::uint32_t flow = random32() % case_.flows;
+  while (flows_ != nullptr && flows_->find(original_of(flow)) == kNoFlow) flow = random32() % case_.flows;
+  const FlowTuple tuple = case_.direction == Direction::send ? reply_of(flow) : original_of(flow);
+  write_ipv4(l3, tuple.source.v4_host_order(), tuple.destination.v4_host_order(), case_.inner);
+  write_udp(l3 + kIpv4HeaderSize, tuple.source_port, tuple.destination_port, case_.inner - kIpv4HeaderSize);
+  header_at<UdpHeader>(l3 + kIpv4HeaderSize)->checksum = Be16{0x1234};  // nobody verifies it on the way
+}
+
 std::uint32_t Gateway::next_peer() {
   if (case_.peers == 1) return 0;
   return case_.sequential ? turn_++ % case_.peers : random32() % case_.peers;
@@ -253,10 +299,12 @@ void Gateway::prepare(std::size_t begin, std::size_t end) {
     if (case_.direction == Direction::send) {
       std::memcpy(frame, frame_.data(), kEthernetHeaderSize);
       write_ipv4(frame + kEthernetHeaderSize, kHost, remote.address, case_.inner);
+      if (case_.flows != 0) write_flow(frame + kEthernetHeaderSize);
       continue;
     }
     std::memcpy(frame, frame_.data(), outer_ - kTransportDataHeaderSize);
     write_ipv4(frame + outer_, remote.address, kHost, case_.inner);
+    if (case_.flows != 0) write_flow(frame + outer_);
     auto* header = header_at<TransportDataHeader>(frame + outer_ - kTransportDataHeaderSize);
     *header = {Le32{kMessageTransportData}, Le32{remote.index}, Le64{remote.counter++}};
     peers[(i - begin) % kBurst] = peer;

@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "dataplane/crypto/aead.h"
+#include "dataplane/flow/flow_table.h"
 #include "dataplane/lpm/lpm.h"
 #include "dataplane/snapshot.h"
 #include "dataplane/worker.h"
@@ -21,6 +22,9 @@
 namespace wg::bench {
 
 enum class Direction : std::uint8_t { send, receive };
+
+// What becomes of the packets of flows. kShortCut: the same packets with `forwarding: short_cut`.
+enum class FlowKind : std::uint8_t { kShortCut, kNone, kMasquerade };
 
 struct Case {
   Direction direction = Direction::send;
@@ -31,6 +35,8 @@ struct Case {
   bool sequential = false;  // peers in order, one after the other
   std::size_t bursts = 2;   // of a batch that is not cold
   bool team = false;        // a second worker, helper(), which the caller runs
+  std::uint32_t flows = 0;  // connections of UDP that the packets belong to, at random; 0: none
+  FlowKind kind = FlowKind::kShortCut;
 };
 
 enum class Junk : std::uint8_t { wrong_type, wrong_length, wrong_port, unknown_index, bad_mac1, initiation };
@@ -47,6 +53,7 @@ class Gateway {
 
   [[nodiscard]] dataplane::Worker& worker() { return *workers_[0]; }
   [[nodiscard]] std::span<rte_mbuf*> batch() { return batch_; }
+  [[nodiscard]] const dataplane::FlowTable& flows() const { return *flows_; }
 
   // Prepares packets [begin, end) of the batch as received: the next counter, a random peer.
   void prepare(std::size_t begin, std::size_t end);
@@ -80,6 +87,10 @@ class Gateway {
   void build_peers();
   void build_snapshot();
   void build_templates();
+  void build_flows();
+  [[nodiscard]] dataplane::FlowTuple original_of(std::uint32_t flow) const;
+  [[nodiscard]] dataplane::FlowTuple reply_of(std::uint32_t flow) const;
+  void write_flow(std::uint8_t* l3);
   void seal(std::span<const std::uint32_t> peers, std::size_t begin);
   [[nodiscard]] std::uint32_t next_peer();
   [[nodiscard]] std::uint32_t random32() { return static_cast<std::uint32_t>(random_() >> 32); }
@@ -101,6 +112,7 @@ class Gateway {
   std::vector<dataplane::Path> paths_;
   lpm::Lpm4 allowed4_, routes4_;
   lpm::Lpm6 allowed6_, routes6_;
+  std::unique_ptr<dataplane::FlowTable> flows_;
   dataplane::Snapshot snapshot_;
   std::atomic<const dataplane::Snapshot*> published_{nullptr};
   dataplane::Doorbell control_doorbell_;
