@@ -209,6 +209,7 @@ struct MetricsServer::Pages {
         }) {}
 
   Page metrics, health, ready;
+  Page others{[](mg_connection* to) { answer(to, "404 Not Found", kPlainText, "not found\n"); }};
 };
 
 MetricsServer::MetricsServer(EventLoop& loop, const StatusSource& status, MetricsOptions options)
@@ -224,6 +225,7 @@ MetricsServer::MetricsServer(EventLoop& loop, const StatusSource& status, Metric
   server_->addHandler("/metrics", pages_->metrics);
   server_->addHandler("/healthz", pages_->health);
   server_->addHandler("/readyz", pages_->ready);
+  server_->addHandler("/", pages_->others);
 }
 
 // The server's accepting thread looks for its end every two seconds, or when somebody connects. So connect,

@@ -169,6 +169,12 @@ Json flows() {
   return map_of(std::move(keys), "connections that Linux has accepted");
 }
 
+// A section whose keys are all commented out is empty.
+Json may_be_empty(Json schema) {
+  schema["type"] = {"object", "null"};
+  return schema;
+}
+
 // Entries whose names the operator chooses.
 Json named(Json entry, const char* description) {
   return {{"type", "object"},
@@ -180,11 +186,11 @@ Json named(Json entry, const char* description) {
 }  // namespace
 
 Json configuration_schema() {
-  Json sections = {{"dpdk", dpdk()},
+  Json sections = {{"dpdk", may_be_empty(dpdk())},
                    {"ports", named(port(), "ports by name")},
                    {"interfaces", named(interface(), "WireGuard interfaces by name")},
-                   {"flows", flows()},
-                   {"control", control()}};
+                   {"flows", may_be_empty(flows())},
+                   {"control", may_be_empty(control())}};
   Json schema = map_of(std::move(sections), "A Linegate gateway");
   schema["$schema"] = "https://json-schema.org/draft/2020-12/schema";
   schema["title"] = "Linegate configuration";

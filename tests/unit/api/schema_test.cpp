@@ -72,6 +72,7 @@ class Validator {
     if (schema.contains("const")) return value.Scalar() == schema["const"] ? "" : path + ": const";
     if (schema.contains("enum")) return of_enum(value, schema["enum"], path);
     const Json type = schema["type"].is_array() ? Json(schema["type"][0]) : schema["type"];
+    if (value.IsNull() && schema["type"].is_array() && schema["type"][1] == "null") return "";
     if (type == "object") return of_map(value, schema, path);
     if (type == "array") return of_list(value, schema, path);
     if (!value.IsScalar()) return path + ": not a scalar";
