@@ -188,7 +188,8 @@ Resolved NetlinkMirror::kernel_route(const IpAddress& destination, const Resolve
     const auto route = parse_route(reply);
     if (!route) return;
     result.type = route->forwarding.type;
-    if (route->forwarding.source) result.source = *route->forwarding.source;
+    // The answer does not repeat a source that was asked for.
+    result.source = route->forwarding.source.value_or(key.source);
     if (!route->forwarding.nexthops.empty()) {
       result.ifindex = route->forwarding.nexthops[0].ifindex;
       result.gateway = route->forwarding.nexthops[0].gateway;
