@@ -109,10 +109,11 @@ constexpr unsigned kNhaOpFlags = 14, kNhaHwStatsUsed = 17;  // counters of nexth
 constexpr TypeSet kFollowedInNexthops =
     types(NHA_ID, NHA_GROUP, NHA_GROUP_TYPE, NHA_BLACKHOLE, NHA_OIF, NHA_GATEWAY, kNhaOpFlags,
           kNhaOpFlags + 1, kNhaOpFlags + 2, kNhaHwStatsUsed);
-constexpr TypeSet kFollowedInRules =
-    types(FRA_DST, FRA_SRC, FRA_IIFNAME, FRA_GOTO, FRA_UNUSED2, FRA_PRIORITY, FRA_FWMARK, FRA_FLOW,
-          FRA_TUN_ID, FRA_SUPPRESS_IFGROUP, FRA_SUPPRESS_PREFIXLEN, FRA_TABLE, FRA_FWMASK, FRA_OIFNAME,
-          FRA_PAD, FRA_L3MDEV, FRA_PROTOCOL, FRA_IP_PROTO, FRA_SPORT_RANGE, FRA_DPORT_RANGE);
+constexpr unsigned kSourcePortMask = 28, kDestinationPortMask = 29;  // of rules, Linux 6.15
+constexpr TypeSet kFollowedInRules = types(
+    FRA_DST, FRA_SRC, FRA_IIFNAME, FRA_GOTO, FRA_UNUSED2, FRA_PRIORITY, FRA_FWMARK, FRA_FLOW, FRA_TUN_ID,
+    FRA_SUPPRESS_IFGROUP, FRA_SUPPRESS_PREFIXLEN, FRA_TABLE, FRA_FWMASK, FRA_OIFNAME, FRA_PAD, FRA_L3MDEV,
+    FRA_PROTOCOL, FRA_IP_PROTO, FRA_SPORT_RANGE, FRA_DPORT_RANGE, kSourcePortMask, kDestinationPortMask);
 
 template <class Header>
 const Header* header_of(const nlmsghdr* message) {
@@ -350,6 +351,9 @@ std::optional<RoutingRule> parse_rule(const nlmsghdr* message) {
                       attributes.value<std::uint64_t>(FRA_TUN_ID).value_or(0) != 0 ||
                       (header->flags & FIB_RULE_FIND_SADDR) != 0 ||
                       attributes.has_more_than(kFollowedInRules);
+  // One port alone is reported with the mask of all its bits.
+  for (const unsigned type : {kSourcePortMask, kDestinationPortMask})
+    rule.selects_more |= attributes.value<std::uint16_t>(type).value_or(0xffff) != 0xffff;
   return rule;
 }
 
