@@ -33,6 +33,7 @@ void LocalAddresses::add_v4(const IpAddress& address) {
   std::size_t i = hash_v4(word) & (slots4_.size() - 1);
   while (slots4_[i] != 0 && slots4_[i] != word) i = (i + 1) & (slots4_.size() - 1);
   slots4_[i] = word;
+  filter4_ |= std::uint64_t{1} << filter_bit(word);
 }
 
 bool LocalAddresses::contains(const IpAddress& address) const noexcept {

@@ -113,6 +113,13 @@ class LocalAddresses {
   [[nodiscard]] bool contains_v4(const std::uint8_t* network_order) const noexcept {
     std::uint32_t word;
     std::memcpy(&word, network_order, sizeof word);
+    return may_contain_v4(word) && contains_v4(word);
+  }
+  // Nearly always the whole answer: false is certain. `word`: an address as it lies in a packet.
+  [[nodiscard]] bool may_contain_v4(std::uint32_t word) const noexcept {
+    return (filter4_ >> filter_bit(word) & 1) != 0;
+  }
+  [[nodiscard]] bool contains_v4(std::uint32_t word) const noexcept {
     const std::size_t mask = slots4_.size() - 1;
     for (std::size_t i = hash_v4(word) & mask; slots4_[i] != 0; i = (i + 1) & mask) {
       if (slots4_[i] == word) return true;
@@ -129,6 +136,8 @@ class LocalAddresses {
   [[nodiscard]] bool contains(const IpAddress& address) const noexcept;
   void add_v4(const IpAddress& address);
   static std::size_t hash_v4(std::uint32_t address) noexcept { return address * 0x9e3779b1u >> 16; }
+  static std::uint32_t filter_bit(std::uint32_t address) noexcept { return address * 0x9e3779b1u >> 26; }
+  std::uint64_t filter4_ = 0;          // has bit filter_bit(a) of each address a in slots4_
   std::vector<Slot> slots_;            // IPv6
   std::vector<std::uint32_t> slots4_;  // IPv4 as it lies in packets; 0: free (0.0.0.0 is nobody's address)
 };

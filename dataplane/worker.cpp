@@ -60,11 +60,7 @@ bool Journey::poll_port(BurstContext& at, PortIndex index) {
 
 // From sessions to the outgoing queues: everything classified so far.
 void Journey::run_to_completion(const BurstContext& at) {
-  if (const std::size_t messages = data.n; messages != 0) {
-    receive.find_sessions(at, data);
-    receive.prepare_open(data);
-    core.count_stage(Stage::sessions, messages);
-  }
+  if (data.n != 0) receive.prepare(at, data);
   if (data.n != 0 && !sharing.offer(at, data)) {
     crypto.open(data);
     receive.finish(at, data, inner);

@@ -20,6 +20,18 @@ void DataBurst::take(DataBurst& other) noexcept {
   other.n = 0;
 }
 
+void InnerBurst::close_gaps(std::size_t first) noexcept {
+  std::size_t kept = first;
+  for (std::size_t i = first; i < n; ++i) {
+    if (packet[i] == nullptr) {
+      n6 -= v6[i] ? 1 : 0;
+      continue;
+    }
+    move(i, kept++);
+  }
+  n = kept;
+}
+
 void SendBurst::push(rte_mbuf* ip_packet, const PacketOrigin& from, Peer* to) noexcept {
   auto* ip = rte_pktmbuf_mtod(ip_packet, std::uint8_t*);
   const bool is_v6 = ip_packet->data_len != 0 && ip[0] >> 4 == 6;
@@ -28,11 +40,19 @@ void SendBurst::push(rte_mbuf* ip_packet, const PacketOrigin& from, Peer* to) no
   push(ip_packet, ip, ip_packet->data_len, is_v6, destination, from, to);
 }
 
+void SendBurst::close_gaps() noexcept {
+  std::size_t kept = 0;
+  for (std::size_t i = 0; i < n; ++i) {
+    if (packet[i] != nullptr) move(i, kept++);
+  }
+  n = kept;
+}
+
 void SendBurst::take(SendBurst& other) noexcept {
   n = other.n;
   std::copy_n(other.packet.begin(), n, packet.begin());
-  std::copy_n(other.peer.begin(), n, peer.begin());
-  std::copy_n(other.path.begin(), n, path.begin());
+  runs = other.runs;
+  std::copy_n(other.run.begin(), runs, run.begin());
   std::copy_n(other.tos.begin(), n, tos.begin());
   std::copy_n(other.op.begin(), n, op.begin());
   other.clear();

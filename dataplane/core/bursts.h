@@ -7,6 +7,7 @@
 #include <cassert>
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
 
 #include "dataplane/base/ids.h"
 #include "dataplane/core/burst_size.h"
@@ -44,11 +45,16 @@ struct PacketOrigin {
   }
 };
 static_assert(sizeof(PacketOrigin) == sizeof(std::uint64_t));
+// In one store: gcc would copy it field by field, packet by packet, and not find it in one piece behind them.
+inline void store_origin(PacketOrigin* to, const PacketOrigin& origin) noexcept {
+  const auto whole = std::bit_cast<std::uint64_t>(origin);
+  std::memcpy(to, &whole, sizeof whole);
+}
 
 // Transport data of one poll. Letters: C after classify, S after sessions, O after open.
 struct DataBurst {
   std::size_t n = 0;
-  std::array<rte_mbuf*, kBurst> packet;              // C: starts at Ethernet; O: starts at the plaintext
+  std::array<rte_mbuf*, kBurst> packet;              // starts at Ethernet
   std::array<const std::uint8_t*, kBurst> l3;        // C: outer IP header
   std::array<std::uint8_t*, kBurst> message;         // C: WireGuard header
   std::array<std::uint32_t, kBurst> message_length;  // C: with header and tag
@@ -58,12 +64,25 @@ struct DataBurst {
   std::array<bool, kBurst> moved;                    // S: outer addresses differ from the peer's path
   std::array<crypto::AeadOp, kBurst> op;             // S; authentic: O
 
+  // C, of a message of an interface.
+  void push(rte_mbuf* frame, const std::uint8_t* outer_ip, std::uint8_t* wireguard, std::uint32_t size,
+            InterfaceId to_interface, std::uint8_t tos) noexcept {
+    const std::size_t i = n++;
+    packet[i] = frame;
+    l3[i] = outer_ip;
+    message[i] = wireguard;
+    message_length[i] = size;
+    interface_id[i] = to_interface;
+    outer_tos[i] = tos;
+  }
   [[nodiscard]] const TransportDataHeader& header(std::size_t i) const noexcept {
     return *header_at<TransportDataHeader>(message[i]);
   }
-  [[nodiscard]] bool same_session(std::size_t a, std::size_t b) const noexcept {
-    return keypair[a] == keypair[b] && interface_id[a] == interface_id[b] &&
-           header(a).receiver.value() == header(b).receiver.value();
+  // Packets [begin, end) are of one keypair.
+  [[nodiscard]] std::size_t end_of_run(std::size_t begin) const noexcept {
+    std::size_t end = begin + 1;
+    while (end < n && keypair[end] == keypair[begin]) ++end;
+    return end;
   }
   // Closes gaps that refused packets leave. Nearly always there are none.
   void move(std::size_t from, std::size_t to) noexcept {
@@ -80,20 +99,8 @@ struct DataBurst {
   void take(DataBurst& other) noexcept;
 };
 
-// Decrypted packets between open and the source check.
-struct PlainBurst {
-  std::size_t n = 0;
-  std::array<rte_mbuf*, kBurst> packet;  // starts at the inner IP header, trimmed
-  std::array<Peer*, kBurst> peer;
-  std::array<InterfaceId, kBurst> interface_id;
-  std::array<std::uint8_t*, kBurst> l3;      // the inner IP header
-  std::array<std::uint16_t, kBurst> length;  // IP bytes
-  std::array<const std::uint8_t*, kBurst> source;
-  std::array<bool, kBurst> v6;
-  std::array<std::uint32_t, kBurst> message_length;  // on the wire, for the peer's byte counter
-};
-
-// IP packets that want a route.
+// IP packets that want a route. l3 and length say where they lie; the buffer of one out of a tunnel does not
+// yet (extent.h).
 struct InnerBurst {
   std::size_t n = 0;
   std::size_t n6 = 0;  // of them IPv6
@@ -106,14 +113,18 @@ struct InnerBurst {
 
   void push(rte_mbuf* ip_packet, std::uint8_t* ip, std::uint16_t ip_length, const PacketOrigin& from,
             bool is_v6) noexcept {
-    const std::size_t i = n++;
+    put(n++, ip_packet, ip, ip_length, from, is_v6);
+    n6 += is_v6 ? 1 : 0;
+  }
+  // The same at a place of the caller's, who counts.
+  void put(std::size_t i, rte_mbuf* ip_packet, std::uint8_t* ip, std::uint16_t ip_length,
+           const PacketOrigin& from, bool is_v6) noexcept {
     packet[i] = ip_packet;
     l3[i] = ip;
     length[i] = ip_length;
-    origin[i] = from;
+    store_origin(&origin[i], from);
     destination4[i] = header_at<Be32>(header_at<Ipv4Header>(ip)->destination.data())->value();
     v6[i] = is_v6;
-    n6 += is_v6 ? 1 : 0;
   }
   void move(std::size_t from, std::size_t to) noexcept {
     if (from == to) return;
@@ -124,32 +135,64 @@ struct InnerBurst {
     destination4[to] = destination4[from];
     v6[to] = v6[from];
   }
+  // Closes the gaps that refused packets (null) have left from `first` on.
+  void close_gaps(std::size_t first) noexcept;
   void clear() noexcept { n = n6 = 0; }
 };
 
-// IP packets that a WireGuard interface will send.
+// What the source check needs of an InnerBurst's packets beside them, at the same places.
+struct PlainBurst {
+  // Packets of one peer behind each other.
+  struct Run {
+    Peer* peer;
+    std::size_t begin, end;
+  };
+  std::size_t runs = 0;
+  std::array<Run, kBurst> run;
+  std::array<std::uint32_t, kBurst> source4;         // host order; IPv4 only
+  std::array<std::uint32_t, kBurst> message_length;  // on the wire, for the peer's byte counter
+};
+
+// IP packets that a WireGuard interface will send. l3 and length say where they lie (extent.h).
 struct SendBurst {
+  // Packets behind each other of one peer: they leave with the same session by the same path.
+  struct Run {
+    Peer* peer;
+    const Path* path;
+    Keypair* keypair;
+    std::uint64_t counter;  // of the first; the others follow
+    std::uint32_t end;      // of its packets
+    std::uint32_t bytes;    // inner, with padding
+  };
   std::size_t n = 0;
   std::size_t n6 = 0;                              // of them IPv6
   bool mixed = false;                              // several interfaces, or packets whose peer is given
-  std::array<rte_mbuf*, kBurst> packet;            // starts at the inner IP header; null: refused
+  std::array<rte_mbuf*, kBurst> packet;            // null: refused
   std::array<std::uint8_t*, kBurst> l3;            // the inner IP header
   std::array<std::uint16_t, kBurst> length;        // IP bytes, 0: keepalive
   std::array<std::uint32_t, kBurst> destination4;  // host order; IPv4 only
   std::array<bool, kBurst> v6;
   std::array<PacketOrigin, kBurst> origin;
-  std::array<Peer*, kBurst> peer;  // after cryptokey routing (or given: staged, keepalive)
-  std::array<Keypair*, kBurst> keypair;
-  std::array<const Path*, kBurst> path;
+  std::array<Peer*, kBurst> peer;            // after cryptokey routing (or given: staged, keepalive)
+  std::array<std::uint16_t, kBurst> padded;  // IP bytes with padding, of packets that can leave
+  std::size_t runs = 0;
+  std::array<Run, kBurst> run;  // all packets, in order
   // Ready to leave:
-  std::array<std::uint16_t, kBurst> padded;  // IP bytes with padding
-  std::array<std::uint64_t, kBurst> counter;
   std::array<std::uint8_t, kBurst> tos;
   std::array<crypto::AeadOp, kBurst> op;
 
-  // `peer`: null when cryptokey routing decides.
+  // `to`: null when cryptokey routing decides.
   void push(rte_mbuf* ip_packet, std::uint8_t* ip, std::uint16_t ip_length, bool is_v6,
             std::uint32_t destination, const PacketOrigin& from, Peer* to) noexcept {
+    note_interface(from.interface_id);
+    mixed = mixed || to != nullptr;
+    put(ip_packet, ip, ip_length, is_v6, destination, from);
+    peer[n - 1] = to;
+  }
+  // Before the first packet that is put with this interface.
+  void note_interface(InterfaceId id) noexcept { mixed = mixed || (n != 0 && id != origin[0].interface_id); }
+  void put(rte_mbuf* ip_packet, std::uint8_t* ip, std::uint16_t ip_length, bool is_v6,
+           std::uint32_t destination, const PacketOrigin& from) noexcept {
     assert(n < kBurst);  // a poll's packets and the answers they cause always fit
     const std::size_t i = n++;
     packet[i] = ip_packet;
@@ -158,9 +201,8 @@ struct SendBurst {
     v6[i] = is_v6;
     n6 += is_v6 ? 1 : 0;
     destination4[i] = destination;
-    origin[i] = from;
-    peer[i] = to;
-    mixed = mixed || to != nullptr || from.interface_id != origin[0].interface_id;
+    store_origin(&origin[i], from);
+    peer[i] = nullptr;
   }
   // The same for a packet that starts at its IP header, or is empty (a keepalive).
   void push(rte_mbuf* ip_packet, const PacketOrigin& from, Peer* to = nullptr) noexcept;
@@ -172,11 +214,12 @@ struct SendBurst {
     v6[to] = v6[from];
     padded[to] = padded[from];
     peer[to] = peer[from];
-    keypair[to] = keypair[from];
-    path[to] = path[from];
+    store_origin(&origin[to], origin[from]);
   }
+  // Closes the gaps that refused packets (null) have left.
+  void close_gaps() noexcept;
   void clear() noexcept {
-    n = n6 = 0;
+    n = n6 = runs = 0;
     mixed = false;
   }
   // Takes over `other`'s encapsulated packets.

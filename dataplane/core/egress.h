@@ -2,7 +2,10 @@
 // Queues fill while a burst runs and are flushed at its end, under the same context.
 #pragma once
 
+#include <algorithm>
+#include <cstddef>
 #include <cstdint>
+#include <span>
 #include <vector>
 
 #include "dataplane/core/core.h"
@@ -15,7 +18,7 @@ class Egress {
 
   void begin_loop() noexcept { punts_left_ = core_.options.punt_budget; }
 
-  // All three take the packet.
+  // All take the packets; a run has at most kBurst.
   void transmit(const BurstContext& at, PortIndex port, rte_mbuf* packet) noexcept {
     if (!at.port_is_live(port)) [[unlikely]]
       return core_.drop(packet, DropReason::port_down);
@@ -23,6 +26,18 @@ class Egress {
     if (out.n == kBurst) [[unlikely]]
       hand_over(at, port, out);
     out.packet[out.n++] = packet;
+  }
+  // The same for a run of packets: the port is asked for once.
+  void transmit(const BurstContext& at, PortIndex port, std::span<rte_mbuf* const> packets) noexcept {
+    if (!at.port_is_live(port)) [[unlikely]] {
+      for (rte_mbuf* packet : packets) core_.drop(packet, DropReason::port_down);
+      return;
+    }
+    OutQueue& out = ports_[port];
+    if (out.n + packets.size() > kBurst) [[unlikely]]
+      hand_over(at, port, out);
+    std::copy(packets.begin(), packets.end(), out.packet.begin() + static_cast<std::ptrdiff_t>(out.n));
+    out.n += packets.size();
   }
   void punt_to_tap(const BurstContext& at, PortIndex port, rte_mbuf* packet) noexcept;
   void punt_to_tun(const BurstContext& at, InterfaceId interface_id, rte_mbuf* packet) noexcept;

@@ -171,8 +171,8 @@ inline void ipv4_checksum_fill(Ipv4Header* ip) {
 inline void ipv4_decrement_ttl(Ipv4Header* ip) {
   --ip->ttl;
   // RFC 1141: decrementing the upper byte of a word adds 0x0100 to the checksum, end-around; never 0xffff.
-  const std::uint32_t sum = ip->checksum.value() + 0x0100u;
-  ip->checksum = Be16{static_cast<std::uint16_t>(sum + (sum >= 0xffff ? 1 : 0))};
+  const std::uint32_t sum = std::uint32_t{ip->checksum.native()} + Be16{0x0100}.native();
+  ip->checksum = Be16::from_native(static_cast<std::uint16_t>(sum + (sum >= 0xffff ? 1 : 0)));
 }
 
 inline void ipv4_set_tos(Ipv4Header* ip, std::uint8_t tos) {

@@ -71,7 +71,8 @@ enum class Parse : std::uint8_t {
 namespace ether_type {
 inline constexpr std::uint16_t kIpv4 = 0x0800, kArp = 0x0806, kVlan = 0x8100, kIpv6 = 0x86dd, kQinQ = 0x88a8;
 }
-inline constexpr std::uint8_t kEcnMask = 3;  // of the TOS and traffic class byte (RFC 3168)
+inline constexpr std::uint8_t kIpv4WithoutOptions = 0x45;  // version and header length
+inline constexpr std::uint8_t kEcnMask = 3;                // of the TOS and traffic class byte (RFC 3168)
 
 namespace ip_protocol {
 inline constexpr std::uint8_t kHopByHop = 0, kIcmp4 = 1, kTcp = 6, kUdp = 17, kRouting = 43, kFragment = 44,

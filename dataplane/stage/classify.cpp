@@ -59,6 +59,46 @@ bool starts_with(const std::uint8_t* frame, const FrameStart& prefix) {
 
 constexpr std::uint16_t kFragmentBits = std::bit_cast<std::uint16_t>(std::array<std::uint8_t, 2>{0x3f, 255});
 
+// Where a frame's headers begin when it is untagged IPv4 without options.
+constexpr std::size_t kIp = kEthernetHeaderSize, kUdp = kIp + kIpv4HeaderSize;
+constexpr std::size_t kMessage = kUdp + kUdpHeaderSize;
+
+// Of the first 46 bytes of such a frame around transport data, what one has in common with the next one to
+// the same address and port: not lengths, ids, checksums, TOS, TTL, nor the sender.
+constexpr std::array<std::size_t, 3> kUsualPieces{0, 16, kMessage + sizeof(Le32) - 16};
+constexpr auto kUsualCompared = [] {
+  std::array<std::uint8_t, kMessage + sizeof(Le32)> compared{};
+  const auto whole = [&](std::size_t at, std::size_t size) {
+    for (std::size_t i = 0; i < size; ++i) compared[at + i] = 0xff;
+  };
+  whole(offsetof(EthernetHeader, destination), sizeof(MacAddress));
+  whole(offsetof(EthernetHeader, type), sizeof(Be16));
+  whole(kIp + offsetof(Ipv4Header, version_ihl), 1);
+  whole(kIp + offsetof(Ipv4Header, fragment), sizeof(Be16));
+  compared[kIp + offsetof(Ipv4Header, fragment)] = 0x3f;  // DF may differ
+  whole(kIp + offsetof(Ipv4Header, protocol), 1);
+  whole(kIp + offsetof(Ipv4Header, destination), sizeof(Ipv4Bytes));
+  whole(kUdp + offsetof(UdpHeader, destination_port), sizeof(Be16));
+  whole(kMessage + offsetof(TransportDataHeader, type), sizeof(Le32));
+  std::array<FrameStart, kUsualPieces.size()> pieces{};
+  for (std::size_t p = 0; p < pieces.size(); ++p) {
+    std::array<std::uint8_t, sizeof(FrameStart)> piece{};
+    for (std::size_t i = 0; i < piece.size(); ++i) piece[i] = compared[kUsualPieces[p] + i];
+    pieces[p] = std::bit_cast<FrameStart>(piece);
+  }
+  return pieces;
+}();
+
+bool equals_usual(const std::uint8_t* frame, const std::array<FrameStart, 3>& fields) {
+  using checksum_detail::Lanes;
+  Lanes different{};
+  for (std::size_t p = 0; p < fields.size(); ++p) {
+    const auto expected = std::bit_cast<Lanes>(fields[p]), compared = std::bit_cast<Lanes>(kUsualCompared[p]);
+    different |= (load<Lanes>(frame + kUsualPieces[p]) ^ expected) & compared;
+  }
+  return (different[0] | different[1]) == 0;
+}
+
 // The port's verdict on an IPv4 header's checksum; without one, `checked()` decides.
 template <typename Checked>
 bool ipv4_checksum_good(const rte_mbuf* packet, Checked checked) {
@@ -78,29 +118,46 @@ void Classify::run(const BurstContext& at, PortIndex index, rte_mbuf* const* pac
                    DataBurst& data, InnerBurst& inner) {
   constexpr std::size_t kFramesAhead = 4;
   const PortView& port = at.view->ports[index];
-  const Poll poll{at,
-                  port,
-                  index,
-                  expected_prefix(port),
-                  port.forwards(0, false),
-                  PacketOrigin::at_port(index, kEthernetHeaderSize),
-                  data,
-                  inner};
+  Poll poll{at,
+            port,
+            index,
+            expected_prefix(port),
+            port.forwards(0, false),
+            PacketOrigin::at_port(index, kEthernetHeaderSize),
+            data,
+            inner};
   for (std::size_t i = 0; i < n; ++i) __builtin_prefetch(packets[i]);
   for (std::size_t i = 0; i < n && i < kFramesAhead; ++i)
     __builtin_prefetch(rte_pktmbuf_mtod(packets[i], void*));
   for (std::size_t i = 0; i < n; ++i) {
     if (i + kFramesAhead < n) __builtin_prefetch(rte_pktmbuf_mtod(packets[i + kFramesAhead], void*));
+    if (poll.usual.known && take_usual(poll, packets[i])) continue;
     if (!classify_fast(poll, packets[i])) classify_slow(poll, packets[i]);
   }
+}
+
+// Transport data like that before it: what is left to check are lengths and the checksum. True: taken.
+bool Classify::take_usual(Poll& poll, rte_mbuf* packet) {
+  auto* frame = rte_pktmbuf_mtod(packet, std::uint8_t*);
+  const std::size_t total = header_at<Ipv4Header>(frame + kIp)->total_length.value();
+  const std::size_t length = header_at<UdpHeader>(frame + kUdp)->length.value();
+  if (packet->data_len < kMessage + sizeof(Le32) || packet->nb_segs != 1 ||
+      !equals_usual(frame, poll.usual.fields) || total > packet->data_len - kIp ||
+      length + kIpv4HeaderSize > total || length < kUdpHeaderSize + kKeepaliveSize ||
+      !ipv4_checksum_good(packet, [&] { return checksum_valid(ipv4_header_sum(frame + kIp)); })) [[unlikely]]
+    return false;
+  const auto* message = header_at<TransportDataHeader>(frame + kMessage);
+  const std::uint32_t receiver = message->receiver.value();
+  if (receiver != poll.receiver) poll.at.view->keypairs->prefetch(poll.receiver = receiver);
+  poll.data.push(packet, frame + kIp, frame + kMessage, static_cast<std::uint32_t>(length - kUdpHeaderSize),
+                 poll.usual.interface_id, header_at<Ipv4Header>(frame + kIp)->tos);
+  return true;
 }
 
 // Nearly every frame: untagged, whole IPv4 without options, to be routed or a datagram for a listen port.
 // Checks what classify_slow() checks, in fewer steps, and leaves every other frame and every refusal to it.
 // True: taken.
-bool Classify::classify_fast(const Poll& poll, rte_mbuf* packet) {
-  constexpr std::size_t kIp = kEthernetHeaderSize, kUdp = kIp + kIpv4HeaderSize;
-  constexpr std::size_t kMessage = kUdp + kUdpHeaderSize;
+bool Classify::classify_fast(Poll& poll, rte_mbuf* packet) {
   auto* frame = rte_pktmbuf_mtod(packet, std::uint8_t*);
   if (packet->data_len < kMessage + sizeof(Le32) || packet->nb_segs != 1) [[unlikely]]
     return false;
@@ -139,8 +196,18 @@ bool Classify::classify_fast(const Poll& poll, rte_mbuf* packet) {
     return true;
   }
   const Bytes message(frame + kMessage, length - kUdpHeaderSize);
+  const std::size_t taken = poll.data.n;
   take_message(poll.at, interface_id, {packet, frame + kIp, false, ip.tos, &udp, message}, poll.data);
+  if (poll.data.n != taken) note_usual(frame, interface_id, poll.usual);
   return true;
+}
+
+// `frame`: transport data that has been taken.
+void Classify::note_usual(const std::uint8_t* frame, InterfaceId interface_id, UsualDatagram& usual) {
+  for (std::size_t p = 0; p < usual.fields.size(); ++p)
+    usual.fields[p] = load<FrameStart>(frame + kUsualPieces[p]);
+  usual.interface_id = interface_id;
+  usual.known = true;
 }
 
 void Classify::classify_slow(const Poll& poll, rte_mbuf* packet) {
@@ -240,14 +307,9 @@ void Classify::take_message(const BurstContext& at, InterfaceId interface_id, co
   switch (classify_message(message)) {
     case MessageClass::kTransportData: {
       at.view->keypairs->prefetch(header_at<TransportDataHeader>(message.data())->receiver.value());
-      const std::size_t i = data.n++;
-      data.packet[i] = packet;
-      data.l3[i] = datagram.l3;
-      data.message[i] = rte_pktmbuf_mtod(packet, std::uint8_t*) +
-                        (message.data() - rte_pktmbuf_mtod(packet, const std::uint8_t*));
-      data.message_length[i] = static_cast<std::uint32_t>(message.size());
-      data.interface_id[i] = interface_id;
-      data.outer_tos[i] = datagram.tos;
+      std::uint8_t* const frame = rte_pktmbuf_mtod(packet, std::uint8_t*);
+      data.push(packet, datagram.l3, frame + (message.data() - frame),
+                static_cast<std::uint32_t>(message.size()), interface_id, datagram.tos);
       return;
     }
     case MessageClass::kBadType:

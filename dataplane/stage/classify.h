@@ -25,6 +25,13 @@ class Classify {
  private:
   using FrameStart = std::array<std::uint64_t, 2>;  // a frame's first 16 bytes
 
+  // Transport data that this poll has taken before: the next frame nearly always differs only where it may.
+  // Whoever equals it in the fields of kUsualCompared has passed the same checks.
+  struct UsualDatagram {
+    std::array<FrameStart, 3> fields{};  // of the frame's first 46 bytes, in pieces that overlap
+    InterfaceId interface_id{};
+    bool known = false;
+  };
   // What the frames of one poll share.
   struct Poll {
     const BurstContext& at;
@@ -35,6 +42,8 @@ class Classify {
     PacketOrigin untagged;       // of a packet behind a plain Ethernet header
     DataBurst& data;
     InnerBurst& inner;
+    UsualDatagram usual{};
+    std::uint32_t receiver = 0;  // of the message taken last: its session is under way
   };
   // A UDP datagram with its IP header, somewhere in a packet.
   struct Datagram {
@@ -46,7 +55,9 @@ class Classify {
     Bytes message;
   };
 
-  bool classify_fast(const Poll& poll, rte_mbuf* packet);
+  bool take_usual(Poll& poll, rte_mbuf* packet);
+  static void note_usual(const std::uint8_t* frame, InterfaceId interface_id, UsualDatagram& usual);
+  bool classify_fast(Poll& poll, rte_mbuf* packet);
   // Not inlined: rare, and they would take the usual frame's registers.
   [[gnu::noinline]] void classify_slow(const Poll& poll, rte_mbuf* packet);
   void classify_v4(const Poll& poll, rte_mbuf* packet, const EthernetView& frame);

@@ -29,22 +29,18 @@ void leave_checksum_to_port(rte_mbuf& packet, const Path& path) {
   packet.ol_flags |= RTE_MBUF_F_TX_UDP_CKSUM | (v6 ? RTE_MBUF_F_TX_IPV6 : RTE_MBUF_F_TX_IPV4);
 }
 
-// The burst's UDP checksums (RFC 768, RFC 8200 8.1), after the seal: by the port where it can, else here.
-void finish_udp_checksums(SendBurst& burst, const Snapshot& view) {
-  std::array<ChecksumPiece, kBurst> pieces;
-  std::array<UdpHeader*, kBurst> headers;
-  std::array<std::uint16_t, kBurst> folded;
+// Datagrams whose UDP checksums are computed here, together.
+struct Datagrams {
   std::size_t n = 0;
-  const Path* path = nullptr;  // neighbours mostly share it; a path is of one peer
-  UdpChecksum kind = UdpChecksum::kNone;
-  std::uint32_t addresses = 0;
-  for (std::size_t i = 0; i < burst.n; ++i) {
-    if (burst.path[i] != path) {
-      path = burst.path[i];
-      kind = udp_checksum_of(*path, *burst.peer[i], view);
-      addresses = path->v6() ? 2 * sizeof(Ipv6Bytes) : 2 * sizeof(Ipv4Bytes);
-    }
-    if (kind == UdpChecksum::kNone) continue;
+  std::array<ChecksumPiece, kBurst> piece;
+  std::array<UdpHeader*, kBurst> header;
+};
+
+// Packets [begin, run.end).
+void collect_datagrams(SendBurst& burst, const SendBurst::Run& run, std::size_t begin, UdpChecksum kind,
+                       Datagrams& datagrams) {
+  const std::uint32_t addresses = run.path->v6() ? 2 * sizeof(Ipv6Bytes) : 2 * sizeof(Ipv4Bytes);
+  for (std::size_t i = begin; i < run.end; ++i) {
     // Of the pseudo header the addresses lie just in front of the UDP header.
     auto* udp = header_at<UdpHeader>(burst.op[i].data - kTransportDataHeaderSize - kUdpHeaderSize);
     const auto size = static_cast<std::uint32_t>(kUdpHeaderSize + kKeepaliveSize + burst.op[i].length);
@@ -52,17 +48,31 @@ void finish_udp_checksums(SendBurst& burst, const Snapshot& view) {
     const std::uint32_t rest =
         Be16{ip_protocol::kUdp}.native() + Be16{static_cast<std::uint16_t>(size)}.native();
     if (kind == UdpChecksum::kByPort) {
-      leave_checksum_to_port(*burst.packet[i], *path);
+      leave_checksum_to_port(*burst.packet[i], *run.path);
       // The NIC adds the datagram.
       udp->checksum = Be16::from_native(checksum_fold(checksum_add(rest, from, addresses)));
       continue;
     }
-    headers[n] = udp;
-    pieces[n++] = {from, addresses + size, rest};
+    datagrams.header[datagrams.n] = udp;
+    datagrams.piece[datagrams.n++] = {from, addresses + size, rest};
   }
-  if (n == 0) return;
-  checksum_burst(pieces.data(), folded.data(), n);
-  for (std::size_t i = 0; i < n; ++i) headers[i]->checksum = checksum_finish_udp(folded[i]);
+}
+
+// The burst's UDP checksums (RFC 768, RFC 8200 8.1), after the seal: by the port where it can, else here.
+void finish_udp_checksums(SendBurst& burst, const Snapshot& view) {
+  Datagrams datagrams;
+  std::size_t begin = 0;
+  for (std::size_t r = 0; r < burst.runs; ++r) {
+    const SendBurst::Run& run = burst.run[r];
+    const UdpChecksum kind = udp_checksum_of(*run.path, *run.peer, view);
+    if (kind != UdpChecksum::kNone) collect_datagrams(burst, run, begin, kind, datagrams);
+    begin = run.end;
+  }
+  if (datagrams.n == 0) return;
+  std::array<std::uint16_t, kBurst> folded;
+  checksum_burst(datagrams.piece.data(), folded.data(), datagrams.n);
+  for (std::size_t i = 0; i < datagrams.n; ++i)
+    datagrams.header[i]->checksum = checksum_finish_udp(folded[i]);
 }
 
 }  // namespace

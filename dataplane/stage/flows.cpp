@@ -2,6 +2,7 @@
 
 #include <cstring>
 
+#include "dataplane/core/extent.h"
 #include "dataplane/flow/rewrite.h"
 
 namespace wg::dataplane {
@@ -93,6 +94,7 @@ void Flows::keep_found(const BurstContext& at, const Found& found, FlowBurst& ca
 
 void Flows::leave_to_linux(const BurstContext& at, const InnerBurst& packets, std::size_t i) {
   const PacketOrigin& origin = packets.origin[i];
+  settle(packets, i);
   if (origin.from == From::kPort) return egress_.punt_to_tap(at, origin.port(), packets.packet[i]);
   egress_.punt_to_tun(at, origin.interface(), packets.packet[i]);
 }

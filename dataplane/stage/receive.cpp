@@ -5,6 +5,7 @@
 #include <array>
 #include <cstring>
 
+#include "dataplane/core/look_up_addresses.h"
 #include "dataplane/packet/address_class.h"
 #include "dataplane/packet/checksum.h"
 #include "dataplane/packet/endpoints.h"
@@ -16,24 +17,46 @@ namespace wg::dataplane {
 
 namespace {
 
+using checksum_detail::load;
+
 constexpr std::uint8_t kEcnInvalid = 0xff;
 constexpr BootTime kStrayInterval = 1'000'000;  // nanoseconds: 1000 events a second and worker
 
 // RFC 6040 section 4.2, figure 4: [inner][outer], with not-ECT 0, ECT(1) 1, ECT(0) 2, CE 3.
 constexpr std::uint8_t kEcnMerged[4][4] = {{0, 0, 0, kEcnInvalid}, {1, 1, 1, 3}, {2, 1, 2, 3}, {3, 3, 3, 3}};
 
-// Do the outer addresses equal those the peer is known by? Reads the first line of the path only.
-bool same_addresses(const Path& path, const std::uint8_t* l3, const UdpHeader& udp) {
-  if (udp.source_port.value() != path.remote.port) return false;
-  if (path.remote.address.v6) {
-    const auto* ip = header_at<Ipv6Header>(l3);
-    return ip->version() == 6 && std::memcmp(ip->source.data(), path.remote.address.bytes.data(), 16) == 0 &&
-           std::memcmp(ip->destination.data(), path.local.address.bytes.data(), 16) == 0;
+// The outer addresses that a peer is known by, made once per run of its messages.
+class KnownAddresses {
+ public:
+  // `path`: null: none are known. Reads its first line only.
+  explicit KnownAddresses(const Path* path) noexcept : path_(path) {
+    if (path == nullptr || path->remote.address.v6) return;
+    v4_ = true;
+    port_ = Be16{path->remote.port}.native();
+    std::memcpy(&addresses_, path->remote.address.bytes.data(), sizeof(Ipv4Bytes));
+    std::memcpy(reinterpret_cast<std::uint8_t*>(&addresses_) + sizeof(Ipv4Bytes),
+                path->local.address.bytes.data(), sizeof(Ipv4Bytes));
   }
-  const auto* ip = header_at<Ipv4Header>(l3);
-  return ip->version() == 4 && std::memcmp(ip->source.data(), path.remote.address.bytes.data(), 4) == 0 &&
-         std::memcmp(ip->destination.data(), path.local.address.bytes.data(), 4) == 0;
-}
+  [[nodiscard]] bool equal(const std::uint8_t* l3, const UdpHeader& udp) const noexcept {
+    if (!v4_) return path_ != nullptr && equal_v6(l3, udp);
+    const auto& ip = *header_at<Ipv4Header>(l3);
+    return ip.version() == 4 && load<std::uint64_t>(ip.source.data()) == addresses_ &&
+           udp.source_port.native() == port_;
+  }
+
+ private:
+  [[nodiscard]] bool equal_v6(const std::uint8_t* l3, const UdpHeader& udp) const noexcept {
+    const auto* ip = header_at<Ipv6Header>(l3);
+    return udp.source_port.value() == path_->remote.port && ip->version() == 6 &&
+           std::memcmp(ip->source.data(), path_->remote.address.bytes.data(), sizeof(Ipv6Bytes)) == 0 &&
+           std::memcmp(ip->destination.data(), path_->local.address.bytes.data(), sizeof(Ipv6Bytes)) == 0;
+  }
+
+  const Path* path_;
+  bool v4_ = false;
+  std::uint16_t port_ = 0;       // as they lie in the packet
+  std::uint64_t addresses_ = 0;  // source, destination
+};
 
 // RFC 6040 section 4.2. False: a combination that nobody may make, the packet is dropped.
 bool merge_ecn(const IpView& ip, std::uint8_t outer_tos, std::uint8_t* l3) {
@@ -56,55 +79,97 @@ bool is_martian(const LocalAddresses& own, const std::uint8_t* source, bool v6) 
             : is_martian_source_v4(source) || own.contains_v4(source);
 }
 
+const std::uint8_t* source_of(const std::uint8_t* l3, bool v6) {
+  return v6 ? header_at<Ipv6Header>(l3)->source.data() : header_at<Ipv4Header>(l3)->source.data();
+}
+
+// Right about nearly every source: false is certain. `source4`: in host order.
+bool may_be_martian(const LocalAddresses& own, std::uint32_t source4, bool v6) {
+  return v6 || kSpecialFirstByte[source4 >> 24] || own.may_contain_v4(Be32{source4}.native());
+}
+
 const UdpHeader& udp_of(const std::uint8_t* message) {
   return *header_at<UdpHeader>(message - kUdpHeaderSize);
 }
 
+// What accept_run() will write.
+void prefetch_accepting(const Keypair& keypair, std::uint64_t counter) {
+  keypair.replay.prefetch(counter);
+  __builtin_prefetch(&keypair.peer->last_received, 1);
+}
+
 }  // namespace
 
-// receiver index -> keypair, in passes so that each finds what the one before (classify, for the first)
-// prefetched.
-void Receive::find_sessions(const BurstContext& at, DataBurst& data) {
+void Receive::prepare(const BurstContext& at, DataBurst& data) {
+  const std::size_t messages = data.n;
+  MessageRuns runs;
+  find_sessions(at, data, runs);
+  prefetch_sessions(data, runs);
+  std::size_t kept = 0;
+  for (std::size_t r = 0; r < runs.n; ++r) {
+    const std::size_t begin = runs.begin[r], end = runs.begin[r + 1];
+    if (r + kPrefetchDistance < runs.n) {
+      const Keypair& ahead = *data.keypair[runs.begin[r + kPrefetchDistance]];
+      __builtin_prefetch(ahead.peer->path.load(std::memory_order_relaxed));
+    }
+    DropReason refused;
+    if (session_usable(at, data, begin, &refused)) {
+      kept = prepare_run(data, begin, end, kept);
+    } else {
+      for (std::size_t i = begin; i < end; ++i)
+        refused == DropReason::unknown_index ? refuse_unknown(at, data, i)
+                                             : core_.drop(data.packet[i], refused);
+    }
+  }
+  data.n = kept;
+  core_.count_stage(Stage::sessions, messages);
+}
+
+// Receiver index -> keypair, once per run.
+void Receive::find_sessions(const BurstContext& at, DataBurst& data, MessageRuns& runs) {
   const KeypairTable& keypairs = *at.view->keypairs;
   std::size_t n = 0;
-  std::uint32_t index = 0;  // neighbours mostly share it
+  std::uint32_t index = 0;  // nobody's
+  InterfaceId interface_id = kNoInterface;
   Keypair* keypair = nullptr;
   for (std::size_t i = 0; i < data.n; ++i) {
-    if (i + kPrefetchDistance < data.n)
-      keypairs.prefetch(data.header(i + kPrefetchDistance).receiver.value());
     const std::uint32_t receiver = data.header(i).receiver.value();
-    if (receiver != index) keypair = keypairs.find(index = receiver);
+    if (receiver != index || data.interface_id[i] != interface_id) {
+      if (i + kPrefetchDistance < data.n)
+        keypairs.prefetch(data.header(i + kPrefetchDistance).receiver.value());
+      index = receiver;
+      interface_id = data.interface_id[i];
+      keypair = keypairs.find(index);
+      __builtin_prefetch(keypair);
+      runs.begin[runs.n] = n;
+      runs.n += keypair != nullptr ? 1 : 0;
+    }
     if (keypair == nullptr) {
       refuse_unknown(at, data, i);
       continue;
     }
-    __builtin_prefetch(keypair);
     data.move(i, n);
     data.keypair[n++] = keypair;
   }
-  for (std::size_t i = 0; i < n; ++i) {
-    if (i + kPrefetchDistance < n) __builtin_prefetch(data.keypair[i + kPrefetchDistance]);
-    __builtin_prefetch(data.keypair[i]->peer);
-  }
-  std::size_t kept = 0;
-  for (std::size_t i = 0; i < n; ++i) {
-    if (i + kPrefetchDistance < n) __builtin_prefetch(data.keypair[i + kPrefetchDistance]->peer);
-    if (!(kept != 0 && data.same_session(i, kept - 1)) && !session_usable(at, data, i)) continue;
-    if (data.header(i).counter.value() >= REJECT_AFTER_MESSAGES) [[unlikely]] {
-      core_.drop(data.packet[i], DropReason::counter_limit);
-      continue;
-    }
-    data.move(i, kept);
-    __builtin_prefetch(data.keypair[kept]->peer->path.load(std::memory_order_acquire));
-    ++kept;
-  }
-  data.n = kept;
+  runs.begin[runs.n] = n;
 }
 
-bool Receive::refuse_unknown(const BurstContext& at, const DataBurst& data, std::size_t i) {
+// In passes, so that each finds what the one before (find_sessions, for the first) prefetched.
+void Receive::prefetch_sessions(const DataBurst& data, const MessageRuns& runs) {
+  const auto keypair = [&](std::size_t r) -> const Keypair& { return *data.keypair[runs.begin[r]]; };
+  for (std::size_t r = 0; r < runs.n; ++r) {
+    if (r + kPrefetchDistance < runs.n) __builtin_prefetch(&keypair(r + kPrefetchDistance));
+    __builtin_prefetch(keypair(r).peer);
+  }
+  for (std::size_t r = 0; r < runs.n; ++r) {
+    if (r + kPrefetchDistance < runs.n) __builtin_prefetch(keypair(r + kPrefetchDistance).peer);
+    __builtin_prefetch(keypair(r).peer->path.load(std::memory_order_relaxed));
+  }
+}
+
+void Receive::refuse_unknown(const BurstContext& at, const DataBurst& data, std::size_t i) {
   if (at.view->interfaces[data.interface_id[i]].report_strays) report_stray(at, data, i);
   core_.drop(data.packet[i], DropReason::unknown_index);
-  return false;
 }
 
 // Anybody can send these, so their rate has a bound. Control compares the address.
@@ -119,123 +184,118 @@ void Receive::report_stray(const BurstContext& at, const DataBurst& data, std::s
   if (core_.post(event)) stray_reported_ = at.now;
 }
 
-bool Receive::session_usable(const BurstContext& at, DataBurst& data, std::size_t i) {
+bool Receive::session_usable(const BurstContext& at, const DataBurst& data, std::size_t i,
+                             DropReason* refused) const {
   const Keypair* keypair = data.keypair[i];
   const auto refuse = [&](DropReason reason) {
-    core_.drop(data.packet[i], reason);
+    *refused = reason;
     return false;
   };
   // The table's entry may have been reused between its two loads: the keypair's own index decides.
-  if (keypair->local_index != data.header(i).receiver.value()) return refuse_unknown(at, data, i);
+  if (keypair->local_index != data.header(i).receiver.value()) return refuse(DropReason::unknown_index);
   if (keypair->peer->interface_id != data.interface_id[i]) return refuse(DropReason::wrong_port);
   if (keypair->expired(at.now)) return refuse(DropReason::expired_key);
   return true;
 }
 
-void Receive::prepare_open(DataBurst& data) {
-  std::size_t kept = 0;
-  for (std::size_t i = 0; i < data.n; ++i) {
-    if (i + kPrefetchDistance < data.n)
-      __builtin_prefetch(data.keypair[i + kPrefetchDistance]->peer->path.load(std::memory_order_relaxed));
-    const Path* path = data.keypair[i]->peer->path.load(std::memory_order_acquire);
-    const UdpHeader& udp = udp_of(data.message[i]);
-    const bool moved = path == nullptr || !same_addresses(*path, data.l3[i], udp);
-    if (moved && !outer_checksum_good(data.packet[i], data.l3[i], udp)) {
+// Messages [begin, end) of one session: into places from `kept` on. Returns the end of those.
+std::size_t Receive::prepare_run(DataBurst& data, std::size_t begin, std::size_t end, std::size_t kept) {
+  const Keypair& keypair = *data.keypair[begin];
+  const KnownAddresses known(keypair.peer->path.load(std::memory_order_acquire));
+  const std::size_t first = kept;
+  for (std::size_t i = begin; i < end; ++i) {
+    std::uint8_t* const message = data.message[i];
+    const std::uint64_t counter = data.header(i).counter.value();
+    if (counter >= REJECT_AFTER_MESSAGES) [[unlikely]] {
+      core_.drop(data.packet[i], DropReason::counter_limit);
+      continue;
+    }
+    const UdpHeader& udp = udp_of(message);
+    const bool moved = !known.equal(data.l3[i], udp);
+    if (moved && !outer_checksum_good(data.packet[i], data.l3[i], udp)) [[unlikely]] {
       core_.drop(data.packet[i], DropReason::bad_outer_checksum);
       continue;
     }
     data.move(i, kept);
     data.moved[kept] = moved;
-    data.op[kept] = {data.message[kept] + kTransportDataHeaderSize, data.keypair[kept]->receiving_key.data(),
-                     data.header(kept).counter.value(),
-                     data.message_length[kept] - static_cast<std::uint32_t>(kKeepaliveSize), 0};
-    prefetch_accepting(data, kept);
-    ++kept;
+    data.op[kept++] = {message + kTransportDataHeaderSize, keypair.receiving_key.data(), counter,
+                       data.message_length[i] - static_cast<std::uint32_t>(kKeepaliveSize), 0};
   }
-  data.n = kept;
-}
-
-// What check_replay() and accept_one() will write.
-void Receive::prefetch_accepting(const DataBurst& data, std::size_t i) {
-  const Keypair& keypair = *data.keypair[i];
-  keypair.replay.prefetch(data.op[i].counter);
-  __builtin_prefetch(&keypair.peer->last_received, 1);
+  if (kept != first) {
+    prefetch_accepting(keypair, data.op[first].counter);
+    prefetch_accepting(keypair, data.op[kept - 1].counter);
+  }
+  return kept;
 }
 
 void Receive::finish(const BurstContext& at, DataBurst& data, InnerBurst& inner) {
   const std::size_t messages = data.n;
-  accept_burst(at, data);
+  accept_burst(at, data, inner);
   core_.count_stage(Stage::replay, messages);
   check_sources(at, inner);
   core_.count_stage(Stage::inner, messages);
 }
 
-void Receive::accept_burst(const BurstContext& at, DataBurst& data) {
-  plain_.n = 0;
-  std::array<bool, kBurst> fresh;
-  check_replay(data, fresh.data());
-  std::uint64_t opened = 0, bytes = 0;
-  LastAuthenticated last;
-  for (std::size_t i = 0; i < data.n; ++i) {
-    if (!accept_one(at, data, i, fresh[i], last)) continue;
-    ++opened;
-    bytes += data.op[i].length;
-    if (data.op[i].length != 0) check_inner(data, i);
+void Receive::accept_burst(const BurstContext& at, DataBurst& data, InnerBurst& inner) {
+  plain_.runs = 0;
+  for (std::size_t begin = 0; begin < data.n;) {
+    if (const std::size_t ahead = begin + kPrefetchDistance; ahead < data.n)
+      prefetch_accepting(*data.keypair[ahead], data.op[ahead].counter);
+    const std::size_t end = data.end_of_run(begin);
+    accept_run(at, data, begin, end, inner);
+    begin = end;
   }
-  core_.counters.opened_packets.add(opened);
-  core_.counters.opened_bytes.add(bytes);
   data.n = 0;
 }
 
-// The replay window of every authentic packet, one lock per run of packets of a keypair.
-void Receive::check_replay(const DataBurst& data, bool* fresh) {
-  std::array<std::uint64_t, kBurst> counters;
-  for (std::size_t i = 0; i < data.n;) {
-    Keypair* keypair = data.keypair[i];
-    const std::size_t begin = i;
-    std::size_t n = 0;
-    for (; i < data.n && data.keypair[i] == keypair; ++i) {
-      if (i + kPrefetchDistance < data.n) prefetch_accepting(data, i + kPrefetchDistance);
-      if (data.op[i].authentic == 0) break;
-      counters[n++] = data.op[i].counter;
+// Packets [begin, end) of one keypair: tag and replay window, then all that an authenticated packet means.
+void Receive::accept_run(const BurstContext& at, const DataBurst& data, std::size_t begin, std::size_t end,
+                         InnerBurst& inner) {
+  Keypair& keypair = *data.keypair[begin];
+  std::array<bool, kBurst> fresh;
+  const auto counter_of = [&](std::size_t i) {
+    const crypto::AeadOp& op = data.op[begin + i];
+    return op.authentic != 0 ? op.counter : ReplayWindow::kRefused;
+  };
+  keypair.replay.check_and_set_run(end - begin, counter_of, fresh.data(), core_.options.sole);
+  const InterfaceId interface_id = data.interface_id[begin];
+  const PacketOrigin origin = PacketOrigin::at_interface(From::kTunnel, interface_id);
+  const std::size_t first = inner.n;
+  Noted noted;
+  std::uint64_t opened = 0, bytes = 0;
+  for (std::size_t i = begin; i < end; ++i) {
+    if (!fresh[i - begin]) [[unlikely]] {
+      refuse(data, i);
+      continue;
     }
-    if (n != 0) keypair->replay.check_and_set(counters.data(), fresh + begin, n);
-    if (i < data.n && data.op[i].authentic == 0) fresh[i++] = false;
+    // The next packet of a run says nothing new, unless it moves or is the first with data.
+    if (!noted.data || data.moved[i]) [[unlikely]]
+      note_authenticated(at, data, i, noted);
+    ++opened;
+    bytes += data.op[i].length;
+    if (!take_usual_inner(data, i, origin, inner)) [[unlikely]]
+      take_unusual_inner(data, i, origin, inner);
   }
+  core_.counters.opened_packets.add(opened);
+  core_.counters.opened_bytes.add(bytes);
+  if (inner.n != first) plain_.run[plain_.runs++] = {keypair.peer, first, inner.n};
 }
 
-// Tag, replay window, then all that an authenticated packet means.
-bool Receive::accept_one(const BurstContext& at, const DataBurst& data, std::size_t i, bool fresh,
-                         LastAuthenticated& last) {
+void Receive::refuse(const DataBurst& data, std::size_t i) {
   Peer& peer = *data.keypair[i]->peer;
-  rte_mbuf* packet = data.packet[i];
   if (data.op[i].authentic == 0) {
     peer.drop_bad_tag.fetch_add(1, std::memory_order_relaxed);
-    core_.drop(packet, DropReason::bad_tag);
-    return false;
+    return core_.drop(data.packet[i], DropReason::bad_tag);
   }
-  if (!fresh) {
-    peer.drop_replayed.fetch_add(1, std::memory_order_relaxed);
-    core_.drop(packet, DropReason::replayed);
-    return false;
-  }
-  const bool has_data = data.op[i].length != 0;
-  // The next packet of a run says nothing new, unless it moves or is the first with data.
-  if (data.keypair[i] != last.keypair || data.moved[i] || has_data > last.data) {
-    note_authenticated(at, data, i);
-    last = {data.keypair[i], has_data};
-  }
-  if (has_data) return true;
-  // A packet with length 0 is a keepalive packet.
-  core_.counters.keepalives_received.add(1);
-  core_.count(peer.rx_bytes, data.message_length[i]);
-  core_.count(peer.rx_packets, 1);
-  rte_pktmbuf_free(packet);
-  return true;
+  peer.drop_replayed.fetch_add(1, std::memory_order_relaxed);
+  core_.drop(data.packet[i], DropReason::replayed);
 }
 
 // Endpoint, confirmation of a responder's session, key freshness, timers: in the protocol's order.
-void Receive::note_authenticated(const BurstContext& at, const DataBurst& data, std::size_t i) {
+void Receive::note_authenticated(const BurstContext& at, const DataBurst& data, std::size_t i, Noted& noted) {
+  const bool has_data = data.op[i].length != 0;
+  if (noted.any && !data.moved[i] && !has_data) return;
+  noted = {true, has_data};
   Keypair& keypair = *data.keypair[i];
   Peer& peer = *keypair.peer;
   if (data.moved[i]) post_roamed(data, i);
@@ -251,7 +311,7 @@ void Receive::note_authenticated(const BurstContext& at, const DataBurst& data, 
       peer.current.load(std::memory_order_relaxed) == &keypair) {
     core_.request_handshake(peer, kRequestKeyFresh, EventType::kKeyFresh);
   }
-  peer.note_received(at.now, data.op[i].length != 0);
+  peer.note_received(at.now, has_data);
 }
 
 void Receive::post_roamed(const DataBurst& data, std::size_t i) {
@@ -276,107 +336,124 @@ void Receive::post_roamed(const DataBurst& data, std::size_t i) {
   roamed_at_ = ends.local;
 }
 
-// Inner version, header and length; trims the padding; merges the congestion marks.
-void Receive::check_inner(const DataBurst& data, std::size_t i) {
+// Whole IPv4 without options and congestion marks, as nearly always; the padding is trimmed. False: not so.
+bool Receive::take_usual_inner(const DataBurst& data, std::size_t i, const PacketOrigin& origin,
+                               InnerBurst& inner) {
+  const crypto::AeadOp& op = data.op[i];
+  const auto& ip = *header_at<Ipv4Header>(op.data);
+  const std::size_t length = ip.total_length.value();
+  if (op.length < kIpv4HeaderSize || ip.version_ihl != kIpv4WithoutOptions || length < kIpv4HeaderSize ||
+      length > op.length || ((ip.tos | data.outer_tos[i]) & kEcnMask) != 0) [[unlikely]]
+    return false;
+  take_inner(data, i, length, false, origin, inner);
+  return true;
+}
+
+// Everything else: keepalives, IPv6, options, congestion marks to merge, malformed packets.
+void Receive::take_unusual_inner(const DataBurst& data, std::size_t i, const PacketOrigin& origin,
+                                 InnerBurst& inner) {
   rte_mbuf* packet = data.packet[i];
   Peer& peer = *data.keypair[i]->peer;
-  packet->data_off =
-      static_cast<std::uint16_t>(data.op[i].data - static_cast<std::uint8_t*>(packet->buf_addr));
+  // A packet with length 0 is a keepalive packet.
+  if (data.op[i].length == 0) {
+    core_.counters.keepalives_received.add(1);
+    core_.count(peer.rx_bytes, data.message_length[i]);
+    core_.count(peer.rx_packets, 1);
+    return rte_pktmbuf_free(packet);
+  }
   IpView ip;
   if (parse_ip({data.op[i].data, data.op[i].length}, &ip) != Parse::kOk) {
     peer.drop_inner_malformed.fetch_add(1, std::memory_order_relaxed);
     return core_.drop(packet, DropReason::inner_malformed);
   }
-  packet->data_len = static_cast<std::uint16_t>(ip.total_length);
-  packet->pkt_len = static_cast<std::uint32_t>(ip.total_length);
-  packet->ol_flags = 0;
-  if (((ip.tos | data.outer_tos[i]) & kEcnMask) != 0 && !merge_ecn(ip, data.outer_tos[i], data.op[i].data))
-    return core_.drop(packet, DropReason::ecn_invalid);
-  const std::size_t k = plain_.n++;
-  plain_.packet[k] = packet;
-  plain_.peer[k] = &peer;
-  plain_.interface_id[k] = data.interface_id[i];
-  plain_.l3[k] = data.op[i].data;
-  plain_.length[k] = static_cast<std::uint16_t>(ip.total_length);
-  plain_.source[k] = ip.source;
-  plain_.v6[k] = ip.v6;
+  if (!merge_ecn(ip, data.outer_tos[i], data.op[i].data)) return core_.drop(packet, DropReason::ecn_invalid);
+  take_inner(data, i, ip.total_length, ip.v6, origin, inner);
+}
+
+// `length`: IP bytes, without the padding.
+void Receive::take_inner(const DataBurst& data, std::size_t i, std::size_t length, bool v6,
+                         const PacketOrigin& origin, InnerBurst& inner) {
+  std::uint8_t* l3 = data.op[i].data;
+  const std::size_t k = inner.n;
+  plain_.source4[k] = header_at<Be32>(header_at<Ipv4Header>(l3)->source.data())->value();
   plain_.message_length[k] = data.message_length[i];
+  inner.push(data.packet[i], l3, static_cast<std::uint16_t>(length), origin, v6);
 }
 
 // Cryptokey routing, inbound: the longest prefix that holds the inner source must be this very peer's.
 void Receive::check_sources(const BurstContext& at, InnerBurst& inner) {
-  for (std::size_t i = 0; i < plain_.n;) {
+  std::size_t refused = 0;
+  for (std::size_t run = 0; run < plain_.runs;) {
     // A burst nearly always comes from one interface; each further one is a pass of its own.
-    const InterfaceId interface_id = plain_.interface_id[i];
-    std::size_t end = i + 1;
-    while (end < plain_.n && plain_.interface_id[end] == interface_id) ++end;
-    check_sources_of(*at.view, i, end, inner);
-    i = end;
+    const InterfaceId interface_id = plain_.run[run].peer->interface_id;
+    std::size_t end = run + 1;
+    while (end < plain_.runs && plain_.run[end].peer->interface_id == interface_id) ++end;
+    refused += check_sources_of(*at.view, run, end, inner);
+    run = end;
   }
-  plain_.n = 0;
+  if (refused != 0) [[unlikely]]
+    inner.close_gaps(plain_.run[0].begin);
 }
 
-void Receive::check_sources_of(const Snapshot& view, std::size_t begin, std::size_t end, InnerBurst& inner) {
-  const InterfaceId interface_id = plain_.interface_id[begin];
-  const InterfaceView& interface = view.interfaces[interface_id];
-  std::array<std::uint32_t, kBurst> keys4;
-  std::array<const std::uint8_t*, kBurst> keys6;
-  std::array<lpm::Value, kBurst> owner4, owner6;
-  std::size_t n4 = 0, n6 = 0;
-  for (std::size_t i = begin; i < end; ++i) {
-    if (plain_.v6[i]) {
-      keys6[n6++] = plain_.source[i];
-    } else {
-      keys4[n4++] = header_at<Be32>(plain_.source[i])->value();
+// Runs [begin, end) of one interface. Returns how many packets it has refused, whose places are null now.
+std::size_t Receive::check_sources_of(const Snapshot& view, std::size_t begin, std::size_t end,
+                                      InnerBurst& inner) {
+  const InterfaceView& interface = view.interfaces[plain_.run[begin].peer->interface_id];
+  const std::size_t first = plain_.run[begin].begin, n = plain_.run[end - 1].end - first;
+  std::array<lpm::Value, kBurst> owner;
+  look_up_addresses<AddressOf::kSource, kBurst>(*interface.allowed4, *interface.allowed6,
+                                                inner.l3.data() + first, inner.v6.data() + first,
+                                                plain_.source4.data() + first, n, inner.n6, owner.data());
+  std::size_t refused = 0;
+  for (std::size_t run = begin; run < end; ++run) {
+    Peer& peer = *plain_.run[run].peer;
+    const std::uint32_t slot = peer.slot;
+    std::uint64_t bytes = 0, packets = 0;
+    for (std::size_t i = plain_.run[run].begin; i < plain_.run[run].end; ++i) {
+      if (owner[i - first] != slot || may_be_martian(view.local_addresses, plain_.source4[i], inner.v6[i]))
+          [[unlikely]] {
+        if (refuse_source(view, inner, i, peer, owner[i - first])) {
+          ++refused;
+          continue;
+        }
+      }
+      bytes += plain_.message_length[i];
+      ++packets;
     }
+    if (packets == 0) continue;
+    core_.count(peer.rx_bytes, bytes);
+    core_.count(peer.rx_packets, packets);
   }
-  if (n4 != 0) interface.allowed4->lookup_burst(keys4.data(), owner4.data(), n4);
-  if (n6 != 0) interface.allowed6->lookup_burst(keys6.data(), owner6.data(), n6);
-  n4 = n6 = 0;
-  Tally tally;
-  for (std::size_t i = begin; i < end; ++i) {
-    const lpm::Value owner = plain_.v6[i] ? owner6[n6++] : owner4[n4++];
-    Peer& peer = *plain_.peer[i];
-    if (owner != peer.slot) {
-      drop_disallowed(i, owner);
-      continue;
-    }
-    if (is_martian(view.local_addresses, plain_.source[i], plain_.v6[i])) [[unlikely]] {
-      core_.drop(plain_.packet[i], DropReason::martian_inner);
-      continue;
-    }
-    if (tally.peer != &peer) {
-      count_received(tally);
-      tally = {&peer, 0, 0};
-    }
-    tally.bytes += plain_.message_length[i];
-    ++tally.packets;
-    inner.push(plain_.packet[i], plain_.l3[i], plain_.length[i],
-               PacketOrigin::at_interface(From::kTunnel, interface_id), plain_.v6[i]);
-  }
-  count_received(tally);
+  return refused;
 }
 
-void Receive::count_received(const Tally& tally) {
-  if (tally.packets == 0) return;
-  core_.count(tally.peer->rx_bytes, tally.bytes);
-  core_.count(tally.peer->rx_packets, tally.packets);
+// False: all is well with packet i.
+bool Receive::refuse_source(const Snapshot& view, InnerBurst& inner, std::size_t i, Peer& peer,
+                            lpm::Value owner) {
+  if (owner != peer.slot) {
+    drop_disallowed(inner, i, peer, owner);
+  } else if (is_martian(view.local_addresses, source_of(inner.l3[i], inner.v6[i]), inner.v6[i])) {
+    core_.drop(inner.packet[i], DropReason::martian_inner);
+  } else {
+    return false;
+  }
+  inner.packet[i] = nullptr;
+  return true;
 }
 
-void Receive::drop_disallowed(std::size_t i, lpm::Value owner) {
-  Peer& peer = *plain_.peer[i];
+void Receive::drop_disallowed(const InnerBurst& inner, std::size_t i, Peer& peer, lpm::Value owner) {
   peer.drop_disallowed_source.fetch_add(1, std::memory_order_relaxed);
   if (!mismatch_posted_) {
+    const std::uint8_t* source = source_of(inner.l3[i], inner.v6[i]);
     Event event{};
     event.type = EventType::kSourceMismatch;
     event.peer = peer.ref();
-    event.interface_id = plain_.interface_id[i];
+    event.interface_id = peer.interface_id;
     event.owner = owner;
-    event.remote.address =
-        plain_.v6[i] ? IpAddress::from_v6(plain_.source[i]) : IpAddress::from_v4(plain_.source[i]);
+    event.remote.address = inner.v6[i] ? IpAddress::from_v6(source) : IpAddress::from_v4(source);
     mismatch_posted_ = core_.post(event);
   }
-  core_.drop(plain_.packet[i], DropReason::disallowed_source);
+  core_.drop(inner.packet[i], DropReason::disallowed_source);
 }
 
 }  // namespace wg::dataplane

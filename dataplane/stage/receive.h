@@ -3,6 +3,7 @@
 // one has done none of it; a bad tag has touched nothing.
 #pragma once
 
+#include <array>
 #include <cstdint>
 
 #include "dataplane/core/core.h"
@@ -19,35 +20,47 @@ class Receive {
     roamed_peer_ = {};
   }
 
-  // Receiver index -> keypair, refusing what no session of the interface may open: C -> S.
-  [[gnu::flatten]] void find_sessions(const BurstContext& at, DataBurst& data);
-  // Compares the outer addresses with the peer's path and fills in the AEAD operations: S.
-  void prepare_open(DataBurst& data);
+  // Receiver index -> keypair, refusing what no session of the interface may open; compares the outer
+  // addresses with the peer's path and fills in the AEAD operations: C -> S.
+  [[gnu::flatten]] void prepare(const BurstContext& at, DataBurst& data);
   // Empties `data`, opened: O. What is authentic, new and well-formed goes into `inner`.
   void finish(const BurstContext& at, DataBurst& data, InnerBurst& inner);
 
  private:
-  // What note_authenticated() has noted last in this burst.
-  struct LastAuthenticated {
-    const Keypair* keypair = nullptr;
-    bool data = false;
+  // Messages behind each other to one receiver index and one interface: judged once, for all of them.
+  struct MessageRuns {
+    std::size_t n = 0;
+    std::array<std::size_t, kBurst + 1> begin;  // one more than n
+  };
+  // What note_authenticated() has noted of a run of packets.
+  struct Noted {
+    bool any = false, data = false;
   };
 
-  [[gnu::noinline]] bool refuse_unknown(const BurstContext& at, const DataBurst& data, std::size_t i);
+  void find_sessions(const BurstContext& at, DataBurst& data, MessageRuns& runs);
+  [[gnu::noinline]] void refuse_unknown(const BurstContext& at, const DataBurst& data, std::size_t i);
   void report_stray(const BurstContext& at, const DataBurst& data, std::size_t i);
-  bool session_usable(const BurstContext& at, DataBurst& data, std::size_t i);
-  static void prefetch_accepting(const DataBurst& data, std::size_t i);
-  [[gnu::flatten]] void accept_burst(const BurstContext& at, DataBurst& data);
-  static void check_replay(const DataBurst& data, bool* fresh);
-  bool accept_one(const BurstContext& at, const DataBurst& data, std::size_t i, bool fresh,
-                  LastAuthenticated& last);
-  void note_authenticated(const BurstContext& at, const DataBurst& data, std::size_t i);
+  static void prefetch_sessions(const DataBurst& data, const MessageRuns& runs);
+  bool session_usable(const BurstContext& at, const DataBurst& data, std::size_t i,
+                      DropReason* refused) const;
+  std::size_t prepare_run(DataBurst& data, std::size_t begin, std::size_t end, std::size_t kept);
+  [[gnu::flatten]] void accept_burst(const BurstContext& at, DataBurst& data, InnerBurst& inner);
+  void accept_run(const BurstContext& at, const DataBurst& data, std::size_t begin, std::size_t end,
+                  InnerBurst& inner);
+  [[gnu::noinline]] void refuse(const DataBurst& data, std::size_t i);
+  [[gnu::noinline]] void note_authenticated(const BurstContext& at, const DataBurst& data, std::size_t i,
+                                            Noted& noted);
   [[gnu::noinline]] void post_roamed(const DataBurst& data, std::size_t i);
-  void check_inner(const DataBurst& data, std::size_t i);
+  bool take_usual_inner(const DataBurst& data, std::size_t i, const PacketOrigin& origin, InnerBurst& inner);
+  [[gnu::noinline]] void take_unusual_inner(const DataBurst& data, std::size_t i, const PacketOrigin& origin,
+                                            InnerBurst& inner);
+  void take_inner(const DataBurst& data, std::size_t i, std::size_t length, bool v6,
+                  const PacketOrigin& origin, InnerBurst& inner);
   [[gnu::flatten]] void check_sources(const BurstContext& at, InnerBurst& inner);
-  void check_sources_of(const Snapshot& view, std::size_t begin, std::size_t end, InnerBurst& inner);
-  void count_received(const Tally& tally);
-  [[gnu::noinline]] void drop_disallowed(std::size_t i, lpm::Value owner);
+  std::size_t check_sources_of(const Snapshot& view, std::size_t begin, std::size_t end, InnerBurst& inner);
+  [[gnu::noinline]] bool refuse_source(const Snapshot& view, InnerBurst& inner, std::size_t i, Peer& peer,
+                                       lpm::Value owner);
+  void drop_disallowed(const InnerBurst& inner, std::size_t i, Peer& peer, lpm::Value owner);
 
   Core& core_;
   PlainBurst plain_;

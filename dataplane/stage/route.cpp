@@ -7,7 +7,8 @@
 #include <cstring>
 #include <span>
 
-#include "dataplane/core/look_up_destinations.h"
+#include "dataplane/core/extent.h"
+#include "dataplane/core/look_up_addresses.h"
 #include "dataplane/flow/rewrite.h"
 #include "dataplane/packet/address_class.h"
 #include "dataplane/packet/checksum.h"
@@ -16,6 +17,8 @@
 namespace wg::dataplane {
 
 namespace {
+
+using checksum_detail::load;
 
 constexpr NextHop kKernelHop{};
 
@@ -33,9 +36,10 @@ bool is_special(const Ipv6Header& ip) {
 
 // Special addresses, and IPv4 options, which want a router that reads them.
 bool is_for_linux(const std::uint8_t* l3, bool v6) {
-  if (v6) return is_special(*header_at<Ipv6Header>(l3));
+  if (v6) [[unlikely]]
+    return is_special(*header_at<Ipv6Header>(l3));
   const auto& ip = *header_at<Ipv4Header>(l3);
-  return is_special(ip) || ip.header_length() != kIpv4HeaderSize;
+  return ip.version_ihl != kIpv4WithoutOptions || is_special(ip);
 }
 
 std::uint8_t ttl_of(const std::uint8_t* l3, bool v6) {
@@ -43,22 +47,57 @@ std::uint8_t ttl_of(const std::uint8_t* l3, bool v6) {
 }
 
 void decrement_ttl(std::uint8_t* l3, bool v6) {
-  if (v6) {
+  if (v6) [[unlikely]] {
     --header_at<Ipv6Header>(l3)->hop_limit;
   } else {
     ipv4_decrement_ttl(header_at<Ipv4Header>(l3));
   }
 }
 
-// The next hop's header in front of the IP header; the EtherType is the packet's.
-void write_ethernet(std::uint8_t* l3, const NextHop& hop, bool v6) {
-  std::uint8_t* ethernet = l3 - hop.header_length;
-  if (hop.header_length == kEthernetHeaderSize) {
-    std::memcpy(ethernet, hop.header.data(), kEthernetHeaderSize);
-  } else {
-    std::memcpy(ethernet, hop.header.data(), kEthernetHeaderSize + kVlanTagSize);
+// The next hop's header, in front of the IP header; the EtherType is the packet's. Held in registers for a
+// run of packets: what is written to a packet might be the next hop, as far as the compiler knows.
+class LinkHeader {
+ public:
+  explicit LinkHeader(const NextHop& hop) noexcept : length_(hop.header_length) {
+    if (length_ < kEthernetHeaderSize) return;  // not a port's
+    const std::uint8_t* const end = hop.header.data() + length_;
+    first_ = load<std::uint64_t>(hop.header.data());
+    middle_ = load<std::uint64_t>(end - kWord - kVlanTagSize);
+    last_[0] = last_[1] = load<std::uint64_t>(end - kWord);
+    const Be16 types[2] = {Be16{ether_type::kIpv4}, Be16{ether_type::kIpv6}};
+    for (std::size_t v6 = 0; v6 < 2; ++v6)
+      std::memcpy(reinterpret_cast<std::uint8_t*>(&last_[v6]) + kWord - sizeof(Be16), &types[v6],
+                  sizeof(Be16));
   }
-  *header_at<Be16>(l3 - sizeof(Be16)) = Be16{v6 ? ether_type::kIpv6 : ether_type::kIpv4};
+  [[nodiscard]] std::size_t length() const noexcept { return length_; }
+  void write(std::uint8_t* l3, bool v6) const noexcept {
+    std::memcpy(l3 - length_, &first_, kWord);
+    if (length_ != kEthernetHeaderSize) [[unlikely]]
+      std::memcpy(l3 - kVlanTagSize - kWord, &middle_, kWord);
+    std::memcpy(l3 - kWord, &last_[v6 ? 1 : 0], kWord);
+  }
+
+ private:
+  static constexpr std::size_t kWord = sizeof(std::uint64_t);
+
+  std::size_t length_;
+  std::uint64_t first_ = 0, middle_ = 0, last_[2] = {};  // they overlap; the last one by family
+};
+
+// TTL, MSS and the next hop's header. False: there is no room for the header, nothing is changed.
+bool prepare_for_port(InnerBurst& inner, std::size_t i, const LinkHeader& header, std::uint16_t mss_clamp) {
+  rte_mbuf* packet = inner.packet[i];
+  std::uint8_t* l3 = inner.l3[i];
+  const bool v6 = inner.v6[i];
+  const std::uint16_t length = inner.length[i];
+  if (headroom(*packet, l3) < header.length()) [[unlikely]]
+    return false;
+  decrement_ttl(l3, v6);
+  if (mss_clamp != 0) clamp_tcp_mss(l3, length, v6, mss_clamp);
+  set_extent(*packet, l3 - header.length(), length + header.length());
+  packet->ol_flags = 0;
+  header.write(l3, v6);
+  return true;
 }
 
 }  // namespace
@@ -78,8 +117,9 @@ void Route::run(const BurstContext& at, InnerBurst& inner, SendBurst& send, Icmp
 
 void Route::look_up_routes(const Snapshot& view, const InnerBurst& inner, const NextHop** hop) {
   std::array<lpm::Value, kBurst> value;
-  look_up_destinations<kBurst>(*view.routes4, *view.routes6, inner.l3.data(), inner.v6.data(),
-                               inner.destination4.data(), inner.n, inner.n6, value.data());
+  look_up_addresses<AddressOf::kDestination, kBurst>(*view.routes4, *view.routes6, inner.l3.data(),
+                                                     inner.v6.data(), inner.destination4.data(), inner.n,
+                                                     inner.n6, value.data());
   const std::span<const NextHop> hops = view.next_hops;
   for (std::size_t i = 0; i < inner.n; ++i) hop[i] = value[i] < hops.size() ? &hops[value[i]] : &kKernelHop;
 }
@@ -123,59 +163,65 @@ Route::ForwardingDecision Route::decide(const Snapshot& view, const NextHop& hop
 void Route::forward_run(const BurstContext& at, InnerBurst& inner, std::size_t begin, std::size_t end,
                         const ForwardingDecision& decision, SendBurst& send, Icmp& icmp) {
   using Kind = ForwardingDecision::Kind;
+  if (decision.kind == Kind::kPort) return forward_to_port(at, inner, begin, end, decision, icmp);
+  if (decision.kind == Kind::kInterface)
+    return forward_to_interface(at, inner, begin, end, decision, send, icmp);
+  for (std::size_t i = begin; i < end; ++i) keep_back(at, inner, i, decision, icmp);
+}
+
+void Route::forward_to_port(const BurstContext& at, InnerBurst& inner, std::size_t begin, std::size_t end,
+                            const ForwardingDecision& decision, Icmp& icmp) {
+  const LinkHeader header(*decision.hop);
   std::size_t forwarded = 0;
   for (std::size_t i = begin; i < end; ++i) {
-    const std::uint8_t* l3 = inner.l3[i];
-    if (is_for_linux(l3, inner.v6[i]) || decision.kind == Kind::kKernel) {
-      punt(at, inner, i);
-    } else if (decision.kind > Kind::kKernel || ttl_of(l3, inner.v6[i]) <= 1 ||
-               inner.length[i] > decision.mtu) [[unlikely]] {
-      refuse(at, inner, i, decision, icmp);
-    } else if (decision.kind == Kind::kInterface) {
-      forward_to_interface(inner, i, decision, send);
-      ++forwarded;
+    if (may_forward(inner, i, decision) && prepare_for_port(inner, i, header, decision.mss_clamp))
+        [[likely]] {
+      inner.packet[begin + forwarded++] = inner.packet[i];
     } else {
-      forwarded += forward_to_port(at, inner, i, decision) ? 1 : 0;
+      keep_back(at, inner, i, decision, icmp);
     }
   }
-  Counter& counter = decision.kind == Kind::kPort ? core_.counters.short_cut_to_port
-                     : decision.from_tunnel       ? core_.counters.hairpin
-                                                  : core_.counters.short_cut_from_port;
-  if (forwarded != 0) counter.add(forwarded);
+  egress_.transmit(at, decision.hop->port, {inner.packet.data() + begin, forwarded});
+  core_.counters.short_cut_to_port.add(forwarded);
 }
 
-// False: dropped.
-bool Route::forward_to_port(const BurstContext& at, InnerBurst& inner, std::size_t i,
-                            const ForwardingDecision& decision) {
-  const NextHop& hop = *decision.hop;
-  rte_mbuf* packet = inner.packet[i];
-  std::uint8_t* l3 = inner.l3[i];
-  decrement_ttl(l3, inner.v6[i]);
-  if (decision.mss_clamp != 0) clamp_tcp_mss(l3, inner.length[i], inner.v6[i], decision.mss_clamp);
-  if (packet->data_off < hop.header_length) [[unlikely]] {
-    core_.drop(packet, DropReason::no_headroom);
-    return false;
+void Route::forward_to_interface(const BurstContext& at, InnerBurst& inner, std::size_t begin,
+                                 std::size_t end, const ForwardingDecision& decision, SendBurst& send,
+                                 Icmp& icmp) {
+  const std::size_t first = send.n;
+  send.note_interface(decision.origin.interface_id);
+  for (std::size_t i = begin; i < end; ++i) {
+    if (may_forward(inner, i, decision)) [[likely]] {
+      put_for_interface(inner, i, decision, send);
+    } else {
+      keep_back(at, inner, i, decision, icmp);
+    }
   }
-  const std::uint16_t length = static_cast<std::uint16_t>(inner.length[i] + hop.header_length);
-  packet->data_off = static_cast<std::uint16_t>(packet->data_off - hop.header_length);
-  packet->data_len = length;
-  packet->pkt_len = length;
-  write_ethernet(l3, hop, inner.v6[i]);
-  egress_.transmit(at, hop.port, packet);
-  return true;
+  Counter& counter = decision.from_tunnel ? core_.counters.hairpin : core_.counters.short_cut_from_port;
+  counter.add(send.n - first);
 }
 
-void Route::forward_to_interface(InnerBurst& inner, std::size_t i, const ForwardingDecision& decision,
-                                 SendBurst& send) {
-  rte_mbuf* packet = inner.packet[i];
+bool Route::may_forward(const InnerBurst& inner, std::size_t i, const ForwardingDecision& decision) {
+  const std::uint8_t* l3 = inner.l3[i];
+  const bool v6 = inner.v6[i];
+  return !is_for_linux(l3, v6) && ttl_of(l3, v6) > 1 && inner.length[i] <= decision.mtu;
+}
+
+void Route::put_for_interface(const InnerBurst& inner, std::size_t i, const ForwardingDecision& decision,
+                              SendBurst& send) {
   std::uint8_t* l3 = inner.l3[i];
-  const std::uint16_t length = inner.length[i];
-  packet->data_off = static_cast<std::uint16_t>(packet->data_off + decision.origin.l2_length);
-  packet->data_len = length;  // without Ethernet's padding
-  packet->pkt_len = length;
-  decrement_ttl(l3, inner.v6[i]);
-  if (decision.mss_clamp != 0) clamp_tcp_mss(l3, length, inner.v6[i], decision.mss_clamp);
-  send.push(packet, l3, length, inner.v6[i], inner.destination4[i], decision.origin, nullptr);
+  const bool v6 = inner.v6[i];
+  decrement_ttl(l3, v6);
+  if (decision.mss_clamp != 0) clamp_tcp_mss(l3, inner.length[i], v6, decision.mss_clamp);
+  send.put(inner.packet[i], l3, inner.length[i], v6, inner.destination4[i], decision.origin);
+}
+
+// Of packets that are not forwarded: Linux's, or refused.
+void Route::keep_back(const BurstContext& at, InnerBurst& inner, std::size_t i,
+                      const ForwardingDecision& decision, Icmp& icmp) {
+  if (decision.kind == ForwardingDecision::Kind::kKernel || is_for_linux(inner.l3[i], inner.v6[i]))
+    return punt(at, inner, i);
+  refuse(at, inner, i, decision, icmp);
 }
 
 // Too big and fragmentable goes to Linux, whose stack fragments; not fragmentable is answered.
@@ -184,6 +230,7 @@ void Route::refuse(const BurstContext& at, InnerBurst& inner, std::size_t i,
   using Kind = ForwardingDecision::Kind;
   rte_mbuf* packet = inner.packet[i];
   const PacketOrigin& origin = inner.origin[i];
+  settle(inner, i);
   const auto answer = [&](IcmpError error, DropReason reason) {
     icmp.answer(at, error, packet, origin.l2_length, origin, decision.mtu);
     core_.drop(packet, reason);
@@ -191,6 +238,7 @@ void Route::refuse(const BurstContext& at, InnerBurst& inner, std::size_t i,
   if (decision.kind == Kind::kHairpinOff) return core_.drop(packet, DropReason::hairpin_off);
   if (decision.kind == Kind::kBlackhole) return core_.drop(packet, DropReason::blackhole);
   if (ttl_of(inner.l3[i], inner.v6[i]) <= 1) return answer(IcmpError::kTtlExceeded, DropReason::ttl_exceeded);
+  if (inner.length[i] <= decision.mtu) return core_.drop(packet, DropReason::no_headroom);
   if (!inner.v6[i] && !header_at<Ipv4Header>(inner.l3[i])->dont_fragment()) return punt(at, inner, i);
   answer(IcmpError::kTooBig, DropReason::too_big);
 }
@@ -249,7 +297,9 @@ void Route::carry_run(const BurstContext& at, FlowBurst& carried, std::size_t be
   using Kind = ForwardingDecision::Kind;
   InnerBurst& packets = carried.packets;
   const auto seconds = static_cast<std::uint32_t>(at.now / 1'000'000'000u);
+  const LinkHeader header(*decision.hop);
   std::size_t forwarded = 0;
+  if (decision.kind == Kind::kInterface) send.note_interface(decision.origin.interface_id);
   for (std::size_t i = begin; i < end; ++i) {
     const std::uint8_t* l3 = packets.l3[i];
     if (decision.kind == Kind::kKernel) {
@@ -264,21 +314,21 @@ void Route::carry_run(const BurstContext& at, FlowBurst& carried, std::size_t be
     FlowDirection& direction = *carried.direction[i];
     direction.note_carried(packets.length[i], seconds);
     if (direction.rewritten) rewrite(packets.l3[i], direction, *carried.back[i]);
-    ++forwarded;
     if (decision.kind == Kind::kInterface) {
-      forward_to_interface(packets, i, decision, send);
+      put_for_interface(packets, i, decision, send);
+    } else if (prepare_for_port(packets, i, header, decision.mss_clamp)) {
+      egress_.transmit(at, decision.hop->port, packets.packet[i]);
+    } else {
+      core_.drop(packets.packet[i], DropReason::no_headroom);
       continue;
     }
-    rte_mbuf* const packet = packets.packet[i];  // to a port it has to start at its IP header
-    packet->data_off = static_cast<std::uint16_t>(packet->data_off + decision.origin.l2_length);
-    if (!forward_to_port(at, packets, i, decision)) {
-      --forwarded;
-    }
+    ++forwarded;
   }
   core_.counters.flows_carried.add(forwarded);
 }
 
 void Route::punt(const BurstContext& at, const InnerBurst& inner, std::size_t i) {
+  settle(inner, i);
   const PacketOrigin& origin = inner.origin[i];
   if (origin.from == From::kPort) return egress_.punt_to_tap(at, origin.port(), inner.packet[i]);
   egress_.punt_to_tun(at, origin.interface(), inner.packet[i]);

@@ -50,12 +50,18 @@ class Route {
                  const ForwardingDecision& decision, SendBurst& send, Icmp& icmp);
   void forward_run(const BurstContext& at, InnerBurst& inner, std::size_t begin, std::size_t end,
                    const ForwardingDecision& decision, SendBurst& send, Icmp& icmp);
-  bool forward_to_port(const BurstContext& at, InnerBurst& inner, std::size_t i,
-                       const ForwardingDecision& decision);
-  void forward_to_interface(InnerBurst& inner, std::size_t i, const ForwardingDecision& decision,
-                            SendBurst& send);
-  [[gnu::noinline]] void refuse(const BurstContext& at, InnerBurst& inner, std::size_t i,
-                                const ForwardingDecision& decision, Icmp& icmp);
+  void forward_to_port(const BurstContext& at, InnerBurst& inner, std::size_t begin, std::size_t end,
+                       const ForwardingDecision& decision, Icmp& icmp);
+  void forward_to_interface(const BurstContext& at, InnerBurst& inner, std::size_t begin, std::size_t end,
+                            const ForwardingDecision& decision, SendBurst& send, Icmp& icmp);
+  [[nodiscard]] static bool may_forward(const InnerBurst& inner, std::size_t i,
+                                        const ForwardingDecision& decision);
+  static void put_for_interface(const InnerBurst& inner, std::size_t i, const ForwardingDecision& decision,
+                                SendBurst& send);
+  [[gnu::noinline]] void keep_back(const BurstContext& at, InnerBurst& inner, std::size_t i,
+                                   const ForwardingDecision& decision, Icmp& icmp);
+  void refuse(const BurstContext& at, InnerBurst& inner, std::size_t i, const ForwardingDecision& decision,
+              Icmp& icmp);
   void punt(const BurstContext& at, const InnerBurst& inner, std::size_t i);
 
   Core& core_;

@@ -4,11 +4,13 @@
 
 #include <algorithm>
 #include <array>
+#include <bit>
 #include <cassert>
 #include <cstddef>
 #include <cstring>
 
-#include "dataplane/core/look_up_destinations.h"
+#include "dataplane/core/extent.h"
+#include "dataplane/core/look_up_addresses.h"
 #include "dataplane/packet/checksum.h"
 #include "dataplane/packet/path.h"
 #include "dataplane/session/peer.h"
@@ -30,26 +32,114 @@ std::size_t padded_length(std::size_t length, std::size_t mtu) {
 }
 
 // All but the UDP header's length and checksum, which differ per packet: without them the headers of IPv6 end
-// with the path's second line. Blocks that overlap, because a copy of a length unknown to the compiler is a
-// call.
+// with the path's second line.
 constexpr std::size_t kFilledIn = 2 * sizeof(Be16);
-void copy_headers(std::uint8_t* to, const Path& path) {
-  const std::uint8_t* from = path.header.data();
-  const std::size_t size = path.header_length - kFilledIn;
-  std::memcpy(to, from, 32);
-  if (size > 48) std::memcpy(to + 16, from + 16, 32);
-  std::memcpy(to + size - 32, from + size - 32, 32);
-}
-static_assert(sizeof(Path::header) - kFilledIn <= 32 + 32 + 32 - 16);
-static_assert(kEthernetHeaderSize + kIpv4HeaderSize + kUdpHeaderSize - kFilledIn >= 32);
 static_assert(offsetof(Path, header) - offsetof(Path, port) + kEthernetHeaderSize + kIpv6HeaderSize +
                   kUdpHeaderSize - kFilledIn <=
               64);
+
+// What lies in front of the payloads of a run: the path's headers and the message's, complete but for
+// lengths, TOS, id, checksums and counter. Those of IPv4 are filled in before the words are stored: each
+// store costs the better part of a clock.
+class OuterHeaders {
+ public:
+  // Reads the path's line and the session's alone: runs may be of one packet.
+  OuterHeaders(const Path& path, const Keypair& keypair) noexcept
+      : header_(path.header.data()),
+        message_(std::bit_cast<std::uint64_t>(
+            std::array<Le32, 2>{Le32{kMessageTransportData}, Le32{keypair.remote_index}})),
+        outer_(path.header_length),
+        l3_(path.l3_offset),
+        v6_(path.v6()) {
+    if (outer_ == 0 || v6_) return;
+    for (std::size_t w = 0; w < ip4_.size(); ++w)
+      ip4_[w] = checksum_detail::load<std::uint64_t>(header_ + l3_ + w * kWord);
+    sum4_ = static_cast<std::uint16_t>(~(ip4_[1] >> kChecksumAt));
+    ip4_[1] &= ~(std::uint64_t{0xffff} << kChecksumAt);
+  }
+  [[nodiscard]] std::size_t size() const noexcept { return outer_ + kTransportDataHeaderSize; }
+
+  // `payload`: `padded` bytes and a tag long. `last_id`: of IPv4, which goes on from there.
+  void write(std::uint8_t* payload, std::uint64_t counter, std::size_t padded, std::uint8_t tos,
+             std::uint16_t& last_id) const noexcept {
+    std::uint8_t* const message = payload - kTransportDataHeaderSize;
+    const Be16 udp_length{static_cast<std::uint16_t>(kUdpHeaderSize + kKeepaliveSize + padded)};
+    if (outer_ != 0) {
+      if (v6_) {
+        write_v6(message - kUdpHeaderSize - kIpv6HeaderSize, udp_length, tos);
+      } else {
+        write_v4(message - kUdpHeaderSize - kIpv4HeaderSize, udp_length, tos, ++last_id);
+      }
+      // Its checksum is zero so far.
+      store(message - kFilledIn, std::uint32_t{udp_length.native()});
+    }
+    store(message, message_);
+    header_at<TransportDataHeader>(message)->counter = Le64{counter};
+  }
+
+ private:
+  static_assert(std::endian::native == std::endian::little);
+  static constexpr std::size_t kWord = sizeof(std::uint64_t);
+  static constexpr unsigned kTosAt = 8, kTotalAt = 16, kIdAt = 32, kChecksumAt = 16;  // bits of their words
+
+  template <typename Word>
+  static void store(std::uint8_t* to, Word word) noexcept {
+    std::memcpy(to, &word, sizeof word);
+  }
+  // Bytes [begin, begin + kSize) of the header, to the same place of a packet whose IP header is at l3.
+  template <std::size_t kSize>
+  void copy(std::uint8_t* l3, std::size_t begin) const noexcept {
+    std::memcpy(l3 - l3_ + begin, header_ + begin, kSize);
+  }
+
+  // Ethernet's last block reaches into the IP header.
+  void write_ethernet(std::uint8_t* l3) const noexcept {
+    copy<2 * kWord>(l3, 0);
+    if (l3_ != kEthernetHeaderSize) [[unlikely]]
+      copy<kWord>(l3, kEthernetHeaderSize);
+  }
+  void write_v4(std::uint8_t* l3, Be16 udp_length, std::uint8_t tos, std::uint16_t id) const noexcept {
+    const std::uint64_t total =
+        Be16{static_cast<std::uint16_t>(udp_length.value() + kIpv4HeaderSize)}.native();
+    const std::uint64_t id_native = Be16{id}.native();
+    const Be16 checksum = checksum_finish(sum4_ + Be16{tos}.native() + total + id_native);
+    write_ethernet(l3);
+    store(l3, ip4_[0] | std::uint64_t{tos} << kTosAt | total << kTotalAt | id_native << kIdAt);
+    store(l3 + kWord, ip4_[1] | std::uint64_t{checksum.native()} << kChecksumAt);
+    store(l3 + 2 * kWord, ip4_[2]);
+  }
+  void write_v6(std::uint8_t* l3, Be16 udp_length, std::uint8_t tos) const noexcept {
+    write_ethernet(l3);
+    for (std::size_t at = 0; at < kIpv6HeaderSize; at += kWord) copy<kWord>(l3, l3_ + at);
+    copy<kUdpHeaderSize - kFilledIn>(l3, l3_ + kIpv6HeaderSize);
+    auto* ip = header_at<Ipv6Header>(l3);
+    ip->payload_length = udp_length;
+    ip->set_traffic_class(tos);
+  }
+
+  const std::uint8_t* header_;          // the path's
+  std::array<std::uint64_t, 3> ip4_{};  // IPv4 and the UDP ports, the differing fields zero
+  std::uint64_t message_;               // type and receiver
+  std::size_t outer_, l3_;
+  bool v6_;
+  ChecksumSum sum4_ = 0;  // of the IPv4 header with the differing fields zero
+};
 
 bool can_send(const Keypair* keypair, BootTime now) {
   return keypair != nullptr && keypair->sending_valid.load(std::memory_order_relaxed) &&
          keypair->sending_age(now) < nanoseconds(REJECT_AFTER_TIME) &&
          keypair->sending_counter.load(std::memory_order_relaxed) < REJECT_AFTER_MESSAGES;
+}
+
+// Null: no endpoint is known.
+bool path_is_usable(const BurstContext& at, const Path* path) {
+  return path != nullptr && (at.port_is_live(path->port) || path->port == kKernelPath);
+}
+
+// For who looks at the packet instead of the burst.
+rte_mbuf* settled(const SendBurst& send, std::size_t i) {
+  set_extent(*send.packet[i], send.l3[i], send.length[i]);
+  return send.packet[i];
 }
 
 // `base` may be null: a prefetch does not mind.
@@ -83,15 +173,16 @@ Keypair* session_of(const Peer& peer) {
 void Send::prepare(const BurstContext& at, SendBurst& send, Icmp& icmp, Fragment& fragment) {
   const std::size_t wanted = send.n;
   choose_peers(at, send, icmp);
-  find_paths(send);
-  drop_unsendable(at, send, icmp, fragment);
-  Tally tally;
-  for (std::size_t i = 0; i < send.n; ++i) {
-    if (i + kPrefetchDistance < send.n)
-      __builtin_prefetch(&send.peer[i + kPrefetchDistance]->last_received, 1);
-    encapsulate(at, send, i, tally);
+  Runs found;
+  find_runs(send, found);
+  drop_unsendable(at, send, found, icmp, fragment);
+  std::size_t begin = 0;
+  for (std::size_t r = 0; r < send.runs; ++r) {
+    if (r + kPrefetchDistance < send.runs)
+      __builtin_prefetch(&send.run[r + kPrefetchDistance].peer->last_received, 1);
+    encapsulate(at, send, send.run[r], begin);
+    begin = send.run[r].end;
   }
-  count_sent(at.now, tally);
   core_.count_stage(Stage::send, wanted);
 }
 
@@ -99,139 +190,165 @@ void Send::prepare(const BurstContext& at, SendBurst& send, Icmp& icmp, Fragment
 // peer.
 void Send::choose_peers(const BurstContext& at, SendBurst& send, Icmp& icmp) {
   if (send.n == 0) return;  // commands for peers that have gone
-  if (!send.mixed) return choose_peers_of(at, send, 0, send.n, icmp);
-  for (std::size_t i = 0; i < send.n;) {
-    if (send.peer[i] != nullptr) {
-      ++i;
-      continue;
+  std::size_t refused = 0;
+  if (!send.mixed) {
+    refused = choose_peers_of(at, send, 0, send.n, icmp);
+  } else {
+    for (std::size_t i = 0; i < send.n;) {
+      if (send.peer[i] != nullptr) {
+        ++i;
+        continue;
+      }
+      const InterfaceId interface_id = send.origin[i].interface_id;
+      std::size_t end = i + 1;
+      while (end < send.n && send.peer[end] == nullptr && send.origin[end].interface_id == interface_id)
+        ++end;
+      refused += choose_peers_of(at, send, i, end, icmp);
+      i = end;
     }
-    const InterfaceId interface_id = send.origin[i].interface_id;
-    std::size_t end = i + 1;
-    while (end < send.n && send.peer[end] == nullptr && send.origin[end].interface_id == interface_id) ++end;
-    choose_peers_of(at, send, i, end, icmp);
-    i = end;
   }
+  if (refused != 0) [[unlikely]]
+    send.close_gaps();
 }
 
-void Send::choose_peers_of(const BurstContext& at, SendBurst& send, std::size_t begin, std::size_t end,
-                           Icmp& icmp) {
+// Returns how many packets it has refused, whose places are null now.
+std::size_t Send::choose_peers_of(const BurstContext& at, SendBurst& send, std::size_t begin, std::size_t end,
+                                  Icmp& icmp) {
   const InterfaceId interface_id = send.origin[begin].interface_id;
   assert(begin < end && at.view->interfaces.has(interface_id));
   const InterfaceView& interface = at.view->interfaces[interface_id];
   std::array<lpm::Value, kBurst> slot;
-  look_up_destinations<kBurst>(*interface.allowed4, *interface.allowed6, send.l3.data() + begin,
-                               send.v6.data() + begin, send.destination4.data() + begin, end - begin, send.n6,
-                               slot.data());
+  look_up_addresses<AddressOf::kDestination, kBurst>(
+      *interface.allowed4, *interface.allowed6, send.l3.data() + begin, send.v6.data() + begin,
+      send.destination4.data() + begin, end - begin, send.n6, slot.data());
   const PeerTable& peers = *at.view->peers;
+  std::size_t refused = 0;
   for (std::size_t i = begin; i < end; ++i) {
     const lpm::Value value = slot[i - begin];
     if (value == lpm::kNoMatch) [[unlikely]] {
       refuse(at, send, i, DropReason::no_peer, icmp);
+      ++refused;
       continue;
     }
     send.peer[i] = &peers.at(value);
     __builtin_prefetch(send.peer[i]);
   }
+  return refused;
 }
 
 // Where to and with which keys, in a pass of its own: the next one finds what this one prefetches.
-void Send::find_paths(SendBurst& send) {
-  for (std::size_t i = 0; i < send.n; ++i) {
-    if (i + kPrefetchDistance < send.n) __builtin_prefetch(send.peer[i + kPrefetchDistance]);
-    if (send.packet[i] == nullptr) continue;
-    const Peer& peer = *send.peer[i];
-    const Path* path = path_of(peer);
-    Keypair* keypair = session_of(peer);
-    send.path[i] = path;
-    send.keypair[i] = keypair;
-    __builtin_prefetch(&peer.last_received);
+void Send::find_runs(const SendBurst& send, Runs& found) {
+  for (std::size_t begin = 0; begin < send.n;) {
+    Peer* const peer = send.peer[begin];
+    std::size_t end = begin + 1;
+    while (end < send.n && send.peer[end] == peer) ++end;
+    if (begin + kPrefetchDistance < send.n) __builtin_prefetch(send.peer[begin + kPrefetchDistance]);
+    const Path* path = path_of(*peer);
+    Keypair* keypair = session_of(*peer);
+    __builtin_prefetch(&peer->last_received);
     prefetch_at(keypair, offsetof(Keypair, sending_key));
     prefetch_at(path, offsetof(Path, port));
+    found.run[found.n++] = {peer, path, keypair, 0, static_cast<std::uint32_t>(end), 0};
+    begin = end;
   }
 }
 
 // Nobody to send to: the inside sender is told (protocol C5-7), the packet goes.
 void Send::refuse(const BurstContext& at, SendBurst& send, std::size_t i, DropReason reason, Icmp& icmp) {
-  icmp.answer(at, IcmpError::kNoRoute, send.packet[i], 0, send.origin[i]);
+  icmp.answer(at, IcmpError::kNoRoute, settled(send, i), 0, send.origin[i]);
   core_.drop(send.packet[i], reason);
   send.packet[i] = nullptr;
 }
 
 // Leaves in `send` what can leave now, with its padding and its session's next counters. What is asked of the
-// path and the session is asked once per run of packets that share them.
-void Send::drop_unsendable(const BurstContext& at, SendBurst& send, Icmp& icmp, Fragment& fragment) {
-  std::size_t kept = 0, run = 0;  // run: the first one kept with the state at hand
-  EgressState state;
-  for (std::size_t i = 0; i < send.n; ++i) {
-    if (i + kPrefetchDistance < send.n) {
-      prefetch_at(send.keypair[i + kPrefetchDistance], offsetof(Keypair, sending_key));
-      prefetch_at(send.path[i + kPrefetchDistance], offsetof(Path, port));
+// path and the session is asked once per run.
+void Send::drop_unsendable(const BurstContext& at, SendBurst& send, const Runs& found, Icmp& icmp,
+                           Fragment& fragment) {
+  std::size_t begin = 0, kept = 0;
+  send.runs = 0;
+  for (std::size_t r = 0; r < found.n; ++r) {
+    if (r + kPrefetchDistance < found.n) {
+      prefetch_at(found.run[r + kPrefetchDistance].keypair, offsetof(Keypair, sending_key));
+      prefetch_at(found.run[r + kPrefetchDistance].path, offsetof(Path, port));
     }
-    if (send.packet[i] == nullptr) continue;
-    if (!state.serves(send, i)) {
-      kept = run = reserve_counters(at, send, run, kept);
-      state = {};
-      if (!has_usable_path(at, send, i, icmp)) continue;
-      const EgressState next = egress_state(*at.view, send, i);
-      if (!check_size(at, send, i, next, icmp, fragment)) continue;
-      if (!can_send(send.keypair[i], at.now)) {
-        stage(send, i);
-        continue;
-      }
-      state = next;
-    } else if (!check_size(at, send, i, state, icmp, fragment)) {
+    kept = keep_sendable(at, send, found.run[r], begin, kept, icmp, fragment);
+    begin = found.run[r].end;
+  }
+  send.n = kept;
+}
+
+// Moves what of packets [begin, found.end) can leave to `kept` and the following places; returns their end.
+// Those that are larger than the path are a run of their own: the kernel's socket cuts them into fragments
+// (DF is clear).
+std::size_t Send::keep_sendable(const BurstContext& at, SendBurst& send, const Run& found, std::size_t begin,
+                                std::size_t kept, Icmp& icmp, Fragment& fragment) {
+  if (!path_is_usable(at, found.path)) [[unlikely]] {
+    for (std::size_t i = begin; i < found.end; ++i) drop_without_path(at, send, i, found, icmp);
+    return kept;
+  }
+  const RunLimits limits = limits_of(at, found);
+  Run run = found;
+  std::size_t first = kept;
+  for (std::size_t i = begin; i < found.end; ++i) {
+    if (!check_size(at, send, i, limits, icmp, fragment)) [[unlikely]]
       continue;
+    if (!limits.sendable) [[unlikely]] {
+      stage(send, i);
+      continue;
+    }
+    const bool too_large = send.padded[i] > limits.path_limit;
+    if (too_large != (run.path == &kThroughControl) && found.path != &kThroughControl) [[unlikely]] {
+      first = kept = end_run(at, send, run, first, kept);
+      run.path = too_large ? &kThroughControl : found.path;
     }
     send.move(i, kept++);
   }
-  send.n = reserve_counters(at, send, run, kept);
+  return end_run(at, send, run, first, kept);
 }
 
-Send::EgressState Send::egress_state(const Snapshot& view, const SendBurst& send, std::size_t i) {
-  const Peer& peer = *send.peer[i];
-  const std::size_t peer_mtu = peer.mtu.load(std::memory_order_relaxed);
-  const std::size_t mtu = peer_mtu != 0 ? peer_mtu : view.interfaces[peer.interface_id].mtu;
-  const std::size_t path_limit = largest_inner(*send.path[i]);
-  return {send.keypair[i], send.path[i],
-          peer_mtu,        std::min(mtu != 0 ? mtu : SIZE_MAX, path_limit),
-          path_limit,      kTransportDataHeaderSize + send.path[i]->header_length};
+// Packets [begin, end) can leave. Returns the end of what got a counter.
+std::size_t Send::end_run(const BurstContext& at, SendBurst& send, Run run, std::size_t begin,
+                          std::size_t end) {
+  end = reserve_counters(at, send, run, begin, end);
+  run.end = static_cast<std::uint32_t>(end);
+  if (begin != end) send.run[send.runs++] = run;
+  return end;
 }
 
-bool Send::has_usable_path(const BurstContext& at, SendBurst& send, std::size_t i, Icmp& icmp) {
-  const Path* path = send.path[i];
-  if (path == nullptr) {
-    send.peer[i]->drop_no_endpoint.fetch_add(1, std::memory_order_relaxed);
-    if (send.length[i] == 0) {
-      core_.drop(send.packet[i], DropReason::no_endpoint);
-    } else {
-      refuse(at, send, i, DropReason::no_endpoint, icmp);
-    }
-    return false;
+Send::RunLimits Send::limits_of(const BurstContext& at, const Run& run) {
+  const std::size_t peer_mtu = run.peer->mtu.load(std::memory_order_relaxed);
+  const std::size_t mtu = peer_mtu != 0 ? peer_mtu : at.view->interfaces[run.peer->interface_id].mtu;
+  const std::size_t path_limit = largest_inner(*run.path);
+  return {peer_mtu != 0 ? peer_mtu : SIZE_MAX, std::min(mtu != 0 ? mtu : SIZE_MAX, path_limit), path_limit,
+          kTransportDataHeaderSize + run.path->header_length, can_send(run.keypair, at.now)};
+}
+
+void Send::drop_without_path(const BurstContext& at, SendBurst& send, std::size_t i, const Run& run,
+                             Icmp& icmp) {
+  if (run.path == nullptr) {
+    run.peer->drop_no_endpoint.fetch_add(1, std::memory_order_relaxed);
+    if (send.length[i] == 0) return core_.drop(send.packet[i], DropReason::no_endpoint);
+    return refuse(at, send, i, DropReason::no_endpoint, icmp);
   }
-  if (at.port_is_live(path->port) || path->port == kKernelPath) return true;
   // A path may be published before, and outlive, the snapshot that knows its port.
-  core_.drop(send.packet[i], path->port == kLoopPath ? DropReason::routing_loop : DropReason::port_down);
-  return false;
+  core_.drop(send.packet[i], run.path->port == kLoopPath ? DropReason::routing_loop : DropReason::port_down);
 }
 
 // MTU, padding, and room for headers and tag. False: packet i is gone.
-bool Send::check_size(const BurstContext& at, SendBurst& send, std::size_t i, const EgressState& state,
+bool Send::check_size(const BurstContext& at, SendBurst& send, std::size_t i, const RunLimits& limits,
                       Icmp& icmp, Fragment& fragment) {
   rte_mbuf* packet = send.packet[i];
   const std::size_t length = send.length[i];
-  if (state.peer_mtu != 0 && length > state.peer_mtu) [[unlikely]] {
-    cut_or_refuse(at, send, i, state.peer_mtu, icmp, fragment);
+  if (length > limits.mtu) [[unlikely]] {
+    cut_or_refuse(at, send, i, limits.mtu, icmp, fragment);
     return false;
   }
-  const std::size_t padded = padded_length(length, state.pad_limit);
-  if (packet->data_off < state.headers || packet->data_off + padded + kAuthTagSize > packet->buf_len)
-      [[unlikely]] {
+  const std::size_t padded = padded_length(length, limits.pad_limit);
+  const std::size_t in_front = headroom(*packet, send.l3[i]);
+  if (in_front < limits.headers || in_front + padded + kAuthTagSize > packet->buf_len) [[unlikely]] {
     core_.drop(packet, DropReason::no_headroom);
     return false;
   }
-  // Larger than the path: the kernel's socket cuts it into fragments (DF is clear).
-  if (padded > state.path_limit) [[unlikely]]
-    send.path[i] = &kThroughControl;
   send.padded[i] = static_cast<std::uint16_t>(padded);
   return true;
 }
@@ -239,7 +356,7 @@ bool Send::check_size(const BurstContext& at, SendBurst& send, std::size_t i, co
 // Larger than the peer's MTU.
 void Send::cut_or_refuse(const BurstContext& at, SendBurst& send, std::size_t i, std::size_t mtu, Icmp& icmp,
                          Fragment& fragment) {
-  rte_mbuf* packet = send.packet[i];
+  rte_mbuf* packet = settled(send, i);
   if (fragment.cut(packet, mtu, send.origin[i], send.peer[i])) return;
   send.peer[i]->drop_too_big.fetch_add(1, std::memory_order_relaxed);
   icmp.answer(at, IcmpError::kTooBig, packet, 0, send.origin[i], static_cast<std::uint16_t>(mtu));
@@ -250,122 +367,90 @@ void Send::cut_or_refuse(const BurstContext& at, SendBurst& send, std::size_t i,
 void Send::stage(SendBurst& send, std::size_t i) {
   Peer& peer = *send.peer[i];
   core_.request_handshake(peer, kRequestHandshake, EventType::kNeedHandshake);
-  if (send.packet[i]->data_len == 0)
-    return rte_pktmbuf_free(send.packet[i]);  // a keepalive has no news to wait for
+  if (send.length[i] == 0) return rte_pktmbuf_free(send.packet[i]);  // a keepalive has no news to wait for
   Event event{};
   event.type = EventType::kStage;
   event.peer = peer.ref();
   event.interface_id = peer.interface_id;
-  event.packet = send.packet[i];
+  event.packet = settled(send, i);
   if (!core_.post(event)) return core_.drop(send.packet[i], DropReason::staging_full);
   core_.counters.staged.add(1);
 }
 
-// The run [begin, end) of one session: one fetch_add, so whoever sends, no counter is used twice. Returns the
-// end of what got one that may be used.
-std::size_t Send::reserve_counters(const BurstContext& at, SendBurst& send, std::size_t begin,
+// Packets [begin, end) of the run: one fetch_add, so whoever sends, no counter is used twice. Returns the end
+// of what got one that may be used.
+std::size_t Send::reserve_counters(const BurstContext& at, SendBurst& send, Run& run, std::size_t begin,
                                    std::size_t end) {
   if (begin == end) return end;
-  Keypair* keypair = send.keypair[begin];
-  std::uint64_t counter = keypair->sending_counter.fetch_add(end - begin, std::memory_order_relaxed);
+  Keypair* keypair = run.keypair;
+  const std::uint64_t counter = keypair->sending_counter.fetch_add(end - begin, std::memory_order_relaxed);
   const bool rekey =
       counter + (end - begin) > REKEY_AFTER_MESSAGES ||
       (keypair->i_am_initiator && keypair->sending_age(at.now) >= nanoseconds(REKEY_AFTER_TIME));
-  if (rekey) core_.request_handshake(*send.peer[begin], kRequestHandshake, EventType::kNeedHandshake);
+  if (rekey) core_.request_handshake(*run.peer, kRequestHandshake, EventType::kNeedHandshake);
   while (counter + (end - begin) > REJECT_AFTER_MESSAGES && end != begin)
     core_.drop(send.packet[--end], DropReason::counter_limit);
-  for (std::size_t i = begin; i < end; ++i) send.counter[i] = counter++;
+  run.counter = counter;
   return end;
 }
 
-// Writes packet i's padding and headers in place.
-void Send::encapsulate(const BurstContext& at, SendBurst& send, std::size_t i, Tally& tally) {
-  rte_mbuf* packet = send.packet[i];
-  Peer& peer = *send.peer[i];
-  const Path& path = *send.path[i];
-  const Keypair& keypair = *send.keypair[i];
-  const std::uint64_t counter = send.counter[i];
-  std::uint8_t* payload = send.l3[i];
-  const std::size_t length = send.length[i], padded = send.padded[i];
-  const std::size_t headers = kTransportDataHeaderSize + path.header_length;
-  if (tally.peer != &peer) {
-    count_sent(at.now, tally);
-    // RFC 6040 section 4.1, normal mode: the outer header carries the inner congestion bits.
-    tally = {&peer, 0, 0, false,
-             at.view->interfaces[peer.interface_id].copy_dscp ? std::uint8_t{0xff} : kEcnMask};
+// Writes padding and headers of packets [begin, run.end) in place; the UDP checksum follows the seal.
+void Send::encapsulate(const BurstContext& at, SendBurst& send, Run& run, std::size_t begin) {
+  Peer& peer = *run.peer;
+  const std::uint8_t* key = run.keypair->sending_key.data();
+  const OuterHeaders headers(*run.path, *run.keypair);
+  // RFC 6040 section 4.1, normal mode: the outer header carries the inner congestion bits.
+  const std::uint8_t tos_mask =
+      at.view->interfaces[peer.interface_id].copy_dscp ? std::uint8_t{0xff} : kEcnMask;
+  std::uint64_t counter = run.counter;
+  std::size_t bytes = 0;
+  bool data = false;  // not keepalives alone
+  for (std::size_t i = begin; i < run.end; ++i, ++counter) {
+    rte_mbuf* packet = send.packet[i];
+    std::uint8_t* payload = send.l3[i];
+    const std::size_t length = send.length[i], padded = send.padded[i];
+    const std::size_t size = headers.size() + padded + kAuthTagSize;
+    const std::uint8_t tos = length != 0 ? tos_of(payload, send.v6[i]) & tos_mask : std::uint8_t{0};
+    std::memset(payload + length, 0, kPaddingMultiple);  // beyond the padding the tag overwrites it
+    headers.write(payload, counter, padded, tos, ipv4_id_);
+    set_extent(*packet, payload - headers.size(), size);
+    packet->ol_flags = 0;
+    send.tos[i] = tos;
+    send.op[i] = {payload, key, counter, static_cast<std::uint32_t>(padded), 0};
+    bytes += padded;
+    data |= length != 0;
   }
-  const std::uint8_t tos = length != 0 ? tos_of(payload, send.v6[i]) & tally.tos_mask : std::uint8_t{0};
-  std::memset(payload + length, 0, kPaddingMultiple);  // beyond the padding the tag overwrites it
-  auto* header = header_at<TransportDataHeader>(payload - kTransportDataHeaderSize);
-  header->type = Le32{kMessageTransportData};
-  header->receiver = Le32{keypair.remote_index};
-  header->counter = Le64{counter};
-  packet->data_off = static_cast<std::uint16_t>(packet->data_off - headers);
-  packet->data_len = static_cast<std::uint16_t>(headers + padded + kAuthTagSize);
-  packet->pkt_len = static_cast<std::uint32_t>(headers + padded + kAuthTagSize);
-  packet->ol_flags = 0;
-  if (path.header_length != 0)
-    write_outer(payload - headers, path, static_cast<std::uint16_t>(kUdpHeaderSize + kKeepaliveSize + padded),
-                tos);
-  send.tos[i] = tos;
-  send.op[i] = {payload, keypair.sending_key.data(), counter, static_cast<std::uint32_t>(padded), 0};
-
-  tally.bytes += kKeepaliveSize + padded;
-  ++tally.packets;
-  tally.data |= length != 0;
-}
-
-void Send::count_sent(BootTime now, const Tally& tally) {
-  if (tally.packets == 0) return;
-  tally.peer->note_sent(now, tally.data);
-  core_.count(tally.peer->tx_bytes, tally.bytes);
-  core_.count(tally.peer->tx_packets, tally.packets);
-}
-
-// Copies the path's prebuilt headers and fills in what differs per packet; the UDP checksum follows the seal.
-void Send::write_outer(std::uint8_t* frame, const Path& path, std::uint16_t udp_length, std::uint8_t tos) {
-  copy_headers(frame, path);
-  auto* udp = header_at<UdpHeader>(frame + path.header_length - kUdpHeaderSize);
-  udp->length = Be16{udp_length};
-  udp->checksum = Be16{0};
-  std::uint8_t* l3 = frame + path.l3_offset;
-  if (path.v6()) {
-    auto* ip = header_at<Ipv6Header>(l3);
-    ip->payload_length = Be16{udp_length};
-    ip->set_traffic_class(tos);
-    return;
-  }
-  auto* ip = header_at<Ipv4Header>(l3);
-  ip->tos = tos;
-  ip->total_length = Be16{static_cast<std::uint16_t>(udp_length + kIpv4HeaderSize)};
-  ip->id = Be16{++ipv4_id_};
-  const ChecksumSum sum = ChecksumSum{static_cast<std::uint16_t>(~ip->checksum.native())} +
-                          Be16{ip->tos}.native() + ip->total_length.native() + ip->id.native();
-  ip->checksum = checksum_finish(sum);
+  const std::size_t packets = run.end - begin;
+  run.bytes = static_cast<std::uint32_t>(bytes);
+  peer.note_sent(at.now, data);
+  core_.count(peer.tx_bytes, bytes + packets * kKeepaliveSize);
+  core_.count(peer.tx_packets, packets);
 }
 
 void Send::transmit(const BurstContext& at, SendBurst& send) {
   std::uint64_t bytes = 0;
-  for (std::size_t i = 0; i < send.n; ++i) {
-    bytes += send.op[i].length;
-    const PortIndex port = send.path[i]->port;
-    if (port == kKernelPath) [[unlikely]] {
-      send_through_kernel(send, i);
+  std::size_t begin = 0;
+  for (std::size_t r = 0; r < send.runs; ++r) {
+    const Run& run = send.run[r];
+    bytes += run.bytes;
+    if (run.path->port == kKernelPath) [[unlikely]] {
+      for (std::size_t i = begin; i < run.end; ++i) send_through_kernel(send, i, *run.peer);
     } else {
-      egress_.transmit(at, port, send.packet[i]);
+      egress_.transmit(at, run.path->port, {send.packet.data() + begin, run.end - begin});
     }
+    begin = run.end;
   }
   core_.counters.sealed_packets.add(send.n);
   core_.counters.sealed_bytes.add(bytes);
   send.clear();
 }
 
-void Send::send_through_kernel(SendBurst& send, std::size_t i) {
+void Send::send_through_kernel(SendBurst& send, std::size_t i, Peer& peer) {
   Event event{};
   event.type = EventType::kKernelSend;
   event.tos = send.tos[i];
-  event.peer = send.peer[i]->ref();
-  event.interface_id = send.peer[i]->interface_id;
+  event.peer = peer.ref();
+  event.interface_id = peer.interface_id;
   event.packet = send.packet[i];
   if (!core_.post(event)) return core_.drop(send.packet[i], DropReason::kernel_path_full);
   core_.counters.to_kernel_socket.add(1);

@@ -2,6 +2,7 @@
 // behind it the way out.
 #pragma once
 
+#include <array>
 #include <cstdint>
 
 #include "dataplane/core/core.h"
@@ -23,38 +24,43 @@ class Send {
   void transmit(const BurstContext& at, SendBurst& send);
 
  private:
-  // What a run of packets shares that leave with the same session by the same path.
-  struct EgressState {
-    const Keypair* keypair = nullptr;
-    const Path* path = nullptr;
-    std::size_t peer_mtu = 0;    // inner bytes, 0: the interface's
-    std::size_t pad_limit = 0;   // padding does not go beyond
-    std::size_t path_limit = 0;  // inner bytes that leave as one datagram of the path's MTU
-    std::size_t headers = 0;     // in front of the payload
-    [[nodiscard]] bool serves(const SendBurst& burst, std::size_t i) const noexcept {
-      return burst.keypair[i] == keypair && burst.path[i] == path && keypair != nullptr;
-    }
+  using Run = SendBurst::Run;
+  struct Runs {
+    std::size_t n = 0;
+    std::array<Run, kBurst> run;
+  };
+  // What the packets of a run are judged by.
+  struct RunLimits {
+    std::size_t mtu;         // inner bytes that the peer takes
+    std::size_t pad_limit;   // padding does not go beyond
+    std::size_t path_limit;  // inner bytes that leave as one datagram of the path's MTU
+    std::size_t headers;     // bytes in front of the payload
+    bool sendable;           // there is a session to send with
   };
 
   void choose_peers(const BurstContext& at, SendBurst& send, Icmp& icmp);
-  void choose_peers_of(const BurstContext& at, SendBurst& send, std::size_t begin, std::size_t end,
-                       Icmp& icmp);
-  static void find_paths(SendBurst& send);
-  void drop_unsendable(const BurstContext& at, SendBurst& send, Icmp& icmp, Fragment& fragment);
-  [[nodiscard]] bool has_usable_path(const BurstContext& at, SendBurst& send, std::size_t i, Icmp& icmp);
-  [[nodiscard]] static EgressState egress_state(const Snapshot& view, const SendBurst& send, std::size_t i);
+  std::size_t choose_peers_of(const BurstContext& at, SendBurst& send, std::size_t begin, std::size_t end,
+                              Icmp& icmp);
+  static void find_runs(const SendBurst& send, Runs& found);
+  void drop_unsendable(const BurstContext& at, SendBurst& send, const Runs& found, Icmp& icmp,
+                       Fragment& fragment);
+  std::size_t keep_sendable(const BurstContext& at, SendBurst& send, const Run& found, std::size_t begin,
+                            std::size_t kept, Icmp& icmp, Fragment& fragment);
+  std::size_t end_run(const BurstContext& at, SendBurst& send, Run run, std::size_t begin, std::size_t end);
+  [[nodiscard]] static RunLimits limits_of(const BurstContext& at, const Run& run);
   [[nodiscard]] bool check_size(const BurstContext& at, SendBurst& send, std::size_t i,
-                                const EgressState& state, Icmp& icmp, Fragment& fragment);
+                                const RunLimits& limits, Icmp& icmp, Fragment& fragment);
+  [[gnu::cold]] void drop_without_path(const BurstContext& at, SendBurst& send, std::size_t i, const Run& run,
+                                       Icmp& icmp);
   [[gnu::cold]] void cut_or_refuse(const BurstContext& at, SendBurst& send, std::size_t i, std::size_t mtu,
                                    Icmp& icmp, Fragment& fragment);
-  std::size_t reserve_counters(const BurstContext& at, SendBurst& send, std::size_t begin, std::size_t end);
+  std::size_t reserve_counters(const BurstContext& at, SendBurst& send, Run& run, std::size_t begin,
+                               std::size_t end);
   [[gnu::cold]] void stage(SendBurst& send, std::size_t i);
   [[gnu::cold]] void refuse(const BurstContext& at, SendBurst& send, std::size_t i, DropReason reason,
                             Icmp& icmp);
-  void encapsulate(const BurstContext& at, SendBurst& send, std::size_t i, Tally& tally);
-  void count_sent(BootTime now, const Tally& tally);
-  void write_outer(std::uint8_t* frame, const Path& path, std::uint16_t udp_length, std::uint8_t tos);
-  void send_through_kernel(SendBurst& send, std::size_t i);
+  void encapsulate(const BurstContext& at, SendBurst& send, Run& run, std::size_t begin);
+  void send_through_kernel(SendBurst& send, std::size_t i, Peer& peer);
 
   Core& core_;
   Egress& egress_;

@@ -168,7 +168,8 @@ TEST_F(Replay, RunGivesTheSameVerdictsAsSingles) {
     std::vector<std::uint64_t> counters(1 + random() % 64);
     for (auto& c : counters) c = static_cast<std::uint64_t>(round) * 20 + random() % 100;
     const auto accepted = std::make_unique<bool[]>(counters.size());
-    window->check_and_set(counters.data(), accepted.get(), counters.size());
+    window->check_and_set_run(
+        counters.size(), [&](std::size_t i) { return counters[i]; }, accepted.get());
     for (std::size_t i = 0; i < counters.size(); ++i) {
       ASSERT_EQ(accepted[i], singles.check_and_set(counters[i]));
     }
@@ -205,6 +206,31 @@ TEST_F(Replay, AJumpIsNoLoss) {
   EXPECT_EQ(window->missing(), ReplayWindow::kLargestGap);
   ASSERT_TRUE(take(2 * ReplayWindow::kJump + 12));
   EXPECT_EQ(window->missing(), ReplayWindow::kLargestGap + 10);
+}
+
+// Runs in order, at every place of a block, with gaps before them up to more than the window, and broken
+// ones: one message missing, repeated or not authentic.
+TEST_F(Replay, RunInOrderGivesTheSameVerdictsAsSingles) {
+  std::mt19937_64 random(4);
+  ReplayWindow singles;
+  std::uint64_t next = 0;
+  for (int round = 0; round < 20'000; ++round) {
+    std::vector<std::uint64_t> counters(1 + random() % 64);
+    const std::uint64_t gap = random() % 8 == 0 ? random() % (2 * ReplayWindow::kBits) : random() % 3;
+    for (std::size_t i = 0; i < counters.size(); ++i) counters[i] = next + gap + i;
+    next = counters.back() + 1;
+    std::uint64_t& broken = counters[random() % counters.size()];
+    if (random() % 4 == 0) broken = random() % 2 == 0 ? ReplayWindow::kRefused : broken - random() % 70;
+    const auto accepted = std::make_unique<bool[]>(counters.size());
+    const bool sole = random() % 2 == 0;
+    window->check_and_set_run(
+        counters.size(), [&](std::size_t i) { return counters[i]; }, accepted.get(), sole);
+    for (std::size_t i = 0; i < counters.size(); ++i)
+      ASSERT_EQ(accepted[i], singles.check_and_set(counters[i])) << round << ": " << counters[i];
+    ASSERT_EQ(window->top(), singles.top());
+    ASSERT_EQ(window->missing(), singles.missing());
+    ASSERT_EQ(window->late(), singles.late());
+  }
 }
 
 TEST(ReplayThreads, EachCounterIsAcceptedOnceAmongAll) {
