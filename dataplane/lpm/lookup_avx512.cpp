@@ -90,6 +90,9 @@ class Keys4 {
   LPM_INLINE __m256i eight(std::size_t i) const noexcept {
     return _mm256_maskz_loadu_epi32(first_lanes(n_ - i), keys_ + i);
   }
+  LPM_INLINE __m512i sixteen(std::size_t i, __mmask16 valid) const noexcept {
+    return _mm512_maskz_loadu_epi32(valid, keys_ + i);
+  }
   LPM_INLINE const std::uint32_t* eight_at(std::size_t i, Halves& copy) const noexcept {
     if (n_ - i >= kLanes) return keys_ + i;
     copy = stored(eight(i));
@@ -170,6 +173,9 @@ class VectorWalk {
     if (root_.grown == 0) {
       const Word word = root_.slots[0].load(std::memory_order_acquire);
       if (!is_leaf(word) && (word & kTags) != 0) return all_to_tail(word);
+      if constexpr (!kTwo) {
+        if (is_one_line(word) && answer_by(*first_line(word))) return;
+      }
       read_single(word);
     } else if (read_root()) {
       read_branches();
@@ -209,6 +215,31 @@ class VectorWalk {
   LPM_INLINE static __m512i standing_at(__m512i words, __m512i positions, Word marks) noexcept {
     const __m512i place = _mm512_or_si512(_mm512_slli_epi64(positions, kPositionAt), all(marks));
     return _mm512_mask_or_epi64(words, static_cast<__mmask8>(~tagged(words, kLeafTag)), words, place);
+  }
+
+  // A table of a few prefixes: sixteen keys at a time against the ends of all its ranges. False: a key goes
+  // on below, nothing is decided.
+  LPM_INLINE bool answer_by(const Ranges& line) noexcept {
+    const __m256i entry =
+        eight_values([&](unsigned j) { return static_cast<int>(entry_at(line.entries[j])); });
+    const __m512i entries = _mm512_castsi256_si512(entry);
+    for (std::size_t i = 0; i < n_; i += 2 * kLanes) {
+      const std::size_t n = n_ - i;
+      const auto valid = static_cast<__mmask16>(n >= 2 * kLanes ? 0xffff : (1U << n) - 1);
+      const __m512i points = keys_.sixteen(i, valid);
+      __m512i range = _mm512_setzero_si512();
+      for (const Point last : line.lasts) {
+        const __m512i ends = _mm512_set1_epi32(static_cast<int>(last));
+        range =
+            _mm512_mask_add_epi32(range, _mm512_cmplt_epu32_mask(ends, points), range, _mm512_set1_epi32(1));
+      }
+      const __m512i values = _mm512_permutexvar_epi32(range, entries);
+      const __mmask16 unknown = _mm512_mask_test_epi32_mask(
+          valid, _mm512_add_epi32(values, _mm512_set1_epi32(1)), _mm512_set1_epi32(INT32_MIN));
+      if (unknown != 0) return false;
+      _mm512_mask_storeu_epi32(out_ + i, valid, values);
+    }
+    return true;
   }
 
   LPM_INLINE void all_to_tail(Word word) noexcept {

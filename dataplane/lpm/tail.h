@@ -43,6 +43,14 @@ LPM_INLINE const Line* lines_at(Word word) noexcept {
   return reinterpret_cast<const Line*>(word & ~Word{kLine - 1});
 }
 
+// A block with a single line, as tables of a few prefixes have: its point is the key's first 32 bits.
+LPM_INLINE bool is_one_line(Word word) noexcept {
+  return (word & kTags) == 0 && line_bits(word) == 0;
+}
+LPM_INLINE const Ranges* first_line(Word word) noexcept {
+  return reinterpret_cast<const Ranges*>(lines_at(word)) + 1;
+}
+
 // `Keys` returns the address of each key by its number.
 template <typename Bits, typename Keys>
 class Tail {

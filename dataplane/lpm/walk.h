@@ -150,7 +150,23 @@ class Walk {
   LPM_INLINE void enter_single(Word word, std::size_t n) noexcept {
     for (std::size_t i = 0; i < n; ++i) out_[i] = leaf_or_no_match(word);
     if (is_leaf(word)) return;
+    if constexpr (!kGoesBelow) {
+      if (is_one_line(word) && answer_by(*first_line(word), n)) return;
+    }
     for (std::size_t i = 0; i < n; ++i) tail_.go_to(static_cast<std::uint16_t>(i), word, 0);
+  }
+
+  // A table of a few prefixes. False: a key goes on below, nothing is decided.
+  LPM_INLINE bool answer_by(const Ranges& line, std::size_t n) noexcept {
+    Value unknown = 0;
+    for (std::size_t i = 0; i < n; ++i) {
+      const Value value = answer_of(&line, keys_[i]);
+      out_[i] = value;
+      unknown |= value + 1;  // its sign
+    }
+    if (unknown >> 31 == 0) return true;
+    for (std::size_t i = 0; i < n; ++i) out_[i] = kNoMatch;
+    return false;
   }
 
   const Bits* keys_;
