@@ -266,8 +266,7 @@ const std::vector<ErrorCase> kCases = {
      "    private_key: AQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQE=\n"
      "    peers:\n"
      "      - { public_key: AgICAgICAgICAgICAgICAgICAgICAgICAgICAgICAgI=, AllowedIPs: [] }\n",
-     "gw.yaml:5:69: interfaces.wg0.peers[0].AllowedIPs: unknown key; allowed: name, public_key, "
-     "preshared_key, preshared_key_file, endpoint, allowed_ips, persistent_keepalive, mtu, enabled\n"},
+     "gw.yaml:5:69: interfaces.wg0.peers[0].AllowedIPs: unknown key; did you mean 'allowed_ips'?\n"},
     {"a merge key",
      "interfaces:\n"
      "  wg0:\n"

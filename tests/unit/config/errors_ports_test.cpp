@@ -118,7 +118,7 @@ const std::vector<ErrorCase> kCases = {
      "gw.yaml:1:36: ports.wan0.mac: '02:00:00:00:00' is not a unicast MAC address; allowed: a unicast MAC "
      "address such as 02:00:00:00:00:01\n"},
     {"forwarding unknown", "ports: { wan0: { device: tap, forwarding: fast } }\n",
-     "gw.yaml:1:43: ports.wan0.forwarding: 'fast' is not known here; allowed: short_cut, kernel\n"},
+     "gw.yaml:1:43: ports.wan0.forwarding: 'fast' is not known here; allowed: short_cut, kernel, flows\n"},
     {"a key misspelt", "ports: { wan0: { device: tap, adresses: [] } }\n",
      "gw.yaml:1:31: ports.wan0.adresses: unknown key; did you mean 'addresses'?\n"},
     {"a key given twice", "ports: { wan0: { device: tap, mtu: 1500, mtu: 1400 } }\n",

@@ -132,7 +132,7 @@ TEST(Documentation, NamesEveryKeyAndNoOther) {
   EXPECT_EQ(documented["`interfaces`"], in("interfaces:\n  wg0: { "));
   EXPECT_EQ(documented["Peers"], in("interfaces:\n  wg0:\n    peers:\n      - { "));
   EXPECT_EQ(documented["`control`"], with_inner(in("control: { "), "log", log));
-  EXPECT_EQ(known_keys(kNobody), (Keys{"dpdk", "ports", "interfaces", "control"}));
+  EXPECT_EQ(known_keys(kNobody), (Keys{"dpdk", "ports", "interfaces", "flows", "control"}));
 }
 
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
