@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include <chrono>
+#include <deque>
 #include <functional>
 #include <string>
 #include <vector>
@@ -36,7 +37,7 @@ class Recorder final : public ConntrackSink {
   void dump_ended() override { notes.push_back({Note::Kind::kDumpEnded}); }
   void rules_changed() override { notes.push_back({Note::Kind::kRules}); }
   void lost() override { notes.push_back({Note::Kind::kLost}); }
-  std::vector<Note> notes;
+  std::deque<Note> notes;
 };
 
 class Tracking : public NamespaceTest {
@@ -60,16 +61,21 @@ class Tracking : public NamespaceTest {
                                      const std::function<bool(const ConntrackEntry&)>& passes = {}) {
     const auto until = std::chrono::steady_clock::now() + std::chrono::seconds(5);
     while (std::chrono::steady_clock::now() < until) {
-      std::vector<pollfd> fds;
-      for (const int fd : conntrack->descriptors()) fds.push_back({fd, POLLIN, 0});
-      poll(fds.data(), fds.size(), 50);
-      conntrack->receive(recorder);
-      for (const Note& note : std::exchange(recorder.notes, {})) {
+      if (recorder.notes.empty()) receive();
+      while (!recorder.notes.empty()) {
+        const Note note = recorder.notes.front();
+        recorder.notes.pop_front();
         if (note.kind == kind && (!passes || passes(note.entry))) return note.entry;
       }
     }
     ADD_FAILURE() << "nothing of kind " << static_cast<int>(kind) << " came";
     return std::nullopt;
+  }
+  void receive() {
+    std::vector<pollfd> fds;
+    for (const int fd : conntrack->descriptors()) fds.push_back({fd, POLLIN, 0});
+    poll(fds.data(), fds.size(), 50);
+    conntrack->receive(recorder);
   }
   void ask(const ConntrackUpdate& update) {
     conntrack->update(update);
