@@ -21,7 +21,8 @@ switch net.ipv6.conf.all.forwarding=1
 in_gw ip route add 10.10.0.2/32 tos 0x10 via 192.168.1.77 dev lan onlink
 refuse "a TOS that has a route of its own" pings 2 "$LAN" 10.10.0.2 -Q 0x10 -W 1
 check "any other TOS" pings 3 "$LAN" 10.10.0.2
-# A host asks for places that the gateway refuses. Linux answers a host about once a second (icmp_ratelimit).
+# A host asks for places that the gateway refuses. Linux would answer it about once a second.
+switch net.ipv4.icmp_ratelimit=0
 answer() { sleep 1; in_lan ping -n -c 1 -W 1 "$1" | sed -n 's/^From 192.168.1.1 icmp_seq=1 //p'; }
 in_gw ip route add blackhole 203.0.113.1 && in_gw ip route add prohibit 203.0.113.2 && in_gw ip route add unreachable 203.0.113.3
 expect "a blackhole" "" "$(answer 203.0.113.1)"
