@@ -31,7 +31,8 @@ ParsedGateway parse_text(std::string_view text, const std::string& filename, con
     const Source source{context, tree, 0};
     read_gateway(Value(source, tree.root(), {}), gateway);
   } else if (problems.empty()) {
-    problems.push_back({filename, {}, {}, "is empty; allowed: a map with dpdk, ports, interfaces, flows, control"});
+    problems.push_back(
+        {filename, {}, {}, "is empty; allowed: a map with dpdk, ports, interfaces, flows, control"});
   }
   return finish(std::move(gateway), std::move(problems));
 }

@@ -6,7 +6,8 @@ namespace wg::config {
 namespace {
 
 const std::vector<ErrorCase> kCases = {
-    {"nothing at all", "", "gw.yaml: is empty; allowed: a map with dpdk, ports, interfaces, flows, control\n"},
+    {"nothing at all", "",
+     "gw.yaml: is empty; allowed: a map with dpdk, ports, interfaces, flows, control\n"},
     {"a comment alone", "# nothing\n",
      "gw.yaml: is empty; allowed: a map with dpdk, ports, interfaces, flows, control\n"},
     {"a list at the root", "- 1\n",
