@@ -11,15 +11,17 @@ namespace {
 
 constexpr std::chrono::minutes kPlanPatience{2};  // a reload of 100 000 peers reads many files
 
-void plan(const std::string& method, const Json& params, bool json, Invocation& invocation) {
+// Returns the gateway's answer.
+Json plan(const std::string& method, const Json& params, bool json, Invocation& invocation) {
   RpcClient gateway(invocation.socket, Access::kAdmin);
-  const auto result = gateway.call(method, params, kPlanPatience);
+  Json result = gateway.call(method, params, kPlanPatience);
   if (json) {
     invocation.terminal.out << dump(result) << "\n";
   } else {
     render_plan(result, invocation.terminal.out, invocation.terminal.err);
   }
   invocation.exit_code = result.value("ok", false) ? kDone : kBadUsage;
+  return result;
 }
 
 // "60s", "60", "10m".
@@ -48,8 +50,9 @@ void add_plans(CLI::App& app, Invocation& invocation) {
   reload->callback([=, &invocation] {
     Json params = {{"dry_run", *dry_run}};
     if (!confirm->empty()) params["confirm_seconds"] = seconds_of(*confirm);
-    plan("reload", params, *json, invocation);
-    if (!confirm->empty() && invocation.exit_code == kDone && !*dry_run)
+    const Json result = plan("reload", params, *json, invocation);
+    const bool changed = !result.value("plan", Json::array()).empty();
+    if (!confirm->empty() && invocation.exit_code == kDone && !*dry_run && changed)
       invocation.terminal.err << "goes back in " << *confirm << " unless confirmed: linegate confirm\n";
   });
   app.add_subcommand("confirm", "Keep the reload that waits for it")->callback([&invocation] {

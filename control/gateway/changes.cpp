@@ -147,12 +147,13 @@ void Changes::diff(PlanDone done) {
 
 // While a reload waits to be confirmed, the way back leads to what ran before that one.
 void Changes::keep_for_rollback(const Reload& reload, std::unique_ptr<config::Gateway> before) {
-  const bool keep = !reload.is_way_back && !way_back_ && !reload.run.outcome.plan.empty();
-  if (keep) before.swap(before_reload_);
+  const bool changed = !reload.run.outcome.plan.empty(), waited = way_back_.has_value();
+  if (!reload.is_way_back && !waited && changed) before.swap(before_reload_);
   destroy_elsewhere(std::move(before));
   stop_waiting();
   const auto within = reload.options.confirm_within;
-  if (within.count() == 0) return;
+  // Without a change there is nothing to go back from; the way back of an earlier reload is not this one's.
+  if (within.count() == 0 || (!changed && !waited)) return;
   log_->warn("reload: goes back in {} s unless it is confirmed", within.count());
   way_back_ = parts_.services.loop.after(within, [this] {
     way_back_.reset();

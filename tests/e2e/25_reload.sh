@@ -63,6 +63,10 @@ check "once more" linegate reload --confirm 2s
 check "confirmed" linegate confirm
 sleep 2.5
 check "it stays" mtu_is 1370
+check "a reload without a change" linegate reload --confirm 1s
+refuse "nothing waits then" linegate confirm
+sleep 1.5
+check "it goes nowhere by itself" mtu_is 1370
 check "rollback" linegate rollback
 check "what ran before" mtu_is 1380
 refuse "a second rollback" linegate rollback
