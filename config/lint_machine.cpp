@@ -58,8 +58,8 @@ std::string wire_of(const Device& device) {
 void check_wires(const Gateway& gateway, const Environment& environment, Problems& problems) {
   for (const auto& [name, port] : gateway.ports) {
     const Position at = port.where.of("device");
-    const auto refuse = [&](const std::string& message) {
-      add_error(gateway, at, "ports." + name + ".device", message, problems);
+    const auto refuse = [&, path = "ports." + name + ".device"](const std::string& message) {
+      add_error(gateway, at, path, message, problems);
     };
     const std::string wire = wire_of(port.device);
     if (port.device.kind == DeviceKind::kVdev && port.device.text.starts_with("net_af_packet") &&

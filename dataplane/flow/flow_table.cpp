@@ -216,10 +216,9 @@ void FlowTable::clear() {
     if (used_[number]) numbers.push_back(number);
   }
   for (std::size_t i = 0; i < buckets_; ++i) {
-    for (auto& entry : index_[i].entry) entry.store(0, std::memory_order_relaxed);
-    index_[i].elsewhere.store(0, std::memory_order_relaxed);
+    for (auto& entry : index_[i].entry) entry.store(0, std::memory_order_release);
+    index_[i].elsewhere.store(0, std::memory_order_release);
   }
-  std::atomic_thread_fence(std::memory_order_release);
   std::fill(used_.begin(), used_.end(), false);
   size_ = 0;
   give_back(std::move(numbers));
