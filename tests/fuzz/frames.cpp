@@ -43,7 +43,7 @@ const TestPeer& peer_of(std::uint8_t argument) {
 }
 
 // Addressed to our port, with an IPv4 header checksum that holds where there is a header.
-Octets repaired(Octets frame, std::uint16_t port, std::uint8_t argument) {
+Octets repaired(Octets frame, wg::dataplane::PortIndex port, std::uint8_t argument) {
   if (frame.size() < 14) return frame;
   const Octets& mac = port == kWan ? kWanMac : kLanMac;
   std::copy(mac.begin(), mac.end(), frame.begin());
@@ -63,7 +63,7 @@ struct Fuzzed {
   std::size_t waiting = 0;  // frames on the wires that no loop has taken yet
   bool strangers_only = true;
 
-  void arrive(std::uint16_t port, const Octets& frame, std::size_t segments = 1) {
+  void arrive(wg::dataplane::PortIndex port, const Octets& frame, std::size_t segments = 1) {
     w.arrive(port, frame, segments);
     if (++waiting == 24) loop();
   }
@@ -81,7 +81,7 @@ struct Fuzzed {
   }
   void apply(Operation operation, std::uint8_t argument, Octets bytes) {
     const TestPeer& peer = peer_of(argument);
-    const std::uint16_t port = argument & 0x80 ? kLan : kWan;
+    const wg::dataplane::PortIndex port = argument & 0x80 ? kLan : kWan;
     if (operation != kMessage && operation != kTime) strangers_only = false;
     switch (operation) {
       case kAnyFrame:
