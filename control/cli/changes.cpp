@@ -98,7 +98,7 @@ void add_events(CLI::App& app, Invocation& invocation) {
   auto* events = app.add_subcommand("events", "Print events as they happen, until interrupted");
   events->add_option("--interface", options->interface, "Only for this interface")->type_name("INTERFACE");
   events->add_option("--count", options->count, "Stop after N events")
-      ->check(CLI::NonNegativeNumber)
+      ->check(CLI::PositiveNumber)
       ->type_name("N");
   events->add_flag("--json", options->json, "Print JSON, one event per line");
   events->callback([options, &invocation] {

@@ -1,5 +1,6 @@
 // peer add, remove, disable, enable, list: edits the configuration file and keeps its comments.
 #include <algorithm>
+#include <filesystem>
 #include <memory>
 #include <ostream>
 
@@ -203,6 +204,14 @@ NewPeer make_peer(const config::Gateway& gateway, const config::Interface& inter
   return made;
 }
 
+// The file holds a key, and a name that is taken may be that of a key of ours, of the configuration or of a
+// device.
+void refuse_existing_file(const std::string& path) {
+  std::error_code ignored;
+  if (std::filesystem::exists(std::filesystem::symlink_status(path, ignored)))
+    throw CommandFailed(kFailed, "--client-config: " + path + " exists already; nothing was changed");
+}
+
 void write_client_file(const std::string& path, const config::ClientFile& client) {
   auto text = config::to_wg_quick(client);
   const auto written = config::replace_file(path, text, 0600, 0700);
@@ -222,6 +231,8 @@ void print_client(const PeerOptions& options, const config::ClientFile& client, 
     terminal.out << text;
   }
   config::wipe(text);
+  if (!terminal.out.flush())
+    throw CommandFailed(kFailed, "the peer's file cannot be printed; the configuration was not changed");
 }
 
 void add_peer(const PeerOptions& options, Invocation& invocation) {
@@ -229,6 +240,7 @@ void add_peer(const PeerOptions& options, Invocation& invocation) {
   if (options.qr && !options.public_key.empty())
     throw CommandFailed(kBadUsage,
                         "--qr needs the peer's private key, which --public-key leaves with the peer");
+  if (!options.client_file.empty()) refuse_existing_file(options.client_file);
   auto gateway = read_config(options.config, terminal);
   auto& [interface_name, interface] = interface_of(gateway, options.interface);
   for (const auto& peer : interface.peers)
@@ -239,8 +251,8 @@ void add_peer(const PeerOptions& options, Invocation& invocation) {
   auto saved = prepare(options, gateway, terminal);
   // Before the configuration: a peer whose keys nobody has would be of no use.
   if (!options.client_file.empty()) write_client_file(options.client_file, made.client);
-  write(std::move(saved), terminal);
   print_client(options, made.client, terminal);
+  write(std::move(saved), terminal);
   terminal.err << "peer " << options.name << " of " << interface_name << ": "
                << config::to_string(made.peer.allowed_ips.front()) << "\n";
   apply_or_say_how(options, invocation);

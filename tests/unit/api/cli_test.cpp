@@ -847,6 +847,18 @@ std::vector<std::string> modules_of(const std::string& drawn) {
   return {rows.begin() + 2, rows.end()};
 }
 
+TEST_F(PeerCommandTest, AFileThatExistsIsNotReplaced) {
+  const auto before = text();
+  const auto path = directory + "/taken.key";
+  std::ofstream(path) << "a key of ours";
+  const auto refused = peer({"add", "erin", "--client-config", path});
+  EXPECT_NE(refused.code, 0);
+  expect_in("exists already", refused.err);
+  std::ifstream in(path);
+  EXPECT_EQ(std::string(std::istreambuf_iterator<char>(in), {}), "a key of ours");
+  EXPECT_EQ(text(), before);
+}
+
 TEST_F(PeerCommandTest, TheQrCodeHoldsThePeersFile) {
   const auto path = directory + "/dave.conf";
   const auto drawn = peer({"add", "dave", "--qr", "--client-config", path});
