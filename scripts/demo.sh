@@ -68,7 +68,10 @@ stop_gateway
 check "the gateway removed its netdevs on SIGTERM" sh -c "! ip -n $GW link show wg0"
 
 # The same place in the same lab, held by wireguard-go.
-for wire in wire0 wire1; do in_gw sysctl -qw "net.ipv6.conf.$wire.disable_ipv6=0"; done
+# The gateway lets only its own links forward, so that the wires do not, whatever ip_forward says.
+for wire in wire0 wire1; do
+  in_gw sysctl -qw "net.ipv6.conf.$wire.disable_ipv6=0" "net.ipv4.conf.$wire.forwarding=1"
+done
 for address in 10.20.0.1/24 fd20::1/64; do ip -n "$GW" addr add "$address" dev wire0; done
 for address in 192.168.1.1/24 fd01::1/64; do ip -n "$GW" addr add "$address" dev wire1; done
 for ns in "$WAN" "$LAN"; do ip -n "$ns" neigh flush all; done  # the gateway's ports had MAC addresses of their own
