@@ -197,7 +197,7 @@ class Saver {
     const auto peers = edit.find(map, "peers");
     edit_peers(edit, peers ? peers.value : nullptr, 0, old, now, [&](const std::string& lines) {
       if (peers)
-        edit.replace_entry(peers, std::string(peers.key->column - 1, ' ') + "peers:\n" + lines);
+        edit.fill_list(peers, lines);
       else
         edit.append_after(map,
                           std::string(edit.tree().first_child(map)->column - 1, ' ') + "peers:\n" + lines);
@@ -253,7 +253,7 @@ class Saver {
   template <class AddList>
   static void append_peers(YamlEdit& edit, const Node* list, std::size_t kept, const Interface& now,
                            AddList add_list) {
-    const bool in_block = kept != 0 && !list->flow;
+    const bool in_block = list != nullptr && !list->flow && edit.tree().first_child(*list) != nullptr;
     const bool all_flow = in_block && edit.tree().first_child(*list)->flow;
     const std::size_t column = in_block ? edit.dash_column(*list) : 6;
     std::string lines;

@@ -252,6 +252,17 @@ void YamlEdit::remove_item(const Node& list, const Node& item) {
     edits_.push_back({begin, end_of(item) - begin, {}});
 }
 
+void YamlEdit::fill_list(const Pair& entry, const std::string& lines) {
+  if (entry.value->kind == NodeKind::kNull) return insert_after_line(end_of_pair(entry) - 1, lines);
+  const bool empty = entry.value->kind == NodeKind::kSequence && entry.value->flow &&
+                     tree_.first_child(*entry.value) == nullptr;
+  if (!empty) unsupported("a list that is not empty");
+  const std::size_t end = end_of(*entry.value);
+  const std::size_t colon = text_.find(':', end_of_scalar(*entry.key));
+  edits_.push_back({colon + 1, end - colon - 1, {}});
+  insert_after_line(end - 1, lines);
+}
+
 void YamlEdit::replace_entry(const Pair& entry, const std::string& lines) {
   const std::size_t begin = begin_of(*entry.key);
   const std::size_t line = line_begin(begin);
@@ -260,6 +271,8 @@ void YamlEdit::replace_entry(const Pair& entry, const std::string& lines) {
 }
 
 std::string YamlEdit::apply() const {
+  const auto first_end = text_.find('\n');
+  const bool crlf = first_end != std::string::npos && first_end > 0 && text_[first_end - 1] == '\r';
   std::vector<const Edit*> ordered;
   for (const Edit& edit : edits_) ordered.push_back(&edit);
   std::stable_sort(ordered.begin(), ordered.end(),
@@ -270,7 +283,10 @@ std::string YamlEdit::apply() const {
   for (const Edit* edit : ordered) {
     if (edit->offset < at) unsupported("two changes at one place");
     out.append(text_, at, edit->offset - at);
-    out += edit->text;
+    for (const char c : edit->text) {
+      if (c == '\n' && crlf) out += '\r';
+      out += c;
+    }
     at = edit->offset + edit->length;
   }
   return out.append(text_, at);

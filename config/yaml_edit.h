@@ -52,6 +52,9 @@ class YamlEdit {
   void append_flow(const Node& list, const std::string& item);
   /// Complete lines after the last line of `node`.
   void append_after(const Node& node, const std::string& lines);
+  /// `lines` as the block list of a key whose value is absent or an empty flow list. A comment on the line of
+  /// the key stays.
+  void fill_list(const Pair& entry, const std::string& lines);
   /// The lines of a whole entry of a block map.
   void replace_entry(const Pair& entry, const std::string& lines);
 
@@ -59,6 +62,7 @@ class YamlEdit {
   [[nodiscard]] std::size_t dash_column(const Node& list) const;
 
   [[nodiscard]] bool changed() const { return !edits_.empty(); }
+  /// New lines end as the first line of the text does.
   [[nodiscard]] std::string apply() const;
 
  private:

@@ -147,6 +147,41 @@ TEST_F(SaveTest, AppendsNewPeersAndTakesOutRemovedOnes) {
   EXPECT_EQ(slurp(path), expected);
 }
 
+// The first peer joins a list that is empty, in any spelling, and the comment beside its key stays.
+TEST_F(SaveTest, TheFirstPeerKeepsTheCommentOfTheList) {
+  const std::string head =
+      "interfaces:\n  wg0:\n    private_key: AQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQE=\n";
+  const std::string added =
+      "      - public_key: BQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQU=\n        allowed_ips: "
+      "[10.0.0.5/32]\n";
+  for (const std::string empty : {"", " []", "  [ ]"}) {
+    path = dir.write("first.yaml", head + "    peers:" + empty + "   # from the list\n    # none yet\n");
+    Gateway wanted = running();
+    Peer dave;
+    dave.public_key = public_key(0x05050505);
+    dave.allowed_ips = {*parse_prefix("10.0.0.5/32")};
+    wanted.interfaces.at("wg0").peers.push_back(dave);
+    EXPECT_TRUE(save_and_check(wanted).remarks.empty()) << empty;
+    EXPECT_EQ(slurp(path), head + "    peers:   # from the list\n" + added + "    # none yet\n") << empty;
+  }
+}
+
+TEST_F(SaveTest, NewLinesEndAsTheOthersDo) {
+  std::string text;
+  for (const char c : std::string(kFile)) text += c == '\n' ? "\r\n" : std::string(1, c);
+  path = dir.write("windows.yaml", text);
+  Gateway wanted = running();
+  Peer dave;
+  dave.public_key = public_key(0x05050505);
+  wanted.interfaces.at("wg0").peers.push_back(dave);
+  wanted.interfaces.at("wg0").mtu = 1400;
+  EXPECT_TRUE(save_and_check(wanted).remarks.empty());
+  const std::string saved = slurp(path);
+  EXPECT_NE(saved.find("mtu: 1400\r\n"), std::string::npos);
+  for (std::size_t at = saved.find('\n'); at != std::string::npos; at = saved.find('\n', at + 1))
+    EXPECT_EQ(saved[at - 1], '\r') << saved.substr(0, at);
+}
+
 TEST_F(SaveTest, RemovesTheLastPeer) {
   Gateway wanted = running();
   wanted.interfaces.at("wg0").peers.clear();
