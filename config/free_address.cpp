@@ -52,4 +52,28 @@ std::optional<Address> free_address(const Interface& interface, const InterfaceA
   return contains(subnet, candidate) ? std::optional(candidate) : std::nullopt;
 }
 
+std::optional<std::string> why_not_free(const Gateway& gateway, const Interface& interface,
+                                        const Address& address) {
+  if (!is_unicast(address)) return "is not the address of one host";
+  const auto is_at = [&](const auto& holder) {
+    return std::any_of(holder.addresses.begin(), holder.addresses.end(),
+                       [&](const InterfaceAddress& own) { return own.address == address; });
+  };
+  for (const auto& [name, port] : gateway.ports)
+    if (is_at(port)) return "is our own address at ports." + name;
+  for (const auto& [name, other] : gateway.interfaces)
+    if (is_at(other)) return "is our own address at interfaces." + name;
+  for (const InterfaceAddress& own : interface.addresses) {
+    const Prefix subnet = prefix_of(own.address, own.length);
+    if (!contains(subnet, address) || own.address.bits() - own.length < 2) continue;
+    if (address == subnet.address) return "is the address of the network " + to_string(subnet);
+    if (address.is_v4() && address == last_of(subnet))
+      return "is the broadcast address of " + to_string(subnet);
+  }
+  for (const Peer& peer : interface.peers)
+    for (const Prefix& prefix : peer.allowed_ips)
+      if (prefix == prefix_of(address, address.bits())) return "belongs to peer " + label_of(peer);
+  return std::nullopt;
+}
+
 }  // namespace wg::config

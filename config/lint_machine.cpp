@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <array>
 
 #include "config/lint_parts.h"
 #include "config/paths.h"
@@ -70,6 +71,91 @@ void check_wires(const Gateway& gateway, const Environment& environment, Problem
   }
 }
 
+// The name of the driver in "net_memif0,role=server": without the number and the arguments.
+std::string_view driver_of(const Device& device) {
+  const auto name = std::string_view(device.text).substr(0, device.text.find(','));
+  return name.substr(0, name.find_last_not_of("0123456789") + 1);
+}
+
+// DPDK finds drivers by plug-in, so that one that is missing here may be there: a warning.
+void check_drivers(const Gateway& gateway, Problems& problems) {
+  static constexpr std::array<std::string_view, 16> kDrivers{
+      "net_af_packet", "net_af_xdp",      "net_bonding", "net_failsafe",   "net_kni",     "net_memif",
+      "net_mlx5_vdpa", "net_null",        "net_pcap",    "net_ring",       "net_softnic", "net_tap",
+      "net_tun",       "net_vdev_netvsc", "net_vhost",   "net_virtio_user"};
+  for (const auto& [name, port] : gateway.ports) {
+    if (port.device.kind != DeviceKind::kVdev) continue;
+    const auto driver = driver_of(port.device);
+    // Names such as eth_ring0 and net_pcap_wan: what follows the driver's name is free.
+    const bool known = std::any_of(kDrivers.begin(), kDrivers.end(),
+                                   [&](std::string_view other) { return driver.starts_with(other); });
+    if (known || driver.starts_with("eth_")) continue;
+    const auto nearest = nearest_name(driver, kDrivers);
+    add_warning(gateway, port.where.of("device"), "ports." + name + ".device",
+                "DPDK has no driver " + quoted(driver) +
+                    (nearest.empty() ? "" : "; did you mean " + quoted(nearest) + "?"),
+                problems);
+  }
+}
+
+// The long arguments of DPDK 22.11 to 24.11. getopt_long(3) takes abbreviations.
+void check_eal(const Gateway& gateway, Problems& problems) {
+  static constexpr std::array<std::string_view, 42> kArguments{"--allow",
+                                                               "--base-virtaddr",
+                                                               "--block",
+                                                               "--create-uio-dev",
+                                                               "--file-prefix",
+                                                               "--force-max-simd-bitwidth",
+                                                               "--help",
+                                                               "--huge-dir",
+                                                               "--huge-unlink",
+                                                               "--huge-worker-stack",
+                                                               "--in-memory",
+                                                               "--iova-mode",
+                                                               "--lcores",
+                                                               "--legacy-mem",
+                                                               "--log-color",
+                                                               "--log-level",
+                                                               "--log-timestamp",
+                                                               "--main-lcore",
+                                                               "--match-allocations",
+                                                               "--mbuf-pool-ops-name",
+                                                               "--no-hpet",
+                                                               "--no-huge",
+                                                               "--no-pci",
+                                                               "--no-shconf",
+                                                               "--no-telemetry",
+                                                               "--proc-type",
+                                                               "--service-corelist",
+                                                               "--service-coremask",
+                                                               "--single-file-segments",
+                                                               "--socket-limit",
+                                                               "--socket-mem",
+                                                               "--syslog",
+                                                               "--telemetry",
+                                                               "--trace",
+                                                               "--trace-bufsz",
+                                                               "--trace-dir",
+                                                               "--trace-mode",
+                                                               "--vdev",
+                                                               "--version",
+                                                               "--vfio-intr",
+                                                               "--vfio-vf-token",
+                                                               "--vmware-tsc-map"};
+  for (const auto& argument : gateway.dpdk.eal) {
+    const auto word = std::string_view(argument).substr(0, argument.find_first_of("= "));
+    if (!word.starts_with("--")) continue;
+    if (std::any_of(kArguments.begin(), kArguments.end(),
+                    [&](std::string_view known) { return known.starts_with(word); }))
+      continue;
+    const auto nearest = nearest_name(word, kArguments);
+    add_warning(gateway, gateway.dpdk.where.of("eal"), "dpdk.eal",
+                "DPDK has no argument " + quoted(word) +
+                    (nearest.empty() ? "" : "; did you mean " + quoted(nearest) + "?"),
+                problems);
+  }
+}
+
 void check_names(const Gateway& gateway, const Environment& environment, Problems& problems) {
   const Control& control = gateway.control;
   const auto check = [&](const char* key, const std::string& name, const char* what, const auto& exists) {
@@ -95,6 +181,8 @@ void lint_machine(const Gateway& gateway, const Environment& environment, Proble
   check_clock(environment, problems);
   check_cores(gateway, environment, problems);
   check_wires(gateway, environment, problems);
+  check_drivers(gateway, problems);
+  check_eal(gateway, problems);
   check_names(gateway, environment, problems);
 }
 

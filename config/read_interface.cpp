@@ -121,7 +121,7 @@ void read_private_key(const Value& value, Interface& interface) {
 
 void read_mtu(const Value& value, std::optional<std::uint16_t>& out) {
   if (value.node().text == "auto") return out.reset();
-  if (const auto mtu = read_number(value, 576, 9520, "auto, or 576 to 9520 bytes"))
+  if (const auto mtu = read_number(value, kLeastMtu, kGreatestMtu, "auto, or 576 to 9520 bytes"))
     out = static_cast<std::uint16_t>(*mtu);
 }
 

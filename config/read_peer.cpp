@@ -6,18 +6,14 @@
 namespace wg::config {
 namespace {
 
-constexpr std::size_t kMaxPeerName = 64;
-
 void read_name(const Value& value, Peer& peer) {
-  constexpr std::string_view kAllowed = "1 to 64 printable characters";
   peer.where.name = value.at();
-  auto name = read_string(value, kAllowed);
+  auto name = read_string(value, kAllowedPeerNames);
   if (!name) return;
-  const auto control = [](char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7f; };
-  if (name->size() > kMaxPeerName || std::any_of(name->begin(), name->end(), control))
-    value.refuse(*name, "is not a name", kAllowed);
-  else
+  if (is_peer_name(*name))
     peer.name = std::move(*name);
+  else
+    value.refuse(*name, "is not a name", kAllowedPeerNames);
 }
 
 void read_public_key(const Value& value, Peer& peer) {

@@ -4,6 +4,8 @@
 #include <array>
 #include <utility>
 
+#include "config/yaml_tree.h"
+
 namespace wg::config {
 
 std::string cite(const Gateway& gateway, const Position& at) {
@@ -24,6 +26,15 @@ bool is_interface_name(std::string_view name) {
   };
   return !name.empty() && name.size() <= 15 && name != "." && name != ".." &&
          std::all_of(name.begin(), name.end(), allowed);
+}
+
+bool is_peer_name(std::string_view name) {
+  constexpr std::size_t kMostCharacters = 64;
+  const auto control = [](char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7f; };
+  const auto starts_character = [](char c) { return (static_cast<unsigned char>(c) & 0xc0) != 0x80; };
+  const auto characters = std::count_if(name.begin(), name.end(), starts_character);
+  return characters > 0 && static_cast<std::size_t>(characters) <= kMostCharacters &&
+         std::none_of(name.begin(), name.end(), control) && is_yaml_text(name);
 }
 
 std::string label_of(const Peer& peer) {

@@ -57,6 +57,9 @@ enum class PortPeer : std::uint8_t { kUntrusted, kTrusted };
 template <>
 inline constexpr std::array<std::string_view, 2> kNames<PortPeer>{"untrusted", "trusted"};
 
+inline constexpr std::uint16_t kLeastMtu = 576;  ///< of a port or an interface, in bytes
+inline constexpr std::uint16_t kGreatestMtu = 9520;
+
 enum class Routes : std::uint8_t { kAuto, kOff };
 template <>
 inline constexpr std::array<std::string_view, 2> kNames<Routes>{"auto", "off"};
@@ -270,6 +273,10 @@ struct Gateway {
 
 /// 1 to 15 of [a-zA-Z0-9_=+.-], not "." or "..": what Linux (IFNAMSIZ) and wg-quick both accept.
 [[nodiscard]] bool is_interface_name(std::string_view name);
+
+/// 1 to 64 characters of UTF-8 without control characters.
+[[nodiscard]] bool is_peer_name(std::string_view name);
+inline constexpr std::string_view kAllowedPeerNames = "1 to 64 printable characters";
 
 /// How a peer is named to people: its name, or its public key.
 [[nodiscard]] std::string label_of(const Peer& peer);

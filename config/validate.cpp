@@ -57,6 +57,12 @@ void check_names(Checker& checker) {
   }
 }
 
+/// In the order of the files. What stands in no file came later, at run time.
+bool earlier(const Position& a, const Position& b) {
+  if (a.known() != b.known()) return a.known();
+  return std::tie(a.file, a.line, a.column) < std::tie(b.file, b.line, b.column);
+}
+
 /// What makes two ports use the same hardware: the PCI address, or the vdev's name without arguments.
 std::string identity(const Device& device) {
   return device.kind == DeviceKind::kVdev ? device.text.substr(0, device.text.find(',')) : device.text;
@@ -68,7 +74,7 @@ void check_devices(Checker& checker) {
   for (const auto& [name, port] : checker.gateway().ports) ports.emplace_back(name, &port);
   // In the order of the file, so that the second one written is the one complained about.
   std::stable_sort(ports.begin(), ports.end(), [](const auto& a, const auto& b) {
-    return a.second->where.of("device").line < b.second->where.of("device").line;
+    return earlier(a.second->where.of("device"), b.second->where.of("device"));
   });
   for (const auto& [name, port] : ports) {
     if (port->device.kind == DeviceKind::kTap) continue;
@@ -117,10 +123,6 @@ void place(std::vector<PlacedAddress>& all, const Holder& holder, const std::str
                    path + ".addresses[" + std::to_string(i) + "]"});
 }
 
-bool earlier(const Position& a, const Position& b) {
-  return std::tie(a.file, a.line, a.column) < std::tie(b.file, b.line, b.column);
-}
-
 void check_addresses(Checker& checker) {
   std::vector<PlacedAddress> all;
   for (const auto& [name, port] : checker.gateway().ports) place(all, port, "ports." + name);
@@ -134,6 +136,20 @@ void check_addresses(Checker& checker) {
       checker.complain(all[i].at, all[i].path,
                        to_string(all[i].address) + " is also an address at " + all[i - 1].path +
                            checker.see(all[i - 1].at) + "; allowed: once");
+}
+
+void check_gateways(Checker& checker) {
+  std::vector<PlacedAddress> own;
+  for (const auto& [name, port] : checker.gateway().ports) place(own, port, "ports." + name);
+  for (const auto& [name, interface] : checker.gateway().interfaces)
+    place(own, interface, "interfaces." + name);
+  for (const auto& [name, port] : checker.gateway().ports)
+    for (const Address& hop : port.gateways)
+      for (const PlacedAddress& placed : own)
+        if (placed.address == hop)
+          checker.complain(port.where.of("gateway"), "ports." + name + ".gateway",
+                           to_string(hop) + " is our own address at " + placed.path + checker.see(placed.at) +
+                               "; allowed: the address of the next router");
 }
 
 void check_listen_ports(Checker& checker) {
@@ -171,7 +187,8 @@ void check_dpdk(Checker& checker) {
     const auto word = std::string_view(argument).substr(0, argument.find_first_of("= "));
     const auto found = std::find_if(kReserved.begin(), kReserved.end(), [&](const Reserved& reserved) {
       const bool is_short = reserved.argument.size() == 2;  // its value may follow at once: -l0
-      return is_short ? word.starts_with(reserved.argument) : word == reserved.argument;
+      if (is_short) return word.starts_with(reserved.argument);
+      return word.size() > 2 && reserved.argument.starts_with(word);  // getopt_long(3) takes abbreviations
     });
     if (found != kReserved.end())
       checker.complain(
@@ -286,6 +303,7 @@ Problems validate(const Gateway& gateway) {
   check_devices(checker);
   check_wires(checker);
   check_addresses(checker);
+  check_gateways(checker);
   check_listen_ports(checker);
   check_dpdk(checker);
   for (const auto& [name, interface] : gateway.interfaces) {

@@ -83,6 +83,9 @@ const std::vector<ErrorCase> kCases = {
      "gw.yaml:1:14: dpdk.eal: '-l 0' is set from dpdk.workers; allowed: other EAL arguments\n"
      "gw.yaml:1:14: dpdk.eal: '-c3' is set from dpdk.workers; allowed: other EAL arguments\n"
      "gw.yaml:1:14: dpdk.eal: '--socket-mem 64' is set from dpdk.memory; allowed: other EAL arguments\n"},
+    {"an EAL argument of ours cut short", "dpdk: { eal: [\"--lcor=3\", \"--main-l 1\", \"--log\"] }\n",
+     "gw.yaml:1:14: dpdk.eal: '--lcor=3' is set from dpdk.workers; allowed: other EAL arguments\n"
+     "gw.yaml:1:14: dpdk.eal: '--main-l 1' is set from dpdk.workers; allowed: other EAL arguments\n"},
     {"EAL arguments as one string", "dpdk: { eal: --log-level=8 }\n",
      "gw.yaml:1:14: dpdk.eal: is a single value; allowed: a list of EAL arguments such as "
      "[\"--log-level=lib.eal:debug\"]\n"},

@@ -12,6 +12,13 @@ const std::vector<ErrorCase> kCases = {
      "    peers:\n"
      "      - { name: alice }\n",
      "gw.yaml:5:9: interfaces.wg0.peers[0]: the required key 'public_key' is missing\n"},
+    {"a peer with an empty name",
+     "interfaces:\n"
+     "  wg0:\n"
+     "    private_key: AQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQE=\n"
+     "    peers:\n"
+     "      - { name: \"\", public_key: AgICAgICAgICAgICAgICAgICAgICAgICAgICAgICAgI= }\n",
+     "gw.yaml:5:17: interfaces.wg0.peers[0].name: is empty; allowed: 1 to 64 printable characters\n"},
     {"peers as a map",
      "interfaces:\n"
      "  wg0:\n"

@@ -102,6 +102,12 @@ const std::vector<ErrorCase> kCases = {
     {"two gateways of one family", "ports: { wan0: { device: tap, gateway: [192.0.2.1, 192.0.2.2] } }\n",
      "gw.yaml:1:52: ports.wan0.gateway[1]: '192.0.2.2' is a second gateway of its family; allowed: an IPv4 "
      "or IPv6 address, or a list of one of each\n"},
+    {"a gateway that is our own address",
+     "ports:\n"
+     "  wan0: { device: tap, addresses: [192.0.2.1/24], gateway: 192.0.2.1 }\n"
+     "  lan0: { device: tap, addresses: [10.0.0.1/24], gateway: 10.0.0.9 }\n",
+     "gw.yaml:2:60: ports.wan0.gateway: 192.0.2.1 is our own address at ports.wan0.addresses[0] "
+     "(gw.yaml:2:36); allowed: the address of the next router\n"},
     {"a gateway that is none", "ports: { wan0: { device: tap, gateway: router } }\n",
      "gw.yaml:1:40: ports.wan0.gateway: 'router' is not the address of a gateway; allowed: an IPv4 or IPv6 "
      "address, or a list of one of each\n"},

@@ -1,5 +1,6 @@
 // The linter's warnings, exactly; and the silence about what is in order.
 #include "config/lint.h"
+#include "config/validate.h"
 #include "tests/unit/config/support.h"
 
 namespace wg::config {
@@ -194,6 +195,35 @@ TEST(Lint, WhatThisMachineDoesNotHave) {
       EXPECT_EQ(warnings(text, files_environment()), "") << "the file may be for another machine";
     }
   }
+}
+
+// What was made at run time stands in no file. It came later, so it is the one that is refused.
+TEST(Validate, AnInterfaceMadeAtRunTimeIsTheOneThatCollides) {
+  Gateway gateway = *parse_text("ports: { lan0: { device: tap, addresses: [10.0.0.1/24] } }\n" +
+                                    std::string(kInterface) + "    listen_port: 51820\n",
+                                "gw.yaml");
+  Interface& made = gateway.interfaces["a0"];
+  made.addresses = {*parse_interface_address("10.0.0.1/24")};
+  made.listen_port = 51820;
+  for (const auto& problem : validate(gateway))
+    EXPECT_TRUE(problem.path.starts_with("interfaces.a0.")) << problem.path;
+  EXPECT_EQ(validate(gateway).size(), 2U);
+}
+
+TEST(Lint, NamesThatDpdkDoesNotHave) {
+  const std::pair<const char*, const char*> rows[] = {
+      {"ports: { wan0: { device: net_memiv0 } }\n",
+       "gw.yaml:1:26: warning: ports.wan0.device: DPDK has no driver 'net_memiv'; did you mean "
+       "'net_memif'?\n"},
+      {"ports: { wan0: { device: net_nonsense0 } }\n",
+       "gw.yaml:1:26: warning: ports.wan0.device: DPDK has no driver 'net_nonsense'\n"},
+      {"ports: { wan0: { device: \"net_pcap_wan,iface=eth0\" }, lan0: { device: \"net_null7,size=64\" } }\n",
+       ""},
+      {"dpdk: { eal: [\"--log-levl=8\"] }\nports: { wan0: { device: tap } }\n",
+       "gw.yaml:1:14: warning: dpdk.eal: DPDK has no argument '--log-levl'; did you mean '--log-level'?\n"},
+      {"dpdk: { eal: [\"--log-lev=8\", \"--iova-mode va\", \"-n4\"] }\nports: { wan0: { device: tap } }\n",
+       ""}};
+  for (const auto& [text, expected] : rows) EXPECT_EQ(warnings(text), expected);
 }
 
 TEST(Lint, PortsAndInterfacesAsOneNetwork) {
