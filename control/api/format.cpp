@@ -73,6 +73,7 @@ std::string format_duration(std::chrono::nanoseconds span) {
   const bool negative = span < 0ns;
   if (negative) span = -span;
   const std::string sign = negative ? "-" : "";
+  if (span == 0ns) return "0 s";
   if (span < 1ms) return sign + print("%.1f us", duration<double, std::micro>(span).count());
   if (span < 1s) return sign + print("%.0f ms", duration<double, std::milli>(span).count());
   if (span < 10s) return sign + print("%.1f s", duration<double>(span).count());

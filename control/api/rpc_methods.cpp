@@ -214,7 +214,10 @@ void interface_create(ChangeSink& sink, Json& params, const RpcAnswer& answer) {
     return bad_params(answer, "private_key is not 32 bytes in base64 or hex");
   const auto port = param<std::uint64_t>(params, "listen_port", 0);
   const auto mtu = param<std::uint64_t>(params, "mtu", 0);
-  if (port > 65535 || mtu > 65535) return bad_params(answer, "listen_port and mtu are at most 65535");
+  if (port > 65535) return bad_params(answer, "listen_port is at most 65535");
+  if (mtu != 0 && (mtu < config::kLeastMtu || mtu > config::kGreatestMtu))
+    return bad_params(answer, "mtu is from " + std::to_string(config::kLeastMtu) + " to " +
+                                  std::to_string(config::kGreatestMtu));
   interface.listen_port = static_cast<std::uint16_t>(port);
   if (mtu != 0) interface.mtu = static_cast<std::uint16_t>(mtu);
   interface.enabled = param(params, "up", true);

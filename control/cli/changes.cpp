@@ -4,6 +4,7 @@
 
 #include "config/scalars.h"
 #include "control/cli/call.h"
+#include "control/cli/options.h"
 #include "control/cli/render.h"
 
 namespace wg::control::cli {
@@ -53,7 +54,8 @@ void add_plans(CLI::App& app, Invocation& invocation) {
     const Json result = plan("reload", params, *json, invocation);
     const bool changed = !result.value("plan", Json::array()).empty();
     if (!confirm->empty() && invocation.exit_code == kDone && !*dry_run && changed)
-      invocation.terminal.err << "goes back in " << *confirm << " unless confirmed: linegate confirm\n";
+      invocation.terminal.err << "goes back in " << *confirm << (config::parse_number(*confirm) ? " s" : "")
+                              << " unless confirmed: linegate confirm\n";
   });
   app.add_subcommand("confirm", "Keep the reload that waits for it")->callback([&invocation] {
     RpcClient(invocation.socket, Access::kAdmin).call("confirm");
@@ -98,7 +100,7 @@ void add_events(CLI::App& app, Invocation& invocation) {
   auto* events = app.add_subcommand("events", "Print events as they happen, until interrupted");
   events->add_option("--interface", options->interface, "Only for this interface")->type_name("INTERFACE");
   events->add_option("--count", options->count, "Stop after N events")
-      ->check(CLI::PositiveNumber)
+      ->check(whole_number(1))
       ->type_name("N");
   events->add_flag("--json", options->json, "Print JSON, one event per line");
   events->callback([options, &invocation] {

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <ostream>
+#include <sstream>
 #include <string_view>
 
 #include "control/cli/build_facts.h"
@@ -89,10 +90,23 @@ std::string path_to(const CLI::App& command) {
                            : path_to(*parent) + (path_to(*parent).empty() ? "" : " ") + parent->get_name();
 }
 
+// A name that the user or the gateway gave may hold escape sequences of a terminal.
+std::string printable(std::string_view text) {
+  std::string out;
+  for (const char c : text) {
+    const auto byte = static_cast<unsigned char>(c);
+    if ((byte >= 0x20 && byte != 0x7f) || c == '\n' || c == '\t')
+      out += c;
+    else
+      out += "\\x" + std::string(1, "0123456789abcdef"[byte >> 4]) + "0123456789abcdef"[byte & 15];
+  }
+  return out;
+}
+
 int usage_error(const CLI::App& app, const CLI::ParseError& error, Terminal& terminal) {
   const bool wanted = dynamic_cast<const CLI::Success*>(&error) != nullptr;
   if (const auto sentence = wanted ? std::string() : unknown_word(app); !sentence.empty()) {
-    terminal.err << sentence << "\nRun with --help for more information.\n";
+    terminal.err << printable(sentence) << "\nRun with --help for more information.\n";
     return kBadUsage;
   }
   const CLI::App& command = innermost(app);
@@ -100,7 +114,9 @@ int usage_error(const CLI::App& app, const CLI::ParseError& error, Terminal& ter
     terminal.err << command.help(path_to(command));
     return kBadUsage;
   }
-  const int code = app.exit(error, terminal.out, terminal.err);
+  std::ostringstream complaint;
+  const int code = app.exit(error, terminal.out, complaint);
+  terminal.err << printable(complaint.str());
   return code == 0 ? kDone : kBadUsage;  // 0: --help or --version was given
 }
 
@@ -174,7 +190,7 @@ int run(const std::vector<std::string>& arguments, Terminal terminal) {
   } catch (const CLI::ParseError& error) {
     return usage_error(app, error, terminal);
   } catch (const CommandFailed& failed) {
-    terminal.err << failed.what() << "\n";
+    terminal.err << printable(failed.what()) << "\n";
     return failed.exit_code;
   }
   terminal.out.flush();

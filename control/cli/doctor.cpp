@@ -34,12 +34,18 @@ void check_versions(const Patient& patient, Findings& out) {
                  "restart it: systemctl restart linegate"});
 }
 
+// A problem without a position is about the file itself: it cannot be read.
+std::string remedy_of(const config::Problem& problem, const Patient& patient) {
+  if (patient.config || problem.at.known()) return {};
+  return "linegate init -c " + patient.config_path + " writes a first one; -c FILE names another";
+}
+
 void check_config(const Patient& patient, Findings& out) {
   const auto errors = std::count_if(patient.problems.begin(), patient.problems.end(), is_error);
   for (const auto& problem : patient.problems)
     if (problem.severity != config::Severity::kNote)
       out.push_back({"configuration", is_error(problem) ? Verdict::kFault : Verdict::kWarning,
-                     config::to_string(problem), ""});
+                     config::to_string(problem), remedy_of(problem, patient)});
   if (errors == 0 && patient.config)
     out.push_back({"configuration", Verdict::kOk, patient.config_path + " can be used", ""});
 }
@@ -224,6 +230,7 @@ void check_firewall(const Patient& patient, Findings& out) {
 }
 
 void check_modes(const Patient& patient, Findings& out) {
+  if (patient.machine.modes.empty()) return;  // no file was found
   bool fine = true;
   for (const auto& [path, mode] : patient.machine.modes) {
     const bool is_key = path.ends_with(".key") || path.ends_with(".psk");

@@ -10,6 +10,7 @@
 #include "control/api/format.h"
 #include "control/api/members.h"
 #include "control/cli/call.h"
+#include "control/cli/options.h"
 
 namespace wg::control::cli {
 namespace {
@@ -129,7 +130,7 @@ void add_drops(CLI::App& parent, Invocation& invocation) {
   auto* drops =
       parent.add_subcommand("drops", "Explain the dropped packets: which, how many now, what to do");
   drops->add_option("--seconds", options->seconds, "How long to look for the rate")
-      ->check(CLI::Range(0.1, 3600.0))
+      ->check(seconds_between(0.1, 3600))
       ->type_name("SECONDS")
       ->default_str("1");
   drops->add_flag("--json", options->json, "Print JSON");

@@ -1,6 +1,7 @@
 // init: writes a first configuration and its key. Asks on a terminal, and takes every answer as an option.
 #include <algorithm>
 #include <filesystem>
+#include <fstream>
 #include <istream>
 #include <memory>
 #include <ostream>
@@ -11,9 +12,12 @@
 #include "control/cli/cli.h"
 #include "control/cli/machine.h"
 #include "control/cli/new_key.h"
+#include "control/cli/suggestion.h"
 
 namespace wg::control::cli {
 namespace {
+
+constexpr const char* kKeyFile = "wg0.key";
 
 struct InitOptions {
   std::string config = kDefaultConfig;
@@ -42,13 +46,20 @@ class Questions {
   bool ask_;
 };
 
-// What can become a port: cards that vfio-pci holds, then Ethernet interfaces of Linux.
+// What can become a port, the likeliest first: cards that vfio-pci holds, the interface of the default route,
+// other cards, then interfaces made by software (veth) that are up.
 std::vector<std::string> possible_ports(const Machine& machine) {
   std::vector<std::string> ports;
   for (const auto& [address, driver] : machine.drivers)
     if (driver == "vfio-pci") ports.push_back(address);
-  for (const auto& [name, wire] : machine.wires)
-    if (name != "lo" && wire.ethernet) ports.push_back(name);
+  const auto add_wires = [&](auto fits) {
+    for (const auto& [name, wire] : machine.wires)
+      if (wire.ethernet && fits(name, wire) && std::find(ports.begin(), ports.end(), name) == ports.end())
+        ports.push_back(name);
+  };
+  add_wires([&](const auto& name, const Wire&) { return name == machine.default_wire; });
+  add_wires([](const auto&, const Wire& wire) { return wire.physical; });
+  add_wires([](const auto&, const Wire& wire) { return wire.up; });
   return ports;
 }
 
@@ -100,9 +111,40 @@ std::string yaml_of(const InitOptions& options, std::size_t cores) {
   text += port_lines("wan0", device_of(options.wan), options.wan_address,
                      options.gateway == "none" ? "" : options.gateway);
   if (options.lan != "none") text += port_lines("lan0", device_of(options.lan), options.lan_address, "");
-  return text +
-         "\ninterfaces:\n  wg0:\n    private_key_file: wg0.key\n    listen_port: " + options.listen_port +
-         "\n    addresses: [\"" + options.tunnel + "\"]\n    # peers: linegate peer add NAME\n";
+  return text + "\ninterfaces:\n  wg0:\n    private_key_file: " + kKeyFile +
+         "\n    listen_port: " + options.listen_port + "\n    addresses: [\"" + options.tunnel +
+         "\"]\n    # peers: linegate peer add NAME\n";
+}
+
+[[noreturn]] void refuse(const char* option, const std::string& word, const std::string& reason) {
+  throw CommandFailed(kBadUsage, std::string(option) + ": " + word + " " + reason);
+}
+
+void check_port(const char* option, const std::string& port, const Machine& machine) {
+  const auto device = device_of(port);
+  if (!device.starts_with(config::kLinuxDevice) || machine.wires.contains(port)) return;
+  std::vector<std::string> names;
+  for (const auto& [name, wire] : machine.wires) names.push_back(name);
+  refuse(option, port, "is no network interface of this machine" + suggestion(port, names));
+}
+
+void check_subnet(const char* option, const std::string& word) {
+  if (!config::parse_interface_address(word)) refuse(option, word, "is not ADDRESS/LENGTH");
+}
+
+// Each answer by itself, so that an error names the option and not a file that is not there yet.
+void check_answers(const InitOptions& options, const Machine& machine) {
+  check_port("--wan", options.wan, machine);
+  check_subnet("--wan-address", options.wan_address);
+  if (!options.gateway.empty() && options.gateway != "none" && !config::parse_address(options.gateway))
+    refuse("--gateway", options.gateway, "is not an IP address");
+  if (options.lan != "none") {
+    check_port("--lan", options.lan, machine);
+    check_subnet("--lan-address", options.lan_address);
+  }
+  check_subnet("--tunnel", options.tunnel);
+  const auto port = config::parse_number(options.listen_port);
+  if (!port || *port == 0 || *port > 65535) refuse("--listen-port", options.listen_port, "is not a UDP port");
 }
 
 // The text must pass every check before anything is written.
@@ -113,29 +155,50 @@ void check_text(const std::string& text, const std::string& path) {
   if (!parsed) throw CommandFailed(kBadUsage, config::to_string(parsed.error()) + "nothing was written");
 }
 
-void write_files(const InitOptions& options, const std::string& text) {
+// A key that is there is used and never replaced: peers know the gateway by it. True: a new one was made.
+bool make_key(const std::string& config_path) {
+  const std::string path = config::relative_to_file(config_path, kKeyFile);
+  std::ifstream file(path);
+  if (std::string text; file >> text) {
+    const bool usable = config::parse_secret_key(text).has_value();
+    config::wipe(text);
+    if (usable) return false;
+    throw CommandFailed(kFailed, path + " exists and is no key: move it away; nothing was written");
+  }
+  if (std::filesystem::exists(path))
+    throw CommandFailed(kFailed, path + " exists and cannot be read: move it away; nothing was written");
+  if (const auto done = config::write_key_file(path, new_private_key()); !done)
+    throw CommandFailed(kFailed, done.error().about(path).text);
+  return true;
+}
+
+// True: a new key was made.
+bool write_files(const InitOptions& options, const std::string& text) {
   namespace fs = std::filesystem;
-  const std::string key_path = config::relative_to_file(options.config, "wg0.key");
-  for (const auto& path : {options.config, key_path})
-    if (!options.force && fs::exists(path))
-      throw CommandFailed(kFailed, path + " exists: use --force to replace it");
+  if (!options.force && fs::exists(options.config))
+    throw CommandFailed(kFailed, options.config + " exists: use --force to replace it");
   std::error_code error;
   const auto folder = fs::path(options.config).parent_path();
   if (!folder.empty()) fs::create_directories(folder, error);
-  if (const auto done = config::write_key_file(key_path, new_private_key()); !done)
-    throw CommandFailed(kFailed, done.error().about(key_path).text);
+  const bool new_key = make_key(options.config);
   if (const auto done = config::replace_file(options.config, text, 0600); !done)
     throw CommandFailed(kFailed, done.error().about(options.config).text);
+  return new_key;
 }
 
-void print_next_steps(const InitOptions& options, const Machine& machine, std::ostream& out) {
-  out << "written: " << options.config << " and wg0.key beside it (both mode 0600)\n\nNext:\n";
+void print_next_steps(const InitOptions& options, bool new_key, const Machine& machine, std::ostream& out) {
+  if (new_key)
+    out << "written: " << options.config << " and " << kKeyFile << " beside it (both mode 0600)\n\nNext:\n";
+  else
+    out << "written: " << options.config << " (mode 0600); " << kKeyFile
+        << " beside it was there and is used\n\nNext:\n";
+  const std::string file = options.config == kDefaultConfig ? "" : " -c " + options.config;
   for (const auto& wire : {options.wan, options.lan})
     if (const auto found = machine.wires.find(wire);
         found != machine.wires.end() && !found->second.addresses.empty())
       out << "  ip addr flush dev " << wire << "    # its address belongs to the gateway now\n";
-  out << "  linegate doctor\n  linegate peer add NAME --qr\n  linegate run    # or: systemctl enable --now "
-         "linegate\n";
+  out << "  linegate doctor" << file << "\n  linegate peer add NAME --qr" << file << "\n  linegate run"
+      << file << (file.empty() ? "    # or: systemctl enable --now linegate\n" : "\n");
 }
 
 void init(InitOptions options, Invocation& invocation) {
@@ -145,10 +208,11 @@ void init(InitOptions options, Invocation& invocation) {
   ask_all(options, machine, questions);
   require(options.wan, "--wan");
   require(options.wan_address, "--wan-address");
+  check_answers(options, machine);
   const auto text = yaml_of(options, machine.cpus.size());
   check_text(text, options.config);
-  write_files(options, text);
-  print_next_steps(options, machine, terminal.out);
+  const bool new_key = write_files(options, text);
+  print_next_steps(options, new_key, machine, terminal.out);
 }
 
 }  // namespace
@@ -172,7 +236,7 @@ void add_init(CLI::App& app, Invocation& invocation) {
   command->add_option("--tunnel", options->tunnel, "Address in the tunnel (default: 10.10.0.1/24)")
       ->type_name("ADDRESS/LENGTH");
   command->add_option("--listen-port", options->listen_port, "UDP port (default: 51820)")->type_name("PORT");
-  command->add_flag("--force", options->force, "Replace files that exist");
+  command->add_flag("--force", options->force, "Replace the configuration that exists; its key stays");
   command->add_flag("-y,--yes", options->yes, "Do not ask: take what was found out");
   command->callback([options, &invocation] { init(*options, invocation); });
 }

@@ -4,6 +4,7 @@
 
 #include "config/key.h"
 #include "control/cli/call.h"
+#include "control/cli/options.h"
 
 namespace wg::control::cli {
 namespace {
@@ -42,9 +43,11 @@ void add_create(CLI::App& interface, Invocation& invocation) {
   command->add_option("--private-key-file", options->private_key_file, "File with the private key")
       ->type_name("FILE");
   command->add_option("--listen-port", options->listen_port, "UDP port (default: any free port)")
+      ->check(whole_number(0, 65535))
       ->type_name("PORT");
   command->add_option("--address", options->addresses, "ADDRESS/LENGTH, repeatable")->type_name("ADDRESS");
   command->add_option("--mtu", options->mtu, "MTU in bytes (default: derived from the ports)")
+      ->check(whole_number(config::kLeastMtu, config::kGreatestMtu))
       ->type_name("BYTES");
   command->add_flag("--down", options->down, "Do not bring it up");
   command->callback([options, &invocation] { create(*options, invocation); });

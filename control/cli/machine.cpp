@@ -69,6 +69,8 @@ void read_wires(const std::string& root, Machine& machine) {
     wire.mtu = number_in(folder + name + "/mtu");
     wire.up = first_word(folder + name + "/operstate") != "down";
     wire.ethernet = number_in(folder + name + "/type") == ARPHRD_ETHER;
+    std::error_code error;
+    wire.physical = fs::exists(folder + name + "/device", error);
   }
 }
 
@@ -97,6 +99,7 @@ void read_default_gateway(const std::string& root, Machine& machine) {
     address.s_addr = static_cast<in_addr_t>(std::strtoul(gateway.c_str(), nullptr, 16));
     char text[INET_ADDRSTRLEN] = "";
     machine.default_gateway = inet_ntop(AF_INET, &address, text, sizeof text);
+    machine.default_wire = wire;
     return;
   }
 }

@@ -13,6 +13,7 @@ struct Wire {
   bool up = false;  // administrative state and carrier
   unsigned mtu = 0;
   bool ethernet = false;
+  bool physical = false;               // backed by a device, not made by software
   std::vector<std::string> addresses;  // without those of the link itself (fe80::)
   std::vector<std::string> subnets;    // the same with their length
 };
@@ -36,6 +37,7 @@ struct Machine {
   std::map<std::string, Wire> wires;                   // Linux interfaces by name
   std::map<std::string, std::string> drivers;          // of PCI devices by address
   std::string default_gateway;                         // of IPv4; empty: none
+  std::string default_wire;                            // the interface that leads to it
   std::map<std::string, std::string> sysctls;          // those that matter, as text
   std::map<std::string, unsigned> modes;               // permission bits of files that were asked about
   std::optional<std::vector<FirewallChain>> firewall;  // nullopt: nft is not installed, or needs root

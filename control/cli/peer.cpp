@@ -10,6 +10,7 @@
 #include "config/validate.h"
 #include "control/cli/call.h"
 #include "control/cli/new_key.h"
+#include "control/cli/options.h"
 #include "control/cli/qr.h"
 #include "control/cli/render.h"
 #include "control/cli/suggestion.h"
@@ -120,14 +121,20 @@ void apply_or_say_how(const PeerOptions& options, Invocation& invocation) {
   throw CommandFailed(kBadUsage, option + ": " + word + " is not " + allowed);
 }
 
-// One single-address prefix for each subnet of the interface, or those that were asked for.
-std::vector<config::Prefix> addresses_for(const config::Interface& interface, const std::string& wanted) {
+config::Prefix wanted_address(const config::Gateway& gateway, const config::Interface& interface,
+                              const std::string& wanted) {
+  const auto address = config::parse_address(wanted);
+  if (!address) refuse("--address", wanted, "an IP address or auto");
+  if (const auto reason = config::why_not_free(gateway, interface, *address))
+    throw CommandFailed(kBadUsage, "--address: " + wanted + " " + *reason);
+  return config::prefix_of(*address, address->bits());
+}
+
+// One single-address prefix for each subnet of the interface, or the one that was asked for.
+std::vector<config::Prefix> addresses_for(const config::Gateway& gateway, const config::Interface& interface,
+                                          const std::string& wanted) {
+  if (wanted != "auto") return {wanted_address(gateway, interface, wanted)};
   std::vector<config::Prefix> addresses;
-  if (wanted != "auto") {
-    const auto address = config::parse_address(wanted);
-    if (!address) refuse("--address", wanted, "an IP address or auto");
-    return {config::prefix_of(*address, address->bits())};
-  }
   for (const auto& own : interface.addresses) {
     const auto address = config::free_address(interface, own);
     if (!address) throw CommandFailed(kFailed, "no address is free in " + config::to_string(own));
@@ -142,6 +149,9 @@ std::vector<config::Prefix> prefixes_of(const std::string& option, const std::ve
   for (const auto& word : words) {
     const auto prefix = config::parse_prefix(word);
     if (!prefix) refuse(option, word, "ADDRESS/LENGTH");
+    if (config::parse_interface_address(word)->address != prefix->address)
+      throw CommandFailed(kBadUsage, option + ": " + word + " has bits beyond its length; the network is " +
+                                         config::to_string(*prefix));
     prefixes.push_back(*prefix);
   }
   return prefixes;
@@ -176,7 +186,7 @@ NewPeer make_peer(const config::Gateway& gateway, const config::Interface& inter
     throw CommandFailed(kBadUsage, "the interface has no listen_port: a peer could not find us");
   NewPeer made;
   made.peer.name = options.name;
-  made.peer.allowed_ips = addresses_for(interface, options.address);
+  made.peer.allowed_ips = addresses_for(gateway, interface, options.address);
   for (const auto& prefix : made.peer.allowed_ips)
     made.client.addresses.push_back({prefix.address, prefix.length});
   for (const auto& prefix : prefixes_of("--allowed-ips", options.allowed_ips))
@@ -241,6 +251,9 @@ void add_peer(const PeerOptions& options, Invocation& invocation) {
     throw CommandFailed(kBadUsage,
                         "--qr needs the peer's private key, which --public-key leaves with the peer");
   if (!options.client_file.empty()) refuse_existing_file(options.client_file);
+  if (!config::is_peer_name(options.name))
+    throw CommandFailed(kBadUsage,
+                        "NAME: '" + options.name + "' is not " + std::string(config::kAllowedPeerNames));
   auto gateway = read_config(options.config, terminal);
   auto& [interface_name, interface] = interface_of(gateway, options.interface);
   for (const auto& peer : interface.peers)
@@ -358,7 +371,7 @@ void add_add(CLI::App& parent, Invocation& invocation) {
       ->allow_extra_args(false)
       ->delimiter(',');
   command->add_option("--keepalive", options->keepalive, "Persistent keepalive of the peer, 0: off")
-      ->check(CLI::Range(0, 65535))
+      ->check(whole_number(0, 65535))
       ->type_name("SECONDS")
       ->capture_default_str();
   command->add_option("--client-config", options->client_file, "Write the peer's file here (mode 0600)")

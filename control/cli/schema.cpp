@@ -114,7 +114,7 @@ Json mtu() {
 }
 
 Json peer() {
-  Json keys = {{"name", text("1 to 64 printable characters")},
+  Json keys = {{"name", text(config::kAllowedPeerNames.data())},
                {"public_key", pattern(kKeyPattern, "32 bytes in base64")},
                {"preshared_key", pattern(kKeyPattern, "32 bytes in base64")},
                {"preshared_key_file", text("a file with the preshared key, mode 0600")},

@@ -9,6 +9,7 @@
 #include "control/api/format.h"
 #include "control/api/members.h"
 #include "control/cli/call.h"
+#include "control/cli/options.h"
 #include "control/cli/render.h"
 #include "control/cli/suggestion.h"
 
@@ -156,12 +157,12 @@ void show(const ShowOptions& options, Invocation& invocation) {
 void add_common(CLI::App& command, const std::shared_ptr<ShowOptions>& options) {
   command.add_flag("--json", options->json, "Print JSON, one document per line");
   auto* watch = command.add_option("--watch", options->watch, "Repeat every SECONDS, with rates")
-                    ->check(CLI::Range(0.1, 86400.0))
+                    ->check(seconds_between(0.1, 86400))
                     ->expected(0, 1)
                     ->default_str("2")
                     ->type_name("SECONDS");
   command.add_option("--times", options->times, "With --watch: stop after N updates")
-      ->check(CLI::NonNegativeNumber)
+      ->check(whole_number(0))
       ->type_name("N")
       ->needs(watch);
 }
@@ -180,9 +181,10 @@ void add_table(CLI::App& parent, Invocation& invocation, const std::string& name
   if (name == "interfaces" || name == "peers") add_interface_option(*command, options);
   if (name == "flows") {
     command->add_option("--address", options->address, "Only flows with this address on either side")
+        ->check(ip_address())
         ->type_name("ADDRESS");
     command->add_option("--limit", options->limit, "Show at most N flows")
-        ->check(CLI::NonNegativeNumber)
+        ->check(whole_number(0))
         ->type_name("N");
   }
   if (name == "peers") {
@@ -194,7 +196,7 @@ void add_table(CLI::App& parent, Invocation& invocation, const std::string& name
         ->check(CLI::IsMember({"name", "handshake", "rx", "tx", "transfer", "drops"}))
         ->capture_default_str();
     command->add_option("--limit", options->limit, "Show at most N peers")
-        ->check(CLI::NonNegativeNumber)
+        ->check(whole_number(0))
         ->type_name("N");
     command->add_flag("--active", options->active, "Only peers with a session");
   }

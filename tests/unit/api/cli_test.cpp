@@ -286,6 +286,22 @@ TEST_F(CliTest, UsageErrorsAreTwoHelpIsZero) {
   for (const char* option : {"--limit", "--times"})
     EXPECT_EQ(linegate({"show", "peers", option, "-1"}).code, 2) << "not as a number of 64 bits";
   EXPECT_EQ(linegate({"events", "--count", "-1"}).code, 2);
+  const std::pair<std::vector<std::string>, const char*> numbers[] = {
+      {{"show", "peers", "--limit", "-1"}, "--limit: '-1' is not a whole number, at least 0\n"},
+      {{"show", "flows", "--limit", "1.5"}, "--limit: '1.5' is not a whole number, at least 0\n"},
+      {{"events", "--count", "0"}, "--count: '0' is not a whole number, at least 1\n"},
+      {{"show", "--watch", "nan"}, "--watch: 'nan' is not a number of seconds from 0.1 to 86400\n"},
+      {{"explain", "drops", "--seconds", "inf"}, "'inf' is not a number of seconds from 0.1 to 3600\n"},
+      {{"show", "flows", "--address", "foo"}, "--address: 'foo' is not an IP address\n"},
+      {{"interface", "create", "wg9", "--mtu", "1"}, "--mtu: '1' is not a whole number from 576 to 9520\n"},
+      {{"interface", "create", "wg9", "--listen-port", "65536"}, "'65536' is not a whole number from 0 to"}};
+  for (const auto& [words, message] : numbers) {
+    const auto result = linegate(words);
+    EXPECT_EQ(result.code, 2) << message;
+    expect_in(message, result.err);
+  }
+  EXPECT_EQ(linegate({"frob\033[31m"}).err.find('\033'), std::string::npos)
+      << "an escape sequence does not reach the terminal";
   EXPECT_EQ(linegate({"show", "everything"}).code, 2);
   EXPECT_EQ(linegate({"show", "peers", "--sort", "colour"}).code, 2);
   EXPECT_EQ(linegate({"explain"}).code, 2);
@@ -541,6 +557,8 @@ TEST_F(CliTest, DoctorPrintsFindingsAndItsExitCodeSaysHowItIs) {
   const auto absent = linegate({"doctor", "-c", directory + "/absent.yaml"});
   EXPECT_EQ(absent.code, 4);
   expect_in("fault    configuration: " + directory + "/absent.yaml", absent.out);
+  expect_in("do: linegate init -c " + directory + "/absent.yaml", absent.out);
+  EXPECT_EQ(absent.out.find("file modes"), std::string::npos) << "there is no file to look at";
   expect_in("warning  gateway: it does not run\n           do: start it: systemctl start linegate\n",
             absent.out);
   start();
@@ -554,16 +572,17 @@ TEST_F(CliTest, DoctorPrintsFindingsAndItsExitCodeSaysHowItIs) {
 TEST_F(CliTest, InitWritesWhatCheckAccepts) {
   const auto config = directory + "/new/linegate.yaml";
   const std::vector<std::string> words = {
-      "init",           "-c",        config,        "--wan",         "eth7",         "--wan-address",
+      "init",           "-c",        config,        "--wan",         "lo",           "--wan-address",
       "203.0.113.2/24", "--gateway", "203.0.113.1", "--lan",         "0000:03:00.1", "--lan-address",
       "192.168.7.1/24", "--tunnel",  "10.7.0.1/24", "--listen-port", "4500"};
   const auto written = linegate(words);
   ASSERT_EQ(written.code, 0) << written.err;
-  expect_in("linegate peer add NAME", written.out);
+  expect_in("linegate peer add NAME --qr -c " + config, written.out);
+  expect_in("linegate doctor -c " + config, written.out);
   const auto parsed = config::parse_file(config);
   ASSERT_TRUE(parsed) << config::to_string(parsed.error());
   const auto& wan = parsed->ports.at("wan0");
-  EXPECT_EQ(wan.device.text, "linux:eth7");
+  EXPECT_EQ(wan.device.text, "linux:lo");
   EXPECT_EQ(config::to_string(wan.gateways.at(0)), "203.0.113.1");
   EXPECT_EQ(parsed->ports.at("lan0").device.text, "0000:03:00.1");
   const auto& wg0 = parsed->interfaces.at("wg0");
@@ -576,12 +595,43 @@ TEST_F(CliTest, InitWritesWhatCheckAccepts) {
   }
   EXPECT_EQ(linegate({"check", "--offline", config}).code, 0);
   const auto again = linegate(words);
-  EXPECT_EQ(again.code, 1) << "it never replaces a key by accident";
+  EXPECT_EQ(again.code, 1);
   expect_in("exists: use --force", again.err);
   auto forced = words;
   forced.emplace_back("--force");
-  EXPECT_EQ(linegate(forced).code, 0);
-  EXPECT_NE(config::parse_file(config)->interfaces.at("wg0").private_key, wg0.private_key);
+  expect_in("wg0.key beside it was there and is used", linegate(forced).out);
+  EXPECT_EQ(config::parse_file(config)->interfaces.at("wg0").private_key, wg0.private_key)
+      << "peers know the gateway by its key";
+  std::ofstream(directory + "/new/wg0.key") << "no key at all\n";
+  const auto refused = linegate(forced);
+  EXPECT_EQ(refused.code, 1);
+  expect_in("wg0.key exists and is no key: move it away", refused.err);
+}
+
+TEST_F(CliTest, InitNamesTheOptionThatIsWrong) {
+  const auto config = directory + "/none.yaml";
+  const std::pair<std::vector<std::string>, std::string> rows[] = {
+      {{"--wan", "lp"}, "--wan: lp is no network interface of this machine; did you mean 'lo'?"},
+      {{"--wan-address", "10.0.0.1"}, "--wan-address: 10.0.0.1 is not ADDRESS/LENGTH"},
+      {{"--gateway", "there"}, "--gateway: there is not an IP address"},
+      {{"--lan", "nosuch0"}, "--lan: nosuch0 is no network interface of this machine"},
+      {{"--tunnel", "x"}, "--tunnel: x is not ADDRESS/LENGTH"},
+      {{"--listen-port", "0"}, "--listen-port: 0 is not a UDP port"},
+      {{"--listen-port", "x"}, "--listen-port: x is not a UDP port"}};
+  for (const auto& [wrong, message] : rows) {
+    std::map<std::string, std::string> values = {{"--wan", "lo"},
+                                                 {"--wan-address", "203.0.113.2/24"},
+                                                 {"--gateway", "none"},
+                                                 {"--lan", "tap"},
+                                                 {"--lan-address", "192.168.1.1/24"}};
+    values[wrong[0]] = wrong[1];
+    std::vector<std::string> words{"init", "-c", config};
+    for (const auto& [option, value] : values) words.insert(words.end(), {option, value});
+    const auto result = linegate(words);
+    EXPECT_EQ(result.code, 2) << message;
+    expect_in(message, result.err);
+    EXPECT_FALSE(std::filesystem::exists(config));
+  }
 }
 
 TEST_F(CliTest, InitAsksOnATerminalAndWritesNothingWrong) {
@@ -598,7 +648,7 @@ TEST_F(CliTest, InitAsksOnATerminalAndWritesNothingWrong) {
   const auto wrong = linegate({"init", "-c", directory + "/wrong.yaml", "--wan", "tap", "--wan-address",
                                "203.0.113.2", "--gateway", "none", "--lan", "none"});
   EXPECT_EQ(wrong.code, 2);
-  expect_in("wrong.yaml:", wrong.err);
+  expect_in("--wan-address: 203.0.113.2 is not ADDRESS/LENGTH", wrong.err);
   EXPECT_FALSE(std::filesystem::exists(directory + "/wrong.yaml"));
 }
 
@@ -779,7 +829,18 @@ TEST_F(PeerCommandTest, MistakesChangeNothing) {
   const std::pair<std::vector<std::string>, const char*> rows[] = {
       {{"add", "branch"}, "peer branch exists on wg0\n"},
       {{"add", "x", "--address", "10.10.0.300"}, "--address: 10.10.0.300 is not an IP address or auto\n"},
-      {{"add", "x", "--address", "10.10.0.2"}, "interfaces.wg0.peers"},
+      {{"add", "x", "--address", "10.10.0.2"}, "--address: 10.10.0.2 belongs to peer branch\n"},
+      {{"add", "x", "--address", "10.10.0.1"}, "--address: 10.10.0.1 is our own address at interfaces.wg0\n"},
+      {{"add", "x", "--address", "192.168.1.1"}, "--address: 192.168.1.1 is our own address at ports.lan0\n"},
+      {{"add", "x", "--address", "10.10.0.0"}, "10.10.0.0 is the address of the network 10.10.0.0/24\n"},
+      {{"add", "x", "--address", "10.10.0.255"}, "10.10.0.255 is the broadcast address of 10.10.0.0/24\n"},
+      {{"add", "x", "--address", "224.0.0.5"}, "--address: 224.0.0.5 is not the address of one host\n"},
+      {{"add", ""}, "NAME: '' is not 1 to 64 printable characters\n"},
+      {{"add", std::string(65, 'n')}, "is not 1 to 64 printable characters\n"},
+      {{"add", "bell\a"}, "NAME: 'bell\\x07' is not 1 to 64 printable characters\n"},
+      {{"add", "x", "--allowed-ips", "10.9.0.1/16"},
+       "--allowed-ips: 10.9.0.1/16 has bits beyond its length; the network is 10.9.0.0/16\n"},
+      {{"add", "x", "--keepalive", "-1"}, "'-1' is not a whole number from 0 to 65535\n"},
       {{"add", "x", "--public-key", "short"}, "--public-key: short is not 32 bytes in base64\n"},
       {{"add", "x", "--endpoint", "a b"}, "--endpoint: a b is not HOST or HOST:PORT\n"},
       {{"add", "x", "--dns", "here"}, "--dns: here is not an IP address\n"},
@@ -795,6 +856,24 @@ TEST_F(PeerCommandTest, MistakesChangeNothing) {
     EXPECT_EQ(result.out, "") << message;
     EXPECT_EQ(text(), before) << message;
   }
+}
+
+// The peer's keys are printed once. When they cannot be, no peer must stand in the file without them.
+TEST_F(PeerCommandTest, WhatCannotBePrintedIsNotAdded) {
+  const std::string before = text();
+  std::ostringstream out, err;
+  out.setstate(std::ios::badbit);
+  std::istringstream in;
+  EXPECT_EQ(cli::run({"peer", "add", "erin", "-c", config}, cli::Terminal{in, out, err}), 1);
+  expect_in("the peer's file cannot be printed; the configuration was not changed", err.str());
+  EXPECT_EQ(text(), before);
+}
+
+TEST_F(PeerCommandTest, NamesAreCountedInCharacters) {
+  std::string name;
+  for (int i = 0; i < 64; ++i) name += "\u00e4";
+  EXPECT_EQ(peer({"add", name}).code, 0);
+  EXPECT_EQ(wg0().peers.at(1).name, name);
 }
 
 TEST_F(PeerCommandTest, DisableEnableRemoveAndList) {
