@@ -56,7 +56,8 @@ CLI::Validator seconds_between(double least, double most) {
 }
 
 CLI::Validator ip_address() {
-  return checked("an IP address", [](const std::string& text) { return config::parse_address(text).has_value(); });
+  return checked("an IP address",
+                 [](const std::string& text) { return config::parse_address(text).has_value(); });
 }
 
 }  // namespace wg::control::cli
