@@ -44,7 +44,7 @@ control/api:             config control/noise control/loop control/log dataplane
 control/telemetry:       control/api control/noise dataplane dataplane/*
 control/publish:         control/kernel dataplane dataplane/*
 control/services:        control/api control/command_port control/kernel control/loop control/noise control/publish control/round_times control/staging dataplane dataplane/*
-control/interface:       config control/api control/clock control/convert control/ignore control/kernel control/log control/log_limit control/noise control/packet_ptr control/services control/view dataplane dataplane/*
+control/interface:       config control/api control/clock control/convert control/ignore control/kernel control/log control/log_limit control/loop control/noise control/packet_ptr control/publish control/services control/view dataplane dataplane/*
 control/flows:           config control/api control/kernel control/log control/publish control/services dataplane dataplane/*
 control/gateway:         config control/api control/clock control/convert control/flows control/ignore control/interface control/kernel control/log control/log_limit control/loop control/noise control/packet_ptr control/privileges control/publish control/round_times control/services control/telemetry control/view dataplane dataplane/*
 control:                 config control/gateway control/log control/privileges

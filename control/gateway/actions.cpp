@@ -175,36 +175,40 @@ Expected<> Actions::carry_out_kind(const config::SetRoutes& a) {
 // ---- peers
 
 Expected<> Actions::carry_out_kind(const config::AddPeer& a) {
-  return with_interface(a.peer.interface, [&](Interface& i) { i.add_peer(a.value); });
+  return with_interface(a.peer.interface, [&](Interface& i) { i.peers().add(a.value); });
 }
 Expected<> Actions::carry_out_kind(const config::RemovePeer& a) {
-  return with_interface(a.peer.interface, [&](Interface& i) { i.remove_peer(a.peer.key); });
+  return with_interface(a.peer.interface, [&](Interface& i) { i.peers().remove(a.peer.key); });
 }
 Expected<> Actions::carry_out_kind(const config::SetPeerName& a) {
-  return with_interface(a.peer.interface, [&](Interface& i) { i.set_peer_name(a.peer.key, a.name); });
+  return with_interface(a.peer.interface, [&](Interface& i) { i.peers().set_name(a.peer.key, a.name); });
 }
 Expected<> Actions::carry_out_kind(const config::SetPeerEndpoint& a) {
-  return with_interface(a.peer.interface, [&](Interface& i) { i.set_peer_endpoint(a.peer.key, a.endpoint); });
+  return with_interface(a.peer.interface,
+                        [&](Interface& i) { i.peers().set_endpoint(a.peer.key, a.endpoint); });
 }
 Expected<> Actions::carry_out_kind(const config::SetPresharedKey& a) {
-  return with_interface(a.peer.interface, [&](Interface& i) { i.set_preshared_key(a.peer.key, a.key); });
+  return with_interface(a.peer.interface,
+                        [&](Interface& i) { i.peers().set_preshared_key(a.peer.key, a.key); });
 }
 Expected<> Actions::carry_out_kind(const config::SetKeepalive& a) {
   return with_interface(a.peer.interface, [&](Interface& i) {
-    i.set_keepalive(a.peer.key, static_cast<std::uint16_t>(a.interval.count()));
+    i.peers().set_keepalive(a.peer.key, static_cast<std::uint16_t>(a.interval.count()));
   });
 }
 Expected<> Actions::carry_out_kind(const config::SetPeerMtu& a) {
-  return with_interface(a.peer.interface, [&](Interface& i) { i.set_peer_mtu(a.peer.key, a.mtu); });
+  return with_interface(a.peer.interface, [&](Interface& i) { i.peers().set_mtu(a.peer.key, a.mtu); });
 }
 Expected<> Actions::carry_out_kind(const config::AddAllowedIp& a) {
-  return with_interface(a.peer.interface, [&](Interface& i) { i.add_allowed_ip(a.peer.key, a.prefix); });
+  return with_interface(a.peer.interface,
+                        [&](Interface& i) { i.peers().add_allowed_ip(a.peer.key, a.prefix); });
 }
 Expected<> Actions::carry_out_kind(const config::MoveAllowedIp& a) {
-  return with_interface(a.to.interface, [&](Interface& i) { i.add_allowed_ip(a.to.key, a.prefix); });
+  return with_interface(a.to.interface, [&](Interface& i) { i.peers().add_allowed_ip(a.to.key, a.prefix); });
 }
 Expected<> Actions::carry_out_kind(const config::RemoveAllowedIp& a) {
-  return with_interface(a.peer.interface, [&](Interface& i) { i.remove_allowed_ip(a.peer.key, a.prefix); });
+  return with_interface(a.peer.interface,
+                        [&](Interface& i) { i.peers().remove_allowed_ip(a.peer.key, a.prefix); });
 }
 
 }  // namespace wg::control

@@ -280,8 +280,8 @@ void Gateway::on_routes_and_neighbours() {
   const RoutesChanged routes = services_.publisher.take_routes_changed();
   if (routes.any()) flows_.on_routes_changed(routes);
   for (const auto& [name, interface] : objects_.interfaces()) {
-    if (routes.any()) interface->on_routes_changed(routes);
-    if (!routes.everywhere && !neighbours.empty()) interface->on_neighbours_changed(neighbours);
+    if (routes.any()) interface->paths().on_routes_changed(routes);
+    if (!routes.everywhere && !neighbours.empty()) interface->paths().on_neighbours_changed(neighbours);
   }
 }
 
@@ -324,8 +324,8 @@ void Gateway::on_plan_carried_out() {
 void Gateway::on_resolved() {
   for (const ResolvedName& result : services_.resolver.take_results()) {
     for (const auto& [name, interface] : objects_.interfaces()) {
-      PeerRecord* record = interface->find_slot(static_cast<std::uint32_t>(result.key));
-      if (record != nullptr) interface->on_resolved(*record, result);
+      PeerRecord* record = interface->book().find_slot(static_cast<std::uint32_t>(result.key));
+      if (record != nullptr) interface->endpoints().on_resolved(*record, result);
     }
   }
 }

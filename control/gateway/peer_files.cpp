@@ -33,12 +33,12 @@ void PeerFiles::load(Interface& interface) {
   if (!bytes) return;
   auto peers = decode(*bytes);
   if (!peers) return interface.log()->warn("{}: not a valid file of peers, ignored", path);
-  interface.restore_endpoints(std::move(*peers));
+  interface.endpoints().load(std::move(*peers));
 }
 
 void PeerFiles::save() {
   for (const auto& [name, interface] : objects_.interfaces()) {
-    interface->expire_remembered();
+    interface->endpoints().expire_restored();
     if (!interface->remembers_endpoints()) {
       remove(name);
     } else if (walks_.emplace(name, Walk{}).second) {  // else the walk before is not done
@@ -55,7 +55,7 @@ void PeerFiles::step(const std::string& interface) {
     return;
   }
   Walk& at = walk->second;
-  at.from = object->list_heard(at.from, kPeersPerStep, at.peers);
+  at.from = object->endpoints().list_heard(at.from, kPeersPerStep, at.peers);
   if (at.from != 0) return loop_.post([this, interface] { step(interface); });
   auto written = std::make_shared<Expected<>>();
   background_.run([write = writer_for(interface, std::move(at.peers)), written] { *written = write(); },
@@ -91,7 +91,7 @@ void PeerFiles::save_and_wait() {
       continue;
     }
     std::vector<RememberedPeer> peers;
-    interface->list_heard(0, std::numeric_limits<std::size_t>::max(), peers);
+    interface->endpoints().list_heard(0, std::numeric_limits<std::size_t>::max(), peers);
     reports_.report(path_of(name), writer_for(name, std::move(peers))());
   }
 }

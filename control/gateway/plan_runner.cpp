@@ -94,7 +94,7 @@ void PlanRunner::make_room(const config::Plan& plan) {
   }
   for (const auto& [name, count] : coming) {
     Interface* interface = count < kManyPeers ? nullptr : objects_.find_interface(name);
-    if (interface != nullptr) interface->expect_peers(count);
+    if (interface != nullptr) interface->peers().expect(count);
   }
 }
 

@@ -128,8 +128,8 @@ GatewayStatus StatusReader::status() const {
   const noise::Now at = now();
   for (const auto& [name, interface] : parts_.objects.interfaces()) {
     out.interfaces.push_back(name);
-    out.peers += interface->peers().size();
-    for (const auto& [key, record] : interface->peers()) {
+    out.peers += interface->book().records().size();
+    for (const auto& [key, record] : interface->book().records()) {
       const dataplane::Keypair* current = record->slot->current.load(std::memory_order_relaxed);
       out.peers_active += current != nullptr && !current->expired(at.boot);
     }
@@ -166,8 +166,8 @@ InterfaceStatus StatusReader::interface_status(const Interface& interface) const
     for (const config::InterfaceAddress& address : value->addresses)
       out.addresses.push_back(config::to_string(address));
   }
-  out.peers = interface.peers().size();
-  for (const auto& [key, record] : interface.peers()) {
+  out.peers = interface.book().records().size();
+  for (const auto& [key, record] : interface.book().records()) {
     const dataplane::Peer& peer = *record->slot;
     const dataplane::Keypair* current = peer.current.load(std::memory_order_relaxed);
     out.peers_active += current != nullptr && !current->expired(at.boot);
@@ -308,7 +308,7 @@ void StatusReader::visit_peers(const PeerFilter& filter,
   const PeerText text(filter.text);
   for (const auto& [name, interface] : parts_.objects.interfaces()) {
     if (!filter.interface.empty() && filter.interface != name) continue;
-    for (const auto& [key, record] : interface->peers()) {
+    for (const auto& [key, record] : interface->book().records()) {
       if (!text.matches(record->name, key, record->allowed_ips)) continue;
       if (filter.active_only) {
         const dataplane::Keypair* current = record->slot->current.load(std::memory_order_relaxed);
@@ -323,8 +323,8 @@ StatusReader::Found StatusReader::look_up_peer(std::string_view interface, std::
   const auto key = config::parse_key(peer);
   for (const auto& [name, owned] : parts_.objects.interfaces()) {
     if (!interface.empty() && interface != name) continue;
-    const PeerRecord* record = owned->find_name(std::string(peer));
-    if (record == nullptr && key) record = owned->find(*key);
+    const PeerRecord* record = owned->book().find_name(std::string(peer));
+    if (record == nullptr && key) record = owned->book().find(*key);
     if (record != nullptr) return {owned.get(), record};
   }
   return {};
@@ -369,7 +369,7 @@ std::optional<PeerFacts> StatusReader::explain_peer(std::string_view interface, 
 void StatusReader::find_owner(const config::Address& address, const noise::Now& at, RouteFacts& facts) const {
   int longest = -1;
   for (const auto& [name, interface] : parts_.objects.interfaces())
-    for (const auto& [key, record] : interface->peers())
+    for (const auto& [key, record] : interface->book().records())
       for (const config::Prefix& prefix : record->allowed_ips) {
         if (prefix.length <= longest || !config::contains(prefix, address)) continue;
         longest = prefix.length;
@@ -419,9 +419,9 @@ std::optional<WgDevice> StatusReader::wg_get(std::string_view name) const {
   }
   out.listen_port = interface->listen_port();
   out.fwmark = interface->fwmark();
-  out.peers.reserve(interface->peers().size());
+  out.peers.reserve(interface->book().records().size());
   const noise::Now at = now();
-  for (const auto& [key, record] : interface->peers()) {
+  for (const auto& [key, record] : interface->book().records()) {
     const noise::PeerStatus status = engine.peer_status(*record->slot, at);
     WgPeer& peer = out.peers.emplace_back();
     peer.public_key = key;

@@ -1,17 +1,14 @@
 #include "control/interface/interface.h"
 
 #include <sodium.h>
-#include <sys/epoll.h>
 
 #include <algorithm>
 #include <stdexcept>
-#include <utility>
+#include <vector>
 
 #include "config/settings.h"
 #include "control/clock.h"
-#include "control/convert.h"
 #include "control/ignore.h"
-#include "control/kernel/sysctl.h"
 #include "control/view.h"
 
 namespace wg::control {
@@ -20,130 +17,88 @@ namespace {
 
 constexpr std::size_t kHandshakesPerIteration = 256;  // most of a flood are answered by a cookie reply
 constexpr std::size_t kHandshakesAtOnce = 8;          // between two looks at the clock
-constexpr std::size_t kDatagramsPerIteration = 256;
 
 }  // namespace
 
-Interface::Interface(Services& services, std::string name, const config::Interface& value,
+Interface::Interface(Services& services, const std::string& name, const config::Interface& value,
                      std::uint16_t auto_mtu)
-    : services_(services),
-      name_(std::move(name)),
-      log_(make_logger(name_)),
-      allowed4_(services.dataplane.reclaimer()),
-      allowed6_(services.dataplane.reclaimer()),
-      configured_port_(value.listen_port),
-      fwmark_(value.fwmark),
-      mtu_(value.mtu.value_or(auto_mtu)),
-      routes_(value.routes),
-      table_(value.table),
-      settings_(config::live_settings(value)) {
+    : core_{services,
+            name,
+            make_logger(name),
+            Netdev(services, name, value.mtu.value_or(auto_mtu), value.addresses),
+            PeerBook(services.dataplane.reclaimer()),
+            ListenSocket(services.loop, value.listen_port, value.fwmark)},
+      settings_(config::live_settings(value)),
+      routes_(core_, value.routes, value.table),
+      paths_(core_),
+      notes_(core_),
+      endpoints_(core_, notes_),
+      host_(core_, paths_, endpoints_, notes_),
+      events_(core_, host_, endpoints_, notes_),
+      peers_(core_, {routes_, paths_, endpoints_, notes_}) {
   apply_log_level();
-  dataplane::TunOptions options;
-  options.name = name_;
-  options.queues = services_.dataplane.workers().size();
-  tun_ = std::make_unique<dataplane::TunDevice>(options);
-  ignore(set_addr_gen_mode(name_, 1), "the kernel may lack IPv6");
-  value_or_throw(services_.netlink.set_mtu(tun_->ifindex(), mtu_));
-  ignore(control::set_forwarding(name_, IpVersion::kV4, Switch::kOn),
-         "/proc/sys may be read-only and already set");
-  ignore(set_rp_filter(name_, 0), "/proc/sys may be read-only and already set");
-  // Otherwise Linux removes IPv6 addresses when the link goes down.
-  ignore(write_sysctl("net/ipv6/conf/" + name_ + "/keep_addr_on_down", "1"), "the kernel may lack IPv6");
-  // Our own ICMP errors about our own packets (unreachable, too big) arrive by the TUN.
-  ignore(write_sysctl("net/ipv4/conf/" + name_ + "/accept_local", "1"),
-         "/proc/sys may be read-only and already set");
-  for (const config::InterfaceAddress& address : value.addresses) value_or_throw(add_address(address));
-
-  dataplane::InterfaceView view;
-  static_cast<dataplane::InterfaceSettings&>(view) = view_of(settings_, mtu_);
-  view.allowed4 = &allowed4_;
-  view.allowed6 = &allowed6_;
-  view.tun = tun_.get();
-  id_ = services_.publisher.add_interface(view, tun_->ifindex());
-  engine_ = std::make_unique<noise::Engine>(*this, services_.dataplane.keypairs(), services_.random);
+  add_view();
+  engine_ = std::make_unique<noise::Engine>(host_, services.dataplane.keypairs(), services.random);
+  core_.engine = engine_.get();
+  core_.socket.on_datagram([this](const ReceivedDatagram& datagram) { on_datagram(datagram); });
   if (value.private_key) set_private_key(value.private_key);
   if (!value.enabled) return;
   if (const Expected<> up = go_up(); !up) {
-    services_.publisher.remove_interface(id_);
-    engine_.reset();
+    services.publisher.remove_interface(core_.id);
     throw std::runtime_error(up.error().text);
   }
+}
+
+void Interface::add_view() {
+  dataplane::InterfaceView view;
+  static_cast<dataplane::InterfaceSettings&>(view) = view_of(settings_, core_.netdev.mtu());
+  view.allowed4 = &core_.book.allowed4();
+  view.allowed6 = &core_.book.allowed6();
+  view.tun = &core_.netdev.tun();
+  core_.id = core_.services.publisher.add_interface(view, core_.netdev.ifindex());
 }
 
 // What workers may still see is retired: it is freed once every worker has passed the snapshot without this
 // interface.
 Interface::~Interface() {
-  if (engine_) {
-    go_down();
-    std::vector<config::Key> keys;
-    for (const auto& [key, record] : peers_) keys.push_back(key);
-    const config::Routes routes = std::exchange(routes_, config::Routes::kOff);  // they go with the netdev
-    for (const config::Key& key : keys) remove_peer(key);
-    routes_ = routes;
-    services_.publisher.remove_interface(id_);
-    engine_.reset();
-  }
-  std::shared_ptr<dataplane::TunDevice> tun(std::move(tun_));
-  auto allowed4 = std::make_shared<lpm::Lpm4>(std::move(allowed4_));
-  auto allowed6 = std::make_shared<lpm::Lpm6>(std::move(allowed6_));
-  services_.publisher.flush();
-  services_.dataplane.quiescence().retire([tun, allowed4, allowed6] {});
+  go_down();
+  routes_.abandon();
+  peers_.remove_all();
+  core_.services.publisher.remove_interface(core_.id);
+  engine_.reset();
+  core_.services.publisher.flush();
+  core_.services.dataplane.quiescence().retire([tun = core_.netdev.release()] {});
+  core_.services.dataplane.quiescence().retire(core_.book.release_tables());
 }
 
 // ---------------------------------------------------------------- up, down, sockets
 
-Expected<> Interface::open_socket(UdpSocket& socket, std::uint16_t port) const {
-  UdpSocketOptions options;
-  options.port = port;
-  options.fwmark = fwmark_;
-  return socket.open(options);
-}
-
 Expected<> Interface::go_up() {
   if (engine_->is_up()) return {};
-  if (Expected<> opened = open_socket(socket_, configured_port_); !opened) return opened;
-  if (Expected<> up = services_.netlink.set_up(tun_->ifindex(), true); !up) {
-    socket_.close();
+  if (Expected<> opened = core_.socket.open(); !opened) return opened;
+  if (Expected<> up = core_.netdev.set_up(true); !up) {
+    core_.socket.close();
     return up;
   }
-  watch_socket();
-  dataplane::InterfaceView& view = services_.publisher.interface(id_);
+  dataplane::InterfaceView& view = core_.services.publisher.interface(core_.id);
   view.up = true;
-  view.listen_port = socket_.port();
+  view.listen_port = core_.socket.port();
   engine_->up(now());
-  std::vector<config::Prefix> prefixes;  // the kernel drops a link's routes when it goes down
-  for (const auto& [key, record] : peers_)
-    prefixes.insert(prefixes.end(), record->allowed_ips.begin(), record->allowed_ips.end());
-  change_routes(RouteVerb::kReplace, prefixes);
-  flush_routes();
-  log_->info("up, listening on UDP port {}", socket_.port());
+  routes_.go_up();
+  core_.log->info("up, listening on UDP port {}", core_.socket.port());
   return {};
 }
 
 void Interface::go_down() {
   if (!engine_->is_up()) return;
-  flush_routes();
-  dataplane::InterfaceView& view = services_.publisher.interface(id_);
+  routes_.go_down();
+  dataplane::InterfaceView& view = core_.services.publisher.interface(core_.id);
   view.up = false;
   view.listen_port = 0;
   engine_->down(now());
-  unwatch_socket();
-  socket_.close();
-  ignore(services_.netlink.set_up(tun_->ifindex(), false), "the netdev may be deleted already");
-  log_->info("down");
-}
-
-void Interface::watch_socket() {
-  for (const bool v6 : {false, true}) {
-    if (socket_.fd(v6) >= 0)
-      services_.loop.add(socket_.fd(v6), EPOLLIN, [this, v6](std::uint32_t) { receive(v6); });
-  }
-}
-
-void Interface::unwatch_socket() {
-  for (const bool v6 : {false, true}) {
-    if (socket_.fd(v6) >= 0) services_.loop.remove(socket_.fd(v6));
-  }
+  core_.socket.close();
+  ignore(core_.netdev.set_up(false), "the netdev may be deleted already");
+  core_.log->info("down");
 }
 
 Expected<> Interface::set_enabled(bool enabled) {
@@ -152,83 +107,61 @@ Expected<> Interface::set_enabled(bool enabled) {
   return {};
 }
 
-Expected<> Interface::set_listen_port(std::uint16_t port) {
-  if (port == configured_port_) return {};
-  if (!engine_->is_up() || (port != 0 && port == socket_.port())) {
-    configured_port_ = port;
-    return {};
-  }
-  UdpSocket next;
-  if (Expected<> opened = open_socket(next, port); !opened) return opened;
-  unwatch_socket();
-  socket_ = std::move(next);
-  configured_port_ = port;
-  watch_socket();
-  services_.publisher.interface(id_).listen_port = socket_.port();
+// Port, mark and source of a path are no longer what they were.
+void Interface::build_paths_anew() {
   engine_->clear_sources();
-  on_routes_changed();  // the source port is part of every path
+  paths_.on_routes_changed();
+}
+
+Expected<> Interface::set_listen_port(std::uint16_t port) {
+  const Expected<bool> moved = core_.socket.set_port(port);
+  if (!moved) return moved.error();
+  if (!*moved) return {};
+  core_.services.publisher.interface(core_.id).listen_port = core_.socket.port();
+  build_paths_anew();
   return {};
 }
 
 Expected<> Interface::set_fwmark(std::uint32_t fwmark) {
-  if (socket_.is_open()) {
-    if (Expected<> set = socket_.set_fwmark(fwmark); !set) return set;
-  }
-  fwmark_ = fwmark;
-  engine_->clear_sources();
-  on_routes_changed();
+  if (Expected<> set = core_.socket.set_fwmark(fwmark); !set) return set;
+  build_paths_anew();
   return {};
 }
 
 void Interface::set_private_key(const std::optional<config::SecretKey>& key) {
   std::optional<noise::Key> raw;
   if (key) std::copy(key->bytes().begin(), key->bytes().end(), raw.emplace().begin());
-  dataplane::Peer* gone = engine_->set_private_key(raw, now());
+  const dataplane::Peer* gone = engine_->set_private_key(raw, now());
   if (raw) sodium_memzero(raw->data(), raw->size());
   if (gone == nullptr) return;
-  if (PeerRecord* record = find_slot(gone->slot)) remove_peer(record->public_key);
+  if (const PeerRecord* record = core_.book.find_slot(gone->slot))
+    peers_.remove(config::Key(record->public_key));
 }
 
-// An address decides which prefixes need a route of their own (wants_route).
+// An address decides which prefixes need a route of their own.
 Expected<> Interface::add_address(const config::InterfaceAddress& address) {
-  const std::vector<config::Prefix> before = routed_prefixes();
-  Expected<> result = services_.netlink.add_address(tun_->ifindex(), to_dataplane(address));
-  if (!result) return result;
-  addresses_.push_back(address);
-  adjust_routes(before);
-  return result;
+  const std::vector<config::Prefix> before = routes_.routed();
+  if (Expected<> added = core_.netdev.add_address(address); !added) return added;
+  routes_.adjust(before);
+  return {};
 }
 
 Expected<> Interface::remove_address(const config::InterfaceAddress& address) {
-  const std::vector<config::Prefix> before = routed_prefixes();
-  std::erase(addresses_, address);
-  Expected<> result = services_.netlink.remove_address(tun_->ifindex(), to_dataplane(address));
-  adjust_routes(before);
-  // With the last IPv4 address of a device Linux drops its IPv4 routes (fib_disable_ip), kept ones included.
-  const bool any_v4 = std::any_of(addresses_.begin(), addresses_.end(),
-                                  [](const config::InterfaceAddress& own) { return own.address.is_v4(); });
-  if (address.address.is_v4() && !any_v4) send_routes(RouteVerb::kReplace, routed_prefixes());
-  return result;
+  const std::vector<config::Prefix> before = routes_.routed();
+  Expected<> removed = core_.netdev.remove_address(address);
+  routes_.adjust(before);
+  if (address.address.is_v4() && !core_.netdev.has_ipv4()) routes_.restore();
+  return removed;
 }
 
 Expected<> Interface::set_mtu(std::optional<std::uint16_t> mtu, std::uint16_t auto_mtu) {
-  const std::uint16_t wanted = mtu.value_or(auto_mtu);
-  if (Expected<> set = services_.netlink.set_mtu(tun_->ifindex(), wanted); !set) return set;
-  mtu_ = wanted;
+  if (Expected<> set = core_.netdev.set_mtu(mtu.value_or(auto_mtu)); !set) return set;
   publish_settings();
   return {};
 }
 
 void Interface::set_routes(config::Routes routes, std::optional<std::uint32_t> table) {
-  std::vector<config::Prefix> prefixes;
-  for (const auto& [key, record] : peers_)
-    prefixes.insert(prefixes.end(), record->allowed_ips.begin(), record->allowed_ips.end());
-  change_routes(RouteVerb::kRemove, prefixes);
-  flush_routes();
-  routes_ = routes;
-  table_ = table;
-  change_routes(RouteVerb::kReplace, prefixes);
-  flush_routes();
+  routes_.configure(routes, table);
 }
 
 void Interface::apply(const config::Interface& settings) {
@@ -238,23 +171,21 @@ void Interface::apply(const config::Interface& settings) {
 }
 
 void Interface::apply_log_level() {
-  set_log_level(log_, settings_.log_level.value_or(log_level()));
+  set_log_level(core_.log, settings_.log_level.value_or(log_level()));
 }
 
 void Interface::publish_settings() {
-  static_cast<dataplane::InterfaceSettings&>(services_.publisher.interface(id_)) = view_of(settings_, mtu_);
+  static_cast<dataplane::InterfaceSettings&>(core_.services.publisher.interface(core_.id)) =
+      view_of(settings_, core_.netdev.mtu());
 }
 
 void Interface::on_link(const Link& link) {
   if (link.up && !engine_->is_up()) {
-    if (const Expected<> up = go_up(); !up) log_->error("cannot go up: {}", up.error().text);
+    if (const Expected<> up = go_up(); !up) core_.log->error("cannot go up: {}", up.error().text);
   } else if (!link.up && engine_->is_up()) {
     go_down();
   }
-  if (link.mtu != mtu_ && link.mtu != 0 && link.mtu <= 65535) {
-    mtu_ = static_cast<std::uint16_t>(link.mtu);
-    publish_settings();
-  }
+  if (core_.netdev.follow_mtu(link)) publish_settings();
 }
 
 // ---------------------------------------------------------------- time and queues
@@ -271,27 +202,19 @@ void Interface::advance(std::chrono::steady_clock::time_point until) {
   for (std::size_t done = 0; done < kHandshakesPerIteration && engine_->queued() != 0 && in_time();)
     done += engine_->process_queued(kHandshakesAtOnce, at);
   while (timers_due() && in_time()) engine_->advance(at);
-  flush_routes();
-  if (!no_answer_.empty()) use_configured_endpoints();
-  for (const dataplane::PeerRef& ref : std::exchange(stale_sources_, {})) {
-    if (dataplane::Peer* peer = services_.dataplane.peers().find(ref)) engine_->clear_source(*peer);
-  }
+  routes_.flush();
+  endpoints_.leave_silent_ones();
+  events_.clear_stale_sources();
 }
 
 void Interface::on_handshake(const dataplane::HandshakeMessage& message, const noise::Now& at) {
   engine_->queue_handshake({message.bytes.data(), message.length}, message.remote, message.local, at);
 }
 
-void Interface::receive(bool v6) {
-  socket_.receive(v6, kDatagramsPerIteration, [this](const ReceivedDatagram& datagram) {
-    if (datagram.bytes.size() < 4) return services_.drops.add(dataplane::DropReason::socket_malformed);
-    if (datagram.bytes[0] == dataplane::kMessageTransportData) return receive_data(datagram);
-    engine_->queue_handshake(datagram.bytes, datagram.remote, datagram.local, now());
-  });
-}
-
-void Interface::retire(std::function<void()> free) {
-  services_.dataplane.quiescence().retire(std::move(free));
+void Interface::on_datagram(const ReceivedDatagram& datagram) {
+  if (datagram.bytes.size() < 4) return core_.services.drops.add(dataplane::DropReason::socket_malformed);
+  if (datagram.bytes[0] == dataplane::kMessageTransportData) return events_.receive_data(datagram);
+  engine_->queue_handshake(datagram.bytes, datagram.remote, datagram.local, now());
 }
 
 }  // namespace wg::control

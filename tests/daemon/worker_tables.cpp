@@ -63,7 +63,7 @@ Lines tables_of(const Snapshot& snapshot, const Interfaces& interfaces) {
   for (const auto& [name, interface] : interfaces) {
     const dataplane::InterfaceView& view = snapshot.interfaces.at(interface->id());
     const auto owner = [&interface = interface, &name = name](const std::string& prefix, lpm::Value slot) {
-      const control::PeerRecord* peer = interface->find_slot(slot);
+      const control::PeerRecord* peer = interface->book().find_slot(slot);
       return "allowed " + name + " " + prefix + " of " +
              (peer == nullptr ? "nobody" : config::to_string(peer->public_key));
     };

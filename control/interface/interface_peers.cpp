@@ -1,0 +1,109 @@
+#include "control/interface/interface_peers.h"
+
+#include <sodium.h>
+
+#include <algorithm>
+
+#include "control/clock.h"
+
+namespace wg::control {
+
+PeerRecord* InterfacePeers::add(const config::Peer& value) {
+  if (PeerRecord* known = core_.book.find(value.public_key)) return known;
+  dataplane::PeerTable& table = core_.services.dataplane.peers();
+  dataplane::Peer* slot = table.add(core_.id);
+  if (slot == nullptr) {
+    core_.log->error("peer {}: the peer table is full", config::label_of(value));
+    return nullptr;
+  }
+  if (core_.engine->add_peer(*slot, value.public_key.bytes, now()) != noise::AddPeerResult::kAdded) {
+    table.remove(*slot);
+    return nullptr;
+  }
+  PeerRecord& record = core_.book.add(*slot, value.public_key);
+  apply(record, value);
+  parts_.notes.announce("peer_added", record);
+  return &record;
+}
+
+void InterfacePeers::apply(PeerRecord& record, const config::Peer& value) {
+  const config::Key& key = value.public_key;
+  set_name(key, value.name);
+  if (value.preshared_key) set_preshared_key(key, value.preshared_key);
+  if (value.mtu) set_mtu(key, value.mtu);
+  for (const config::Prefix& prefix : value.allowed_ips) core_.book.give_prefix(record, prefix);
+  parts_.routes.change(RouteVerb::kReplace, value.allowed_ips);
+  if (value.endpoint) set_endpoint(key, value.endpoint);
+  parts_.endpoints.restore(record);
+  if (value.persistent_keepalive.count() != 0)
+    set_keepalive(key, static_cast<std::uint16_t>(value.persistent_keepalive.count()));
+}
+
+void InterfacePeers::expect(std::size_t count) {
+  core_.book.expect(count);
+  core_.engine->expect_peers(count);
+}
+
+void InterfacePeers::remove(const config::Key& key) {
+  PeerRecord* record = core_.book.find(key);
+  if (record == nullptr) return;
+  parts_.notes.announce("peer_removed", *record);
+  // Nothing may find the peer any more before its slot is given back (protocol C4-8).
+  core_.book.clear_allowed_ips(*record);
+  parts_.routes.change(RouteVerb::kRemove, {record->allowed_ips.begin(), record->allowed_ips.end()});
+  core_.services.staging.drop(record->slot->slot);
+  parts_.endpoints.remove(*record);
+  core_.engine->remove_peer(*record->slot);
+  parts_.paths.remove(*record);
+  dataplane::PeerTable& table = core_.services.dataplane.peers();
+  core_.services.dataplane.quiescence().retire([&table, slot = record->slot] { table.remove(*slot); });
+  core_.book.erase(*record);
+}
+
+void InterfacePeers::remove_all() {
+  for (const config::Key& key : core_.book.keys()) remove(key);
+}
+
+void InterfacePeers::set_name(const config::Key& key, const std::string& name) {
+  if (PeerRecord* record = core_.book.find(key)) core_.book.rename(*record, name);
+}
+
+void InterfacePeers::set_endpoint(const config::Key& key, const std::optional<config::Endpoint>& endpoint) {
+  if (PeerRecord* record = core_.book.find(key)) parts_.endpoints.set(*record, endpoint);
+}
+
+void InterfacePeers::set_preshared_key(const config::Key& key, const std::optional<config::SecretKey>& psk) {
+  const PeerRecord* record = core_.book.find(key);
+  if (record == nullptr) return;
+  noise::PresharedKey raw{};
+  if (psk) std::copy(psk->bytes().begin(), psk->bytes().end(), raw.begin());
+  core_.engine->set_preshared_key(*record->slot, raw, now());
+  sodium_memzero(raw.data(), raw.size());
+}
+
+void InterfacePeers::set_keepalive(const config::Key& key, std::uint16_t seconds) {
+  PeerRecord* record = core_.book.find(key);
+  if (record == nullptr) return;
+  record->keepalive_seconds = seconds;
+  core_.engine->set_keepalive(*record->slot, seconds, now());
+}
+
+void InterfacePeers::set_mtu(const config::Key& key, std::optional<std::uint16_t> mtu) {
+  if (const PeerRecord* record = core_.book.find(key))
+    record->slot->mtu.store(mtu.value_or(0), std::memory_order_relaxed);
+}
+
+void InterfacePeers::add_allowed_ip(const config::Key& key, const config::Prefix& prefix) {
+  PeerRecord* record = core_.book.find(key);
+  if (record == nullptr) return;
+  core_.book.give_prefix(*record, prefix);
+  parts_.routes.change(RouteVerb::kReplace, {prefix});
+}
+
+void InterfacePeers::remove_allowed_ip(const config::Key& key, const config::Prefix& prefix) {
+  PeerRecord* record = core_.book.find(key);
+  if (record == nullptr || !core_.book.take_prefix(*record, prefix)) return;
+  parts_.routes.change(RouteVerb::kRemove, {prefix});
+}
+
+}  // namespace wg::control

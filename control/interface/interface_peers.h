@@ -1,0 +1,53 @@
+// The peers of an interface: how they come, change and go, each of the steps in all the places that hold a
+// part of a peer (book, engine, routes, endpoints, paths).
+//
+// Control thread only.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <string>
+
+#include "control/interface/allowed_routes.h"
+#include "control/interface/core.h"
+#include "control/interface/peer_endpoints.h"
+#include "control/interface/peer_notes.h"
+#include "control/interface/peer_paths.h"
+
+namespace wg::control {
+
+class InterfacePeers {
+ public:
+  struct Parts {
+    AllowedRoutes& routes;
+    PeerPaths& paths;
+    PeerEndpoints& endpoints;
+    PeerNotes& notes;
+  };
+  InterfacePeers(InterfaceCore& core, const Parts& parts) : core_(core), parts_(parts) {}
+
+  PeerRecord* add(const config::Peer& value);  // nullptr: the table is full, or our own key
+  // So many will be added by single calls, none of which shall take long.
+  void expect(std::size_t count);
+  void remove(const config::Key& key);
+  void remove_all();
+
+  // ---- one per action of a plan. A peer that has gone meanwhile is left out.
+  void set_name(const config::Key& key, const std::string& name);
+  void set_endpoint(const config::Key& key, const std::optional<config::Endpoint>& endpoint);
+  void set_preshared_key(const config::Key& key, const std::optional<config::SecretKey>& psk);
+  void set_keepalive(const config::Key& key, std::uint16_t seconds);
+  void set_mtu(const config::Key& key, std::optional<std::uint16_t> mtu);
+  // Moves the prefix from the peer that holds it, in one step.
+  void add_allowed_ip(const config::Key& key, const config::Prefix& prefix);
+  void remove_allowed_ip(const config::Key& key, const config::Prefix& prefix);
+
+ private:
+  void apply(PeerRecord& record, const config::Peer& value);
+
+  InterfaceCore& core_;
+  Parts parts_;
+};
+
+}  // namespace wg::control

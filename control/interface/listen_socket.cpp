@@ -1,0 +1,70 @@
+#include "control/interface/listen_socket.h"
+
+#include <sys/epoll.h>
+
+#include <cstddef>
+
+namespace wg::control {
+
+namespace {
+
+constexpr std::size_t kDatagramsPerIteration = 256;
+
+}  // namespace
+
+Expected<> ListenSocket::open_on(UdpSocket& socket, std::uint16_t port) const {
+  UdpSocketOptions options;
+  options.port = port;
+  options.fwmark = fwmark_;
+  return socket.open(options);
+}
+
+Expected<> ListenSocket::open() {
+  if (Expected<> opened = open_on(socket_, configured_port_); !opened) return opened;
+  watch();
+  return {};
+}
+
+void ListenSocket::close() {
+  unwatch();
+  socket_.close();
+}
+
+void ListenSocket::watch() {
+  for (const bool v6 : {false, true}) {
+    if (socket_.fd(v6) < 0) continue;
+    loop_.add(socket_.fd(v6), EPOLLIN,
+              [this, v6](std::uint32_t) { socket_.receive(v6, kDatagramsPerIteration, take_); });
+  }
+}
+
+void ListenSocket::unwatch() {
+  for (const bool v6 : {false, true}) {
+    if (socket_.fd(v6) >= 0) loop_.remove(socket_.fd(v6));
+  }
+}
+
+Expected<bool> ListenSocket::set_port(std::uint16_t port) {
+  if (port == configured_port_) return false;
+  if (!socket_.is_open() || (port != 0 && port == socket_.port())) {
+    configured_port_ = port;
+    return false;
+  }
+  UdpSocket next;
+  if (Expected<> opened = open_on(next, port); !opened) return opened.error();
+  unwatch();
+  socket_ = std::move(next);
+  configured_port_ = port;
+  watch();
+  return true;
+}
+
+Expected<> ListenSocket::set_fwmark(std::uint32_t fwmark) {
+  if (socket_.is_open()) {
+    if (Expected<> set = socket_.set_fwmark(fwmark); !set) return set;
+  }
+  fwmark_ = fwmark;
+  return {};
+}
+
+}  // namespace wg::control

@@ -1,0 +1,81 @@
+#include "control/interface/netdev.h"
+
+#include <algorithm>
+
+#include "control/convert.h"
+#include "control/ignore.h"
+#include "control/kernel/sysctl.h"
+
+namespace wg::control {
+
+namespace {
+
+std::unique_ptr<dataplane::TunDevice> create_tun(const std::string& name, std::size_t queues) {
+  dataplane::TunOptions options;
+  options.name = name;
+  options.queues = queues;
+  return std::make_unique<dataplane::TunDevice>(options);
+}
+
+void set_parameters(const std::string& name) {
+  ignore(set_addr_gen_mode(name, 1), "the kernel may lack IPv6");
+  ignore(set_forwarding(name, IpVersion::kV4, Switch::kOn), "/proc/sys may be read-only and already set");
+  ignore(set_rp_filter(name, 0), "/proc/sys may be read-only and already set");
+  // Otherwise Linux removes IPv6 addresses when the link goes down.
+  ignore(write_sysctl("net/ipv6/conf/" + name + "/keep_addr_on_down", "1"), "the kernel may lack IPv6");
+  // Our own ICMP errors about our own packets (unreachable, too big) arrive by the TUN.
+  ignore(write_sysctl("net/ipv4/conf/" + name + "/accept_local", "1"),
+         "/proc/sys may be read-only and already set");
+}
+
+}  // namespace
+
+Netdev::Netdev(Services& services, const std::string& name, std::uint16_t mtu,
+               const std::vector<config::InterfaceAddress>& addresses)
+    : services_(services), tun_(create_tun(name, services.dataplane.workers().size())), mtu_(mtu) {
+  value_or_throw(services_.netlink.set_mtu(ifindex(), mtu_));
+  set_parameters(name);
+  for (const config::InterfaceAddress& address : addresses) value_or_throw(add_address(address));
+}
+
+Expected<> Netdev::set_up(bool up) {
+  return services_.netlink.set_up(ifindex(), up);
+}
+
+Expected<> Netdev::set_mtu(std::uint16_t mtu) {
+  if (Expected<> set = services_.netlink.set_mtu(ifindex(), mtu); !set) return set;
+  mtu_ = mtu;
+  return {};
+}
+
+bool Netdev::follow_mtu(const Link& link) {
+  if (link.mtu == mtu_ || link.mtu == 0 || link.mtu > 65535) return false;
+  mtu_ = static_cast<std::uint16_t>(link.mtu);
+  return true;
+}
+
+Expected<> Netdev::add_address(const config::InterfaceAddress& address) {
+  if (Expected<> added = services_.netlink.add_address(ifindex(), to_dataplane(address)); !added)
+    return added;
+  addresses_.push_back(address);
+  return {};
+}
+
+Expected<> Netdev::remove_address(const config::InterfaceAddress& address) {
+  std::erase(addresses_, address);
+  return services_.netlink.remove_address(ifindex(), to_dataplane(address));
+}
+
+bool Netdev::has_ipv4() const {
+  return std::any_of(addresses_.begin(), addresses_.end(),
+                     [](const config::InterfaceAddress& own) { return own.address.is_v4(); });
+}
+
+bool Netdev::is_connected(const config::Prefix& prefix) const {
+  return std::any_of(addresses_.begin(), addresses_.end(), [&](const config::InterfaceAddress& own) {
+    return own.length <= prefix.length &&
+           config::contains(config::prefix_of(own.address, own.length), prefix);
+  });
+}
+
+}  // namespace wg::control

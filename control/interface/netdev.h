@@ -1,0 +1,48 @@
+// The netdev of an interface in Linux: the TUN, its addresses, its MTU, up or down.
+//
+// W: Interface. R: the other parts of the interface. Control thread only; the workers use the TUN's queues.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "config/types.h"
+#include "control/kernel/types.h"
+#include "control/services.h"
+#include "dataplane/io/tun.h"
+
+namespace wg::control {
+
+class Netdev {
+ public:
+  // Creates it, down. Throws std::runtime_error; nothing is left behind then.
+  Netdev(Services& services, const std::string& name, std::uint16_t mtu,
+         const std::vector<config::InterfaceAddress>& addresses);
+
+  [[nodiscard]] std::uint32_t ifindex() const { return tun_->ifindex(); }
+  [[nodiscard]] std::uint16_t mtu() const { return mtu_; }
+  [[nodiscard]] dataplane::TunDevice& tun() { return *tun_; }
+
+  Expected<> set_up(bool up);
+  Expected<> set_mtu(std::uint16_t mtu);
+  // The MTU was changed by somebody else (ip link). True: it is another one now.
+  bool follow_mtu(const Link& link);
+  Expected<> add_address(const config::InterfaceAddress& address);
+  Expected<> remove_address(const config::InterfaceAddress& address);
+  [[nodiscard]] bool has_ipv4() const;
+  // The route of one of its addresses leads all of the prefix here.
+  [[nodiscard]] bool is_connected(const config::Prefix& prefix) const;
+
+  // The TUN, for when every worker has let go of it. The object is not used any more.
+  [[nodiscard]] std::shared_ptr<dataplane::TunDevice> release() { return std::move(tun_); }
+
+ private:
+  Services& services_;
+  std::unique_ptr<dataplane::TunDevice> tun_;
+  std::uint16_t mtu_;
+  std::vector<config::InterfaceAddress> addresses_;
+};
+
+}  // namespace wg::control

@@ -1,0 +1,127 @@
+#include "control/interface/peer_book.h"
+
+#include <optional>
+#include <utility>
+
+#include "control/convert.h"
+
+namespace wg::control {
+
+namespace {
+
+template <class Table, class Wanted>
+PeerRecord* find_in(const Table& table, const Wanted& wanted) {
+  const auto at = table.find(wanted);
+  return at == table.end() ? nullptr : &*at->second;
+}
+
+}  // namespace
+
+PeerRecord* PeerBook::find(const config::Key& key) const {
+  return find_in(records_, key);
+}
+
+PeerRecord* PeerBook::find_name(const std::string& name) const {
+  return find_in(by_name_, name);
+}
+
+PeerRecord* PeerBook::find_slot(std::uint32_t slot) const {
+  return find_in(by_slot_, slot);
+}
+
+std::vector<config::Key> PeerBook::keys() const {
+  std::vector<config::Key> keys;
+  keys.reserve(records_.size());
+  for (const auto& [key, record] : records_) keys.push_back(key);
+  return keys;
+}
+
+std::vector<config::Prefix> PeerBook::allowed_ips() const {
+  std::vector<config::Prefix> prefixes;
+  for (const auto& [key, record] : records_)
+    prefixes.insert(prefixes.end(), record->allowed_ips.begin(), record->allowed_ips.end());
+  return prefixes;
+}
+
+PeerRecord& PeerBook::add(dataplane::Peer& slot, const config::Key& key) {
+  auto owned = std::make_unique<PeerRecord>();
+  PeerRecord& record = *owned;
+  record.slot = &slot;
+  record.public_key = key;
+  records_[key] = std::move(owned);
+  by_slot_[slot.slot] = &record;
+  return record;
+}
+
+void PeerBook::erase(const PeerRecord& record) {
+  by_slot_.erase(record.slot->slot);
+  forget_name(record);
+  records_.erase(config::Key(record.public_key));
+}
+
+// Within one plan a name may pass from peer to peer, so it may belong to another peer already.
+void PeerBook::forget_name(const PeerRecord& record) {
+  const auto at = by_name_.find(record.name);
+  if (at != by_name_.end() && at->second == &record) by_name_.erase(at);
+}
+
+void PeerBook::rename(PeerRecord& record, const std::string& name) {
+  forget_name(record);
+  record.name = name;
+  if (!name.empty()) by_name_[name] = &record;
+}
+
+void PeerBook::expect(std::size_t count) {
+  const auto make_room = [count](auto& table) {
+    if (table.size() + count > table.bucket_count()) table.reserve(table.size() + count);
+  };
+  make_room(records_);
+  make_room(by_slot_);
+  make_room(by_name_);
+}
+
+void PeerBook::insert(const config::Prefix& prefix, std::uint32_t slot) {
+  const IpPrefix p = to_dataplane(prefix);
+  std::optional<lpm::Value> holder;
+  if (p.address.v6) {
+    holder = allowed6_.find_exact({p.address.bytes}, p.length);
+    allowed6_.insert({p.address.bytes}, p.length, slot);
+  } else {
+    holder = allowed4_.find_exact(p.address.v4_host_order(), p.length);
+    allowed4_.insert(p.address.v4_host_order(), p.length, slot);
+  }
+  if (!holder || *holder == slot) return;
+  if (PeerRecord* loser = find_slot(*holder)) loser->allowed_ips.erase(prefix);
+}
+
+void PeerBook::remove(const config::Prefix& prefix) {
+  const IpPrefix p = to_dataplane(prefix);
+  if (p.address.v6) {
+    allowed6_.remove({p.address.bytes}, p.length);
+  } else {
+    allowed4_.remove(p.address.v4_host_order(), p.length);
+  }
+}
+
+void PeerBook::give_prefix(PeerRecord& record, const config::Prefix& prefix) {
+  record.allowed_ips.insert(prefix);
+  insert(prefix, record.slot->slot);
+}
+
+bool PeerBook::take_prefix(PeerRecord& record, const config::Prefix& prefix) {
+  if (record.allowed_ips.erase(prefix) == 0) return false;
+  remove(prefix);
+  return true;
+}
+
+void PeerBook::clear_allowed_ips(PeerRecord& record) {
+  for (const config::Prefix& prefix : record.allowed_ips) remove(prefix);
+}
+
+std::function<void()> PeerBook::release_tables() {
+  auto allowed4 = std::make_shared<lpm::Lpm4>(std::move(allowed4_));
+  auto allowed6 = std::make_shared<lpm::Lpm6>(std::move(allowed6_));
+  return [allowed4, allowed6] {};
+}
+
+}  // namespace wg::control

@@ -1,0 +1,67 @@
+// The peers of an interface, by key, by slot and by name, and the tables of their allowed IPs.
+//
+// W: InterfacePeers. R: every part of the interface and the status; the workers read the two tables.
+// Control thread only, but for the tables.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include "config/types.h"
+#include "control/interface/peer_record.h"
+#include "dataplane/lpm/lpm.h"
+
+namespace wg::control {
+
+class PeerBook {
+ public:
+  using Records = std::unordered_map<config::Key, std::unique_ptr<PeerRecord>>;
+
+  explicit PeerBook(lpm::Reclaimer& reclaimer) : allowed4_(reclaimer), allowed6_(reclaimer) {}
+
+  // Null: there is none.
+  [[nodiscard]] PeerRecord* find(const config::Key& key) const;
+  [[nodiscard]] PeerRecord* find_name(const std::string& name) const;
+  [[nodiscard]] PeerRecord* find_slot(std::uint32_t slot) const;
+  [[nodiscard]] const Records& records() const { return records_; }
+  [[nodiscard]] std::vector<config::Key> keys() const;
+  // Of all peers, in no order.
+  [[nodiscard]] std::vector<config::Prefix> allowed_ips() const;
+
+  PeerRecord& add(dataplane::Peer& slot, const config::Key& key);
+  // Its allowed IPs are in the tables until clear_allowed_ips().
+  void erase(const PeerRecord& record);
+  void rename(PeerRecord& record, const std::string& name);
+  // So many will be added by single calls, none of which shall take long.
+  void expect(std::size_t count);
+
+  // Moves the prefix from the peer that holds it, in one step.
+  void give_prefix(PeerRecord& record, const config::Prefix& prefix);
+  // False: the peer does not hold it.
+  bool take_prefix(PeerRecord& record, const config::Prefix& prefix);
+  // From here on no worker finds the peer.
+  void clear_allowed_ips(PeerRecord& record);
+
+  [[nodiscard]] const lpm::Lpm4& allowed4() const { return allowed4_; }
+  [[nodiscard]] const lpm::Lpm6& allowed6() const { return allowed6_; }
+  // What frees the tables, for when every worker has let go of them. The book is not used any more.
+  [[nodiscard]] std::function<void()> release_tables();
+
+ private:
+  void insert(const config::Prefix& prefix, std::uint32_t slot);
+  void remove(const config::Prefix& prefix);
+  void forget_name(const PeerRecord& record);
+
+  lpm::Lpm4 allowed4_;
+  lpm::Lpm6 allowed6_;
+  Records records_;
+  std::unordered_map<std::uint32_t, PeerRecord*> by_slot_;
+  std::unordered_map<std::string, PeerRecord*> by_name_;
+};
+
+}  // namespace wg::control
