@@ -103,7 +103,8 @@ void print_stages(const Samples& samples) {
 }
 
 // Enough packets that every peer's lines have been touched, and left the caches again where they do not fit.
-double measure(const Case& c, const Options& options) {
+double measure(Case c, const Options& options) {
+  c.stages = options.stages;
   Gateway gateway(c);
   Samples samples;
   const std::size_t warm_up = std::min<std::size_t>(c.peers * 2, 200'000) + 4096;
@@ -293,6 +294,7 @@ void measure_scaling(const Options& options) {
                     direction == Direction::send ? "send" : "receive", inner);
       if (!options.only.empty() && std::string(line).find(options.only) == std::string::npos) continue;
       Case c{direction, inner, false, 1, false, false, 16, false};
+      c.stages = true;
       const std::size_t packets = options.quick ? 50'000 : 500'000;
       Shares alone, handed, helped;
       bool spread = false;  // small packets are not worth their hand-over
@@ -364,7 +366,9 @@ void measure_flood(Junk junk, const char* kind, unsigned share, const Options& o
   char line[80];
   std::snprintf(line, sizeof line, "flood kind=%s share=%u", kind, share);
   if (!options.only.empty() && std::string(line).find(options.only) == std::string::npos) return;
-  Gateway gateway({Direction::receive, 512, false, 1000, false, false});
+  Case c{Direction::receive, 512, false, 1000, false, false};
+  c.stages = options.stages;
+  Gateway gateway(c);
   std::vector<double> alone, mixed, junk_only;
   Samples samples;  // of bursts of junk alone
   std::size_t data = 0;

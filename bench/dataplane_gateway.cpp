@@ -125,6 +125,7 @@ Gateway::Gateway(const Case& c)
   WorkerOptions options;
   options.adaptive_idle = false;
   options.sole = !c.team;
+  if (c.stages) options.timed_loops = 1;
   for (; options.id < (c.team ? 2 : 1); ++options.id) {
     workers_.push_back(std::make_unique<Worker>(options, crypto::aead_engine(), shared().pool, quiescence_,
                                                 published_, control_doorbell_));

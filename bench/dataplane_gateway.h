@@ -37,6 +37,7 @@ struct Case {
   bool team = false;        // a second worker, helper(), which the caller runs
   std::uint32_t flows = 0;  // connections of UDP that the packets belong to, at random; 0: none
   FlowKind kind = FlowKind::kShortCut;
+  bool stages = false;  // the worker times the stages of every loop
 };
 
 enum class Junk : std::uint8_t { wrong_type, wrong_length, wrong_port, unknown_index, bad_mac1, initiation };

@@ -23,7 +23,7 @@ struct Journey {
   Journey(const WorkerOptions& options, const crypto::AeadEngine& engine, rte_mempool* pool,
           Doorbell& doorbell);
 
-  void begin_loop() noexcept;
+  void begin_loop(std::uint64_t now) noexcept;  // TSC
   // Where packets come in; each runs what it found to its end. True: there was something.
   bool poll_port(BurstContext& at, PortIndex index);
   bool poll_tuns(BurstContext& at);

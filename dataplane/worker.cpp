@@ -39,7 +39,7 @@ bool Journey::poll_port(BurstContext& at, PortIndex index) {
   port->transmit_handed_over(core.options.id, core.counters);
   if (!port->has_rx(core.options.id) || !sharing.has_room()) return false;
 
-  at.started_at = core.stage_started();
+  at.started_at = core.burst_started();
   rte_mbuf* packets[kPollBurst];
   const std::uint16_t n = port->receive(core.options.id, packets, kPollBurst);
   if (n == 0) return false;
@@ -127,7 +127,7 @@ bool Journey::poll_tuns(BurstContext& at) {
   for (const InterfaceId id : at.view->interfaces.ids()) {
     const InterfaceView& interface = at.view->interfaces[id];
     if (!interface.up || !sharing.has_room()) continue;
-    at.started_at = core.stage_started();
+    at.started_at = core.burst_started();
     rte_mbuf* packets[kPollBurst];
     const std::size_t n = read_from_linux(interface.tun, packets);
     if (n == 0) continue;
@@ -174,7 +174,7 @@ std::size_t Journey::read_from_linux(KernelInterface* from, std::span<rte_mbuf*>
 // packets waiting. Peers are named by generation, so that a command outlives its peer without harm.
 bool Journey::drain_commands(BurstContext& at) {
   if (!sharing.has_room()) return false;
-  at.started_at = core.stage_started();
+  at.started_at = core.burst_started();
   const std::size_t n = core.mailboxes.commands.drain(
       kCommandBurst, [&](const Command& command) { take_command(at, command); });
   if (n == 0) return false;
@@ -248,8 +248,8 @@ Journey::Journey(const WorkerOptions& options, const crypto::AeadEngine& engine,
       crypto(core),
       sharing(core, crypto, doorbell) {}
 
-void Journey::begin_loop() noexcept {
-  core.restart_stage();
+void Journey::begin_loop(std::uint64_t now) noexcept {
+  core.begin_loop(now);
   classify.begin_loop();
   receive.begin_loop();
   egress.begin_loop();
@@ -297,19 +297,19 @@ void Worker::run() {
 
 bool Worker::run_once(BootTime now) {
   Core& core = journey_->core;
-  journey_->begin_loop();
-  const std::uint64_t started = core.stage_started();
+  const std::uint64_t started = Core::tsc();
+  journey_->begin_loop(started);
   const std::uint64_t epoch = hold_epoch();
   heartbeat_.store(heartbeat_.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
   const Snapshot* const view = published_.load(std::memory_order_acquire);
   if (view == nullptr) return false;
-  BurstContext at{view, now, epoch, started, live_ports(*view)};
+  BurstContext at{view, now, epoch, core.burst_started(), live_ports(*view)};
   const bool worked = run_journey(at);
 
   core.free_refused();
   if (core.take_posted()) control_doorbell_.ring();
   core.counters.loops.add(1);
-  const std::uint64_t cycles = (worked ? core.stage_started() : Core::tsc()) - started;
+  const std::uint64_t cycles = Core::tsc() - started;
   (worked ? core.counters.busy_cycles : core.counters.idle_cycles).add(cycles);
   if (worked) core.counters.busy_loops.add(1);
   return worked;

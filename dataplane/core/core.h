@@ -54,19 +54,30 @@ class Core {
     counter.fetch_add(n, std::memory_order_relaxed);
   }
 
-  // ---- clocks of the stages: each lasts from the end of the one before, one TSC reading each
+  // ---- clocks of the stages: each lasts from the end of the one before. A reading of the TSC costs as much
+  // as a stage does for several packets, so only the stages of one loop in several are timed.
   [[nodiscard]] static std::uint64_t tsc() noexcept { return __builtin_ia32_rdtsc(); }
-  [[nodiscard]] std::uint64_t stage_started() const noexcept { return stage_started_; }
-  void restart_stage() noexcept { stage_started_ = tsc(); }
+  // `now`: the TSC.
+  void begin_loop(std::uint64_t now) noexcept {
+    timed_ = until_timed_ == 0;
+    until_timed_ = timed_ ? options.timed_loops - 1 : until_timed_ - 1;
+    stage_started_ = now;
+  }
+  // For a burst that starts here; 0: this loop is not timed.
+  [[nodiscard]] std::uint64_t burst_started() const noexcept { return timed_ ? stage_started_ : 0; }
+  void restart_stage() noexcept {
+    if (timed_) stage_started_ = tsc();
+  }
   void count_stage(Stage stage, std::size_t packets) noexcept {
+    if (!timed_) return;
     const std::uint64_t now = tsc();
     counters.stage_cycles[static_cast<std::size_t>(stage)].add(now - stage_started_);
     counters.stage_packets[static_cast<std::size_t>(stage)].add(packets);
     stage_started_ = now;
   }
-  // From the burst's poll to the end of the last stage.
+  // From the burst's poll, in a timed loop, to now: in this loop or, for what went by a job, a later one.
   void count_latency(const BurstContext& at, std::size_t packets) noexcept {
-    counters.latency.add(nanoseconds_of(stage_started_ - at.started_at), packets);
+    if (at.started_at != 0) counters.latency.add(nanoseconds_of(tsc() - at.started_at), packets);
   }
   [[nodiscard]] std::uint64_t nanoseconds_of(std::uint64_t clocks) const noexcept {
     return clocks * ns_per_clock_ >> kNsShift;
@@ -84,7 +95,9 @@ class Core {
 
   static constexpr unsigned kNsShift = 24;
   const std::uint64_t ns_per_clock_;  // fixed point: no division per burst
-  std::uint64_t stage_started_ = 0;   // TSC
+  std::uint64_t stage_started_ = 0;   // TSC; of a timed loop
+  std::uint32_t until_timed_ = 0;     // loops
+  bool timed_ = false;                // this loop
   bool posted_ = false;               // something waits for control
   OutQueue refused_;
 };

@@ -17,6 +17,9 @@ struct WorkerOptions {
   std::uint32_t icmp_per_second = 1000;
   bool spread = true;  // let idle workers seal and open for busy ones
   bool sole = false;   // there is no other worker
+  // Of so many loops one has its stages timed. A number that no other interval of the loop has a factor in
+  // common with, so that what is done every few loops gets its share.
+  std::uint32_t timed_loops = 7;
 };
 
 }  // namespace wg::dataplane

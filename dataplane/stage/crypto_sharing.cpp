@@ -117,7 +117,7 @@ CryptoJob* CryptoSharing::next_finished(BootTime now) noexcept {
   core_.restart_stage();
   // All slots full of the largest packets take less: the scheduler has taken a helper off its core meanwhile,
   // as it does where workers have no cores of their own. Do without for a while.
-  if (core_.nanoseconds_of(core_.stage_started() - job->offered_at) > kSlowHelpNs) {
+  if (core_.nanoseconds_of(Core::tsc() - job->offered_at) > kSlowHelpNs) {
     core_.counters.spread_stalls.add(1);
     share_again_at_ = now + kHelperBackoff;
   }
