@@ -97,7 +97,7 @@ void Journey::send_all(const BurstContext& at) {
 void Journey::send_round(const BurstContext& at) {
   sender.prepare(at, send, icmp, fragment);
   if (send.n != 0 && !sharing.offer(at, send)) {
-    crypto.seal(*at.view, send);
+    crypto.seal(send);
     sender.transmit(at, send);
   }
   send.clear();

@@ -55,6 +55,9 @@ void SendBurst::take(SendBurst& other) noexcept {
   std::copy_n(other.run.begin(), runs, run.begin());
   std::copy_n(other.tos.begin(), n, tos.begin());
   std::copy_n(other.op.begin(), n, op.begin());
+  checksums.n = other.checksums.n;
+  std::copy_n(other.checksums.piece.begin(), checksums.n, checksums.piece.begin());
+  std::copy_n(other.checksums.field.begin(), checksums.n, checksums.field.begin());
   other.clear();
 }
 

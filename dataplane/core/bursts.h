@@ -2,6 +2,7 @@
 // field say behind which stage it is valid.
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <bit>
 #include <cassert>
@@ -12,6 +13,7 @@
 #include "dataplane/base/ids.h"
 #include "dataplane/core/burst_size.h"
 #include "dataplane/crypto/aead.h"
+#include "dataplane/packet/checksum_burst.h"
 #include "dataplane/packet/headers.h"
 
 struct rte_mbuf;
@@ -153,6 +155,13 @@ struct PlainBurst {
   std::array<std::uint32_t, kBurst> message_length;  // on the wire, for the peer's byte counter
 };
 
+// UDP checksums that are computed behind the seal: what they cover, and where they go.
+struct UdpChecksums {
+  std::size_t n = 0;
+  std::array<ChecksumPiece, kBurst> piece;
+  std::array<Be16*, kBurst> field;
+};
+
 // IP packets that a WireGuard interface will send. l3 and length say where they lie (extent.h).
 struct SendBurst {
   // Packets behind each other of one peer: they leave with the same session by the same path.
@@ -180,6 +189,7 @@ struct SendBurst {
   // Ready to leave:
   std::array<std::uint8_t, kBurst> tos;
   std::array<crypto::AeadOp, kBurst> op;
+  UdpChecksums checksums;
 
   // `to`: null when cryptokey routing decides.
   void push(rte_mbuf* ip_packet, std::uint8_t* ip, std::uint16_t ip_length, bool is_v6,
@@ -204,6 +214,20 @@ struct SendBurst {
     store_origin(&origin[i], from);
     peer[i] = nullptr;
   }
+  // Packets [begin, end) of another burst.
+  void put_run(const InnerBurst& from, std::size_t begin, std::size_t end, const PacketOrigin& as) noexcept {
+    assert(n + (end - begin) <= kBurst);
+    const std::size_t to = n, size = end - begin;
+    std::copy_n(from.packet.data() + begin, size, packet.data() + to);
+    std::copy_n(from.l3.data() + begin, size, l3.data() + to);
+    std::copy_n(from.length.data() + begin, size, length.data() + to);
+    std::copy_n(from.destination4.data() + begin, size, destination4.data() + to);
+    std::copy_n(from.v6.data() + begin, size, v6.data() + to);
+    std::fill_n(peer.data() + to, size, nullptr);
+    for (std::size_t i = to; i < to + size; ++i) store_origin(&origin[i], as);
+    if (from.n6 != 0) n6 += static_cast<std::size_t>(std::count(v6.data() + to, v6.data() + to + size, true));
+    n = to + size;
+  }
   // The same for a packet that starts at its IP header, or is empty (a keepalive).
   void push(rte_mbuf* ip_packet, const PacketOrigin& from, Peer* to = nullptr) noexcept;
   void move(std::size_t from, std::size_t to) noexcept {
@@ -219,7 +243,7 @@ struct SendBurst {
   // Closes the gaps that refused packets (null) have left.
   void close_gaps() noexcept;
   void clear() noexcept {
-    n = n6 = runs = 0;
+    n = n6 = runs = checksums.n = 0;
     mixed = false;
   }
   // Takes over `other`'s encapsulated packets.

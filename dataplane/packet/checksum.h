@@ -94,9 +94,11 @@ inline ChecksumSum add_tail(ChecksumSum sum, const std::uint8_t* data, std::size
 }
 
 // RFC 768: UDP sends a computed zero as all ones, because zero means "no checksum".
+[[nodiscard]] constexpr Be16 checksum_finish_udp_folded(std::uint16_t folded) {
+  return Be16::from_native(folded == 0xffff ? folded : static_cast<std::uint16_t>(~folded));
+}
 [[nodiscard]] constexpr Be16 checksum_finish_udp(ChecksumSum sum) {
-  const std::uint16_t native = static_cast<std::uint16_t>(~checksum_fold(sum));
-  return Be16::from_native(native == 0 ? std::uint16_t{0xffff} : native);
+  return checksum_finish_udp_folded(checksum_fold(sum));
 }
 
 // True when the sum over the data, checksum field included, is valid.
@@ -169,10 +171,13 @@ inline void ipv4_checksum_fill(Ipv4Header* ip) {
 // Decrements the TTL of an IPv4 header and updates its checksum. The TTL is not 0: such packets are not
 // forwarded.
 inline void ipv4_decrement_ttl(Ipv4Header* ip) {
-  --ip->ttl;
-  // RFC 1141: decrementing the upper byte of a word adds 0x0100 to the checksum, end-around; never 0xffff.
-  const std::uint32_t sum = std::uint32_t{ip->checksum.native()} + Be16{0x0100}.native();
-  ip->checksum = Be16::from_native(static_cast<std::uint16_t>(sum + (sum >= 0xffff ? 1 : 0)));
+  static_assert(std::endian::native == std::endian::little);
+  // TTL, protocol and checksum in one word, the TTL lowest. RFC 1141: decrementing the upper byte of a word
+  // adds 0x0100 to the checksum, end-around; never 0xffff.
+  constexpr std::uint32_t kOne = 0x10000, kWraps = 0xfffe0000;  // of the checksum
+  const auto word = checksum_detail::load<std::uint32_t>(&ip->ttl);
+  const std::uint32_t lowered = word - 1 + kOne + (word >= kWraps ? kOne : 0);
+  std::memcpy(&ip->ttl, &lowered, sizeof lowered);
 }
 
 inline void ipv4_set_tos(Ipv4Header* ip, std::uint8_t tos) {

@@ -37,7 +37,7 @@ struct alignas(64) Keypair {
   // False after the interface's private key changed; receiving goes on (protocol C4-10). Writer: control.
   std::atomic<bool> sending_valid{true};
   // The next counter. Writers: any worker, by one fetch_add per run of packets, so that a (key, counter) pair
-  // can never repeat; reader: control.
+  // can never repeat, or a sole worker by a store; reader: control.
   std::atomic<std::uint64_t> sending_counter{0};
 
   // Writers: workers, under the window's own lock.

@@ -12,9 +12,8 @@ class Crypto {
 
   // Decrypts in place; op[i].authentic tells which tags verified.
   void open(DataBurst& burst);
-  // Encrypts in place; then the UDP checksums, by the port where it can, else here. `view`: the snapshot the
-  // burst was prepared under.
-  void seal(const Snapshot& view, SendBurst& burst);
+  // Encrypts in place; then the UDP checksums that no port computes.
+  void seal(SendBurst& burst);
 
  private:
   Core& core_;

@@ -79,7 +79,7 @@ void CryptoSharing::work_on(OrderedRing<CryptoJob>::Claim claim) {
   if (job.kind == CryptoJob::Kind::kOpen) {
     crypto_.open(job.data);
   } else {
-    crypto_.seal(*job.context.view, job.send);
+    crypto_.seal(job.send);
   }
   claim.complete();
 }

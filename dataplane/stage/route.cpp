@@ -103,25 +103,25 @@ bool prepare_for_port(InnerBurst& inner, std::size_t i, const LinkHeader& header
 }  // namespace
 
 void Route::run(const BurstContext& at, InnerBurst& inner, SendBurst& send, Icmp& icmp) {
-  std::array<const NextHop*, kBurst> hop;
-  look_up_routes(*at.view, inner, hop.data());
-  for (std::size_t i = 0; i < inner.n;) {
+  std::array<lpm::Value, kBurst> route;
+  look_up_routes(*at.view, inner, route.data());
+  const std::span<const NextHop> hops = at.view->next_hops;
+  const std::size_t n = inner.n;
+  for (std::size_t i = 0; i < n;) {
     // Neighbours mostly share both.
     std::size_t end = i + 1;
-    while (end < inner.n && hop[end] == hop[i] && inner.origin[end] == inner.origin[i]) ++end;
-    forward_run(at, inner, i, end, decide(*at.view, *hop[i], inner.origin[i]), send, icmp);
+    while (end < n && route[end] == route[i] && inner.origin[end] == inner.origin[i]) ++end;
+    const NextHop& hop = route[i] < hops.size() ? hops[route[i]] : kKernelHop;
+    forward_run(at, inner, i, end, decide(*at.view, hop, inner.origin[i]), send, icmp);
     i = end;
   }
   inner.clear();
 }
 
-void Route::look_up_routes(const Snapshot& view, const InnerBurst& inner, const NextHop** hop) {
-  std::array<lpm::Value, kBurst> value;
+void Route::look_up_routes(const Snapshot& view, const InnerBurst& inner, lpm::Value* route) {
   look_up_addresses<AddressOf::kDestination, kBurst>(*view.routes4, *view.routes6, inner.l3.data(),
                                                      inner.v6.data(), inner.destination4.data(), inner.n,
-                                                     inner.n6, value.data());
-  const std::span<const NextHop> hops = view.next_hops;
-  for (std::size_t i = 0; i < inner.n; ++i) hop[i] = value[i] < hops.size() ? &hops[value[i]] : &kKernelHop;
+                                                     inner.n6, route);
 }
 
 Route::ForwardingDecision Route::decide(const Snapshot& view, const NextHop& hop,
@@ -190,8 +190,10 @@ void Route::forward_to_interface(const BurstContext& at, InnerBurst& inner, std:
                                  Icmp& icmp) {
   const std::size_t first = send.n;
   send.note_interface(decision.origin.interface_id);
-  for (std::size_t i = begin; i < end; ++i) {
-    if (may_forward(inner, i, decision)) [[likely]] {
+  const std::size_t all = lower_ttls(inner, begin, end, decision);
+  send.put_run(inner, begin, all, decision.origin);
+  for (std::size_t i = all; i < end; ++i) {
+    if (may_forward(inner, i, decision)) {
       put_for_interface(inner, i, decision, send);
     } else {
       keep_back(at, inner, i, decision, icmp);
@@ -205,6 +207,17 @@ bool Route::may_forward(const InnerBurst& inner, std::size_t i, const Forwarding
   const std::uint8_t* l3 = inner.l3[i];
   const bool v6 = inner.v6[i];
   return !is_for_linux(l3, v6) && ttl_of(l3, v6) > 1 && inner.length[i] <= decision.mtu;
+}
+
+// Of packets [begin, end), up to the first that may not be forwarded, which is returned.
+std::size_t Route::lower_ttls(InnerBurst& inner, std::size_t begin, std::size_t end,
+                              const ForwardingDecision& decision) {
+  std::size_t i = begin;
+  for (; i < end && may_forward(inner, i, decision); ++i) {
+    decrement_ttl(inner.l3[i], inner.v6[i]);
+    if (decision.mss_clamp != 0) clamp_tcp_mss(inner.l3[i], inner.length[i], inner.v6[i], decision.mss_clamp);
+  }
+  return i;
 }
 
 void Route::put_for_interface(const InnerBurst& inner, std::size_t i, const ForwardingDecision& decision,

@@ -40,7 +40,7 @@ class Route {
     PacketOrigin origin;  // with the interface that sends, for Kind::kInterface
   };
 
-  static void look_up_routes(const Snapshot& view, const InnerBurst& inner, const NextHop** hop);
+  static void look_up_routes(const Snapshot& view, const InnerBurst& inner, lpm::Value* route);
   [[nodiscard]] static ForwardingDecision decide(const Snapshot& view, const NextHop& hop,
                                                  const PacketOrigin& origin) noexcept;
   static void look_up_new_destinations(const Snapshot& view, const FlowBurst& carried, const NextHop** hop);
@@ -56,6 +56,8 @@ class Route {
                             const ForwardingDecision& decision, SendBurst& send, Icmp& icmp);
   [[nodiscard]] static bool may_forward(const InnerBurst& inner, std::size_t i,
                                         const ForwardingDecision& decision);
+  [[nodiscard]] static std::size_t lower_ttls(InnerBurst& inner, std::size_t begin, std::size_t end,
+                                              const ForwardingDecision& decision);
   static void put_for_interface(const InnerBurst& inner, std::size_t i, const ForwardingDecision& decision,
                                 SendBurst& send);
   [[gnu::noinline]] void keep_back(const BurstContext& at, InnerBurst& inner, std::size_t i,

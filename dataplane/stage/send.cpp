@@ -4,7 +4,6 @@
 
 #include <algorithm>
 #include <array>
-#include <bit>
 #include <cassert>
 #include <cstddef>
 #include <cstring>
@@ -14,12 +13,14 @@
 #include "dataplane/packet/checksum.h"
 #include "dataplane/packet/path.h"
 #include "dataplane/session/peer.h"
+#include "dataplane/stage/outer_headers.h"
 
 namespace wg::dataplane {
 
 namespace {
 
 constexpr std::size_t kPaddingMultiple = 16;
+constexpr std::size_t kLargestPadded = 0xffff;  // of SendBurst::padded
 
 std::uint8_t tos_of(const std::uint8_t* l3, bool v6) {
   return v6 ? header_at<Ipv6Header>(l3)->traffic_class() : header_at<Ipv4Header>(l3)->tos;
@@ -31,100 +32,6 @@ std::size_t padded_length(std::size_t length, std::size_t mtu) {
   return padded > mtu ? std::max(mtu, length) : padded;
 }
 
-// All but the UDP header's length and checksum, which differ per packet: without them the headers of IPv6 end
-// with the path's second line.
-constexpr std::size_t kFilledIn = 2 * sizeof(Be16);
-static_assert(offsetof(Path, header) - offsetof(Path, port) + kEthernetHeaderSize + kIpv6HeaderSize +
-                  kUdpHeaderSize - kFilledIn <=
-              64);
-
-// What lies in front of the payloads of a run: the path's headers and the message's, complete but for
-// lengths, TOS, id, checksums and counter. Those of IPv4 are filled in before the words are stored: each
-// store costs the better part of a clock.
-class OuterHeaders {
- public:
-  // Reads the path's line and the session's alone: runs may be of one packet.
-  OuterHeaders(const Path& path, const Keypair& keypair) noexcept
-      : header_(path.header.data()),
-        message_(std::bit_cast<std::uint64_t>(
-            std::array<Le32, 2>{Le32{kMessageTransportData}, Le32{keypair.remote_index}})),
-        outer_(path.header_length),
-        l3_(path.l3_offset),
-        v6_(path.v6()) {
-    if (outer_ == 0 || v6_) return;
-    for (std::size_t w = 0; w < ip4_.size(); ++w)
-      ip4_[w] = checksum_detail::load<std::uint64_t>(header_ + l3_ + w * kWord);
-    sum4_ = static_cast<std::uint16_t>(~(ip4_[1] >> kChecksumAt));
-    ip4_[1] &= ~(std::uint64_t{0xffff} << kChecksumAt);
-  }
-  [[nodiscard]] std::size_t size() const noexcept { return outer_ + kTransportDataHeaderSize; }
-
-  // `payload`: `padded` bytes and a tag long. `last_id`: of IPv4, which goes on from there.
-  void write(std::uint8_t* payload, std::uint64_t counter, std::size_t padded, std::uint8_t tos,
-             std::uint16_t& last_id) const noexcept {
-    std::uint8_t* const message = payload - kTransportDataHeaderSize;
-    const Be16 udp_length{static_cast<std::uint16_t>(kUdpHeaderSize + kKeepaliveSize + padded)};
-    if (outer_ != 0) {
-      if (v6_) {
-        write_v6(message - kUdpHeaderSize - kIpv6HeaderSize, udp_length, tos);
-      } else {
-        write_v4(message - kUdpHeaderSize - kIpv4HeaderSize, udp_length, tos, ++last_id);
-      }
-      // Its checksum is zero so far.
-      store(message - kFilledIn, std::uint32_t{udp_length.native()});
-    }
-    store(message, message_);
-    header_at<TransportDataHeader>(message)->counter = Le64{counter};
-  }
-
- private:
-  static_assert(std::endian::native == std::endian::little);
-  static constexpr std::size_t kWord = sizeof(std::uint64_t);
-  static constexpr unsigned kTosAt = 8, kTotalAt = 16, kIdAt = 32, kChecksumAt = 16;  // bits of their words
-
-  template <typename Word>
-  static void store(std::uint8_t* to, Word word) noexcept {
-    std::memcpy(to, &word, sizeof word);
-  }
-  // Bytes [begin, begin + kSize) of the header, to the same place of a packet whose IP header is at l3.
-  template <std::size_t kSize>
-  void copy(std::uint8_t* l3, std::size_t begin) const noexcept {
-    std::memcpy(l3 - l3_ + begin, header_ + begin, kSize);
-  }
-
-  // Ethernet's last block reaches into the IP header.
-  void write_ethernet(std::uint8_t* l3) const noexcept {
-    copy<2 * kWord>(l3, 0);
-    if (l3_ != kEthernetHeaderSize) [[unlikely]]
-      copy<kWord>(l3, kEthernetHeaderSize);
-  }
-  void write_v4(std::uint8_t* l3, Be16 udp_length, std::uint8_t tos, std::uint16_t id) const noexcept {
-    const std::uint64_t total =
-        Be16{static_cast<std::uint16_t>(udp_length.value() + kIpv4HeaderSize)}.native();
-    const std::uint64_t id_native = Be16{id}.native();
-    const Be16 checksum = checksum_finish(sum4_ + Be16{tos}.native() + total + id_native);
-    write_ethernet(l3);
-    store(l3, ip4_[0] | std::uint64_t{tos} << kTosAt | total << kTotalAt | id_native << kIdAt);
-    store(l3 + kWord, ip4_[1] | std::uint64_t{checksum.native()} << kChecksumAt);
-    store(l3 + 2 * kWord, ip4_[2]);
-  }
-  void write_v6(std::uint8_t* l3, Be16 udp_length, std::uint8_t tos) const noexcept {
-    write_ethernet(l3);
-    for (std::size_t at = 0; at < kIpv6HeaderSize; at += kWord) copy<kWord>(l3, l3_ + at);
-    copy<kUdpHeaderSize - kFilledIn>(l3, l3_ + kIpv6HeaderSize);
-    auto* ip = header_at<Ipv6Header>(l3);
-    ip->payload_length = udp_length;
-    ip->set_traffic_class(tos);
-  }
-
-  const std::uint8_t* header_;          // the path's
-  std::array<std::uint64_t, 3> ip4_{};  // IPv4 and the UDP ports, the differing fields zero
-  std::uint64_t message_;               // type and receiver
-  std::size_t outer_, l3_;
-  bool v6_;
-  ChecksumSum sum4_ = 0;  // of the IPv4 header with the differing fields zero
-};
-
 bool can_send(const Keypair* keypair, BootTime now) {
   return keypair != nullptr && keypair->sending_valid.load(std::memory_order_relaxed) &&
          keypair->sending_age(now) < nanoseconds(REJECT_AFTER_TIME) &&
@@ -134,6 +41,41 @@ bool can_send(const Keypair* keypair, BootTime now) {
 // Null: no endpoint is known.
 bool path_is_usable(const BurstContext& at, const Path* path) {
   return path != nullptr && (at.port_is_live(path->port) || path->port == kKernelPath);
+}
+
+enum class UdpChecksum : std::uint8_t { kNone, kByPort, kHere };
+
+// RFC 768, RFC 8200 8.1.
+UdpChecksum udp_checksum_of(const Path& path, const Peer& peer, const Snapshot& view) {
+  if (path.port == kKernelPath) return UdpChecksum::kNone;
+  if (!path.v6() && !view.interfaces[peer.interface_id].udp_checksum4)
+    return UdpChecksum::kNone;  // it is zero
+  return view.ports[path.port].udp_checksum_offload ? UdpChecksum::kByPort : UdpChecksum::kHere;
+}
+
+std::uint32_t addresses_size(const Path& path) {
+  return path.v6() ? 2 * sizeof(Ipv6Bytes) : 2 * sizeof(Ipv4Bytes);
+}
+
+// The pseudo header and the datagram of a packet: of the former the addresses lie just in front of the
+// latter.
+ChecksumPiece piece_of(const std::uint8_t* payload, std::uint32_t addresses, std::uint16_t udp_length) {
+  return {payload - kTransportDataHeaderSize - kUdpHeaderSize - addresses, addresses + udp_length,
+          std::uint32_t{Be16{ip_protocol::kUdp}.native()} + Be16{udp_length}.native()};
+}
+
+// The port adds the datagram.
+void leave_checksums_to_port(SendBurst& send, const SendBurst::Run& run, std::size_t begin) {
+  const bool v6 = run.path->v6();
+  for (std::size_t i = begin; i < run.end; ++i) {
+    rte_mbuf& packet = *send.packet[i];
+    packet.tx_offload =
+        rte_mbuf_tx_offload(run.path->l3_offset, v6 ? kIpv6HeaderSize : kIpv4HeaderSize, 0, 0, 0, 0, 0);
+    packet.ol_flags |= RTE_MBUF_F_TX_UDP_CKSUM | (v6 ? RTE_MBUF_F_TX_IPV6 : RTE_MBUF_F_TX_IPV4);
+    const ChecksumPiece& piece = send.checksums.piece[send.checksums.n + i - begin];
+    *send.checksums.field[send.checksums.n + i - begin] =
+        Be16::from_native(checksum_fold(checksum_add(piece.start, piece.data, addresses_size(*run.path))));
+  }
 }
 
 // For who looks at the packet instead of the burst.
@@ -287,6 +229,33 @@ std::size_t Send::keep_sendable(const BurstContext& at, SendBurst& send, const R
     return kept;
   }
   const RunLimits limits = limits_of(at, found);
+  if (kept == begin && limits.sendable && pad_all(send, begin, found.end, limits)) [[likely]]
+    return end_run(at, send, found, begin, found.end);
+  return keep_some(at, send, found, begin, kept, limits, icmp, fragment);
+}
+
+// The lengths with padding of packets [begin, end). False: not all of them can leave as they are, by the
+// path.
+bool Send::pad_all(SendBurst& send, std::size_t begin, std::size_t end, const RunLimits& limits) noexcept {
+  // No length up to this one is padded beyond a limit.
+  const std::size_t largest =
+      std::min({limits.mtu, limits.pad_limit, limits.path_limit, kLargestPadded}) & ~(kPaddingMultiple - 1);
+  bool all = true;
+  for (std::size_t i = begin; i < end; ++i) {
+    const rte_mbuf& packet = *send.packet[i];
+    const std::size_t length = send.length[i];
+    const std::size_t padded = (length + kPaddingMultiple - 1) & ~(kPaddingMultiple - 1);
+    const std::size_t in_front = headroom(packet, send.l3[i]);
+    all &=
+        length <= largest && in_front >= limits.headers && in_front + padded + kAuthTagSize <= packet.buf_len;
+    send.padded[i] = static_cast<std::uint16_t>(padded);
+  }
+  return all;
+}
+
+// The same, packet by packet.
+std::size_t Send::keep_some(const BurstContext& at, SendBurst& send, const Run& found, std::size_t begin,
+                            std::size_t kept, const RunLimits& limits, Icmp& icmp, Fragment& fragment) {
   Run run = found;
   std::size_t first = kept;
   for (std::size_t i = begin; i < found.end; ++i) {
@@ -377,13 +346,21 @@ void Send::stage(SendBurst& send, std::size_t i) {
   core_.counters.staged.add(1);
 }
 
-// Packets [begin, end) of the run: one fetch_add, so whoever sends, no counter is used twice. Returns the end
+// One fetch_add, so whoever sends, no counter is used twice. A sole worker is the only writer.
+std::uint64_t Send::take_counters(Keypair& keypair, std::uint64_t n) const noexcept {
+  if (!core_.options.sole) return keypair.sending_counter.fetch_add(n, std::memory_order_relaxed);
+  const std::uint64_t counter = keypair.sending_counter.load(std::memory_order_relaxed);
+  keypair.sending_counter.store(counter + n, std::memory_order_relaxed);
+  return counter;
+}
+
+// Packets [begin, end) of the run get the session's next counters. Returns the end
 // of what got one that may be used.
 std::size_t Send::reserve_counters(const BurstContext& at, SendBurst& send, Run& run, std::size_t begin,
                                    std::size_t end) {
   if (begin == end) return end;
   Keypair* keypair = run.keypair;
-  const std::uint64_t counter = keypair->sending_counter.fetch_add(end - begin, std::memory_order_relaxed);
+  const std::uint64_t counter = take_counters(*keypair, end - begin);
   const bool rekey =
       counter + (end - begin) > REKEY_AFTER_MESSAGES ||
       (keypair->i_am_initiator && keypair->sending_age(at.now) >= nanoseconds(REKEY_AFTER_TIME));
@@ -394,33 +371,54 @@ std::size_t Send::reserve_counters(const BurstContext& at, SendBurst& send, Run&
   return end;
 }
 
-// Writes padding and headers of packets [begin, run.end) in place; the UDP checksum follows the seal.
+// Writes padding and headers of packets [begin, run.end) in place; UDP checksums that are computed here
+// follow the seal.
 void Send::encapsulate(const BurstContext& at, SendBurst& send, Run& run, std::size_t begin) {
+  if (UsualHeaders::fit(*run.path)) [[likely]] {
+    encapsulate_with(UsualHeaders(*run.path, *run.keypair), at, send, run, begin);
+  } else {
+    encapsulate_with(AnyHeaders(*run.path, *run.keypair), at, send, run, begin);
+  }
+  const UdpChecksum kind = udp_checksum_of(*run.path, *run.peer, *at.view);
+  if (kind == UdpChecksum::kByPort) leave_checksums_to_port(send, run, begin);
+  if (kind == UdpChecksum::kHere) send.checksums.n += run.end - begin;
+}
+
+template <typename Headers>
+void Send::encapsulate_with(const Headers headers, const BurstContext& at, SendBurst& send, Run& run,
+                            std::size_t begin) {
   Peer& peer = *run.peer;
-  const std::uint8_t* key = run.keypair->sending_key.data();
-  const OuterHeaders headers(*run.path, *run.keypair);
+  const std::uint8_t* const key = run.keypair->sending_key.data();
   // RFC 6040 section 4.1, normal mode: the outer header carries the inner congestion bits.
   const std::uint8_t tos_mask =
       at.view->interfaces[peer.interface_id].copy_dscp ? std::uint8_t{0xff} : kEcnMask;
+  const std::size_t end = run.end;
+  const std::uint32_t addresses = addresses_size(*run.path);
+  ChecksumPiece* piece = send.checksums.piece.data() + send.checksums.n;
+  Be16** field = send.checksums.field.data() + send.checksums.n;
   std::uint64_t counter = run.counter;
   std::size_t bytes = 0;
+  std::uint16_t id = ipv4_id_;
   bool data = false;  // not keepalives alone
-  for (std::size_t i = begin; i < run.end; ++i, ++counter) {
-    rte_mbuf* packet = send.packet[i];
-    std::uint8_t* payload = send.l3[i];
+  for (std::size_t i = begin; i < end; ++i, ++counter) {
+    rte_mbuf* const packet = send.packet[i];
+    std::uint8_t* const payload = send.l3[i];
     const std::size_t length = send.length[i], padded = send.padded[i];
-    const std::size_t size = headers.size() + padded + kAuthTagSize;
     const std::uint8_t tos = length != 0 ? tos_of(payload, send.v6[i]) & tos_mask : std::uint8_t{0};
     std::memset(payload + length, 0, kPaddingMultiple);  // beyond the padding the tag overwrites it
-    headers.write(payload, counter, padded, tos, ipv4_id_);
-    set_extent(*packet, payload - headers.size(), size);
+    const auto udp_length = static_cast<std::uint16_t>(kUdpHeaderSize + kKeepaliveSize + padded);
+    headers.write(payload, {counter, udp_length, tos}, id);
+    set_extent(*packet, payload - headers.size(), headers.size() + padded + kAuthTagSize);
     packet->ol_flags = 0;
-    send.tos[i] = tos;
+    if constexpr (!Headers::kByPort) send.tos[i] = tos;
+    *piece++ = piece_of(payload, addresses, udp_length);
+    *field++ = &header_at<UdpHeader>(payload - kTransportDataHeaderSize - kUdpHeaderSize)->checksum;
     send.op[i] = {payload, key, counter, static_cast<std::uint32_t>(padded), 0};
     bytes += padded;
     data |= length != 0;
   }
-  const std::size_t packets = run.end - begin;
+  ipv4_id_ = id;
+  const std::size_t packets = end - begin;
   run.bytes = static_cast<std::uint32_t>(bytes);
   peer.note_sent(at.now, data);
   core_.count(peer.tx_bytes, bytes + packets * kKeepaliveSize);

@@ -46,6 +46,11 @@ class Send {
                        Fragment& fragment);
   std::size_t keep_sendable(const BurstContext& at, SendBurst& send, const Run& found, std::size_t begin,
                             std::size_t kept, Icmp& icmp, Fragment& fragment);
+  [[nodiscard]] static bool pad_all(SendBurst& send, std::size_t begin, std::size_t end,
+                                    const RunLimits& limits) noexcept;
+  [[gnu::noinline]] std::size_t keep_some(const BurstContext& at, SendBurst& send, const Run& found,
+                                          std::size_t begin, std::size_t kept, const RunLimits& limits,
+                                          Icmp& icmp, Fragment& fragment);
   std::size_t end_run(const BurstContext& at, SendBurst& send, Run run, std::size_t begin, std::size_t end);
   [[nodiscard]] static RunLimits limits_of(const BurstContext& at, const Run& run);
   [[nodiscard]] bool check_size(const BurstContext& at, SendBurst& send, std::size_t i,
@@ -54,12 +59,16 @@ class Send {
                                        Icmp& icmp);
   [[gnu::cold]] void cut_or_refuse(const BurstContext& at, SendBurst& send, std::size_t i, std::size_t mtu,
                                    Icmp& icmp, Fragment& fragment);
+  [[nodiscard]] std::uint64_t take_counters(Keypair& keypair, std::uint64_t n) const noexcept;
   std::size_t reserve_counters(const BurstContext& at, SendBurst& send, Run& run, std::size_t begin,
                                std::size_t end);
   [[gnu::cold]] void stage(SendBurst& send, std::size_t i);
   [[gnu::cold]] void refuse(const BurstContext& at, SendBurst& send, std::size_t i, DropReason reason,
                             Icmp& icmp);
   void encapsulate(const BurstContext& at, SendBurst& send, Run& run, std::size_t begin);
+  template <typename Headers>
+  void encapsulate_with(Headers headers, const BurstContext& at, SendBurst& send, Run& run,
+                        std::size_t begin);
   void send_through_kernel(SendBurst& send, std::size_t i, Peer& peer);
 
   Core& core_;

@@ -22,6 +22,18 @@ Octets without_checksum(Octets frame) {
               std::uint8_t{0});
   return frame;
 }
+// A path, and what leaves by it, with a VLAN tag.
+constexpr std::size_t kTagAt = 12;
+const Octets kTag = {0x81, 0, 0, 9};
+Octets tagged(const Octets& frame) {
+  return slice(frame, 0, kTagAt) + kTag + slice(frame, kTagAt, frame.size());
+}
+void tag_path(Path& path) {
+  const Octets header = tagged({path.header.begin(), path.header.begin() + path.header_length});
+  std::copy(header.begin(), header.end(), path.header.begin());
+  path.header_length = static_cast<std::uint8_t>(header.size());
+  path.l3_offset = kEthernetHeaderSize + kVlanTagSize;
+}
 Frame host_sends(const Octets& ip) {
   return {kLan, frame_from_host(ip)};
 }
@@ -143,6 +155,26 @@ std::vector<Scenario> sent() {
                {kWan, outer_to(kBob, message_to(kBob, 0, bob4_out))},
                {kWan, outer_to(kCarol, message_to(kCarol, 0, carol_out), 2)}},
        .given = [](WorkerWorld& w) { w.interface(kWg0).udp_checksum4 = false; }},
+      {.name = "UDP checksums are left to a port that computes them",
+       .in = {host_sends(to_alice(64)), host_sends(bob4), host_sends(to_alice(100))},
+       .out = {{kWan,
+                outer_to(kAlice, message_to(kAlice, 0, to_alice_aged(64)), 1).checksum_left_to_device()},
+               {kWan, outer_to(kBob, message_to(kBob, 0, bob4_out)).checksum_left_to_device()},
+               {kWan,
+                outer_to(kAlice, message_to(kAlice, 1, to_alice_aged(100)), 2).checksum_left_to_device()}},
+       .given = [](WorkerWorld& w) { w.port(kWan).udp_checksum_offload = true; }},
+      {.name = "behind a VLAN tag",
+       .in = {host_sends(to_alice(64, 64, 2)), host_sends(bob6), host_sends(carol),
+              host_sends(to_alice(100))},
+       .out = {{kWan, tagged(outer_to(kAlice, message_to(kAlice, 0, to_alice_aged(64, 2)), 1, 2))},
+               {kWan, tagged(outer_to(kBob, message_to(kBob, 0, bob6_out)))},
+               {kWan, outer_to(kCarol, message_to(kCarol, 0, carol_out), 2)},
+               {kWan, tagged(outer_to(kAlice, message_to(kAlice, 1, to_alice_aged(100)), 3))}},
+       .given =
+           [](WorkerWorld& w) {
+             tag_path(w.path(kAlice));
+             tag_path(w.path(kBob));
+           }},
       {.name = "ten pings: 1280 bytes sent",
        .in = std::vector<Frame>(10, host_sends(to_alice(84))),
        .out =

@@ -21,7 +21,9 @@ Timed after_loops(std::size_t loops, const WorkerOptions& options) {
   }
   EXPECT_EQ(w.transmitted(kWan).size(), 2 * loops);
   const WorkerCounters& counters = w.worker().counters();
-  const auto packets = [&](Stage stage) { return counters.stage_packets[static_cast<std::size_t>(stage)].get(); };
+  const auto packets = [&](Stage stage) {
+    return counters.stage_packets[static_cast<std::size_t>(stage)].get();
+  };
   Timed timed{packets(Stage::classify), packets(Stage::seal), 0};
   for (const Counter& bucket : counters.latency.buckets) timed.measured += bucket.get();
   EXPECT_GT(counters.stage_cycles[static_cast<std::size_t>(Stage::seal)].get(), 0u);
