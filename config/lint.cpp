@@ -32,7 +32,6 @@ class Linter {
     lint_machine(gateway_, environment_, problems_);
     lint_network(gateway_, problems_);
     check_files();
-    check_wires();
     check_flows();
     if (gateway_.ports.empty()) warn({}, "ports", "no port is configured: nothing is received");
     for (const auto& [name, port] : gateway_.ports) check_shared_memory(name, port);
@@ -98,19 +97,6 @@ class Linter {
                              "use mode 0640 or 0600",
                              Severity::kWarning});
       if ((*mode & 077) != 0) check_inline_secrets(static_cast<std::uint32_t>(i));
-    }
-  }
-
-  void check_wires() {
-    if (!environment_.interface_exists) return;
-    for (const auto& [name, port] : gateway_.ports) {
-      if (port.device.kind != DeviceKind::kLinux) continue;
-      if (environment_.interface_exists(linux_interface(port.device)) != false) continue;
-      const Position& at = port.where.of("device");
-      problems_.push_back({file_of(gateway_, at), at, "ports." + name + ".device",
-                           quoted(port.device.text) + " names a network interface that does not exist here; "
-                                                      "allowed: one that `ip link` shows",
-                           Severity::kError});
     }
   }
 

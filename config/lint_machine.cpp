@@ -47,15 +47,6 @@ void check_cores(const Gateway& gateway, const Environment& environment, Problem
       refuse("core " + std::to_string(lcore) + " is not one that this process may use: " + numbers(*cpus));
 }
 
-// The value of `iface=` in a vdev string; empty: none.
-std::string wire_of(const Device& device) {
-  const std::string key = ",iface=";
-  const auto at = device.text.find(key);
-  if (at == std::string::npos) return {};
-  const auto begin = at + key.size();
-  return device.text.substr(begin, device.text.find(',', begin) - begin);
-}
-
 void check_wires(const Gateway& gateway, const Environment& environment, Problems& problems) {
   for (const auto& [name, port] : gateway.ports) {
     const Position at = port.where.of("device");
@@ -67,7 +58,8 @@ void check_wires(const Gateway& gateway, const Environment& environment, Problem
         wire.empty())
       refuse("net_af_packet needs the interface that it takes packets from: net_af_packet0,iface=eth1");
     if (wire.empty() || !environment.interface_exists) continue;
-    if (environment.interface_exists(wire) == false) refuse("this machine has no network interface " + wire);
+    if (environment.interface_exists(wire) == false)
+      refuse("this machine has no network interface " + wire + "; allowed: one that `ip link` shows");
   }
 }
 

@@ -19,6 +19,17 @@ Position Marks::of(std::string_view key) const {
   return at == keys_.end() ? Position{} : at->second;
 }
 
+std::string wire_of(const Device& device) {
+  if (device.kind == DeviceKind::kLinux) return linux_interface(device);
+  const std::string_view text = device.text;
+  if (!text.starts_with("net_af_") && !text.starts_with("eth_af_")) return {};
+  constexpr std::string_view kKey = ",iface=";
+  const auto at = text.find(kKey);
+  if (at == std::string_view::npos) return {};
+  const std::string_view value = text.substr(at + kKey.size());
+  return std::string(value.substr(0, value.find(',')));
+}
+
 bool is_interface_name(std::string_view name) {
   const auto allowed = [](char c) {
     return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||

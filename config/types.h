@@ -137,6 +137,10 @@ struct Device {
   return device.text.substr(kLinuxDevice.size());
 }
 
+/// The Linux interface whose frames the device carries: of linux:NAME, and of DPDK's drivers of packet and
+/// XDP sockets ("net_af_packet0,iface=eth1"). Empty: none; net_tap and others create the one they name.
+[[nodiscard]] std::string wire_of(const Device& device);
+
 struct PortMarks : Marks {
   std::vector<Position> addresses;  ///< parallel to the values
 };

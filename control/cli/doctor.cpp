@@ -132,18 +132,8 @@ void check_sysctls(const Patient& patient, Findings& out) {
     out.push_back({"sysctls", Verdict::kOk, "rp_filter leaves the choice to the gateway", ""});
 }
 
-// The Linux interface that a port takes its packets from; empty: none.
-std::string wire_of(const config::Port& port) {
-  if (port.device.kind == config::DeviceKind::kLinux) return config::linux_interface(port.device);
-  const std::string key = ",iface=";
-  const auto at = port.device.text.find(key);
-  if (at == std::string::npos) return {};
-  const auto begin = at + key.size();
-  return port.device.text.substr(begin, port.device.text.find(',', begin) - begin);
-}
-
 void check_wire(const std::string& name, const config::Port& port, const Machine& machine, Findings& out) {
-  const std::string wire = wire_of(port);
+  const std::string wire = config::wire_of(port.device);
   const auto found = machine.wires.find(wire);
   if (found == machine.wires.end()) {
     out.push_back({"ports", Verdict::kFault, name + ": this machine has no network interface " + wire,
@@ -195,7 +185,7 @@ void check_ports(const Patient& patient, Findings& out) {
   if (!patient.config) return;
   for (const auto& [name, port] : patient.config->ports) {
     if (port.device.kind == config::DeviceKind::kPci) check_card(name, port, patient.machine, out);
-    if (!wire_of(port).empty()) check_wire(name, port, patient.machine, out);
+    if (!config::wire_of(port.device).empty()) check_wire(name, port, patient.machine, out);
   }
 }
 

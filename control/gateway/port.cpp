@@ -41,16 +41,6 @@ GatewayPort::~GatewayPort() {
   restore_wire();
 }
 
-std::string GatewayPort::wire_of(const config::Port& value) {
-  if (value.device.kind == config::DeviceKind::kLinux) return config::linux_interface(value.device);
-  const std::string& device = value.device.text;
-  const std::size_t at = device.find("iface=");
-  const bool on_netdev = device.rfind("net_af_", 0) == 0 || device.rfind("eth_af_", 0) == 0;
-  if (!on_netdev || at == std::string::npos) return {};
-  const std::size_t end = device.find(',', at);
-  return device.substr(at + 6, end == std::string::npos ? end : end - at - 6);
-}
-
 bool GatewayPort::whole() const {
   // The mirror may not have read of the netdev's creation yet, so the kernel itself is asked.
   const auto there = [&](std::uint32_t ifindex) {
@@ -96,7 +86,7 @@ std::vector<std::string> GatewayPort::warnings() const {
   std::vector<std::string> out;
   if (!carrier_) out.push_back("port " + name_ + ": no carrier");
   if (const std::uint16_t mtu = mtu_in_force(); mtu < value_.mtu) {
-    out.push_back("port " + name_ + ": its wire " + wire_of(value_) + " has an MTU of " +
+    out.push_back("port " + name_ + ": its wire " + config::wire_of(value_.device) + " has an MTU of " +
                   std::to_string(mtu) + ", which is in force instead of " + std::to_string(value_.mtu));
   }
   return out;
@@ -104,7 +94,7 @@ std::vector<std::string> GatewayPort::warnings() const {
 
 // "net_af_packet0,iface=eth1": eth1 carries our frames and must not take part in them.
 void GatewayPort::prepare_wire() {
-  const std::string wire = wire_of(value_);
+  const std::string wire = config::wire_of(value_.device);
   if (wire.empty()) return;
   const auto link = services_.netlink.find_link(wire);
   if (!link)
@@ -161,7 +151,7 @@ void GatewayPort::open_device() {
     port_ = services_.dataplane.add_tap_port(options);
     value_or_throw(services_.netlink.set_mtu(port_->tap()->ifindex(), value_.mtu));
   } else if (value_.device.kind == config::DeviceKind::kLinux) {
-    options.device = wire_of(value_);
+    options.device = config::wire_of(value_.device);
     port_ = services_.dataplane.add_linux_port(options);
   } else {
     port_ = services_.dataplane.add_port(options);

@@ -34,8 +34,6 @@ class GatewayPort {
   [[nodiscard]] bool whole() const;
   // Of both ends: the device and, where a netdev is the wire, that netdev.
   [[nodiscard]] bool link_up() const;
-  // The netdev that a port of this device needs as its wire; empty: none.
-  [[nodiscard]] static std::string wire_of(const config::Port& value);
 
   // ---- the wire and Linux
   // Shows Linux whether the wire has a carrier. True: that has changed.

@@ -33,7 +33,7 @@ void PortKeeper::recreate_lost_ports() {
 
 void PortKeeper::recreate(const std::string& name) {
   const config::Port& value = running_.value().ports.at(name);
-  const std::string wire = GatewayPort::wire_of(value);
+  const std::string wire = config::wire_of(value.device);
   if (!wire.empty() && !services_.netlink.find_link(wire)) return;
   const auto at = std::chrono::steady_clock::now();
   if (at < next_recreate_at_) return;

@@ -179,7 +179,8 @@ TEST(Lint, WhatThisMachineDoesNotHave) {
       {"dpdk: { workers: [1, 7] }\nports: { wan0: { device: tap } }\n",
        "gw.yaml:1:18: dpdk.workers: core 7 is not one that this process may use: 0 1\n"},
       {"ports:\n  wan0: { device: \"net_af_packet0,iface=eth9\" }\n",
-       "gw.yaml:2:19: ports.wan0.device: this machine has no network interface eth9\n"},
+       "gw.yaml:2:19: ports.wan0.device: this machine has no network interface eth9; allowed: one "
+       "that `ip link` shows\n"},
       {"ports:\n  wan0: { device: \"net_af_packet0\" }\n",
        "gw.yaml:2:19: ports.wan0.device: net_af_packet needs the interface that it takes packets "
        "from: net_af_packet0,iface=eth1\n"},
@@ -282,10 +283,9 @@ TEST(Lint, AWireThatThisMachineHasNot) {
       "  lan0: { device: \"linux:eth1\" }\n"
       "  dmz0: { device: \"linux:eth9\" }\n"
       "  tap0: { device: tap }\n";
-  EXPECT_EQ(
-      warnings(kText, here),
-      "gw.yaml:3:19: ports.lan0.device: 'linux:eth1' names a network interface that does not exist here; "
-      "allowed: one that `ip link` shows\n");
+  EXPECT_EQ(warnings(kText, here),
+            "gw.yaml:3:19: ports.lan0.device: this machine has no network interface eth1; allowed: one that "
+            "`ip link` shows\n");
   const Gateway gateway = *parse_text(kText, "gw.yaml");
   EXPECT_EQ(lint(gateway, here).at(0).severity, Severity::kError);
   EXPECT_EQ(warnings(kText), "") << "a machine that cannot be asked";
