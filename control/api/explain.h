@@ -9,7 +9,7 @@
 
 namespace wg::noise {
 struct PeerEvent;
-struct Refusal;
+struct RefusedMessage;
 }  // namespace wg::noise
 
 namespace wg::control {
@@ -28,7 +28,7 @@ std::string to_text(const Explanation& explanation);
 
 // The engine's events as ours; `at` is the wall time of theirs.
 PeerEvent event_of(const noise::PeerEvent& event, WallTime at);
-PeerEvent event_of(const noise::Refusal& refusal, WallTime at);
+PeerEvent event_of(const noise::RefusedMessage& refusal, WallTime at);
 
 std::string_view name_of(PeerEventKind kind);  // stale_timestamp, …: stable, in JSON and docs
 std::string describe(const PeerEvent& event);  // one sentence without the time

@@ -82,7 +82,7 @@ PeerEvent event_of(const noise::PeerEvent& event, WallTime at) {
   return result;
 }
 
-PeerEvent event_of(const noise::Refusal& refusal, WallTime at) {
+PeerEvent event_of(const noise::RefusedMessage& refusal, WallTime at) {
   PeerEvent result;
   result.at = at;
   result.kind = kind_of(refusal.outcome);

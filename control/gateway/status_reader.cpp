@@ -359,7 +359,7 @@ std::optional<PeerFacts> StatusReader::explain_peer(std::string_view interface, 
     facts.events.insert(facts.events.end(), found.record->events->begin(), found.record->events->end());
   std::stable_sort(facts.events.begin(), facts.events.end(),
                    [](const PeerEvent& a, const PeerEvent& b) { return a.at < b.at; });
-  for (const noise::Refusal& refusal : found.interface->engine().recent_refusals()) {
+  for (const noise::RefusedMessage& refusal : found.interface->engine().refused_messages()) {
     facts.unattributed.push_back(event_of(refusal, wall_of(refusal.at, at)));
   }
   return facts;

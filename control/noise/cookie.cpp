@@ -93,11 +93,11 @@ bool CookieJar::has_cookie(BootTime now) const noexcept {
   return cookie_birthdate_ != 0 && now - cookie_birthdate_ < COOKIE_SECRET_MAX_AGE - COOKIE_SECRET_LATENCY;
 }
 
-std::optional<CookieJar::Refusal> CookieJar::consume_reply(const CookieReplyMessage& reply, BootTime now) {
-  if (!have_sent_mac1_) return Refusal::kUnexpected;
+std::optional<CookieJar::BadReply> CookieJar::consume_reply(const CookieReplyMessage& reply, BootTime now) {
+  if (!have_sent_mac1_) return BadReply::kUnexpected;
   Cookie cookie;
   if (!xopen(cookie.bytes.data(), cookie_key_, reply.nonce, reply.sealed_cookie, last_mac1_)) {
-    return Refusal::kUnauthentic;
+    return BadReply::kUnauthentic;
   }
   cookie_ = cookie;
   cookie_birthdate_ = now;

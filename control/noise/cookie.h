@@ -50,9 +50,9 @@ class CookieJar {
   void set_public_key(const PublicKey& public_key);
   // Fills the last 32 bytes of `message`: mac2 only while a fresh cookie is held.
   void add_macs(std::span<std::uint8_t> message, BootTime now);
-  // Accepts one reply to the last mac1 sent. Returns nullopt on success, else the reason.
-  enum class Refusal : std::uint8_t { kUnexpected, kUnauthentic };
-  [[nodiscard]] std::optional<Refusal> consume_reply(const CookieReplyMessage& reply, BootTime now);
+  // Accepts one reply to the last mac1 sent. Returns nullopt on success, else what is wrong with it.
+  enum class BadReply : std::uint8_t { kUnexpected, kUnauthentic };
+  [[nodiscard]] std::optional<BadReply> consume_reply(const CookieReplyMessage& reply, BootTime now);
   [[nodiscard]] bool has_cookie(BootTime now) const noexcept;
 
  private:

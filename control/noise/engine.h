@@ -94,8 +94,8 @@ struct HeardPeer {
   BootTime heard = 0;  // latest authenticated message
 };
 
-// A refused message that belongs to no configured peer, for `explain` of an interface.
-struct Refusal {
+// A handshake message that was refused and belongs to no configured peer, for `explain` of an interface.
+struct RefusedMessage {
   Outcome outcome{};
   BootTime at = 0;
   Endpoint remote;
@@ -183,7 +183,7 @@ class Engine {
   // ---- status
   [[nodiscard]] PeerStatus peer_status(const dataplane::Peer& peer, const Now& now) const;
   [[nodiscard]] std::vector<PeerEvent> peer_events(const dataplane::Peer& peer) const;  // oldest first
-  [[nodiscard]] std::vector<Refusal> recent_refusals() const;                           // oldest first
+  [[nodiscard]] std::vector<RefusedMessage> refused_messages() const;                   // oldest first
   // Appends those heard of later than `since` among the next `count` peers from number `from` on. Returns the
   // number to go on with; 0: that was the last. For walks in steps, between which peers come and go.
   std::size_t heard_peers(std::size_t from, std::size_t count, BootTime since,

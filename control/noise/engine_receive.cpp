@@ -191,7 +191,7 @@ Outcome Engine::State::consume_cookie(Bytes message, BootTime now) {
     return count(Outcome::kCookieAccepted);
   }
   const Outcome outcome =
-      *refusal == CookieJar::Refusal::kUnexpected ? Outcome::kUnexpectedCookie : Outcome::kBadCookie;
+      *refusal == CookieJar::BadReply::kUnexpected ? Outcome::kUnexpectedCookie : Outcome::kBadCookie;
   note(*p, PeerEventKind::kCookieRefused, now, static_cast<std::int64_t>(outcome));
   return refuse(outcome, {}, now, p);
 }

@@ -153,7 +153,7 @@ struct Engine::State {
 
   std::array<std::uint64_t, kOutcomes> counts{};
   std::array<std::uint64_t, 4> sent_messages{};
-  std::deque<Refusal> refusals;
+  std::deque<RefusedMessage> refusals;
 
   // engine.cpp
   [[nodiscard]] PeerState* find(const Peer& peer) const;

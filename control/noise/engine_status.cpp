@@ -51,7 +51,7 @@ std::size_t Engine::heard_peers(std::size_t from, std::size_t count, BootTime si
   return end == s.peers.size() ? 0 : end;
 }
 
-std::vector<Refusal> Engine::recent_refusals() const {
+std::vector<RefusedMessage> Engine::refused_messages() const {
   return {s_->refusals.begin(), s_->refusals.end()};
 }
 

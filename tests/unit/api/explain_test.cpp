@@ -342,7 +342,7 @@ TEST(Explain, TheEnginesEventsAreTranslated) {
   theirs.kind = noise::PeerEventKind::kResponseRefused;
   theirs.detail = static_cast<std::int64_t>(noise::Outcome::kBadResponse);
   EXPECT_NE(event_of(theirs, kNow).detail.find("preshared key"), std::string::npos);
-  noise::Refusal refusal;
+  noise::RefusedMessage refusal;
   refusal.outcome = noise::Outcome::kUnknownPeer;
   refusal.claimed.fill(5);
   EXPECT_EQ(event_of(refusal, kNow).claimed_key, config::to_string(key_of(5)));

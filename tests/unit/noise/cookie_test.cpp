@@ -92,21 +92,21 @@ TEST_F(Cookies, ReplyIsAcceptedOncePerMac1) {
   jar.add_macs(message, now);
   const auto first = reply();
   EXPECT_FALSE(jar.consume_reply(first, now).has_value());
-  EXPECT_EQ(jar.consume_reply(first, now), CookieJar::Refusal::kUnexpected);
-  EXPECT_EQ(jar.consume_reply(reply(), now), CookieJar::Refusal::kUnexpected);
+  EXPECT_EQ(jar.consume_reply(first, now), CookieJar::BadReply::kUnexpected);
+  EXPECT_EQ(jar.consume_reply(reply(), now), CookieJar::BadReply::kUnexpected);
 }
 
 TEST_F(Cookies, ReplyToAnEarlierMac1OrForgedChangesNothing) {
-  EXPECT_EQ(jar.consume_reply(CookieReplyMessage{}, now), CookieJar::Refusal::kUnexpected) << "nothing sent";
+  EXPECT_EQ(jar.consume_reply(CookieReplyMessage{}, now), CookieJar::BadReply::kUnexpected) << "nothing sent";
   jar.add_macs(message, now);
   const auto stale = reply();
   message[30] ^= 1;
   jar.add_macs(message, now);
-  EXPECT_EQ(jar.consume_reply(stale, now), CookieJar::Refusal::kUnauthentic);
+  EXPECT_EQ(jar.consume_reply(stale, now), CookieJar::BadReply::kUnauthentic);
   auto forged = reply();
   for (std::size_t i = 8; i < sizeof forged; ++i) {
     reinterpret_cast<std::uint8_t*>(&forged)[i] ^= 1;
-    EXPECT_EQ(jar.consume_reply(forged, now), CookieJar::Refusal::kUnauthentic) << i;
+    EXPECT_EQ(jar.consume_reply(forged, now), CookieJar::BadReply::kUnauthentic) << i;
     reinterpret_cast<std::uint8_t*>(&forged)[i] ^= 1;
   }
   EXPECT_FALSE(jar.has_cookie(now));

@@ -260,9 +260,9 @@ TEST(Handshake, UnknownPeerIsSilenceAndNamed) {
   EXPECT_EQ(t.deliver_last_to_b(), Outcome::kUnknownPeer);
   EXPECT_TRUE(t.b.host.sent.empty());
   EXPECT_EQ(t.b.engine.memory_bytes(), memory) << "no allocation before authentication (I5)";
-  ASSERT_FALSE(t.b.engine.recent_refusals().empty());
-  EXPECT_EQ(t.b.engine.recent_refusals().back().claimed, t.a.engine.public_key());
-  EXPECT_EQ(t.b.engine.recent_refusals().back().remote, t.a_at);
+  ASSERT_FALSE(t.b.engine.refused_messages().empty());
+  EXPECT_EQ(t.b.engine.refused_messages().back().claimed, t.a.engine.public_key());
+  EXPECT_EQ(t.b.engine.refused_messages().back().remote, t.a_at);
 }
 
 TEST(Handshake, DownOrKeylessAnswersNothing) {
