@@ -32,7 +32,7 @@ Stream::~Stream() {
   close();
 }
 
-bool Stream::start() {
+Expected<> Stream::start() {
   const std::weak_ptr<Stream> self = weak_from_this();
   watched_ = EPOLLIN;
   return loop_.add(fd_, watched_, [self](std::uint32_t events) {
@@ -179,7 +179,7 @@ void Stream::watch() {
   const std::uint32_t wanted = output_pending() ? std::uint32_t{EPOLLOUT} : input;
   if (wanted == watched_) return;
   watched_ = wanted;
-  loop_.modify(fd_, wanted);
+  if (!loop_.modify(fd_, wanted)) close();  // nobody would read or write it any more
 }
 
 // ---------------------------------------------------------------- the set

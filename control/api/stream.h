@@ -32,7 +32,7 @@ class Stream : public std::enable_shared_from_this<Stream> {
   Stream(const Stream&) = delete;
   Stream& operator=(const Stream&) = delete;
 
-  bool start();
+  Expected<> start();
   // Closes immediately and discards pending output.
   void close();
   bool closed() const { return fd_ < 0; }

@@ -126,12 +126,18 @@ UnixListener::~UnixListener() {
 void UnixListener::serve(EventLoop& loop, std::function<void(int fd)> take) {
   loop_ = &loop;
   take_ = std::move(take);
-  watch();
+  value_or_throw(watch());
 }
 
-void UnixListener::watch() {
-  pause_ = 0;
-  loop_->add(fd_, EPOLLIN, [this](std::uint32_t) { accept_one(); });
+Expected<> UnixListener::watch() {
+  return loop_->add(fd_, EPOLLIN, [this](std::uint32_t) { accept_one(); });
+}
+
+void UnixListener::pause() {
+  pause_ = loop_->after(std::chrono::milliseconds{200}, [this] {
+    pause_ = 0;
+    if (!watch()) pause();
+  });
 }
 
 void UnixListener::accept_one() {
@@ -139,7 +145,7 @@ void UnixListener::accept_one() {
   if (fd >= 0) return take_(fd);
   if (errno == EAGAIN || errno == EINTR || errno == ECONNABORTED) return;
   loop_->remove(fd_);
-  pause_ = loop_->after(std::chrono::milliseconds{200}, [this] { watch(); });
+  pause();
 }
 
 }  // namespace wg::control

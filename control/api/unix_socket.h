@@ -26,11 +26,13 @@ class UnixListener {
   int fd() const { return fd_; }
   const std::string& path() const { return path_; }
   // Passes every connection to `take`, which owns it (non-blocking, close-on-exec), until destroyed. Without
-  // free descriptors it pauses instead of spinning. `loop` outlives this object.
+  // free descriptors it pauses instead of spinning. `loop` outlives this object. Throws std::runtime_error
+  // when the loop refuses the socket.
   void serve(EventLoop& loop, std::function<void(int fd)> take);
 
  private:
-  void watch();
+  Expected<> watch();
+  void pause();
   void accept_one();
 
   EventLoop* loop_ = nullptr;

@@ -89,13 +89,23 @@ void FlowService::start(const config::Flows& settings) {
   if (read_sysctl("net/netfilter/nf_conntrack_events").value_or("0") == "0")
     log_->warn("flows: net.netfilter.nf_conntrack_events is 0, so that no connection can leave Linux");
   services_.publisher.set_flows(active_->table.get());
-  for (const int fd : active_->conntrack.descriptors())
-    services_.loop.add(fd, EPOLLIN, [this](std::uint32_t) { receive(); });
+  if (const Expected<> watched = watch(); !watched) {
+    log_->error("flows: {}; every connection stays with Linux", watched.error().text);
+    return stop();
+  }
   active_->follower.set_now(boot_seconds());
   active_->follower.set_timeouts(conntrack_timeouts());
   active_->follower.start();
   log_->info("flows: at most {} connections with the mark {:#x}, {} MB", settings.max, settings.mark,
              active_->table->memory_bytes() >> 20);
+}
+
+Expected<> FlowService::watch() {
+  for (const int fd : active_->conntrack.descriptors()) {
+    Expected<> added = services_.loop.add(fd, EPOLLIN, [this](std::uint32_t) { receive(); });
+    if (!added) return added;
+  }
+  return {};
 }
 
 void FlowService::stop() {

@@ -16,6 +16,7 @@
 #include "control/kernel/conntrack.h"
 #include "control/log.h"
 #include "control/services.h"
+#include "dataplane/base/expected.h"
 
 namespace wg::control {
 
@@ -42,6 +43,7 @@ class FlowService {
   struct Active;
 
   void start(const config::Flows& settings);
+  Expected<> watch();
   void receive();
   // In the gateway's counters, and in the log.
   void report();

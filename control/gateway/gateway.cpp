@@ -136,7 +136,7 @@ void Gateway::watch_signals() {
   sigemptyset(&set);
   for (const int signal : {SIGTERM, SIGINT, SIGHUP}) sigaddset(&set, signal);
   signal_fd_ = signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC);
-  services_.loop.add(signal_fd_, EPOLLIN, [this](std::uint32_t) { on_signal(); });
+  value_or_throw(services_.loop.add(signal_fd_, EPOLLIN, [this](std::uint32_t) { on_signal(); }));
 }
 
 void Gateway::on_signal() {
@@ -153,11 +153,14 @@ void Gateway::on_signal() {
 
 void Gateway::watch_descriptors() {
   EventLoop& loop = services_.loop;
-  loop.add(services_.mirror.fd(), EPOLLIN, [this](std::uint32_t) { on_kernel_changes(); });
-  if (services_.ipsec.fd() >= 0)
-    loop.add(services_.ipsec.fd(), EPOLLIN, [this](std::uint32_t) { on_ipsec_changed(); });
-  loop.add(services_.resolver.fd(), EPOLLIN, [this](std::uint32_t) { on_resolved(); });
-  loop.add(services_.dataplane.doorbell().fd(), EPOLLIN, [](std::uint32_t) {});
+  const auto watch = [&loop](int fd, EventLoop::Callback on_readable) {
+    value_or_throw(
+        loop.add(fd, EPOLLIN, [on_readable = std::move(on_readable)](std::uint32_t) { on_readable(); }));
+  };
+  watch(services_.mirror.fd(), [this] { on_kernel_changes(); });
+  if (services_.ipsec.fd() >= 0) watch(services_.ipsec.fd(), [this] { on_ipsec_changed(); });
+  watch(services_.resolver.fd(), [this] { on_resolved(); });
+  watch(services_.dataplane.doorbell().fd(), [] {});
   loop.every(1s, [this] { every_second(); });
   loop.every(kStateInterval, [this] { save_state(); });
   loop.every(kNeighbourInterval, [this] { services_.publisher.refresh_neighbours(); });

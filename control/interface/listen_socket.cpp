@@ -21,26 +21,33 @@ Expected<> ListenSocket::open_on(UdpSocket& socket, std::uint16_t port) const {
 
 Expected<> ListenSocket::open() {
   if (Expected<> opened = open_on(socket_, configured_port_); !opened) return opened;
-  watch();
-  return {};
+  Expected<> watched = watch(socket_);
+  if (!watched) socket_.close();
+  return watched;
 }
 
 void ListenSocket::close() {
-  unwatch();
+  unwatch(socket_);
   socket_.close();
 }
 
-void ListenSocket::watch() {
+// `socket` is socket_, or will be it by the time a datagram is read. When it is refused nothing is watched.
+Expected<> ListenSocket::watch(const UdpSocket& socket) {
   for (const bool v6 : {false, true}) {
-    if (socket_.fd(v6) < 0) continue;
-    loop_.add(socket_.fd(v6), EPOLLIN,
-              [this, v6](std::uint32_t) { socket_.receive(v6, kDatagramsPerIteration, take_); });
+    if (socket.fd(v6) < 0) continue;
+    Expected<> added = loop_.add(socket.fd(v6), EPOLLIN, [this, v6](std::uint32_t) {
+      socket_.receive(v6, kDatagramsPerIteration, take_);
+    });
+    if (added) continue;
+    unwatch(socket);
+    return added;
   }
+  return {};
 }
 
-void ListenSocket::unwatch() {
+void ListenSocket::unwatch(const UdpSocket& socket) {
   for (const bool v6 : {false, true}) {
-    if (socket_.fd(v6) >= 0) loop_.remove(socket_.fd(v6));
+    if (socket.fd(v6) >= 0) loop_.remove(socket.fd(v6));
   }
 }
 
@@ -52,10 +59,10 @@ Expected<bool> ListenSocket::set_port(std::uint16_t port) {
   }
   UdpSocket next;
   if (Expected<> opened = open_on(next, port); !opened) return opened.error();
-  unwatch();
+  if (Expected<> watched = watch(next); !watched) return watched.error();
+  unwatch(socket_);
   socket_ = std::move(next);
   configured_port_ = port;
-  watch();
   return true;
 }
 

@@ -36,8 +36,8 @@ class ListenSocket {
 
  private:
   Expected<> open_on(UdpSocket& socket, std::uint16_t port) const;
-  void watch();
-  void unwatch();
+  Expected<> watch(const UdpSocket& socket);
+  void unwatch(const UdpSocket& socket);
 
   EventLoop& loop_;
   std::function<void(const ReceivedDatagram&)> take_;

@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <ctime>
+#include <string>
 #include <system_error>
 
 namespace wg::control {
@@ -42,27 +43,27 @@ EventLoop::~EventLoop() {
   close(epoll_fd_);
 }
 
-bool EventLoop::add(int fd, std::uint32_t events, FdCallback callback) {
+Expected<> EventLoop::add(int fd, std::uint32_t events, FdCallback callback) {
   epoll_event event{};
   event.events = events;
   event.data.u64 = next_watch_;
-  if (epoll_ctl(epoll_fd_, EPOLL_CTL_ADD, fd, &event) != 0) return false;
+  if (epoll_ctl(epoll_fd_, EPOLL_CTL_ADD, fd, &event) != 0)
+    return Refusal::from_errno(errno, "watching descriptor " + std::to_string(fd));
   watch_of_fd_[fd] = next_watch_;
   watches_[next_watch_] = std::make_shared<FdCallback>(std::move(callback));
   ++next_watch_;
-  return true;
+  return {};
 }
 
-bool EventLoop::modify(int fd, std::uint32_t events) {
+Expected<> EventLoop::modify(int fd, std::uint32_t events) {
+  const std::string what = "watching descriptor " + std::to_string(fd) + " for other events";
   const auto watch = watch_of_fd_.find(fd);
-  if (watch == watch_of_fd_.end()) {
-    errno = ENOENT;
-    return false;
-  }
+  if (watch == watch_of_fd_.end()) return Refusal::from_errno(ENOENT, what);
   epoll_event event{};
   event.events = events;
   event.data.u64 = watch->second;
-  return epoll_ctl(epoll_fd_, EPOLL_CTL_MOD, fd, &event) == 0;
+  if (epoll_ctl(epoll_fd_, EPOLL_CTL_MOD, fd, &event) != 0) return Refusal::from_errno(errno, what);
+  return {};
 }
 
 void EventLoop::remove(int fd) {

@@ -17,6 +17,8 @@
 #include <utility>
 #include <vector>
 
+#include "dataplane/base/expected.h"
+
 namespace wg::control {
 
 class EventLoop {
@@ -32,9 +34,10 @@ class EventLoop {
   EventLoop(const EventLoop&) = delete;
   EventLoop& operator=(const EventLoop&) = delete;
 
-  /// False with errno set when epoll refuses (e.g. a regular file).
-  bool add(int fd, std::uint32_t events, FdCallback callback);
-  bool modify(int fd, std::uint32_t events);
+  /// Refused with the errno of epoll_ctl(2): EPERM for a regular file, EBADF, EEXIST, ENOSPC.
+  Expected<> add(int fd, std::uint32_t events, FdCallback callback);
+  /// Refused with ENOENT when the descriptor is not in the loop.
+  Expected<> modify(int fd, std::uint32_t events);
   void remove(int fd);
 
   TimerId after(Clock::duration delay, Callback callback);

@@ -28,7 +28,12 @@ bool is_pattern(const std::string& name) {
 FileWatch::FileWatch(EventLoop& loop, std::function<void()> changed)
     : loop_(loop), changed_(std::move(changed)), fd_(inotify_init1(IN_NONBLOCK | IN_CLOEXEC)) {
   if (fd_ < 0) throw std::system_error(errno, std::generic_category(), "inotify");
-  loop_.add(fd_, EPOLLIN, [this](std::uint32_t) { read_events(); });
+  try {
+    value_or_throw(loop_.add(fd_, EPOLLIN, [this](std::uint32_t) { read_events(); }));
+  } catch (...) {
+    close(fd_);
+    throw;
+  }
 }
 
 FileWatch::~FileWatch() {

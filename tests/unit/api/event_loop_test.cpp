@@ -52,8 +52,8 @@ TEST(EventLoop, ARemovedDescriptorIsNotCalledEvenInTheSameRound) {
       loop.remove(other);
     };
   };
-  loop.add(first.ends[0], EPOLLIN, remove_other(second.ends[0]));
-  loop.add(second.ends[0], EPOLLIN, remove_other(first.ends[0]));
+  ASSERT_TRUE(loop.add(first.ends[0], EPOLLIN, remove_other(second.ends[0])));
+  ASSERT_TRUE(loop.add(second.ends[0], EPOLLIN, remove_other(first.ends[0])));
   first.write_byte();
   second.write_byte();
   loop.run_once(0ms);
@@ -76,11 +76,12 @@ TEST(EventLoop, AReusedDescriptorNumberDoesNotInheritEvents) {
       dup2(fresh[0], number);  // another open file under the old number, with nothing to read
       close(fresh[0]);
       close(fresh[1]);
-      loop.add(number, EPOLLOUT, [&](std::uint32_t events) { stale += (events & EPOLLIN) != 0 ? 1 : 0; });
+      EXPECT_TRUE(loop.add(number, EPOLLOUT,
+                           [&](std::uint32_t events) { stale += (events & EPOLLIN) != 0 ? 1 : 0; }));
     };
   };
-  loop.add(first.ends[0], EPOLLIN, swap(second));
-  loop.add(second.ends[0], EPOLLIN, swap(first));
+  ASSERT_TRUE(loop.add(first.ends[0], EPOLLIN, swap(second)));
+  ASSERT_TRUE(loop.add(second.ends[0], EPOLLIN, swap(first)));
   first.write_byte();
   second.write_byte();
   loop.run_once(0ms);
@@ -134,8 +135,19 @@ TEST(EventLoop, PostAndStopFromAnotherThread) {
 
 TEST(EventLoop, RefusesWhatEpollRefuses) {
   EventLoop loop;
-  EXPECT_FALSE(loop.add(-1, EPOLLIN, [](std::uint32_t) {}));
-  EXPECT_FALSE(loop.modify(0, EPOLLIN));
+  const Expected<> closed = loop.add(-1, EPOLLIN, [](std::uint32_t) {});
+  ASSERT_FALSE(closed);
+  EXPECT_EQ(closed.error(), (Refusal{EBADF, "watching descriptor -1: Bad file descriptor"}));
+  std::FILE* file = std::tmpfile();
+  ASSERT_NE(file, nullptr);
+  const Expected<> regular = loop.add(fileno(file), EPOLLIN, [](std::uint32_t) {});
+  ASSERT_FALSE(regular);
+  EXPECT_EQ(regular.error().code, EPERM);
+  std::fclose(file);
+  const Expected<> unknown = loop.modify(0, EPOLLIN);
+  ASSERT_FALSE(unknown);
+  EXPECT_EQ(unknown.error(),
+            (Refusal{ENOENT, "watching descriptor 0 for other events: No such file or directory"}));
 }
 
 }  // namespace
