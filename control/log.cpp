@@ -82,6 +82,7 @@ struct LogState {
   pthread_t writer{};
   std::shared_ptr<spdlog::sinks::stderr_sink_mt> sink;
   config::LogLevel level = config::LogLevel::kInfo;
+  std::size_t reported = 0;  // dropped lines that were logged
 };
 
 LogState& state() {
@@ -137,6 +138,12 @@ void set_log_level(const Logger& logger, config::LogLevel level) {
 
 std::size_t log_lines_dropped() {
   return state().pool ? state().pool->overrun_counter() : 0;
+}
+
+void warn_of_dropped_lines(const Logger& logger) {
+  const std::size_t dropped = log_lines_dropped();
+  if (dropped > state().reported) logger->warn("{} log lines dropped", dropped - state().reported);
+  state().reported = dropped;
 }
 
 }  // namespace wg::control

@@ -29,5 +29,7 @@ void set_log_level(const Logger& logger, config::LogLevel level);
 
 // Lines lost since the start because the queue was full.
 std::size_t log_lines_dropped();
+// Logs how many were lost since the last call, if any. Control thread only.
+void warn_of_dropped_lines(const Logger& logger);
 
 }  // namespace wg::control

@@ -24,14 +24,8 @@ Expected<> result_of(Use& use, Subject& subject) {
 
 }  // namespace
 
-Actions::Actions(Services& services, Objects& objects, Sockets& sockets, Timestamps& timestamps,
-                 PeerFiles& peer_files, Logger log)
-    : services_(services),
-      objects_(objects),
-      sockets_(sockets),
-      timestamps_(timestamps),
-      peer_files_(peer_files),
-      log_(std::move(log)) {}
+Actions::Actions(Services& services, Objects& objects, Sockets& sockets, SavedState& saved, Logger log)
+    : services_(services), objects_(objects), sockets_(sockets), saved_(saved), log_(std::move(log)) {}
 
 void Actions::announce(const char* kind, const std::string& interface) {
   GatewayEvent event;
@@ -73,8 +67,7 @@ Expected<> Actions::carry_out_kind(const config::ChangeSettings<config::Dpdk>& a
 
 // reload_on_change is read where it is used, once the plan has been carried out.
 Expected<> Actions::carry_out_kind(const config::ChangeSettings<config::Control>& a) {
-  timestamps_.use_directory(a.value.state_directory);
-  peer_files_.use_directory(a.value.state_directory);
+  saved_.use_directory(a.value.state_directory);
   start_log(a.value.log);
   control::set_log_level(log_, a.value.log.level);
   for (const auto& [name, interface] : objects_.interfaces()) interface->apply_log_level();
@@ -124,9 +117,7 @@ Expected<> Actions::carry_out_kind(const config::AddInterface& a) {
   if (objects_.find_interface(a.interface) != nullptr) return done();
   if (Expected<> added = objects_.add_interface(a.interface, a.value, auto_mtu_); !added) return added;
   // Its peers come by later actions: none has sent anything yet.
-  Interface& interface = *objects_.find_interface(a.interface);
-  timestamps_.load(a.interface, interface.engine());
-  peer_files_.load(interface);
+  saved_.load(*objects_.find_interface(a.interface));
   if (Expected<> opened = sockets_.open_wg(a.interface); !opened) {
     objects_.remove_interface(a.interface);
     return opened;
@@ -137,8 +128,7 @@ Expected<> Actions::carry_out_kind(const config::AddInterface& a) {
 Expected<> Actions::carry_out_kind(const config::RemoveInterface& a) {
   Interface* interface = objects_.find_interface(a.interface);
   if (interface == nullptr) return done();
-  timestamps_.save_last(a.interface, interface->engine());
-  peer_files_.remove(a.interface);
+  saved_.forget(*interface);
   sockets_.close_wg(a.interface);
   objects_.remove_interface(a.interface);
   announce("interface_deleted", a.interface);

@@ -9,9 +9,8 @@
 
 #include "config/diff.h"
 #include "control/gateway/objects.h"
-#include "control/gateway/peer_files.h"
+#include "control/gateway/saved_state.h"
 #include "control/gateway/sockets.h"
-#include "control/gateway/timestamps.h"
 #include "control/log.h"
 #include "control/services.h"
 
@@ -19,8 +18,7 @@ namespace wg::control {
 
 class Actions {
  public:
-  Actions(Services& services, Objects& objects, Sockets& sockets, Timestamps& timestamps,
-          PeerFiles& peer_files, Logger log);
+  Actions(Services& services, Objects& objects, Sockets& sockets, SavedState& saved, Logger log);
 
   // The MTU of interfaces that leave it to the gateway, for the actions that follow.
   void use_auto_mtu(std::uint16_t mtu) { auto_mtu_ = mtu; }
@@ -70,8 +68,7 @@ class Actions {
   Services& services_;
   Objects& objects_;
   Sockets& sockets_;
-  Timestamps& timestamps_;
-  PeerFiles& peer_files_;
+  SavedState& saved_;
   Logger log_;
   std::uint16_t auto_mtu_ = 1420;
 };

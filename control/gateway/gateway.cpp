@@ -1,16 +1,13 @@
-// Start, the control thread's loop, stop.
+// Start, what the kernel and the resolver report, stop.
 #include "control/gateway/gateway.h"
 
 #include <sys/epoll.h>
-#include <sys/signalfd.h>
 #include <systemd/sd-daemon.h>
-#include <unistd.h>
 
 #include <algorithm>
-#include <csignal>
 #include <filesystem>
-#include <iterator>
 #include <stdexcept>
+#include <string>
 #include <utility>
 #include <variant>
 
@@ -18,7 +15,6 @@
 #include "control/gateway/dataplane_options.h"
 #include "control/ignore.h"
 #include "control/kernel/sysctl.h"
-#include "control/packet_ptr.h"
 #include "control/privileges.h"
 #include "control/telemetry.h"
 
@@ -28,9 +24,6 @@ namespace {
 
 using namespace std::chrono_literals;
 
-constexpr std::size_t kHandshakesPerIteration = 256;
-constexpr std::size_t kEventsPerIteration = 2048;
-constexpr std::size_t kEventsAtOnce = 16;  // between two looks at the clock; each may be an initiation
 constexpr auto kStateInterval = 10s;
 constexpr auto kNeighbourInterval = 15s;
 
@@ -52,16 +45,17 @@ Gateway::Gateway(const config::Gateway& value, std::string config_path)
       keeper_(services_, objects_, running_, log_),
       port_watch_(services_, objects_, log_),
       notices_(services_, objects_, log_),
-      timestamps_(value.control.state_directory, background_, log_),
-      peer_files_(objects_, value.control.state_directory, services_.loop, background_, log_),
+      saved_(objects_, value.control.state_directory, services_.loop, background_, log_),
       flows_(services_, log_),
       counters_(services_, objects_),
       status_({services_, objects_, running_, watch_, keeper_, notices_, flows_}),
-      actions_(services_, objects_, sockets_, timestamps_, peer_files_, log_),
+      actions_(services_, objects_, sockets_, saved_, log_),
       runner_(services_, objects_, actions_),
       changes_({services_, objects_, running_, runner_, background_}, log_,
                [this] { on_plan_carried_out(); }),
-      sockets_(services_.loop, status_, status_, changes_, log_) {
+      sockets_(services_.loop, status_, status_, changes_, log_),
+      rounds_(services_, objects_, flows_),
+      signals_(services_.loop) {
   services_.emit = [this](GatewayEvent&& event) { sockets_.publish(event); };
   services_.has_subscribers = [this] { return sockets_.has_subscribers(); };
   try {
@@ -130,25 +124,18 @@ void Gateway::give_up_root() {
   log_->info("running as user {}", control.user);
 }
 
-// The signals are blocked in every thread (daemon.cpp) and arrive here.
 void Gateway::watch_signals() {
-  sigset_t set;
-  sigemptyset(&set);
-  for (const int signal : {SIGTERM, SIGINT, SIGHUP}) sigaddset(&set, signal);
-  signal_fd_ = signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC);
-  value_or_throw(services_.loop.add(signal_fd_, EPOLLIN, [this](std::uint32_t) { on_signal(); }));
+  signals_.watch({.reload = [this] { changes_.reload({}, [](PlanOutcome) {}); },
+                  .stop =
+                      [this](int signal) {
+                        log_->info("signal {}: stopping", signal);
+                        services_.loop.stop();
+                      }});
 }
 
-void Gateway::on_signal() {
-  signalfd_siginfo info;
-  while (read(signal_fd_, &info, sizeof info) == sizeof info) {
-    if (info.ssi_signo == SIGHUP) {
-      changes_.reload({}, [](PlanOutcome) {});
-    } else {
-      log_->info("signal {}: stopping", info.ssi_signo);
-      services_.loop.stop();
-    }
-  }
+void Gateway::run() {
+  while (!services_.loop.stopped()) rounds_.run_once();
+  sd_notify(0, "STOPPING=1");
 }
 
 void Gateway::watch_descriptors() {
@@ -162,7 +149,7 @@ void Gateway::watch_descriptors() {
   watch(services_.resolver.fd(), [this] { on_resolved(); });
   watch(services_.dataplane.doorbell().fd(), [] {});
   loop.every(1s, [this] { every_second(); });
-  loop.every(kStateInterval, [this] { save_state(); });
+  loop.every(kStateInterval, [this] { saved_.save(); });
   loop.every(kNeighbourInterval, [this] { services_.publisher.refresh_neighbours(); });
 }
 
@@ -170,94 +157,6 @@ void Gateway::inspect(Inspector inspector) {
   services_.loop.post([this, inspector = std::move(inspector)] {
     inspector(*services_.dataplane.current(), objects_.interfaces());
   });
-}
-
-// ---------------------------------------------------------------- the loop
-
-void Gateway::run() {
-  while (!services_.loop.stopped()) {
-    // While handshakes gather no worker rings: descriptors and this wait alone end the sleep.
-    const bool gather = pace_.gather();
-    if (!gather) services_.dataplane.doorbell().prepare_sleep();
-    const auto wait = std::chrono::duration_cast<EventLoop::Clock::duration>(sleep_time(gather));
-    const EventLoop::Lasted lasted = services_.loop.lasted();
-    services_.rounds.note(lasted.took, lasted.on_core);
-    services_.loop.run_once(wait);
-    services_.dataplane.doorbell().awake();
-    run_iteration();
-  }
-  sd_notify(0, "STOPPING=1");
-}
-
-// Until the next timer of an engine; not at all while messages wait.
-std::chrono::nanoseconds Gateway::sleep_time(bool gather) {
-  std::chrono::nanoseconds wait = gather ? std::chrono::nanoseconds(noise::HandshakePace::kGather) : 1s;
-  const BootTime at = now().boot;
-  for (const auto& [name, interface] : objects_.interfaces()) {
-    const BootTime due = interface->next_deadline();
-    if (due != 0) wait = std::min(wait, std::chrono::nanoseconds(due > at ? due - at : 0));
-    if (interface->engine().queued() != 0) wait = 0ns;
-  }
-  for (const auto& worker : services_.dataplane.workers()) {
-    const dataplane::WorkerMailboxes& boxes = worker->mailboxes();
-    if (!boxes.events.empty() || (!gather && !boxes.handshakes.empty())) wait = 0ns;
-  }
-  if (flows_unfinished_) wait = 0ns;
-  if (const auto due = services_.publisher.next_flush())
-    wait = std::min(wait, std::chrono::nanoseconds(*due > at ? *due - at : 0));
-  if (services_.dataplane.quiescence().collect() != 0) wait = std::min<std::chrono::nanoseconds>(wait, 1ms);
-  return wait;
-}
-
-// Events, then handshakes and timers, each for a part of the round's time. The rest waits for the next round,
-// in which the next interface and the next worker begin.
-void Gateway::run_iteration() {
-  const auto begun = EventLoop::Clock::now();
-  pace_.note(drain_mailboxes(begun + RoundTimes::kEvents), now().boot);
-  advance_interfaces(begun + RoundTimes::kEvents + RoundTimes::kHandshakes);
-  flows_unfinished_ = flows_.advance();
-  services_.publisher.flush_paced(now().boot);
-  ++first_;
-}
-
-void Gateway::advance_interfaces(EventLoop::Clock::time_point until) {
-  const Objects::Interfaces& all = objects_.interfaces();
-  if (all.empty()) return;
-  auto at = std::next(all.begin(), static_cast<std::ptrdiff_t>(first_ % all.size()));
-  for (std::size_t i = 0; i < all.size(); ++i) {
-    at->second->advance(until);
-    if (++at == all.end()) at = all.begin();
-  }
-}
-
-std::size_t Gateway::drain_mailboxes(EventLoop::Clock::time_point until) {
-  const noise::Now at = now();
-  const auto on_handshake = [this, &at](const dataplane::HandshakeMessage& message) {
-    if (Interface* interface = objects_.interface_by_id(message.interface_id))
-      interface->on_handshake(message, at);
-  };
-  const auto on_event_of = [this](const dataplane::Event& event) { on_event(event); };
-  const auto& workers = services_.dataplane.workers();
-  std::size_t handshakes = 0;
-  for (std::size_t i = 0; i < workers.size(); ++i) {
-    dataplane::WorkerMailboxes& boxes = workers[(first_ + i) % workers.size()]->mailboxes();
-    // Events first: confirmations and roaming of established peers go before strangers' handshakes.
-    for (std::size_t n = 0; n < kEventsPerIteration && !boxes.events.empty(); n += kEventsAtOnce) {
-      boxes.events.drain(kEventsAtOnce, on_event_of);
-      if (EventLoop::Clock::now() >= until) break;
-    }
-    handshakes += boxes.handshakes.drain(kHandshakesPerIteration, on_handshake);
-  }
-  return handshakes;
-}
-
-void Gateway::on_event(const dataplane::Event& event) {
-  PacketPtr packet(event.packet);
-  if (Interface* interface = objects_.interface_by_id(event.interface_id)) {
-    interface->on_event(event, std::move(packet));
-  } else if (packet) {
-    services_.drops.add(dataplane::DropReason::peer_gone);
-  }
 }
 
 // ---------------------------------------------------------------- what others report
@@ -341,50 +240,23 @@ void Gateway::every_second() {
   notices_.refresh();
   if (!keeper_.lost_ports().empty() && !changes_.half_done()) keeper_.recreate_lost_ports();
   sd_notify(0, "WATCHDOG=1");
-  if (const std::size_t dropped = log_lines_dropped(); dropped != reported_dropped_lines_) {
-    log_->warn("{} log lines dropped", dropped - reported_dropped_lines_);
-    reported_dropped_lines_ = dropped;
-  }
-}
-
-void Gateway::save_state() {
-  for (const auto& [name, interface] : objects_.interfaces()) timestamps_.save(name, interface->engine());
-  timestamps_.retry_removed();
-  peer_files_.save();
+  warn_of_dropped_lines(log_);
 }
 
 // ---------------------------------------------------------------- stop
 
 void Gateway::stop_everything() {
-  if (std::exchange(stopped_, true)) return;
   unregister_telemetry();
   background_.stop();  // first: an older write that ends later would win
-  for (const auto& [name, interface] : objects_.interfaces())
-    timestamps_.save_and_wait(name, interface->engine());
-  timestamps_.finish();
-  peer_files_.save_and_wait();
+  saved_.save_and_wait();
   changes_.close();
   sockets_.close_all();
   flows_.stop();
   objects_.clear();
   services_.dataplane.stop();
-  empty_mailboxes();
+  rounds_.empty_mailboxes();
   services_.dataplane.quiescence().collect();
-  if (signal_fd_ >= 0) {
-    services_.loop.remove(signal_fd_);
-    close(std::exchange(signal_fd_, -1));
-  }
   log_->info("stopped");
-}
-
-// The packets go back to the pool; there is no one left to show a counter to.
-void Gateway::empty_mailboxes() {
-  const auto give_back = [](const auto& message) { PacketPtr packet(message.packet); };
-  for (const auto& worker : services_.dataplane.workers()) {
-    dataplane::WorkerMailboxes& boxes = worker->mailboxes();
-    boxes.events.drain(boxes.events.capacity(), give_back);
-    boxes.commands.drain(boxes.commands.capacity(), give_back);
-  }
 }
 
 }  // namespace wg::control

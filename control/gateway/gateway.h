@@ -1,10 +1,9 @@
-// The gateway: everything the daemon runs. It makes the parts, turns the control thread's loop, and stops
-// them in order. The parts do the work: changes.h, plan_runner.h, objects.h, status_reader.h, sockets.h and
-// the others of this folder; docs/decisions/0017-gateway-in-parts.md says who writes what.
+// The gateway: everything the daemon runs. It makes the parts, connects them with what the kernel reports,
+// and stops them in order. The parts do the work: rounds.h, changes.h, plan_runner.h, objects.h,
+// status_reader.h, sockets.h and the others of this folder; docs/decisions/0017-gateway-in-parts.md says who
+// writes what.
 #pragma once
 
-#include <chrono>
-#include <cstddef>
 #include <functional>
 #include <map>
 #include <memory>
@@ -17,19 +16,19 @@
 #include "control/gateway/changes.h"
 #include "control/gateway/notices.h"
 #include "control/gateway/objects.h"
-#include "control/gateway/peer_files.h"
 #include "control/gateway/plan_runner.h"
 #include "control/gateway/port_keeper.h"
 #include "control/gateway/port_watch.h"
 #include "control/gateway/published_counters.h"
+#include "control/gateway/rounds.h"
 #include "control/gateway/running_config.h"
+#include "control/gateway/saved_state.h"
+#include "control/gateway/signals.h"
 #include "control/gateway/sockets.h"
 #include "control/gateway/status_reader.h"
-#include "control/gateway/timestamps.h"
 #include "control/gateway/worker_watch.h"
 #include "control/log.h"
 #include "control/loop/background.h"
-#include "control/noise/handshake_pace.h"
 #include "control/services.h"
 
 namespace wg::control {
@@ -58,13 +57,7 @@ class Gateway {
   void open_sockets();
   void give_up_root();
   void watch_signals();
-  void on_signal();
   void watch_descriptors();
-  [[nodiscard]] std::chrono::nanoseconds sleep_time(bool gather);
-  void run_iteration();
-  std::size_t drain_mailboxes(EventLoop::Clock::time_point until);  // returns how many handshake messages
-  void advance_interfaces(EventLoop::Clock::time_point until);
-  void on_event(const dataplane::Event& event);
   void on_kernel_changes();
   void on_links_changed();
   void follow_ports();
@@ -73,9 +66,7 @@ class Gateway {
   void on_plan_carried_out();
   void on_resolved();
   void every_second();
-  void save_state();
   void stop_everything();
-  void empty_mailboxes();
 
   // In the order in which they are made: a part refers to those above it, and Actions to `sockets_` too.
   Services services_;
@@ -87,8 +78,7 @@ class Gateway {
   PortKeeper keeper_;
   PortWatch port_watch_;
   Notices notices_;
-  Timestamps timestamps_;
-  PeerFiles peer_files_;
+  SavedState saved_;
   FlowService flows_;
   PublishedCounters counters_;
   StatusReader status_;
@@ -96,12 +86,8 @@ class Gateway {
   PlanRunner runner_;
   Changes changes_;
   Sockets sockets_;
-  noise::HandshakePace pace_;
-  bool flows_unfinished_ = false;
-  std::size_t first_ = 0;  // which interface and worker begins the present round
-  int signal_fd_ = -1;
-  std::size_t reported_dropped_lines_ = 0;
-  bool stopped_ = false;
+  Rounds rounds_;
+  Signals signals_;
 };
 
 }  // namespace wg::control

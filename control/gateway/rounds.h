@@ -1,0 +1,42 @@
+// The rounds of the control thread: sleep until something is due, then take what the workers have posted, let
+// the engines and the flows advance, and publish what changed. Each of these has a share of a round's time
+// (control/round_times.h); what is left over is done in the next.
+#pragma once
+
+#include <chrono>
+#include <cstddef>
+
+#include "control/flows/flow_service.h"
+#include "control/gateway/objects.h"
+#include "control/loop/event_loop.h"
+#include "control/noise/handshake_pace.h"
+#include "control/services.h"
+
+namespace wg::control {
+
+class Rounds {
+ public:
+  Rounds(Services& services, Objects& objects, FlowService& flows)
+      : services_(services), objects_(objects), flows_(flows) {}
+
+  // One round: the callbacks of descriptors and timers among it.
+  void run_once();
+  // Once the workers have stopped: packets that wait in a mailbox go back to their pool.
+  void empty_mailboxes();
+
+ private:
+  [[nodiscard]] std::chrono::nanoseconds sleep_time(bool gather);
+  void advance();
+  std::size_t drain_mailboxes(EventLoop::Clock::time_point until);  // returns how many handshake messages
+  void advance_interfaces(EventLoop::Clock::time_point until);
+  void on_event(const dataplane::Event& event);
+
+  Services& services_;
+  Objects& objects_;
+  FlowService& flows_;
+  noise::HandshakePace pace_;
+  bool flows_unfinished_ = false;
+  std::size_t first_ = 0;  // which interface and worker begins the present round
+};
+
+}  // namespace wg::control
