@@ -2,6 +2,7 @@
 // algorithms, from the mirrored state.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <optional>
 
@@ -31,6 +32,11 @@ struct Resolved {
   bool unsure = false;
   NeighbourState neighbour = NeighbourState::kNotNeeded;
   MacAddress mac{};  // when neighbour == kUsable
+
+  // As packets of IP can use it.
+  [[nodiscard]] std::uint16_t mtu16() const {
+    return static_cast<std::uint16_t>(std::min<std::uint32_t>(mtu, 65535));
+  }
 
   // The address to resolve on the link.
   [[nodiscard]] const IpAddress& next_hop(const IpAddress& destination) const {

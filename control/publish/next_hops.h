@@ -23,18 +23,13 @@
 
 #include "control/kernel/netlink_configure.h"
 #include "control/kernel/netlink_mirror.h"
+#include "control/publish/link_owners.h"
 #include "control/publish/next_hop_key.h"
 #include "dataplane/lpm/lpm.h"
 #include "dataplane/snapshot.h"
 #include "dataplane/thread/quiescence.h"
 
 namespace wg::control {
-
-// A port, or a VLAN device on top of one.
-struct PortLink {
-  dataplane::PortIndex port;
-  std::optional<std::uint16_t> vlan;
-};
 
 // What packets of the routes to a next hop have in common.
 struct HopUse {

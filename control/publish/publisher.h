@@ -1,5 +1,6 @@
-// From what Linux knows to what the workers see: keeps the longest-prefix match of the routes and the next
-// hops they lead to, finds the routes of endpoints, and publishes snapshots when something changed.
+// From what Linux knows to what the workers see: follows Linux's changes in the routes (published_routes.h)
+// and in the settings of ports and interfaces (published_views.h), finds the routes of endpoints, and
+// publishes snapshots when something changed.
 //
 // Only the control thread calls. Prefix changes reach the workers at once, one prefix at a time; everything
 // else with the next flush().
@@ -8,14 +9,15 @@
 #include <cstdint>
 #include <map>
 #include <optional>
-#include <unordered_map>
 #include <utility>
 #include <vector>
 
 #include "control/kernel/netlink_configure.h"
 #include "control/kernel/netlink_mirror.h"
-#include "control/publish/next_hops.h"
+#include "control/publish/link_owners.h"
 #include "control/publish/outer_route.h"
+#include "control/publish/published_routes.h"
+#include "control/publish/published_views.h"
 #include "control/publish/routes_changed.h"
 #include "control/publish/short_cut_rules.h"
 #include "dataplane/dataplane.h"
@@ -50,7 +52,7 @@ class Publisher {
   // Where packets of this Linux interface come in, if it belongs to a port or an interface with `flows`.
   [[nodiscard]] dataplane::FlowIngress flow_ingress(std::uint32_t ifindex) const;
   // Then the main table alone does not decide about routes.
-  [[nodiscard]] bool in_vrf() const { return in_vrf_; }
+  [[nodiscard]] bool in_vrf() const { return routes_.in_vrf(); }
 
   // ---- what Linux says
   void on_changes(const std::vector<Change>& changes);
@@ -70,11 +72,15 @@ class Publisher {
   [[nodiscard]] OuterRoute resolve_outer_route(const Endpoint& remote, const Endpoint& local,
                                                std::uint32_t fwmark, std::uint32_t own_ifindex) const;
   // A port, or a VLAN device on top of one; nullopt: neither.
-  [[nodiscard]] std::optional<PortLink> port_of(std::uint32_t ifindex) const;
+  [[nodiscard]] std::optional<PortLink> port_of(std::uint32_t ifindex) const {
+    return owners_.port_of(ifindex);
+  }
   // What the workers would do with a packet to there; null: leave it to the kernel.
-  [[nodiscard]] const dataplane::NextHop* next_hop_for(const IpAddress& destination) const;
-  void want_neighbour(const NextHopKey& key) { hops_.want(key); }
-  void refresh_neighbours() { hops_.refresh(); }
+  [[nodiscard]] const dataplane::NextHop* next_hop_for(const IpAddress& destination) const {
+    return routes_.next_hop_for(destination);
+  }
+  void want_neighbour(const NextHopKey& key) { routes_.hops().want(key); }
+  void refresh_neighbours() { routes_.hops().refresh(); }
 
   // Publishes when something changed.
   void flush();
@@ -82,7 +88,7 @@ class Publisher {
   // a millisecond, however many neighbours change.
   void flush_paced(BootTime now);
   [[nodiscard]] std::optional<BootTime> next_flush() const;  // none: nothing waits
-  [[nodiscard]] std::size_t routes() const { return routes4_.size() + routes6_.size(); }
+  [[nodiscard]] std::size_t routes() const { return routes_.size(); }
 
  private:
   void on_change(const RouteChanged& route);
@@ -93,43 +99,23 @@ class Publisher {
   void on_change(const SwitchesChanged&) { touch_views(); }
   void on_change(const Resynced&) { start_over(); }
   void start_over();
-  void touch_views() { views_stale_ = true, touch(); }
-  [[nodiscard]] std::optional<dataplane::InterfaceId> interface_of(std::uint32_t ifindex) const;
+  void touch_views();
+  void on_removed();
   void note_route(const IpPrefix& prefix);
-  void refresh_views();
-  void refresh_port(dataplane::PortIndex index, const Link* tap);
-  [[nodiscard]] dataplane::ById<dataplane::PortIndex, dataplane::VlanIds> vlans_of_ports() const;
-  void rebuild_routes();
-  void update_prefix(const IpPrefix& prefix);
-  void update_hosts_within(const IpPrefix& prefix);
-  [[nodiscard]] lpm::Value value_for(const IpPrefix& prefix);
-  [[nodiscard]] lpm::Value value_for_host(const IpPrefix& prefix);
-  [[nodiscard]] lpm::Value value_of(const Resolved& route, bool v6);
-  void refresh_local_addresses();
-  void refresh_listen_ports();
   void publish();
 
   dataplane::Dataplane& dataplane_;
   NetlinkMirror& mirror_;
+  LinkOwners owners_;
   ShortCutRules rules_;
-  lpm::Lpm4 routes4_;
-  lpm::Lpm6 routes6_;
-  dataplane::Snapshot next_;  // copied by flush()
-  NextHops hops_;             // of next_
-  BootTime hops_due_ = 0;     // when a change of hops_ alone may be published
+  dataplane::Snapshot next_;  // copied by publish()
+  PublishedRoutes routes_;    // of next_
+  PublishedViews views_;      // of next_
+  BootTime hops_due_ = 0;     // when a change of next hops alone may be published
   bool dirty_ = true;
-  bool rebuild_ = true;
-  bool ipsec_ = false;
-  bool in_vrf_ = false;  // a port or an interface is: the main table is not the truth for all, Linux routes
   RoutesChanged routes_changed_;
-  bool views_stale_ = true;  // what ports and interfaces may do, and the gateway's own addresses
   std::uint64_t generation_ = 0;
   std::vector<NextHopKey> changed_neighbours_;
-  std::unordered_map<std::uint32_t, dataplane::PortIndex> port_by_ifindex_;
-  std::unordered_map<std::uint32_t, dataplane::InterfaceId> interface_by_ifindex_;
-  dataplane::ById<dataplane::PortIndex, std::uint32_t> port_ifindex_;
-  dataplane::ById<dataplane::InterfaceId, std::uint32_t> interface_ifindex_;
-  std::map<std::uint32_t, std::vector<MacAddress>> filters_;  // by ifindex, of ports alone
 };
 
 }  // namespace wg::control
