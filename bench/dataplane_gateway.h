@@ -17,7 +17,7 @@
 #include "dataplane/lpm/lpm.h"
 #include "dataplane/snapshot.h"
 #include "dataplane/worker.h"
-#include "tests/packets/environment.h"
+#include "tests/worker_world/environment.h"
 
 namespace wg::bench {
 

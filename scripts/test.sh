@@ -113,8 +113,8 @@ again() {
     >"$logs/$1.again.log" 2>&1
 }
 
-units() { # PRESET [ARGUMENT...]: every unit test of the tree under it
-  for binary in build/"$1"/tests/unit_*; do
+units() { # PRESET [ARGUMENT...]: every unit test of the tree under it, and the tests of the whole daemon
+  for binary in build/"$1"/tests/{unit_*,daemon_tests}; do
     [ -x "$binary" ] && gtest "$1/$(basename "$binary")" "$binary" "${@:2}"
   done
 }
@@ -139,13 +139,13 @@ stage_static() {
 stage_unit() {
   build release all || return
   check "docs/cli.md and --help" cli tests/docs/check.py build/release/linegate
-  local gateway=build/release/tests/unit_gateway
-  timeout "${GTEST_SECONDS:-$((600 + ${SOAK_SECONDS:-60}))}" "$gateway" --gtest_filter='Soak.*' --gtest_color=no \
-    >"$logs/release/unit_gateway-soak.log" 2>&1 &
+  local daemon=build/release/tests/daemon_tests
+  timeout "${GTEST_SECONDS:-$((600 + ${SOAK_SECONDS:-60}))}" "$daemon" --gtest_filter='Soak.*' --gtest_color=no \
+    >"$logs/release/daemon_tests-soak.log" 2>&1 &
   local soak=$!
   units release '--gtest_filter=-Soak.*'
   wait "$soak"
-  judge release/unit_gateway-soak "$gateway" $?
+  judge release/daemon_tests-soak "$daemon" $?
   check "hardening of the program" hardening tests/hardening.sh build/release/linegate
 }
 

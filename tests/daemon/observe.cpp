@@ -1,4 +1,4 @@
-#include "tests/unit/gateway/observe.h"
+#include "tests/daemon/observe.h"
 
 #include <algorithm>
 #include <set>

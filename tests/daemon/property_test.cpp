@@ -7,10 +7,10 @@
 #include <fstream>
 
 #include "tests/daemon/live_gateway.h"
+#include "tests/daemon/observe.h"
+#include "tests/daemon/random_config.h"
 #include "tests/daemon/remotes.h"
 #include "tests/daemon/sandbox.h"
-#include "tests/unit/gateway/observe.h"
-#include "tests/unit/gateway/random_config.h"
 
 namespace wg::test {
 namespace {

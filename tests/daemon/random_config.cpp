@@ -1,4 +1,4 @@
-#include "tests/unit/gateway/random_config.h"
+#include "tests/daemon/random_config.h"
 
 #include <algorithm>
 #include <random>

@@ -16,10 +16,10 @@
 
 #include "tests/daemon/live_gateway.h"
 #include "tests/daemon/load.h"
+#include "tests/daemon/observe.h"
 #include "tests/daemon/remotes.h"
 #include "tests/daemon/sandbox.h"
 #include "tests/daemon/yaml.h"
-#include "tests/unit/gateway/observe.h"
 
 namespace wg::test {
 namespace {

@@ -7,7 +7,7 @@
 #include <algorithm>
 #include <cstdlib>
 
-#include "tests/packets/world.h"
+#include "tests/worker_world/world.h"
 
 namespace {
 

@@ -1,2 +1,2 @@
-target_sources(fuzz_inner PRIVATE ${PROJECT_SOURCE_DIR}/tests/packets/environment.cpp ${PROJECT_SOURCE_DIR}/tests/packets/world.cpp)
+target_sources(fuzz_inner PRIVATE ${PROJECT_SOURCE_DIR}/tests/worker_world/environment.cpp ${PROJECT_SOURCE_DIR}/tests/worker_world/world.cpp)
 target_link_libraries(fuzz_inner PRIVATE linegate_dataplane linegate_net_ring PkgConfig::SODIUM)

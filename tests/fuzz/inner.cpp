@@ -6,7 +6,7 @@
 
 #include <cstdlib>
 
-#include "tests/packets/world.h"
+#include "tests/worker_world/world.h"
 
 namespace {
 

@@ -1,4 +1,4 @@
-#include "tests/packets/environment.h"
+#include "tests/worker_world/environment.h"
 
 #include <pthread.h>
 #include <unistd.h>

@@ -1,4 +1,4 @@
-#include "tests/packets/world.h"
+#include "tests/worker_world/world.h"
 
 #include <rte_mbuf.h>
 #include <rte_mempool.h>

@@ -18,8 +18,8 @@
 #include "dataplane/lpm/lpm.h"
 #include "dataplane/snapshot.h"
 #include "dataplane/worker.h"
-#include "tests/packets/environment.h"
-#include "tests/packets/packet.h"
+#include "tests/worker_world/environment.h"
+#include "tests/worker_world/packet.h"
 
 namespace wg::test {
 

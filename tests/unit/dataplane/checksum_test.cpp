@@ -2,7 +2,7 @@
 #include <gtest/gtest.h>
 
 #include "dataplane/packet/checksum_burst.h"
-#include "tests/packets/packet.h"
+#include "tests/worker_world/packet.h"
 
 namespace wg::test {
 namespace {

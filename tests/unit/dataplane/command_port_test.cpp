@@ -4,7 +4,7 @@
 #include <gtest/gtest.h>
 #include <rte_mempool.h>
 
-#include "tests/packets/world.h"
+#include "tests/worker_world/world.h"
 
 namespace wg::test {
 namespace {

@@ -3,7 +3,7 @@
 
 #include <string>
 
-#include "tests/packets/packet.h"
+#include "tests/worker_world/packet.h"
 
 namespace wg::test {
 

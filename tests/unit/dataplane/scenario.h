@@ -8,7 +8,7 @@
 #include <string>
 #include <vector>
 
-#include "tests/packets/world.h"
+#include "tests/worker_world/world.h"
 
 namespace wg::test {
 

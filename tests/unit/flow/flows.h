@@ -1,5 +1,5 @@
-// Tuples and packets of the tests of flows. The packets come from tests/packets/packet.h, which uses no code
-// of the dataplane and computes checksums from the whole packet.
+// Tuples and packets of the tests of flows. The packets come from tests/worker_world/packet.h, which uses no
+// code of the dataplane and computes checksums from the whole packet.
 #pragma once
 
 #include <cstdint>
@@ -8,7 +8,7 @@
 #include <string>
 
 #include "dataplane/flow/flow.h"
-#include "tests/packets/packet.h"
+#include "tests/worker_world/packet.h"
 
 namespace wg::test {
 
