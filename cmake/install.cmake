@@ -1,9 +1,10 @@
 # What belongs on a machine that runs the gateway; scripts/install.sh uses these rules, and so can a packager.
 include(GNUInstallDirs)
 install(TARGETS linegate RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
-install(FILES scripts/linegate.service DESTINATION lib/systemd/system)
-install(PROGRAMS scripts/bind-port.sh scripts/setup-hugepages.sh DESTINATION ${CMAKE_INSTALL_DATADIR}/linegate/scripts)
+install(FILES scripts/linegate.service scripts/linegate-ports.service DESTINATION lib/systemd/system)
+install(PROGRAMS scripts/bind-port.sh scripts/setup-hugepages.sh scripts/ports-at-boot.sh
+  DESTINATION ${CMAKE_INSTALL_DATADIR}/linegate/scripts)
 install(FILES README.md DESTINATION ${CMAKE_INSTALL_DOCDIR})
 install(DIRECTORY docs/ DESTINATION ${CMAKE_INSTALL_DOCDIR} FILES_MATCHING PATTERN "*.md")
-install(DIRECTORY config/examples/ DESTINATION ${CMAKE_INSTALL_DOCDIR}/examples FILES_MATCHING PATTERN "*.yaml")
+install(DIRECTORY config/examples/ DESTINATION ${CMAKE_INSTALL_DOCDIR}/examples FILES_MATCHING PATTERN "*.yaml" PATTERN "*.conf")
 install(FILES LICENSE DESTINATION ${CMAKE_INSTALL_DOCDIR} RENAME copyright)

@@ -8,6 +8,7 @@
 
 #include "config/parse.h"
 #include "control/gateway/gateway.h"
+#include "control/journal.h"
 #include "control/log.h"
 #include "control/privileges.h"
 
@@ -35,7 +36,7 @@ int run_daemon(const DaemonOptions& options) {
   }
   config::ParsedGateway parsed = config::parse_file(options.config_path);
   if (!parsed) {
-    std::fputs(config::to_string(parsed.error()).c_str(), stderr);
+    write_errors(config::to_string(parsed.error()));
     return 2;
   }
   start_log(parsed->control.log);

@@ -11,6 +11,8 @@
 #include <future>
 #include <nlohmann/json.hpp>
 
+#include "control/journal.h"
+
 namespace wg::control {
 
 namespace {
@@ -56,11 +58,12 @@ class JsonFormatter final : public spdlog::formatter {
   }
 };
 
-// "2026-01-02T03:04:05.678 info  wg0: text"
+// "2026-01-02T03:04:05.678 info  wg0: text"; for the journal, which knows time and level, "wg0: text"
 class TextFormatter final : public spdlog::formatter {
  public:
+  explicit TextFormatter(bool with_head) : with_head_(with_head) {}
   void format(const spdlog::details::log_msg& message, spdlog::memory_buf_t& out) override {
-    head_.format(message, out);
+    if (with_head_) head_.format(message, out);
     if (message.logger_name.size() != 0) {
       out.append(message.logger_name.data(), message.logger_name.data() + message.logger_name.size());
       const char colon[] = ": ";
@@ -70,17 +73,19 @@ class TextFormatter final : public spdlog::formatter {
     out.push_back('\n');
   }
   [[nodiscard]] std::unique_ptr<spdlog::formatter> clone() const override {
-    return std::make_unique<TextFormatter>();
+    return std::make_unique<TextFormatter>(with_head_);
   }
 
  private:
+  bool with_head_;
   spdlog::pattern_formatter head_{"%Y-%m-%dT%H:%M:%S.%e %-7l ", spdlog::pattern_time_type::local, ""};
 };
 
 struct LogState {
   std::shared_ptr<spdlog::details::thread_pool> pool;
   pthread_t writer{};
-  std::shared_ptr<spdlog::sinks::stderr_sink_mt> sink;
+  std::shared_ptr<spdlog::sinks::sink> sink;
+  bool to_journal = false;
   config::LogLevel level = config::LogLevel::kInfo;
   std::size_t reported = 0;  // dropped lines that were logged
 };
@@ -99,13 +104,18 @@ void start_log(const config::Log& options) {
     log.pool = std::make_shared<spdlog::details::thread_pool>(
         kQueueLines, 1, [&started] { started.set_value(pthread_self()); });
     log.writer = started.get_future().get();
-    log.sink = std::make_shared<spdlog::sinks::stderr_sink_mt>();
+    log.to_journal = stderr_is_journal();
+    if (log.to_journal) {
+      log.sink = make_journal_sink();
+    } else {
+      log.sink = std::make_shared<spdlog::sinks::stderr_sink_mt>();
+    }
   }
   log.level = options.level;
   if (options.format == config::LogFormat::kJson) {
     log.sink->set_formatter(std::make_unique<JsonFormatter>());
   } else {
-    log.sink->set_formatter(std::make_unique<TextFormatter>());
+    log.sink->set_formatter(std::make_unique<TextFormatter>(!log.to_journal));
   }
 }
 

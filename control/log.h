@@ -13,8 +13,8 @@ namespace wg::control {
 
 using Logger = std::shared_ptr<spdlog::logger>;
 
-// Before the first logger, and again for each change of level or format. Lines go to stderr (journald reads
-// it there).
+// Before the first logger, and again for each change of level or format. Lines go to stderr; where
+// stderr is the journal they become entries of it (journal.h).
 void start_log(const config::Log& options);
 // The level of the last start_log(): that of the gateway, and of interfaces without one of their own.
 [[nodiscard]] config::LogLevel log_level();

@@ -9,9 +9,10 @@ build=(g++ cmake ninja-build pkg-config ccache python3 git
 test_=(libgtest-dev libgmock-dev libbenchmark-dev libipsec-mb-dev libssl-dev clang libclang-rt-14-dev
   clang-format-14 clang-tidy-14 shellcheck universal-ctags binutils valgrind)
 lab=(nftables conntrack wireguard-tools wireguard-go netcat-openbsd iproute2 iputils-ping iperf3 ethtool tcpdump procps util-linux curl)
-vm=(qemu-system-x86 busybox-static cpio kmod xz-utils zstd)
+vm=(qemu-system-x86 busybox-static cpio kmod xz-utils zstd debootstrap e2fsprogs)
+packages=(debhelper fakeroot lintian)
 
-wanted=("${build[@]}" "${test_[@]}" "${lab[@]}" "${vm[@]}")
+wanted=("${build[@]}" "${test_[@]}" "${lab[@]}" "${vm[@]}" "${packages[@]}")
 
 missing=()
 for package in "${wanted[@]}"; do

@@ -2,13 +2,13 @@
 # The one command for all tests: installs what it needs, builds, runs everything that this machine can run, and
 # closes with a line "N passed, N failed, N skipped". Exits non-zero when anything failed.
 #   scripts/test.sh             all stages
-#   scripts/test.sh STAGE...    only these: static unit clang asan tsan consttime fuzz e2e
+#   scripts/test.sh STAGE...    only these: static unit clang asan tsan consttime fuzz e2e vm
 # As root, or as a user who may use sudo: it then starts itself again through sudo. tests/README.md lists the variables.
 set -uo pipefail
 cd "$(dirname "$0")/.."
 source scripts/root.sh
 become_root "$@"
-all=(static unit clang tsan consttime e2e asan fuzz)
+all=(static unit clang tsan consttime e2e vm asan fuzz)
 stages=("$@")
 [ ${#stages[@]} -gt 0 ] || stages=("${all[@]}")
 for stage in "${stages[@]}"; do
@@ -211,6 +211,17 @@ stage_e2e() {
   if [ -z "$line" ]; then fail "end to end: the runner did not finish"; return; fi
   read -r ok bad none < <(echo "$line" | grep -oE '[0-9]+' | tr '\n' ' ')
   passed=$((passed + ok + rescued)) failed=$((failed + bad - rescued)) skipped=$((skipped + ${none:-0}))
+}
+
+# The package in a virtual machine: tests/vm/run.sh.
+stage_vm() {
+  build release linegate || return
+  tests/vm/run.sh 2>&1 | tee "$logs/vm.log" | grep -vE '^[0-9]+ passed'
+  local line ok bad none
+  line=$(grep -E '^[0-9]+ passed, [0-9]+ failed' "$logs/vm.log" | tail -1)
+  if [ -z "$line" ]; then fail "virtual machine: the runner did not finish"; return; fi
+  read -r ok bad none < <(echo "$line" | grep -oE '[0-9]+' | tr '\n' ' ')
+  passed=$((passed + ok)) failed=$((failed + bad)) skipped=$((skipped + ${none:-0}))
 }
 
 times=()

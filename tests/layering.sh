@@ -27,7 +27,8 @@ dataplane:               dataplane/*
 config:
 control/noise:           dataplane/crypto dataplane/packet dataplane/session
 control/kernel:          dataplane/flow dataplane/packet dataplane/session
-control/log:             config
+control/journal:
+control/log:             config control/journal
 control/ignore:          control/log
 control/loop:            control/log
 control/version:
@@ -47,7 +48,7 @@ control/services:        control/api control/command_port control/kernel control
 control/interface:       config control/api control/clock control/convert control/ignore control/kernel control/log control/log_limit control/loop control/noise control/packet_ptr control/publish control/services control/view dataplane dataplane/*
 control/flows:           config control/api control/kernel control/log control/publish control/services dataplane dataplane/*
 control/gateway:         config control/api control/clock control/convert control/flows control/ignore control/interface control/kernel control/log control/log_limit control/loop control/noise control/packet_ptr control/privileges control/publish control/round_times control/services control/telemetry control/view dataplane dataplane/*
-control:                 config control/gateway control/log control/privileges
+control:                 config control/gateway control/journal control/log control/privileges
 control/cli:             config control/api control/kernel control/loop control/log control/version control dataplane/crypto
 '
 # Without DPDK these run under valgrind and libFuzzer; without threads they are the same from any.

@@ -1,6 +1,7 @@
 // Start, what the kernel and the resolver report, stop.
 #include "control/gateway/gateway.h"
 
+#include <spdlog/fmt/fmt.h>
 #include <sys/epoll.h>
 #include <systemd/sd-daemon.h>
 
@@ -85,10 +86,10 @@ void Gateway::start(const config::Gateway& value) {
   give_up_root();
   watch_descriptors();
   on_kernel_changes();
-  log_->info("running: {} port(s), {} interface(s), {} worker(s), AEAD {}", objects_.ports().size(),
-             objects_.interfaces().size(), services_.dataplane.workers().size(),
-             services_.dataplane.engine().name);
-  sd_notify(0, "READY=1");
+  const std::string parts = fmt::format("{} port(s), {} interface(s), {} worker(s)", objects_.ports().size(),
+                                        objects_.interfaces().size(), services_.dataplane.workers().size());
+  log_->info("running: {}, AEAD {}", parts, services_.dataplane.engine().name);
+  sd_notifyf(0, "READY=1\nSTATUS=%s", parts.c_str());
 }
 
 // Ports first, and seen by the workers. What an interface asks for at once would be dropped before: the ARP
