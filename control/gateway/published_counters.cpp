@@ -24,7 +24,7 @@ void PublishedCounters::publish() {
   for (std::size_t i = 0; i < noise::kOutcomes; ++i) {
     std::uint64_t sum = 0;
     for (const auto& [name, interface] : objects_.interfaces())
-      sum += interface->engine().count(static_cast<noise::Outcome>(i));
+      sum += interface->engine().counters().of(static_cast<noise::Outcome>(i));
     handshakes_[i].set(sum);
   }
 }

@@ -179,9 +179,9 @@ InterfaceStatus StatusReader::interface_status(const Interface& interface) const
   }
   for (std::size_t i = 0; i < noise::kOutcomes; ++i) {
     const auto outcome = static_cast<noise::Outcome>(i);
-    out.handshakes.emplace_back(noise::name_of(outcome), engine.count(outcome));
+    out.handshakes.emplace_back(noise::name_of(outcome), engine.counters().of(outcome));
     // By the name that 0.1 shows; goes with the release after the next.
-    out.handshakes.emplace_back(noise::old_name_of(outcome), engine.count(outcome));
+    out.handshakes.emplace_back(noise::old_name_of(outcome), engine.counters().of(outcome));
   }
   return out;
 }
@@ -359,7 +359,7 @@ std::optional<PeerFacts> StatusReader::explain_peer(std::string_view interface, 
     facts.events.insert(facts.events.end(), found.record->events->begin(), found.record->events->end());
   std::stable_sort(facts.events.begin(), facts.events.end(),
                    [](const PeerEvent& a, const PeerEvent& b) { return a.at < b.at; });
-  for (const noise::RefusedMessage& refusal : found.interface->engine().refused_messages()) {
+  for (const noise::RefusedMessage& refusal : found.interface->engine().counters().refused()) {
     facts.unattributed.push_back(event_of(refusal, wall_of(refusal.at, at)));
   }
   return facts;

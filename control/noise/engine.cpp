@@ -1,8 +1,6 @@
 // Configuration of an interface and its peers.
 #include "control/noise/engine.h"
 
-#include <algorithm>
-
 #include "control/noise/engine_state.h"
 #include "dataplane/crypto/constant_time.h"
 
@@ -15,38 +13,16 @@ Engine::State::State(Host& h, dataplane::KeypairTable& k, Random& r, EngineOptio
       options(o),
       checker(r),
       limiter(r),
-      queue(o.queue_capacity),
-      cookied_queue(o.queue_capacity / 4),
-      id_of_key(0, KeyHash(r)),
+      intake(o),
+      peers(r),
       unclaimed(r) {}
 
 Engine::Engine(Host& host, dataplane::KeypairTable& keypairs, Random& random, EngineOptions options)
     : s_(std::make_unique<State>(host, keypairs, random, options)) {}
 
 Engine::~Engine() {
-  for (auto& p : s_->peers) {
-    if (p) s_->remove(*p);
-  }
+  s_->peers.for_each([this](PeerState& p) { s_->remove(p); });
   s_->arenas->identities.destroy(s_->identity);
-}
-
-// ---- lookups
-
-PeerState* Engine::State::find(const Peer& peer) const {
-  if (peer.slot >= id_of_slot.size() || id_of_slot[peer.slot] >= peers.size()) return nullptr;
-  PeerState* const p = peers[id_of_slot[peer.slot]].get();
-  return p != nullptr && p->peer == &peer ? p : nullptr;
-}
-
-PeerState* Engine::State::find(PeerRef ref) const {
-  if (ref.slot >= id_of_slot.size() || id_of_slot[ref.slot] >= peers.size()) return nullptr;
-  PeerState* const p = peers[id_of_slot[ref.slot]].get();
-  return p != nullptr && p->peer->ref() == ref ? p : nullptr;
-}
-
-PeerState* Engine::State::find(const PublicKey& key) const {
-  const auto found = id_of_key.find(key);
-  return found == id_of_key.end() ? nullptr : peers[found->second].get();
 }
 
 void Engine::State::note(PeerState& p, PeerEventKind kind, BootTime now, std::int64_t detail,
@@ -82,7 +58,7 @@ Peer* Engine::set_private_key(const std::optional<Key>& key, const Now& now) {
   if (!removes) {
     s.identity = s.arenas->identities.create(make_identity(wanted.bytes));
     s.checker.set_public_key(s.identity->static_key.public_key);
-    if (PeerState* const same = s.find(s.identity->static_key.public_key)) {
+    if (PeerState* const same = s.peers.find(s.identity->static_key.public_key)) {
       own = same->peer;
       s.remove(*same);
     }
@@ -93,10 +69,9 @@ Peer* Engine::set_private_key(const std::optional<Key>& key, const Now& now) {
 
 // Protocol C4-10: sessions of the old identity seal nothing more, but still open what arrives.
 void Engine::State::adopt_private_key(const Now& now) {
-  drop_queued(Outcome::kBadMac1);  // queued messages were addressed to the old key
-  for (auto& entry : peers) {
-    if (!entry) continue;
-    PeerState& p = *entry;
+  counters.count(Outcome::kBadMac1, intake.queued());  // queued messages were addressed to the old key
+  intake.clear();
+  peers.for_each([&](PeerState& p) {
     forget_handshake(p);
     p.retransmit_at = 0;
     p.last_sent_handshake = 0;
@@ -108,7 +83,7 @@ void Engine::State::adopt_private_key(const Now& now) {
     note(p, PeerEventKind::kPrivateKeyChanged, now.boot);
     if (identity != nullptr && up && host.has_staged(*p.peer)) send_initiation(p, false, now);
     arm(p, now.boot);
-  }
+  });
 }
 
 bool Engine::has_private_key() const {
@@ -127,9 +102,7 @@ void Engine::up(const Now& now) {
   State& s = *s_;
   if (s.up) return;
   s.up = true;
-  for (auto& entry : s.peers) {
-    if (!entry) continue;
-    PeerState& p = *entry;
+  s.peers.for_each([&](PeerState& p) {
     p.peer->requested.fetch_and(~dataplane::kHandshakeRequests, std::memory_order_relaxed);
     if (p.persistent_keepalive != 0) {
       s.start_keepalives(p, now);
@@ -137,24 +110,22 @@ void Engine::up(const Now& now) {
       s.send_initiation(p, false, now);
     }
     s.arm(p, now.boot);
-  }
+  });
 }
 
 void Engine::down(const Now&) {
   State& s = *s_;
   if (!s.up) return;
   s.up = false;
-  s.drop_queued(Outcome::kInterfaceDown);
-  s.recent.clear();
+  s.counters.count(Outcome::kInterfaceDown, s.intake.queued());
+  s.intake.clear();
   s.starts.clear();
-  for (auto& entry : s.peers) {
-    if (!entry) continue;
-    PeerState& p = *entry;
+  s.peers.for_each([&s](PeerState& p) {
     s.host.drop_staged(*p.peer);
     s.stop_timers(p);
     s.wipe_session(p);
     p.last_sent_handshake = 0;
-  }
+  });
 }
 
 bool Engine::is_up() const {
@@ -166,80 +137,62 @@ bool Engine::is_up() const {
 AddPeerResult Engine::add_peer(Peer& peer, const PublicKey& key, const Now& now) {
   State& s = *s_;
   if (s.identity != nullptr && s.identity->static_key.public_key == key) return AddPeerResult::kOwnKey;
-  if (s.find(key) != nullptr) return AddPeerResult::kDuplicate;
+  if (s.peers.find(key) != nullptr) return AddPeerResult::kDuplicate;
 
-  std::uint32_t id = static_cast<std::uint32_t>(s.peers.size());
-  if (s.free_ids.empty()) {
-    s.peers.emplace_back();
-  } else {
-    id = s.free_ids.back();
-    s.free_ids.pop_back();
-  }
-  s.peers[id] = std::make_unique<PeerState>(peer, key);
-  PeerState& p = *s.peers[id];
-  p.id = id;
+  PeerState& p = s.peers.add(peer, key);
   p.secrets = s.arenas->peer_secrets.create();
   p.latest_timestamp = s.unclaimed.take(key);
   p.jitter = s.draw_jitter();
-  s.id_of_key.emplace(key, id);
-  if (peer.slot >= s.id_of_slot.size()) s.id_of_slot.resize(peer.slot + 1, dataplane::kNoPeer);
-  s.id_of_slot[peer.slot] = id;
-  s.wheel.reserve_id(id);
+  s.wheel.reserve_id(p.id);
   peer.requested.store(0, std::memory_order_relaxed);  // requests left by the previous peer of this slot
   s.arm(p, now.boot);
   return AddPeerResult::kAdded;
 }
 
 void Engine::expect_peers(std::size_t count) {
-  s_->peers.reserve(s_->peers.size() + count);
-  const std::size_t keys = s_->id_of_key.size() + count;
-  if (keys > s_->id_of_key.bucket_count()) s_->id_of_key.reserve(keys);
+  s_->peers.expect(count);
 }
 
 void Engine::remove_peer(Peer& peer) {
-  if (PeerState* const p = s_->find(peer)) s_->remove(*p);
+  if (PeerState* const p = s_->peers.find(peer)) s_->remove(*p);
 }
 
 // Unpublishes everything first. The keypairs are freed once no worker can hold them (protocol C4-8).
 void Engine::State::remove(PeerState& p) {
-  const std::uint32_t id = p.id;
-  wheel.cancel(id);
+  wheel.cancel(p.id);
   wipe_session(p);
   host.drop_staged(*p.peer);
   host.endpoint_changed(*p.peer, {}, {});
   p.peer->requested.fetch_and(~dataplane::kHandshakeRequests, std::memory_order_relaxed);
   arenas->peer_secrets.destroy(p.secrets);
   unclaimed.keep({p.public_key, p.latest_timestamp});
-  id_of_key.erase(p.public_key);
-  id_of_slot[p.peer->slot] = dataplane::kNoPeer;
   timestamps_dirty = true;
-  peers[id].reset();
-  free_ids.push_back(id);
+  peers.remove(p);
 }
 
 Peer* Engine::find_peer(const PublicKey& key) const {
-  PeerState* const p = s_->find(key);
+  PeerState* const p = s_->peers.find(key);
   return p == nullptr ? nullptr : p->peer;
 }
 
 std::size_t Engine::peer_count() const {
-  return s_->id_of_key.size();
+  return s_->peers.size();
 }
 
 void Engine::set_preshared_key(Peer& peer, const PresharedKey& key, const Now& now) {
-  PeerState* const p = s_->find(peer);
+  PeerState* const p = s_->peers.find(peer);
   if (p == nullptr || crypto::equal(p->secrets->preshared_key.bytes.data(), key.data(), kKeySize)) return;
   p->secrets->preshared_key.bytes = key;
   s_->note(*p, PeerEventKind::kPresharedKeyChanged, now.boot);
 }
 
 PresharedKey Engine::preshared_key(const Peer& peer) const {
-  const PeerState* const p = s_->find(peer);
+  const PeerState* const p = s_->peers.find(peer);
   return p == nullptr ? PresharedKey{} : p->secrets->preshared_key.bytes;
 }
 
 void Engine::set_keepalive(Peer& peer, std::uint16_t seconds, const Now& now) {
-  PeerState* const p = s_->find(peer);
+  PeerState* const p = s_->peers.find(peer);
   if (p == nullptr || p->persistent_keepalive == seconds) return;
   const bool switched_on = p->persistent_keepalive == 0;
   p->persistent_keepalive = seconds;
@@ -252,11 +205,11 @@ void Engine::set_keepalive(Peer& peer, std::uint16_t seconds, const Now& now) {
 // ---- endpoints
 
 void Engine::set_endpoint(Peer& peer, const Endpoint& remote, const Now& now) {
-  PeerState* const p = s_->find(peer);
+  PeerState* const p = s_->peers.find(peer);
   if (p == nullptr || p->remote == remote) return;
   s_->set_endpoint(*p, remote, {});
   s_->note(*p, PeerEventKind::kEndpointSet, now.boot, 0, remote);
-  if (s_->up && s_->host.has_staged(peer) && !State::usable(p->current, now.boot)) {
+  if (s_->up && s_->host.has_staged(peer) && !usable(p->current, now.boot)) {
     s_->send_initiation(*p, false, now);
     s_->arm(*p, now.boot);
   }
@@ -264,13 +217,12 @@ void Engine::set_endpoint(Peer& peer, const Endpoint& remote, const Now& now) {
 
 void Engine::restore_endpoint(Peer& peer, const Endpoint& remote, const Endpoint& local, std::uint64_t heard,
                               const Now& now) {
-  PeerState* const p = s_->find(peer);
+  PeerState* const p = s_->peers.find(peer);
   if (p == nullptr || !s_->up) return;
   s_->set_endpoint(*p, remote, local);
   s_->note(*p, PeerEventKind::kEndpointRestored, now.boot, 0, remote);
   if (std::exchange(p->queued_to_start, true)) return;
-  s_->recent.push_back({heard, peer.ref()});
-  std::push_heap(s_->recent.begin(), s_->recent.end());
+  s_->starts.push_heard(peer.ref(), heard);
 }
 
 void Engine::State::set_endpoint(PeerState& p, const Endpoint& remote, const Endpoint& local) {
@@ -293,18 +245,16 @@ void Engine::State::clear_source(PeerState& p) {
 }
 
 void Engine::clear_sources() {
-  for (auto& p : s_->peers) {
-    if (p) s_->clear_source(*p);
-  }
+  s_->peers.for_each([this](PeerState& p) { s_->clear_source(p); });
 }
 
 void Engine::clear_source(Peer& peer) {
-  if (PeerState* const p = s_->find(peer)) s_->clear_source(*p);
+  if (PeerState* const p = s_->peers.find(peer)) s_->clear_source(*p);
 }
 
 // Whoever relays a peer's packets from ever other ports moves its endpoint with each of them.
 bool Engine::on_roamed(PeerRef ref, const Endpoint& remote, const Endpoint& local, const Now& now) {
-  PeerState* const p = s_->find(ref);
+  PeerState* const p = s_->peers.find(ref);
   if (p == nullptr || (p->remote == remote && p->local == local)) return true;
   if (p->roamed_at != 0 && elapsed(now.boot, p->roamed_at) < kRoamInterval) return false;
   p->roamed_at = now.boot;

@@ -16,6 +16,8 @@
 #include <string>
 #include <vector>
 
+#include "control/noise/engine_options.h"
+#include "control/noise/handshake_counters.h"
 #include "control/noise/outcome.h"
 #include "control/noise/peer_events.h"
 #include "control/noise/types.h"
@@ -52,20 +54,6 @@ class Host {
 
 inline constexpr std::uint8_t kHandshakeTos = 0x88;
 
-struct EngineOptions {
-  std::size_t queue_capacity = 4096;  // handshake messages waiting (protocol C2-6)
-  // The interface is under load with `under_load_at` queued messages (C2-2), or with `wasted_at` initiations
-  // and responses in a second that were refused after their mac1 (forged, replayed, too many from one peer).
-  std::size_t under_load_at = 4096 / 8;
-  std::size_t wasted_at = 256;
-  // What strangers can make an interface do in a second, cookies or not; beyond it their messages are dropped
-  // (docs/security.md). A host with a valid cookie is a stranger too until its handshake authenticates.
-  std::size_t hashes_per_second = 100'000;  // mac1 checks, and so cookie replies: honest peers need them too
-  std::size_t wasted_per_second = 1024;     // messages refused after a Diffie-Hellman
-  bool allow_big_future_timestamps =
-      true;  // false: refuse initiations stamped more than a day ahead of our clock
-};
-
 enum class AddPeerResult : std::uint8_t { kAdded, kDuplicate, kOwnKey };
 
 struct PeerStatus {
@@ -92,14 +80,6 @@ struct HeardPeer {
   Endpoint remote;
   Endpoint local;      // our address; zero: not known
   BootTime heard = 0;  // latest authenticated message
-};
-
-// A handshake message that was refused and belongs to no configured peer, for `explain` of an interface.
-struct RefusedMessage {
-  Outcome outcome{};
-  BootTime at = 0;
-  Endpoint remote;
-  PublicKey claimed{};  // the sender's static key when it was decrypted (kUnknownPeer), else zero
 };
 
 class Engine {
@@ -183,15 +163,13 @@ class Engine {
   // ---- status
   [[nodiscard]] PeerStatus peer_status(const dataplane::Peer& peer, const Now& now) const;
   [[nodiscard]] std::vector<PeerEvent> peer_events(const dataplane::Peer& peer) const;  // oldest first
-  [[nodiscard]] std::vector<RefusedMessage> refused_messages() const;                   // oldest first
   // Appends those heard of later than `since` among the next `count` peers from number `from` on. Returns the
   // number to go on with; 0: that was the last. For walks in steps, between which peers come and go.
   std::size_t heard_peers(std::size_t from, std::size_t count, BootTime since,
                           std::vector<HeardPeer>& out) const;
-  [[nodiscard]] std::uint64_t count(Outcome outcome) const;
+  // Outcomes of messages, messages sent, refused messages of nobody.
+  [[nodiscard]] const HandshakeCounters& counters() const;
   [[nodiscard]] std::size_t memory_bytes() const;  // all memory the engine allocated, keypairs included
-  // Handshake messages sent, by type (1..3).
-  [[nodiscard]] std::uint64_t sent(unsigned message_type) const;
 
   // ---- restart safety (protocol C6-1, C6-3)
   // The TAI64N floor, every peer's latest timestamp, and those of peers that are not here: removed ones, and

@@ -9,8 +9,6 @@ namespace wg::noise {
 
 namespace {
 
-constexpr std::size_t kRefusalsKept = 32;
-
 Outcome refusal_outcome(Verdict verdict, Outcome unauthentic) {
   switch (verdict) {
     case Verdict::kUnknownPeer:
@@ -26,35 +24,14 @@ Outcome refusal_outcome(Verdict verdict, Outcome unauthentic) {
 
 }  // namespace
 
-// ---- counting
-
-Outcome Engine::State::count(Outcome outcome) {
-  ++counts[static_cast<std::size_t>(outcome)];
-  return outcome;
-}
-
+// A refusal of a known peer is kept there, any other with the interface.
 Outcome Engine::State::refuse(Outcome outcome, const Endpoint& remote, BootTime now, PeerState* p,
                               const PublicKey& claimed) {
-  if (p != nullptr) {
-    p->has_refusal = true;
-    p->last_refusal = outcome;
-    p->last_refusal_at = now;
-    return count(outcome);
-  }
-  if (!refusals.empty() && refusals.back().outcome == outcome && refusals.back().remote == remote &&
-      refusals.back().claimed == claimed) {
-    refusals.back().at = now;
-    return count(outcome);
-  }
-  if (refusals.size() == kRefusalsKept) refusals.pop_front();
-  refusals.push_back({outcome, now, remote, claimed});
-  return count(outcome);
-}
-
-void Engine::State::drop_queued(Outcome outcome) {
-  counts[static_cast<std::size_t>(outcome)] += queue.size() + cookied_queue.size();
-  queue.clear();
-  cookied_queue.clear();
+  if (p == nullptr) return counters.refuse({outcome, now, remote, claimed});
+  p->has_refusal = true;
+  p->last_refusal = outcome;
+  p->last_refusal_at = now;
+  return counters.count(outcome);
 }
 
 // ---- entry
@@ -68,7 +45,7 @@ Outcome Engine::State::check(Bytes message, BootTime now) {
   if (!up) return Outcome::kInterfaceDown;
   if (identity == nullptr) return Outcome::kNoPrivateKey;
   if (type == kCookieReply) return Outcome::kQueued;
-  if (!hashes.take(now, options.hashes_per_second)) return Outcome::kHashBudget;
+  if (!intake.take_hash(now)) return Outcome::kHashBudget;
   return checker.mac1_valid(message) ? Outcome::kQueued : Outcome::kBadMac1;
 }
 
@@ -88,76 +65,70 @@ Outcome Engine::queue_handshake(Bytes message, const Endpoint& remote, const End
   if (message_type(message) == kCookieReply) return s.consume_cookie(message, now.boot);
   const bool claims_cookie = !is_zero(macs_of(message).mac2);
   bool cookied = false;
-  if (s.update_load(now.boot) && claims_cookie) {
+  if (s.intake.update_load(now.boot) && claims_cookie) {
     // A source over its rate is refused before mac2 is computed: a message needs both to pass.
     if (s.limiter.exhausted(remote.address, now.boot))
       return s.refuse(Outcome::kRateLimited, remote, now.boot);
     cookied = s.checker.mac2_valid(message, remote, now.boot);
   }
-  QueuedMessage* const slot = (cookied ? s.cookied_queue : s.queue).push();
-  if (slot == nullptr) return s.count(Outcome::kQueueFull);
+  QueuedMessage* const slot = s.intake.push(cookied);
+  if (slot == nullptr) return s.counters.count(Outcome::kQueueFull);
   slot->remote = remote;
   slot->local = local;
   slot->size = static_cast<std::uint8_t>(message.size());
   slot->cookie_valid = cookied;
   std::memcpy(slot->bytes.data(), message.data(), message.size());
-  s.update_load(now.boot);
-  return s.count(Outcome::kQueued);
+  s.intake.update_load(now.boot);
+  return s.counters.count(Outcome::kQueued);
 }
 
 std::size_t Engine::process_queued(std::size_t budget, const Now& now) {
   State& s = *s_;
   std::size_t done = 0;
   for (; done < budget && queued() > 0; ++done) {
-    s.update_load(now.boot);
-    const QueuedMessage m = s.cookied_queue.size() > 0 ? s.cookied_queue.pop() : s.queue.pop();
+    s.intake.update_load(now.boot);
+    const QueuedMessage m = s.intake.pop();
     s.receive(m.message(), m.remote, m.local, m.cookie_valid, now);
   }
   return done;
 }
 
 std::size_t Engine::queued() const {
-  return s_->queue.size() + s_->cookied_queue.size();
+  return s_->intake.queued();
 }
 bool Engine::under_load(const Now& now) const {
-  return s_->under_load(now.boot);
+  return s_->intake.under_load(now.boot);
 }
 
-// Protocol C2-2. Load is judged per interface, so one busy interface does not make another one require
-// cookies.
-bool Engine::State::under_load(BootTime now) const {
-  if (queue.size() + cookied_queue.size() >= options.under_load_at) return true;
-  return last_under_load != 0 && elapsed(now, last_under_load) < kUnderLoadHold;
+namespace {
+
+// The honest responder gets in nevertheless: it keeps the cookie, so its answer to our next initiation has a
+// valid mac2.
+bool refused_often(const PeerIndex& peers, Bytes response) {
+  const PeerState* const p =
+      peers.find_handshake(load_le32(message_as<ResponseMessage>(response).receiver_index));
+  return p != nullptr && p->handshake->refused_responses >= kRefusedResponses;
 }
 
-bool Engine::State::update_load(BootTime now) {
-  if (queue.size() + cookied_queue.size() >= options.under_load_at) last_under_load = now;
-  return under_load(now);
-}
-
-// Counts messages that led to nothing, because a flood just below the control thread's capacity would keep it
-// busy without ever filling the queue.
-void Engine::State::note_wasted(BootTime now) {
-  if (wasted.add(now) >= options.wasted_at) last_under_load = now;
-}
+}  // namespace
 
 // `message` has a valid mac1. Its mac2 is ignored unless the interface is under load (protocol C2-3).
 Outcome Engine::State::receive(Bytes message, const Endpoint& remote, const Endpoint& local,
                                bool cookie_valid, const Now& now) {
   const std::uint32_t type = message_type(message);
   if (type == kCookieReply) return consume_cookie(message, now.boot);
-  const bool loaded = update_load(now.boot);
-  const bool doubtful = !loaded && type == kResponse && refused_often(message);
+  const bool loaded = intake.update_load(now.boot);
+  const bool doubtful = !loaded && type == kResponse && refused_often(peers, message);
   if (loaded || doubtful) {
     cookie_valid = cookie_valid || checker.mac2_valid(message, remote, now.boot);
     if (!cookie_valid) {
       send_cookie(message, remote, local, now.boot);
-      if (doubtful) note_wasted(now.boot);
-      return count(doubtful ? Outcome::kResponseNeedsCookie : Outcome::kCookieReplySent);
+      if (doubtful) intake.note_wasted(now.boot);
+      return counters.count(doubtful ? Outcome::kResponseNeedsCookie : Outcome::kCookieReplySent);
     }
     if (!limiter.allow(remote.address, now.boot)) return refuse(Outcome::kRateLimited, remote, now.boot);
   }
-  if (wasted.spent(now.boot, options.wasted_per_second)) return count(Outcome::kSecretBudget);
+  if (intake.secrets_spent(now.boot)) return counters.count(Outcome::kSecretBudget);
   return type == kInitiation ? consume_initiation(message, remote, local, cookie_valid, now)
                              : consume_response(message, remote, local, now);
 }
@@ -166,17 +137,15 @@ Outcome Engine::State::receive(Bytes message, const Endpoint& remote, const Endp
 
 void Engine::State::send_cookie(Bytes message, const Endpoint& remote, const Endpoint& local, BootTime now) {
   const CookieReplyMessage reply = checker.create_reply(message, remote, now);
-  ++sent_messages[kCookieReply];
+  counters.note_sent(kCookieReply);
   host.send_handshake(remote, local, bytes_of(reply), 0);
 }
 
 // Finds the peer by our sender_index: that of an initiation in flight, or of a session we responded to.
 PeerState* Engine::State::find_by_index(std::uint32_t local_index) const {
-  if (const auto found = id_of_handshake.find(local_index); found != id_of_handshake.end()) {
-    return peers[found->second].get();
-  }
+  if (PeerState* const p = peers.find_handshake(local_index)) return p;
   const Keypair* const keypair = keypairs.find(local_index);
-  return keypair == nullptr ? nullptr : find(*keypair->peer);
+  return keypair == nullptr ? nullptr : peers.find(*keypair->peer);
 }
 
 // A cookie reply changes neither endpoint nor timers nor counters, because the peer's static key does not
@@ -184,11 +153,11 @@ PeerState* Engine::State::find_by_index(std::uint32_t local_index) const {
 Outcome Engine::State::consume_cookie(Bytes message, BootTime now) {
   const auto reply = message_as<CookieReplyMessage>(message);
   PeerState* const p = find_by_index(load_le32(reply.receiver_index));
-  if (p == nullptr) return count(Outcome::kUnexpectedCookie);
+  if (p == nullptr) return counters.count(Outcome::kUnexpectedCookie);
   const auto refusal = p->jar.consume_reply(reply, now);
   if (!refusal) {
     note(*p, PeerEventKind::kCookieReceived, now);
-    return count(Outcome::kCookieAccepted);
+    return counters.count(Outcome::kCookieAccepted);
   }
   const Outcome outcome =
       *refusal == CookieJar::BadReply::kUnexpected ? Outcome::kUnexpectedCookie : Outcome::kBadCookie;
@@ -203,13 +172,13 @@ Outcome Engine::State::consume_initiation(Bytes bytes, const Endpoint& remote, c
   ConsumedInitiation initiation;
   PeerState* p = nullptr;
   const FindPeer find_peer = [&](const PublicKey& key) -> const PeerSecrets* {
-    p = find(key);
+    p = peers.find(key);
     return p == nullptr ? nullptr : &ready_secrets(*p);
   };
   const Verdict verdict =
       noise::consume_initiation(*identity, find_peer, message_as<InitiationMessage>(bytes), &initiation);
   if (verdict != Verdict::kOk) {
-    note_wasted(now.boot);
+    intake.note_wasted(now.boot);
     // A claimed public key proves nothing, so the refusal is not recorded at that peer.
     const Outcome outcome = refusal_outcome(verdict, Outcome::kBadInitiation);
     const PublicKey claimed = verdict == Verdict::kUnauthentic ? PublicKey{} : initiation.remote_static;
@@ -217,7 +186,7 @@ Outcome Engine::State::consume_initiation(Bytes bytes, const Endpoint& remote, c
   }
   const Outcome stamped = accept_timestamp(*p, initiation.timestamp, cookie_valid, now);
   if (stamped != Outcome::kInitiationAnswered) {
-    note_wasted(now.boot);
+    intake.note_wasted(now.boot);
     return refuse(stamped, remote, now.boot, p);
   }
 
@@ -227,7 +196,7 @@ Outcome Engine::State::consume_initiation(Bytes bytes, const Endpoint& remote, c
   p->peer->note_received(now.boot, false);
   send_response(*p, initiation, now);
   arm(*p, now.boot);
-  return count(Outcome::kInitiationAnswered);
+  return counters.count(Outcome::kInitiationAnswered);
 }
 
 // Protocol C2-7. An initiation with a valid cookie has passed the rate limit of its source, so the limit per
@@ -265,38 +234,30 @@ void Engine::State::send_response(PeerState& p, ConsumedInitiation& initiation, 
   }
   p.last_sent_handshake = now.boot;  // blocks our own initiations for REKEY_TIMEOUT (protocol C3-3)
   install_as_responder(p, make_keypair(p, keys, index, false, now.boot));
-  session_derived(p, now.boot);
+  p.zero_keys_at = now.boot + kZeroKeysAfter;
   send(p, kResponse, {reinterpret_cast<std::uint8_t*>(&response), sizeof response}, now.boot);
   note(p, PeerEventKind::kResponseSent, now.boot, 0, p.remote);
 }
 
 // ---- responses
 
-// The honest responder gets in nevertheless: it keeps the cookie, so its answer to our next initiation has a
-// valid mac2.
-bool Engine::State::refused_often(Bytes response) const {
-  const auto found = id_of_handshake.find(load_le32(message_as<ResponseMessage>(response).receiver_index));
-  return found != id_of_handshake.end() &&
-         peers[found->second]->handshake->refused_responses >= kRefusedResponses;
-}
-
 Outcome Engine::State::consume_response(Bytes bytes, const Endpoint& remote, const Endpoint& local,
                                         const Now& now) {
   const auto message = message_as<ResponseMessage>(bytes);
-  const auto found = id_of_handshake.find(load_le32(message.receiver_index));
-  if (found == id_of_handshake.end()) return refuse(Outcome::kUnknownIndex, remote, now.boot);
-  PeerState& p = *peers[found->second];
+  PeerState* const found = peers.find_handshake(load_le32(message.receiver_index));
+  if (found == nullptr) return refuse(Outcome::kUnknownIndex, remote, now.boot);
+  PeerState& p = *found;
   SessionKeys keys;
   const Verdict verdict = noise::consume_response(*identity, p.keys(), *p.handshake, message, &keys);
   if (verdict != Verdict::kOk) {
     ++p.handshake->refused_responses;
-    note_wasted(now.boot);
+    intake.note_wasted(now.boot);
     const Outcome outcome = refusal_outcome(verdict, Outcome::kBadResponse);
     note(p, PeerEventKind::kResponseRefused, now.boot, static_cast<std::int64_t>(outcome), remote);
     return refuse(outcome, remote, now.boot, &p);
   }
   const std::uint32_t index = p.handshake->local_index;
-  id_of_handshake.erase(found);  // the index stays reserved: the session takes it over (protocol C4-7)
+  peers.remove_handshake(index);  // the index stays reserved: the session takes it over (protocol C4-7)
   arenas->handshakes.destroy(std::exchange(p.handshake, nullptr));
 
   p.peer->count_handshake_received(bytes.size());
@@ -304,12 +265,12 @@ Outcome Engine::State::consume_response(Bytes bytes, const Endpoint& remote, con
   note(p, PeerEventKind::kResponseReceived, now.boot, 0, remote);
   p.peer->note_received(now.boot, false);
   install_as_initiator(p, make_keypair(p, keys, index, true, now.boot));
-  session_derived(p, now.boot);
+  p.zero_keys_at = now.boot + kZeroKeysAfter;
   handshake_complete(p, now);
   // Key confirmation (protocol C3-12): the responder may not send until it receives data from us.
   if (!host.release_staged(*p.peer)) host.send_keepalive(*p.peer);
   arm(p, now.boot);
-  return count(Outcome::kResponseAccepted);
+  return counters.count(Outcome::kResponseAccepted);
 }
 
 }  // namespace wg::noise

@@ -67,7 +67,7 @@ bool Engine::State::send_initiation(PeerState& p, bool is_retry, const Now& now)
     arenas->handshakes.destroy(std::exchange(p.handshake, nullptr));
     return false;
   }
-  id_of_handshake.emplace(index, p.id);
+  peers.add_handshake(index, p);
   send(p, kInitiation, {reinterpret_cast<std::uint8_t*>(&message), sizeof message}, now.boot);
   note(p, PeerEventKind::kInitiationSent, now.boot, p.attempts + 1, p.remote);
   p.retry_at = 0;
@@ -78,7 +78,7 @@ bool Engine::State::send_initiation(PeerState& p, bool is_retry, const Now& now)
 // Timers and byte counters advance whether or not the socket accepts the message.
 void Engine::State::send(PeerState& p, MessageType type, std::span<std::uint8_t> message, BootTime now) {
   p.jar.add_macs(message, now);
-  ++sent_messages[type];
+  counters.note_sent(type);
   p.peer->note_sent(now, false);
   p.peer->count_handshake_sent(message.size());
   host.send_handshake(p.remote, p.local, message, kHandshakeTos);
@@ -86,7 +86,7 @@ void Engine::State::send(PeerState& p, MessageType type, std::span<std::uint8_t>
 
 void Engine::State::forget_handshake(PeerState& p) {
   if (p.handshake == nullptr) return;
-  id_of_handshake.erase(p.handshake->local_index);
+  peers.remove_handshake(p.handshake->local_index);
   keypairs.remove(p.handshake->local_index);
   arenas->handshakes.destroy(std::exchange(p.handshake, nullptr));
 }
@@ -94,9 +94,9 @@ void Engine::State::forget_handshake(PeerState& p) {
 // ---- requests of the workers
 
 void Engine::on_need_handshake(PeerRef ref, const Now& now) {
-  PeerState* const p = s_->find(ref);
+  PeerState* const p = s_->peers.find(ref);
   if (p == nullptr) return;
-  if (State::usable(p->current, now.boot) && !State::rekey_due(*p->current, now.boot)) {
+  if (usable(p->current, now.boot) && !rekey_due(*p->current, now.boot)) {
     // The session was established while the request was in the mailbox.
     p->peer->requested.fetch_and(~dataplane::kRequestHandshake, std::memory_order_relaxed);
     if (s_->host.has_staged(*p->peer)) s_->host.release_staged(*p->peer);
@@ -109,7 +109,7 @@ void Engine::on_need_handshake(PeerRef ref, const Now& now) {
 
 // Protocol C3-6: once per session. The request bit stays set until the next session.
 void Engine::on_key_fresh(PeerRef ref, const Now& now) {
-  PeerState* const p = s_->find(ref);
+  PeerState* const p = s_->peers.find(ref);
   if (p == nullptr || p->sent_lastminute_handshake || p->current == nullptr) return;
   if (!p->current->i_am_initiator || elapsed(now.boot, p->current->birthdate) < kKeyFreshAfter) {
     p->peer->requested.fetch_and(~dataplane::kRequestKeyFresh, std::memory_order_relaxed);
@@ -123,14 +123,14 @@ void Engine::on_key_fresh(PeerRef ref, const Now& now) {
 void Engine::on_confirmed(std::uint32_t local_index, const Now& now) {
   const Keypair* const keypair = s_->keypairs.find(local_index);
   if (keypair == nullptr) return;
-  PeerState* const p = s_->find(*keypair->peer);
+  PeerState* const p = s_->peers.find(*keypair->peer);
   if (p == nullptr || p->next != keypair) return;
   s_->confirm(*p, now);
 }
 
 bool Engine::on_stray(Peer& peer, const Now& now) {
-  PeerState* const p = s_->find(peer);
-  if (p == nullptr || p->next != nullptr || State::usable(p->current, now.boot)) return false;
+  PeerState* const p = s_->peers.find(peer);
+  if (p == nullptr || p->next != nullptr || usable(p->current, now.boot)) return false;
   const bool recent_handshake =
       p->last_sent_handshake != 0 && elapsed(now.boot, p->last_sent_handshake) < nanoseconds(REKEY_TIMEOUT);
   if (recent_handshake || p->retransmit_at != 0) return false;
@@ -140,7 +140,7 @@ bool Engine::on_stray(Peer& peer, const Now& now) {
 }
 
 void Engine::initiate(Peer& peer, const Now& now) {
-  PeerState* const p = s_->find(peer);
+  PeerState* const p = s_->peers.find(peer);
   if (p == nullptr) return;
   s_->send_initiation(*p, false, now);
   s_->arm(*p, now.boot);
@@ -148,14 +148,14 @@ void Engine::initiate(Peer& peer, const Now& now) {
 
 // ---- key slots
 
-bool Engine::State::usable(const Keypair* keypair, BootTime now) {
+bool usable(const Keypair* keypair, BootTime now) {
   return keypair != nullptr && elapsed(now, keypair->birthdate) < nanoseconds(REJECT_AFTER_TIME) &&
          keypair->sending_valid.load(std::memory_order_relaxed) &&
          keypair->sending_counter.load(std::memory_order_relaxed) < REJECT_AFTER_MESSAGES;
 }
 
 // Protocol C3-5: only the initiator rekeys by age; both sides rekey by message count.
-bool Engine::State::rekey_due(const Keypair& keypair, BootTime now) {
+bool rekey_due(const Keypair& keypair, BootTime now) {
   return keypair.sending_counter.load(std::memory_order_relaxed) > REKEY_AFTER_MESSAGES ||
          (keypair.i_am_initiator && elapsed(now, keypair.birthdate) >= nanoseconds(REKEY_AFTER_TIME));
 }
@@ -225,10 +225,6 @@ void Engine::State::retire(Keypair* keypair) {
   if (keypair == nullptr) return;
   keypairs.remove(keypair->local_index);
   host.retire([arena = arenas, keypair] { arena->keypairs.destroy(keypair); });
-}
-
-void Engine::State::session_derived(PeerState& p, BootTime now) {
-  p.zero_keys_at = now + kZeroKeysAfter;
 }
 
 void Engine::State::handshake_complete(PeerState& p, const Now& now) {

@@ -10,7 +10,7 @@ namespace wg::noise {
 
 PeerStatus Engine::peer_status(const Peer& peer, const Now& now) const {
   PeerStatus status;
-  const PeerState* const p = s_->find(peer);
+  const PeerState* const p = s_->peers.find(peer);
   if (p == nullptr) return status;
   status.public_key = p->public_key;
   status.remote = p->remote;
@@ -33,46 +33,34 @@ PeerStatus Engine::peer_status(const Peer& peer, const Now& now) const {
 }
 
 std::vector<PeerEvent> Engine::peer_events(const Peer& peer) const {
-  const PeerState* const p = s_->find(peer);
+  const PeerState* const p = s_->peers.find(peer);
   return p == nullptr ? std::vector<PeerEvent>{} : p->events.list();
 }
 
 std::size_t Engine::heard_peers(std::size_t from, std::size_t count, BootTime since,
                                 std::vector<HeardPeer>& out) const {
   const State& s = *s_;
-  if (from >= s.peers.size()) return 0;
-  const std::size_t end = s.peers.size() - from < count ? s.peers.size() : from + count;
+  if (from >= s.peers.end()) return 0;
+  const std::size_t end = s.peers.end() - from < count ? s.peers.end() : from + count;
   for (std::size_t i = from; i < end; ++i) {
-    const PeerState* const p = s.peers[i].get();
+    const PeerState* const p = s.peers.at(i);
     if (p == nullptr || !p->remote.known()) continue;
     const BootTime heard = p->peer->last_received.load(std::memory_order_relaxed);
     if (heard > since) out.push_back({p->public_key, p->remote, p->local, heard});
   }
-  return end == s.peers.size() ? 0 : end;
+  return end == s.peers.end() ? 0 : end;
 }
 
-std::vector<RefusedMessage> Engine::refused_messages() const {
-  return {s_->refusals.begin(), s_->refusals.end()};
-}
-
-std::uint64_t Engine::count(Outcome outcome) const {
-  return s_->counts[static_cast<std::size_t>(outcome)];
-}
-std::uint64_t Engine::sent(unsigned message_type) const {
-  return message_type < s_->sent_messages.size() ? s_->sent_messages[message_type] : 0;
+const HandshakeCounters& Engine::counters() const {
+  return s_->counters;
 }
 
 std::size_t Engine::memory_bytes() const {
   const State& s = *s_;
-  constexpr std::size_t kMapNode = 2 * sizeof(void*);  // next pointer and allocator header
-  return sizeof(State) + s.peers.capacity() * sizeof(void*) + s.id_of_key.size() * (sizeof(PeerState) + 16) +
-         s.id_of_key.size() * (sizeof(PublicKey) + 16 + kMapNode) +
-         s.id_of_key.bucket_count() * sizeof(void*) + s.id_of_handshake.size() * (8 + 8 + kMapNode) +
-         s.id_of_handshake.bucket_count() * sizeof(void*) + s.id_of_slot.capacity() * 4 +
-         s.free_ids.capacity() * 4 + s.wheel.memory_bytes() + s.limiter.memory_bytes() +
-         s.queue.memory_bytes() + s.cookied_queue.memory_bytes() + s.unclaimed.memory_bytes() +
-         s.arenas->keypairs.memory_bytes() + s.arenas->handshakes.memory_bytes() +
-         s.arenas->peer_secrets.memory_bytes() + s.arenas->identities.memory_bytes();
+  return sizeof(State) + s.peers.memory_bytes() + s.wheel.memory_bytes() + s.limiter.memory_bytes() +
+         s.intake.memory_bytes() + s.unclaimed.memory_bytes() + s.arenas->keypairs.memory_bytes() +
+         s.arenas->handshakes.memory_bytes() + s.arenas->peer_secrets.memory_bytes() +
+         s.arenas->identities.memory_bytes();
 }
 
 // ---- restart safety
@@ -104,18 +92,18 @@ std::vector<std::uint8_t> Engine::export_timestamps() {
   State& s = *s_;
   s.unclaimed.trim();
   std::vector<std::uint8_t> out;
-  out.reserve(kFixed + (s.unclaimed.records().size() + s.id_of_key.size()) * kRecord + sizeof(Hash));
+  out.reserve(kFixed + (s.unclaimed.records().size() + s.peers.size()) * kRecord + sizeof(Hash));
   append(out, kMagic);
   append(out, std::max(s.floor, s.greatest_sent));
   for (const auto& record : s.unclaimed.records()) {
     append(out, record.key);
     append(out, record.timestamp);
   }
-  for (const auto& p : s.peers) {
-    if (!p || p->latest_timestamp == Tai64n{}) continue;
-    append(out, p->public_key);
-    append(out, p->latest_timestamp);
-  }
+  s.peers.for_each([&out](const PeerState& p) {
+    if (p.latest_timestamp == Tai64n{}) return;
+    append(out, p.public_key);
+    append(out, p.latest_timestamp);
+  });
   append(out, hash(out));
   s.timestamps_dirty = false;
   return out;
@@ -133,7 +121,7 @@ bool Engine::import_timestamps(Bytes bytes) {
   while (!rest.empty()) {
     const auto key = take<kKeySize>(rest);
     const auto stamp = take<sizeof(Tai64n)>(rest);
-    if (PeerState* const p = s.find(key)) {
+    if (PeerState* const p = s.peers.find(key)) {
       p->latest_timestamp = std::max(p->latest_timestamp, stamp);
     } else {
       s.unclaimed.restore({key, stamp});
@@ -147,7 +135,7 @@ bool Engine::timestamps_changed() const {
 }
 
 void Engine::reset_timestamp(Peer& peer) {
-  PeerState* const p = s_->find(peer);
+  PeerState* const p = s_->peers.find(peer);
   if (p == nullptr) return;
   p->latest_timestamp = {};
   s_->timestamps_dirty = true;

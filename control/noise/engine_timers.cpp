@@ -55,6 +55,25 @@ bool due(BootTime deadline, BootTime now) {
   return deadline != 0 && deadline <= now;
 }
 
+// The earliest deadline of the peer; 0: none.
+BootTime next_due(const PeerState& p, BootTime now) {
+  BootTime earliest = 0;
+  const auto consider = [&earliest](BootTime deadline) {
+    if (deadline != 0 && (earliest == 0 || deadline < earliest)) earliest = deadline;
+  };
+  consider(p.retransmit_at);
+  consider(p.retry_at);
+  consider(p.zero_keys_at);
+  consider(passive_keepalive_due(p));
+  consider(new_handshake_due(p));
+  consider(persistent_keepalive_due(p));
+  // Workers may record packets of a live session at any time.
+  const bool live = p.current != nullptr &&
+                    elapsed(now, p.current->birthdate) < nanoseconds(REJECT_AFTER_TIME) + kWatchInterval;
+  if (live) consider(now + kWatchInterval);
+  return earliest;
+}
+
 }  // namespace
 
 std::uint32_t Engine::State::draw_jitter() {
@@ -65,13 +84,14 @@ std::uint32_t Engine::State::draw_jitter() {
 
 void Engine::advance(const Now& now) {
   State& s = *s_;
-  s.check_clock(now);
+  if (const auto jump = s.clock.jump(now))
+    s.host.event(nullptr, {now.boot, *jump, {}, PeerEventKind::kClockJumped, 1});
   if (s.limiter.sources() > 0) s.limiter.sweep(now.boot);
-  const std::uint64_t enough = s.sent_messages[kInitiation] + kInitiationsPerAdvance;
+  const std::uint64_t enough = s.counters.sent(kInitiation) + kInitiationsPerAdvance;
   std::size_t left = kTimersPerAdvance;
   s.wheel.advance(now.boot, [&](std::uint32_t id) {
-    s.fire(*s.peers[id], now);
-    return --left != 0 && s.sent_messages[kInitiation] < enough;
+    s.fire(*s.peers.at(id), now);
+    return --left != 0 && s.counters.sent(kInitiation) < enough;
   });
   s.start_queued(now);
 }
@@ -82,19 +102,8 @@ BootTime Engine::next_deadline() const {
     if (deadline != 0 && (earliest == 0 || deadline < earliest)) earliest = deadline;
   };
   if (s_->limiter.sources() != 0) consider(s_->limiter.next_sweep());
-  consider(s_->next_start());
+  consider(s_->starts.next_turn());
   return earliest;
-}
-
-// The offset between boottime and the wall clock changes only when the latter is stepped.
-void Engine::State::check_clock(const Now& now) {
-  const auto offset = static_cast<std::int64_t>(now.wall - now.boot);
-  const std::int64_t jump = offset - clock_offset;
-  constexpr auto kReportedJump = static_cast<std::int64_t>(nanoseconds(10s));
-  if (clock_seen && jump < kReportedJump && jump > -kReportedJump) return;
-  if (clock_seen) host.event(nullptr, {now.boot, jump, {}, PeerEventKind::kClockJumped, 1});
-  clock_offset = offset;
-  clock_seen = true;
 }
 
 // ---- a peer's entry is due
@@ -173,51 +182,25 @@ void Engine::State::persistent_keepalive(PeerState& p, const Now& now) {
 void Engine::State::start_keepalives(PeerState& p, const Now& now) {
   p.persistent_base = now.boot;
   if (p.queued_to_start) return;
-  const bool others_wait = !recent.empty() || !starts.empty();
-  if (!p.remote.known() || (!others_wait && may_start(now.boot))) return keepalive_or_handshake(p, now);
-  starts.push_back(p.peer->ref());
+  if (!p.remote.known() || (starts.empty() && starts.take_turn(now.boot)))
+    return keepalive_or_handshake(p, now);
+  starts.push(p.peer->ref());
   p.queued_to_start = true;
 }
 
-PeerRef Engine::State::first_queued() const {
-  return recent.empty() ? starts.front() : recent.front().ref;
-}
-
-void Engine::State::pop_queued() {
-  if (recent.empty()) return starts.pop_front();
-  std::pop_heap(recent.begin(), recent.end());
-  recent.pop_back();
-}
-
-// Starts at most kStartsAtOnce peers per call, however late the call is.
+// Starts at most StartQueue::kAtOnce peers per call, however late the call is.
 void Engine::State::start_queued(const Now& now) {
-  while (!recent.empty() || !starts.empty()) {
-    PeerState* const p = find(first_queued());
+  while (!starts.empty()) {
+    PeerState* const p = peers.find(starts.front());
     const bool gone = p == nullptr || !p->queued_to_start;
-    if (!gone && !may_start(now.boot)) return;
-    pop_queued();
+    if (!gone && !starts.take_turn(now.boot)) return;
+    starts.pop();
     if (gone) continue;
     p->queued_to_start = false;
     const bool answered = p->next != nullptr || usable(p->current, now.boot);  // it was faster
     if (p->persistent_keepalive != 0 || !answered) persistent_keepalive(*p, now);
     arm(*p, now.boot);
   }
-}
-
-bool Engine::State::may_start(BootTime now) {
-  constexpr BootTime kAhead = kStartsAtOnce * kStartInterval;
-  const BootTime paid = std::max(starts_paid, now) + kStartInterval;
-  if (paid > now + kAhead) return false;
-  starts_paid = paid;
-  return true;
-}
-
-// 0: no peer is queued.
-BootTime Engine::State::next_start() const {
-  if (recent.empty() && starts.empty()) return 0;
-  // Nobody has started yet: at once. 0 would mean never.
-  const BootTime ahead = (kStartsAtOnce - 1) * kStartInterval;
-  return starts_paid > ahead ? starts_paid - ahead : 1;
 }
 
 void Engine::State::keepalive_or_handshake(PeerState& p, const Now& now) {
@@ -240,25 +223,6 @@ void Engine::State::stop_timers(PeerState& p) {
 }
 
 // ---- arming
-
-// The earliest deadline of the peer; 0: none.
-BootTime Engine::State::next_due(const PeerState& p, BootTime now) const {
-  BootTime earliest = 0;
-  const auto consider = [&earliest](BootTime deadline) {
-    if (deadline != 0 && (earliest == 0 || deadline < earliest)) earliest = deadline;
-  };
-  consider(p.retransmit_at);
-  consider(p.retry_at);
-  consider(p.zero_keys_at);
-  consider(passive_keepalive_due(p));
-  consider(new_handshake_due(p));
-  consider(persistent_keepalive_due(p));
-  // Workers may record packets of a live session at any time.
-  const bool live = p.current != nullptr &&
-                    elapsed(now, p.current->birthdate) < nanoseconds(REJECT_AFTER_TIME) + kWatchInterval;
-  if (live) consider(now + kWatchInterval);
-  return earliest;
-}
 
 // A later deadline leaves the entry in place: it fires early once and is armed again.
 void Engine::State::arm(PeerState& p, BootTime now) {

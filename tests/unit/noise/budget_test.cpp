@@ -31,7 +31,7 @@ Measured mac1_checks() {
   Buffer junk = spoofed(t.b, 1);
   junk[60] ^= 1;
   for (int i = 0; i < 120'000; ++i) t.b.engine.queue_handshake(junk, endpoint(9, 9), t.b_at, t.now);
-  return {t.b.engine.count(Outcome::kBadMac1), t.b.engine.count(Outcome::kHashBudget)};
+  return {t.b.engine.counters().of(Outcome::kBadMac1), t.b.engine.counters().of(Outcome::kHashBudget)};
 }
 
 Measured cookie_replies() {
@@ -42,21 +42,23 @@ Measured cookie_replies() {
     t.b.engine.process_queued(1000, t.now);
     t.b.host.sent.clear();
   }
-  return {t.b.engine.sent(kCookieReply), t.b.engine.count(Outcome::kHashBudget)};
+  return {t.b.engine.counters().sent(kCookieReply), t.b.engine.counters().of(Outcome::kHashBudget)};
 }
 
 Measured wasted_secrets() {
   TwoEngines t(kNeverUnderLoad);
   for (std::uint32_t i = 0; i < 2000; ++i)
     t.b.engine.on_handshake(spoofed(t.b, i), endpoint(9, 9), t.b_at, t.now);
-  return {t.b.engine.count(Outcome::kBadInitiation), t.b.engine.count(Outcome::kSecretBudget)};
+  return {t.b.engine.counters().of(Outcome::kBadInitiation),
+          t.b.engine.counters().of(Outcome::kSecretBudget)};
 }
 
 Measured without_cookie() {
   TwoEngines t;
   for (std::uint32_t i = 0; i < 2000; ++i)
     t.b.engine.on_handshake(spoofed(t.b, i), endpoint(9, 9), t.b_at, t.now);
-  return {t.b.engine.count(Outcome::kBadInitiation), t.b.engine.count(Outcome::kCookieReplySent)};
+  return {t.b.engine.counters().of(Outcome::kBadInitiation),
+          t.b.engine.counters().of(Outcome::kCookieReplySent)};
 }
 
 Measured forged_responses() {
@@ -72,7 +74,8 @@ Measured forged_responses() {
     repair_mac1(response, t.a.engine.public_key());
     t.a.engine.on_handshake(response, endpoint(66, 6), t.a_at, t.now);
   }
-  return {t.a.engine.count(Outcome::kBadResponse), t.a.engine.count(Outcome::kResponseNeedsCookie)};
+  return {t.a.engine.counters().of(Outcome::kBadResponse),
+          t.a.engine.counters().of(Outcome::kResponseNeedsCookie)};
 }
 
 // Somebody relays a peer's packets, each from another port.
@@ -96,7 +99,7 @@ Measured stray_initiations() {
     refused += t.a.engine.on_stray(*t.at_a, t.now) ? 0 : 1;
     t.pass(kMs);
   }
-  return {t.a.engine.sent(kInitiation), refused};
+  return {t.a.engine.counters().sent(kInitiation), refused};
 }
 
 Measured limited_sources() {
@@ -115,7 +118,7 @@ Measured queued_handshakes() {
   TwoEngines t;
   const Buffer message = spoofed(t.b, 1);
   for (int i = 0; i < 6000; ++i) t.b.engine.queue_handshake(message, endpoint(9, 9), t.b_at, t.now);
-  return {t.b.engine.queued(), t.b.engine.count(Outcome::kQueueFull)};
+  return {t.b.engine.queued(), t.b.engine.counters().of(Outcome::kQueueFull)};
 }
 
 // A host of the LAN sends to peers that do not answer.

@@ -47,11 +47,11 @@ TEST(PrivateKey, ChangeStopsSendingKeepsReceivingAndAllowsAHandshakeAtOnce) {
   t.handshake();
   const Keypair* const current = t.at_a->current.load();
   t.a.host.staged[t.at_a] = 1;
-  const auto before = t.a.engine.sent(kInitiation);
+  const auto before = t.a.engine.counters().sent(kInitiation);
   t.a.engine.set_private_key(Key{7}, t.now);
   EXPECT_FALSE(current->sending_valid.load());
   EXPECT_EQ(t.a.table.find(current->local_index), current) << "receiving stays";
-  EXPECT_EQ(t.a.engine.sent(kInitiation), before + 1) << "within the 5 s of the last one";
+  EXPECT_EQ(t.a.engine.counters().sent(kInitiation), before + 1) << "within the 5 s of the last one";
 
   t.b.engine.add_peer(t.b.new_slot(), t.a.engine.public_key(), t.now);
   EXPECT_EQ(t.deliver_last_to_b(), Outcome::kInitiationAnswered) << "with the new identity";
@@ -82,10 +82,10 @@ TEST(PrivateKey, PacketsStagedBeforeTheFirstKeyAreSent) {
   t.a.engine.set_private_key(std::nullopt, t.now);
   t.a.host.staged[t.at_a] = 1;
   t.a.engine.on_need_handshake(t.at_a->ref(), t.now);
-  EXPECT_EQ(t.a.engine.sent(kInitiation), 0u);
+  EXPECT_EQ(t.a.engine.counters().sent(kInitiation), 0u);
   t.run(5 * kSec);
   t.a.engine.set_private_key(t.a.key, t.now);
-  EXPECT_EQ(t.a.engine.sent(kInitiation), 1u);
+  EXPECT_EQ(t.a.engine.counters().sent(kInitiation), 1u);
 }
 
 TEST(PrivateKey, OwnKeyAsPeerIsIgnoredAndRemovedWhenItBecomesOurs) {
@@ -124,7 +124,7 @@ TEST(Peers, RemovalDuringAHandshakeInFlight) {
   t.a.engine.remove_peer(*t.at_a);
   EXPECT_EQ(t.deliver_last_to_a(), Outcome::kUnknownIndex);
   t.run(30 * kSec);
-  EXPECT_EQ(t.a.engine.sent(kInitiation), 1u);
+  EXPECT_EQ(t.a.engine.counters().sent(kInitiation), 1u);
 }
 
 TEST(Peers, NoEndpointIsNamedAndTheEndpointStartsTheHandshake) {
@@ -134,7 +134,7 @@ TEST(Peers, NoEndpointIsNamedAndTheEndpointStartsTheHandshake) {
   EXPECT_EQ(t.b.host.seen(PeerEventKind::kNoEndpoint), 1);
   EXPECT_TRUE(t.b.host.sent.empty());
   t.b.engine.set_endpoint(*t.at_b, t.a_at, t.now);
-  EXPECT_EQ(t.b.engine.sent(kInitiation), 1u);
+  EXPECT_EQ(t.b.engine.counters().sent(kInitiation), 1u);
   EXPECT_EQ(t.b.host.sent.back().to, t.a_at);
 }
 
@@ -179,7 +179,7 @@ TEST(UpDown, DownWipesSessionsAndTimersKeepsTimestampsAndEndpoints) {
   EXPECT_EQ(t.to_b(old), Outcome::kTimestampNotNewer) << "C2-8";
   EXPECT_EQ(t.status_b().remote, t.a_at);
   t.b.engine.initiate(*t.at_b, t.now);
-  EXPECT_EQ(t.b.engine.sent(kInitiation), 1u);
+  EXPECT_EQ(t.b.engine.counters().sent(kInitiation), 1u);
 }
 
 TEST(UpDown, NothingIsSentWhileDown) {

@@ -248,7 +248,7 @@ TEST(Handshake, BadMac1IsSilence) {
   Buffer mac2 = good;
   mac2[140] = 1;
   EXPECT_EQ(t.to_b(mac2), Outcome::kInitiationAnswered) << "mac2 is not looked at without load (C2-3)";
-  EXPECT_EQ(t.b.engine.count(Outcome::kBadMac1), 128u);
+  EXPECT_EQ(t.b.engine.counters().of(Outcome::kBadMac1), 128u);
   EXPECT_EQ(t.b.host.sent.size(), 1u);
 }
 
@@ -260,9 +260,9 @@ TEST(Handshake, UnknownPeerIsSilenceAndNamed) {
   EXPECT_EQ(t.deliver_last_to_b(), Outcome::kUnknownPeer);
   EXPECT_TRUE(t.b.host.sent.empty());
   EXPECT_EQ(t.b.engine.memory_bytes(), memory) << "no allocation before authentication (I5)";
-  ASSERT_FALSE(t.b.engine.refused_messages().empty());
-  EXPECT_EQ(t.b.engine.refused_messages().back().claimed, t.a.engine.public_key());
-  EXPECT_EQ(t.b.engine.refused_messages().back().remote, t.a_at);
+  ASSERT_FALSE(t.b.engine.counters().refused().empty());
+  EXPECT_EQ(t.b.engine.counters().refused().back().claimed, t.a.engine.public_key());
+  EXPECT_EQ(t.b.engine.counters().refused().back().remote, t.a_at);
 }
 
 TEST(Handshake, DownOrKeylessAnswersNothing) {

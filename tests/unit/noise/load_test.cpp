@@ -109,12 +109,12 @@ TEST_F(RefusedResponses, FourPerHandshakeAreComputedWithoutACookie) {
     EXPECT_EQ(t.a.host.sent.back().type(), kCookieReply);
     EXPECT_LT(t.a.host.sent.back().bytes.size(), sizeof(ResponseMessage)) << "no amplification";
   }
-  EXPECT_EQ(t.a.engine.count(Outcome::kBadResponse), 4u);
-  EXPECT_EQ(t.a.engine.count(Outcome::kResponseNeedsCookie), 196u);
+  EXPECT_EQ(t.a.engine.counters().of(Outcome::kBadResponse), 4u);
+  EXPECT_EQ(t.a.engine.counters().of(Outcome::kResponseNeedsCookie), 196u);
   EXPECT_FALSE(t.a.engine.under_load(t.now)) << "others are not asked for cookies";
 
   t.run(5400 * kMs);  // the next initiation
-  EXPECT_EQ(t.a.engine.sent(kInitiation), 2u);
+  EXPECT_EQ(t.a.engine.counters().sent(kInitiation), 2u);
   EXPECT_EQ(receive(forged(m, 1)), Outcome::kUnknownIndex);
   EXPECT_EQ(receive(forged(t.a.host.sent.back().bytes, 1)), Outcome::kBadResponse) << "counted anew";
 }
@@ -201,7 +201,7 @@ TEST_F(Load, InitiationGetsACookieTheNextOneCarriesMac2) {
   EXPECT_TRUE(t.status_a().has_cookie);
 
   t.run(5400 * kMs);  // the retransmission
-  EXPECT_EQ(t.a.engine.sent(kInitiation), 2u);
+  EXPECT_EQ(t.a.engine.counters().sent(kInitiation), 2u);
   put_under_load();
   EXPECT_EQ(t.to_b(t.a.host.sent.back().bytes), Outcome::kInitiationAnswered) << "within one retry";
 }
@@ -245,7 +245,7 @@ TEST_F(Load, ValidMac2BeyondTheRateIsSilence) {
   }
   EXPECT_EQ(answered, 20);
   EXPECT_EQ(limited, 100) << "five of ten pass the bucket, nothing is sent for the rest (C2-3)";
-  EXPECT_EQ(t.b.engine.sent(kCookieReply), t.b.engine.count(Outcome::kCookieReplySent));
+  EXPECT_EQ(t.b.engine.counters().sent(kCookieReply), t.b.engine.counters().of(Outcome::kCookieReplySent));
 }
 
 // A source with a cookie floods: beyond its rate it neither occupies the queue nor has its mac2 computed, and
@@ -263,11 +263,11 @@ TEST_F(Load, SourceBeyondItsRateIsNotQueued) {
     return outcome;
   };
   for (int i = 0; i < 5; ++i) EXPECT_EQ(queue(cookied, t.a_at), Outcome::kQueued) << i;
-  EXPECT_EQ(t.b.engine.count(Outcome::kRateLimited), 0u);
+  EXPECT_EQ(t.b.engine.counters().of(Outcome::kRateLimited), 0u);
   for (int i = 0; i < 100; ++i) EXPECT_EQ(queue(cookied, t.a_at), Outcome::kRateLimited);
-  const auto cookies = t.b.engine.sent(kCookieReply);
+  const auto cookies = t.b.engine.counters().sent(kCookieReply);
   EXPECT_EQ(queue(spoofed(1), t.a_at), Outcome::kQueued);
-  EXPECT_EQ(t.b.engine.sent(kCookieReply), cookies + 1);
+  EXPECT_EQ(t.b.engine.counters().sent(kCookieReply), cookies + 1);
   EXPECT_EQ(queue(cookied, endpoint(77, 7)), Outcome::kQueued) << "another address has its own rate";
   t.pass(kSec / 20);
   EXPECT_EQ(queue(cookied, t.a_at), Outcome::kQueued);
@@ -312,7 +312,7 @@ TEST_F(Load, CookieRepliesToNothingOrForgedAreCountedWithoutEffect) {
   const Buffer m = initiation();
   std::memcpy(r.receiver_index.data(), m.data() + 4, 4);
   EXPECT_EQ(t.to_a({bytes_of(r).begin(), bytes_of(r).end()}), Outcome::kBadCookie);
-  EXPECT_EQ(t.a.engine.count(Outcome::kBadCookie), 1u);
+  EXPECT_EQ(t.a.engine.counters().of(Outcome::kBadCookie), 1u);
   EXPECT_FALSE(t.status_a().has_cookie);
   EXPECT_EQ(t.to_b(m), Outcome::kInitiationAnswered);
   EXPECT_EQ(t.deliver_last_to_a(), Outcome::kResponseAccepted);
@@ -373,8 +373,8 @@ TEST_F(Load, HonestPeerGetsInDuringAFloodWithinTwoRetries) {
     t.run(10 * kMs, 10 * kMs);
   }
   EXPECT_TRUE(up);
-  EXPECT_LE(t.a.engine.sent(kInitiation), 3u);
-  EXPECT_EQ(t.b.engine.sent(kResponse), 1u) << "no DH was spent on the flood's answers";
+  EXPECT_LE(t.a.engine.counters().sent(kInitiation), 3u);
+  EXPECT_EQ(t.b.engine.counters().sent(kResponse), 1u) << "no DH was spent on the flood's answers";
 }
 
 // A message with a valid cookie overtakes a full queue of messages without.
@@ -387,14 +387,14 @@ TEST_F(Load, CookiedMessagesAreServedFirst) {
     t.b.engine.queue_handshake(spoofed(i), endpoint(9, 9), t.b_at, t.now);
   EXPECT_EQ(t.b.engine.queue_handshake(initiation(), t.a_at, t.b_at, t.now), Outcome::kQueued);
   EXPECT_EQ(t.b.engine.process_queued(1, t.now), 1u);
-  EXPECT_EQ(t.b.engine.count(Outcome::kInitiationAnswered), 1u);
+  EXPECT_EQ(t.b.engine.counters().of(Outcome::kInitiationAnswered), 1u);
 }
 
 TEST_F(Load, DownEmptiesTheQueue) {
   t.b.engine.queue_handshake(initiation(), t.a_at, t.b_at, t.now);
   t.b.engine.down(t.now);
   EXPECT_EQ(t.b.engine.queued(), 0u);
-  EXPECT_EQ(t.b.engine.count(Outcome::kInterfaceDown), 1u) << "nothing ends uncounted";
+  EXPECT_EQ(t.b.engine.counters().of(Outcome::kInterfaceDown), 1u) << "nothing ends uncounted";
   t.b.engine.up(t.now);
   EXPECT_EQ(t.b.engine.process_queued(10, t.now), 0u);
 }

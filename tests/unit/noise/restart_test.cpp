@@ -114,7 +114,7 @@ TEST_F(JustStarted, WhoWasFasterIsNotAsked) {
   ASSERT_EQ(side.engine.on_handshake(remote.host.sent.front().bytes, place(7), endpoint(1, 51820), now),
             Outcome::kInitiationAnswered);
   run(kSec);
-  EXPECT_EQ(side.engine.sent(kInitiation), 0u);
+  EXPECT_EQ(side.engine.counters().sent(kInitiation), 0u);
   side.engine.remove_peer(peer);
   remote.host.collect();
 }
@@ -132,19 +132,19 @@ TEST_F(JustStarted, AStrayAsksOnceInFiveSecondsAndNeverBesideASession) {
   EXPECT_FALSE(side.engine.on_stray(peer, now)) << "no endpoint";
   side.engine.set_endpoint(peer, place(1), now);
   EXPECT_TRUE(side.engine.on_stray(peer, now));
-  const std::size_t sent = side.engine.sent(kInitiation);
+  const std::size_t sent = side.engine.counters().sent(kInitiation);
   for (int i = 0; i < 1000; ++i) {
     EXPECT_FALSE(side.engine.on_stray(peer, now));
     run(4 * kMs, 4 * kMs);
   }
-  EXPECT_EQ(side.engine.sent(kInitiation), sent);
+  EXPECT_EQ(side.engine.counters().sent(kInitiation), sent);
 
   TwoEngines t;
   t.handshake();
   t.pass(20 * kSec);
-  const std::size_t before = t.a.engine.sent(kInitiation);
+  const std::size_t before = t.a.engine.counters().sent(kInitiation);
   EXPECT_FALSE(t.a.engine.on_stray(*t.at_a, t.now));
-  EXPECT_EQ(t.a.engine.sent(kInitiation), before);
+  EXPECT_EQ(t.a.engine.counters().sent(kInitiation), before);
 }
 
 TEST_F(JustStarted, HeardPeersAreListedInStepsWhileOthersComeAndGo) {
@@ -179,17 +179,17 @@ TEST_F(JustStarted, ThousandsOfInitiationsDueAtOnceAreSentInSteps) {
     side.engine.set_endpoint(peer, place(i), now);
     side.engine.initiate(peer, now);
   }
-  ASSERT_EQ(side.engine.sent(kInitiation), kPeers);
+  ASSERT_EQ(side.engine.counters().sent(kInitiation), kPeers);
   now.boot += 6 * kSec;  // all are due again
   now.wall += 6 * kSec;
   std::size_t calls = 0, most = 0;
   for (; side.engine.next_deadline() <= now.boot && calls < kPeers; ++calls) {
-    const std::size_t sent = side.engine.sent(kInitiation);
+    const std::size_t sent = side.engine.counters().sent(kInitiation);
     side.engine.advance(now);
-    most = std::max(most, side.engine.sent(kInitiation) - sent);
+    most = std::max(most, side.engine.counters().sent(kInitiation) - sent);
   }
   std::printf("timers peers=%zu calls=%zu most_initiations_a_call=%zu\n", kPeers, calls, most);
-  EXPECT_EQ(side.engine.sent(kInitiation), 2 * kPeers);
+  EXPECT_EQ(side.engine.counters().sent(kInitiation), 2 * kPeers);
   EXPECT_LE(most, 16u);
 }
 

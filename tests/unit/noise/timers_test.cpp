@@ -13,7 +13,7 @@ constexpr BootTime kSlack = 12 * kMs;  // run()'s step of 10 ms and a tick
 class Timers : public ::testing::Test {
  protected:
   void run(BootTime duration) { t.run(duration, 10 * kMs); }
-  [[nodiscard]] std::size_t initiations() const { return t.a.engine.sent(kInitiation); }
+  [[nodiscard]] std::size_t initiations() const { return t.a.engine.counters().sent(kInitiation); }
   void data_received_at_a() { t.at_a->note_received(t.now.boot, true); }
   void data_sent_by_a() { t.at_a->note_sent(t.now.boot, true); }
   // Forgets what the handshake did to the counters of the fake host.
@@ -64,10 +64,10 @@ TEST_F(Timers, JitterIsDrawnAnewAndDiffersBetweenEngines) {
   std::vector<BootTime> b;
   for (int i = 0; i < 2000; ++i) {
     const auto na = initiations();
-    const auto nb = t.b.engine.sent(kInitiation);
+    const auto nb = t.b.engine.counters().sent(kInitiation);
     run(10 * kMs);
     if (initiations() > na) a.push_back(t.now.boot);
-    if (t.b.engine.sent(kInitiation) > nb) b.push_back(t.now.boot);
+    if (t.b.engine.counters().sent(kInitiation) > nb) b.push_back(t.now.boot);
   }
   ASSERT_GE(a.size(), 3u);
   EXPECT_NE(a, b) << "a fleet must not shake hands in step";
@@ -114,9 +114,10 @@ TEST_F(Timers, ResponderDoesNotInitiateWithinFiveSecondsOfItsResponse) {
   t.b.host.staged[t.at_b] = 1;
   t.b.engine.on_need_handshake(t.at_b->ref(), t.now);
   run(5 * kSec - 20 * kMs);
-  EXPECT_EQ(t.b.engine.sent(kInitiation), 0u) << "C3-3";
+  EXPECT_EQ(t.b.engine.counters().sent(kInitiation), 0u) << "C3-3";
   run(40 * kMs);
-  EXPECT_EQ(t.b.engine.sent(kInitiation), 1u) << "but it does when the session was never confirmed";
+  EXPECT_EQ(t.b.engine.counters().sent(kInitiation), 1u)
+      << "but it does when the session was never confirmed";
 }
 
 TEST_F(Timers, CompletionStopsRetransmission) {
@@ -135,7 +136,7 @@ TEST_F(Timers, InitiatorRekeysOnSendAfter120SecondsResponderNever) {
   EXPECT_EQ(initiations(), base) << "a stale request: the session is fine";
   t.pass(1);
   t.b.engine.on_need_handshake(t.at_b->ref(), t.now);
-  EXPECT_EQ(t.b.engine.sent(kInitiation), 0u);
+  EXPECT_EQ(t.b.engine.counters().sent(kInitiation), 0u);
   t.a.engine.on_need_handshake(t.at_a->ref(), t.now);
   EXPECT_EQ(initiations(), base + 1);
 }
@@ -145,10 +146,10 @@ TEST_F(Timers, EitherRoleRekeysByMessages) {
   t.pass(6 * kSec);
   t.at_b->current.load()->sending_counter.store(REKEY_AFTER_MESSAGES);
   t.b.engine.on_need_handshake(t.at_b->ref(), t.now);
-  EXPECT_EQ(t.b.engine.sent(kInitiation), 0u);
+  EXPECT_EQ(t.b.engine.counters().sent(kInitiation), 0u);
   t.at_b->current.load()->sending_counter.store(REKEY_AFTER_MESSAGES + 1);
   t.b.engine.on_need_handshake(t.at_b->ref(), t.now);
-  EXPECT_EQ(t.b.engine.sent(kInitiation), 1u);
+  EXPECT_EQ(t.b.engine.counters().sent(kInitiation), 1u);
 }
 
 TEST_F(Timers, KeyFreshAt165SecondsOnceAndOnlyTheInitiator) {
@@ -158,7 +159,7 @@ TEST_F(Timers, KeyFreshAt165SecondsOnceAndOnlyTheInitiator) {
   EXPECT_EQ(initiations(), base);
   t.pass(1);
   t.b.engine.on_key_fresh(t.at_b->ref(), t.now);
-  EXPECT_EQ(t.b.engine.sent(kInitiation), 0u);
+  EXPECT_EQ(t.b.engine.counters().sent(kInitiation), 0u);
   t.a.engine.on_key_fresh(t.at_a->ref(), t.now);
   EXPECT_EQ(initiations(), base + 1);
   t.pass(6 * kSec);
@@ -319,9 +320,9 @@ TEST_F(Timers, UpSendsThePersistentKeepalive) {
   TwoEngines u;
   u.a.engine.down(u.now);
   u.a.engine.set_keepalive(*u.at_a, 25, u.now);
-  EXPECT_EQ(u.a.engine.sent(kInitiation), 0u);
+  EXPECT_EQ(u.a.engine.counters().sent(kInitiation), 0u);
   u.a.engine.up(u.now);
-  EXPECT_EQ(u.a.engine.sent(kInitiation), 1u);
+  EXPECT_EQ(u.a.engine.counters().sent(kInitiation), 1u);
 }
 
 // ---- persistent keepalives of many peers at once
@@ -348,7 +349,7 @@ class ManyStarts : public ::testing::Test {
   void switch_on() {
     for (Peer* const peer : peers) side.engine.set_keepalive(*peer, 25, now);
   }
-  [[nodiscard]] std::size_t initiations() const { return side.engine.sent(kInitiation); }
+  [[nodiscard]] std::size_t initiations() const { return side.engine.counters().sent(kInitiation); }
   void pass(BootTime duration) {
     now.boot += duration;
     now.wall += duration;

@@ -344,7 +344,7 @@ void Node::check_ledger() const {
   std::uint64_t ended = engine->queued();
   for (std::size_t i = 0; i < kOutcomes; ++i) {
     const auto outcome = static_cast<Outcome>(i);
-    if (outcome != Outcome::kQueued) ended += engine->count(outcome);  // queued ones end in another
+    if (outcome != Outcome::kQueued) ended += engine->counters().of(outcome);  // queued ones end in another
   }
   must(ended == ledger_.handshakes, "I8: each handshake message waits or has one counted outcome");
   std::uint64_t waiting = 0;

@@ -410,8 +410,8 @@ void SimulatedNetwork::check_configuration() {
 }
 
 void SimulatedNetwork::collect_totals(const Node& node) {
-  totals_.sessions += node.engine->count(Outcome::kResponseAccepted);
-  totals_.cookies += node.engine->count(Outcome::kCookieAccepted);
+  totals_.sessions += node.engine->counters().of(Outcome::kResponseAccepted);
+  totals_.cookies += node.engine->counters().of(Outcome::kCookieAccepted);
 }
 
 }  // namespace wg::noise::sim

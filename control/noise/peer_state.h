@@ -1,0 +1,66 @@
+// What the engine knows of one peer. Only engine*.cpp and peer_index.* include this header.
+#pragma once
+
+#include <cstdint>
+
+#include "control/noise/cookie.h"
+#include "control/noise/noise.h"
+#include "control/noise/outcome.h"
+#include "control/noise/peer_events.h"
+#include "control/noise/tai64n.h"
+#include "control/noise/types.h"
+#include "dataplane/session/keypair.h"
+#include "dataplane/session/peer.h"
+
+namespace wg::noise {
+
+using dataplane::Keypair;
+using dataplane::Peer;
+
+enum class StaticStatic : std::uint8_t { kUnknown, kKnown };
+
+struct PeerState {
+  PeerState(Peer& p, const PublicKey& k) : peer(&p), public_key(k) { jar.set_public_key(k); }
+
+  Peer* peer;
+  PublicKey public_key;
+  PeerSecrets* secrets = nullptr;  // in the secret arena
+  Handshake* handshake = nullptr;  // our initiation in flight, in the secret arena; null: none
+  Keypair* previous = nullptr;     // protocol C4-1
+  Keypair* current = nullptr;
+  Keypair* next = nullptr;
+  CookieJar jar;
+
+  Tai64n latest_timestamp{};     // latest accepted from the peer
+  Tai64n last_sent_timestamp{};  // latest we sent
+  BootTime last_initiation_consumed = 0;
+  BootTime last_sent_handshake = 0;  // initiation or response; 0: a new one may start now
+  std::uint64_t last_handshake_wall = 0;
+
+  // Deadlines; 0: not armed. The other timers follow from the timestamps in dataplane::Peer.
+  BootTime retransmit_at = 0;
+  BootTime zero_keys_at = 0;
+  BootTime retry_at = 0;              // when to handle a deferred request again
+  BootTime another_keepalive_at = 0;  // more data came while a passive keepalive was due (C3-7)
+  BootTime roamed_at = 0;             // when its data last moved the endpoint
+  BootTime persistent_base = 0;       // when persistent keepalives were switched on or last fired
+
+  Endpoint remote;
+  Endpoint local;
+  std::uint32_t id = 0;                    // in the wheel and in PeerIndex
+  std::uint32_t jitter = 0;                // of the next new-handshake timer; nanoseconds
+  std::uint16_t attempts = 0;              // retries of the current exchange
+  std::uint16_t persistent_keepalive = 0;  // seconds
+  StaticStatic static_static = StaticStatic::kUnknown;
+  bool sent_lastminute_handshake = false;  // C3-6
+  bool retry_initiates = false;            // at retry_at, initiate if the need remains
+  bool queued_to_start = false;            // in State::starts
+  bool has_refusal = false;
+  Outcome last_refusal{};
+  BootTime last_refusal_at = 0;
+  PeerEventRing events;
+
+  [[nodiscard]] PeerKeys keys() const { return {public_key, *secrets}; }
+};
+
+}  // namespace wg::noise
