@@ -81,6 +81,7 @@ struct Side {
   Namespace space;
   std::unique_ptr<TunDevice> tun;
   TunCounters counters;
+  DropCounters drops;
 };
 
 void shell(const std::string& command) {
@@ -146,8 +147,8 @@ class Lab {
     while (!stop_) {
       std::size_t moved = 0;
       for (std::size_t i = 0; i < 2; ++i) {
-        const std::size_t n =
-            sides_[i].tun->queue(0).read_burst(pool_, burst.data(), kBurst, sides_[i].counters);
+        const std::size_t n = sides_[i].tun->queue(0).read_burst(pool_, burst.data(), kBurst,
+                                                                 {sides_[i].counters, sides_[i].drops});
         if (n != 0) sides_[1 - i].tun->queue(0).write_burst(burst.data(), n, sides_[1 - i].counters);
         moved += n;
       }
@@ -180,8 +181,7 @@ class Lab {
       reads += static_cast<double>(c.read_calls.get());
       written += static_cast<double>(c.write_packets.get());
       writes += static_cast<double>(c.write_calls.get());
-      r.dropped += static_cast<double>(c.write_full.get() + c.write_errors.get() + c.read_malformed.get() +
-                                       c.read_too_long.get());
+      r.dropped += static_cast<double>(c.write_full.get() + c.write_errors.get() + c.read_dropped.get());
     }
     r.ns_per_packet = cpu_ns_ / packets;
     r.packets_per_read = packets / reads;

@@ -108,20 +108,19 @@ enum class Shown : std::uint8_t { kOverview, kDetail };
   X(sleeps, sleeps, kOverview, "Times the worker slept between polls")
 
 // TUN and TAP queues of a worker together; shown with "exception_" in front. "Read" is from the kernel.
-#define LINEGATE_TUN_COUNTERS(X)                                                              \
-  X(read_packets, packets, kDetail, "Packets that reads of TUNs and TAPs gave")               \
-  X(read_bytes, bytes, kDetail, "Bytes of them")                                              \
-  X(read_calls, calls, kDetail, "Reads that returned a packet")                               \
-  X(read_super_packets, packets, kDetail, "Super-packets among what was read")                \
-  X(read_malformed, packets, kDetail, "Read and dropped: headers that do not fit the packet") \
-  X(read_too_long, packets, kDetail, "Read and dropped: larger than a packet buffer")         \
-  X(read_no_mbuf, times, kDetail, "Times the packet buffer pool was empty before a read")     \
-  X(read_errors, calls, kDetail, "Reads that failed")                                         \
-  X(write_packets, packets, kDetail, "Packets that the kernel took")                          \
-  X(write_bytes, bytes, kDetail, "Bytes of them")                                             \
-  X(write_calls, calls, kDetail, "Writes")                                                    \
-  X(write_super_packets, packets, kDetail, "Super-packets written")                           \
-  X(write_full, packets, kDetail, "Packets dropped: the queue was full")                      \
+#define LINEGATE_TUN_COUNTERS(X)                                                          \
+  X(read_packets, packets, kDetail, "Packets that reads of TUNs and TAPs gave")           \
+  X(read_bytes, bytes, kDetail, "Bytes of them")                                          \
+  X(read_calls, calls, kDetail, "Reads that returned a packet")                           \
+  X(read_super_packets, packets, kDetail, "Super-packets among what was read")            \
+  X(read_dropped, packets, kDetail, "Packets read and dropped; the drop reasons say why") \
+  X(read_no_mbuf, times, kDetail, "Times the packet buffer pool was empty before a read") \
+  X(read_errors, calls, kDetail, "Reads that failed")                                     \
+  X(write_packets, packets, kDetail, "Packets that the kernel took")                      \
+  X(write_bytes, bytes, kDetail, "Bytes of them")                                         \
+  X(write_calls, calls, kDetail, "Writes")                                                \
+  X(write_super_packets, packets, kDetail, "Super-packets written")                       \
+  X(write_full, packets, kDetail, "Packets dropped: the queue was full")                  \
   X(write_errors, packets, kDetail, "Packets dropped: interface down, packet refused, or too many segments")
 
 #define LINEGATE_MEMBER(name, unit, shown, text) Counter name;
@@ -145,6 +144,18 @@ class DropCounters {
   std::array<Counter, kDropReasons> counts_;
 };
 
+// Where a queue of a TUN, TAP or packet socket counts. A packet that it reads and drops has a reason like
+// any.
+struct QueueCounters {
+  TunCounters& queue;
+  DropCounters& drops;
+
+  void drop_read(DropReason reason) const noexcept {
+    queue.read_dropped.add(1);
+    drops.add(reason);
+  }
+};
+
 struct alignas(64) WorkerCounters {
   LINEGATE_WORKER_COUNTERS(LINEGATE_MEMBER)
   std::array<Counter, kStages> stage_cycles, stage_packets;
@@ -153,6 +164,7 @@ struct alignas(64) WorkerCounters {
   DropCounters drops;
 
   void drop(DropReason reason, std::uint64_t n = 1) noexcept { drops.add(reason, n); }
+  [[nodiscard]] QueueCounters of_exception_path() noexcept { return {exception, drops}; }
 };
 #undef LINEGATE_MEMBER
 static_assert(offsetof(WorkerCounters, spread_stalls) == 128, "what every burst counts fills two lines");

@@ -14,6 +14,10 @@ namespace wg::dataplane {
   X(bad_outer_checksum, "outer IPv4 header or UDP checksum is wrong")                             \
   X(martian_source, "handshake from an address that nobody can have")                             \
   X(segmented, "chained buffer that does not fit into one")                                       \
+  /* reading from Linux: TUN, TAP, packet socket */                                               \
+  X(read_malformed, "packet read from Linux whose virtio-net header does not fit it")             \
+  X(read_too_long, "packet read from Linux that is larger than a packet buffer")                  \
+  X(read_truncated, "frame that Linux cut because its packet socket had no memory left")          \
   /* WireGuard message, protocol order of checks */                                               \
   X(bad_message_type, "message type is not 1 to 4, or reserved bytes are set")                    \
   X(bad_message_length, "message length is not the exact one of its type")                        \

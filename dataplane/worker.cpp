@@ -41,7 +41,7 @@ bool Journey::poll_port(BurstContext& at, PortIndex index) {
 
   at.started_at = core.burst_started();
   rte_mbuf* packets[kPollBurst];
-  const std::uint16_t n = port->receive(core.options.id, packets, kPollBurst);
+  const std::uint16_t n = port->receive(core.options.id, packets, kPollBurst, core.counters);
   if (n == 0) return false;
   if (n == kPollBurst) sharing.note_backlog();
   core.counters.rx_packets.add(n);
@@ -166,7 +166,7 @@ bool Journey::finish_exceptions(const BurstContext& at, std::size_t taken) {
 std::size_t Journey::read_from_linux(KernelInterface* from, std::span<rte_mbuf*> packets) {
   if (from == nullptr || core.options.id >= from->queue_count()) return 0;
   return from->queue(core.options.id)
-      .read_burst(core.pool, packets.data(), packets.size(), core.counters.exception);
+      .read_burst(core.pool, packets.data(), packets.size(), core.counters.of_exception_path());
 }
 
 // Control's commands: staged packets that have a session now, keepalives, datagrams the kernel's socket got.

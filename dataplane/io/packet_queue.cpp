@@ -68,7 +68,7 @@ PacketQueue::PacketQueue(FileDescriptor fd, std::uint8_t* ring, const PacketRing
 // --- from the wire
 
 std::size_t PacketQueue::receive(rte_mempool* pool, rte_mbuf** out, std::size_t n,
-                                 TunCounters& counters) noexcept {
+                                 const QueueCounters& counters) noexcept {
   std::size_t count = take_segments(splitter_, pool, out, n, counters);
   for (std::size_t looked = 0; looked < n && count < n && !splitter_.pending(); ++looked) {
     tpacket2_hdr* slot = slot_at(next_slot_);
@@ -76,7 +76,7 @@ std::size_t PacketQueue::receive(rte_mempool* pool, rte_mbuf** out, std::size_t 
     if ((status & TP_STATUS_USER) == 0) break;
     rte_mbuf* mbuf = rte_pktmbuf_alloc(pool);
     if (mbuf == nullptr) {
-      counters.read_no_mbuf.add(1);
+      counters.queue.read_no_mbuf.add(1);
       break;
     }
     prefetch_after(next_slot_);
@@ -91,7 +91,7 @@ std::size_t PacketQueue::receive(rte_mempool* pool, rte_mbuf** out, std::size_t 
     if (taken == Taken::kSuperPacket)
       count += take_segments(splitter_, pool, out + count, n - count, counters);
   }
-  counters.read_packets.add(count);
+  counters.queue.read_packets.add(count);
   return count;
 }
 
@@ -104,7 +104,7 @@ void PacketQueue::prefetch_after(std::size_t slot) const noexcept {
 }
 
 PacketQueue::Taken PacketQueue::take_slot(const tpacket2_hdr& slot, std::uint32_t status, rte_mbuf* mbuf,
-                                          TunCounters& counters) noexcept {
+                                          const QueueCounters& counters) noexcept {
   Frame frame;
   if (!find_frame(slot, status, &frame, counters)) return Taken::kDropped;
   if ((status & TP_STATUS_VLAN_VALID) != 0) {
@@ -124,10 +124,11 @@ PacketQueue::Taken PacketQueue::take_slot(const tpacket2_hdr& slot, std::uint32_
 
 // A frame lies in its slot, or, when the slot is too small, in the socket's queue in the order of the slots.
 bool PacketQueue::find_frame(const tpacket2_hdr& slot, std::uint32_t status, Frame* frame,
-                             TunCounters& counters) noexcept {
+                             const QueueCounters& counters) noexcept {
   if ((status & TP_STATUS_COPY) != 0) return read_copy(frame, counters);
   if (slot.tp_snaplen < slot.tp_len) {
     truncated_.store(truncated_.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
+    counters.drop_read(DropReason::read_truncated);
     return false;
   }
   // The kernel reads nothing back from a slot that is ours.
@@ -138,7 +139,7 @@ bool PacketQueue::find_frame(const tpacket2_hdr& slot, std::uint32_t status, Fra
 }
 
 // An interface that went down leaves one error in the socket, in front of what is queued.
-bool PacketQueue::read_copy(Frame* frame, TunCounters& counters) noexcept {
+bool PacketQueue::read_copy(Frame* frame, const QueueCounters& counters) noexcept {
   frame->data = super_packet_.get() + kVlanTagSize;
   std::array<iovec, 2> pieces{iovec{&frame->vnet, sizeof(VnetHeader)}, iovec{frame->data, kSuperBufferSize}};
   msghdr message{};
@@ -147,12 +148,12 @@ bool PacketQueue::read_copy(Frame* frame, TunCounters& counters) noexcept {
   ssize_t got = ::recvmsg(fd_.get(), &message, MSG_DONTWAIT);
   if (got < 0 && errno != EAGAIN) got = ::recvmsg(fd_.get(), &message, MSG_DONTWAIT);
   if (got < 0) {
-    counters.read_errors.add(1);
+    counters.queue.read_errors.add(1);
     return false;
   }
-  counters.read_calls.add(1);
+  counters.queue.read_calls.add(1);
   if (static_cast<std::size_t>(got) <= sizeof(VnetHeader) || (message.msg_flags & MSG_TRUNC) != 0) {
-    counters.read_too_long.add(1);
+    counters.drop_read(DropReason::read_too_long);
     return false;
   }
   frame->size = static_cast<std::size_t>(got) - sizeof(VnetHeader);
@@ -160,15 +161,15 @@ bool PacketQueue::read_copy(Frame* frame, TunCounters& counters) noexcept {
 }
 
 PacketQueue::Taken PacketQueue::accept_packet(const Frame& frame, rte_mbuf* mbuf,
-                                              TunCounters& counters) noexcept {
+                                              const QueueCounters& counters) noexcept {
   if (frame.size > rte_pktmbuf_tailroom(mbuf)) {
-    counters.read_too_long.add(1);
+    counters.drop_read(DropReason::read_too_long);
     return Taken::kDropped;
   }
   const MutableBytes packet{rte_pktmbuf_mtod(mbuf, std::uint8_t*), frame.size};
   std::memcpy(packet.data(), frame.data, frame.size);
   if ((frame.vnet.flags & VnetHeader::kNeedsChecksum) != 0 && !complete_checksum(frame.vnet, packet)) {
-    counters.read_malformed.add(1);
+    counters.drop_read(DropReason::read_malformed);
     return Taken::kDropped;
   }
   finish_mbuf(mbuf, frame.size, counters);
@@ -176,7 +177,8 @@ PacketQueue::Taken PacketQueue::accept_packet(const Frame& frame, rte_mbuf* mbuf
 }
 
 // The slot goes back at once, so what lies in it is copied.
-PacketQueue::Taken PacketQueue::accept_super_packet(const Frame& frame, TunCounters& counters) noexcept {
+PacketQueue::Taken PacketQueue::accept_super_packet(const Frame& frame,
+                                                    const QueueCounters& counters) noexcept {
   std::uint8_t* const end = super_packet_.get() + kVlanTagSize + kSuperBufferSize;
   Bytes packet{frame.data, frame.size};
   if (frame.data < super_packet_.get() || frame.data >= end) {
@@ -184,10 +186,10 @@ PacketQueue::Taken PacketQueue::accept_super_packet(const Frame& frame, TunCount
     packet = {super_packet_.get(), frame.size};
   }
   if (!splitter_.load(frame.vnet, packet, Framing::kEthernet)) {
-    counters.read_malformed.add(1);
+    counters.drop_read(DropReason::read_malformed);
     return Taken::kDropped;
   }
-  counters.read_super_packets.add(1);
+  counters.queue.read_super_packets.add(1);
   return Taken::kSuperPacket;
 }
 

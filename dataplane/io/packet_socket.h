@@ -65,7 +65,8 @@ class PacketQueue {
 
   // At most n frames into mbufs of `pool`. Each mbuf is one segment with the default headroom; its checksums
   // are complete, its VLAN tag is in place. What a super-packet has beyond n is kept for the next call.
-  std::size_t receive(rte_mempool* pool, rte_mbuf** out, std::size_t n, TunCounters& counters) noexcept;
+  std::size_t receive(rte_mempool* pool, rte_mbuf** out, std::size_t n,
+                      const QueueCounters& counters) noexcept;
 
   // Takes all n mbufs and frees them; returns how many packets the kernel accepted. Packets of a flow keep
   // their order. RTE_MBUF_F_TX_UDP_CKSUM is honoured: the checksum of such a datagram is left to the kernel.
@@ -89,12 +90,12 @@ class PacketQueue {
   }
   void prefetch_after(std::size_t slot) const noexcept;
   Taken take_slot(const tpacket2_hdr& slot, std::uint32_t status, rte_mbuf* mbuf,
-                  TunCounters& counters) noexcept;
+                  const QueueCounters& counters) noexcept;
   bool find_frame(const tpacket2_hdr& slot, std::uint32_t status, Frame* frame,
-                  TunCounters& counters) noexcept;
-  bool read_copy(Frame* frame, TunCounters& counters) noexcept;
-  Taken accept_packet(const Frame& frame, rte_mbuf* mbuf, TunCounters& counters) noexcept;
-  Taken accept_super_packet(const Frame& frame, TunCounters& counters) noexcept;
+                  const QueueCounters& counters) noexcept;
+  bool read_copy(Frame* frame, const QueueCounters& counters) noexcept;
+  Taken accept_packet(const Frame& frame, rte_mbuf* mbuf, const QueueCounters& counters) noexcept;
+  Taken accept_super_packet(const Frame& frame, const QueueCounters& counters) noexcept;
 
   std::size_t transmit_chunk(rte_mbuf** in, std::size_t n, TunCounters& counters) noexcept;
   void add_message(rte_mbuf** in, const Coalescer::Group& group) noexcept;

@@ -201,12 +201,13 @@ void Port::create_hand_over() {
   }
 }
 
-std::uint16_t Port::receive(std::uint16_t w, rte_mbuf** packets, std::uint16_t n) noexcept {
-  if (socket_)
-    return static_cast<std::uint16_t>(socket_->queue(w).receive(pool_, packets, n, wire_counters_[w]));
-  if (tap_)
-    return static_cast<std::uint16_t>(tap_->queue(w).read_burst(pool_, packets, n, wire_counters_[w]));
-  return rte_eth_rx_burst(ethdev_, w, packets, n);
+std::uint16_t Port::receive(std::uint16_t w, rte_mbuf** packets, std::uint16_t n,
+                            WorkerCounters& counters) noexcept {
+  if (!socket_ && !tap_) return rte_eth_rx_burst(ethdev_, w, packets, n);
+  const QueueCounters of_queue{wire_counters_[w], counters.drops};
+  const std::size_t got = socket_ ? socket_->queue(w).receive(pool_, packets, n, of_queue)
+                                  : tap_->queue(w).read_burst(pool_, packets, n, of_queue);
+  return static_cast<std::uint16_t>(got);
 }
 
 void Port::transmit_ethdev(std::uint16_t queue, rte_mbuf** packets, std::uint16_t n,
@@ -255,7 +256,7 @@ PortStatistics Port::statistics() const noexcept {
   for (const TunCounters& queue : wire_counters_) {
     out.rx_packets += queue.read_packets.get();
     out.rx_bytes += queue.read_bytes.get();
-    out.rx_errors += queue.read_malformed.get() + queue.read_too_long.get() + queue.read_errors.get();
+    out.rx_errors += queue.read_dropped.get() + queue.read_errors.get();
     out.rx_no_buffer += queue.read_no_mbuf.get();
     out.tx_packets += queue.write_packets.get();
     out.tx_bytes += queue.write_bytes.get();

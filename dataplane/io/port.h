@@ -66,7 +66,9 @@ class Port {
   // ---- worker `w` only
   [[nodiscard]] bool has_rx(std::uint16_t w) const noexcept { return w < facts_.rx_queues; }
   [[nodiscard]] bool has_tx(std::uint16_t w) const noexcept { return w < facts_.tx_queues; }
-  std::uint16_t receive(std::uint16_t w, rte_mbuf** packets, std::uint16_t n) noexcept;
+  // Packets that a TAP or packet socket reads and drops are counted by reason.
+  std::uint16_t receive(std::uint16_t w, rte_mbuf** packets, std::uint16_t n,
+                        WorkerCounters& counters) noexcept;
   // Takes all `n` packets. Packets that the queue does not accept are freed and counted as tx_full.
   void transmit(std::uint16_t w, rte_mbuf** packets, std::uint16_t n, WorkerCounters& counters) noexcept;
   // Sends the packets that other workers handed over. The owner of a shared queue calls it once per loop.

@@ -3,18 +3,18 @@
 namespace wg::dataplane {
 
 std::size_t take_segments(Splitter& splitter, rte_mempool* pool, rte_mbuf** out, std::size_t n,
-                          TunCounters& counters) noexcept {
+                          const QueueCounters& counters) noexcept {
   std::size_t count = 0;
   while (count < n && splitter.pending()) {
     rte_mbuf* mbuf = rte_pktmbuf_alloc(pool);
     if (mbuf == nullptr) {
-      counters.read_no_mbuf.add(1);
+      counters.queue.read_no_mbuf.add(1);
       break;
     }
     if (splitter.next_size() > rte_pktmbuf_tailroom(mbuf)) {
       rte_pktmbuf_free(mbuf);
       splitter.drop_rest();
-      counters.read_too_long.add(1);
+      counters.drop_read(DropReason::read_too_long);
       break;
     }
     finish_mbuf(mbuf, splitter.next(rte_pktmbuf_mtod(mbuf, std::uint8_t*)), counters);
@@ -23,10 +23,10 @@ std::size_t take_segments(Splitter& splitter, rte_mempool* pool, rte_mbuf** out,
   return count;
 }
 
-void finish_mbuf(rte_mbuf* mbuf, std::size_t size, TunCounters& counters) noexcept {
+void finish_mbuf(rte_mbuf* mbuf, std::size_t size, const QueueCounters& counters) noexcept {
   mbuf->data_len = static_cast<std::uint16_t>(size);
   mbuf->pkt_len = static_cast<std::uint32_t>(size);
-  counters.read_bytes.add(size);
+  counters.queue.read_bytes.add(size);
 }
 
 GatheredGroup gather(const Coalescer& coalescer, rte_mbuf** in, const Coalescer::Group& group,

@@ -24,10 +24,10 @@ inline constexpr std::size_t kMaxGroupPieces = kMaxMbufSegments + Coalescer::kMa
 // Moves segments of the super-packet into mbufs of `pool`, at most n; what is left stays pending. Segments
 // larger than an mbuf are dropped and counted.
 std::size_t take_segments(Splitter& splitter, rte_mempool* pool, rte_mbuf** out, std::size_t n,
-                          TunCounters& counters) noexcept;
+                          const QueueCounters& counters) noexcept;
 
 // One packet that lies in `mbuf` from its start: sets its length and counts its bytes.
-void finish_mbuf(rte_mbuf* mbuf, std::size_t size, TunCounters& counters) noexcept;
+void finish_mbuf(rte_mbuf* mbuf, std::size_t size, const QueueCounters& counters) noexcept;
 
 // The bytes of a packet whose headers may be rewritten; an empty span for one that must be written as it is
 // (scattered, or somebody else refers to it).

@@ -123,12 +123,13 @@ TunQueue::~TunQueue() {
 
 // --- kernel to us
 
-std::size_t TunQueue::read_burst(rte_mempool* pool, rte_mbuf** out, std::size_t n, TunCounters& counters) {
+std::size_t TunQueue::read_burst(rte_mempool* pool, rte_mbuf** out, std::size_t n,
+                                 const QueueCounters& counters) {
   std::size_t count = take_segments(splitter_, pool, out, n, counters);
   for (std::size_t calls = 0; calls < n && count < n && !splitter_.pending(); ++calls) {
     rte_mbuf* mbuf = rte_pktmbuf_alloc(pool);
     if (mbuf == nullptr) {
-      counters.read_no_mbuf.add(1);
+      counters.queue.read_no_mbuf.add(1);
       break;
     }
     const ReadOutcome outcome = read_one(mbuf, counters);
@@ -142,13 +143,13 @@ std::size_t TunQueue::read_burst(rte_mempool* pool, rte_mbuf** out, std::size_t 
       count += take_segments(splitter_, pool, out + count, n - count, counters);
     }
   }
-  counters.read_packets.add(count);
+  counters.queue.read_packets.add(count);
   return count;
 }
 
 // One read. A packet lands in the mbuf; only what exceeds its room goes to the buffer, behind a gap as large
 // as that room, so that a super-packet is whole after copying its front.
-TunQueue::ReadOutcome TunQueue::read_one(rte_mbuf* mbuf, TunCounters& counters) {
+TunQueue::ReadOutcome TunQueue::read_one(rte_mbuf* mbuf, const QueueCounters& counters) {
   VnetHeader vnet{};
   const std::size_t room = rte_pktmbuf_tailroom(mbuf);
   const std::size_t front = std::min(room, kSuperBufferSize);
@@ -157,14 +158,14 @@ TunQueue::ReadOutcome TunQueue::read_one(rte_mbuf* mbuf, TunCounters& counters) 
   const int skip = offloads_.vnet ? 0 : 1;
   const ssize_t got = ::readv(fd_, pieces.data() + skip, static_cast<int>(pieces.size()) - skip);
   if (got < 0) {
-    if (errno != EAGAIN && errno != EINTR) counters.read_errors.add(1);
+    if (errno != EAGAIN && errno != EINTR) counters.queue.read_errors.add(1);
     return ReadOutcome::kStop;
   }
-  counters.read_calls.add(1);
+  counters.queue.read_calls.add(1);
   const std::size_t prefix = offloads_.vnet ? sizeof vnet : 0;
   const auto total = static_cast<std::size_t>(got);
   if (total <= prefix) {
-    counters.read_malformed.add(1);
+    counters.drop_read(DropReason::read_malformed);
     return ReadOutcome::kDropped;
   }
   const std::size_t size = total - prefix;
@@ -173,14 +174,14 @@ TunQueue::ReadOutcome TunQueue::read_one(rte_mbuf* mbuf, TunCounters& counters) 
 }
 
 TunQueue::ReadOutcome TunQueue::accept_packet(const VnetHeader& vnet, rte_mbuf* mbuf, std::size_t size,
-                                              TunCounters& counters) {
+                                              const QueueCounters& counters) {
   if (size > rte_pktmbuf_tailroom(mbuf)) {
-    counters.read_too_long.add(1);
+    counters.drop_read(DropReason::read_too_long);
     return ReadOutcome::kDropped;
   }
   const MutableBytes packet{rte_pktmbuf_mtod(mbuf, std::uint8_t*), size};
   if ((vnet.flags & VnetHeader::kNeedsChecksum) != 0 && !complete_checksum(vnet, packet)) {
-    counters.read_malformed.add(1);
+    counters.drop_read(DropReason::read_malformed);
     return ReadOutcome::kDropped;
   }
   finish_mbuf(mbuf, size, counters);
@@ -188,14 +189,14 @@ TunQueue::ReadOutcome TunQueue::accept_packet(const VnetHeader& vnet, rte_mbuf* 
 }
 
 TunQueue::ReadOutcome TunQueue::accept_super_packet(const VnetHeader& vnet, rte_mbuf* mbuf, std::size_t size,
-                                                    TunCounters& counters) {
+                                                    const QueueCounters& counters) {
   const std::size_t room = rte_pktmbuf_tailroom(mbuf);
   std::memcpy(super_packet_.get(), rte_pktmbuf_mtod(mbuf, std::uint8_t*), std::min(room, size));
   if (size > kSuperBufferSize || !splitter_.load(vnet, Bytes{super_packet_.get(), size}, framing_)) {
-    counters.read_malformed.add(1);
+    counters.drop_read(DropReason::read_malformed);
     return ReadOutcome::kDropped;
   }
-  counters.read_super_packets.add(1);
+  counters.queue.read_super_packets.add(1);
   return ReadOutcome::kSuperPacket;
 }
 

@@ -44,7 +44,7 @@ class TunQueue {
   // At most n packets into mbufs of `pool`, at most n system calls. Each mbuf is one segment with the default
   // headroom (128) in front of an IP packet (TUN) or Ethernet frame (TAP) whose checksums are complete.
   // What a super-packet has beyond n is kept for the next call.
-  std::size_t read_burst(rte_mempool* pool, rte_mbuf** out, std::size_t n, TunCounters& counters);
+  std::size_t read_burst(rte_mempool* pool, rte_mbuf** out, std::size_t n, const QueueCounters& counters);
 
   // Takes all n mbufs and frees them; returns how many packets the kernel accepted. Packets of a flow keep
   // their order; of a burst, different flows may overtake each other. Headers of mbufs that nobody else
@@ -59,10 +59,11 @@ class TunQueue {
  private:
   enum class ReadOutcome : std::uint8_t { kPacket, kSuperPacket, kDropped, kStop };
 
-  ReadOutcome read_one(rte_mbuf* mbuf, TunCounters& counters);
-  ReadOutcome accept_packet(const VnetHeader& vnet, rte_mbuf* mbuf, std::size_t size, TunCounters& counters);
+  ReadOutcome read_one(rte_mbuf* mbuf, const QueueCounters& counters);
+  ReadOutcome accept_packet(const VnetHeader& vnet, rte_mbuf* mbuf, std::size_t size,
+                            const QueueCounters& counters);
   ReadOutcome accept_super_packet(const VnetHeader& vnet, rte_mbuf* mbuf, std::size_t size,
-                                  TunCounters& counters);
+                                  const QueueCounters& counters);
   std::size_t write_chunk(rte_mbuf** in, std::size_t n, TunCounters& counters);
   std::size_t write_group(rte_mbuf** in, const Coalescer::Group& group, TunCounters& counters);
 

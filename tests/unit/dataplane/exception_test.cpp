@@ -74,6 +74,15 @@ void set_up(const std::string& name, bool up) {
   close(fd);
 }
 
+void set_mtu(const std::string& name, int mtu) {
+  const int fd = socket(AF_INET, SOCK_DGRAM, 0);
+  ifreq request{};
+  std::strncpy(request.ifr_name, name.c_str(), IFNAMSIZ - 1);
+  request.ifr_mtu = mtu;
+  ASSERT_EQ(ioctl(fd, SIOCSIFMTU, &request), 0) << std::strerror(errno);
+  close(fd);
+}
+
 class ExceptionPath : public ::testing::Test {
  protected:
   void SetUp() override {
@@ -138,6 +147,18 @@ TEST_F(ExceptionPath, LinuxIsToldThatThereIsNoPeer) {
   const Octets answer = Packet().ip4("10.10.0.1", "10.10.0.1").tos(0xc0).icmp4(3, 1).data(inner).build();
   EXPECT_EQ(hex(linux_tun_->receive()), hex(answer));
   EXPECT_EQ(world_.drops(), (std::map<std::string, std::uint64_t>{{"no_peer", 1}}));
+  EXPECT_EQ(world_.missing_buffers(), 0u);
+}
+
+TEST_F(ExceptionPath, WhatIsReadAndDoesNotFitABufferHasAReason) {
+  set_mtu("tun0", 9000);
+  linux_tun_->send(inner4("10.10.0.1", "10.10.0.2", 8000));
+  const Octets inner = inner4("10.10.0.1", "10.10.0.2", 70);
+  linux_tun_->send(inner);
+  idle();
+  EXPECT_EQ(world_.transmitted(kWan).size(), 1u) << "the next one passes";
+  EXPECT_EQ(world_.drops(), (std::map<std::string, std::uint64_t>{{"read_too_long", 1}}));
+  EXPECT_EQ(world_.worker().counters().exception.read_dropped.get(), 1u);
   EXPECT_EQ(world_.missing_buffers(), 0u);
 }
 

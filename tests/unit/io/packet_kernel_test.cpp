@@ -76,7 +76,8 @@ class PacketKernel : public ::testing::Test {
     std::vector<Octets> out;
     for (int quiet = 0; quiet < 20;) {
       std::array<rte_mbuf*, 32> burst;
-      const std::size_t n = socket_->queue(queue).receive(pool_.get(), burst.data(), burst.size(), counters_);
+      const std::size_t n = socket_->queue(queue).receive(pool_.get(), burst.data(), burst.size(),
+                                                          QueueCounters{counters_, drops_});
       for (std::size_t i = 0; i < n; ++i) {
         const Octets frame = contents(burst[i]);
         if (frame.size() > 34 && frame[23] == 17) out.push_back(frame);
@@ -95,6 +96,7 @@ class PacketKernel : public ::testing::Test {
   Namespace space_;
   MbufPool pool_;
   TunCounters counters_;
+  DropCounters drops_;
   std::unique_ptr<PacketSocket> socket_;
 };
 

@@ -115,8 +115,8 @@ class PacketQueueTest : public ::testing::Test {
   }
   std::vector<Octets> receive(std::size_t n, rte_mempool* pool = nullptr) {
     std::vector<rte_mbuf*> mbufs(n);
-    const std::size_t count =
-        queue_->receive(pool != nullptr ? pool : pool_.get(), mbufs.data(), n, counters_);
+    const std::size_t count = queue_->receive(pool != nullptr ? pool : pool_.get(), mbufs.data(), n,
+                                              QueueCounters{counters_, drops_});
     EXPECT_LE(count, n);
     std::vector<Octets> frames;
     for (std::size_t i = 0; i < count; ++i) {
@@ -178,6 +178,7 @@ class PacketQueueTest : public ::testing::Test {
   int kernel_ = -1;
   MbufPool pool_;
   TunCounters counters_;
+  DropCounters drops_;
   std::unique_ptr<PacketQueue> queue_;
 };
 
@@ -274,7 +275,9 @@ TEST_F(PacketQueueTest, WhatIsLostIsCounted) {
   ASSERT_TRUE(arrives(build(r)));
   EXPECT_EQ(receive(4), std::vector<Octets>{build(r)});
   EXPECT_EQ(queue_->lost(), 1u);
-  EXPECT_EQ(counters_.read_malformed.get() + counters_.read_too_long.get(), 0u);
+  EXPECT_EQ(drops_.get(DropReason::read_truncated), 1u);
+  EXPECT_EQ(counters_.read_dropped.get(), 1u);
+  EXPECT_EQ(drops_.get(DropReason::read_malformed) + drops_.get(DropReason::read_too_long), 0u);
 }
 
 TEST_F(PacketQueueTest, AFrameLargerThanAnMbufIsDroppedAndCounted) {
@@ -287,7 +290,7 @@ TEST_F(PacketQueueTest, AFrameLargerThanAnMbufIsDroppedAndCounted) {
   r.payload = pattern(1900, 0);  // larger than a slot, but not than an mbuf
   ASSERT_TRUE(arrives_beside(build(r), {}));
   EXPECT_EQ(receive_all(4), std::vector<Octets>{build(r)});
-  EXPECT_EQ(counters_.read_too_long.get(), 2u);
+  EXPECT_EQ(drops_.get(DropReason::read_too_long), 2u);
 }
 
 TEST_F(PacketQueueTest, RubbishIsDroppedAndCounted) {
@@ -300,7 +303,7 @@ TEST_F(PacketQueueTest, RubbishIsDroppedAndCounted) {
   for (const VnetHeader& vnet : {beyond, unknown, whole_checksum}) ASSERT_TRUE(arrives(build(r), vnet));
   ASSERT_TRUE(arrives(build(r)));
   EXPECT_EQ(receive(8), std::vector<Octets>{build(r)});
-  EXPECT_EQ(counters_.read_malformed.get(), 3u);
+  EXPECT_EQ(drops_.get(DropReason::read_malformed), 3u);
 }
 
 TEST_F(PacketQueueTest, AnEmptyPoolLosesNothing) {

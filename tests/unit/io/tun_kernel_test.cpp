@@ -62,6 +62,7 @@ class Kernel : public ::testing::TestWithParam<Case> {
     Namespace space;
     std::unique_ptr<KernelInterface> interface;
     TunCounters counters;
+    DropCounters drops;
   };
 
   void SetUp() override {
@@ -120,8 +121,8 @@ class Kernel : public ::testing::TestWithParam<Case> {
         Side& from = sides_[i];
         Side& to = sides_[1 - i];
         const std::size_t budget = 1 + random() % burst.size();
-        const std::size_t n =
-            from.interface->queue(0).read_burst(pool_->get(), burst.data(), budget, from.counters);
+        const std::size_t n = from.interface->queue(0).read_burst(pool_->get(), burst.data(), budget,
+                                                                  {from.counters, from.drops});
         to.interface->queue(0).write_burst(burst.data(), n, to.counters);
         idle = idle && n == 0;
       }
@@ -202,8 +203,8 @@ class Kernel : public ::testing::TestWithParam<Case> {
       EXPECT_EQ(snmp(side, "Tcp", "InCsumErrors"), 0u);
       EXPECT_EQ(snmp(side, "Udp", "InCsumErrors"), 0u);
       EXPECT_EQ(snmp(side, "Ip", "InHdrErrors"), 0u);
-      EXPECT_EQ(side.counters.read_malformed.get(), 0u);
-      EXPECT_EQ(side.counters.read_too_long.get(), 0u);
+      EXPECT_EQ(side.drops.get(DropReason::read_malformed), 0u);
+      EXPECT_EQ(side.drops.get(DropReason::read_too_long), 0u);
       EXPECT_EQ(side.counters.read_errors.get(), 0u);
       EXPECT_EQ(side.counters.read_no_mbuf.get(), 0u);
       EXPECT_EQ(side.counters.write_errors.get(), 0u);

@@ -45,7 +45,8 @@ class Queue : public ::testing::Test {
   }
   std::vector<Octets> read(std::size_t n) {
     std::vector<rte_mbuf*> mbufs(n);
-    const std::size_t count = queue_->read_burst(pool_.get(), mbufs.data(), n, counters_);
+    const std::size_t count =
+        queue_->read_burst(pool_.get(), mbufs.data(), n, QueueCounters{counters_, drops_});
     std::vector<Octets> packets;
     for (std::size_t i = 0; i < count; ++i) {
       EXPECT_EQ(mbufs[i]->nb_segs, 1);
@@ -75,6 +76,7 @@ class Queue : public ::testing::Test {
   int kernel_ = -1;
   MbufPool pool_;
   TunCounters counters_;
+  DropCounters drops_;
   std::unique_ptr<TunQueue> queue_;
 };
 
@@ -102,7 +104,7 @@ TEST_F(Queue, PartialChecksumsAreCompleted) {
   vnet.checksum_start = 2000;
   offer(vnet, build_super(r));
   EXPECT_TRUE(read(1).empty());
-  EXPECT_EQ(counters_.read_malformed.get(), 1u);
+  EXPECT_EQ(drops_.get(DropReason::read_malformed), 1u);
 }
 
 TEST_F(Queue, ASuperPacketIsKeptAcrossCalls) {
@@ -138,7 +140,8 @@ TEST_F(Queue, AnEmptyPoolLosesNothing) {
   std::vector<Octets> got;
   for (int round = 0; round < 10; ++round) {
     std::array<rte_mbuf*, 64> mbufs;
-    const std::size_t count = queue_->read_burst(small.get(), mbufs.data(), mbufs.size(), counters_);
+    const std::size_t count =
+        queue_->read_burst(small.get(), mbufs.data(), mbufs.size(), QueueCounters{counters_, drops_});
     EXPECT_LE(count, 15u);
     for (std::size_t i = 0; i < count; ++i) got.push_back(contents(mbufs[i]));
     rte_pktmbuf_free_bulk(mbufs.data(), static_cast<unsigned>(count));
@@ -159,7 +162,7 @@ TEST_F(Queue, TooLongForAnMbufIsDroppedAndCounted) {
   r.payload = pattern(100, 0);
   offer({}, build(r));
   EXPECT_EQ(read(4), std::vector<Octets>{build(r)});
-  EXPECT_EQ(counters_.read_too_long.get(), 2u);
+  EXPECT_EQ(drops_.get(DropReason::read_too_long), 2u);
   EXPECT_FALSE(queue_->read_pending());
 }
 
@@ -170,7 +173,7 @@ TEST_F(Queue, RubbishIsDroppedAndCounted) {
   offer({0, VnetHeader::kTcp4, 0, 50, 20, 16}, build(r));
   offer({VnetHeader::kNeedsChecksum, 3, 0, 50, 20, 16}, build(r));
   EXPECT_TRUE(read(8).empty());
-  EXPECT_EQ(counters_.read_malformed.get(), 3u);
+  EXPECT_EQ(drops_.get(DropReason::read_malformed), 3u);
 }
 
 TEST_F(Queue, WritesOneSuperPacketPerRun) {
@@ -256,7 +259,7 @@ TEST_F(Queue, WithoutVnetHeadersEveryPacketIsItsOwn) {
     EXPECT_EQ(buffer, expected);
     ::send(fds[0], buffer.data(), buffer.size(), 0);
   }
-  EXPECT_EQ(plain.read_burst(pool_.get(), burst.data(), 3, counters_), 3u);
+  EXPECT_EQ(plain.read_burst(pool_.get(), burst.data(), 3, QueueCounters{counters_, drops_}), 3u);
   for (std::size_t i = 0; i < 3; ++i) EXPECT_EQ(contents(burst[i]), run[i]);
   rte_pktmbuf_free_bulk(burst.data(), 3);
   ::close(fds[0]);
