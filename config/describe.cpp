@@ -85,7 +85,9 @@ struct Describe {
 
   std::string operator()(const AddInterface& a) const {
     return a.interface + ": add the interface" +
-           (a.value.listen_port != 0 ? ", listen port " + std::to_string(a.value.listen_port) : "");
+           (a.value.listen_port != kAnyPort
+                ? ", listen port " + std::to_string(number_of(a.value.listen_port))
+                : "");
   }
   std::string operator()(const RemoveInterface& a) const {
     return a.interface + ": remove the interface and its " + counted(a.peers, "peer");
@@ -99,7 +101,7 @@ struct Describe {
            to_string(public_key_of(*a.key));
   }
   std::string operator()(const SetListenPort& a) const {
-    return a.interface + ": listen port " + (a.port == 0 ? "any" : std::to_string(a.port));
+    return a.interface + ": listen port " + (a.port == kAnyPort ? "any" : std::to_string(number_of(a.port)));
   }
   std::string operator()(const SetFwmark& a) const {
     return a.interface + ": fwmark " + (a.fwmark == 0 ? "off" : std::to_string(a.fwmark));

@@ -125,8 +125,8 @@ void add_ports(Actions& out, const Gateway& running, const Gateway& next) {
 
 struct PortChange {
   std::string interface;
-  std::uint16_t now;
-  std::uint16_t wanted;
+  UdpPort now;
+  UdpPort wanted;
 };
 
 /// Interfaces may hand listen ports to each other. A port is bound only when nobody holds it any more;
@@ -140,16 +140,16 @@ void diff_listen_ports(Actions& out, const Gateway& running, const Gateway& next
   }
   const auto bindable = [&](const PortChange& change) {
     return std::none_of(open.begin(), open.end(), [&](const PortChange& other) {
-      return &other != &change && other.now != 0 && other.now == change.wanted;
+      return &other != &change && other.now != kAnyPort && other.now == change.wanted;
     });
   };
   while (!open.empty()) {
     const auto ready = std::find_if(open.begin(), open.end(), bindable);
     if (ready == open.end()) {
-      const auto holder =
-          std::find_if(open.begin(), open.end(), [](const PortChange& change) { return change.now != 0; });
-      out.emplace_back(SetListenPort{holder->interface, 0});
-      holder->now = 0;
+      const auto holder = std::find_if(open.begin(), open.end(),
+                                       [](const PortChange& change) { return change.now != kAnyPort; });
+      out.emplace_back(SetListenPort{holder->interface, kAnyPort});
+      holder->now = kAnyPort;
       continue;
     }
     out.emplace_back(SetListenPort{ready->interface, ready->wanted});

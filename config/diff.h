@@ -98,7 +98,7 @@ struct SetInterfaceKey {
 };
 struct SetListenPort {
   std::string interface;
-  std::uint16_t port;
+  UdpPort port;
 };
 struct SetFwmark {
   std::string interface;

@@ -59,7 +59,8 @@ std::vector<Entry> entries_of(const Interface& interface) {
   for (const auto& address : interface.addresses) addresses.push_back(emit_scalar(to_string(address)));
   for (const auto& file : interface.peer_files) files.push_back(emit_scalar(file));
   const Interface& i = interface;
-  add("listen_port", i.listen_port, defaults.listen_port, [&] { return std::to_string(i.listen_port); });
+  add("listen_port", i.listen_port, defaults.listen_port,
+      [&] { return std::to_string(number_of(i.listen_port)); });
   add("fwmark", i.fwmark, defaults.fwmark, [&] { return std::to_string(i.fwmark); });
   add("addresses", i.addresses, defaults.addresses, [&] { return list(addresses); });
   add("mtu", i.mtu, defaults.mtu, [&] { return std::to_string(*i.mtu); });

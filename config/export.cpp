@@ -41,7 +41,8 @@ std::string peer_section(const Peer& peer) {
 std::string export_wg(const Interface& interface, ExportFormat format) {
   std::string text = "[Interface]\n";
   if (interface.private_key) text += line("PrivateKey", reveal(*interface.private_key));
-  if (interface.listen_port != 0) text += line("ListenPort", std::to_string(interface.listen_port));
+  if (interface.listen_port != kAnyPort)
+    text += line("ListenPort", std::to_string(number_of(interface.listen_port)));
   if (interface.fwmark != 0) text += line("FwMark", std::to_string(interface.fwmark));
   if (format == ExportFormat::kWgQuick) text += wg_quick_lines(interface);
   for (const Peer& peer : interface.peers)

@@ -159,7 +159,7 @@ class Importer {
   void read_listen_port(std::string_view value) {
     const auto port = parse_number(value);
     if (!port || *port > 65535) return refuse(value, "is not a port");
-    interface_.listen_port = static_cast<std::uint16_t>(*port);
+    interface_.listen_port = UdpPort{static_cast<std::uint16_t>(*port)};
   }
   void read_fwmark(std::string_view value) {
     if (value == "off") {

@@ -16,7 +16,7 @@ constexpr std::size_t kMaxTotalBytes = 4 * kMaxFileBytes;
 
 void read_listen_port(const Value& value, Interface& interface) {
   if (const auto port = read_number(value, 0, 65535, "0 (any free port) to 65535"))
-    interface.listen_port = static_cast<std::uint16_t>(*port);
+    interface.listen_port = UdpPort{static_cast<std::uint16_t>(*port)};
 }
 
 void read_fwmark(const Value& value, Interface& interface) {

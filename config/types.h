@@ -19,8 +19,12 @@
 #include "config/address.h"
 #include "config/key.h"
 #include "config/problem.h"
+#include "dataplane/base/ids.h"
 
 namespace wg::config {
+
+using dataplane::kAnyPort;
+using dataplane::UdpPort;
 
 /// A number of bytes.
 struct Size {
@@ -196,8 +200,8 @@ struct InterfaceMarks : Marks {
 struct Interface {
   std::optional<SecretKey> private_key;  ///< nullopt: none (legal, as in wg(8): no handshake works)
   std::string private_key_file;          ///< as written, empty when inline or absent
-  std::uint16_t listen_port = 0;         ///< 0: any free port
-  std::uint32_t fwmark = 0;              ///< 0: off
+  UdpPort listen_port = kAnyPort;
+  std::uint32_t fwmark = 0;  ///< 0: off
   std::vector<InterfaceAddress> addresses;
   std::optional<std::uint16_t> mtu;  ///< nullopt: auto, the smallest port's MTU less the outer headers
   Routes routes = Routes::kAuto;

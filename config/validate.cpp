@@ -155,16 +155,16 @@ void check_gateways(Checker& checker) {
 void check_listen_ports(Checker& checker) {
   std::vector<std::pair<std::string, const Interface*>> interfaces;
   for (const auto& [name, interface] : checker.gateway().interfaces)
-    if (interface.listen_port != 0) interfaces.emplace_back(name, &interface);
+    if (interface.listen_port != kAnyPort) interfaces.emplace_back(name, &interface);
   std::stable_sort(interfaces.begin(), interfaces.end(), [](const auto& a, const auto& b) {
     return earlier(a.second->where.of("listen_port"), b.second->where.of("listen_port"));
   });
-  std::map<std::uint16_t, std::pair<std::string, const Interface*>> owners;
+  std::map<UdpPort, std::pair<std::string, const Interface*>> owners;
   for (const auto& [name, interface] : interfaces) {
     const auto [owner, fresh] = owners.try_emplace(interface->listen_port, name, interface);
     if (fresh) continue;
     checker.complain(interface->where.of("listen_port"), "interfaces." + name + ".listen_port",
-                     std::to_string(interface->listen_port) + " is already the listen port of " +
+                     std::to_string(number_of(interface->listen_port)) + " is already the listen port of " +
                          owner->second.first + checker.see(owner->second.second->where.of("listen_port")) +
                          "; allowed: one interface per port");
   }

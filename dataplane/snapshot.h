@@ -44,7 +44,7 @@ struct InterfaceView : InterfaceSettings {
   bool present = false;  // slots of deleted interfaces stay empty until reused
   bool up = false;
   std::array<bool, 2> linux_forwards{true, true};  // [IPv4, IPv6] what comes out of the tunnel
-  std::uint16_t listen_port = 0;
+  UdpPort listen_port = kAnyPort;
   const lpm::Lpm4* allowed4 = nullptr;
   const lpm::Lpm6* allowed6 = nullptr;
   IpAddress icmp_source4;  // zero: none known, no ICMP error is generated

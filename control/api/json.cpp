@@ -68,7 +68,7 @@ Json to_json(const InterfaceStatus& status) {
   for (const auto& [outcome, count] : status.handshakes) handshakes[outcome] = count;
   return {{"name", status.name},
           {"public_key", text_or_null(status.public_key)},
-          {"listen_port", status.listen_port},
+          {"listen_port", number_of(status.listen_port)},
           {"fwmark", status.fwmark},
           {"up", status.up},
           {"ifindex", status.ifindex},

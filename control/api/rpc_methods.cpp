@@ -218,7 +218,7 @@ void interface_create(ChangeSink& sink, Json& params, const RpcAnswer& answer) {
   if (mtu != 0 && (mtu < config::kLeastMtu || mtu > config::kGreatestMtu))
     return bad_params(answer, "mtu is from " + std::to_string(config::kLeastMtu) + " to " +
                                   std::to_string(config::kGreatestMtu));
-  interface.listen_port = static_cast<std::uint16_t>(port);
+  interface.listen_port = UdpPort{static_cast<std::uint16_t>(port)};
   if (mtu != 0) interface.mtu = static_cast<std::uint16_t>(mtu);
   interface.enabled = param(params, "up", true);
   for (const auto& word : param<std::vector<std::string>>(params, "addresses", {})) {

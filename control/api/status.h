@@ -18,10 +18,13 @@
 #include "config/key.h"
 #include "control/api/control_counters.h"
 #include "control/noise/peer_event_kinds.h"
+#include "dataplane/base/ids.h"
 #include "dataplane/counters.h"
 
 namespace wg::control {
 
+using dataplane::kAnyPort;
+using dataplane::UdpPort;
 using WallTime = std::chrono::system_clock::time_point;
 
 struct Latency {
@@ -55,7 +58,7 @@ struct GatewayStatus {
 struct InterfaceStatus {
   std::string name;
   std::string public_key;  ///< base64; empty without a private key
-  std::uint16_t listen_port = 0;
+  UdpPort listen_port = kAnyPort;
   std::uint32_t fwmark = 0;
   bool up = false;            ///< administrative
   std::uint32_t ifindex = 0;  ///< of the TUN netdev; 0: it is gone
@@ -243,7 +246,7 @@ struct PeerFacts {
   PeerStatus peer;
   bool interface_up = true;
   bool interface_has_private_key = true;
-  std::uint16_t listen_port = 0;
+  UdpPort listen_port = kAnyPort;
   bool clock_synchronised = true;
   bool next_hop_resolved = true;        ///< of the current endpoint; true when there is no endpoint
   std::string next_hop;                 ///< "10.0.0.1 via wan0", empty: no route
@@ -285,7 +288,7 @@ struct WgPeer {
 /// A consistent copy of one interface, secrets included, as `get=1` tells it.
 struct WgDevice {
   std::optional<config::SecretKey> private_key;
-  std::uint16_t listen_port = 0;
+  UdpPort listen_port = kAnyPort;
   std::uint32_t fwmark = 0;
   std::vector<WgPeer> peers;
 };

@@ -29,7 +29,7 @@ struct PrefixHash {
 // adds again takes its old slot, and with it its name and its place in the file.
 class Application {
  public:
-  Application(Interface& interface, std::uint16_t listening)
+  Application(Interface& interface, UdpPort listening)
       : interface_(interface), listening_(listening), gone_(interface.peers.size(), false) {
     for (std::size_t i = 0; i < interface.peers.size(); ++i) {
       slots_.emplace(interface.peers[i].public_key, i);
@@ -188,7 +188,7 @@ class Application {
   }
 
   Interface& interface_;
-  std::uint16_t listening_;
+  UdpPort listening_;
   std::optional<Key> own_key_;
   std::unordered_map<Key, std::size_t> slots_;
   std::vector<bool> gone_;
@@ -203,7 +203,7 @@ class Application {
 
 }  // namespace
 
-config::PeerEffects apply(const WgSet& set, Interface& interface, std::uint16_t listening) {
+config::PeerEffects apply(const WgSet& set, Interface& interface, UdpPort listening) {
   return Application(interface, listening).run(set);
 }
 

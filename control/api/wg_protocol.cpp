@@ -80,7 +80,7 @@ void append_header(std::string& out, const WgDevice& device) {
     append_hex(out, clamped(*device.private_key).bytes());
     out += '\n';
   }
-  if (device.listen_port != 0) append_number(out, "listen_port=", device.listen_port);
+  if (device.listen_port != kAnyPort) append_number(out, "listen_port=", number_of(device.listen_port));
   if (device.fwmark != 0) append_number(out, "fwmark=", device.fwmark);
 }
 
@@ -153,7 +153,11 @@ Expected<> WgSetReader::start_peer(std::string_view value) {
 
 Expected<> WgSetReader::device_line(std::string_view key, std::string_view value) {
   if (key == "private_key") return stored(set_.private_key = hex_secret(value), key);
-  if (key == "listen_port") return stored(set_.listen_port = decimal<std::uint16_t>(value), key);
+  if (key == "listen_port") {
+    const auto port = decimal<std::uint16_t>(value);
+    if (port) set_.listen_port = UdpPort{*port};
+    return stored(port, key);
+  }
   if (key == "fwmark") return stored(set_.fwmark = decimal<std::uint32_t>(value), key);
   if (key != "replace_peers" || value != "true") return bad_value(key);
   set_.replace_peers = true;

@@ -48,7 +48,7 @@ struct WgPeerSet {
 
 struct WgSet {
   std::optional<config::SecretKey> private_key;  // as sent (not clamped); zero removes
-  std::optional<std::uint16_t> listen_port;      // 0: any free port
+  std::optional<UdpPort> listen_port;            // kAnyPort: any free one
   std::optional<std::uint32_t> fwmark;           // 0: off
   bool replace_peers = false;
   std::vector<WgPeerSet> peers;
@@ -60,8 +60,7 @@ struct WgSet {
 // clamped. `listening` is the port that the interface listens on: a set that names it changes nothing, even
 // where the value says any port. Returns the effects that the value cannot express. (replace_peers alone
 // recreates no peer: an unchanged peer of a setconf keeps its session.)
-[[nodiscard]] config::PeerEffects apply(const WgSet& set, config::Interface& interface,
-                                        std::uint16_t listening);
+[[nodiscard]] config::PeerEffects apply(const WgSet& set, config::Interface& interface, UdpPort listening);
 
 // Clamps an X25519 private key (RFC 7748 section 5), the form that get shows.
 config::SecretKey clamped(const config::SecretKey& key);

@@ -162,14 +162,14 @@ config::Endpoint endpoint_for(const config::Gateway& gateway, const config::Inte
                               const std::string& wanted) {
   if (!wanted.empty()) {
     const bool has_port = config::parse_endpoint(wanted).has_value();
-    const auto parsed =
-        config::parse_endpoint(has_port ? wanted : wanted + ":" + std::to_string(interface.listen_port));
+    const auto parsed = config::parse_endpoint(
+        has_port ? wanted : wanted + ":" + std::to_string(number_of(interface.listen_port)));
     if (!parsed) refuse("--endpoint", wanted, "HOST or HOST:PORT");
     return *parsed;
   }
   for (const auto& [name, port] : gateway.ports)
     if (!port.gateways.empty() && !port.addresses.empty())
-      return {port.addresses.front().address, "", interface.listen_port};
+      return {port.addresses.front().address, "", number_of(interface.listen_port)};
   throw CommandFailed(kBadUsage,
                       "no port has a gateway, so our address is not known: use --endpoint HOST[:PORT]");
 }
@@ -182,7 +182,7 @@ struct NewPeer {
 NewPeer make_peer(const config::Gateway& gateway, const config::Interface& interface,
                   const PeerOptions& options) {
   if (!interface.private_key) throw CommandFailed(kBadUsage, "the interface has no private key");
-  if (interface.listen_port == 0)
+  if (interface.listen_port == config::kAnyPort)
     throw CommandFailed(kBadUsage, "the interface has no listen_port: a peer could not find us");
   NewPeer made;
   made.peer.name = options.name;

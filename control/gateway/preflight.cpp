@@ -43,8 +43,8 @@ class Preflight {
     refusals_.push_back({EEXIST, name + ": a network interface of that name exists already"});
   }
 
-  void check_listen_port(const std::string& name, std::uint16_t port) {
-    if (port == 0 || ours_.contains(port)) return;
+  void check_listen_port(const std::string& name, UdpPort port) {
+    if (port == kAnyPort || ours_.contains(port)) return;
     UdpSocket probe;
     if (const Expected<> opened = probe.open({.port = port}); !opened)
       refusals_.push_back(opened.error().about(name));
@@ -52,7 +52,7 @@ class Preflight {
 
   NetlinkConfigure& netlink_;
   std::vector<Refusal> refusals_;
-  std::set<std::uint16_t> ours_;
+  std::set<UdpPort> ours_;
   std::set<std::string> leaving_;
 };
 

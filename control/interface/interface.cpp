@@ -85,7 +85,7 @@ Expected<> Interface::go_up() {
   view.listen_port = core_.socket.port();
   engine_->up(now());
   routes_.go_up();
-  core_.log->info("up, listening on UDP port {}", core_.socket.port());
+  core_.log->info("up, listening on UDP port {}", number_of(core_.socket.port()));
   return {};
 }
 
@@ -94,7 +94,7 @@ void Interface::go_down() {
   routes_.go_down();
   dataplane::InterfaceView& view = core_.services.publisher.interface(core_.id);
   view.up = false;
-  view.listen_port = 0;
+  view.listen_port = kAnyPort;
   engine_->down(now());
   core_.socket.close();
   ignore(core_.netdev.set_up(false), "the netdev may be deleted already");
@@ -113,7 +113,7 @@ void Interface::build_paths_anew() {
   paths_.on_routes_changed();
 }
 
-Expected<> Interface::set_listen_port(std::uint16_t port) {
+Expected<> Interface::set_listen_port(UdpPort port) {
   const Expected<bool> moved = core_.socket.set_port(port);
   if (!moved) return moved.error();
   if (!*moved) return {};

@@ -47,7 +47,7 @@ class Interface final {
   [[nodiscard]] noise::Engine& engine() { return *engine_; }
   [[nodiscard]] const noise::Engine& engine() const { return *engine_; }
   [[nodiscard]] const Logger& log() const { return core_.log; }
-  [[nodiscard]] std::uint16_t listen_port() const { return core_.socket.port(); }
+  [[nodiscard]] UdpPort listen_port() const { return core_.socket.port(); }
   [[nodiscard]] std::uint32_t fwmark() const { return core_.socket.fwmark(); }
   [[nodiscard]] bool is_up() const { return engine_->is_up(); }
   [[nodiscard]] bool takes_short_cut() const { return settings_.forwarding == config::Forwarding::kShortCut; }
@@ -64,7 +64,7 @@ class Interface final {
 
   // ---- one per action of a plan
   Expected<> set_enabled(bool enabled);
-  Expected<> set_listen_port(std::uint16_t port);
+  Expected<> set_listen_port(UdpPort port);
   Expected<> set_fwmark(std::uint32_t fwmark);
   void set_private_key(const std::optional<config::SecretKey>& key);
   Expected<> add_address(const config::InterfaceAddress& address);

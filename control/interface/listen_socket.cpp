@@ -12,7 +12,7 @@ constexpr std::size_t kDatagramsPerIteration = 256;
 
 }  // namespace
 
-Expected<> ListenSocket::open_on(UdpSocket& socket, std::uint16_t port) const {
+Expected<> ListenSocket::open_on(UdpSocket& socket, UdpPort port) const {
   UdpSocketOptions options;
   options.port = port;
   options.fwmark = fwmark_;
@@ -51,9 +51,9 @@ void ListenSocket::unwatch(const UdpSocket& socket) {
   }
 }
 
-Expected<bool> ListenSocket::set_port(std::uint16_t port) {
+Expected<bool> ListenSocket::set_port(UdpPort port) {
   if (port == configured_port_) return false;
-  if (!socket_.is_open() || (port != 0 && port == socket_.port())) {
+  if (!socket_.is_open() || (port != kAnyPort && port == socket_.port())) {
     configured_port_ = port;
     return false;
   }

@@ -15,14 +15,14 @@ namespace wg::control {
 
 class ListenSocket {
  public:
-  ListenSocket(EventLoop& loop, std::uint16_t port, std::uint32_t fwmark)
+  ListenSocket(EventLoop& loop, UdpPort port, std::uint32_t fwmark)
       : loop_(loop), configured_port_(port), fwmark_(fwmark) {}
 
   // Is given every datagram from here on.
   void on_datagram(std::function<void(const ReceivedDatagram&)> take) { take_ = std::move(take); }
 
   // The port in use; while closed, the configured one.
-  [[nodiscard]] std::uint16_t port() const { return socket_.is_open() ? socket_.port() : configured_port_; }
+  [[nodiscard]] UdpPort port() const { return socket_.is_open() ? socket_.port() : configured_port_; }
   [[nodiscard]] std::uint32_t fwmark() const { return fwmark_; }
 
   Expected<> open();
@@ -30,18 +30,18 @@ class ListenSocket {
   // Opens the new port before it closes the old one: a taken port changes nothing. The port that is
   // configured already changes nothing either: 0 keeps the port that was drawn. False: the port in use is
   // the same as before.
-  Expected<bool> set_port(std::uint16_t port);
+  Expected<bool> set_port(UdpPort port);
   Expected<> set_fwmark(std::uint32_t fwmark);
   SendResult send(const Datagram& datagram) { return socket_.send(datagram); }
 
  private:
-  Expected<> open_on(UdpSocket& socket, std::uint16_t port) const;
+  Expected<> open_on(UdpSocket& socket, UdpPort port) const;
   Expected<> watch(const UdpSocket& socket);
   void unwatch(const UdpSocket& socket);
 
   EventLoop& loop_;
   std::function<void(const ReceivedDatagram&)> take_;
-  std::uint16_t configured_port_;
+  UdpPort configured_port_;
   std::uint32_t fwmark_;
   UdpSocket socket_;
 };

@@ -7,12 +7,15 @@
 #include <optional>
 #include <string>
 
+#include "dataplane/base/ids.h"
 #include "dataplane/packet/address.h"
 
 namespace wg::control {
 
 using dataplane::Endpoint;
 using dataplane::IpAddress;
+using dataplane::kAnyPort;
+using dataplane::UdpPort;
 
 using MacAddress = std::array<std::uint8_t, 6>;
 

@@ -78,21 +78,22 @@ Expected<> set_family_options(int fd, bool v6) {
   return set_option(fd, level, v6 ? IPV6_RECVPKTINFO : IP_PKTINFO, 1, "asking for packet information");
 }
 
-Expected<> bind_any(int fd, bool v6, std::uint16_t port) {
+Expected<> bind_any(int fd, bool v6, UdpPort port) {
   Endpoint any;
   any.address.v6 = v6;
-  any.port = port;
+  any.port = number_of(port);
   sockaddr_storage address;
   const socklen_t size = to_sockaddr(any, &address);
   if (bind(fd, reinterpret_cast<const sockaddr*>(&address), size) == 0) return {};
-  return Refusal::from_errno(errno, "UDP port " + std::to_string(port) + (v6 ? " (IPv6)" : " (IPv4)"));
+  return Refusal::from_errno(errno,
+                             "UDP port " + std::to_string(number_of(port)) + (v6 ? " (IPv6)" : " (IPv4)"));
 }
 
-std::uint16_t bound_port(int fd) {
+UdpPort bound_port(int fd) {
   sockaddr_storage address{};
   socklen_t size = sizeof address;
   getsockname(fd, reinterpret_cast<sockaddr*>(&address), &size);
-  return to_endpoint(address).port;
+  return UdpPort{to_endpoint(address).port};
 }
 
 // ---- control messages
@@ -267,7 +268,7 @@ void UdpSocket::close() {
     if (fd >= 0) ::close(fd);
     fd = -1;
   }
-  port_ = 0;
+  port_ = kAnyPort;
 }
 
 Expected<> UdpSocket::open(const UdpSocketOptions& options) {
@@ -278,7 +279,7 @@ Expected<> UdpSocket::open(const UdpSocketOptions& options) {
     close();
     result = bind_both(options);
     // A random port that was free for IPv4 may be in use for IPv6.
-    if (result || options.port != 0 || result.error().code != EADDRINUSE) break;
+    if (result || options.port != kAnyPort || result.error().code != EADDRINUSE) break;
   }
   if (!result) close();
   return result;
@@ -292,7 +293,7 @@ Expected<> UdpSocket::bind_both(const UdpSocketOptions& options) {
   return v6;
 }
 
-Expected<> UdpSocket::open_family(bool v6, std::uint16_t port, const UdpSocketOptions& options) {
+Expected<> UdpSocket::open_family(bool v6, UdpPort port, const UdpSocketOptions& options) {
   const int fd = socket(v6 ? AF_INET6 : AF_INET, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, IPPROTO_UDP);
   if (fd < 0)
     return Refusal::from_errno(errno, v6 ? "opening an IPv6 UDP socket" : "opening an IPv4 UDP socket");
@@ -365,7 +366,7 @@ std::size_t UdpSocket::receive(bool v6, std::size_t limit, const DatagramVisitor
       ReceivedDatagram datagram;
       datagram.bytes = {buffers_->bytes[at].data(), buffers_->messages[at].msg_len};
       datagram.remote = to_endpoint(buffers_->from[at]);
-      datagram.local.port = port_;
+      datagram.local.port = number_of(port_);
       read_control(&buffers_->messages[at].msg_hdr, &datagram);
       ++total;
       visit(datagram);

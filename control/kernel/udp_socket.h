@@ -15,7 +15,7 @@
 namespace wg::control {
 
 struct UdpSocketOptions {
-  std::uint16_t port = 0;  // 0: any free port, the same for both families
+  UdpPort port = kAnyPort;  // the same for both families
   std::uint32_t fwmark = 0;
   int receive_buffer = 4 << 20;  // bytes
   int send_buffer = 4 << 20;
@@ -78,7 +78,7 @@ class UdpSocket {
   Expected<> open(const UdpSocketOptions& options);
   void close();
   [[nodiscard]] bool is_open() const;
-  [[nodiscard]] std::uint16_t port() const { return port_; }
+  [[nodiscard]] UdpPort port() const { return port_; }
   // The descriptor for epoll; -1: no socket of this family.
   [[nodiscard]] int fd(bool v6) const;
 
@@ -98,12 +98,12 @@ class UdpSocket {
  private:
   struct Buffers;
   Expected<> bind_both(const UdpSocketOptions& options);
-  Expected<> open_family(bool v6, std::uint16_t port, const UdpSocketOptions& options);
+  Expected<> open_family(bool v6, UdpPort port, const UdpSocketOptions& options);
   Expected<> attach_filter(int fd) const;
   std::size_t send_run(int fd, std::span<const Datagram> run, std::span<SendResult> results);
 
   int fds_[2] = {-1, -1};  // IPv4, IPv6
-  std::uint16_t port_ = 0;
+  UdpPort port_ = kAnyPort;
   std::vector<std::uint32_t> filtered_links_;  // applied to sockets opened later, too
   std::unique_ptr<Buffers> buffers_;
 };

@@ -93,7 +93,8 @@ void PublishedViews::refresh_listen_ports() {
   auto ports = std::make_shared<dataplane::ListenPorts>();
   ports->fill(dataplane::kNoInterface);
   for (const dataplane::InterfaceView& view : next_.interfaces) {
-    if (view.present && view.listen_port != 0) (*ports)[view.listen_port] = view.id;
+    if (view.present && view.listen_port != dataplane::kAnyPort)
+      (*ports)[number_of(view.listen_port)] = view.id;
   }
   if (next_.listen_ports == nullptr || *ports != *next_.listen_ports) next_.listen_ports = std::move(ports);
 }

@@ -15,6 +15,11 @@ enum class InterfaceId : std::uint16_t {};
 
 inline constexpr InterfaceId kNoInterface{0xffff};
 
+/// A UDP port that we listen on, in host order.
+enum class UdpPort : std::uint16_t {};
+/// Asked for: any free one. Where one is in use: none.
+inline constexpr UdpPort kAnyPort{0};
+
 template <class Id>
 [[nodiscard]] constexpr auto number_of(Id id) noexcept {
   return static_cast<std::underlying_type_t<Id>>(id);

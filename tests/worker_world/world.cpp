@@ -143,7 +143,7 @@ WorkerWorld::WorkerWorld(const WorkerOptions& options, std::size_t workers) : qu
     InterfaceView& interface = snapshot_.interfaces[id];
     interface.id = id;
     interface.present = interface.up = true;
-    interface.listen_port = static_cast<std::uint16_t>(51820 + number_of(id));
+    interface.listen_port = UdpPort{static_cast<std::uint16_t>(51820 + number_of(id))};
     interface.allowed4 = &allowed4(id);
     interface.allowed6 = &allowed6(id);
     interface.icmp_source4 = ip_address(id == kWg0 ? "10.10.0.1" : "10.20.0.1");

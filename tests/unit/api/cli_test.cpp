@@ -587,7 +587,7 @@ TEST_F(CliTest, InitWritesWhatCheckAccepts) {
   EXPECT_EQ(config::to_string(wan.gateways.at(0)), "203.0.113.1");
   EXPECT_EQ(parsed->ports.at("lan0").device.text, "0000:03:00.1");
   const auto& wg0 = parsed->interfaces.at("wg0");
-  EXPECT_EQ(wg0.listen_port, 4500);
+  EXPECT_EQ(wg0.listen_port, UdpPort{4500});
   EXPECT_TRUE(wg0.private_key);
   for (const char* name : {"/new/linegate.yaml", "/new/wg0.key"}) {
     struct stat state {};

@@ -32,7 +32,7 @@ std::string hex_of(const config::Key& key);
 class FakeGateway : public StatusSource, public SecretSource, public ChangeSink {
  public:
   std::map<std::string, config::Interface, std::less<>> interfaces_by_name;
-  std::set<std::uint16_t> taken_ports;
+  std::set<UdpPort> taken_ports;
   std::vector<std::string> calls;
   int sets = 0;
   config::PeerEffects effects;  // of the last set

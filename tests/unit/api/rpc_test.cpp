@@ -201,7 +201,7 @@ TEST_F(RpcTest, ChangesAreCarriedOutAndReported) {
   EXPECT_TRUE(created.contains("result")) << created;
   const auto& wg5 = gateway.interfaces_by_name["wg5"];
   EXPECT_EQ(wg5.private_key, secret_of(3));
-  EXPECT_EQ(wg5.listen_port, 5);
+  EXPECT_EQ(wg5.listen_port, UdpPort{5});
   EXPECT_EQ(wg5.mtu, 1400);
   EXPECT_FALSE(wg5.enabled);
   EXPECT_EQ(config::to_string(wg5.addresses.at(0)), "10.5.0.1/24");

@@ -77,7 +77,7 @@ class ImpatientWgSocketTest : public WgSocketTest {
 // ---------------------------------------------------------------- framing
 
 TEST_F(WgSocketTest, GetAnswersStateAndStaysOpen /* framing 1, case 7 */) {
-  wg0().listen_port = 51820;
+  wg0().listen_port = UdpPort{51820};
   Conversation client(loop, serve());
   EXPECT_EQ(client.ask("get=1\n\n"), "listen_port=51820\nerrno=0\n\n");
   EXPECT_EQ(client.ask("get=1\n\n"), "listen_port=51820\nerrno=0\n\n");
@@ -304,7 +304,7 @@ TEST_F(WgSocketTest, MappedIpv6PrefixStaysIpv6 /* 20 */) {
 }
 
 TEST_F(WgSocketTest, PortInUse) {
-  gateway.taken_ports.insert(80);
+  gateway.taken_ports.insert(UdpPort{80});
   EXPECT_EQ(set("fwmark=1\nlisten_port=80\n"), "errno=-98\n\n");
   EXPECT_EQ(wg0().fwmark, 0U);
 }

@@ -113,7 +113,7 @@ TEST_F(WgToolTest, SetconfReplacesAndClears) {
   const auto run = wg("setconf " + name + " " + conf);
   ASSERT_EQ(run.exit_code, 0) << run.output;
   auto now = model();
-  EXPECT_EQ(now.listen_port, 51820);
+  EXPECT_EQ(now.listen_port, UdpPort{51820});
   ASSERT_EQ(now.peers.size(), 1U);
   EXPECT_EQ(config::to_string(now.peers[0].public_key), alice);
   EXPECT_TRUE(now.peers[0].preshared_key);
@@ -165,7 +165,7 @@ TEST_F(WgToolTest, RemoveAPeer /* 23: remove=true alone */) {
 }
 
 TEST_F(WgToolTest, ErrorsReachTheOperator /* 33 */) {
-  server.on_loop([&] { gateway.taken_ports.insert(88); });
+  server.on_loop([&] { gateway.taken_ports.insert(UdpPort{88}); });
   const auto run = wg("set " + name + " listen-port 88");
   EXPECT_EQ(run.exit_code, 1);
   EXPECT_NE(run.output.find("Unable to modify interface: Address already in use"), std::string::npos)

@@ -46,9 +46,9 @@ class Model {
     if (gateway_.ports.contains(name) || gateway_.interfaces.contains(name))
       throw std::logic_error("name in use");
   }
-  void need_free_port(const std::string& self, std::uint16_t number) {
+  void need_free_port(const std::string& self, UdpPort number) {
     for (const auto& [name, other] : gateway_.interfaces)
-      if (number != 0 && name != self && other.listen_port == number)
+      if (number != kAnyPort && name != self && other.listen_port == number)
         throw std::logic_error("listen port in use");
   }
   void need_free_device(const Device& device) {
@@ -250,7 +250,7 @@ class Generator {
     Interface interface;
     if (!chance(5)) interface.private_key = secret_key(1000 + below(3));
     interface.private_key_file = chance(2) ? "a.key" : "b.key";
-    interface.listen_port = static_cast<std::uint16_t>(chance(4) ? 0 : 51820 + below(4));
+    interface.listen_port = UdpPort{static_cast<std::uint16_t>(chance(4) ? 0 : 51820 + below(4))};
     interface.fwmark = below(2);
     for (unsigned i = below(3); i > 0; --i) interface.addresses.push_back(address());
     if (chance(2)) interface.mtu = static_cast<std::uint16_t>(1380 + below(2));
@@ -472,8 +472,8 @@ TEST(DiffProperty, WithEffectsReachesTheNextValueToo) {
 
 TEST(Diff, InterfacesExchangeListenPortsOverAFreeOne) {
   Gateway running, next;
-  running.interfaces["wg0"].listen_port = next.interfaces["wg1"].listen_port = 1;
-  running.interfaces["wg1"].listen_port = next.interfaces["wg0"].listen_port = 2;
+  running.interfaces["wg0"].listen_port = next.interfaces["wg1"].listen_port = UdpPort{1};
+  running.interfaces["wg1"].listen_port = next.interfaces["wg0"].listen_port = UdpPort{2};
   EXPECT_EQ(describe(diff(running, next)), "wg0: listen port any\nwg1: listen port 1\nwg0: listen port 2\n");
 }
 

@@ -177,7 +177,7 @@ Peer random_peer(Random& random, unsigned number) {
 Interface random_interface(Random& random) {
   Interface interface;
   interface.private_key = secret_key(1 + random.below(1000));
-  interface.listen_port = static_cast<std::uint16_t>(random.below(65536));
+  interface.listen_port = UdpPort{static_cast<std::uint16_t>(random.below(65536))};
   interface.fwmark = random.below(3) * 0x7fffffff;
   if (random.chance())
     interface.addresses = {

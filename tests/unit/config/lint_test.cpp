@@ -205,7 +205,7 @@ TEST(Validate, AnInterfaceMadeAtRunTimeIsTheOneThatCollides) {
                                 "gw.yaml");
   Interface& made = gateway.interfaces["a0"];
   made.addresses = {*parse_interface_address("10.0.0.1/24")};
-  made.listen_port = 51820;
+  made.listen_port = UdpPort{51820};
   for (const auto& problem : validate(gateway))
     EXPECT_TRUE(problem.path.starts_with("interfaces.a0.")) << problem.path;
   EXPECT_EQ(validate(gateway).size(), 2U);

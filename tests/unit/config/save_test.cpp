@@ -229,7 +229,7 @@ TEST_F(SaveTest, AKeyFileIsWrittenWithMode0600) {
 
 TEST_F(SaveTest, AnInterfaceWithoutAKeyIsNamed) {
   Gateway wanted = running();
-  wanted.interfaces["wg1"].listen_port = 7;
+  wanted.interfaces["wg1"].listen_port = UdpPort{7};
   const auto saved = save(path, wanted);
   ASSERT_FALSE(saved);
   EXPECT_EQ(
@@ -286,7 +286,7 @@ TEST_F(SaveTest, RewritesAnInterfaceThatCannotBeEdited) {
                    "ports: { wan0: { device: tap } }  # stays\ninterfaces:\n  wg0: { private_key: "
                    "AQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQE=, listen_port: 1 }  # goes\n");
   Gateway wanted = running();
-  wanted.interfaces.at("wg0").listen_port = 2;
+  wanted.interfaces.at("wg0").listen_port = UdpPort{2};
   const Saved saved = save_and_check(wanted);
   ASSERT_EQ(saved.remarks.size(), 1U);
   EXPECT_EQ(saved.remarks[0], "interface wg0 was written anew; its comments are gone");
@@ -300,7 +300,7 @@ TEST_F(SaveTest, RefusesInsteadOfGuessing) {
       "interfaces: { wg0: { private_key: AQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQE= } }\n";
   path = dir.write("gw.yaml", text);
   Gateway wanted = running();
-  wanted.interfaces.at("wg0").listen_port = 2;
+  wanted.interfaces.at("wg0").listen_port = UdpPort{2};
   const auto saved = save(path, wanted);
   ASSERT_FALSE(saved);
   EXPECT_EQ(saved.error().size(), 1U);
@@ -342,7 +342,7 @@ TEST_F(SaveTest, ReadsAsWantedAfterAnyChangeInAnyStyle) {
     path = dir.write("gw.yaml", kStyles[seed % std::size(kStyles)]);
     Gateway wanted = running();
     Interface& wg0 = wanted.interfaces.at("wg0");
-    if (chance()) wg0.listen_port = static_cast<std::uint16_t>(random() % 3);
+    if (chance()) wg0.listen_port = UdpPort{static_cast<std::uint16_t>(random() % 3)};
     if (chance()) wg0.fwmark = static_cast<std::uint32_t>(random() % 3);
     if (chance()) wg0.private_key = secret_key(20);
     std::erase_if(wg0.peers, [&](const Peer&) { return chance(); });

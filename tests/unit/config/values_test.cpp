@@ -126,7 +126,7 @@ TEST(Values, EveryKeyOfInterfacesAndPeers) {
   const Gateway gateway = parsed(kEveryKey);
   const Interface& wg0 = gateway.interfaces.at("wg0");
   EXPECT_TRUE(wg0.private_key == secret_key(0x01010101));
-  EXPECT_EQ(wg0.listen_port, 51820);
+  EXPECT_EQ(wg0.listen_port, UdpPort{51820});
   EXPECT_EQ(wg0.fwmark, 51820U);
   EXPECT_EQ(wg0.addresses.size(), 2U);
   EXPECT_EQ(wg0.mtu, 1380);

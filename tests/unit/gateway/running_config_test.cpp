@@ -23,7 +23,7 @@ config::Peer peer(std::uint8_t number, const std::string& name) {
 
 config::Gateway with_peers(std::vector<config::Peer> peers) {
   config::Gateway value;
-  value.interfaces["wg0"].listen_port = 51820;
+  value.interfaces["wg0"].listen_port = config::UdpPort{51820};
   value.interfaces["wg0"].peers = std::move(peers);
   return value;
 }
@@ -72,7 +72,7 @@ TEST_F(RunningConfigs, APartIsACopyOfSomePeersAndOfAllElse) {
   const InterfacePart part =
       running.copy_part("wg0", [](const config::Peer& p) { return p.name == "b" || p.name == "d"; });
   EXPECT_EQ(names(part.value), "b d ");
-  EXPECT_EQ(part.value.listen_port, 51820);
+  EXPECT_EQ(part.value.listen_port, config::UdpPort{51820});
   EXPECT_EQ(part.seen, (std::vector<config::Key>{peer(2, "").public_key, peer(4, "").public_key}));
   EXPECT_EQ(names(*running.find_interface("wg0")), "a b c d ") << "nothing is taken away";
   EXPECT_EQ(running.generation(), 1u);
@@ -88,13 +88,13 @@ TEST_F(RunningConfigs, APartThatCannotBeCopiedLeavesTheWhole) {
 TEST_F(RunningConfigs, APartGoesBackWithoutTouchingPeersThatItDoesNotHold) {
   InterfacePart part =
       running.copy_part("wg0", [](const config::Peer& p) { return p.name == "b" || p.name == "d"; });
-  part.value.listen_port = 4500;
+  part.value.listen_port = config::UdpPort{4500};
   part.value.peers[0].name = "B";                        // changed: keeps its place
   part.value.peers.erase(part.value.peers.begin() + 1);  // d is removed
   part.value.peers.push_back(peer(5, "e"));              // new: comes last
   running.replace_interface_part("wg0", part.seen, std::move(part.value));
   EXPECT_EQ(names(*running.find_interface("wg0")), "a B c e ");
-  EXPECT_EQ(running.find_interface("wg0")->listen_port, 4500);
+  EXPECT_EQ(running.find_interface("wg0")->listen_port, config::UdpPort{4500});
   EXPECT_EQ(running.generation(), 2u);
 }
 

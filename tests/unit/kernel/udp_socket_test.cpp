@@ -47,7 +47,7 @@ class Udp : public NamespaceTest {
   // Sends from a to b's `to`, returns what b saw.
   SendResult send(const char* to, const char* from, std::uint8_t tos = 0) {
     Datagram datagram;
-    datagram.to = {ip(to), b.port(), 0};
+    datagram.to = {ip(to), number_of(b.port()), 0};
     if (*from) datagram.from.address = ip(from);
     datagram.tos = tos;
     datagram.bytes = kHello;
@@ -57,13 +57,13 @@ class Udp : public NamespaceTest {
 };
 
 TEST_F(Udp, BothFamiliesShareARandomPort) {
-  EXPECT_NE(a.port(), 0);
+  EXPECT_NE(a.port(), kAnyPort);
   EXPECT_NE(a.port(), b.port());
   for (const bool v6 : {false, true}) {
     sockaddr_in6 bound{};
     socklen_t size = sizeof bound;
     ASSERT_EQ(getsockname(a.fd(v6), reinterpret_cast<sockaddr*>(&bound), &size), 0);
-    EXPECT_EQ(ntohs(bound.sin6_port), a.port());  // same offset in both families
+    EXPECT_EQ(ntohs(bound.sin6_port), number_of(a.port()));  // same offset in both families
   }
 }
 
@@ -74,9 +74,10 @@ TEST_F(Udp, ATakenPortIsReportedAndNothingStaysOpen) {
   const auto result = second.open(same);
   ASSERT_FALSE(result);
   EXPECT_EQ(result.error().code, EADDRINUSE);
-  EXPECT_EQ(result.error().text, "UDP port " + std::to_string(a.port()) + " (IPv4): Address already in use");
+  EXPECT_EQ(result.error().text,
+            "UDP port " + std::to_string(number_of(a.port())) + " (IPv4): Address already in use");
   EXPECT_FALSE(second.is_open());
-  EXPECT_EQ(second.port(), 0);
+  EXPECT_EQ(second.port(), kAnyPort);
   // Taken in IPv6 only: also refused, and IPv4 is given back.
   const int v6 = socket(AF_INET6, SOCK_DGRAM, 0);
   sockaddr_in6 any{};
@@ -85,13 +86,13 @@ TEST_F(Udp, ATakenPortIsReportedAndNothingStaysOpen) {
   const int on = 1;
   ASSERT_EQ(setsockopt(v6, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof on), 0);
   ASSERT_EQ(bind(v6, reinterpret_cast<sockaddr*>(&any), sizeof any), 0);
-  same.port = 7777;
+  same.port = UdpPort{7777};
   EXPECT_EQ(second.open(same).error().text, "UDP port 7777 (IPv6): Address already in use");
   ::close(v6);
   EXPECT_TRUE(second.open(same));
   a.close();
   b.close();
-  EXPECT_EQ(second.port(), 7777);
+  EXPECT_EQ(second.port(), UdpPort{7777});
 }
 
 TEST_F(Udp, ARandomPortIsTriedAgainWhenIpv6HasIt) {
@@ -111,7 +112,7 @@ TEST_F(Udp, ARandomPortIsTriedAgainWhenIpv6HasIt) {
   for (int i = 0; i < 20; ++i) {
     UdpSocket socket;
     ASSERT_TRUE(socket.open({}));
-    EXPECT_GE(socket.port(), 40040);
+    EXPECT_GE(number_of(socket.port()), 40040);
   }
   for (const int fd : taken) ::close(fd);
 }
@@ -121,8 +122,8 @@ TEST_F(Udp, SendsFromTheAddressAskedFor) {
     EXPECT_EQ(send("10.0.0.1", from, 0x88).outcome, SendOutcome::kSent);
     const auto got = receive(b, false, 1);
     ASSERT_EQ(got.size(), 1u);
-    EXPECT_EQ(got[0].remote, (Endpoint{ip(from), a.port(), 0}));
-    EXPECT_EQ(got[0].local, (Endpoint{ip("10.0.0.1"), b.port(), 0}));
+    EXPECT_EQ(got[0].remote, (Endpoint{ip(from), number_of(a.port()), 0}));
+    EXPECT_EQ(got[0].local, (Endpoint{ip("10.0.0.1"), number_of(b.port()), 0}));
     EXPECT_EQ(got[0].ifindex, 1u);
     EXPECT_EQ(got[0].tos, 0x88);
     EXPECT_EQ(got[0].bytes, kHello);
@@ -131,8 +132,8 @@ TEST_F(Udp, SendsFromTheAddressAskedFor) {
     EXPECT_EQ(send("fd00::2", from, 0x8b).outcome, SendOutcome::kSent);
     const auto got = receive(b, true, 1);
     ASSERT_EQ(got.size(), 1u);
-    EXPECT_EQ(got[0].remote, (Endpoint{ip(from), a.port(), 0}));
-    EXPECT_EQ(got[0].local, (Endpoint{ip("fd00::2"), b.port(), 0}));
+    EXPECT_EQ(got[0].remote, (Endpoint{ip(from), number_of(a.port()), 0}));
+    EXPECT_EQ(got[0].local, (Endpoint{ip("fd00::2"), number_of(b.port()), 0}));
     EXPECT_EQ(got[0].tos, 0x8b);
   }
 }
@@ -159,7 +160,7 @@ TEST_F(Udp, ASourceOfTheOtherFamilyIsNotUsed) {
 }
 
 TEST_F(Udp, IcmpErrorsDoNotSurface) {
-  const std::uint16_t closed = b.port();
+  const std::uint16_t closed = number_of(b.port());
   b.close();
   Datagram datagram;
   datagram.bytes = kHello;
@@ -190,7 +191,7 @@ TEST_F(Udp, BatchesKeepOrderAndReportEach) {
   for (std::uint8_t i = 0; i < 200; ++i) payloads.push_back({i, 1, 2, 3});
   std::vector<Datagram> batch(200);
   for (std::size_t i = 0; i < batch.size(); ++i) {
-    batch[i].to = {ip("10.0.0.1"), b.port(), 0};
+    batch[i].to = {ip("10.0.0.1"), number_of(b.port()), 0};
     batch[i].from.address = ip("10.0.0.2");
     batch[i].bytes = payloads[i];
   }
@@ -219,7 +220,7 @@ TEST_F(Udp, BatchesKeepOrderAndReportEach) {
 TEST_F(Udp, TheLongestDatagramPasses) {
   const std::vector<std::uint8_t> longest(65507, 0x5a);
   Datagram datagram;
-  datagram.to = {ip("10.0.0.1"), b.port(), 0};
+  datagram.to = {ip("10.0.0.1"), number_of(b.port()), 0};
   datagram.bytes = longest;
   EXPECT_TRUE(a.send(datagram).sent());
   const auto got = receive(b, false, 1);
@@ -291,7 +292,7 @@ class UdpLinks : public NamespaceTest {
   }
   void poke(const std::string& address) {
     shell("ip netns exec " + name + " bash -c 'echo hello > /dev/udp/" + address + "/" +
-          std::to_string(socket.port()) + "'");
+          std::to_string(number_of(socket.port())) + "'");
   }
   // Which links delivered when a datagram came over each.
   std::set<std::uint32_t> links_heard(bool v6) {
