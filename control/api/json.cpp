@@ -238,7 +238,7 @@ Json to_json(const RouteFacts& facts) {
 
 Json to_json(const GatewayEvent& event) {
   return {{"at", time_of(event.at)},
-          {"kind", event.kind},
+          {"kind", name_of(event.kind)},
           {"interface", text_or_null(event.interface)},
           {"peer", text_or_null(event.peer)},
           {"public_key", text_or_null(event.public_key)},

@@ -11,6 +11,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -295,12 +296,41 @@ struct WgDevice {
 
 // ---------------------------------------------------------------- events
 
-/// One entry of the event stream. `kind` is one of: peer_up, peer_roamed, peer_rekeyed, peer_idle,
-/// peer_added, peer_removed, config_applied, config_refused, interface_up, interface_down,
-/// interface_created, interface_deleted.
+/// What the event stream reports: X(kind, stable name for JSON). A test compares docs/control-socket.md.
+#define WG_GATEWAY_EVENTS(X)                \
+  X(kPeerUp, "peer_up")                     \
+  X(kPeerRoamed, "peer_roamed")             \
+  X(kPeerRekeyed, "peer_rekeyed")           \
+  X(kPeerIdle, "peer_idle")                 \
+  X(kPeerAdded, "peer_added")               \
+  X(kPeerRemoved, "peer_removed")           \
+  X(kConfigApplied, "config_applied")       \
+  X(kConfigRefused, "config_refused")       \
+  X(kInterfaceUp, "interface_up")           \
+  X(kInterfaceDown, "interface_down")       \
+  X(kInterfaceCreated, "interface_created") \
+  X(kInterfaceDeleted, "interface_deleted") \
+  X(kCarrierLost, "carrier_lost")           \
+  X(kCarrierBack, "carrier_back")
+
+enum class GatewayEventKind : std::uint8_t {
+#define X(kind, name) kind,
+  WG_GATEWAY_EVENTS(X)
+#undef X
+};
+inline constexpr std::string_view kGatewayEventNames[] = {
+#define X(kind, name) name,
+    WG_GATEWAY_EVENTS(X)
+#undef X
+};
+[[nodiscard]] constexpr std::string_view name_of(GatewayEventKind kind) {
+  return kGatewayEventNames[static_cast<std::size_t>(kind)];
+}
+
+/// One entry of the event stream.
 struct GatewayEvent {
   WallTime at;
-  std::string kind;
+  GatewayEventKind kind{};
   std::string interface;   ///< empty: the gateway
   std::string peer;        ///< label; empty: none
   std::string public_key;  ///< base64; empty: none

@@ -27,7 +27,7 @@ Expected<> result_of(Use& use, Subject& subject) {
 Actions::Actions(Services& services, Objects& objects, Sockets& sockets, SavedState& saved, Logger log)
     : services_(services), objects_(objects), sockets_(sockets), saved_(saved), log_(std::move(log)) {}
 
-void Actions::announce(const char* kind, const std::string& interface) {
+void Actions::announce(GatewayEventKind kind, const std::string& interface) {
   GatewayEvent event;
   event.at = std::chrono::system_clock::now();
   event.kind = kind;
@@ -122,7 +122,7 @@ Expected<> Actions::carry_out_kind(const config::AddInterface& a) {
     objects_.remove_interface(a.interface);
     return opened;
   }
-  announce("interface_created", a.interface);
+  announce(GatewayEventKind::kInterfaceCreated, a.interface);
   return done();
 }
 Expected<> Actions::carry_out_kind(const config::RemoveInterface& a) {
@@ -131,7 +131,7 @@ Expected<> Actions::carry_out_kind(const config::RemoveInterface& a) {
   saved_.forget(*interface);
   sockets_.close_wg(a.interface);
   objects_.remove_interface(a.interface);
-  announce("interface_deleted", a.interface);
+  announce(GatewayEventKind::kInterfaceDeleted, a.interface);
   return done();
 }
 Expected<> Actions::carry_out_kind(const config::ChangeSettings<config::Interface>& a) {

@@ -63,7 +63,7 @@ class Actions {
   Expected<> with_port(const std::string& name, Use&& use);
   template <class Use>
   Expected<> with_interface(const std::string& name, Use&& use);
-  void announce(const char* kind, const std::string& interface);
+  void announce(GatewayEventKind kind, const std::string& interface);
 
   Services& services_;
   Objects& objects_;

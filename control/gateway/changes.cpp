@@ -126,7 +126,7 @@ void Changes::forget_interface(const std::string& name) {
     log_->error("interface {}: {}", name, changed.error().text);
 }
 
-void Changes::announce(const char* kind, const std::string& interface, const std::string& detail) {
+void Changes::announce(GatewayEventKind kind, const std::string& interface, const std::string& detail) {
   GatewayEvent event;
   event.at = std::chrono::system_clock::now();
   event.kind = kind;
@@ -287,11 +287,11 @@ void Changes::report_reload(const PlanOutcome& outcome) {
   parts_.running.note_reload(
       {std::chrono::system_clock::now(), outcome.ok() ? "applied" : outcome.errors.front().text});
   if (!outcome.ok()) {
-    announce("config_refused", {}, outcome.errors.front().text);
+    announce(GatewayEventKind::kConfigRefused, {}, outcome.errors.front().text);
     for (const Refusal& error : outcome.errors) log_->error("reload refused: {}", error.text);
     return;
   }
-  announce("config_applied", {}, std::to_string(outcome.plan.size()) + " change(s)");
+  announce(GatewayEventKind::kConfigApplied, {}, std::to_string(outcome.plan.size()) + " change(s)");
   log_->info("reload: {} change(s) in {} us{}", outcome.plan.size(), outcome.took.count(),
              outcome.restart.empty() ? "" : "; some need a restart");
 }
@@ -369,7 +369,7 @@ Expected<> Changes::interface_up(const std::string& name) {
   if (Interface* interface = parts_.objects.find_interface(name)) {
     if (const Expected<> up = interface->set_enabled(true); !up) return by_system(up.error());
   }
-  announce("interface_up", name);
+  announce(GatewayEventKind::kInterfaceUp, name);
   return {};
 }
 
@@ -379,7 +379,7 @@ Expected<> Changes::interface_down(const std::string& name) {
   config::Gateway next = copy_running();
   next.interfaces[name].enabled = false;
   Expected<> changed = change(std::move(next));
-  if (changed) announce("interface_down", name);
+  if (changed) announce(GatewayEventKind::kInterfaceDown, name);
   return changed;
 }
 

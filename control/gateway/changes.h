@@ -95,7 +95,7 @@ class Changes final : public ChangeSink {
   void refuse(const config::Problems& problems, bool dry_run, const PlanDone& done);
   void report_reload(const PlanOutcome& outcome);
   void wait_until_gone(std::uint32_t ifindex, unsigned tries, const ChangeDone& done);
-  void announce(const char* kind, const std::string& interface, const std::string& detail = {});
+  void announce(GatewayEventKind kind, const std::string& interface, const std::string& detail = {});
   void watch_files();
 
   Parts parts_;

@@ -36,7 +36,7 @@ void PortWatch::follow_carriers() {
     if (!services_.has_subscribers()) continue;
     GatewayEvent event;
     event.at = std::chrono::system_clock::now();
-    event.kind = present ? "carrier_back" : "carrier_lost";
+    event.kind = present ? GatewayEventKind::kCarrierBack : GatewayEventKind::kCarrierLost;
     event.detail = name;
     services_.emit(std::move(event));
   }

@@ -108,14 +108,14 @@ void EngineHost::event(const dataplane::Peer* peer, const noise::PeerEvent& even
   if (event.kind == Kind::kClockBehind) clock_behind_ = std::chrono::seconds(event.detail / 1'000'000'000);
   if (record == nullptr) return;
   if (event.kind == Kind::kSessionUp) {
-    notes_.announce("peer_up", *record);
+    notes_.announce(GatewayEventKind::kPeerUp, *record);
     endpoints_.forget_restored(*record);
   }
   if (event.kind == Kind::kInitiationSent && event.detail == kTriesThere && record->endpoint_restored)
     endpoints_.note_no_answer(*record);
-  if (event.kind == Kind::kRekeyed) notes_.announce("peer_rekeyed", *record);
-  if (event.kind == Kind::kRoamed) notes_.announce("peer_roamed", *record);
-  if (event.kind == Kind::kExpired) notes_.announce("peer_idle", *record);
+  if (event.kind == Kind::kRekeyed) notes_.announce(GatewayEventKind::kPeerRekeyed, *record);
+  if (event.kind == Kind::kRoamed) notes_.announce(GatewayEventKind::kPeerRoamed, *record);
+  if (event.kind == Kind::kExpired) notes_.announce(GatewayEventKind::kPeerIdle, *record);
   const bool silent = event.kind == Kind::kUnresponsive || event.kind == Kind::kGaveUp;
   if (silent && record->endpoint && record->endpoint->name() != nullptr) {
     core_.services.resolver.resolve_again(record->slot->slot);

@@ -22,7 +22,7 @@ PeerRecord* InterfacePeers::add(const config::Peer& value) {
   }
   PeerRecord& record = core_.book.add(*slot, value.public_key);
   apply(record, value);
-  parts_.notes.announce("peer_added", record);
+  parts_.notes.announce(GatewayEventKind::kPeerAdded, record);
   return &record;
 }
 
@@ -47,7 +47,7 @@ void InterfacePeers::expect(std::size_t count) {
 void InterfacePeers::remove(const config::Key& key) {
   PeerRecord* record = core_.book.find(key);
   if (record == nullptr) return;
-  parts_.notes.announce("peer_removed", *record);
+  parts_.notes.announce(GatewayEventKind::kPeerRemoved, *record);
   // Nothing may find the peer any more before its slot is given back (protocol C4-8).
   core_.book.clear_allowed_ips(*record);
   parts_.routes.change(RouteVerb::kRemove, {record->allowed_ips.begin(), record->allowed_ips.end()});

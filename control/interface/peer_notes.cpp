@@ -29,7 +29,7 @@ void PeerNotes::note(PeerRecord& record, PeerEvent&& event) {
   record.events->push_back(std::move(event));
 }
 
-void PeerNotes::announce(const char* kind, const PeerRecord& record, const std::string& detail) {
+void PeerNotes::announce(GatewayEventKind kind, const PeerRecord& record, const std::string& detail) {
   if (!core_.services.has_subscribers()) return;
   GatewayEvent event;
   event.at = std::chrono::system_clock::now();

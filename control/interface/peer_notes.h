@@ -17,7 +17,7 @@ class PeerNotes {
   // Adds to the peer's history.
   void note(PeerRecord& record, PeerEvent&& event);
   // To the subscribers of the event stream.
-  void announce(const char* kind, const PeerRecord& record, const std::string& detail = {});
+  void announce(GatewayEventKind kind, const PeerRecord& record, const std::string& detail = {});
   // Null: an event about no peer.
   void log(PeerRecord* record, const noise::PeerEvent& event);
 

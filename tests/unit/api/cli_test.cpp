@@ -720,7 +720,7 @@ TEST_F(CliTest, EventsArePrintedAsTheyHappen) {
     server.on_loop([&] {
       GatewayEvent event;
       event.at = WallTime{std::chrono::seconds{1'700'000'000}};
-      event.kind = "peer_up";
+      event.kind = GatewayEventKind::kPeerUp;
       event.interface = "wg0";
       event.peer = "alice";
       rpc->publish(event);

@@ -5,7 +5,9 @@
 
 #include <cctype>
 #include <fstream>
+#include <iterator>
 #include <map>
+#include <set>
 #include <sstream>
 #include <string>
 #include <vector>
@@ -151,6 +153,21 @@ std::map<std::string, std::string> table_of(const std::string& document, const s
     EXPECT_TRUE(fresh) << "twice: " << line;
   }
   return rows;
+}
+
+TEST(Documentation, TheControlSocketNamesEveryEvent) {
+  std::ifstream page(std::string(LINEGATE_SOURCE_DIR) + "/docs/control-socket.md");
+  const std::string whole(std::istreambuf_iterator<char>(page), {});
+  const auto from = whole.find("Kinds: "), to = whole.find("A\nsubscriber", from);
+  ASSERT_NE(to, std::string::npos);
+  std::set<std::string> named;
+  for (auto at = whole.find('`', from); at < to; at = whole.find('`', at + 1)) {
+    const auto end = whole.find('`', at + 1);
+    named.insert(whole.substr(at + 1, end - at - 1));
+    at = end;
+  }
+  named.erase("detail");
+  EXPECT_EQ(named, std::set<std::string>(std::begin(kGatewayEventNames), std::end(kGatewayEventNames)));
 }
 
 TEST(Documentation, OperationsListsEveryDropReason) {

@@ -288,7 +288,7 @@ TEST_F(RpcTest, EventsReachSubscribersOnly) {
   EXPECT_NE(all.ask("{\"id\":1,\"method\":\"subscribe\"}\n").find("\"subscribed\":true"), std::string::npos);
   one.ask("{\"id\":1,\"method\":\"subscribe\",\"params\":{\"interface\":\"wg1\"}}\n");
   GatewayEvent event;
-  event.kind = "peer_up";
+  event.kind = GatewayEventKind::kPeerUp;
   event.interface = "wg0";
   event.peer = "alice";
   server->publish(event);
@@ -309,7 +309,7 @@ TEST_F(RpcTest, ASlowSubscriberLosesEventsAndIsTold) {
   Conversation slow(loop, serve());
   slow.ask("{\"id\":1,\"method\":\"subscribe\"}\n");
   GatewayEvent event;
-  event.kind = "peer_roamed";
+  event.kind = GatewayEventKind::kPeerRoamed;
   event.detail = std::string(1000, 'x');
   for (int i = 0; i < 3000; ++i) server->publish(event);
   const auto first = slow.hear();
