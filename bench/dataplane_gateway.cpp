@@ -175,7 +175,7 @@ void Gateway::build_peers() {
     write_udp(h + path.header_length - kUdpHeaderSize, kListenPort, kRemotePort, 0);
     peer->path = &path;
     peer->current = &keypair;
-    allowed4_.insert(kPeers + i + 1, 32, peer->slot);
+    value_or_throw(allowed4_.insert(kPeers + i + 1, 32, peer->slot));
     remotes_.push_back({0, keypair.local_index, kPeers + i + 1});
   }
 }
@@ -206,8 +206,8 @@ void Gateway::build_snapshot() {
   NextHop wg;
   wg.kind = HopKind::kInterface;
   snapshot_.next_hops = {host, wg};
-  routes4_.insert(kHost, 32, 0);
-  routes4_.insert(kPeers, 8, 1);
+  value_or_throw(routes4_.insert(kHost, 32, 0));
+  value_or_throw(routes4_.insert(kPeers, 8, 1));
   snapshot_.routes4 = &routes4_;
   snapshot_.routes6 = &routes6_;
   snapshot_.keypairs = &keypair_table_;

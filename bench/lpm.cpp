@@ -43,7 +43,9 @@ double quantile(std::vector<double> values, double at) {
 
 struct Ours4 {
   lpm::Lpm4 table;
-  bool insert(const Route& route) { return table.insert(host_order(route.bits), route.length, route.value); }
+  void insert(const Route& route) {
+    value_or_throw(table.insert(host_order(route.bits), route.length, route.value));
+  }
   bool remove(const Route& route) { return table.remove(host_order(route.bits), route.length); }
   void lookup(const Keys& keys, std::size_t first, std::size_t n, lpm::Value* out) const {
     table.lookup_burst(keys.v4.data() + first, out, n);
@@ -52,7 +54,7 @@ struct Ours4 {
 
 struct Ours6 {
   lpm::Lpm6 table;
-  bool insert(const Route& route) { return table.insert({route.bits}, route.length, route.value); }
+  void insert(const Route& route) { value_or_throw(table.insert({route.bits}, route.length, route.value)); }
   bool remove(const Route& route) { return table.remove({route.bits}, route.length); }
   void lookup(const Keys& keys, std::size_t first, std::size_t n, lpm::Value* out) const {
     const std::uint8_t* pointers[kBurst];

@@ -80,15 +80,16 @@ void PeerBook::expect(std::size_t count) {
   make_room(by_name_);
 }
 
+// Prefixes were read and slots are few, so that no table refuses them.
 void PeerBook::insert(const config::Prefix& prefix, std::uint32_t slot) {
   const IpPrefix p = to_dataplane(prefix);
   std::optional<lpm::Value> holder;
   if (p.address.v6) {
     holder = allowed6_.find_exact({p.address.bytes}, p.length);
-    allowed6_.insert({p.address.bytes}, p.length, slot);
+    value_or_throw(allowed6_.insert({p.address.bytes}, p.length, slot));
   } else {
     holder = allowed4_.find_exact(p.address.v4_host_order(), p.length);
-    allowed4_.insert(p.address.v4_host_order(), p.length, slot);
+    value_or_throw(allowed4_.insert(p.address.v4_host_order(), p.length, slot));
   }
   if (!holder || *holder == slot) return;
   if (PeerRecord* loser = find_slot(*holder)) loser->allowed_ips.erase(prefix);

@@ -31,7 +31,7 @@ void set_value(Table& table, NextHops& hops, const Address& address, unsigned le
   if (value == lpm::kNoMatch) {
     table.remove(address, length);
   } else {
-    table.insert(address, length, value);
+    if (!table.insert(address, length, value)) return;
     hops.hold(value);
   }
   if (old != lpm::kNoMatch) hops.release(old);

@@ -102,7 +102,7 @@ Lpm4::~Lpm4() = default;
 Lpm4::Lpm4(Lpm4&&) noexcept = default;
 Lpm4& Lpm4::operator=(Lpm4&&) noexcept = default;
 
-bool Lpm4::insert(std::uint32_t prefix, unsigned length, Value value) {
+Expected<Inserted> Lpm4::insert(std::uint32_t prefix, unsigned length, Value value) {
   return table_->insert(prefix, length, value);
 }
 bool Lpm4::remove(std::uint32_t prefix, unsigned length) {
@@ -135,7 +135,7 @@ Lpm6::~Lpm6() = default;
 Lpm6::Lpm6(Lpm6&&) noexcept = default;
 Lpm6& Lpm6::operator=(Lpm6&&) noexcept = default;
 
-bool Lpm6::insert(const Address6& prefix, unsigned length, Value value) {
+Expected<Inserted> Lpm6::insert(const Address6& prefix, unsigned length, Value value) {
   return table_->insert(bits_of(prefix), length, value);
 }
 bool Lpm6::remove(const Address6& prefix, unsigned length) {

@@ -19,12 +19,17 @@
 #include <optional>
 #include <string_view>
 
+#include "dataplane/base/expected.h"
+
 namespace wg::lpm {
 
 using Value = std::uint32_t;  // peer slot or next-hop index
 inline constexpr Value kNoMatch = 0xffffffff;
 inline constexpr Value kMaxValue = 0x7ffffffe;  // the largest value insert() takes
 inline constexpr std::size_t kMaxBurst = 256;
+
+// What insert() did: the prefix is new, or had a value already.
+enum class Inserted : std::uint8_t { kAdded, kReplaced };
 
 // 16 bytes in network order.
 struct Address6 {
@@ -63,9 +68,9 @@ class Lpm4 {
   Lpm4& operator=(Lpm4&&) noexcept;
 
   // ---- writer. Strong guarantee: after std::bad_alloc the table is as before.
-  // Masks host bits. Replaces the value of an existing prefix. Returns true when the prefix is new.
-  // Throws std::invalid_argument when length > 32 or value > kMaxValue.
-  bool insert(std::uint32_t prefix, unsigned length, Value value);
+  // Masks host bits. Replaces the value of an existing prefix. Refused with EINVAL when length > 32 or
+  // value > kMaxValue.
+  Expected<Inserted> insert(std::uint32_t prefix, unsigned length, Value value);
   // Returns false when the prefix is missing. Covered addresses fall back to the next shorter prefix.
   bool remove(std::uint32_t prefix, unsigned length);
   [[nodiscard]] std::optional<Value> find_exact(std::uint32_t prefix, unsigned length) const;
@@ -97,7 +102,7 @@ class Lpm6 {
   Lpm6& operator=(Lpm6&&) noexcept;
 
   // ---- writer: as Lpm4, length <= 128
-  bool insert(const Address6& prefix, unsigned length, Value value);
+  Expected<Inserted> insert(const Address6& prefix, unsigned length, Value value);
   bool remove(const Address6& prefix, unsigned length);
   [[nodiscard]] std::optional<Value> find_exact(const Address6& prefix, unsigned length) const;
   void for_each(const Callback& callback) const;

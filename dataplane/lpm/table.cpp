@@ -1,8 +1,9 @@
 #include "dataplane/lpm/table.h"
 
 #include <algorithm>
+#include <cerrno>
 #include <new>
-#include <stdexcept>
+#include <string>
 
 namespace wg::lpm {
 namespace {
@@ -196,9 +197,10 @@ bool Table<Bits>::remove_short(Bits bits, unsigned length) {
 // ---- The public operations
 
 template <typename Bits>
-bool Table<Bits>::insert(Bits bits, unsigned length, Value value) {
-  if (length > kWidth<Bits> || value > kMaxValue)
-    throw std::invalid_argument("lpm: length or value out of range");
+Expected<Inserted> Table<Bits>::insert(Bits bits, unsigned length, Value value) {
+  if (length > kWidth<Bits>)
+    return Refusal{EINVAL, "prefix length " + std::to_string(length) + " is too large"};
+  if (value > kMaxValue) return Refusal{EINVAL, "value " + std::to_string(value) + " is too large"};
   bits &= mask_of<Bits>(length);
   Root* root = root_.load(std::memory_order_relaxed);
   bool added = false;
@@ -221,7 +223,7 @@ bool Table<Bits>::insert(Bits bits, unsigned length, Value value) {
   }
   size_ += added ? 1 : 0;
   if (size_ > kGrowAbove && root->grown == 0) resize_root(true);
-  return added;
+  return added ? Inserted::kAdded : Inserted::kReplaced;
 }
 
 template <typename Bits>

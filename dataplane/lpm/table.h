@@ -20,7 +20,7 @@ class Table {
   Table(const Table&) = delete;
   Table& operator=(const Table&) = delete;
 
-  bool insert(Bits bits, unsigned length, Value value);
+  Expected<Inserted> insert(Bits bits, unsigned length, Value value);
   bool remove(Bits bits, unsigned length);
   [[nodiscard]] std::optional<Value> find_exact(Bits bits, unsigned length) const;
   // All prefixes, sorted.

@@ -68,7 +68,7 @@ void run(Input& input) {
     if (operation % 4 == 0) {
       require(table.remove(prefix, length) == oracle.remove(prefix, length));
     } else {
-      require(table.insert(prefix, length, value) == oracle.insert(prefix, length, value));
+      require(insert(table, prefix, length, value) == oracle.insert(prefix, length, value));
     }
     require(table.lookup(prefix) == oracle.lookup(prefix));
     require(table.size() == oracle.entries().size());

@@ -174,14 +174,14 @@ WorkerWorld::WorkerWorld(const WorkerOptions& options, std::size_t workers) : qu
   nowhere.kind = HopKind::kDrop;
   const std::uint32_t to_lan = add_hop(host), to_wg0 = add_hop(wg), to_wg1 = add_hop(wg1),
                       black_hole = add_hop(nowhere);
-  routes4_.insert(host_order("192.168.1.5"), 32, to_lan);
-  routes4_.insert(host_order("10.10.0.0"), 24, to_wg0);
-  routes4_.insert(host_order("10.20.0.0"), 24, to_wg1);
-  routes4_.insert(host_order("192.168.66.0"), 24, black_hole);
-  routes6_.insert(address6("fd01::5"), 128, to_lan);
-  routes6_.insert(address6("fd10::"), 64, to_wg0);
-  routes6_.insert(address6("fd20::"), 64, to_wg1);
-  routes6_.insert(address6("fd66::"), 64, black_hole);
+  value_or_throw(routes4_.insert(host_order("192.168.1.5"), 32, to_lan));
+  value_or_throw(routes4_.insert(host_order("10.10.0.0"), 24, to_wg0));
+  value_or_throw(routes4_.insert(host_order("10.20.0.0"), 24, to_wg1));
+  value_or_throw(routes4_.insert(host_order("192.168.66.0"), 24, black_hole));
+  value_or_throw(routes6_.insert(address6("fd01::5"), 128, to_lan));
+  value_or_throw(routes6_.insert(address6("fd10::"), 64, to_wg0));
+  value_or_throw(routes6_.insert(address6("fd20::"), 64, to_wg1));
+  value_or_throw(routes6_.insert(address6("fd66::"), 64, black_hole));
   snapshot_.routes4 = &routes4_;
   snapshot_.routes6 = &routes6_;
   snapshot_.keypairs = &keypair_table_;
@@ -218,8 +218,8 @@ std::uint16_t WorkerWorld::add_hop(const NextHop& hop) {
 void WorkerWorld::add_peer(const TestPeer& test_peer) {
   Peer* peer = peers_.add(test_peer.interface_id);
   if (peer == nullptr || peer->slot != test_peer.slot) throw std::logic_error("peer slots are out of order");
-  allowed4(test_peer.interface_id).insert(host_order(test_peer.inside4), 32, test_peer.slot);
-  allowed6(test_peer.interface_id).insert(address6(test_peer.inside6), 128, test_peer.slot);
+  value_or_throw(allowed4(test_peer.interface_id).insert(host_order(test_peer.inside4), 32, test_peer.slot));
+  value_or_throw(allowed6(test_peer.interface_id).insert(address6(test_peer.inside6), 128, test_peer.slot));
   static_cast<void>(keypair_table_.reserve([&] { return test_peer.our_index; }));
   set_session(test_peer, {});
   set_endpoint(test_peer, test_peer.endpoint, test_peer.endpoint_port);

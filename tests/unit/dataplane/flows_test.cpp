@@ -69,7 +69,7 @@ Given carrying(const std::vector<Connection>& connections, const Given& more = {
     gateway.header_length = 14;
     const Octets ethernet = slice(Packet().eth(kGatewayMac, kWanMac).data(0).build(), 0, 14);
     std::copy(ethernet.begin(), ethernet.end(), gateway.header.begin());
-    w.routes4().insert(ip(kServer).v4_host_order(), 32, w.add_hop(gateway));
+    value_or_throw(w.routes4().insert(ip(kServer).v4_host_order(), 32, w.add_hop(gateway)));
     if (more) more(w);
   };
 }

@@ -110,7 +110,7 @@ std::vector<Scenario> delivered() {
              hop.header_length = 18;
              const Octets header = Packet().eth(kHostMac, kLanMac).vlan(7);
              std::copy(header.begin(), header.end(), hop.header.begin());
-             w.routes4().insert(0xc0a80200, 24, w.add_hop(hop));
+             value_or_throw(w.routes4().insert(0xc0a80200, 24, w.add_hop(hop)));
            }},
       {.name = "outer frame with a VLAN tag",
        .in = {{kWan, Packet()
@@ -532,8 +532,8 @@ SCENARIOS(ReceiveSessions, session_rows);
 // A peer that may send from everywhere still is neither us nor an address that nobody has.
 std::vector<Scenario> martians() {
   const auto everywhere = [](WorkerWorld& w) {
-    w.allowed4(kWg0).insert(0, 0, kAlice.slot);
-    w.allowed6(kWg0).insert({}, 0, kAlice.slot);
+    value_or_throw(w.allowed4(kWg0).insert(0, 0, kAlice.slot));
+    value_or_throw(w.allowed6(kWg0).insert({}, 0, kAlice.slot));
   };
   const auto alice_sends = [](const Octets& inner) {
     return Frame{kWan, outer_from(kAlice, message_from(kAlice, 0, inner))};

@@ -83,7 +83,7 @@ class LpmConcurrencyTest : public testing::Test {
     for (unsigned i = 0; i < count; ++i) {
       auto near = neighbour<Family>(random_, address);
       Family::set_bit(near, 20, !Family::bit(address, 20));
-      table_.insert(near, Family::kWidth - i % 8, 100 + i);
+      insert(table_, near, Family::kWidth - i % 8, 100 + i);
     }
   }
 
@@ -98,14 +98,14 @@ TYPED_TEST(LpmConcurrencyTest, MovedPrefixIsNeverWithoutOwner) {
   for (const unsigned neighbours : {0U, 20U, 200U, 700U}) {
     const auto address = random_address<TypeParam>(this->random_);
     for (const unsigned length : {0U, 10U, 22U, TypeParam::kWidth}) {
-      this->table_.insert(address, length, 1);
+      insert(this->table_, address, length, 1);
       if (length == 22) this->add_neighbours(address, neighbours);
       Value owner = 1;
       const std::vector<typename TypeParam::Address> keys(32, address);
       this->race(
           keys, [](Value value) { return value == 1 || value == 2; },
-          [&] { this->table_.insert(address, length, owner = 3 - owner); });
-      this->table_.insert(address, length, 1);
+          [&] { insert(this->table_, address, length, owner = 3 - owner); });
+      insert(this->table_, address, length, 1);
     }
     for (const unsigned length : {0U, 10U, 22U, TypeParam::kWidth}) this->table_.remove(address, length);
   }
@@ -118,14 +118,14 @@ TYPED_TEST(LpmConcurrencyTest, OwnerWandersOverAllLengths) {
     const auto address = random_address<TypeParam>(this->random_);
     this->add_neighbours(address, neighbours);
     unsigned length = 0;
-    this->table_.insert(address, length, 1);
+    insert(this->table_, address, length, 1);
     const std::vector<typename TypeParam::Address> keys(8, address);
     this->race(
         keys, [](Value value) { return value == 1; },
         [&] {
           const unsigned next = (length + 1 + static_cast<unsigned>(this->random_() % TypeParam::kWidth)) %
                                 (TypeParam::kWidth + 1);
-          this->table_.insert(address, next, 1);
+          insert(this->table_, address, next, 1);
           if (next != length) this->table_.remove(address, length);
           length = next;
         });
@@ -137,7 +137,7 @@ TYPED_TEST(LpmConcurrencyTest, OwnerWandersOverAllLengths) {
 TYPED_TEST(LpmConcurrencyTest, OwnerStaysWhileTheRootGrowsAndShrinks) {
   for (const unsigned length : {0U, 5U, 24U}) {
     const auto address = random_address<TypeParam>(this->random_);
-    this->table_.insert(address, length, 1);
+    insert(this->table_, address, length, 1);
     std::vector<typename TypeParam::Address> others;
     for (int i = 0; i < 700; ++i) {
       others.push_back(random_address<TypeParam>(this->random_));
@@ -147,7 +147,7 @@ TYPED_TEST(LpmConcurrencyTest, OwnerStaysWhileTheRootGrowsAndShrinks) {
     this->race(
         keys, [](Value value) { return value == 1; },
         [&] {
-          for (const auto& other : others) this->table_.insert(other, TypeParam::kWidth, 5);
+          for (const auto& other : others) insert(this->table_, other, TypeParam::kWidth, 5);
           for (const auto& other : others) this->table_.remove(other, TypeParam::kWidth);
         });
     this->table_.remove(address, length);
@@ -160,15 +160,15 @@ TYPED_TEST(LpmConcurrencyTest, CoverMovesOverATableOfAllKindsOfNodes) {
   const auto address = random_address<TypeParam>(this->random_);
   this->add_neighbours(address, 2000);
   for (const unsigned length : {1U, 7U, 8U, 13U, 17U}) {
-    this->table_.insert(address, length, 1);
+    insert(this->table_, address, length, 1);
     Value owner = 1;
     const unsigned inside = length + 1 + static_cast<unsigned>(this->random_() % 8);
     const std::vector<typename TypeParam::Address> keys(40, address);
     this->race(
         keys, [](Value value) { return value >= 1 && value <= 3; },
         [&] {
-          this->table_.insert(address, inside, 3);
-          this->table_.insert(address, length, owner = 3 - owner);
+          insert(this->table_, address, inside, 3);
+          insert(this->table_, address, length, owner = 3 - owner);
           this->table_.remove(address, inside);
         });
     this->table_.remove(address, length);

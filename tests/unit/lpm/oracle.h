@@ -56,6 +56,12 @@ typename Family::Address masked(typename Family::Address address, unsigned lengt
   return address;
 }
 
+// insert() that is not refused; returns whether the prefix is new, as the oracle does.
+template <typename Table, typename Address>
+bool insert(Table& table, const Address& prefix, unsigned length, Value value) {
+  return value_or_throw(table.insert(prefix, length, value)) == Inserted::kAdded;
+}
+
 template <typename Family>
 class Oracle {
  public:
