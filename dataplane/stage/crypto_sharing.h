@@ -1,9 +1,13 @@
 // One peer over several cores, in order. A tunnel is one outer 5-tuple, so a port gives all of it to one
-// worker; that worker stays the owner of its packets and of their order, and lets workers without work of
-// their own do the crypto, which is most of a packet's cost.
+// worker. That worker owns its packets and their order; workers without work of their own do the crypto,
+// which is most of a packet's cost.
 //
-//   owner:  sessions or headers | offer ............................. oldest done? next_finished | replay,
-//   out any:                                claim, open or seal, complete
+//   owner        finds sessions, or writes headers
+//                offer()
+//   any worker         claims, opens or seals, completes
+//   owner        next_finished(), when the oldest is done
+//                replay window, or transmit
+//                release()
 //
 // While a burst is in flight every later one goes the same way, so nothing overtakes. The owner holds its
 // epoch against the reclaimer until the oldest burst in flight is finished: sessions, paths and snapshot
