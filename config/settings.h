@@ -132,6 +132,7 @@ inline constexpr std::array kControlSettings{
     setting<kAbsolutePath, &Control::state_directory>("state_directory", "state directory"),
     setting<kUserName, &Control::user>("user", "user", Change::kRestart),
     setting<kFlag, &Control::reload_on_change>("reload_on_change", "reload on change"),
+    setting<kFlag, &Control::sandbox>("sandbox", "sandbox", Change::kRestart),
 };
 
 inline constexpr std::size_t kMaxSettings = 32;  // of one owner: SettingSet has as many bits

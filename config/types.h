@@ -254,6 +254,7 @@ struct Control {
   std::string state_directory = "/var/lib/linegate";
   std::string user;  ///< empty: stay the user that started it
   bool reload_on_change = false;
+  bool sandbox = true;  ///< system calls that the process never makes are refused by the kernel
   Marks where;
   bool operator==(const Control&) const = default;
 };

@@ -11,6 +11,7 @@
 #include "control/journal.h"
 #include "control/log.h"
 #include "control/privileges.h"
+#include "control/sandbox.h"
 
 namespace wg::control {
 
@@ -39,7 +40,10 @@ int run_daemon(const DaemonOptions& options) {
     write_errors(config::to_string(parsed.error()));
     return 2;
   }
+  // Before any thread exists, so that all inherit it.
+  const Expected<> confined = parsed->control.sandbox ? confine_process() : Expected<>{};
   start_log(parsed->control.log);
+  if (!confined) make_logger()->warn("no sandbox: {}", confined.error().text);
   int code = 0;
   try {
     Gateway gateway(*parsed, options.config_path);

@@ -288,6 +288,7 @@ void Worker::join_team(std::span<const std::unique_ptr<Worker>> team) {
 
 void Worker::run() {
   prctl(PR_SET_TIMERSLACK, 1000);  // short sleeps are meant to be short
+  if (const auto& on_start = journey_->core.options.on_start) on_start();
   quiescence_.online(id_);
   BootTime now = boot_now();
   for (; !stopping_.load(std::memory_order_acquire); now = boot_now()) sleep_if_idle(run_once(now), now);

@@ -34,6 +34,7 @@ control/loop:            control/log
 control/version:
 control/clock:           control/noise
 control/privileges:
+control/sandbox:         dataplane/base
 control/staging:         dataplane/counters
 control/packet_ptr:
 control/command_port:    control/packet_ptr dataplane dataplane/*
@@ -47,8 +48,8 @@ control/publish:         control/kernel dataplane dataplane/*
 control/services:        control/api control/command_port control/kernel control/loop control/noise control/publish control/round_times control/staging dataplane dataplane/*
 control/interface:       config control/api control/clock control/convert control/ignore control/kernel control/log control/log_limit control/loop control/noise control/packet_ptr control/publish control/services control/view dataplane dataplane/*
 control/flows:           config control/api control/kernel control/log control/publish control/services dataplane dataplane/*
-control/gateway:         config control/api control/clock control/convert control/flows control/ignore control/interface control/kernel control/log control/log_limit control/loop control/noise control/packet_ptr control/privileges control/publish control/round_times control/services control/telemetry control/view dataplane dataplane/*
-control:                 config control/gateway control/journal control/log control/privileges
+control/gateway:         config control/api control/clock control/convert control/flows control/ignore control/interface control/kernel control/log control/log_limit control/loop control/noise control/packet_ptr control/privileges control/sandbox control/publish control/round_times control/services control/telemetry control/view dataplane dataplane/*
+control:                 config control/gateway control/journal control/log control/privileges control/sandbox
 control/cli:             config control/api control/kernel control/loop control/log control/version control dataplane/crypto
 '
 # Without DPDK these run under valgrind and libFuzzer; without threads they are the same from any.

@@ -235,11 +235,17 @@ MetricsServer::~MetricsServer() {
   const auto listening = server_->getListeningPorts();
   scrapes_->end();
   const auto gone = std::make_shared<std::atomic<bool>>(false);
-  std::thread([server = std::move(server_), pages = std::move(pages_), gone]() mutable {
-    server.reset();  // joins its threads
-    pages.reset();
-    *gone = true;
-  }).detach();
+  const auto parts = std::make_shared<std::pair<std::unique_ptr<Pages>, std::unique_ptr<CivetServer>>>(
+      std::move(pages_), std::move(server_));
+  try {
+    std::thread([parts, gone] {
+      parts->second.reset();  // joins its threads
+      parts->first.reset();
+      *gone = true;
+    }).detach();
+  } catch (const std::system_error&) {
+    return;  // no thread to be had: its threads are waited for here, where `parts` ends
+  }
   while (!*gone && !listening.empty() && knock(listen_, listening.front()))
     std::this_thread::sleep_for(std::chrono::milliseconds{2});
 }

@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "control/sandbox.h"
 #include "dataplane/eal.h"
 
 namespace wg::control {
@@ -37,6 +38,8 @@ dataplane::DataplaneOptions dataplane_options(const config::Gateway& value) {
   options.eal.extra_arguments = value.dpdk.eal;
   options.worker.spread = value.dpdk.spread;
   options.worker.adaptive_idle = value.dpdk.idle.mode == config::IdleMode::kAdaptive;
+  // A filter that the kernel refuses is reported for the whole process (daemon.cpp).
+  if (value.control.sandbox) options.worker.on_start = [] { static_cast<void>(confine_worker()); };
   options.worker.max_sleep_ns = static_cast<std::uint32_t>(value.dpdk.idle.max_sleep.count() * 1000);
   unsigned frame = 2048;
   for (const auto& [name, port] : value.ports) {

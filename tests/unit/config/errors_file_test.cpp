@@ -122,7 +122,7 @@ const std::vector<ErrorCase> kCases = {
      "trace\n"},
     {"a control key unknown", "control: { port: 80 }\n",
      "gw.yaml:1:12: control.port: unknown key; allowed: socket, admin_group, read_group, metrics, "
-     "metrics_per_peer, log, state_directory, user, reload_on_change\n"},
+     "metrics_per_peer, log, state_directory, user, reload_on_change, sandbox\n"},
     {"everything at once",
      "dpdk: { memory: 1 }\n"
      "ports: { a: {} }\n"
@@ -133,7 +133,7 @@ const std::vector<ErrorCase> kCases = {
      "gw.yaml:2:13: ports.a: the required key 'device' is missing\n"
      "gw.yaml:3:18: interfaces.b: the required key 'private_key_file' (or 'private_key') is missing\n"
      "gw.yaml:4:12: control.x: unknown key; allowed: socket, admin_group, read_group, metrics, "
-     "metrics_per_peer, log, state_directory, user, reload_on_change\n"},
+     "metrics_per_peer, log, state_directory, user, reload_on_change, sandbox\n"},
 };
 
 class FileErrors : public testing::TestWithParam<ErrorCase> {};

@@ -72,6 +72,7 @@ control:
   state_directory: /srv/linegate
   user: linegate
   reload_on_change: true
+  sandbox: false
 )";
 
 Gateway parsed(const std::string& text) {
@@ -99,6 +100,7 @@ TEST(Values, EveryKeyOfDpdkAndControl) {
   EXPECT_EQ(control.state_directory, "/srv/linegate");
   EXPECT_EQ(control.user, "linegate");
   EXPECT_TRUE(control.reload_on_change);
+  EXPECT_FALSE(control.sandbox);
 }
 
 TEST(Values, EveryKeyOfPorts) {
