@@ -16,6 +16,7 @@ namespace wg::control {
 #define LINEGATE_CONTROL_COUNTERS(X)                                                                      \
   X(log_lines_dropped, lines, "Log lines dropped because the log's reader is too slow")                   \
   X(log_lines_limited, lines, "Log lines withheld because a peer caused too many")                        \
+  X(tasks_failed, tasks, "Tasks of the control thread given up, for want of memory or of the system")     \
   X(netlink_resyncs, times, "Times the kernel's news overflowed and were read afresh")                    \
   X(endpoints_restored, peers, "Peers whose endpoint was known from before the start")                    \
   X(strays_answered, messages, "Initiations because a peer used a session from before the start")         \

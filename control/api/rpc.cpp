@@ -186,6 +186,8 @@ void RpcServer::Client::call(const RpcMethod& method, Json& params, const Json& 
     access_.call(method, caller_, params, answer);
   } catch (const Json::exception& error) {
     answer.error("bad_params", error.what());
+  } catch (const std::bad_alloc&) {
+    answer.error("failed", "out of memory");
   }
 }
 

@@ -36,7 +36,14 @@ Expected<> Stream::start() {
   const std::weak_ptr<Stream> self = weak_from_this();
   watched_ = EPOLLIN;
   return loop_.add(fd_, watched_, [self](std::uint32_t events) {
-    if (const auto stream = self.lock()) stream->on_events(events);
+    const auto stream = self.lock();
+    if (!stream) return;
+    try {
+      stream->on_events(events);
+    } catch (...) {
+      stream->close();  // the other side must not wait for an answer
+      throw;
+    }
   });
 }
 

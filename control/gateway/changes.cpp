@@ -192,7 +192,10 @@ void Changes::plan_against_file(const ReloadOptions& options, PlanDone done,
                                 const config::ParseOptions& reading) {
   auto parsed = std::make_shared<config::ParsedGateway>();
   parts_.background.run(
-      [parsed, path = parts_.running.path(), reading] { *parsed = config::parse_file(path, reading); },
+      [parsed, path = parts_.running.path(), reading] {
+        const Expected<> read = catch_refusal([&] { *parsed = config::parse_file(path, reading); });
+        if (!read) *parsed = config::Problems{{path, {}, {}, read.error().text}};
+      },
       [this, parsed, options, done = std::move(done)] {
         if (!*parsed) return refuse(parsed->error(), options.dry_run, done);
         auto reload = std::make_shared<Reload>();
@@ -226,8 +229,11 @@ void Changes::begin_reload(std::shared_ptr<Reload> reload) {
   reload_->run.back = [&running, next = reload_->next] { return plan_between(*next, running); };
   parts_.background.run(
       [&running, planned, reload = reload_] {
-        reload->run.wanted = plan_between(running, *reload->next);
-        describe(reload->run.wanted.plan, reload->run.outcome);
+        const Expected<> made = catch_refusal([&] {
+          reload->run.wanted = plan_between(running, *reload->next);
+          describe(reload->run.wanted.plan, reload->run.outcome);
+        });
+        if (!made) reload->run.outcome.errors.push_back(made.error());
         planned->set_value();
       },
       [this, reload = reload_] { step_reload(reload); });
@@ -298,9 +304,12 @@ void Changes::report_reload(const PlanOutcome& outcome) {
 
 void Changes::save(PlanDone done) {
   auto outcome = std::make_shared<PlanOutcome>();
-  parts_.background.run([outcome, path = parts_.running.path(),
-                         wanted = parts_.running.value()] { *outcome = save_to(path, wanted); },
-                        [outcome, done = std::move(done)] { done(std::move(*outcome)); });
+  parts_.background.run(
+      [outcome, path = parts_.running.path(), wanted = parts_.running.value()] {
+        const Expected<> saved = catch_refusal([&] { *outcome = save_to(path, wanted); });
+        if (!saved) outcome->errors.push_back(saved.error());
+      },
+      [outcome, done = std::move(done)] { done(std::move(*outcome)); });
 }
 
 // Switched off, the watch stays with nothing to watch: to close it would hold the control thread for 10 to 20

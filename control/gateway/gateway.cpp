@@ -85,6 +85,10 @@ void Gateway::start(const config::Gateway& value) {
   register_telemetry(counters_.sources());
   give_up_root();
   watch_descriptors();
+  services_.loop.on_failure([this](const std::exception& error) {
+    services_.counters.tasks_failed.add(1);
+    log_->error("a task was given up: {}", error.what());
+  });
   on_kernel_changes();
   const std::string parts = fmt::format("{} port(s), {} interface(s), {} worker(s)", objects_.ports().size(),
                                         objects_.interfaces().size(), services_.dataplane.workers().size());

@@ -58,8 +58,12 @@ void PeerFiles::step(const std::string& interface) {
   at.from = object->endpoints().list_heard(at.from, kPeersPerStep, at.peers);
   if (at.from != 0) return loop_.post([this, interface] { step(interface); });
   auto written = std::make_shared<Expected<>>();
-  background_.run([write = writer_for(interface, std::move(at.peers)), written] { *written = write(); },
-                  [this, written, path = path_of(interface)] { reports_.report(path, *written); });
+  background_.run(
+      [write = writer_for(interface, std::move(at.peers)), written] {
+        const auto tried = catch_refusal(write);
+        *written = tried ? *tried : Expected<>(tried.error());
+      },
+      [this, written, path = path_of(interface)] { reports_.report(path, *written); });
   walks_.erase(walk);
 }
 

@@ -98,11 +98,17 @@ void PlanRunner::make_room(const config::Plan& plan) {
   }
 }
 
+Expected<> PlanRunner::attempt(const config::Action& action) {
+  const auto result = catch_refusal([&] { return actions_.carry_out(action); });
+  if (!result) return result.error();
+  return *result;
+}
+
 // Actions are idempotent: for those that were not reached the way back changes nothing.
 void PlanRunner::undo(const GatewayPlan& back) {
   actions_.use_auto_mtu(back.auto_mtu);
   for (const config::Action& action : back.plan.actions)
-    ignore(actions_.carry_out(action), "on the way back from a plan that was refused");
+    ignore(attempt(action), "on the way back from a plan that was refused");
 }
 
 bool PlanRunner::carry_out(PlanRun& run, std::chrono::steady_clock::time_point until) {
@@ -124,7 +130,7 @@ Expected<> PlanRunner::carry_out_next(PlanRun& run) {
   run.taking = takes_prefixes(action);
   // Memory that has been replaced is reused while it is in the cache, and does not pile up over a large plan.
   if (run.reached % kActionsPerCollection == 0) services_.dataplane.quiescence().collect();
-  if (const Expected<> result = actions_.carry_out(action); !result)
+  if (const Expected<> result = attempt(action); !result)
     return result.error().about(config::describe(action));
   return {};
 }

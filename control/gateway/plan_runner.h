@@ -56,6 +56,8 @@ class PlanRunner {
   Expected<> carry_out_next(PlanRun& run);
   void make_room(const config::Plan& plan);
   void undo(const GatewayPlan& back);
+  // What an action throws is a refusal as well.
+  Expected<> attempt(const config::Action& action);
   void flush_routes();
 
   Services& services_;

@@ -28,7 +28,7 @@ void Rounds::run_once() {
   services_.rounds.note(lasted.took, lasted.on_core);
   services_.loop.run_once(wait);
   services_.dataplane.doorbell().awake();
-  advance();
+  services_.loop.guarded([this] { advance(); });
 }
 
 // Until the next timer of an engine; not at all while messages wait.

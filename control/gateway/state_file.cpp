@@ -29,9 +29,13 @@ std::optional<std::vector<std::uint8_t>> read_state_file(const std::string& path
 }
 
 Expected<> write_state_file(const std::string& path, const std::vector<std::uint8_t>& bytes) {
-  std::error_code ignored;
-  std::filesystem::create_directories(std::filesystem::path(path).parent_path(), ignored);
-  return config::replace_file(path, {bytes.begin(), bytes.end()}, 0600);
+  const auto written = catch_refusal([&] {
+    std::error_code ignored;
+    std::filesystem::create_directories(std::filesystem::path(path).parent_path(), ignored);
+    return config::replace_file(path, {bytes.begin(), bytes.end()}, 0600);
+  });
+  if (!written) return written.error();
+  return *written;
 }
 
 StateFileReports::StateFileReports(Logger log, std::string consequence)

@@ -169,7 +169,12 @@ void Resolver::Shared::look_up(std::uint64_t key, std::unique_lock<std::mutex>& 
   const std::uint64_t generation = name.generation;
   if (failed) ++failed_in_flight;
   lock.unlock();
-  ResolverOptions::Answer answer = options.look_up(host);
+  ResolverOptions::Answer answer;
+  try {
+    answer = options.look_up(host);
+  } catch (const std::exception& error) {
+    answer.error = error.what();
+  }
   lock.lock();
   if (failed) --failed_in_flight;
   wake.notify_all();

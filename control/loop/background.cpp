@@ -1,5 +1,6 @@
 #include "control/loop/background.h"
 
+#include <exception>
 #include <utility>
 
 namespace wg::control {
@@ -31,7 +32,12 @@ void Background::run() {
       item = std::move(items_.front());
       items_.pop_front();
     }
-    item.task();
+    try {
+      item.task();
+    } catch (const std::exception&) {
+      // The loop's failure, since this thread has nobody to tell. `done` follows: somebody waits for it.
+      loop_.post([failed = std::current_exception()] { std::rethrow_exception(failed); });
+    }
     if (item.done) loop_.post(std::move(item.done));
   }
 }

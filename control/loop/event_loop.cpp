@@ -77,7 +77,7 @@ void EventLoop::remove(int fd) {
 EventLoop::TimerId EventLoop::arm(Clock::duration delay, Clock::duration period, Callback callback) {
   const TimerId id = next_timer_++;
   const auto due = Clock::now() + delay;
-  timers_.emplace(id, Timer{std::move(callback), period, due});
+  timers_.emplace(id, Timer{std::make_shared<Callback>(std::move(callback)), period, due});
   due_.emplace(due, id);
   return id;
 }
@@ -141,7 +141,7 @@ void EventLoop::run_once(Clock::duration wait) {
     const auto watch = watches_.find(events[i].data.u64);
     if (watch == watches_.end()) continue;
     const auto callback = watch->second;  // outlives its own removal
-    (*callback)(events[i].events);
+    guarded([&] { (*callback)(events[i].events); });
   }
   run_timers();
 }
@@ -159,7 +159,15 @@ void EventLoop::run_posted() {
     const std::lock_guard lock(posted_mutex_);
     posted.swap(posted_);
   }
-  for (const auto& callback : posted) callback();
+  for (const auto& callback : posted) guarded(callback);
+}
+
+// To say it may fail as well.
+void EventLoop::report(const std::exception& error) noexcept {
+  try {
+    failed_(error);
+  } catch (...) {
+  }
 }
 
 // Only what was due at the start of the round, so that a timer that re-arms itself with no delay cannot
@@ -168,17 +176,18 @@ void EventLoop::run_timers() {
   const auto now = Clock::now();
   const TimerId newest = next_timer_;
   while (!due_.empty() && due_.begin()->first <= now && due_.begin()->second < newest) {
-    const TimerId id = due_.begin()->second;
-    due_.erase(due_.begin());
+    auto entry = due_.extract(due_.begin());  // put back as it is: a timer must not end for want of memory
+    const TimerId id = entry.value().second;
     const auto timer = timers_.find(id);
     const auto callback = timer->second.callback;
     if (timer->second.period == Clock::duration::zero()) {
       timers_.erase(timer);
     } else {
       timer->second.due = now + timer->second.period;
-      due_.emplace(timer->second.due, id);
+      entry.value().first = timer->second.due;
+      due_.insert(std::move(entry));
     }
-    callback();
+    guarded(*callback);
   }
 }
 

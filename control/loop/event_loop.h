@@ -3,12 +3,14 @@
 //
 // Everything but post() and stop() belongs to the thread that runs the loop. Callbacks may add and remove
 // anything, themselves included; a removed descriptor's callback is not called any more, even when its event
-// is already at hand. Callbacks must not throw. Descriptors stay the caller's.
+// is already at hand. What a callback throws goes to on_failure(), and the loop goes on. Descriptors stay the
+// caller's.
 #pragma once
 
 #include <atomic>
 #include <chrono>
 #include <cstdint>
+#include <exception>
 #include <functional>
 #include <memory>
 #include <mutex>
@@ -50,6 +52,19 @@ class EventLoop {
   void stop();
   bool stopped() const { return stopped_.load(std::memory_order_acquire); }
 
+  /// What becomes of an exception of a callback. Without one, it leaves run_once().
+  void on_failure(std::function<void(const std::exception&)> failed) { failed_ = std::move(failed); }
+  /// Calls `callback` as one of the loop's.
+  template <class Call>
+  void guarded(const Call& call) {
+    if (!failed_) return call();
+    try {
+      call();
+    } catch (const std::exception& error) {
+      report(error);
+    }
+  }
+
   void run();
   /// One iteration: waits at most `wait`, for the next timer or descriptor, and calls what is due.
   void run_once(Clock::duration wait);
@@ -62,8 +77,8 @@ class EventLoop {
 
  private:
   struct Timer {
-    Callback callback;
-    Clock::duration period;  // zero: once
+    std::shared_ptr<Callback> callback;  // outlives its own cancelling
+    Clock::duration period;              // zero: once
     Clock::time_point due;
   };
 
@@ -71,6 +86,7 @@ class EventLoop {
   int wait_milliseconds(Clock::duration wait) const;
   void run_timers();
   void run_posted();
+  void report(const std::exception& error) noexcept;
   void wake();
 
   int epoll_fd_ = -1;
@@ -88,6 +104,7 @@ class EventLoop {
   std::atomic<bool> stopped_{false};
   std::mutex posted_mutex_;
   std::vector<Callback> posted_;
+  std::function<void(const std::exception&)> failed_;
 };
 
 }  // namespace wg::control

@@ -2,10 +2,15 @@
 
 #include <gtest/gtest.h>
 #include <sys/epoll.h>
+#include <sys/eventfd.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
+#include <stdexcept>
 #include <thread>
+
+#include "control/loop/background.h"
 
 namespace wg::control::test {
 namespace {
@@ -148,6 +153,46 @@ TEST(EventLoop, RefusesWhatEpollRefuses) {
   ASSERT_FALSE(unknown);
   EXPECT_EQ(unknown.error(),
             (Refusal{ENOENT, "watching descriptor 0 for other events: No such file or directory"}));
+}
+
+// One callback that throws takes neither the loop nor the others with it.
+TEST(EventLoopFailures, AreToldAndTheLoopGoesOn) {
+  EventLoop loop;
+  std::vector<std::string> told;
+  loop.on_failure([&](const std::exception& error) {
+    told.emplace_back(error.what());
+    throw std::bad_alloc();  // to tell may fail as well
+  });
+  int posted = 0, ticks = 0, readable = 0;
+  const int pipe_like = eventfd(1, EFD_NONBLOCK | EFD_CLOEXEC);
+  ASSERT_TRUE(loop.add(pipe_like, EPOLLIN, [&](std::uint32_t) {
+    if (++readable == 1) throw std::runtime_error("descriptor");
+    loop.remove(pipe_like);
+  }));
+  loop.post([] { throw std::runtime_error("posted"); });
+  loop.post([&] { ++posted; });
+  loop.every(std::chrono::milliseconds{1}, [&] {
+    if (++ticks == 1) throw std::runtime_error("timer");
+  });
+  for (int i = 0; i < 1000 && (ticks < 3 || readable < 2); ++i) loop.run_once(std::chrono::milliseconds{5});
+  EXPECT_EQ(posted, 1) << "what was posted after it is still called";
+  EXPECT_GE(ticks, 3) << "a periodic timer goes on";
+  EXPECT_EQ(readable, 2);
+  std::sort(told.begin(), told.end());
+  EXPECT_EQ(told, (std::vector<std::string>{"descriptor", "posted", "timer"}));
+  close(pipe_like);
+}
+
+TEST(EventLoopFailures, OfTheBackgroundArriveAndItsCallerIsAnswered) {
+  EventLoop loop;
+  std::string told;
+  bool done = false;
+  loop.on_failure([&](const std::exception& error) { told = error.what(); });
+  Background background(loop);
+  background.run([] { throw std::runtime_error("disk"); }, [&] { done = true; });
+  for (int i = 0; i < 1000 && !done; ++i) loop.run_once(std::chrono::milliseconds{5});
+  EXPECT_TRUE(done);
+  EXPECT_EQ(told, "disk");
 }
 
 }  // namespace
