@@ -147,6 +147,7 @@ stage_unit() {
   wait "$soak"
   judge release/daemon_tests-soak "$daemon" $?
   check "hardening of the program" hardening tests/hardening.sh build/release/linegate
+  check "bill of materials" sbom tests/sbom.sh build/release
 }
 
 # A second opinion: the product compiled by clang, whose warnings are errors too.
