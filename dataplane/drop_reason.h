@@ -39,7 +39,6 @@ namespace wg::dataplane {
   X(no_peer, "no peer's allowed IPs contain the destination")                                     \
   X(no_endpoint, "the peer has no known endpoint")                                                \
   X(hairpin_off, "peer to peer forwarding is switched off on this interface")                     \
-  X(ttl_exceeded, "TTL or hop limit reached zero in forwarding")                                  \
   X(too_big, "packet larger than the path's MTU")                                                 \
   X(blackhole, "the kernel's route is a blackhole")                                               \
   X(routing_loop, "the outer route of a sealed packet leads into the tunnel")                     \

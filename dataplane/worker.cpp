@@ -71,7 +71,7 @@ void Journey::run_to_completion(const BurstContext& at) {
 void Journey::route_and_send(const BurstContext& at) {
   if (const std::size_t routed = inner.n; routed != 0) {
     if (at.view->flows != nullptr) carry_flows(at);
-    route.run(at, inner, send, icmp);
+    route.run(at, inner, send);
     core.count_stage(Stage::route, routed);
   }
   send_all(at);
@@ -81,7 +81,7 @@ void Journey::route_and_send(const BurstContext& at) {
 // Of ports and interfaces with `forwarding: flows`; the others' packets stay in `inner`.
 void Journey::carry_flows(const BurstContext& at) {
   flows.run(at, inner, carried);
-  if (carried.packets.n != 0) route.run_carried(at, carried, send, icmp);
+  if (carried.packets.n != 0) route.run_carried(at, carried, send);
 }
 
 // Packets, then their fragments, then the ICMP errors about both. The errors cause no further errors.

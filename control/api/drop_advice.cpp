@@ -38,7 +38,6 @@ constexpr Row kRows[] = {
     {"no_peer", "a route leads into the interface for addresses nobody has"},
     {"no_endpoint", "the peer has never been heard of: configure its endpoint, or let it begin"},
     {"hairpin_off", "`hairpin: true` if peers may talk to each other"},
-    {"ttl_exceeded", "traceroute, or a loop"},
     {"too_big", "path MTU discovery at work; if connections hang, something drops ICMP"},
     {"blackhole", "as the routing table says"},
     {"routing_loop", "the route to the endpoint leads into the tunnel: see Routing"},

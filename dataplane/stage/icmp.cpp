@@ -21,9 +21,9 @@ struct TypeCode {
   std::uint8_t type, code;
 };
 // By family and IcmpError: RFC 792, RFC 4443.
-constexpr TypeCode kTypeCodes[2][3] = {
-    {{3, 1}, {11, 0}, {3, 4}},  // host unreachable, TTL exceeded in transit, fragmentation needed
-    {{1, 3}, {3, 0}, {2, 0}},   // address unreachable, hop limit exceeded in transit, packet too big
+constexpr TypeCode kTypeCodes[2][2] = {
+    {{3, 1}, {3, 4}},  // host unreachable, fragmentation needed
+    {{1, 3}, {2, 0}},  // address unreachable, packet too big
 };
 
 // RFC 1122 3.2.2, RFC 4443 2.4 (e): by the addresses.

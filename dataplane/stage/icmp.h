@@ -1,5 +1,6 @@
-// ICMP errors to the inside sender: RFC 1812 4.3, RFC 4443. Rate-limited, never about an error, a fragment
-// that is not the first, a group address or a source nobody could answer.
+// ICMP errors to the inside sender about what Linux does not know of: no peer, no endpoint, larger than the
+// peer's MTU. RFC 1812 4.3, RFC 4443. Rate-limited, never about an error, a fragment that is not the first, a
+// group address or a source nobody could answer.
 #pragma once
 
 #include <array>
@@ -10,7 +11,7 @@
 
 namespace wg::dataplane {
 
-enum class IcmpError : std::uint8_t { kNoRoute, kTtlExceeded, kTooBig };
+enum class IcmpError : std::uint8_t { kNoRoute, kTooBig };
 
 class Icmp {
  public:

@@ -102,7 +102,7 @@ bool prepare_for_port(InnerBurst& inner, std::size_t i, const LinkHeader& header
 
 }  // namespace
 
-void Route::run(const BurstContext& at, InnerBurst& inner, SendBurst& send, Icmp& icmp) {
+void Route::run(const BurstContext& at, InnerBurst& inner, SendBurst& send) {
   std::array<lpm::Value, kBurst> route;
   look_up_routes(*at.view, inner, route.data());
   const std::span<const NextHop> hops = at.view->next_hops;
@@ -112,7 +112,7 @@ void Route::run(const BurstContext& at, InnerBurst& inner, SendBurst& send, Icmp
     std::size_t end = i + 1;
     while (end < n && route[end] == route[i] && inner.origin[end] == inner.origin[i]) ++end;
     const NextHop& hop = route[i] < hops.size() ? hops[route[i]] : kKernelHop;
-    forward_run(at, inner, i, end, decide(*at.view, hop, inner.origin[i]), send, icmp);
+    forward_run(at, inner, i, end, decide(*at.view, hop, inner.origin[i]), send);
     i = end;
   }
   inner.clear();
@@ -161,16 +161,15 @@ Route::ForwardingDecision Route::decide(const Snapshot& view, const NextHop& hop
 
 // Packets [begin, end) share next hop and origin.
 void Route::forward_run(const BurstContext& at, InnerBurst& inner, std::size_t begin, std::size_t end,
-                        const ForwardingDecision& decision, SendBurst& send, Icmp& icmp) {
+                        const ForwardingDecision& decision, SendBurst& send) {
   using Kind = ForwardingDecision::Kind;
-  if (decision.kind == Kind::kPort) return forward_to_port(at, inner, begin, end, decision, icmp);
-  if (decision.kind == Kind::kInterface)
-    return forward_to_interface(at, inner, begin, end, decision, send, icmp);
-  for (std::size_t i = begin; i < end; ++i) keep_back(at, inner, i, decision, icmp);
+  if (decision.kind == Kind::kPort) return forward_to_port(at, inner, begin, end, decision);
+  if (decision.kind == Kind::kInterface) return forward_to_interface(at, inner, begin, end, decision, send);
+  for (std::size_t i = begin; i < end; ++i) keep_back(at, inner, i, decision);
 }
 
 void Route::forward_to_port(const BurstContext& at, InnerBurst& inner, std::size_t begin, std::size_t end,
-                            const ForwardingDecision& decision, Icmp& icmp) {
+                            const ForwardingDecision& decision) {
   const LinkHeader header(*decision.hop);
   std::size_t forwarded = 0;
   for (std::size_t i = begin; i < end; ++i) {
@@ -178,7 +177,7 @@ void Route::forward_to_port(const BurstContext& at, InnerBurst& inner, std::size
         [[likely]] {
       inner.packet[begin + forwarded++] = inner.packet[i];
     } else {
-      keep_back(at, inner, i, decision, icmp);
+      keep_back(at, inner, i, decision);
     }
   }
   egress_.transmit(at, decision.hop->port, {inner.packet.data() + begin, forwarded});
@@ -186,8 +185,7 @@ void Route::forward_to_port(const BurstContext& at, InnerBurst& inner, std::size
 }
 
 void Route::forward_to_interface(const BurstContext& at, InnerBurst& inner, std::size_t begin,
-                                 std::size_t end, const ForwardingDecision& decision, SendBurst& send,
-                                 Icmp& icmp) {
+                                 std::size_t end, const ForwardingDecision& decision, SendBurst& send) {
   const std::size_t first = send.n;
   send.note_interface(decision.origin.interface_id);
   const std::size_t all = lower_ttls(inner, begin, end, decision);
@@ -196,7 +194,7 @@ void Route::forward_to_interface(const BurstContext& at, InnerBurst& inner, std:
     if (may_forward(inner, i, decision)) {
       put_for_interface(inner, i, decision, send);
     } else {
-      keep_back(at, inner, i, decision, icmp);
+      keep_back(at, inner, i, decision);
     }
   }
   Counter& counter = decision.from_tunnel ? core_.counters.hairpin : core_.counters.short_cut_from_port;
@@ -231,41 +229,35 @@ void Route::put_for_interface(const InnerBurst& inner, std::size_t i, const Forw
 
 // Of packets that are not forwarded: Linux's, or refused.
 void Route::keep_back(const BurstContext& at, InnerBurst& inner, std::size_t i,
-                      const ForwardingDecision& decision, Icmp& icmp) {
+                      const ForwardingDecision& decision) {
   if (decision.kind == ForwardingDecision::Kind::kKernel || is_for_linux(inner.l3[i], inner.v6[i]))
     return punt(at, inner, i);
-  refuse(at, inner, i, decision, icmp);
+  refuse(at, inner, i, decision);
 }
 
-// Too big and fragmentable goes to Linux, whose stack fragments; not fragmentable is answered.
+// What a router answers, or cuts into fragments, is Linux's: only its stack knows the source address, the way
+// back and the limits of its ICMP errors.
 void Route::refuse(const BurstContext& at, InnerBurst& inner, std::size_t i,
-                   const ForwardingDecision& decision, Icmp& icmp) {
+                   const ForwardingDecision& decision) {
   using Kind = ForwardingDecision::Kind;
   rte_mbuf* packet = inner.packet[i];
-  const PacketOrigin& origin = inner.origin[i];
-  settle(inner, i);
-  const auto answer = [&](IcmpError error, DropReason reason) {
-    icmp.answer(at, error, packet, origin.l2_length, origin, decision.mtu);
-    core_.drop(packet, reason);
-  };
   if (decision.kind == Kind::kHairpinOff) return core_.drop(packet, DropReason::hairpin_off);
   if (decision.kind == Kind::kBlackhole) return core_.drop(packet, DropReason::blackhole);
-  if (ttl_of(inner.l3[i], inner.v6[i]) <= 1) return answer(IcmpError::kTtlExceeded, DropReason::ttl_exceeded);
-  if (inner.length[i] <= decision.mtu) return core_.drop(packet, DropReason::no_headroom);
-  if (!inner.v6[i] && !header_at<Ipv4Header>(inner.l3[i])->dont_fragment()) return punt(at, inner, i);
-  answer(IcmpError::kTooBig, DropReason::too_big);
+  if (ttl_of(inner.l3[i], inner.v6[i]) > 1 && inner.length[i] <= decision.mtu)
+    return core_.drop(packet, DropReason::no_headroom);
+  punt(at, inner, i);
 }
 
 // ---------------------------------------------------------------- connections that Linux has accepted
 
-void Route::run_carried(const BurstContext& at, FlowBurst& carried, SendBurst& send, Icmp& icmp) {
+void Route::run_carried(const BurstContext& at, FlowBurst& carried, SendBurst& send) {
   const InnerBurst& packets = carried.packets;
   std::array<const NextHop*, kBurst> hop;
   look_up_new_destinations(*at.view, carried, hop.data());
   for (std::size_t i = 0; i < packets.n;) {
     std::size_t end = i + 1;
     while (end < packets.n && hop[end] == hop[i] && packets.origin[end] == packets.origin[i]) ++end;
-    carry_run(at, carried, i, end, decide_carried(*at.view, *hop[i], packets.origin[i]), send, icmp);
+    carry_run(at, carried, i, end, decide_carried(*at.view, *hop[i], packets.origin[i]), send);
     i = end;
   }
 }
@@ -306,7 +298,7 @@ Route::ForwardingDecision Route::decide_carried(const Snapshot& view, const Next
 
 // Packets [begin, end) share next hop and origin.
 void Route::carry_run(const BurstContext& at, FlowBurst& carried, std::size_t begin, std::size_t end,
-                      const ForwardingDecision& decision, SendBurst& send, Icmp& icmp) {
+                      const ForwardingDecision& decision, SendBurst& send) {
   using Kind = ForwardingDecision::Kind;
   InnerBurst& packets = carried.packets;
   const auto seconds = static_cast<std::uint32_t>(at.now / 1'000'000'000u);
@@ -321,7 +313,7 @@ void Route::carry_run(const BurstContext& at, FlowBurst& carried, std::size_t be
     }
     if (decision.kind > Kind::kKernel || ttl_of(l3, packets.v6[i]) <= 1 || packets.length[i] > decision.mtu)
         [[unlikely]] {
-      refuse(at, packets, i, decision, icmp);
+      refuse(at, packets, i, decision);
       continue;
     }
     FlowDirection& direction = *carried.direction[i];

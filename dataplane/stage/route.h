@@ -6,7 +6,6 @@
 #include "dataplane/core/core.h"
 #include "dataplane/core/egress.h"
 #include "dataplane/core/flow_burst.h"
-#include "dataplane/stage/icmp.h"
 
 namespace wg::dataplane {
 
@@ -14,13 +13,12 @@ class Route {
  public:
   Route(Core& core, Egress& egress) : core_(core), egress_(egress) {}
 
-  // Empties `inner`: into `send` what an interface sends, out what leaves by a port or is Linux's, refusals
-  // that the sender must hear of into `icmp`.
-  [[gnu::flatten]] void run(const BurstContext& at, InnerBurst& inner, SendBurst& send, Icmp& icmp);
+  // Empties `inner`: into `send` what an interface sends, out what leaves by a port or is Linux's. Linux also
+  // answers for what is too large or has no TTL left.
+  [[gnu::flatten]] void run(const BurstContext& at, InnerBurst& inner, SendBurst& send);
   // The same for packets of connections that Linux has accepted, by the destinations with which they leave.
-  // They are rewritten last, when nothing refuses them; otherwise Linux, or the ICMP error, gets the packet
-  // as it came.
-  void run_carried(const BurstContext& at, FlowBurst& carried, SendBurst& send, Icmp& icmp);
+  // They are rewritten last, when nothing refuses them; otherwise Linux gets the packet as it came.
+  void run_carried(const BurstContext& at, FlowBurst& carried, SendBurst& send);
 
  private:
   // What becomes of packets that share next hop and origin.
@@ -47,13 +45,13 @@ class Route {
   [[nodiscard]] static ForwardingDecision decide_carried(const Snapshot& view, const NextHop& hop,
                                                          const PacketOrigin& origin) noexcept;
   void carry_run(const BurstContext& at, FlowBurst& carried, std::size_t begin, std::size_t end,
-                 const ForwardingDecision& decision, SendBurst& send, Icmp& icmp);
+                 const ForwardingDecision& decision, SendBurst& send);
   void forward_run(const BurstContext& at, InnerBurst& inner, std::size_t begin, std::size_t end,
-                   const ForwardingDecision& decision, SendBurst& send, Icmp& icmp);
+                   const ForwardingDecision& decision, SendBurst& send);
   void forward_to_port(const BurstContext& at, InnerBurst& inner, std::size_t begin, std::size_t end,
-                       const ForwardingDecision& decision, Icmp& icmp);
+                       const ForwardingDecision& decision);
   void forward_to_interface(const BurstContext& at, InnerBurst& inner, std::size_t begin, std::size_t end,
-                            const ForwardingDecision& decision, SendBurst& send, Icmp& icmp);
+                            const ForwardingDecision& decision, SendBurst& send);
   [[nodiscard]] static bool may_forward(const InnerBurst& inner, std::size_t i,
                                         const ForwardingDecision& decision);
   [[nodiscard]] static std::size_t lower_ttls(InnerBurst& inner, std::size_t begin, std::size_t end,
@@ -61,9 +59,8 @@ class Route {
   static void put_for_interface(const InnerBurst& inner, std::size_t i, const ForwardingDecision& decision,
                                 SendBurst& send);
   [[gnu::noinline]] void keep_back(const BurstContext& at, InnerBurst& inner, std::size_t i,
-                                   const ForwardingDecision& decision, Icmp& icmp);
-  void refuse(const BurstContext& at, InnerBurst& inner, std::size_t i, const ForwardingDecision& decision,
-              Icmp& icmp);
+                                   const ForwardingDecision& decision);
+  void refuse(const BurstContext& at, InnerBurst& inner, std::size_t i, const ForwardingDecision& decision);
   void punt(const BurstContext& at, const InnerBurst& inner, std::size_t i);
 
   Core& core_;

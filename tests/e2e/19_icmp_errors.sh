@@ -22,7 +22,16 @@ check "no peer has the address, IPv4" hears "$LAN" 'From 192.168.1.1 .*Unreachab
 check "no peer has the address, IPv6" hears "$LAN" 'From fd01::1 .*[Uu]nreachable' fd00::99
 in_gw wg set wg0 peer "$(wg genkey | wg pubkey)" allowed-ips 10.10.0.77/32
 check "the peer has no endpoint" hears "$LAN" 'From 192.168.1.1 .*Unreachable' 10.10.0.77
-for reason in ttl_exceeded too_big no_peer no_endpoint; do
+# Linux answers as a router, workers for what only WireGuard knows.
+answered() { in_gw nstat -asz "$1" | awk -v name="$1" '$1 == name { print int($2) }'; }
+for counter in IcmpOutTimeExcds Icmp6OutTimeExcds Icmp6OutPktTooBigs; do
+  [ "$(answered $counter)" -ge 1 ] || fail "Linux has sent no $counter"
+done
+lab_config 'mtu: 1300'
+check "a smaller MTU for the peer" linegate reload
+check "too big for the peer, IPv4" hears "$LAN" '[Ff]rag.*mtu = 1300' -M do -s 1350 10.10.0.2
+check "too big for the peer, IPv6" hears "$LAN" 'mtu = 1300|[Pp]acket too big: mtu=1300' -M do -s 1350 fd00::2
+for reason in too_big no_peer no_endpoint; do
   [ "$(drops $reason)" -ge 1 ] || fail "no drop by $reason"
 done
 # From the gateway itself the same holds.

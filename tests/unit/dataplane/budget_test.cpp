@@ -46,11 +46,11 @@ Measured handshake_messages() {
 
 Measured icmp_errors() {
   WorkerWorld w;
-  const Octets old = frame_from_host(inner4("192.168.1.5", "10.10.0.2").ttl(1));
+  const Octets refused = frame_from_host(inner4("192.168.1.5", "10.10.0.99"));
   const auto answers_of = [&](std::chrono::milliseconds time) {
     std::uint64_t answers = 0;
     for (std::int64_t ms = 0; ms < time.count(); ++ms) {
-      for (int i = 0; i < 3; ++i) w.arrive(kLan, old);
+      for (int i = 0; i < 3; ++i) w.arrive(kLan, refused);
       w.loop();
       answers += w.transmitted(kLan).size();
       w.advance_clock(std::chrono::milliseconds(1));
