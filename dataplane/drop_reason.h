@@ -31,7 +31,7 @@ namespace wg::dataplane {
   X(bad_tag, "the Poly1305 tag does not verify")                                                  \
   X(replayed, "the counter was seen before or is older than the window")                          \
   /* inner packet after decryption */                                                             \
-  X(inner_malformed, "decrypted packet has a wrong version, header or length")                    \
+  X(inner_malformed, "decrypted packet has a wrong version, header, length or header checksum")   \
   X(disallowed_source, "inner source belongs to no allowed IP of the sending peer")               \
   X(martian_inner, "inner source that Linux accepts from no network: our own, loopback, a group") \
   X(ecn_invalid, "outer congestion mark on an inner packet that cannot carry it (RFC 6040)")      \

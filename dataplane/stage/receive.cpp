@@ -79,6 +79,19 @@ bool is_martian(const LocalAddresses& own, const std::uint8_t* source, bool v6) 
             : is_martian_source_v4(source) || own.contains_v4(source);
 }
 
+// Of an IPv4 header without options. Words of any size have the same sum modulo 65535, which must be 0; a
+// number is a multiple of an odd one if it times the inverse is small.
+bool header_checksum_valid(const std::uint8_t* header) {
+  using checksum_detail::load;
+  __extension__ using Sum = unsigned __int128;
+  constexpr std::uint64_t kOnes = 65535, kInverse = ~std::uint64_t{0x0001000100010000};
+  static_assert(kOnes * kInverse == 1);
+  const Sum sum =
+      Sum{load<std::uint64_t>(header)} + load<std::uint64_t>(header + 8) + load<std::uint32_t>(header + 16);
+  const std::uint64_t folded = static_cast<std::uint64_t>(sum) + static_cast<std::uint64_t>(sum >> 64);
+  return folded * kInverse <= ~std::uint64_t{0} / kOnes;
+}
+
 const std::uint8_t* source_of(const std::uint8_t* l3, bool v6) {
   return v6 ? header_at<Ipv6Header>(l3)->source.data() : header_at<Ipv4Header>(l3)->source.data();
 }
@@ -343,7 +356,8 @@ bool Receive::take_usual_inner(const DataBurst& data, std::size_t i, const Packe
   const auto& ip = *header_at<Ipv4Header>(op.data);
   const std::size_t length = ip.total_length.value();
   if (op.length < kIpv4HeaderSize || ip.version_ihl != kIpv4WithoutOptions || length < kIpv4HeaderSize ||
-      length > op.length || ((ip.tos | data.outer_tos[i]) & kEcnMask) != 0) [[unlikely]]
+      length > op.length || ((ip.tos | data.outer_tos[i]) & kEcnMask) != 0 || !header_checksum_valid(op.data))
+      [[unlikely]]
     return false;
   take_inner(data, i, length, false, origin, inner);
   return true;
@@ -362,7 +376,8 @@ void Receive::take_unusual_inner(const DataBurst& data, std::size_t i, const Pac
     return rte_pktmbuf_free(packet);
   }
   IpView ip;
-  if (parse_ip({data.op[i].data, data.op[i].length}, &ip) != Parse::kOk) {
+  if (parse_ip({data.op[i].data, data.op[i].length}, &ip) != Parse::kOk ||
+      (!ip.v6 && !ipv4_checksum_valid(*header_at<Ipv4Header>(data.op[i].data)))) {
     peer.drop_inner_malformed.fetch_add(1, std::memory_order_relaxed);
     return core_.drop(packet, DropReason::inner_malformed);
   }
