@@ -35,6 +35,12 @@ bool is_martian(const std::uint8_t* l3, const UdpHeader& udp, const LocalAddress
   return is_special_v4(from) || own.contains_v4(from);
 }
 
+// Is the source one of our own addresses? Linux decides by accept_local and its routes.
+bool comes_from_us(const std::uint8_t* l3, bool v6, const LocalAddresses& own) {
+  return v6 ? own.contains_v6(header_at<Ipv6Header>(l3)->source.data())
+            : own.contains_v4(header_at<Ipv4Header>(l3)->source.data());
+}
+
 // Does an IP payload hold transport data, read as a UDP datagram?
 bool is_data(Bytes ip_payload) {
   return ip_payload.size() > kUdpHeaderSize && ip_payload[kUdpHeaderSize] == kMessageTransportData;
@@ -170,7 +176,7 @@ bool Classify::classify_fast(Poll& poll, rte_mbuf* packet) {
     return false;
   const Snapshot& view = *poll.at.view;
   if (!view.local_addresses.contains_v4(ip.destination.data())) {
-    if (poll.routes_v4) {
+    if (poll.routes_v4 && !view.local_addresses.contains_v4(ip.source.data())) [[likely]] {
       poll.inner.push(packet, frame + kIp, static_cast<std::uint16_t>(total), poll.untagged, false);
     } else {
       egress_.punt_to_tap(poll.at, poll.index, packet);
@@ -279,7 +285,8 @@ void Classify::leave_local(const Poll& poll, rte_mbuf* packet, const EthernetVie
 
 void Classify::queue_for_route(const Poll& poll, rte_mbuf* packet, const EthernetView& frame,
                                std::size_t length, bool v6) {
-  if (!poll.port.forwards(frame.tag == nullptr ? 0 : frame.tag->id(), v6))
+  if (!poll.port.forwards(frame.tag == nullptr ? 0 : frame.tag->id(), v6) ||
+      comes_from_us(frame.payload.data(), v6, poll.at.view->local_addresses))
     return egress_.punt_to_tap(poll.at, poll.index, packet);
   const auto l2_length = static_cast<std::uint16_t>(frame.l3_offset());
   poll.inner.push(packet, rte_pktmbuf_mtod_offset(packet, std::uint8_t*, l2_length),

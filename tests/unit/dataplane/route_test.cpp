@@ -203,6 +203,8 @@ std::vector<Scenario> linux_decides() {
        .given = [](WorkerWorld& w) { w.port(kLan).all_macs = true; }},
       punted("for the box itself", host_sends(inner4("192.168.1.5", "192.168.1.1"))),
       punted("for the box itself, v6", host_sends(inner6("fd01::5", "fd01::1"))),
+      punted("from one of our addresses", host_sends(inner4("192.168.1.1", "10.10.0.2"))),
+      punted("from one of our addresses, v6", host_sends(inner6("fd01::1", "fd10::2"))),
       punted("no route of ours", host_sends(inner4("192.168.1.5", "8.8.8.8"))),
       punted(
           "from port to port",
