@@ -6,7 +6,6 @@
 
 #include <algorithm>
 #include <cstddef>
-#include <iterator>
 
 #include "control/kernel/source_address.h"
 
@@ -22,6 +21,14 @@ Resolved outcome(std::uint8_t type) {
   Resolved result;
   result.type = type;
   return result;
+}
+
+// Between IPv6 routes of one prefix and metric the kernel chooses by preference and reachability.
+bool has_equal(const RouteTable& routes, std::uint32_t table, const IpPrefix& prefix, const Route& route) {
+  const auto* list = routes.find(table, prefix);
+  if (list == nullptr || !prefix.address.v6) return false;
+  const auto equals = [&](const Route& other) { return other.metric == route.metric; };
+  return std::count_if(list->begin(), list->end(), equals) > 1;
 }
 
 }  // namespace
@@ -104,7 +111,8 @@ Resolved RouteLookup::describe(std::uint32_t table, const IpPrefix& prefix, cons
   result.prefix = prefix;
   result.scope = forwarding.scope;
   result.mtu = forwarding.mtu;
-  result.unsure = !is_followed(forwarding, prefix.address.v6);
+  result.unsure =
+      !is_followed(forwarding, prefix.address.v6) || has_equal(state_.routes(), table, prefix, route);
   if (forwarding.source) result.source = *forwarding.source;
   result.source.v6 = prefix.address.v6;
   const NexthopObject* object = state_.nexthops().find(forwarding.nexthop_id);
@@ -130,9 +138,7 @@ Resolved RouteLookup::best(std::uint32_t table, const IpPrefix& prefix) const {
     if (!is_eligible(*route, v6)) continue;
     Resolved result = describe(table, prefix.network(), *route);
     result.source = {};
-    // Between IPv6 routes of one metric the kernel chooses by preference and reachability.
-    const auto next = std::next(route);
-    result.unsure |= selective || (v6 && next != list->end() && next->metric == route->metric);
+    result.unsure |= selective;
     if (result.type != RTN_UNICAST) return result;
     // There is no destination host yet. The zero address has no entry, so an on-link route yields kUnresolved
     // or kNotNeeded.

@@ -209,6 +209,17 @@ TEST_F(Mirror, RoutesWithoutCarrierFollowTheSysctl) {
   EXPECT_EQ(mirror->resolve(ip("10.9.0.1")).ifindex, v0);
 }
 
+// Between IPv6 routes of one prefix and metric the kernel chooses, also for a destination within it.
+TEST_F(Mirror, EqualIpv6RoutesAreTheKernels) {
+  changes_of("ip -6 addr add fd77::1/64 dev v0 nodad");
+  EXPECT_FALSE(mirror->resolve(ip("fd77::2")).unsure);
+  changes_of("ip -6 addr add fd77::7/64 dev v1 nodad");
+  EXPECT_TRUE(mirror->resolve(ip("fd77::2")).unsure);
+  EXPECT_FALSE(mirror->resolve(ip("fd77::7")).unsure);
+  changes_of("ip -6 addr del fd77::7/64 dev v1");
+  EXPECT_FALSE(mirror->resolve(ip("fd77::2")).unsure);
+}
+
 TEST_F(Mirror, RulesMarksAndTables) {
   shell("ip route add default via 10.0.0.2; ip route add default via 10.1.0.2 table 51820");
   shell("ip rule add not fwmark 51820 table 51820; ip rule add table main suppress_prefixlength 0");
