@@ -175,7 +175,7 @@ Expected<> Actions::carry_out_kind(const config::SetPeerName& a) {
 }
 Expected<> Actions::carry_out_kind(const config::SetPeerEndpoint& a) {
   return with_interface(a.peer.interface,
-                        [&](Interface& i) { i.peers().set_endpoint(a.peer.key, a.endpoint); });
+                        [&](Interface& i) { i.peers().set_endpoint(a.peer.key, a.endpoint, a.forced); });
 }
 Expected<> Actions::carry_out_kind(const config::SetPresharedKey& a) {
   return with_interface(a.peer.interface,

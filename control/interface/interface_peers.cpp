@@ -33,7 +33,7 @@ void InterfacePeers::apply(PeerRecord& record, const config::Peer& value) {
   if (value.mtu) set_mtu(key, value.mtu);
   for (const config::Prefix& prefix : value.allowed_ips) core_.book.give_prefix(record, prefix);
   parts_.routes.change(RouteVerb::kReplace, value.allowed_ips);
-  if (value.endpoint) set_endpoint(key, value.endpoint);
+  if (value.endpoint) set_endpoint(key, value.endpoint, false);
   parts_.endpoints.restore(record);
   if (value.persistent_keepalive.count() != 0)
     set_keepalive(key, static_cast<std::uint16_t>(value.persistent_keepalive.count()));
@@ -68,8 +68,9 @@ void InterfacePeers::set_name(const config::Key& key, const std::string& name) {
   if (PeerRecord* record = core_.book.find(key)) core_.book.rename(*record, name);
 }
 
-void InterfacePeers::set_endpoint(const config::Key& key, const std::optional<config::Endpoint>& endpoint) {
-  if (PeerRecord* record = core_.book.find(key)) parts_.endpoints.set(*record, endpoint);
+void InterfacePeers::set_endpoint(const config::Key& key, const std::optional<config::Endpoint>& endpoint,
+                                  bool forced) {
+  if (PeerRecord* record = core_.book.find(key)) parts_.endpoints.set(*record, endpoint, forced);
 }
 
 void InterfacePeers::set_preshared_key(const config::Key& key, const std::optional<config::SecretKey>& psk) {

@@ -35,7 +35,7 @@ class InterfacePeers {
 
   // ---- one per action of a plan. A peer that has gone meanwhile is left out.
   void set_name(const config::Key& key, const std::string& name);
-  void set_endpoint(const config::Key& key, const std::optional<config::Endpoint>& endpoint);
+  void set_endpoint(const config::Key& key, const std::optional<config::Endpoint>& endpoint, bool forced);
   void set_preshared_key(const config::Key& key, const std::optional<config::SecretKey>& psk);
   void set_keepalive(const config::Key& key, std::uint16_t seconds);
   void set_mtu(const config::Key& key, std::optional<std::uint16_t> mtu);

@@ -140,8 +140,8 @@ std::size_t PeerEndpoints::list_heard(std::size_t from, std::size_t count,
   return next;
 }
 
-void PeerEndpoints::set(PeerRecord& record, const std::optional<config::Endpoint>& endpoint) {
-  if (record.endpoint == endpoint) return;
+void PeerEndpoints::set(PeerRecord& record, const std::optional<config::Endpoint>& endpoint, bool forced) {
+  if (!forced && record.endpoint == endpoint) return;
   record.endpoint = endpoint;
   apply(record);
 }

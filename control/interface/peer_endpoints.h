@@ -20,8 +20,8 @@ class PeerEndpoints {
  public:
   PeerEndpoints(InterfaceCore& core, PeerNotes& notes) : core_(core), notes_(notes) {}
 
-  // The endpoint that is configured already changes nothing.
-  void set(PeerRecord& record, const std::optional<config::Endpoint>& endpoint);
+  // The endpoint that is configured already changes nothing, unless `forced`: it then ends roaming.
+  void set(PeerRecord& record, const std::optional<config::Endpoint>& endpoint, bool forced);
   // The peer leaves.
   void remove(PeerRecord& record);
   void on_resolved(PeerRecord& record, const ResolvedName& result);

@@ -28,3 +28,11 @@ check "a new port over IPv6" pings 1 "$WAN" 192.168.1.2
 expect "endpoint" "[fd20::2]:40002" "$(endpoint)"
 check "towards it" pings 5 "$LAN" 10.10.0.2
 expect "handshakes" 1 "$(grep -c 'session established' "$LAB_DIR/gateway.log")"
+
+# Who sets an endpoint means it, also where it is configured already and the peer has roamed away from it.
+in_gw wg set wg0 peer "$PEER_PUBLIC" endpoint 10.20.0.88:51821
+expect "the endpoint that was set" "10.20.0.88:51821" "$(endpoint)"
+check "it roams away" wait_for 5 pings 1 "$WAN" 192.168.1.2 -W 1
+expect "endpoint" "[fd20::2]:40002" "$(endpoint)"
+in_gw wg set wg0 peer "$PEER_PUBLIC" endpoint 10.20.0.88:51821
+expect "the same endpoint, set again" "10.20.0.88:51821" "$(endpoint)"
