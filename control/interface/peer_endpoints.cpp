@@ -1,6 +1,7 @@
 #include "control/interface/peer_endpoints.h"
 
 #include <algorithm>
+#include <iterator>
 #include <utility>
 
 #include "control/clock.h"
@@ -29,6 +30,7 @@ Endpoint literal_endpoint(const config::Endpoint& endpoint, const NetlinkMirror&
 void PeerEndpoints::apply(PeerRecord& record) {
   core_.services.resolver.forget(record.slot->slot);
   record.name_unresolved = record.endpoint_restored = false;
+  record.candidates.clear();
   if (!record.endpoint) {
     // A live session keeps its learnt endpoint; without one the peer has none.
     if (!core_.engine->peer_status(*record.slot, now()).has_session)
@@ -55,6 +57,7 @@ void PeerEndpoints::on_resolved(PeerRecord& record, const ResolvedName& result) 
     event.detail = result.host + ": " + result.error;
     return notes_.note(record, std::move(event));
   }
+  record.candidates = result.endpoints;
   const bool first = record.name_unresolved;
   record.name_unresolved = false;
   const noise::PeerStatus status = core_.engine->peer_status(*record.slot, now());
@@ -112,12 +115,28 @@ void PeerEndpoints::on_stray(const dataplane::Event& event) {
     core_.services.counters.strays_answered.add(1);
 }
 
-// Nothing answered at the restored endpoint: the peer has moved meanwhile.
+// The next address of its name. One that a peer has roamed to is not among them and is kept: the resolver is
+// asked again (EngineHost::event()).
+void PeerEndpoints::try_next(PeerRecord& record) {
+  const auto& all = record.candidates;
+  const Endpoint present = core_.engine->peer_status(*record.slot, now()).remote;
+  const auto at = std::find(all.begin(), all.end(), present);
+  if (all.size() < 2 || at == all.end()) return;
+  const Endpoint& next = std::next(at) == all.end() ? all.front() : *std::next(at);
+  core_.log->info("peer {}: no answer from {}, trying {}", record.name, dataplane::to_string(present),
+                  dataplane::to_string(next));
+  core_.engine->set_endpoint(*record.slot, next, now());
+}
+
+// A peer that was restored to where it no longer is has moved meanwhile.
 void PeerEndpoints::leave_silent_ones() {
   for (const dataplane::PeerRef& ref : std::exchange(no_answer_, {})) {
     PeerRecord* record = core_.book.find_slot(ref.slot);
     if (record == nullptr || !(record->slot->ref() == ref) || !record->endpoint) continue;
-    if (record->endpoint_restored) apply(*record);
+    if (record->endpoint_restored)
+      apply(*record);
+    else
+      try_next(*record);
   }
 }
 

@@ -33,7 +33,8 @@ class PeerEndpoints {
   // The peer has a session, or is gone.
   void forget_restored(PeerRecord& record);
   void expire_restored();
-  // Nothing answered at the restored endpoint. The engine is told by leave_silent_ones(), later.
+  // Nothing answered where the peer is thought to be: at a restored endpoint, or at one of the addresses of a
+  // host name. The engine is told by leave_silent_ones(), later.
   void note_no_answer(const PeerRecord& record) { no_answer_.push_back(record.slot->ref()); }
   void leave_silent_ones();
   // Transport data that no session opens.
@@ -43,6 +44,7 @@ class PeerEndpoints {
 
  private:
   void apply(PeerRecord& record);
+  void try_next(PeerRecord& record);
   void watch_strays();
 
   InterfaceCore& core_;

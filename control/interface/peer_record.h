@@ -7,6 +7,7 @@
 #include <optional>
 #include <set>
 #include <string>
+#include <vector>
 
 #include "config/types.h"
 #include "control/api/status.h"
@@ -25,7 +26,8 @@ struct PeerRecord {
   // ---- W: InterfacePeers
   std::uint16_t keepalive_seconds = 0;
   // ---- W: PeerEndpoints
-  std::optional<config::Endpoint> endpoint;  // as configured; may be a host name
+  std::optional<config::Endpoint> endpoint;     // as configured; may be a host name
+  std::vector<dataplane::Endpoint> candidates;  // of a host name, in the resolver's order
   bool name_unresolved = false;
   bool endpoint_restored = false;  // from before the start, and nothing has come from there yet
   // ---- W: PeerPaths
