@@ -16,8 +16,12 @@ namespace wg::control {
 
 namespace {
 
-// Written, renamed over, gone; IN_MODIFY, because a writer that is not done yet is waited for.
-constexpr std::uint32_t kEvents = IN_CLOSE_WRITE | IN_MODIFY | IN_MOVED_TO | IN_MOVED_FROM | IN_DELETE;
+// Written, renamed over, gone, made (directories and links); IN_MODIFY, because a writer that is not done yet
+// is waited for. The last two: the directory itself is no longer where it was.
+constexpr std::uint32_t kEvents = IN_CLOSE_WRITE | IN_MODIFY | IN_MOVED_TO | IN_MOVED_FROM | IN_DELETE |
+                                  IN_CREATE | IN_MOVE_SELF | IN_DELETE_SELF;
+constexpr std::uint32_t kDirectoryLeft = IN_MOVE_SELF | IN_DELETE_SELF | IN_IGNORED | IN_UNMOUNT;
+constexpr unsigned kMostLinks = 16;  // on the way to one file
 
 bool is_pattern(const std::string& name) {
   return name.find_first_of("*?[") != std::string::npos;
@@ -49,21 +53,42 @@ bool FileWatch::Directory::concerns(const char* name) const {
          });
 }
 
-std::vector<std::string> FileWatch::watch(const std::vector<std::string>& paths) {
-  std::map<std::string, Directory> wanted;
-  for (const std::string& text : paths) {
-    const std::filesystem::path path(text);
-    const std::string directory = path.has_parent_path() ? path.parent_path().string() : ".";
-    if (is_pattern(directory)) continue;  // what it matches now is among the paths
-    const std::string name = path.filename().string();
-    (is_pattern(name) ? wanted[directory].patterns : wanted[directory].names).insert(name);
+// The path in its directory, that directory in its own (it may be replaced by another of its name), and where
+// links lead.
+void FileWatch::add(const std::filesystem::path& path, unsigned links, Directories& wanted) {
+  const std::filesystem::path directory = path.has_parent_path() ? path.parent_path() : ".";
+  if (is_pattern(directory.string())) return;  // what it matches now is among the paths
+  const std::string name = path.filename().string();
+  Directory& entry = wanted[directory.string()];
+  entry.needed = true;
+  (is_pattern(name) ? entry.patterns : entry.names).insert(name);
+  const bool has_above = directory.has_filename() && directory != "." && directory.has_relative_path();
+  if (has_above)
+    wanted[directory.has_parent_path() ? directory.parent_path().string() : "."].names.insert(
+        directory.filename().string());
+  for (const std::filesystem::path& step : {path, directory}) {
+    std::error_code no_link;
+    const std::filesystem::path target = std::filesystem::read_symlink(step, no_link);
+    if (no_link || links == 0) continue;
+    const std::filesystem::path base = step.has_parent_path() ? step.parent_path() : ".";
+    add(target.is_absolute() ? target : base / target, links - 1, wanted);
   }
+}
+
+std::vector<std::string> FileWatch::watch(const std::vector<std::string>& paths) {
+  paths_ = paths;
+  return watch_again();
+}
+
+std::vector<std::string> FileWatch::watch_again() {
+  Directories wanted;
+  for (const std::string& path : paths_) add(path, kMostLinks, wanted);
   std::vector<std::string> refused;
   for (auto& [directory, entry] : wanted) {
-    const auto known = directories_.find(directory);
-    entry.descriptor = known != directories_.end() ? known->second.descriptor : -1;
-    if (entry.descriptor < 0) entry.descriptor = inotify_add_watch(fd_, directory.c_str(), kEvents);
-    if (entry.descriptor < 0) refused.push_back("cannot watch " + directory + ": " + strerror(errno));
+    // For a directory that is watched already the kernel returns its descriptor.
+    entry.descriptor = inotify_add_watch(fd_, directory.c_str(), kEvents);
+    if (entry.descriptor < 0 && entry.needed)
+      refused.push_back("cannot watch " + directory + ": " + strerror(errno));
   }
   // Two names of one directory share a descriptor.
   std::set<int> kept;
@@ -81,11 +106,12 @@ void FileWatch::read_events() {
     for (const char* at = buffer; at < buffer + n;) {
       const auto* event = reinterpret_cast<const inotify_event*>(at);
       at += sizeof(inotify_event) + event->len;
-      const bool concerns =
-          (event->mask & IN_Q_OVERFLOW) != 0 ||
-          (event->len != 0 && std::any_of(directories_.begin(), directories_.end(), [&](const auto& entry) {
-             return entry.second.descriptor == event->wd && entry.second.concerns(event->name);
-           }));
+      const bool concerns = (event->mask & IN_Q_OVERFLOW) != 0 ||
+                            std::any_of(directories_.begin(), directories_.end(), [&](const auto& entry) {
+                              if (entry.second.descriptor != event->wd) return false;
+                              if ((event->mask & kDirectoryLeft) != 0) return true;
+                              return event->len != 0 && entry.second.concerns(event->name);
+                            });
       if (concerns) note_change();
     }
   }
@@ -95,6 +121,7 @@ void FileWatch::note_change() {
   if (timer_ != 0) loop_.cancel(timer_);
   timer_ = loop_.after(kQuiet, [this] {
     timer_ = 0;
+    watch_again();  // a reload may be refused, and the directories may be others now
     changed_();
   });
 }

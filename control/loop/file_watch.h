@@ -1,9 +1,10 @@
 // Reports that files of a configuration have changed: they were written in place, replaced by renaming,
 // created or deleted, and then left alone for a moment, so that a writer in several steps is waited for.
-// Watches their directories by inotify. Lives on the control thread.
+// Watches their directories by inotify, those above them, and where links lead. Lives on the control thread.
 #pragma once
 
 #include <chrono>
+#include <filesystem>
 #include <functional>
 #include <map>
 #include <set>
@@ -33,16 +34,22 @@ class FileWatch {
     int descriptor = -1;
     std::set<std::string> names;     // without wildcards
     std::set<std::string> patterns;  // with
+    bool needed = false;             // files are in it; others are watched only because of their names
     [[nodiscard]] bool concerns(const char* name) const;
   };
 
+  using Directories = std::map<std::string, Directory>;
+
+  static void add(const std::filesystem::path& path, unsigned links, Directories& wanted);
+  std::vector<std::string> watch_again();
   void read_events();
   void note_change();
 
   EventLoop& loop_;
   std::function<void()> changed_;
   int fd_;
-  std::map<std::string, Directory> directories_;
+  std::vector<std::string> paths_;  // as given to watch()
+  Directories directories_;
   EventLoop::TimerId timer_ = 0;
 };
 
