@@ -245,8 +245,11 @@ void Classify::classify_v4(const Poll& poll, rte_mbuf* packet, const EthernetVie
     return core_.drop(packet, DropReason::bad_outer_checksum);
   // Options and fragments are Linux's: its stack reassembles, and its socket hands datagrams back to us.
   if (ip.has_options() || ip.header->is_fragment()) return egress_.punt_to_tap(poll.at, poll.index, packet);
-  if (!poll.at.view->local_addresses.contains_v4(ip.header->destination.data()))
+  if (!poll.at.view->local_addresses.contains_v4(ip.header->destination.data())) {
+    if (poll.at.view->local_addresses.contains_v4(ip.header->source.data()))
+      return egress_.punt_to_tap(poll.at, poll.index, packet);
     return queue_for_route(poll, packet, frame, ip.total_length, false);
+  }
   const bool udp = ip.header->protocol == ip_protocol::kUdp;
   if (udp &&
       take_datagram(poll.at, {packet, frame.payload.data(), false, ip.header->tos, nullptr, ip.payload},
