@@ -30,6 +30,7 @@ struct Journey {
   bool poll_taps(const BurstContext& at);
   bool drain_commands(BurstContext& at);
   void take_command(const BurstContext& at, const Command& command);
+  [[gnu::cold]] void watch_command(const Command& command);
   bool finish_exceptions(const BurstContext& at, std::size_t taken);
   std::size_t read_from_linux(KernelInterface* from, std::span<rte_mbuf*> packets);
 

@@ -26,6 +26,7 @@ namespace wg::dataplane {
 class Port;
 class TunDevice;
 class TapDevice;
+struct WatchSet;
 
 // What the configuration says about an interface; control/view.cpp is the only translation.
 struct InterfaceSettings {
@@ -154,7 +155,8 @@ struct Snapshot {
   std::vector<NextHop> next_hops;
   const lpm::Lpm4* routes4 = nullptr;  // value: index into next_hops; no match: the kernel decides
   const lpm::Lpm6* routes6 = nullptr;
-  const FlowTable* flows = nullptr;  // null: no port or interface has `flows`
+  const FlowTable* flows = nullptr;         // null: no port or interface has `flows`
+  std::shared_ptr<const WatchSet> watches;  // null: nobody watches packets
   const KeypairTable* keypairs = nullptr;
   const PeerTable* peers = nullptr;
 };

@@ -46,6 +46,8 @@ bool Journey::poll_port(BurstContext& at, PortIndex index) {
   if (n == kPollBurst) sharing.note_backlog();
   core.counters.rx_packets.add(n);
   core.count_stage(Stage::receive_port, n);
+  if (core.watcher.on()) [[unlikely]]
+    core.watcher.received(index, {packets, n});
 
   if (!at.view->ports[index].up) [[unlikely]] {
     for (std::size_t i = 0; i < n; ++i) core.drop(packets[i], DropReason::port_down);
@@ -134,6 +136,8 @@ bool Journey::poll_tuns(BurstContext& at) {
     if (n == kPollBurst) sharing.note_backlog();
     core.counters.from_tun.add(n);
     taken += n;
+    if (core.watcher.on()) [[unlikely]]
+      core.watcher.from_linux_by_tun(id, {packets, n});
     for (std::size_t i = 0; i < n; ++i) send.push(packets[i], PacketOrigin::at_interface(From::kKernel, id));
     send_all(at);
   }
@@ -150,6 +154,8 @@ bool Journey::poll_taps(const BurstContext& at) {
     const std::size_t n = read_from_linux(port.tap, packets);
     core.counters.from_tap.add(n);
     taken += n;
+    if (core.watcher.on()) [[unlikely]]
+      core.watcher.from_linux_by_tap(index, {packets, n});
     for (std::size_t i = 0; i < n; ++i) egress.transmit(at, index, packets[i]);
   }
   return finish_exceptions(at, taken);
@@ -184,6 +190,8 @@ bool Journey::drain_commands(BurstContext& at) {
 }
 
 void Journey::take_command(const BurstContext& at, const Command& command) {
+  if (core.watcher.on() && command.packet != nullptr) [[unlikely]]
+    watch_command(command);
   if (command.type == CommandType::kReceiveOuter)
     return classify.take_socket_datagram(at, command.packet, data);
   if (command.type == CommandType::kSendFrame) return egress.transmit(at, command.port, command.packet);
@@ -195,7 +203,15 @@ void Journey::take_command(const BurstContext& at, const Command& command) {
   const bool keepalive = command.type == CommandType::kKeepalive;
   rte_mbuf* packet = keepalive ? rte_pktmbuf_alloc(core.pool) : command.packet;
   if (packet == nullptr) return core.counters.drop(DropReason::no_mbuf);
+  if (core.watcher.on()) [[unlikely]]
+    core.watcher.from_control(peer->interface_id, packet);
   send.push(packet, PacketOrigin::at_interface(From::kKernel, peer->interface_id), peer);
+}
+
+void Journey::watch_command(const Command& command) {
+  if (command.type == CommandType::kSendInner) return core.watcher.made(command.packet, nullptr);
+  const bool frame = command.type == CommandType::kSendFrame;
+  core.watcher.frame_from_control(frame ? command.port : PortIndex{kNowhere}, command.packet);
 }
 
 // ---------------------------------------------------------------- jobs, their end
@@ -219,6 +235,7 @@ void Journey::release_finished_jobs(BootTime now) {
 // Before the lcore ends: helpers finish what they have claimed, the rest is done here.
 void Journey::finish_all_jobs(BootTime now) {
   sharing.stop_helping();
+  core.watcher.begin_loop(nullptr);
   while (sharing.has_jobs()) {
     sharing.do_oldest();
     release_finished_jobs(now);
@@ -304,6 +321,7 @@ bool Worker::run_once(BootTime now) {
   heartbeat_.store(heartbeat_.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
   const Snapshot* const view = published_.load(std::memory_order_acquire);
   if (view == nullptr) return false;
+  core.watcher.begin_loop(view->watches.get());
   BurstContext at{view, now, epoch, core.burst_started(), live_ports(*view)};
   const bool worked = run_journey(at);
 

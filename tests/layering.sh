@@ -19,6 +19,7 @@ dataplane/drop_reason:
 dataplane/counters:      dataplane/drop_reason
 dataplane/next_hop:      dataplane/packet
 dataplane/messages:      dataplane/packet dataplane/session dataplane/thread
+dataplane/watch:         dataplane/drop_reason dataplane/packet dataplane/session
 dataplane/snapshot:      dataplane/flow dataplane/lpm dataplane/next_hop dataplane/packet dataplane/session
 dataplane/io:            dataplane/packet dataplane/thread dataplane/drop_reason dataplane/counters dataplane/messages
 dataplane/core:          dataplane/*
@@ -43,12 +44,13 @@ control/convert:         config control/kernel dataplane/packet
 control/log_limit:
 control/round_times:     dataplane/counters dataplane/drop_reason
 control/api:             config control/noise control/loop control/log dataplane/counters dataplane/drop_reason
+control/watch:           control/api dataplane/drop_reason dataplane/packet dataplane/watch
 control/telemetry:       control/api control/noise dataplane dataplane/*
 control/publish:         control/kernel dataplane dataplane/*
 control/services:        control/api control/command_port control/kernel control/loop control/noise control/publish control/round_times control/staging dataplane dataplane/*
 control/interface:       config control/api control/clock control/convert control/ignore control/kernel control/log control/log_limit control/loop control/noise control/packet_ptr control/publish control/services control/view dataplane dataplane/*
 control/flows:           config control/api control/kernel control/log control/publish control/services dataplane dataplane/*
-control/gateway:         config control/api control/clock control/convert control/flows control/ignore control/interface control/kernel control/log control/log_limit control/loop control/noise control/packet_ptr control/privileges control/sandbox control/publish control/round_times control/services control/telemetry control/view dataplane dataplane/*
+control/gateway:         config control/api control/clock control/convert control/flows control/ignore control/interface control/kernel control/log control/log_limit control/loop control/noise control/packet_ptr control/privileges control/sandbox control/publish control/round_times control/services control/telemetry control/view control/watch dataplane dataplane/*
 control:                 config control/gateway control/journal control/log control/privileges control/sandbox
 control/cli:             config control/api control/kernel control/loop control/log control/version control dataplane/crypto
 '

@@ -13,6 +13,7 @@ Core::Core(const WorkerOptions& worker_options, const crypto::AeadEngine& aead_e
       engine(aead_engine),
       scratch(crypto::make_aead_scratch()),
       pool(packet_pool),
+      watcher(worker_options.id),
       ns_per_clock_((std::uint64_t{1'000'000'000} << kNsShift) /
                     std::max<std::uint64_t>(rte_get_tsc_hz(), 1)) {}
 

@@ -9,6 +9,7 @@
 
 #include "dataplane/core/burst_context.h"
 #include "dataplane/core/bursts.h"
+#include "dataplane/core/watcher.h"
 #include "dataplane/core/worker_options.h"
 #include "dataplane/counters.h"
 #include "dataplane/crypto/aead.h"
@@ -27,6 +28,8 @@ class Core {
   // Refused packets go back to the pool together, when the loop ends.
   void drop(rte_mbuf* packet, DropReason reason) noexcept {
     counters.drop(reason);
+    if (watcher.on()) [[unlikely]]
+      watcher.dropped(packet, reason);
     if (refused_.n == kBurst) [[unlikely]]
       free_refused();
     refused_.packet[refused_.n++] = packet;
@@ -87,6 +90,7 @@ class Core {
   const crypto::AeadEngine& engine;
   const crypto::AeadScratchPtr scratch;
   rte_mempool* const pool;
+  Watcher watcher;
   WorkerMailboxes mailboxes;  // the other end: control
   WorkerCounters counters;    // R: any thread
 

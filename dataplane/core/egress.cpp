@@ -50,18 +50,44 @@ std::size_t Egress::flush_punts(const BurstContext& at) noexcept {
 }
 
 void Egress::hand_over(const BurstContext& at, PortIndex port, OutQueue& out) noexcept {
+  if (core_.watcher.on()) [[unlikely]] {
+    hand_over_watched(at, port, out);
+  } else {
+    at.view->ports[port].port->transmit(core_.options.id, out.packet.data(),
+                                        static_cast<std::uint16_t>(out.n), core_.counters);
+  }
+  out.n = 0;
+}
+
+// The port's drop counters say how many it has refused.
+void Egress::hand_over_watched(const BurstContext& at, PortIndex port, OutQueue& out) noexcept {
+  const std::span<rte_mbuf* const> frames(out.packet.data(), out.n);
+  const DropReason reasons[] = {DropReason::tx_full, DropReason::port_down};
+  const DropCounters& drops = core_.counters.drops;
+  const std::uint64_t before[] = {drops.get(reasons[0]), drops.get(reasons[1])};
+  Watcher::Burst burst;
+  core_.watcher.transmitting(port, frames);
+  core_.watcher.remember(frames, burst);
   at.view->ports[port].port->transmit(core_.options.id, out.packet.data(), static_cast<std::uint16_t>(out.n),
                                       core_.counters);
-  out.n = 0;
+  for (std::size_t i = 0; i < 2; ++i)
+    core_.watcher.refused(burst, static_cast<std::size_t>(drops.get(reasons[i]) - before[i]), reasons[i]);
 }
 
 std::size_t Egress::write(KernelInterface& to, OutQueue& out, Counter& written) noexcept {
   const std::size_t n = out.n;
   out.n = 0;
+  Watcher::Burst burst;
+  if (core_.watcher.on()) [[unlikely]] {
+    for (std::size_t i = 0; i < n; ++i) core_.watcher.step(out.packet[i], WatchPoint::to_linux);
+    core_.watcher.remember({out.packet.data(), n}, burst);
+  }
   const std::size_t accepted =
       to.queue(core_.options.id).write_burst(out.packet.data(), n, core_.counters.exception);
   written.add(accepted);
   core_.counters.drop(DropReason::punt_full, n - accepted);
+  if (core_.watcher.on()) [[unlikely]]
+    core_.watcher.refused(burst, n - accepted, DropReason::punt_full);
   return n;
 }
 

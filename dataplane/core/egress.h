@@ -47,6 +47,7 @@ class Egress {
 
  private:
   void hand_over(const BurstContext& at, PortIndex port, OutQueue& out) noexcept;
+  [[gnu::cold]] void hand_over_watched(const BurstContext& at, PortIndex port, OutQueue& out) noexcept;
   void punt(const KernelInterface* to, OutQueue& out, rte_mbuf* packet) noexcept;
   std::size_t write(KernelInterface& to, OutQueue& out, Counter& written) noexcept;
   std::size_t flush_ports(const BurstContext& at) noexcept;

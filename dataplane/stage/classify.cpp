@@ -361,6 +361,8 @@ void Classify::post_handshake(const BurstContext& at, InterfaceId interface_id, 
   out.remote = ends.remote;
   out.local = ends.local;
   if (!core_.post(out)) return core_.drop(packet, DropReason::handshake_mailbox_full);
+  if (core_.watcher.on()) [[unlikely]]
+    core_.watcher.step(packet, WatchPoint::handshake);
   rte_pktmbuf_free(packet);
 }
 

@@ -55,6 +55,9 @@ bool Fragment::cut(rte_mbuf* packet, std::size_t mtu, const PacketOrigin& origin
     core_.drop(packet, DropReason::no_mbuf);
     return true;
   }
+  if (core_.watcher.on()) [[unlikely]] {
+    for (std::size_t i = before; i < n_; ++i) core_.watcher.made(packet_[i], packet);
+  }
   PacketOrigin bare = origin;
   bare.l2_length = 0;  // in front of a piece lies no Ethernet header
   std::fill(origin_.begin() + before, origin_.begin() + n_, bare);

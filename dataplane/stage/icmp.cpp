@@ -111,6 +111,8 @@ void Icmp::answer(const BurstContext& at, IcmpError error, const rte_mbuf* packe
   if (source_of(*at.view, origin, ip.v6).is_zero() || n_ == kBurst || !take_token(at.now)) return;
   rte_mbuf* answer = write_answer(at, error, ip, l3, origin, mtu);
   if (answer == nullptr) return core_.counters.drop(DropReason::no_mbuf);
+  if (core_.watcher.on()) [[unlikely]]
+    core_.watcher.made(answer, nullptr);
   if (origin.from == From::kPort)
     prepend_ethernet(answer, l3 - l2_length, l2_length, at.view->ports[origin.port()].mac);
   packet_[n_] = answer;

@@ -135,6 +135,8 @@ void Receive::prepare(const BurstContext& at, DataBurst& data) {
     }
   }
   data.n = kept;
+  if (core_.watcher.on()) [[unlikely]]
+    core_.watcher.sessions_found(data, at.now);
   core_.count_stage(Stage::sessions, messages);
 }
 
@@ -242,10 +244,12 @@ std::size_t Receive::prepare_run(DataBurst& data, std::size_t begin, std::size_t
 }
 
 void Receive::finish(const BurstContext& at, DataBurst& data, InnerBurst& inner) {
-  const std::size_t messages = data.n;
+  const std::size_t messages = data.n, first = inner.n;
   accept_burst(at, data, inner);
   core_.count_stage(Stage::replay, messages);
   check_sources(at, inner);
+  if (core_.watcher.on()) [[unlikely]]
+    core_.watcher.opened(inner, first);
   core_.count_stage(Stage::inner, messages);
 }
 
@@ -371,6 +375,8 @@ void Receive::take_unusual_inner(const DataBurst& data, std::size_t i, const Pac
   // A packet with length 0 is a keepalive packet.
   if (data.op[i].length == 0) {
     core_.counters.keepalives_received.add(1);
+    if (core_.watcher.on()) [[unlikely]]
+      core_.watcher.step(packet, WatchPoint::keepalive);
     core_.count(peer.rx_bytes, data.message_length[i]);
     core_.count(peer.rx_packets, 1);
     return rte_pktmbuf_free(packet);

@@ -163,9 +163,20 @@ Route::ForwardingDecision Route::decide(const Snapshot& view, const NextHop& hop
 void Route::forward_run(const BurstContext& at, InnerBurst& inner, std::size_t begin, std::size_t end,
                         const ForwardingDecision& decision, SendBurst& send) {
   using Kind = ForwardingDecision::Kind;
+  if (core_.watcher.on()) [[unlikely]]
+    watch(inner, begin, end, decision);
   if (decision.kind == Kind::kPort) return forward_to_port(at, inner, begin, end, decision);
   if (decision.kind == Kind::kInterface) return forward_to_interface(at, inner, begin, end, decision, send);
   for (std::size_t i = begin; i < end; ++i) keep_back(at, inner, i, decision);
+}
+
+void Route::watch(const InnerBurst& inner, std::size_t begin, std::size_t end,
+                  const ForwardingDecision& decision) {
+  using Kind = ForwardingDecision::Kind;
+  static_assert(static_cast<int>(Kind::kBlackhole) == static_cast<int>(WatchRoute::kBlackhole));
+  const bool port = decision.kind == Kind::kPort;
+  const std::uint16_t to = port ? number_of(decision.hop->port) : number_of(decision.origin.interface_id);
+  core_.watcher.routed(inner, begin, end, static_cast<WatchRoute>(decision.kind), to, decision.mtu);
 }
 
 void Route::forward_to_port(const BurstContext& at, InnerBurst& inner, std::size_t begin, std::size_t end,
@@ -304,6 +315,8 @@ void Route::carry_run(const BurstContext& at, FlowBurst& carried, std::size_t be
   const auto seconds = static_cast<std::uint32_t>(at.now / 1'000'000'000u);
   const LinkHeader header(*decision.hop);
   std::size_t forwarded = 0;
+  if (core_.watcher.on()) [[unlikely]]
+    watch(packets, begin, end, decision);
   if (decision.kind == Kind::kInterface) send.note_interface(decision.origin.interface_id);
   for (std::size_t i = begin; i < end; ++i) {
     const std::uint8_t* l3 = packets.l3[i];

@@ -23,7 +23,7 @@ class Route {
  private:
   // What becomes of packets that share next hop and origin.
   struct ForwardingDecision {
-    enum class Kind : std::uint8_t {
+    enum class Kind : std::uint8_t {  // as WatchRoute
       kInterface,
       kPort,
       kKernel,
@@ -62,6 +62,8 @@ class Route {
                                    const ForwardingDecision& decision);
   void refuse(const BurstContext& at, InnerBurst& inner, std::size_t i, const ForwardingDecision& decision);
   void punt(const BurstContext& at, const InnerBurst& inner, std::size_t i);
+  [[gnu::cold]] void watch(const InnerBurst& inner, std::size_t begin, std::size_t end,
+                           const ForwardingDecision& decision);
 
   Core& core_;
   Egress& egress_;

@@ -114,7 +114,11 @@ Keypair* session_of(const Peer& peer) {
 
 void Send::prepare(const BurstContext& at, SendBurst& send, Icmp& icmp, Fragment& fragment) {
   const std::size_t wanted = send.n;
+  if (core_.watcher.on()) [[unlikely]]
+    core_.watcher.to_send(send);
   choose_peers(at, send, icmp);
+  if (core_.watcher.on()) [[unlikely]]
+    core_.watcher.peers_chosen(send);
   Runs found;
   find_runs(send, found);
   drop_unsendable(at, send, found, icmp, fragment);
@@ -123,6 +127,8 @@ void Send::prepare(const BurstContext& at, SendBurst& send, Icmp& icmp, Fragment
     if (r + kPrefetchDistance < send.runs)
       __builtin_prefetch(&send.run[r + kPrefetchDistance].peer->last_received, 1);
     encapsulate(at, send, send.run[r], begin);
+    if (core_.watcher.on()) [[unlikely]]
+      core_.watcher.sending(send, send.run[r], begin, at.now);
     begin = send.run[r].end;
   }
   core_.count_stage(Stage::send, wanted);
@@ -342,6 +348,8 @@ void Send::stage(SendBurst& send, std::size_t i) {
   event.peer = peer.ref();
   event.interface_id = peer.interface_id;
   event.packet = settled(send, i);
+  if (core_.watcher.on()) [[unlikely]]
+    core_.watcher.step(send.packet[i], WatchPoint::staged);
   if (!core_.post(event)) return core_.drop(send.packet[i], DropReason::staging_full);
   core_.counters.staged.add(1);
 }
@@ -450,6 +458,8 @@ void Send::send_through_kernel(SendBurst& send, std::size_t i, Peer& peer) {
   event.peer = peer.ref();
   event.interface_id = peer.interface_id;
   event.packet = send.packet[i];
+  if (core_.watcher.on()) [[unlikely]]
+    core_.watcher.step(send.packet[i], WatchPoint::to_kernel_socket);
   if (!core_.post(event)) return core_.drop(send.packet[i], DropReason::kernel_path_full);
   core_.counters.to_kernel_socket.add(1);
 }

@@ -7,6 +7,7 @@
 
 #include <algorithm>
 
+#include "dataplane/core/watcher.h"
 #include "dataplane/crypto/aead.h"
 #include "dataplane/eal.h"
 #include "dataplane/packet/headers.h"
@@ -344,6 +345,31 @@ void WorkerWorld::frame_command(PortIndex port, const Octets& frame) {
   command.port = port;
   command.packet = packet_of(frame);
   static_cast<void>(workers_[0]->mailboxes().commands.post(command));
+}
+
+void WorkerWorld::watch_everything() {
+  watch_ = std::make_shared<Watch>();
+  watch_->points = ~std::uint32_t{0};
+  watch_->bit = 1;
+  for (std::size_t i = 0; i < workers_.size(); ++i)
+    watch_->rings.push_back(std::make_unique<WatchRing>(std::size_t{1} << 23));
+  auto set = std::make_shared<WatchSet>();
+  set->generation = 1;
+  set->mark_offset = watch_mark_offset();
+  set->watches.push_back(watch_);
+  snapshot_.watches = set;
+}
+
+std::vector<WorkerWorld::Seen> WorkerWorld::seen() {
+  std::vector<Seen> out;
+  WatchRing& ring = *watch_->rings[0];
+  WatchRecord record;
+  while (ring.peek(&record)) {
+    const std::span<const std::uint8_t> bytes = ring.packet(record);
+    out.push_back({record, Octets(bytes.begin(), bytes.end())});
+    ring.pop(record);
+  }
+  return out;
 }
 
 std::vector<WorkerWorld::Note> WorkerWorld::events() {

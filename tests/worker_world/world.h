@@ -17,6 +17,7 @@
 
 #include "dataplane/lpm/lpm.h"
 #include "dataplane/snapshot.h"
+#include "dataplane/watch/watch.h"
 #include "dataplane/worker.h"
 #include "tests/worker_world/environment.h"
 #include "tests/worker_world/packet.h"
@@ -118,6 +119,15 @@ class WorkerWorld {
   void command(dataplane::CommandType type, const TestPeer& test_peer, const Octets& inner = {});
   void stale_command(const Octets& inner);
   void frame_command(dataplane::PortIndex port, const Octets& frame);
+  // Records every packet at every point, from now on.
+  void watch_everything();
+  // What has been recorded since the last call, by the first worker.
+  struct Seen {
+    dataplane::WatchRecord record;
+    Octets bytes;
+  };
+  std::vector<Seen> seen();
+  [[nodiscard]] dataplane::Watch& watch() { return *watch_; }  // after watch_everything()
 
   // ---- what came of it. Draining frees the packets that events carry; their bytes stay.
   struct Note {
@@ -153,6 +163,7 @@ class WorkerWorld {
   std::map<std::uint32_t, std::unique_ptr<dataplane::Keypair>> keypairs_;
   std::map<std::uint32_t, std::unique_ptr<dataplane::Path>> paths_;
   dataplane::Snapshot snapshot_;
+  std::shared_ptr<dataplane::Watch> watch_;
   std::atomic<const dataplane::Snapshot*> published_{nullptr};
   dataplane::Doorbell control_doorbell_;
   std::vector<std::unique_ptr<dataplane::Worker>> workers_;

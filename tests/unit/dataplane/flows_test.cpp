@@ -49,12 +49,14 @@ using Given = std::function<void(WorkerWorld&)>;
 
 // All ports and interfaces have `flows`, the server is beyond the WAN, and these connections are carried.
 Given carrying(const std::vector<Connection>& connections, const Given& more = {}) {
-  const auto table = std::make_shared<FlowTable>(64, FlowTable::HashKey{1, 2, 3, 4, 5, 6},
-                                                 [](const std::function<void()>& free) { free(); });
+  const auto kept = std::make_shared<std::unique_ptr<FlowTable>>();  // of the world that plays
   return [=](WorkerWorld& w) {
+    *kept = std::make_unique<FlowTable>(64, FlowTable::HashKey{1, 2, 3, 4, 5, 6},
+                                        [](const std::function<void()>& free) { free(); });
+    FlowTable* const table = kept->get();
     for (const Connection& c : connections)
       ASSERT_NE(table->insert(c.original, c.reply, c.original_from, c.reply_from, 0), kNoFlow);
-    w.snapshot().flows = table.get();
+    w.snapshot().flows = table;
     for (const dataplane::PortIndex port : {kWan, kLan}) {
       w.port(port).short_cut = false;
       w.port(port).flows = true;

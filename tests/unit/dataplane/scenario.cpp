@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <ostream>
 
 #include "tests/unit/dataplane/frame_difference.h"
@@ -22,6 +23,36 @@ void expect_frames(const std::vector<Octets>& expected, const std::vector<Octets
     const std::string difference = frame_difference(expected[i], got[i]);
     EXPECT_TRUE(difference.empty()) << port << " frame " << i << ": " << difference;
   }
+}
+
+// Which reasons say more than one packet at a time, or are counted where there is no packet.
+bool has_packet(const std::string& reason) {
+  return reason != "no_mbuf";
+}
+
+// Every drop is told by a record with its reason, and each packet of it is one that has been noted before.
+void expect_told(const std::vector<WorkerWorld::Seen>& seen, std::map<std::string, std::uint64_t> drops) {
+  std::map<std::string, std::uint64_t> told;
+  for (const WorkerWorld::Seen& one : seen) {
+    if (one.record.point != dataplane::WatchPoint::dropped) continue;
+    ++told[dataplane::kDropNames[static_cast<std::size_t>(one.record.reason)]];
+  }
+  std::erase_if(drops, [](const auto& drop) { return !has_packet(drop.first); });
+  std::erase_if(told, [](const auto& drop) { return !has_packet(drop.first); });
+  EXPECT_EQ(told, drops);
+}
+
+// Each frame that leaves has been recorded as it left.
+void expect_recorded(const std::vector<WorkerWorld::Seen>& seen, dataplane::PortIndex port,
+                     const std::vector<Octets>& frames) {
+  std::vector<Octets> recorded;
+  for (const WorkerWorld::Seen& one : seen) {
+    if (one.record.point == dataplane::WatchPoint::transmitted && one.record.where == number_of(port))
+      recorded.push_back(one.bytes);
+  }
+  EXPECT_GE(recorded.size(), frames.size());
+  for (const Octets& frame : frames)
+    EXPECT_NE(std::find(recorded.begin(), recorded.end(), frame), recorded.end()) << hex(frame);
 }
 
 }  // namespace
@@ -55,20 +86,27 @@ Octets frame_from_host(const Octets& ip) {
   return framed(kLanMac, kHostMac, ip);
 }
 
-void play(const Scenario& scenario) {
+namespace {
+
+// The same with and without somebody who watches.
+void play_once(const Scenario& scenario, bool watched) {
   WorkerWorld world(scenario.options);
   if (scenario.given) scenario.given(world);
+  if (watched) world.watch_everything();
   for (const Frame& frame : scenario.in) world.arrive(frame.port, frame.bytes, frame.segments);
   for (int i = 0; i < 64 && world.loop(); ++i) {
   }
+  const auto seen = watched ? world.seen() : std::vector<WorkerWorld::Seen>();
   for (const dataplane::PortIndex port : {kWan, kLan}) {
     std::vector<Octets> expected;
     for (const Frame& frame : scenario.out) {
       if (frame.port == port) expected.push_back(frame.bytes);
     }
     expect_frames(expected, world.transmitted(port), port == kWan ? "wan" : "lan");
+    if (watched) expect_recorded(seen, port, expected);
   }
   EXPECT_EQ(world.drops(), scenario.drops);
+  if (watched) expect_told(seen, scenario.drops);
   if (scenario.then) scenario.then(world);
   std::vector<int> events, expected;
   for (const WorkerWorld::Note& note : world.events()) events.push_back(static_cast<int>(note.event.type));
@@ -76,6 +114,15 @@ void play(const Scenario& scenario) {
   EXPECT_EQ(events, expected);
   EXPECT_EQ(world.handshakes().size(), scenario.handshakes);
   EXPECT_EQ(world.missing_buffers(), 0u);
+}
+
+}  // namespace
+
+void play(const Scenario& scenario) {
+  for (const bool watched : {false, true}) {
+    SCOPED_TRACE(watched ? "watched" : "not watched");
+    play_once(scenario, watched);
+  }
 }
 
 }  // namespace wg::test
