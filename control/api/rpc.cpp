@@ -56,6 +56,7 @@ class RpcServer::Client final : public Stream {
   // `request_max`: bytes of a line. `subscribers`: the server's count of them.
   Client(EventLoop& loop, int fd, const RpcAccess& access, std::size_t request_max, std::size_t& subscribers)
       : Stream(loop, fd, kChunk),
+        loop_(loop),
         access_(access),
         request_max_(request_max),
         subscribers_(subscribers),
@@ -79,17 +80,19 @@ class RpcServer::Client final : public Stream {
   // Ends as after the last request of a client that has closed its sending side.
   void retire() {
     input_ended_ = true;
+    if (watch_) return watch_->finish();
     if (in_flight_ == 0) close_after_output();
   }
 
-  bool bounded() const override { return !subscribed_; }
-  bool evictable() const override { return idle() && !subscribed_ && in_flight_ == 0; }
+  bool bounded() const override { return !subscribed_ && !watch_; }
+  bool evictable() const override { return idle() && !subscribed_ && !watch_ && in_flight_ == 0; }
 
  private:
   void on_bytes(std::string_view& bytes) override;
   bool on_end() override {
     input_ended_ = true;
-    return in_flight_ == 0;
+    if (watch_) watch_->finish();
+    return in_flight_ == 0 && !watch_;
   }
   bool mid_request() const override { return !line_.empty(); }
 
@@ -97,6 +100,9 @@ class RpcServer::Client final : public Stream {
   void dispatch(Json& request);
   void call(const RpcMethod& method, Json& params, const Json& id);
   void subscribe(bool on, const Json& params, const Json& id);
+  void start_watch(bool trace, const Json& params, const Json& id);
+  WatchOutput watch_output();
+  void post_watched();
   void set_subscribed(bool on) {
     if (on != subscribed_) on ? ++subscribers_ : --subscribers_;
     subscribed_ = on;
@@ -112,6 +118,7 @@ class RpcServer::Client final : public Stream {
     line_.clear();
   }
 
+  EventLoop& loop_;
   const RpcAccess& access_;
   const std::size_t request_max_;
   std::size_t& subscribers_;
@@ -122,10 +129,14 @@ class RpcServer::Client final : public Stream {
   std::string only_interface_;  // of the subscription; empty: all
   std::uint64_t lost_events_ = 0;
   unsigned in_flight_ = 0;
+  // Sent by a task of its own: a connection that breaks while it is written to destroys the session.
+  std::string watched_;  // of the session, not sent yet
+  bool watch_posted_ = false, watch_ended_ = false;
+  std::unique_ptr<WatchSession> watch_;
 };
 
 void RpcServer::Client::on_bytes(std::string_view& bytes) {
-  if (input_ended_) {
+  if (input_ended_ || watch_) {  // a connection that carries a capture takes no more requests
     bytes = {};
     return;
   }
@@ -172,6 +183,7 @@ void RpcServer::Client::dispatch(Json& request) {
   Json params = Json::object();
   if (!member("params").is_null()) params = std::move(request["params"]);
   if (name == "subscribe" || name == "unsubscribe") return subscribe(name == "subscribe", params, id);
+  if (name == "capture" || name == "trace") return start_watch(name == "trace", params, id);
   const RpcMethod* method = find_rpc_method(name);
   if (method == nullptr) return send_error(id, "unknown_method", "no method " + name);
   if (!access_.allows(*method))
@@ -198,6 +210,52 @@ void RpcServer::Client::subscribe(bool on, const Json& params, const Json& id) {
   set_subscribed(on);
   only_interface_ = one ? interface->get<std::string>() : std::string{};
   send_json({{"id", id}, {"result", {{"subscribed", on}}}});
+}
+
+// From its answer on the connection carries what is watched, and nothing else.
+void RpcServer::Client::start_watch(bool trace, const Json& params, const Json& id) {
+  const std::string name = trace ? "trace" : "capture";
+  WatchSource* const source = access_.watches(caller_, name);
+  if (source == nullptr)
+    return send_error(id, "forbidden", name + " needs the control socket; this is the read-only one");
+  if (in_flight_ != 0) return send_error(id, "busy", "requests are unanswered");
+  try {
+    auto session = source->watch(watch_request_of(params, trace), watch_output());
+    if (!session) return send_error(id, name_of_refusal(session.error().code), session.error().text);
+    watch_ = *std::move(session);
+  } catch (const Json::exception& error) {
+    return send_error(id, "bad_params", error.what());
+  }
+  send_json({{"id", id}, {"result", {{"watching", true}}}});
+}
+
+WatchOutput RpcServer::Client::watch_output() {
+  WatchOutput output;
+  output.room = [this] {
+    const std::size_t waiting = queued_bytes() + watched_.size();
+    return waiting < kRpcWatchBacklogMax ? kRpcWatchBacklogMax - waiting : 0;
+  };
+  output.write = [this](const std::string& text) {
+    watched_ += text;
+    post_watched();
+  };
+  output.end = [this] {
+    watch_ended_ = true;
+    post_watched();
+  };
+  return output;
+}
+
+void RpcServer::Client::post_watched() {
+  if (std::exchange(watch_posted_, true)) return;
+  loop_.post([self = weak_from_this()] {
+    const auto stream = self.lock();
+    if (!stream || stream->closed()) return;
+    auto& client = static_cast<Client&>(*stream);
+    client.watch_posted_ = false;
+    if (!client.watched_.empty()) client.send(std::exchange(client.watched_, {}));
+    if (client.watch_ended_ && !client.closed()) client.close_after_output();
+  });
 }
 
 RpcAnswer RpcServer::Client::answer_to(const Json& id) {
@@ -238,7 +296,7 @@ RpcServer::RpcServer(EventLoop& loop, const RpcTargets& targets, const RpcSocket
                      StreamLimits limits)
     : loop_(loop),
       read_access_(targets.status),
-      admin_access_(targets.status, targets.secrets, targets.changes, targets.on_change),
+      admin_access_(targets.status, targets.secrets, targets.changes, targets.on_change, targets.watches),
       admins_(loop, limits),
       readers_(loop, limits) {
   const auto serve = [this](const std::string& path, const std::string& group, RpcRole role) {

@@ -16,6 +16,7 @@
 #include "control/api/rpc_access.h"
 #include "control/api/stream.h"
 #include "control/api/unix_socket.h"
+#include "control/api/watch_source.h"
 #include "control/loop/event_loop.h"
 
 namespace wg::control {
@@ -26,6 +27,7 @@ inline constexpr std::size_t kRpcRequestMax = std::size_t{1} << 20;
 inline constexpr std::size_t kRpcReadRequestMax = std::size_t{1} << 14;
 inline constexpr unsigned kRpcNestingMax = 16;  // arrays and objects within one another
 inline constexpr std::size_t kRpcEventBacklogMax = std::size_t{1} << 18;  // bytes waiting for one subscriber
+inline constexpr std::size_t kRpcWatchBacklogMax = std::size_t{1} << 20;  // bytes of a capture that wait
 inline constexpr unsigned kRpcInFlightMax = 16;                           // unanswered requests of one client
 
 struct RpcSockets {
@@ -46,6 +48,7 @@ struct RpcTargets {
   const SecretSource& secrets;
   ChangeSink& changes;
   OnChange on_change;
+  WatchSource* watches = nullptr;  ///< null: captures and traces are refused
 };
 
 class RpcServer {

@@ -23,8 +23,17 @@ void ReadAccess::call(const RpcMethod& method, const RpcCaller&, Json& params,
 }
 
 AdminAccess::AdminAccess(const StatusSource& status, const SecretSource& secrets, ChangeSink& changes,
-                         OnChange on_change)
-    : status_(status), secrets_(secrets), changes_(changes), on_change_(std::move(on_change)) {}
+                         OnChange on_change, WatchSource* watches)
+    : status_(status),
+      secrets_(secrets),
+      changes_(changes),
+      on_change_(std::move(on_change)),
+      watches_(watches) {}
+
+WatchSource* AdminAccess::watches(const RpcCaller& caller, const std::string& method) const {
+  if (watches_ != nullptr && on_change_) on_change_(caller, method);
+  return watches_;
+}
 
 void AdminAccess::call(const RpcMethod& method, const RpcCaller& caller, Json& params,
                        const RpcAnswer& answer) const {

@@ -10,6 +10,7 @@
 #include "control/api/rpc_methods.h"
 #include "control/api/secret_source.h"
 #include "control/api/status_source.h"
+#include "control/api/watch_source.h"
 
 namespace wg::control {
 
@@ -30,6 +31,8 @@ class RpcAccess {
   /// Only what it allows.
   virtual void call(const RpcMethod& method, const RpcCaller& caller, Json& params,
                     const RpcAnswer& answer) const = 0;
+  /// For captures and traces; nullptr: not allowed.
+  [[nodiscard]] virtual WatchSource* watches(const RpcCaller&, const std::string&) const { return nullptr; }
 };
 
 /// Of the read-only socket. It has nothing to change the daemon by.
@@ -49,16 +52,18 @@ class AdminAccess final : public RpcAccess {
  public:
   /// `on_change` is called before a method that changes something or tells secrets is carried out.
   AdminAccess(const StatusSource& status, const SecretSource& secrets, ChangeSink& changes,
-              OnChange on_change);
+              OnChange on_change, WatchSource* watches = nullptr);
   [[nodiscard]] bool allows(const RpcMethod&) const override { return true; }
   void call(const RpcMethod& method, const RpcCaller& caller, Json& params,
             const RpcAnswer& answer) const override;
+  [[nodiscard]] WatchSource* watches(const RpcCaller& caller, const std::string& method) const override;
 
  private:
   const StatusSource& status_;
   const SecretSource& secrets_;
   ChangeSink& changes_;
   OnChange on_change_;
+  WatchSource* const watches_;
 };
 
 }  // namespace wg::control

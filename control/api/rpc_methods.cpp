@@ -29,21 +29,6 @@ void bad_params(const RpcAnswer& answer, const std::string& message) {
   answer.error("bad_params", message);
 }
 
-const char* name_of_refusal(int code) {
-  switch (code) {
-    case ENOENT:
-      return "not_found";
-    case EEXIST:
-      return "exists";
-    case EINVAL:
-      return "invalid";
-    case EBUSY:
-      return "busy";
-    default:
-      return "failed";
-  }
-}
-
 void answer_change(const Expected<>& change, const RpcAnswer& answer) {
   if (change) return answer.result(Json::object());
   answer.error(name_of_refusal(change.error().code), change.error().text);
@@ -321,6 +306,42 @@ constexpr std::array<RpcMethod, 17> kMethods{{
 }};
 
 }  // namespace
+
+const char* name_of_refusal(int code) {
+  switch (code) {
+    case ENOENT:
+      return "not_found";
+    case EEXIST:
+      return "exists";
+    case EINVAL:
+      return "invalid";
+    case EBUSY:
+      return "busy";
+    default:
+      return "failed";
+  }
+}
+
+WatchRequest watch_request_of(const Json& params, bool trace) {
+  WatchRequest request;
+  request.trace = trace;
+  request.filter = text(params, "filter");
+  request.filtered = params.contains("ethernet") || params.contains("ip");
+  request.ethernet = param<std::vector<FilterInstruction>>(params, "ethernet", {});
+  request.ip = param<std::vector<FilterInstruction>>(params, "ip", {});
+  request.peer = text(params, "peer");
+  request.interface = text(params, "interface");
+  request.port = text(params, "port");
+  request.inner = param(params, "inner", true);
+  request.outer = param(params, "outer", true);
+  request.drops_only = param(params, "drops", false);
+  request.reasons = param<std::vector<std::string>>(params, "reasons", {});
+  request.count = param<std::uint64_t>(params, "count", 0);
+  request.seconds = param<std::uint32_t>(params, "seconds", 0);
+  request.snap = param<std::uint32_t>(params, "snap", 65535);
+  request.ring_mb = param<std::uint32_t>(params, "ring_mb", request.ring_mb);
+  return request;
+}
 
 const RpcMethod* find_rpc_method(std::string_view name) {
   for (const auto& method : kMethods)

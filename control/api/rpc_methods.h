@@ -11,6 +11,7 @@
 #include "control/api/secret_source.h"
 #include "control/api/status_source.h"
 #include "control/api/stream.h"
+#include "control/api/watch_source.h"
 
 namespace wg::control {
 
@@ -36,7 +37,13 @@ struct RpcMethod {
   bool changes = false;  ///< whoever called it is logged
 };
 
-/// nullptr: no such method. `subscribe` and `unsubscribe` belong to the client itself and are not here.
+/// Codes of refusals by errno: not_found, exists, invalid, busy, failed.
+const char* name_of_refusal(int code);
+/// Of the params of `capture` and `trace`. Throws Json::exception for a wrong type.
+WatchRequest watch_request_of(const Json& params, bool trace);
+
+/// nullptr: no such method. `subscribe`, `unsubscribe`, `capture` and `trace` belong to the client itself and
+/// are not here.
 const RpcMethod* find_rpc_method(std::string_view name);
 
 }  // namespace wg::control

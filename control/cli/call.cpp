@@ -8,6 +8,7 @@
 #include <array>
 #include <cerrno>
 #include <cstring>
+#include <utility>
 
 #include "control/api/rpc.h"
 #include "control/api/unix_socket.h"
@@ -116,6 +117,21 @@ std::optional<Json> RpcClient::try_call(const std::string& method, const Json& p
   if (!answer.contains("error")) return std::move(answer["result"]);
   if (answer["error"].value("code", "") == "not_found") return std::nullopt;
   refused(answer["error"], params);
+}
+
+std::optional<std::string> RpcClient::receive(std::chrono::milliseconds patience) {
+  if (!received_.empty()) return std::exchange(received_, {});
+  pollfd readable{fd_, POLLIN, 0};
+  if (poll(&readable, 1, static_cast<int>(patience.count())) <= 0) return std::nullopt;
+  std::string bytes(65536, '\0');
+  const auto got = recv(fd_, bytes.data(), bytes.size(), 0);
+  if (got < 0 && errno == EINTR) return std::nullopt;
+  bytes.resize(static_cast<std::size_t>(std::max<ssize_t>(got, 0)));
+  return bytes;
+}
+
+void RpcClient::end_requests() {
+  shutdown(fd_, SHUT_WR);
 }
 
 void RpcClient::listen(const Json& params, const std::function<bool(const Json& event)>& take) {

@@ -25,9 +25,9 @@ struct CommandGroup {
 };
 const CommandGroup kGroups[] = {
     {"Commands", {"init", "run", "check", "doctor", "version", "help", "man", "completion"}},
-    {"Status commands", {"show", "explain", "events", "diff"}},
+    {"Status commands", {"show", "explain", "trace", "capture", "events", "diff"}},
     {"Change commands", {"reload", "confirm", "rollback", "save", "interface", "log", "stop"}},
-    {"File and key commands", {"peer", "schema", "import", "export", "genkey", "pubkey", "genpsk"}},
+    {"File and key commands", {"peer", "schema", "import", "export", "genkey", "pubkey", "genpsk", "extcap"}},
 };
 
 // Words of other programs, and what does the same here.
@@ -120,6 +120,12 @@ int usage_error(const CLI::App& app, const CLI::ParseError& error, Terminal& ter
   return code == 0 ? kDone : kBadUsage;  // 0: --help or --version was given
 }
 
+// Wireshark runs the program without a command.
+bool is_asked_by_wireshark(const std::vector<std::string>& arguments) {
+  return !arguments.empty() &&
+         (arguments.front().starts_with("--extcap-") || arguments.front() == "--capture");
+}
+
 void add_commands(CLI::App& app, Invocation& invocation) {
   app.footer(kExitCodes);  // the commands inherit it
   app.require_subcommand(1);
@@ -133,6 +139,8 @@ void add_commands(CLI::App& app, Invocation& invocation) {
   add_run_and_check(app, invocation);
   add_show(app, invocation);
   add_explain(app, invocation);
+  add_capture(app, invocation);
+  add_extcap(app, invocation);
   add_changes(app, invocation);
   add_interface(app, invocation);
   add_peer_commands(app, invocation);
@@ -185,6 +193,7 @@ int run(const std::vector<std::string>& arguments, Terminal terminal) {
   }
   try {
     auto reversed = arguments;  // CLI11 reads arguments from the back
+    if (is_asked_by_wireshark(arguments)) reversed.insert(reversed.begin(), "extcap");
     std::reverse(reversed.begin(), reversed.end());
     app.parse(reversed);
   } catch (const CLI::ParseError& error) {

@@ -63,6 +63,8 @@ int run(const std::vector<std::string>& arguments, Terminal terminal);
 void add_run_and_check(CLI::App& app, Invocation& invocation);
 void add_show(CLI::App& app, Invocation& invocation);
 void add_explain(CLI::App& app, Invocation& invocation);
+void add_capture(CLI::App& app, Invocation& invocation);  // capture, trace
+void add_extcap(CLI::App& app, Invocation& invocation);
 void add_changes(CLI::App& app, Invocation& invocation);  // reload, diff, save, log, stop, events
 void add_interface(CLI::App& app, Invocation& invocation);
 void add_peer_commands(CLI::App& app, Invocation& invocation);  // peer add, remove, disable, enable, list

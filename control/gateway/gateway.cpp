@@ -54,8 +54,9 @@ Gateway::Gateway(const config::Gateway& value, std::string config_path)
       runner_(services_, objects_, actions_),
       changes_({services_, objects_, running_, runner_, background_}, log_,
                [this] { on_plan_carried_out(); }),
-      sockets_(services_.loop, status_, status_, changes_, log_),
-      rounds_(services_, objects_, flows_),
+      packet_watch_(services_, objects_),
+      sockets_(services_.loop, {status_, status_, changes_, {}, &packet_watch_}, log_),
+      rounds_(services_, objects_, flows_, packet_watch_),
       signals_(services_.loop) {
   services_.emit = [this](GatewayEvent&& event) { sockets_.publish(event); };
   services_.has_subscribers = [this] { return sockets_.has_subscribers(); };

@@ -16,6 +16,7 @@
 #include "control/gateway/changes.h"
 #include "control/gateway/notices.h"
 #include "control/gateway/objects.h"
+#include "control/gateway/packet_watch.h"
 #include "control/gateway/plan_runner.h"
 #include "control/gateway/port_keeper.h"
 #include "control/gateway/port_watch.h"
@@ -85,6 +86,7 @@ class Gateway {
   Actions actions_;
   PlanRunner runner_;
   Changes changes_;
+  PacketWatch packet_watch_;
   Sockets sockets_;
   Rounds rounds_;
   Signals signals_;

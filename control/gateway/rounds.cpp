@@ -15,6 +15,7 @@ using namespace std::chrono_literals;
 
 constexpr std::size_t kHandshakesPerRound = 256;
 constexpr std::size_t kEventsPerRound = 2048;
+constexpr auto kPackets = 1ms;             // for packets that somebody watches
 constexpr std::size_t kEventsAtOnce = 16;  // between two looks at the clock; each may be an initiation
 
 }  // namespace
@@ -44,7 +45,8 @@ std::chrono::nanoseconds Rounds::sleep_time(bool gather) {
     const dataplane::WorkerMailboxes& boxes = worker->mailboxes();
     if (!boxes.events.empty() || (!gather && !boxes.handshakes.empty())) wait = 0ns;
   }
-  if (flows_unfinished_) wait = 0ns;
+  if (flows_unfinished_ || records_wait_) wait = 0ns;
+  if (packets_.active()) wait = std::min<std::chrono::nanoseconds>(wait, 1ms);
   if (const auto due = services_.publisher.next_flush())
     wait = std::min(wait, std::chrono::nanoseconds(*due > at ? *due - at : 0));
   if (services_.dataplane.quiescence().collect() != 0) wait = std::min<std::chrono::nanoseconds>(wait, 1ms);
@@ -58,6 +60,7 @@ void Rounds::advance() {
   pace_.note(drain_mailboxes(begun + RoundTimes::kEvents), now().boot);
   advance_interfaces(begun + RoundTimes::kEvents + RoundTimes::kHandshakes);
   flows_unfinished_ = flows_.advance();
+  records_wait_ = packets_.advance(EventLoop::Clock::now() + kPackets);
   services_.publisher.flush_paced(now().boot);
   ++first_;
 }

@@ -8,6 +8,7 @@
 
 #include "control/flows/flow_service.h"
 #include "control/gateway/objects.h"
+#include "control/gateway/packet_watch.h"
 #include "control/loop/event_loop.h"
 #include "control/noise/handshake_pace.h"
 #include "control/services.h"
@@ -16,8 +17,8 @@ namespace wg::control {
 
 class Rounds {
  public:
-  Rounds(Services& services, Objects& objects, FlowService& flows)
-      : services_(services), objects_(objects), flows_(flows) {}
+  Rounds(Services& services, Objects& objects, FlowService& flows, PacketWatch& packets)
+      : services_(services), objects_(objects), flows_(flows), packets_(packets) {}
 
   // One round: the callbacks of descriptors and timers among it.
   void run_once();
@@ -34,9 +35,11 @@ class Rounds {
   Services& services_;
   Objects& objects_;
   FlowService& flows_;
+  PacketWatch& packets_;
   noise::HandshakePace pace_;
   bool flows_unfinished_ = false;
-  std::size_t first_ = 0;  // which interface and worker begins the present round
+  bool records_wait_ = false;  // of packets that somebody watches
+  std::size_t first_ = 0;      // which interface and worker begins the present round
 };
 
 }  // namespace wg::control

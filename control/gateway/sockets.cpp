@@ -4,19 +4,19 @@
 
 namespace wg::control {
 
-Sockets::Sockets(EventLoop& loop, const StatusSource& status, const SecretSource& secrets,
-                 ChangeSink& changes, Logger log)
-    : loop_(loop), status_(status), secrets_(secrets), changes_(changes), log_(std::move(log)) {}
+Sockets::Sockets(EventLoop& loop, const RpcTargets& targets, Logger log)
+    : loop_(loop), targets_(targets), log_(std::move(log)) {
+  targets_.on_change = [log = log_](const RpcCaller& caller, const std::string& method) {
+    log->info("control socket: {} by uid {} (pid {})", method, caller.uid, caller.pid);
+  };
+}
 
 Expected<> Sockets::open_control(const config::SetControlSocket& wanted) {
   retire_control();
   return catch_refusal([&] {
-    const OnChange log_change = [log = log_](const RpcCaller& caller, const std::string& method) {
-      log->info("control socket: {} by uid {} (pid {})", method, caller.uid, caller.pid);
-    };
     const RpcSockets paths{wanted.path, read_socket_beside(wanted.path), wanted.admin_group,
                            wanted.read_group};
-    control_ = std::make_unique<RpcServer>(loop_, RpcTargets{status_, secrets_, changes_, log_change}, paths);
+    control_ = std::make_unique<RpcServer>(loop_, targets_, paths);
   });
 }
 
@@ -34,7 +34,7 @@ Expected<> Sockets::open_metrics(const config::SetMetrics& wanted) {
     MetricsOptions options;
     options.listen = config::to_string(*wanted.listen);
     options.per_peer = wanted.per_peer;
-    metrics_ = std::make_unique<MetricsServer>(loop_, status_, options);
+    metrics_ = std::make_unique<MetricsServer>(loop_, targets_.status, options);
   });
 }
 
@@ -45,8 +45,8 @@ Expected<> Sockets::open_wg(const std::string& interface) {
               caller.pid);
   };
   return catch_refusal([&] {
-    wg_[interface] = std::make_unique<WgSocket>(loop_, secrets_, changes_, interface, kWgSocketDirectory,
-                                                StreamLimits{}, log_set);
+    wg_[interface] = std::make_unique<WgSocket>(loop_, targets_.secrets, targets_.changes, interface,
+                                                kWgSocketDirectory, StreamLimits{}, log_set);
   });
 }
 

@@ -19,10 +19,10 @@ namespace wg::control {
 
 class Sockets {
  public:
-  // What they serve outlives this, and may be made later. Every change and every export of private keys asked
-  // for by the control socket, and every set by wg(8), is logged with who asked.
-  Sockets(EventLoop& loop, const StatusSource& status, const SecretSource& secrets, ChangeSink& changes,
-          Logger log);
+  // What they serve (`targets`; on_change is made here) outlives this, and may be made later. Every change
+  // and every export of private keys asked for by the control socket, and every set by wg(8), is logged with
+  // who asked.
+  Sockets(EventLoop& loop, const RpcTargets& targets, Logger log);
 
   // In place of the one before, whose address is given up first: it may be the same. The connections of the
   // one before live until their answers are out, so a reload that replaces the socket is answered.
@@ -40,9 +40,7 @@ class Sockets {
   void retire_control();
 
   EventLoop& loop_;
-  const StatusSource& status_;
-  const SecretSource& secrets_;
-  ChangeSink& changes_;
+  RpcTargets targets_;
   Logger log_;
   std::unique_ptr<RpcServer> control_;
   std::vector<std::unique_ptr<RpcServer>> retired_;  // control sockets before, with answers due

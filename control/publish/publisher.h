@@ -49,6 +49,10 @@ class Publisher {
   // ---- connections that workers carry
   // Null: none; views with `flows` are then published as if they had `forwarding: kernel`.
   void set_flows(const dataplane::FlowTable* flows) { touch(), next_.flows = flows; }
+  // Null: nobody watches packets.
+  void set_watches(std::shared_ptr<const dataplane::WatchSet> watches) {
+    touch(), next_.watches = std::move(watches);
+  }
   // Where packets of this Linux interface come in, if it belongs to a port or an interface with `flows`.
   [[nodiscard]] dataplane::FlowIngress flow_ingress(std::uint32_t ifindex) const;
   // Then the main table alone does not decide about routes.

@@ -1,0 +1,328 @@
+#include "control/gateway/packet_watch.h"
+
+#include <pcap/bpf.h>
+#include <rte_cycles.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <optional>
+#include <utility>
+
+#include "config/key.h"
+#include "dataplane/core/watcher.h"
+
+namespace wg::control {
+
+using dataplane::bit_of;
+using dataplane::Watch;
+using dataplane::WatchPoint;
+using dataplane::WatchRecord;
+
+namespace {
+
+constexpr std::uint32_t kMostRingMb = 256, kTraceSnap = 128;
+constexpr std::size_t kMostInstructions = 4096;  // the kernel's limit too
+constexpr unsigned kBits = 8;                    // of WatchMark::chosen
+constexpr std::size_t kRecordsAtOnce = 64;       // between two looks at the clock
+constexpr std::uint64_t kSettled = 100'000;      // ns: by then a worker's record is in its ring
+constexpr std::uint64_t kNanoseconds = 1'000'000'000;
+
+std::uint64_t unix_now() {
+  return static_cast<std::uint64_t>(std::chrono::duration_cast<std::chrono::nanoseconds>(
+                                        std::chrono::system_clock::now().time_since_epoch())
+                                        .count());
+}
+
+// From the clock of the workers' records to that of the wall; read again before each slice.
+class WallClock {
+ public:
+  WallClock() : tsc_(rte_rdtsc()), unix_ns_(unix_now()), hz_(rte_get_tsc_hz()) {}
+  [[nodiscard]] std::uint64_t now() const { return unix_ns_; }
+  [[nodiscard]] std::uint64_t of(std::uint64_t tsc) const {
+    if (tsc >= tsc_) return unix_ns_;
+    const std::uint64_t clocks = tsc_ - tsc;
+    return unix_ns_ - (clocks / hz_ * kNanoseconds + clocks % hz_ * kNanoseconds / hz_);
+  }
+
+ private:
+  std::uint64_t tsc_, unix_ns_, hz_;
+};
+
+// Jumps go forward alone, so that a worker's time for a packet is bounded by the program's length. libpcap
+// compiles `protochain` to a loop.
+bool jumps_forward(const std::vector<bpf_insn>& program) {
+  for (std::size_t i = 0; i < program.size(); ++i) {
+    const bool jump = BPF_CLASS(program[i].code) == BPF_JMP && BPF_OP(program[i].code) == BPF_JA;
+    if (jump && program[i].k >= program.size() - i - 1) return false;
+  }
+  return true;
+}
+
+Expected<std::vector<bpf_insn>> program_of(const std::vector<FilterInstruction>& instructions) {
+  std::vector<bpf_insn> program;
+  if (instructions.size() > kMostInstructions) return Refusal{EINVAL, "the filter is too long"};
+  for (const auto& [code, jt, jf, k] : instructions) {
+    if (code > 0xffff || jt > 0xff || jf > 0xff) return Refusal{EINVAL, "the filter is not a program"};
+    program.push_back({static_cast<u_short>(code), static_cast<u_char>(jt), static_cast<u_char>(jf), k});
+  }
+  const bool valid =
+      program.empty() ||
+      (bpf_validate(program.data(), static_cast<int>(program.size())) != 0 && jumps_forward(program));
+  if (!valid) return Refusal{EINVAL, "the filter is not a program that ends"};
+  return program;
+}
+
+std::uint32_t points_of(const WatchRequest& request) {
+  if (request.drops_only) return bit_of(WatchPoint::dropped);
+  if (request.trace) return ~std::uint32_t{0};
+  std::uint32_t points = bit_of(WatchPoint::dropped);
+  if (request.outer) points |= bit_of(WatchPoint::received) | bit_of(WatchPoint::transmitted);
+  if (request.inner) points |= bit_of(WatchPoint::opened) | bit_of(WatchPoint::sending);
+  return points;
+}
+
+Expected<> read_reasons(const std::vector<std::string>& names, Watch& watch) {
+  if (names.empty()) return {};
+  watch.reasons.reset();
+  for (const std::string& name : names) {
+    const auto* const end = std::end(dataplane::kDropNames);
+    const auto* const at = std::find_if(std::begin(dataplane::kDropNames), end,
+                                        [&](const char* known) { return known == name; });
+    if (at == end) return Refusal{EINVAL, "no drop reason " + name};
+    watch.reasons.set(static_cast<std::size_t>(at - std::begin(dataplane::kDropNames)));
+  }
+  return {};
+}
+
+WatchNames names_from(const Services& services, const Objects& objects) {
+  WatchNames names;
+  names.port = [&services, &objects](std::uint16_t index) {
+    const dataplane::Snapshot& view = *services.dataplane.current();
+    for (const auto& [name, port] : objects.ports())
+      if (index < view.ports.size() && view.ports[dataplane::PortIndex{index}].port == &port->port())
+        return name;
+    return "port " + std::to_string(index);
+  };
+  names.interface = [&objects](std::uint16_t id) {
+    const Interface* interface = objects.interface_by_id(dataplane::InterfaceId{id});
+    return interface != nullptr ? interface->name() : "interface " + std::to_string(id);
+  };
+  names.peer = [&objects](std::uint32_t slot) -> std::string {
+    if (slot == dataplane::kNoPeer) return {};
+    for (const auto& [name, interface] : objects.interfaces()) {
+      const PeerRecord* record = interface->book().find_slot(slot);
+      if (record != nullptr)
+        return record->name.empty() ? config::to_string(record->public_key) : record->name;
+    }
+    return {};
+  };
+  return names;
+}
+
+std::string comment_of_file(const WatchRequest& request) {
+  return request.filter.empty() ? "Linegate capture" : "Linegate capture, filter: " + request.filter;
+}
+
+}  // namespace
+
+// ---------------------------------------------------------------- one of them
+
+class PacketWatch::Session final : public WatchSession {
+ public:
+  Session(PacketWatch& owner, std::shared_ptr<Watch> watch, std::unique_ptr<WatchSink> sink,
+          WatchOutput output, std::uint32_t seconds)
+      : owner_(owner), watch_(std::move(watch)), sink_(std::move(sink)), output_(std::move(output)) {
+    owner_.add(*this);
+    if (seconds != 0)
+      timer_ = owner_.services_.loop.after(std::chrono::seconds(seconds), [this] { timer_ = 0, finish(); });
+  }
+  ~Session() override {
+    owner_.services_.loop.cancel(timer_);
+    if (!finished_) owner_.remove(*this);
+  }
+
+  [[nodiscard]] const std::shared_ptr<Watch>& watch() const { return watch_; }
+
+  // True: more is waiting, and its reader has room for it.
+  bool advance(EventLoop::Clock::time_point until) {
+    const WallClock clock;
+    bool more = true;
+    while (more && output_.room() != 0 && !sink_->is_full()) {
+      for (std::size_t i = 0; more && i < kRecordsAtOnce; ++i) more = move_oldest(clock, kSettled);
+      flush();
+      if (EventLoop::Clock::now() >= until) break;
+    }
+    if (!more) sink_->passed(clock.now() - std::min(clock.now(), kSettled));
+    flush();
+    if (sink_->is_full()) finish();
+    return more && !finished_ && output_.room() != 0;
+  }
+
+  void finish() override {
+    if (finished_) return;
+    finished_ = true;
+    const WallClock clock;
+    while (!sink_->is_full() && move_oldest(clock, 0)) {
+    }
+    owner_.remove(*this);
+    sink_->finish(clock.now(), lost());
+    flush();
+    output_.end();
+  }
+
+ private:
+  // Moves the oldest record of all workers, unless a worker may still write an older one.
+  bool move_oldest(const WallClock& clock, std::uint64_t settled_ns) {
+    dataplane::WatchRing* oldest = nullptr;
+    WatchRecord found, record;
+    for (const auto& ring : watch_->rings) {
+      if (!ring->peek(&record) || (oldest != nullptr && record.tsc >= found.tsc)) continue;
+      oldest = ring.get();
+      found = record;
+    }
+    if (oldest == nullptr || clock.of(found.tsc) + settled_ns > clock.now()) return false;
+    sink_->take(found, oldest->packet(found), clock.of(found.tsc));
+    oldest->pop(found);
+    return true;
+  }
+  void flush() {
+    std::string text = sink_->take_text();
+    if (!text.empty()) output_.write(std::move(text));
+  }
+  [[nodiscard]] std::uint64_t lost() const {
+    std::uint64_t lost = 0;
+    for (const auto& ring : watch_->rings) lost += ring->lost();
+    return lost;
+  }
+
+  PacketWatch& owner_;
+  const std::shared_ptr<Watch> watch_;
+  const std::unique_ptr<WatchSink> sink_;
+  const WatchOutput output_;
+  EventLoop::TimerId timer_ = 0;
+  bool finished_ = false;
+};
+
+// ---------------------------------------------------------------- all of them
+
+PacketWatch::PacketWatch(Services& services, const Objects& objects)
+    : services_(services), objects_(objects), names_(names_from(services, objects)) {}
+
+const PeerRecord* PacketWatch::find_peer(const std::string& name, const std::string& interface) const {
+  const auto key = config::parse_key(name);
+  for (const auto& [own_name, owned] : objects_.interfaces()) {
+    if (!interface.empty() && interface != own_name) continue;
+    const PeerRecord* record = owned->book().find_name(name);
+    if (record == nullptr && key) record = owned->book().find(*key);
+    if (record != nullptr) return record;
+  }
+  return nullptr;
+}
+
+Expected<> PacketWatch::select(const WatchRequest& request, Watch& watch) const {
+  if (!request.interface.empty()) {
+    const Interface* interface = objects_.find_interface(request.interface);
+    if (interface == nullptr) return Refusal{ENOENT, "no interface " + request.interface};
+    watch.interface_id = number_of(interface->id());
+  }
+  if (!request.peer.empty()) {
+    const PeerRecord* peer = find_peer(request.peer, request.interface);
+    if (peer == nullptr) return Refusal{ENOENT, "no peer " + request.peer};
+    watch.peer = peer->slot->slot;
+  }
+  if (request.port.empty()) return {};
+  const GatewayPort* port = objects_.find_port(request.port);
+  if (port == nullptr) return Refusal{ENOENT, "no port " + request.port};
+  const dataplane::Snapshot& view = *services_.dataplane.current();
+  for (const dataplane::PortIndex index : view.ports.ids())
+    if (names_.port(number_of(index)) == request.port) watch.port = number_of(index);
+  return {};
+}
+
+Expected<std::shared_ptr<Watch>> PacketWatch::watch_of(const WatchRequest& request) const {
+  auto watch = std::make_shared<Watch>();
+  auto ethernet = program_of(request.ethernet), ip = program_of(request.ip);
+  if (!ethernet) return ethernet.error();
+  if (!ip) return ip.error();
+  watch->filter = {!request.filtered, *std::move(ethernet), *std::move(ip)};
+  if (const auto selected = select(request, *watch); !selected) return selected.error();
+  if (const auto reasons = read_reasons(request.reasons, *watch); !reasons) return reasons.error();
+  watch->points = points_of(request);
+  const std::uint32_t snap = request.trace ? kTraceSnap : request.snap;
+  watch->snap = static_cast<std::uint16_t>(std::clamp<std::uint32_t>(snap, 1, 65535));
+  const std::size_t ring = std::size_t{std::clamp<std::uint32_t>(request.ring_mb, 1, kMostRingMb)} << 20;
+  for (std::size_t i = 0; i < services_.dataplane.workers().size(); ++i)
+    watch->rings.push_back(std::make_unique<dataplane::WatchRing>(ring));
+  return watch;
+}
+
+Expected<std::unique_ptr<WatchSession>> PacketWatch::watch(const WatchRequest& request, WatchOutput output) {
+  if (sessions_.size() >= kMost)
+    return Refusal{EBUSY, std::to_string(kMost) + " captures and traces run already"};
+  if (dataplane::watch_mark_offset() < 0)
+    return Refusal{ENOSPC, "a driver has left no room in the packet buffers for marks"};
+  Expected<std::shared_ptr<Watch>> watch = Refusal{};
+  try {
+    watch = watch_of(request);
+  } catch (const std::exception& error) {
+    return Refusal::from_exception(error);
+  }
+  if (!watch) return watch.error();
+  std::unique_ptr<WatchSink> sink;
+  if (request.trace) {
+    sink = std::make_unique<TraceSink>(names_, request.count);
+  } else {
+    const bool all = request.drops_only;
+    sink = std::make_unique<CaptureSink>(names_, request.count, comment_of_file(request),
+                                         request.outer || all, request.inner || all);
+  }
+  return std::make_unique<Session>(*this, *std::move(watch), std::move(sink), std::move(output),
+                                   request.seconds);
+}
+
+// A bit comes back only after the others: by then no packet carries it any more.
+std::uint8_t PacketWatch::free_bit() {
+  for (;;) {
+    const auto bit = static_cast<std::uint8_t>(1u << (next_bit_++ % kBits));
+    const bool used = std::any_of(sessions_.begin(), sessions_.end(),
+                                  [&](const Session* session) { return session->watch()->bit == bit; });
+    if (!used) return bit;
+  }
+}
+
+void PacketWatch::add(Session& session) {
+  if (sessions_.empty()) ++generation_;
+  session.watch()->bit = free_bit();
+  sessions_.push_back(&session);
+  publish();
+}
+
+void PacketWatch::remove(Session& session) {
+  sessions_.erase(std::remove(sessions_.begin(), sessions_.end(), &session), sessions_.end());
+  publish();
+}
+
+// At once: who asked may send the packet as soon as the answer is there.
+void PacketWatch::publish() {
+  std::shared_ptr<dataplane::WatchSet> set;
+  if (!sessions_.empty()) {
+    set = std::make_shared<dataplane::WatchSet>();
+    set->generation = generation_;
+    set->mark_offset = dataplane::watch_mark_offset();
+    for (const Session* session : sessions_) set->watches.push_back(session->watch());
+  }
+  services_.publisher.set_watches(std::move(set));
+  services_.publisher.flush();
+}
+
+bool PacketWatch::advance(EventLoop::Clock::time_point until) {
+  bool more = false;
+  const std::vector<Session*> all = sessions_;  // one that is finished removes itself
+  for (Session* session : all) {
+    const bool still = std::find(sessions_.begin(), sessions_.end(), session) != sessions_.end();
+    more |= still && session->advance(until);
+  }
+  return more;
+}
+
+}  // namespace wg::control

@@ -1,0 +1,87 @@
+// What becomes of the records of a watch: a pcapng file, or stories in JSON. Pure: records go in, text comes
+// out.
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <map>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <utility>
+#include <vector>
+
+#include "control/watch/words.h"
+
+namespace wg::control {
+
+class WatchSink {
+ public:
+  // `limit`: packets; 0: none.
+  WatchSink(const WatchNames& names, std::uint64_t limit) : names_(names), limit_(limit) {}
+  virtual ~WatchSink() = default;
+  WatchSink(const WatchSink&) = delete;
+  WatchSink& operator=(const WatchSink&) = delete;
+
+  // In the order of time.
+  virtual void take(const dataplane::WatchRecord& record, std::span<const std::uint8_t> bytes,
+                    std::uint64_t unix_ns) = 0;
+  // Nothing older than `unix_ns` comes any more.
+  virtual void passed(std::uint64_t) {}
+  // `lost`: records that found no room in the rings.
+  virtual void finish(std::uint64_t unix_ns, std::uint64_t lost) = 0;
+  [[nodiscard]] bool is_full() const { return limit_ != 0 && packets_ >= limit_; }
+  // What has been written since the last call.
+  [[nodiscard]] std::string take_text() { return std::exchange(text_, {}); }
+
+ protected:
+  const WatchNames& names_;
+  const std::uint64_t limit_;
+  std::uint64_t packets_ = 0;
+  std::string text_;
+};
+
+class CaptureSink final : public WatchSink {
+ public:
+  // `comment`: of the file. Records of the links that are not wanted are left out.
+  CaptureSink(const WatchNames& names, std::uint64_t limit, std::string_view comment, bool outer, bool inner);
+  void take(const dataplane::WatchRecord& record, std::span<const std::uint8_t> bytes,
+            std::uint64_t unix_ns) override;
+  void finish(std::uint64_t unix_ns, std::uint64_t lost) override;
+
+ private:
+  using Place = std::pair<dataplane::WatchLink, std::uint16_t>;
+  std::uint32_t interface_of(const dataplane::WatchRecord& record);
+
+  const bool outer_, inner_;
+  std::map<Place, std::uint32_t> interfaces_;
+};
+
+class TraceSink final : public WatchSink {
+ public:
+  using WatchSink::WatchSink;
+  void take(const dataplane::WatchRecord& record, std::span<const std::uint8_t> bytes,
+            std::uint64_t unix_ns) override;
+  void passed(std::uint64_t unix_ns) override;
+  void finish(std::uint64_t unix_ns, std::uint64_t lost) override;
+
+ private:
+  struct Step {
+    std::string stage, words;
+    std::uint64_t unix_ns;
+  };
+  struct Story {
+    std::uint64_t number;
+    unsigned worker;
+    std::vector<Step> steps;
+    bool ended = false;
+  };
+  using Stories = std::unordered_map<std::uint64_t, Story>;
+  void tell(const Story& story);
+
+  std::uint64_t begun_ = 0;
+  Stories stories_;                  // by id
+  std::deque<std::uint64_t> order_;  // ids, the oldest first
+};
+
+}  // namespace wg::control
