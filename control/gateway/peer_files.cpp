@@ -60,8 +60,7 @@ void PeerFiles::step(const std::string& interface) {
   auto written = std::make_shared<Expected<>>();
   background_.run(
       [write = writer_for(interface, std::move(at.peers)), written] {
-        const auto tried = catch_refusal(write);
-        *written = tried ? *tried : Expected<>(tried.error());
+        if (const Expected<> tried = catch_refusal([&] { *written = write(); }); !tried) *written = tried;
       },
       [this, written, path = path_of(interface)] { reports_.report(path, *written); });
   walks_.erase(walk);

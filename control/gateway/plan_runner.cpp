@@ -99,9 +99,9 @@ void PlanRunner::make_room(const config::Plan& plan) {
 }
 
 Expected<> PlanRunner::attempt(const config::Action& action) {
-  const auto result = catch_refusal([&] { return actions_.carry_out(action); });
-  if (!result) return result.error();
-  return *result;
+  Expected<> result;
+  const Expected<> tried = catch_refusal([&] { result = actions_.carry_out(action); });
+  return tried ? result : tried;
 }
 
 // Actions are idempotent: for those that were not reached the way back changes nothing.

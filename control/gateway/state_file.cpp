@@ -29,13 +29,13 @@ std::optional<std::vector<std::uint8_t>> read_state_file(const std::string& path
 }
 
 Expected<> write_state_file(const std::string& path, const std::vector<std::uint8_t>& bytes) {
-  const auto written = catch_refusal([&] {
+  Expected<> written;
+  const Expected<> tried = catch_refusal([&] {
     std::error_code ignored;
     std::filesystem::create_directories(std::filesystem::path(path).parent_path(), ignored);
-    return config::replace_file(path, {bytes.begin(), bytes.end()}, 0600);
+    written = config::replace_file(path, {bytes.begin(), bytes.end()}, 0600);
   });
-  if (!written) return written.error();
-  return *written;
+  return tried ? written : tried;
 }
 
 StateFileReports::StateFileReports(Logger log, std::string consequence)

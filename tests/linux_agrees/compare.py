@@ -11,12 +11,13 @@ LOCAL_PREFIXES = [ipaddress.ip_network(prefix) for prefix in networks.NO_SOURCES
 ALLOWED_ON_WG0 = [ipaddress.ip_network(prefix) for peer in "ab" for prefix in ALLOWED[peer]]
 
 
-def what_counts(out, numbers, joined):
+def what_counts(out, numbers, joined, waiting):
     """(where, bytes) of each packet that is compared, as a multiset. `numbers`: of the packets that were sent; what has
-    waited for a neighbour longer than that is left out. `joined`: of those that may reach Linux joined to one."""
+    waited for a neighbour longer than that is left out. `joined`: of those that may reach Linux joined to one. `waiting`:
+    a neighbour does not answer, so "host unreachable" may come at any time."""
     numbers = numbers | {None}
     counted = Counter((where, normal(where, data)) for where, data in out
-                      if packets.probe_number(data) in numbers and not may_differ(ip_of(where, data), joined))
+                      if packets.probe_number(data) in numbers and not may_differ(ip_of(where, data), joined, waiting))
     for where, data in counted:
         if packets.is_reset(ip_of(where, data)):
             counted[where, data] = 1
@@ -27,7 +28,7 @@ def by_number(out, joined):
     """The same as what_counts() for each packet's number, without errors, whose number Linux limits. Packets with DF and
     equal identifications come out of a joined packet with others (RFC 6864), and a packet is sent twice here."""
     numbers = {packets.probe_number(data) for _, data in out}
-    return numbered(what_counts(out, numbers, joined))
+    return numbered(what_counts(out, numbers, joined, False))
 
 
 def numbered(counted):
@@ -51,21 +52,28 @@ def ip_of(where, data):
     return data[18:] if data[12:14] == b"\x81\0" else data[14:]
 
 
-def may_differ(packet, joined):
+def may_differ(packet, joined, waiting):
     """Is it an answer that a rule of README.md allows to differ?"""
     if not packet or packet[0] >> 4 not in (4, 6) or not packets.is_error(packet):
         return False
-    return packets.probe_number(packet) in joined or is_of_wireguard(packet)
+    if packets.probe_number(packet) in joined:
+        return True
+    return is_host_unreachable(packet) and (waiting or no_peer_has(packet))
 
 
-def is_of_wireguard(packet):
-    """Unreachable, about a destination that no peer of wg0 has: WireGuard may have said it, and not Linux."""
-    v6 = packet[0] >> 4 == 6
-    head = 40 if v6 else 4 * (packet[0] & 15)
-    if packet[head:head + 2] != (b"\1\3" if v6 else b"\3\1"):
-        return False
-    quoted = packet[head + 8:]
-    destination = ipaddress.ip_address(bytes(quoted[24:40] if v6 else quoted[16:20]))
+def header_length(packet):
+    return 40 if packet[0] >> 4 == 6 else 4 * (packet[0] & 15)
+
+
+def is_host_unreachable(packet):
+    at = header_length(packet)
+    return packet[at:at + 2] == (b"\1\3" if packet[0] >> 4 == 6 else b"\3\1")
+
+
+def no_peer_has(packet):
+    """Does the error quote a packet to a destination that no peer of wg0 has? Then WireGuard may have answered."""
+    quoted = packet[header_length(packet) + 8:]
+    destination = ipaddress.ip_address(bytes(quoted[24:40] if packet[0] >> 4 == 6 else quoted[16:20]))
     return not any(destination in network for network in ALLOWED_ON_WG0)
 
 

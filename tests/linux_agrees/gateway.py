@@ -35,7 +35,8 @@ LISTEN = {"wg0": 51820, "wg1": 51830}
 GATEWAY_WAN = "10.20.0.1"
 OUTER = {"a": "10.20.0.11", "b": "10.20.0.12", "c": "10.20.0.13"}
 PORT_MAC = {name: bytes([2, 0, 0, 0, 0, 0x10 + i]) for i, name in enumerate(WIRES)}
-FENCE_SECONDS = 5
+DEAD_ENDS = (9, 0x11)  # last bytes of addresses that no host of the test has
+FENCE_SECONDS = 30
 
 SOL_PACKET, PACKET_IGNORE_OUTGOING, SO_ATTACH_FILTER, SO_RCVBUFFORCE = 263, 23, 26, 33
 ETH_P_ALL = 3
@@ -131,7 +132,8 @@ class Gateway:
         os.makedirs(self.directory)
         self.inside, self.far = f"{name}-gw", f"{name}-far"
         self.out = []  # (where, bytes) since the last take()
-        self.resolving = self.unanswered = False
+        self.resolving = False
+        self.unanswered = -1e9  # when a neighbour was asked for that does not exist
         self.fences_in, self.fences_out = set(), set()
         self.fence_number = 0
         self.down = set()
@@ -332,7 +334,7 @@ class Gateway:
         self.resolving = True
         target = socket.inet_ntoa(frame[38:42])
         if not is_alive(target):
-            self.unanswered = True
+            self.unanswered = time.monotonic()
             return
         mac = host_mac(wire, target)
         answer = frame[14:20] + b"\0\2" + mac + frame[38:42] + frame[22:28] + frame[28:32]
@@ -345,7 +347,7 @@ class Gateway:
         self.resolving = True
         name, asker = socket.inet_ntop(socket.AF_INET6, target), socket.inet_ntop(socket.AF_INET6, source)
         if not is_alive(name):
-            self.unanswered = True
+            self.unanswered = time.monotonic()
             return
         mac = host_mac(wire, name)
         body = packets.icmp6(name, asker, 136, 0, 0x60000000, target + b"\2\1" + mac)
@@ -522,6 +524,5 @@ class Gateway:
 
 
 def is_alive(address):
-    """Does a host of the test have this address? Those with an odd last byte below 128 do not exist."""
-    raw = packets.packed(address)
-    return raw[-1] % 2 == 0 or raw[-1] >= 128
+    """Does a host of the test have this address?"""
+    return packets.packed(address)[-1] not in DEAD_ENDS

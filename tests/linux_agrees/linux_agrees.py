@@ -21,6 +21,7 @@ from gateway import PEERS, TUNNELS, Gateway, Lost
 STEPS, PACKETS = 30, 20
 REFILL_SECONDS = 5.5  # route/error_burst
 NEIGHBOUR_SECONDS = 0.6  # networks.LIMITS: until a neighbour is asked for anew
+WAITING_SECONDS = 1  # networks.LIMITS: longer than Linux waits for a neighbour
 LATER_SHARE = 0.01  # of all states, at most: agreed only at the second try
 DIRECTORY = "/run/agree"
 SHORT_CUT_SHARE = 0.10  # of all packets, at least: with less the test would compare Linux with itself
@@ -101,7 +102,10 @@ class Lab:
             side.inject_all(shots)
         for side in self.both():
             side.fence()
-            out.append(compare.what_counts(side.take(), {packets.probe_number(data) for _, data in shots}, joined))
+        waiting = max(side.unanswered for side in self.both()) > time.monotonic() - WAITING_SECONDS
+        for side in self.both():
+            numbers = {packets.probe_number(data) for _, data in shots}
+            out.append(compare.what_counts(side.take(), numbers, joined, waiting))
         return out
 
     def agrees_later(self, shots, joined, linux, short):

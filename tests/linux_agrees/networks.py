@@ -83,7 +83,7 @@ def baseline():
     return lines
 
 
-GATEWAYS4 = {"wan": ["10.20.0.2"], "lan": ["192.168.1.2", "192.168.1.4", "192.168.1.9"], "dmz": ["192.168.2.2"],
+GATEWAYS4 = {"wan": ["10.20.0.2"], "lan": ["192.168.1.2", "192.168.1.4"], "dmz": ["192.168.2.2"],
              "ext": ["192.168.3.2"]}
 GATEWAYS6 = {"wan": ["fd20::2", "fe80::20:2"], "lan": ["fd01::2", "fd01::4", "fe80::2"], "dmz": ["fd02::2", "fe80::2"],
              "ext": ["fd03::2"]}
@@ -99,6 +99,7 @@ class Generator:
         self.port_mac = {link: mac.hex(":") for link, mac in PORT_MAC.items()}
         # With a rule Linux routes everything of that family, so most histories have none.
         rules = self.chance(0.25)
+        self.dead = self.chance(0.2)  # are there gateways and destinations that do not answer?
         self.kinds = [
             (30, self.route), (8, self.route_away), (rules * 8, self.rule), (rules * 5, self.rule_away),
             (6, self.nexthop), (6, self.route_by_nexthop), (3, self.nexthop_away), (8, self.neighbour), (4, self.link_state),
@@ -133,6 +134,8 @@ class Generator:
         if family == 4 and self.chance(0.1):
             return f"via inet6 {self.random.choice(GATEWAYS6[link])} dev {link}"
         via = self.random.choice((GATEWAYS4 if family == 4 else GATEWAYS6)[link])
+        if link == "lan" and family == 4 and self.dead and self.chance(0.3):
+            via = "192.168.1.9"
         if self.chance(0.1):
             return f"via {self.pick('100.64.0.6', '169.254.0.2') if family == 4 else 'fe80::77:6'} dev {link} onlink"
         return f"via {via} dev {link}"

@@ -70,9 +70,11 @@ class Probes:
                 return address
         if roll < 0.9:
             return self.random.choice(hosts[self.random.choice(list(hosts))])
+        if roll < 0.95 and self.generator.dead:
+            return self.pick("203.0.113.9", "192.168.1.9") if family == 4 else self.pick("2001:db8:1::11", "fd01::11")
         if roll < 0.95:
-            return self.pick("203.0.113.9", "203.0.113.6", "172.16.1.6", "192.168.1.11", "198.51.100.9") if family == 4 else (
-                self.pick("2001:db8:1::6", "fd10:1::6", "fd01::11", "2001:db8:9::1"))
+            return self.pick("203.0.113.6", "172.16.1.6", "198.51.100.8", "8.8.4.4") if family == 4 else (
+                self.pick("2001:db8:1::6", "fd10:1::6", "2001:db8:9::1"))
         return self.random.choice(ODD4 if family == 4 else ODD6)
 
     # ---- packets
