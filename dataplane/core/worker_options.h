@@ -21,7 +21,7 @@ struct WorkerOptions {
   // Of so many loops one has its stages timed. A number that no other interval of the loop has a factor in
   // common with, so that what is done every few loops gets its share.
   std::uint32_t timed_loops = 7;
-  std::function<void()> on_start;  // in the worker's thread, before its loop; empty: nothing
+  std::function<void()> on_start = {};  // in the worker's thread, before its loop; empty: nothing
 };
 
 }  // namespace wg::dataplane

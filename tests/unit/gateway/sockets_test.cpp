@@ -63,7 +63,7 @@ class SocketsTest : public ::testing::Test {
   Logger log = std::make_shared<spdlog::logger>("", std::make_shared<spdlog::sinks::ostream_sink_st>(lines));
   EventLoop loop;
   FakeGateway gateway;
-  Sockets sockets{loop, gateway, gateway, gateway, log};
+  Sockets sockets{loop, {gateway, gateway, gateway, {}}, log};
 };
 
 TEST_F(SocketsTest, EveryControlSocketLogsWhoChangesWhat) {
