@@ -300,6 +300,7 @@ Gateway reachable(Gateway next, const Gateway& running) {
   const Dpdk& dpdk = running.dpdk;
   next.dpdk = {dpdk.workers, dpdk.memory, dpdk.hugepages, dpdk.eal, dpdk.spread, next.dpdk.idle, {}};
   next.control.user = running.control.user;
+  next.control.sandbox = running.control.sandbox;
   return runtime_view(next);
 }
 
@@ -347,10 +348,11 @@ TEST(DiffProperty, ReachesTheNextValueAndNoKeptPrefixIsEverOwnerless) {
     }
     ASSERT_TRUE(runtime_view(model.gateway()) == reachable(next, running)) << "pair " << pair << "\n"
                                                                            << describe(plan);
-    const bool restart = running.dpdk.workers != next.dpdk.workers ||
-                         running.dpdk.memory != next.dpdk.memory ||
-                         running.dpdk.hugepages != next.dpdk.hugepages || running.dpdk.eal != next.dpdk.eal ||
-                         running.dpdk.spread != next.dpdk.spread || running.control.user != next.control.user;
+    const bool restart =
+        running.dpdk.workers != next.dpdk.workers || running.dpdk.memory != next.dpdk.memory ||
+        running.dpdk.hugepages != next.dpdk.hugepages || running.dpdk.eal != next.dpdk.eal ||
+        running.dpdk.spread != next.dpdk.spread || running.control.user != next.control.user ||
+        running.control.sandbox != next.control.sandbox;
     ASSERT_EQ(plan.needs_restart(), restart) << "pair " << pair;
     actions += plan.actions.size();
     restarts += restart ? 1 : 0;
