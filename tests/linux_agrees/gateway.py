@@ -37,6 +37,7 @@ OUTER = {"a": "10.20.0.11", "b": "10.20.0.12", "c": "10.20.0.13"}
 PORT_MAC = {name: bytes([2, 0, 0, 0, 0, 0x10 + i]) for i, name in enumerate(WIRES)}
 DEAD_ENDS = (9, 0x11)  # last bytes of addresses that no host of the test has
 FENCE_SECONDS = 30
+WAITING_SECONDS = 1  # networks.LIMITS: longer than Linux waits for a neighbour
 
 SOL_PACKET, PACKET_IGNORE_OUTGOING, SO_ATTACH_FILTER, SO_RCVBUFFORCE = 263, 23, 26, 33
 ETH_P_ALL = 3
@@ -136,7 +137,7 @@ class Gateway:
         self.unanswered = -1e9  # when a neighbour was asked for that does not exist
         self.fences_in, self.fences_out = set(), set()
         self.fence_number = 0
-        self.down = set()
+        self.down, self.bridged = set(), set()  # links
         self.stale = False
         self.fragments = {}  # by identification: offset and bytes of the pieces of a datagram for a peer
         self.initiators = {}
@@ -257,6 +258,7 @@ class Gateway:
         if self.batch is not None:
             self.batch.close()
         self.batch = Batch(self.inside)
+        self.bridged.clear()  # networks.baseline() removes the bridge
 
     def command(self, lines):
         """Lines of `ip` ("4 route add …", "6 …") or "sysctl key value" in their order. Returns the errors."""
@@ -277,6 +279,11 @@ class Gateway:
                     self.down.add(word[3])
                 elif "up" in word:
                     self.down.discard(word[3])
+                elif "master" in word:
+                    self.bridged.add(word[3])
+                elif "nomaster" in word:
+                    self.bridged.discard(word[3])
+                    self.unanswered = time.monotonic()
         return errors
 
     def settle(self):
@@ -448,6 +455,10 @@ class Gateway:
 
     def oldest_session(self):
         return max((time.monotonic() - i.session.born for i in self.initiators.values() if i.session), default=0)
+
+    def is_waiting(self):
+        """Does Linux wait for a neighbour that does not answer, or whose answer the bridge gets?"""
+        return bool(self.bridged) or self.unanswered > time.monotonic() - WAITING_SECONDS
 
     # ---- fences
 

@@ -291,4 +291,6 @@ class Generator:
         lines = [] if self.bridged else ["4 link add br0 address 02:00:00:00:00:77 type bridge", "4 link set br0 up",
                                          "4 addr add 192.168.77.1/24 dev br0"]
         self.bridged = True
-        return lines + [f"4 link set {self.pick('dmz', 'dmz', 'ext')} master br0"]
+        # Behind a bridge no neighbour answers any more; those that are known stay known, on one side maybe.
+        link = self.pick("dmz", "dmz", "ext")
+        return lines + [f"4 link set {link} master br0"] + [f"{family} neigh flush dev {link} nud all" for family in (4, 6)]

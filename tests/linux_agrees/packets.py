@@ -4,6 +4,7 @@ import struct
 
 ETH_IPV4, ETH_IPV6, ETH_ARP, ETH_FENCE = 0x0800, 0x86DD, 0x0806, 0x88B5
 ICMP4, TCP, UDP, FRAGMENT, ICMP6, FENCE_PROTOCOL = 1, 6, 17, 44, 58, 253
+EXTENSIONS = (0, 43, 60)  # hop-by-hop options, routing, destination options
 MAGIC = b"\xa7LGA"
 ND_TYPES = {130, 131, 132, 133, 134, 135, 136, 137, 143}
 
@@ -100,7 +101,10 @@ def without_neutral_fields(packet):
     if packet[0] >> 4 == 4:
         return packet[:4] + b"\0\0" + packet[6:10] + b"\0\0" + packet[12:]
     packet = bytes([packet[0], packet[1] & 0xF0, 0, 0]) + packet[4:]
-    return packet[:44] + bytes(4) + packet[48:] if packet[6] == FRAGMENT else packet
+    protocol, at = packet[6], 40
+    while protocol in EXTENSIONS and len(packet) > at + 1:
+        protocol, at = packet[at], at + 8 * (packet[at + 1] + 1)
+    return packet[:at + 4] + bytes(4) + packet[at + 8:] if protocol == FRAGMENT else packet
 
 
 def is_reset(packet):
