@@ -87,7 +87,7 @@ boot() {
     -append "console=ttyS0 quiet panic=-1 mitigations=off no_timer_check tsc=reliable intel_iommu=on iommu=nopt net.ifnames=1" \
     -drive "file=$cache/root.img,if=virtio,format=raw,snapshot=on" -drive "file=$work/payload.img,if=virtio,format=raw,readonly=on" \
     -serial "file:$cache/console.log" -serial "unix:$cache/shell.sock,server=on,wait=off" -serial "file:$cache/tests.log" \
-    -object rng-random,id=rng,filename=/dev/urandom -device virtio-rng-pci,rng=rng "${devices[@]}" </dev/null >"$log" 2>&1 &
+    -object rng-random,id=rng,filename=/dev/urandom -device virtio-rng-pci,rng=rng "${devices[@]}" </dev/null >"$log" 2>&1 9>&- &
   emulator=$!
 }
 guest() { timeout "${2:-60}" python3 "$PWD/tests/e2e/kernel_vm/guest.py" "$cache/shell.sock" "$1" "${2:-60}"; }
@@ -115,7 +115,7 @@ boot
 await_boot || { alive || leave "QEMU does not run: $(tail -1 "$cache/qemu.log")"; leave "it does not boot within 300 s: $(tail -1 "$cache/console.log")"; }
 echo "      (booted after $SECONDS s)"
 if [ "${1:-}" = shell ]; then
-  cat >/dev/null
+  cat >/dev/null 9>&-
   exit
 fi
 parts=("$@")
