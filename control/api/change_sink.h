@@ -61,6 +61,8 @@ class ChangeSink {
   virtual Expected<> interface_down(const std::string& name) = 0;
   /// Done when the netdev is gone: its name is free.
   virtual void interface_delete(const std::string& name, ChangeDone done) = 0;
+  /// Starts the port's device anew; sessions are kept. It is asked when a device does not do what it should.
+  virtual Expected<> port_restart(const std::string& name) = 0;
   /// An empty `interface` sets the level of the whole gateway.
   virtual Expected<> set_log_level(const std::string& interface, config::LogLevel level) = 0;
   /// Ends the daemon after the answer has been sent.

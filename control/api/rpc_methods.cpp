@@ -270,6 +270,10 @@ void interface_delete(ChangeSink& sink, Json& params, const RpcAnswer& answer) {
                         [answer](const Expected<>& change) { answer_change(change, answer); });
 }
 
+void port_restart(ChangeSink& sink, Json& params, const RpcAnswer& answer) {
+  answer_change(sink.port_restart(text(params, "port")), answer);
+}
+
 void log_level(ChangeSink& sink, Json& params, const RpcAnswer& answer) {
   using config::LogLevel;
   const auto wanted = text(params, "level");
@@ -285,7 +289,7 @@ void stop(ChangeSink& sink, Json&, const RpcAnswer& answer) {
   sink.stop();
 }
 
-constexpr std::array<RpcMethod, 17> kMethods{{
+constexpr std::array<RpcMethod, 18> kMethods{{
     {"show.gateway", show_gateway},
     {"show.peers", show_peers},
     {"show.peer", show_peer},
@@ -301,6 +305,7 @@ constexpr std::array<RpcMethod, 17> kMethods{{
     {"interface.up", interface_up, true},
     {"interface.down", interface_down, true},
     {"interface.delete", interface_delete, true},
+    {"port.restart", port_restart, true},
     {"log.level", log_level, true},
     {"stop", stop, true},
 }};

@@ -311,7 +311,9 @@ struct WgDevice {
   X(kInterfaceCreated, "interface_created") \
   X(kInterfaceDeleted, "interface_deleted") \
   X(kCarrierLost, "carrier_lost")           \
-  X(kCarrierBack, "carrier_back")
+  X(kCarrierBack, "carrier_back")           \
+  X(kPortRestarted, "port_restarted")       \
+  X(kPortLost, "port_lost")
 
 enum class GatewayEventKind : std::uint8_t {
 #define X(kind, name) kind,

@@ -86,8 +86,12 @@ Json RpcClient::ask(const std::string& method, const Json& params, std::chrono::
   return answer;
 }
 
-// "; did you mean …" for the peer or the interface that a request named.
+// "; did you mean …" for the port, the peer or the interface that a request named.
 std::string RpcClient::nearest_existing(const Json& params) {
+  if (params.contains("port")) {
+    const Json ports = ask("show.ports", Json::object(), kPatience)["result"]["ports"];
+    return suggestion(params.value("port", ""), names_in(ports));
+  }
   const auto interface =
       params.contains("interface") ? params.value("interface", "") : params.value("name", "");
   const auto known = names_in(ask("show.interfaces", Json::object(), kPatience)["result"]["interfaces"]);

@@ -120,12 +120,24 @@ void add_events(CLI::App& app, Invocation& invocation) {
   });
 }
 
+void add_port(CLI::App& app, Invocation& invocation) {
+  auto* port = app.add_subcommand("port", "Act on a port");
+  port->require_subcommand(1);
+  const auto name = std::make_shared<std::string>();
+  auto* restart = port->add_subcommand("restart", "Start a port's device anew; sessions are kept");
+  restart->add_option("name", *name, "The port")->required()->type_name("PORT");
+  restart->callback([=, &invocation] {
+    RpcClient(invocation.socket, Access::kAdmin).call("port.restart", {{"port", *name}});
+  });
+}
+
 }  // namespace
 
 void add_changes(CLI::App& app, Invocation& invocation) {
   add_plans(app, invocation);
   add_log(app, invocation);
   add_events(app, invocation);
+  add_port(app, invocation);
   app.add_subcommand("stop", "Stop the running gateway")->callback([&invocation] {
     RpcClient(invocation.socket, Access::kAdmin).call("stop");
   });

@@ -26,7 +26,7 @@ struct CommandGroup {
 const CommandGroup kGroups[] = {
     {"Commands", {"init", "run", "check", "doctor", "version", "help", "man", "completion"}},
     {"Status commands", {"show", "explain", "trace", "capture", "events", "diff"}},
-    {"Change commands", {"reload", "confirm", "rollback", "save", "interface", "log", "stop"}},
+    {"Change commands", {"reload", "confirm", "rollback", "save", "interface", "port", "log", "stop"}},
     {"File and key commands", {"peer", "schema", "import", "export", "genkey", "pubkey", "genpsk", "extcap"}},
 };
 

@@ -392,6 +392,16 @@ Expected<> Changes::interface_down(const std::string& name) {
   return changed;
 }
 
+Expected<> Changes::port_restart(const std::string& name) {
+  finish_reload();
+  if (!parts_.running.value().ports.contains(name)) return Refusal{ENOENT, "no port " + name};
+  if (parts_.objects.find_port(name) == nullptr)
+    return Refusal{ENODEV, "port " + name + " is lost: it is made anew as soon as its device is there"};
+  Expected<> done = parts_.keeper.restart(name, "an operator asks for it");
+  carried_out_();
+  return done ? std::move(done) : by_system(done.error());
+}
+
 void Changes::interface_delete(const std::string& name, ChangeDone done) {
   finish_reload();
   const Interface* interface = parts_.objects.find_interface(name);

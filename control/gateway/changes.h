@@ -20,6 +20,7 @@
 #include "control/api/change_sink.h"
 #include "control/gateway/objects.h"
 #include "control/gateway/plan_runner.h"
+#include "control/gateway/port_keeper.h"
 #include "control/gateway/running_config.h"
 #include "control/log.h"
 #include "control/loop/background.h"
@@ -34,6 +35,7 @@ class Changes final : public ChangeSink {
   struct Parts {
     Services& services;
     Objects& objects;
+    PortKeeper& keeper;
     RunningConfig& running;
     PlanRunner& runner;
     Background& background;
@@ -62,6 +64,7 @@ class Changes final : public ChangeSink {
   Expected<> interface_up(const std::string& name) override;
   Expected<> interface_down(const std::string& name) override;
   void interface_delete(const std::string& name, ChangeDone done) override;
+  Expected<> port_restart(const std::string& name) override;
   Expected<> set_log_level(const std::string& interface, config::LogLevel level) override;
   void stop() override { parts_.services.loop.stop(); }
 

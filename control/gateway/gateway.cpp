@@ -27,6 +27,8 @@ using namespace std::chrono_literals;
 
 constexpr auto kStateInterval = 10s;
 constexpr auto kNeighbourInterval = 15s;
+// The link of a virtual function is seen to go for about a second when its physical function is reset.
+constexpr auto kLookInterval = 250ms;
 
 std::string joined(const std::vector<Refusal>& errors) {
   std::string text;
@@ -52,7 +54,7 @@ Gateway::Gateway(const config::Gateway& value, std::string config_path)
       status_({services_, objects_, running_, watch_, keeper_, notices_, flows_}),
       actions_(services_, objects_, sockets_, saved_, log_),
       runner_(services_, objects_, actions_),
-      changes_({services_, objects_, running_, runner_, background_}, log_,
+      changes_({services_, objects_, keeper_, running_, runner_, background_}, log_,
                [this] { on_plan_carried_out(); }),
       packet_watch_(services_, objects_),
       sockets_(services_.loop, {status_, status_, changes_, {}, &packet_watch_}, log_),
@@ -155,6 +157,9 @@ void Gateway::watch_descriptors() {
   watch(services_.resolver.fd(), [this] { on_resolved(); });
   watch(services_.dataplane.doorbell().fd(), [] {});
   loop.every(1s, [this] { every_second(); });
+  loop.every(kLookInterval, [this] {
+    if (!changes_.half_done()) keeper_.look_at_cards();
+  });
   loop.every(kStateInterval, [this] { saved_.save(); });
   loop.every(kNeighbourInterval, [this] { services_.publisher.refresh_neighbours(); });
 }

@@ -34,8 +34,9 @@ Expected<> Objects::add_port(const std::string& name, const config::Port& value)
   return catch_refusal([&] {
     auto port = std::make_unique<GatewayPort>(services_, name, value);
     const dataplane::PortFacts& facts = port->port().facts();
-    log_->info("port {}: {} ({}), {} receive queue(s)", name, value.device.text, facts.driver,
-               facts.rx_queues);
+    const char* sums = facts.tx_udp_checksum ? ", checksums by the device" : "";
+    log_->info("port {}: {} ({}), {} receive queue(s){}", name, value.device.text, facts.driver,
+               facts.rx_queues, sums);
     ports_[name] = std::move(port);
   });
 }
@@ -47,6 +48,30 @@ void Objects::remove_port(const std::string& name) {
   ports_.erase(name);
   wait_for_quiescence();
   if (ifindex != 0) wait_until([&] { return !services_.netlink.find_link(ifindex); });
+}
+
+Expected<> Objects::restart_port(const std::string& name) {
+  GatewayPort* port = find_port(name);
+  if (port == nullptr) return Refusal{ENODEV, "no port " + name};
+  if (port->port().is_card()) {
+    port->port().pause();
+    const Expected<> started = workers_have_passed()
+                                   ? port->start_anew()
+                                   : Expected<>(Refusal{EBUSY, "a worker still uses the device"});
+    if (started) return {};
+    log_->warn("port {}: {}: it is made anew", name, started.error().text);
+  }
+  const config::Port value = port->value();
+  remove_port(name);
+  return add_port(name, value);
+}
+
+// True: no worker uses what it found before the call.
+bool Objects::workers_have_passed() {
+  dataplane::Quiescence& quiescence = services_.dataplane.quiescence();
+  const std::uint64_t ticket = quiescence.ticket();
+  wait_until([&] { return quiescence.passed(ticket); });
+  return quiescence.passed(ticket);
 }
 
 Expected<> Objects::add_interface(const std::string& name, const config::Interface& value,

@@ -39,12 +39,16 @@ class Objects {
   Expected<> add_interface(const std::string& name, const config::Interface& value, std::uint16_t auto_mtu);
   // Return when the workers have let go, so that names and devices are free again; after two seconds anyway.
   void remove_port(const std::string& name);
+  // Starts the port's device anew, and makes the port anew when that is refused, or when the device is no
+  // card. The sessions of all interfaces are kept.
+  Expected<> restart_port(const std::string& name);
   void remove_interface(const std::string& name);
   // Removes everything.
   void clear();
 
  private:
   void wait_for_quiescence();
+  [[nodiscard]] bool workers_have_passed();
 
   Services& services_;
   Logger log_;

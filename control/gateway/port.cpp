@@ -46,7 +46,8 @@ bool GatewayPort::whole() const {
   const auto there = [&](std::uint32_t ifindex) {
     return services_.mirror.link(ifindex) != nullptr || services_.netlink.find_link(ifindex).has_value();
   };
-  return there(ifindex_) && there(tap_->ifindex()) && (wire_ifindex_ == 0 || there(wire_ifindex_));
+  return !port_->is_gone() && there(ifindex_) && there(tap_->ifindex()) &&
+         (wire_ifindex_ == 0 || there(wire_ifindex_));
 }
 
 bool GatewayPort::link_up() const {
@@ -75,11 +76,28 @@ Expected<> GatewayPort::follow_wire_mtu() {
   return services_.netlink.set_mtu(ifindex_, mtu);
 }
 
-void GatewayPort::listen_beyond(const std::map<std::uint32_t, std::vector<MacAddress>>& filters) {
+void GatewayPort::listen(const LinkFilters& filters) {
   const Link* tap = services_.mirror.link(tap_->ifindex());
-  if (tap == nullptr) return;
-  const bool own_mac = !tap->mac || *tap->mac == port_->facts().mac;
-  port_->set_promiscuous(!own_mac || tap->promiscuity != 0 || filters.contains(tap->ifindex));
+  if (tap == nullptr || !port_->is_card()) return;
+  dataplane::WantedFrames wanted;
+  wanted.mac = tap->mac.value_or(port_->facts().mac);
+  wanted.other_addresses = tap->promiscuity != 0 || filters.unicast.contains(tap->ifindex);
+  wanted.all_groups = tap->all_multicast;
+  if (const auto groups = filters.groups.find(tap->ifindex); groups != filters.groups.end())
+    wanted.groups = groups->second;
+  for (const auto& [ifindex, link] : services_.mirror.links()) {
+    if (link.parent == tap->ifindex && link.vlan_id) wanted.vlans.insert(*link.vlan_id);
+  }
+  port_->listen(wanted);
+}
+
+Expected<> GatewayPort::start_anew() {
+  const MacAddress before = port_->facts().mac;
+  if (Expected<> started = port_->start_anew(); !started) return started;
+  const MacAddress now = port_->facts().mac;
+  const Link* tap = services_.mirror.link(tap_->ifindex());
+  const bool follows = !value_.mac && tap != nullptr && tap->mac == before;
+  return follows && now != before ? services_.netlink.set_mac(tap_->ifindex(), now) : Expected<>{};
 }
 
 std::vector<std::string> GatewayPort::warnings() const {
@@ -89,6 +107,7 @@ std::vector<std::string> GatewayPort::warnings() const {
     out.push_back("port " + name_ + ": its wire " + config::wire_of(value_.device) + " has an MTU of " +
                   std::to_string(mtu) + ", which is in force instead of " + std::to_string(value_.mtu));
   }
+  for (const std::string& concern : port_->concerns()) out.push_back("port " + name_ + ": " + concern);
   return out;
 }
 
@@ -145,7 +164,7 @@ void GatewayPort::open_device() {
   options.device = value_.device.text;
   options.queues = static_cast<std::uint16_t>(value_.queues.value_or(0));
   options.mtu = value_.mtu;
-  options.promiscuous = value_.device.kind != config::DeviceKind::kPci || value_.mac.has_value();
+  options.promiscuous = value_.device.kind != config::DeviceKind::kPci;
   if (value_.device.kind == config::DeviceKind::kTap) {
     options.device = name_.substr(0, 10) + ".wire";
     port_ = services_.dataplane.add_tap_port(options);

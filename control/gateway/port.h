@@ -7,7 +7,6 @@
 #pragma once
 
 #include <cstdint>
-#include <map>
 #include <memory>
 #include <string>
 #include <vector>
@@ -42,8 +41,11 @@ class GatewayPort {
   // The smaller of the configured MTU and that of the netdev that is the wire.
   [[nodiscard]] std::uint16_t mtu_in_force() const;
   Expected<> follow_wire_mtu();
-  // Lets the card pass frames to the addresses beside its own that Linux listens to; by ifindex.
-  void listen_beyond(const std::map<std::uint32_t, std::vector<MacAddress>>& filters);
+  // Has the card pass what Linux listens to on the TAP: unicast and multicast addresses, VLANs.
+  void listen(const LinkFilters& filters);
+  // Of a card that is paused and no worker's: starts it anew. Its MAC address may be another then; the TAP
+  // follows.
+  Expected<> start_anew();
   // Sentences for `show`.
   [[nodiscard]] std::vector<std::string> warnings() const;
 

@@ -1,6 +1,11 @@
 #include "control/gateway/port_keeper.h"
 
+#include <optional>
 #include <utility>
+#include <vector>
+
+#include "control/convert.h"
+#include "control/ignore.h"
 
 namespace wg::control {
 
@@ -29,6 +34,40 @@ void PortKeeper::note_lost_ports() {
 void PortKeeper::recreate_lost_ports() {
   note_lost_ports();
   for (const std::string& name : std::set(lost_ports_)) recreate(name);
+}
+
+void PortKeeper::look_at_cards() {
+  std::vector<std::pair<std::string, std::string>> faulty;
+  for (const auto& [name, port] : objects_.ports()) {
+    if (std::optional<std::string> reason = port->port().look())
+      faulty.emplace_back(name, *std::move(reason));
+  }
+  for (const auto& [name, reason] : faulty)
+    ignore(restart(name, reason), "it is logged, and the port is made anew later");
+}
+
+Expected<> PortKeeper::restart(const std::string& name, const std::string& reason) {
+  log_->warn("port {}: {}: starting it anew", name, reason);
+  Expected<> done = objects_.restart_port(name);
+  if (done) {
+    log_->info("port {}: started anew, MAC address {}", name,
+               to_string(objects_.find_port(name)->port().facts().mac));
+  } else {
+    log_->error("port {}: {}", name, done.error().text);
+    lost_ports_.insert(name);
+    next_recreate_at_ = std::chrono::steady_clock::now() + kPauseAfterFailure;
+  }
+  announce(done ? GatewayEventKind::kPortRestarted : GatewayEventKind::kPortLost, name);
+  return done;
+}
+
+void PortKeeper::announce(GatewayEventKind event, const std::string& name) {
+  if (!services_.has_subscribers()) return;
+  GatewayEvent out;
+  out.at = std::chrono::system_clock::now();
+  out.kind = event;
+  out.detail = name;
+  services_.emit(std::move(out));
 }
 
 void PortKeeper::recreate(const std::string& name) {

@@ -1,5 +1,7 @@
-// Keeps ports alive. When a wire is unplugged it comes back with another ifindex, and a TAP can be deleted:
-// the port would never carry a packet again. Such a port is recreated as soon as its wire is there.
+// Keeps ports alive. A card that was reset from outside (its physical function went down, a hypervisor
+// assigned another MAC address) receives nothing more until it is started anew, and not every driver says so.
+// When a wire is unplugged it comes back with another ifindex, and a TAP can be deleted: the port would never
+// carry a packet again. Such a port is recreated as soon as its wire is there.
 #pragma once
 
 #include <chrono>
@@ -21,10 +23,15 @@ class PortKeeper {
   void note_lost_ports();
   // Notes them, and recreates those whose wire is there.
   void recreate_lost_ports();
+  // Several times a second.
+  void look_at_cards();
+  // `reason`: why, as the end of a sentence.
+  Expected<> restart(const std::string& name, const std::string& reason);
   [[nodiscard]] const std::set<std::string>& lost_ports() const { return lost_ports_; }
 
  private:
   void recreate(const std::string& name);
+  void announce(GatewayEventKind event, const std::string& name);
 
   Services& services_;
   Objects& objects_;

@@ -50,9 +50,9 @@ void PortWatch::follow_mtus() {
 }
 
 void PortWatch::follow_filters() {
-  const auto filters = services_.netlink.unicast_filters();
-  services_.publisher.set_filters(filters);
-  for (const auto& [name, port] : objects_.ports()) port->listen_beyond(filters);
+  const auto filters = services_.netlink.link_filters();
+  services_.publisher.set_filters(filters.unicast);
+  for (const auto& [name, port] : objects_.ports()) port->listen(filters);
 }
 
 // Every usable address of a port or of a VLAN device on one, when it is new there, when its MAC address is

@@ -280,16 +280,20 @@ Expected<> NetlinkConfigure::remove_address(std::uint32_t ifindex, const IpPrefi
   return with_action(outcome.error(), "removing " + to_string(address) + " from " + link_name(ifindex));
 }
 
-std::map<std::uint32_t, std::vector<MacAddress>> NetlinkConfigure::unicast_filters() {
-  std::map<std::uint32_t, std::vector<MacAddress>> filters;
+LinkFilters NetlinkConfigure::link_filters() {
+  LinkFilters filters;
   NetlinkMessage message(RTM_GETNEIGH, 0);
   message.extra<ndmsg>()->ndm_family = PF_BRIDGE;
   const auto visit = [&](const nlmsghdr* reply) {
     const auto entry = parse_filter_entry(reply);
-    if (entry && (entry->mac[0] & 1) == 0) filters[entry->ifindex].push_back(entry->mac);
+    if (!entry) return;
+    const bool group = (entry->mac[0] & 1) != 0;
+    (group ? filters.groups : filters.unicast)[entry->ifindex].push_back(entry->mac);
   };
   static_cast<void>(socket_.dump(message, visit));  // a list cut short is completed by the next call
-  for (auto& [ifindex, macs] : filters) std::sort(macs.begin(), macs.end());
+  for (LinkFilters::ByLink* kind : {&filters.unicast, &filters.groups}) {
+    for (auto& [ifindex, macs] : *kind) std::sort(macs.begin(), macs.end());
+  }
   return filters;
 }
 

@@ -63,6 +63,13 @@ struct LinkSummary {
   MacAddress mac{};
 };
 
+// MAC addresses by ifindex, sorted.
+struct LinkFilters {
+  using ByLink = std::map<std::uint32_t, std::vector<MacAddress>>;
+  ByLink unicast;  // of macvlan and VLAN devices, of VRRP, or set by `bridge fdb`
+  ByLink groups;   // multicast
+};
+
 class NetlinkConfigure {
  public:
   // Throws std::system_error when netlink is unavailable.
@@ -82,9 +89,8 @@ class NetlinkConfigure {
   // Adds a VLAN device with tag `id` on `parent`.
   Expected<> add_vlan(std::uint32_t parent, const std::string& name, std::uint16_t id);
 
-  // The MAC addresses beside its own that each Ethernet link listens to, by ifindex: of macvlan and VLAN
-  // devices, of VRRP, or set by `bridge fdb`. The kernel does not announce changes.
-  [[nodiscard]] std::map<std::uint32_t, std::vector<MacAddress>> unicast_filters();
+  // What Ethernet links listen to beside their own addresses. The kernel does not announce changes.
+  [[nodiscard]] LinkFilters link_filters();
 
   // ---- addresses. Adding an existing one fails with EEXIST, removing a missing one with EADDRNOTAVAIL.
   Expected<> add_address(std::uint32_t ifindex, const IpPrefix& address, const AddressOptions& options = {});

@@ -233,6 +233,7 @@ std::optional<Link> parse_link(const nlmsghdr* message) {
   link.mac = attributes.mac(IFLA_ADDRESS);
   if (!attributes.get(IFLA_LINK_NETNSID)) link.parent = attributes.u32(IFLA_LINK);
   link.master = attributes.u32(IFLA_MASTER);
+  link.all_multicast = (header->ifi_flags & IFF_ALLMULTI) != 0;
   link.promiscuity = attributes.u32(IFLA_PROMISCUITY);
   if (const nlattr* info = attributes.get(IFLA_LINKINFO)) read_link_kind(info, &link);
   return link;

@@ -30,6 +30,7 @@ struct Link {
   std::uint32_t master = 0;              // bridge, bond or VRF that it belongs to
   bool vlan_8021q = false;               // kind == "vlan": its tags are 0x8100 (802.1Q, not 802.1ad)
   std::uint32_t vrf_table = 0;           // kind == "vrf": its routing table
+  bool all_multicast = false;            // IFF_ALLMULTI: a multicast router, the user
   std::uint32_t promiscuity = 0;         // how many want every frame: packet sockets, a bridge, the user
   // [IPv4, IPv6]: routes over this link are ignored without carrier (sysctl ignore_routes_with_linkdown). The
   // message does not contain it: the mirror reads it when the carrier is lost.

@@ -8,6 +8,7 @@
 
 #include <algorithm>
 #include <stdexcept>
+#include <utility>
 
 #include "dataplane/io/packet_socket.h"
 #include "dataplane/io/tun.h"
@@ -37,6 +38,17 @@ std::string device_name(const std::string& device) {
   return device.substr(0, device.find(','));
 }
 
+bool is_virtual_wire(const std::string& device) {
+  return device.rfind("net_", 0) == 0 || device.rfind("eth_", 0) == 0;
+}
+
+// DPDK's drivers of virtual functions are named net_iavf, net_ixgbe_vf, net_e1000_igb_vf, ...
+DeviceKind kind_of(const rte_eth_dev_info& info) {
+  const std::string driver = info.driver_name != nullptr ? info.driver_name : "";
+  const bool virtual_function = driver.find("vf") != std::string::npos;
+  return {virtual_function, virtual_function && (info.rx_offload_capa & RTE_ETH_RX_OFFLOAD_VLAN_FILTER) != 0};
+}
+
 void drop_all(rte_mbuf** packets, std::uint16_t n, DropReason reason, WorkerCounters& counters) noexcept {
   if (n == 0) return;
   rte_pktmbuf_free_bulk(packets, n);
@@ -56,9 +68,14 @@ std::array<std::uint8_t, 6> stable_mac(const std::string& name) {
 
 Port::Port(const PortOptions& options, rte_mempool* pool) : options_(options), pool_(pool) {
   attach();
-  configure(pool);
-  learn_facts();
-  create_hand_over();
+  try {
+    configure(pool);
+    learn_facts();
+    create_hand_over();
+  } catch (...) {
+    close_device();
+    throw;
+  }
 }
 
 Port::Port(const PortOptions& options, rte_mempool* pool, std::unique_ptr<TapDevice> tap)
@@ -78,7 +95,6 @@ Port::Port(const PortOptions& options, rte_mempool* pool, std::unique_ptr<Packet
   facts_.mac = socket_->mac();
   facts_.driver = "packet socket";
   facts_.rss = facts_.rx_queues > 1;
-  facts_.multi_segment = true;
   // The kernel or the card behind it completes checksums.
   facts_.tx_ipv4_checksum = facts_.tx_udp_checksum = true;
   wire_counters_ = std::vector<TunCounters>(socket_->queue_count());
@@ -101,10 +117,22 @@ Port::~Port() {
     while (rte_ring_dequeue(ring, &packet) == 0) rte_pktmbuf_free(static_cast<rte_mbuf*>(packet));
     rte_ring_free(ring);
   }
-  if (!owns_ethdev_) return;
+  if (owns_ethdev_) close_device();
+}
+
+// A closed device stays with its bus as probed, and probing it again would make no ethdev: it is removed from
+// the bus too, unless other ports of the same card are in use.
+void Port::close_device() {
+  filter_.reset();
+  device_.reset();
+  rte_eth_dev_info info;
+  rte_device* device = rte_eth_dev_info_get(ethdev_, &info) == 0 ? info.device : nullptr;
   rte_eth_dev_stop(ethdev_);
   rte_eth_dev_close(ethdev_);
-  if (plugged_) rte_eal_hotplug_remove("vdev", device_name(options_.device).c_str());
+  if (device == nullptr) return;
+  std::uint16_t other;
+  RTE_ETH_FOREACH_DEV_OF(other, device) return;
+  rte_dev_remove(device);
 }
 
 void Port::attach() {
@@ -122,7 +150,6 @@ void Port::attach() {
                              "): the device is not an Ethernet port, or its kernel driver still holds it");
   }
   owns_ethdev_ = true;
-  plugged_ = name.rfind("net_", 0) == 0 || name.rfind("eth_", 0) == 0;
 }
 
 void Port::configure(rte_mempool* pool) {
@@ -140,8 +167,14 @@ void Port::configure(rte_mempool* pool) {
         (RTE_ETH_RSS_IP | RTE_ETH_RSS_UDP | RTE_ETH_RSS_TCP) & info.flow_type_rss_offloads;
     if (conf.rx_adv_conf.rss_conf.rss_hf == 0) conf.rxmode.mq_mode = RTE_ETH_MQ_RX_NONE;
   }
-  conf.txmode.offloads =
-      info.tx_offload_capa & (RTE_ETH_TX_OFFLOAD_IPV4_CKSUM | RTE_ETH_TX_OFFLOAD_UDP_CKSUM);
+  // The workers use both, or neither: a device's plain transmit function is the faster one.
+  constexpr std::uint64_t kSums = RTE_ETH_TX_OFFLOAD_IPV4_CKSUM | RTE_ETH_TX_OFFLOAD_UDP_CKSUM;
+  if ((info.tx_offload_capa & kSums) == kSums) conf.txmode.offloads = kSums;
+  facts_.tx_ipv4_checksum = facts_.tx_udp_checksum = conf.txmode.offloads == kSums;
+  facts_.rss = conf.rxmode.mq_mode == RTE_ETH_MQ_RX_RSS;
+  const DeviceKind kind = kind_of(info);
+  if (kind.filters_vlans) conf.rxmode.offloads |= RTE_ETH_RX_OFFLOAD_VLAN_FILTER;
+  if ((*info.dev_flags & RTE_ETH_DEV_INTR_RMV) != 0) conf.intr_conf.rmv = 1;
   if (options_.mtu != 0) {
     const std::uint32_t largest = largest_mtu(info);
     if (options_.mtu > largest) {
@@ -155,6 +188,22 @@ void Port::configure(rte_mempool* pool) {
       error != 0) {
     fail(options_, "configuring " + std::to_string(facts_.rx_queues) + " queues", error);
   }
+  set_up_queues(pool);
+  if (const int error = rte_eth_dev_start(ethdev_); error != 0) fail(options_, "start", error);
+  if (!is_virtual_wire(options_.device)) {
+    device_ = calls_of_ethdev(ethdev_);
+    filter_.emplace(*device_, kind);
+    if (!watch_)
+      watch_.emplace(kind.is_virtual_function);  // its counts go on when the device is opened again
+    static_cast<void>(watch_->judge(device_->look()));
+    return;
+  }
+  // Some virtual wires know neither; they pass every frame.
+  if (options_.promiscuous) rte_eth_promiscuous_enable(ethdev_);
+  rte_eth_allmulticast_enable(ethdev_);
+}
+
+void Port::set_up_queues(rte_mempool* pool) {
   std::uint16_t rx_descriptors = options_.descriptors, tx_descriptors = options_.descriptors;
   rte_eth_dev_adjust_nb_rx_tx_desc(ethdev_, &rx_descriptors, &tx_descriptors);
   const int socket = std::max(0, rte_eth_dev_socket_id(ethdev_));
@@ -168,11 +217,6 @@ void Port::configure(rte_mempool* pool) {
         rte_eth_tx_queue_setup(ethdev_, q, tx_descriptors, static_cast<unsigned>(socket), nullptr);
     if (error != 0) fail(options_, "transmit queue " + std::to_string(q), error);
   }
-  if (const int error = rte_eth_dev_start(ethdev_); error != 0) fail(options_, "start", error);
-  // Our exception TAP has the port's MAC or its own; a VF may refuse promiscuous mode, then the port's MAC is
-  // used.
-  if (options_.promiscuous) rte_eth_promiscuous_enable(ethdev_);
-  rte_eth_allmulticast_enable(ethdev_);
 }
 
 void Port::learn_facts() {
@@ -180,8 +224,6 @@ void Port::learn_facts() {
   if (const int error = rte_eth_dev_info_get(ethdev_, &info); error != 0)
     fail(options_, "device information", error);
   facts_.driver = info.driver_name != nullptr ? info.driver_name : "unknown";
-  facts_.multi_segment = (info.tx_offload_capa & RTE_ETH_TX_OFFLOAD_MULTI_SEGS) != 0;
-  facts_.rss = facts_.rx_queues > 1 && info.flow_type_rss_offloads != 0;
   rte_ether_addr mac{};
   rte_eth_macaddr_get(ethdev_, &mac);
   std::copy_n(mac.addr_bytes, 6, facts_.mac.begin());
@@ -203,7 +245,11 @@ void Port::create_hand_over() {
 
 std::uint16_t Port::receive(std::uint16_t w, rte_mbuf** packets, std::uint16_t n,
                             WorkerCounters& counters) noexcept {
-  if (!socket_ && !tap_) return rte_eth_rx_burst(ethdev_, w, packets, n);
+  if (!socket_ && !tap_) {
+    if (paused_.load(std::memory_order_acquire)) [[unlikely]]
+      return 0;
+    return rte_eth_rx_burst(ethdev_, w, packets, n);
+  }
   const QueueCounters of_queue{wire_counters_[w], counters.drops};
   const std::size_t got = socket_ ? socket_->queue(w).receive(pool_, packets, n, of_queue)
                                   : tap_->queue(w).read_burst(pool_, packets, n, of_queue);
@@ -212,6 +258,8 @@ std::uint16_t Port::receive(std::uint16_t w, rte_mbuf** packets, std::uint16_t n
 
 void Port::transmit_ethdev(std::uint16_t queue, rte_mbuf** packets, std::uint16_t n,
                            WorkerCounters& counters) noexcept {
+  if (paused_.load(std::memory_order_acquire)) [[unlikely]]
+    return drop_all(packets, n, DropReason::port_down, counters);
   const std::uint16_t sent = rte_eth_tx_burst(ethdev_, queue, packets, n);
   counters.tx_packets.add(sent);
   // Dropping beats waiting: a full queue means the wire is the bottleneck, and newer packets are worth as
@@ -266,18 +314,60 @@ PortStatistics Port::statistics() const noexcept {
   if (tap_ || socket_) return out;
   rte_eth_stats stats;
   if (rte_eth_stats_get(ethdev_, &stats) != 0) return out;
-  return {stats.ipackets,  stats.ibytes,   stats.imissed, stats.ierrors,
-          stats.rx_nombuf, stats.opackets, stats.obytes,  stats.oerrors};
+  DeviceCounts counts{stats.ipackets,  stats.ibytes,   stats.imissed, stats.ierrors,
+                      stats.rx_nombuf, stats.opackets, stats.obytes,  stats.oerrors};
+  if (watch_) counts = watch_->counts(counts);
+  return {counts.rx_packets,   counts.rx_bytes,   counts.rx_missed, counts.rx_errors,
+          counts.rx_no_buffer, counts.tx_packets, counts.tx_bytes,  counts.tx_errors};
 }
 
-void Port::set_promiscuous(bool wanted) noexcept {
-  if (tap_ || options_.promiscuous || promiscuous_now_ == wanted) return;
-  promiscuous_now_ = wanted;
-  wanted ? rte_eth_promiscuous_enable(ethdev_) : rte_eth_promiscuous_disable(ethdev_);
+void Port::listen(const WantedFrames& wanted) {
+  if (!filter_ || paused_.load(std::memory_order_relaxed)) return;
+  const MacAddress before = device_->mac();
+  filter_->apply(wanted);
+  // Not a change from outside.
+  if (device_->mac() != before) watch_->start_over();
+}
+
+std::vector<std::string> Port::concerns() const {
+  if (!filter_) return {};
+  std::vector<std::string> out = filter_->concerns();
+  if (facts_.rx_queues > 1 && !facts_.rss)
+    out.push_back("the device has " + std::to_string(facts_.rx_queues) +
+                  " queues, but does not spread frames over them: worker 0 receives all of them");
+  return out;
+}
+
+std::optional<std::string> Port::look() {
+  return device_ ? watch_->judge(device_->look()) : std::nullopt;
+}
+
+// Stopping and starting would do for most resets, but drivers read a MAC address only when they are opened.
+Expected<> Port::start_anew() {
+  WantedFrames wanted = filter_->wanted();
+  const MacAddress before = facts_.mac;
+  close_device();
+  owns_ethdev_ = false;
+  const Expected<> opened = catch_refusal([this] {
+    attach();
+    configure(pool_);
+    learn_facts();
+  });
+  if (!opened) return opened;
+  watch_->start_over();
+  if (wanted.mac == before) wanted.mac = facts_.mac;
+  filter_->apply(wanted);
+  paused_.store(false, std::memory_order_release);
+  return {};
+}
+
+std::uint32_t Port::speed_mbps() const noexcept {
+  return watch_ ? watch_->last().speed_mbps : 0;
 }
 
 bool Port::link_up() const noexcept {
   if (tap_ || socket_) return true;
+  if (watch_) return watch_->last().link_up;
   rte_eth_link link{};
   return rte_eth_link_get_nowait(ethdev_, &link) == 0 && link.link_status == RTE_ETH_LINK_UP;
 }

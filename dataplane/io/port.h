@@ -6,12 +6,17 @@
 #pragma once
 
 #include <array>
+#include <atomic>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
+#include "dataplane/base/expected.h"
 #include "dataplane/counters.h"
+#include "dataplane/io/device_filter.h"
+#include "dataplane/io/device_watch.h"
 #include "dataplane/io/tun.h"
 #include "dataplane/messages.h"
 
@@ -36,8 +41,8 @@ struct PortFacts {
   std::uint16_t rx_queues = 0, tx_queues = 0, mtu = 0;
   std::array<std::uint8_t, 6> mac{};
   std::string driver;
-  bool tx_ipv4_checksum = false, tx_udp_checksum = false, rss = false, multi_segment = false,
-       rx_interrupts = false;
+  // What the device does as it was configured.
+  bool tx_ipv4_checksum = false, tx_udp_checksum = false, rss = false;
 };
 
 struct PortStatistics {
@@ -82,15 +87,30 @@ class Port {
   [[nodiscard]] const PortFacts& facts() const noexcept { return facts_; }
   [[nodiscard]] PortStatistics statistics() const noexcept;
   [[nodiscard]] bool link_up() const noexcept;
-  // Whether the card passes on frames to other MAC addresses than its own. A device that is a virtual wire
-  // always does; some cards refuse to.
-  void set_promiscuous(bool wanted) noexcept;
+  [[nodiscard]] std::uint32_t speed_mbps() const noexcept;  // 0: unknown, or no link
+  // Which frames a card passes on. A device that is a virtual wire passes all of them.
+  void listen(const WantedFrames& wanted);
+  // What the card does not do, in one sentence each.
+  [[nodiscard]] std::vector<std::string> concerns() const;
+
+  // Several times a second, of a card: why it must be started anew, as the end of a sentence.
+  [[nodiscard]] std::optional<std::string> look();
+  // Its card was taken out of the machine.
+  [[nodiscard]] bool is_gone() const noexcept { return watch_ && watch_->last().removed; }
+  [[nodiscard]] bool is_card() const noexcept { return watch_.has_value(); }
+  // No worker touches the device once all are quiescent; what they send is dropped as port_down.
+  void pause() noexcept { paused_.store(true, std::memory_order_seq_cst); }
+  // Of a paused card: closes the device and opens it again, which finds the MAC address that it has by now.
+  // What it was asked for is asked for again. After a refusal it stays paused, and may only be destroyed.
+  Expected<> start_anew();
   // The TAP when the port is a TAP of this process; else null.
   [[nodiscard]] TapDevice* tap() const noexcept { return tap_.get(); }
 
  private:
   void attach();
   void configure(rte_mempool* pool);
+  void set_up_queues(rte_mempool* pool);
+  void close_device();
   void learn_facts();
   void create_hand_over();
   void transmit_queue(std::uint16_t queue, rte_mbuf** packets, std::uint16_t n,
@@ -102,9 +122,11 @@ class Port {
   PortFacts facts_;
   std::uint16_t ethdev_ = 0;
   rte_mempool* pool_ = nullptr;
-  bool promiscuous_now_ = false;  // by set_promiscuous()
   bool owns_ethdev_ = false;
-  bool plugged_ = false;  // we hot-plugged it and unplug it again
+  std::atomic<bool> paused_{false};  // control writes, workers read
+  std::unique_ptr<DeviceCalls> device_;
+  std::optional<DeviceFilter> filter_;  // of a card
+  std::optional<DeviceWatch> watch_;    // of a card
   std::unique_ptr<TapDevice> tap_;
   std::unique_ptr<PacketSocket> socket_;
   std::vector<TunCounters> wire_counters_;  // per queue of tap_ or socket_

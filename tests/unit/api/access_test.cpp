@@ -99,7 +99,7 @@ TEST(Access, TheReadOnlySocketAllowsMethodsOfStatusAlone) {
     EXPECT_TRUE(read.allows(*method) && admin.allows(*method)) << name;
   }
   for (const char* name : {"interface.export", "diff", "reload", "save", "interface.create", "interface.up",
-                           "interface.down", "interface.delete", "log.level", "stop"}) {
+                           "interface.down", "interface.delete", "port.restart", "log.level", "stop"}) {
     const RpcMethod* method = find_rpc_method(name);
     ASSERT_NE(method, nullptr) << name;
     EXPECT_FALSE(read.allows(*method)) << name;

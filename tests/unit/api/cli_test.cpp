@@ -94,6 +94,7 @@ TEST_F(CliTest, NotRunningIsItsOwnCodeAndSentence) {
                                                   {"diff"},
                                                   {"save"},
                                                   {"interface", "up", "wg0"},
+                                                  {"port", "restart", "wan0"},
                                                   {"export", "wg0"},
                                                   {"log", "level", "info"},
                                                   {"stop"},
@@ -456,6 +457,7 @@ TEST_F(CliTest, NamesThatDoNotExistAreErrorsWithTheNearest) {
       {{"explain", "peer", "peer9"}, "no peer peer9; did you mean 'peer0'?\n"},
       {{"explain", "peer", "peer1", "--interface", "nope"}, "no interface nope\n"},
       {{"interface", "up", "wg1"}, "no interface wg1; did you mean 'wg0'?\n"},
+      {{"port", "restart", "wan1"}, "no port wan1; did you mean 'wan0'?\n"},
       {{"export", "wg1"}, "no interface wg1; did you mean 'wg0'?\n"}};
   for (const auto& [words, message] : rows) {
     const auto result = linegate(words);

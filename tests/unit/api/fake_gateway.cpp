@@ -264,6 +264,12 @@ void FakeGateway::interface_delete(const std::string& name, ChangeDone done) {
   done({});
 }
 
+Expected<> FakeGateway::port_restart(const std::string& name) {
+  if (name != "wan0") return Refusal{ENOENT, "no port " + name};
+  calls.push_back("port.restart " + name);
+  return {};
+}
+
 Expected<> FakeGateway::set_log_level(const std::string& interface, config::LogLevel level) {
   calls.push_back("log " + interface + " " + std::string(config::to_string(level)));
   return {};

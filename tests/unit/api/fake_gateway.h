@@ -83,6 +83,7 @@ class FakeGateway : public StatusSource, public SecretSource, public ChangeSink 
   Expected<> interface_up(const std::string& name) override;
   Expected<> interface_down(const std::string& name) override;
   void interface_delete(const std::string& name, ChangeDone done) override;
+  Expected<> port_restart(const std::string& name) override;
   Expected<> set_log_level(const std::string& interface, config::LogLevel level) override;
   void stop() override;
 

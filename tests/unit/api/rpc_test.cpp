@@ -87,6 +87,7 @@ TEST_F(RpcTest, BadRequestsAreAnsweredAndTheConversationGoesOn) {
        "bad_params"},
       {R"({"id":1,"method":"interface.create","params":{"name":"wg0"}})", "exists"},
       {R"({"id":1,"method":"interface.up","params":{"name":"wg7"}})", "not_found"},
+      {R"({"id":1,"method":"port.restart","params":{"port":"wan7"}})", "not_found"},
       {R"({"id":1,"method":"interface.export","params":{"name":"wg7"}})", "not_found"},
       {R"({"id":1,"method":"subscribe","params":{"interface":5}})", "bad_params"}};
   for (const auto& [request, expected] : requests)
@@ -169,7 +170,7 @@ TEST_F(RpcTest, ManyPeersAreStreamedWhileOthersAreServed) {
 TEST_F(RpcTest, TheReadOnlySocketNeitherChangesNorTellsSecrets) {
   for (const char* method :
        {"reload", "confirm", "rollback", "diff", "save", "interface.create", "interface.up", "interface.down",
-        "interface.delete", "interface.export", "log.level", "stop"})
+        "interface.delete", "interface.export", "port.restart", "log.level", "stop"})
     EXPECT_EQ(code(call(method, {{"name", "wg0"}}, RpcRole::kRead)), "forbidden") << method;
   EXPECT_TRUE(gateway.calls.empty());
   EXPECT_FALSE(gateway.stopped);
@@ -212,10 +213,12 @@ TEST_F(RpcTest, ChangesAreCarriedOutAndReported) {
   call("interface.delete", {{"name", "wg5"}});
   EXPECT_FALSE(gateway.interfaces_by_name.contains("wg5"));
   call("log.level", {{"level", "debug"}, {"interface", "wg0"}});
-  EXPECT_EQ(gateway.calls, std::vector<std::string>{"log wg0 debug"});
+  call("port.restart", {{"port", "wan0"}});
+  EXPECT_EQ(gateway.calls, (std::vector<std::string>{"log wg0 debug", "port.restart wan0"}));
   call("stop");
   EXPECT_TRUE(gateway.stopped);
-  EXPECT_EQ(seen, "interface.create interface.up interface.down interface.delete log.level stop ");
+  EXPECT_EQ(seen,
+            "interface.create interface.up interface.down interface.delete log.level port.restart stop ");
 }
 
 TEST_F(RpcTest, ExportIsWholeAndEscaped) {

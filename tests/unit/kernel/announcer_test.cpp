@@ -79,14 +79,31 @@ TEST_F(AnnouncerTest, ALinkThatHasGoneIsAnError) {
 TEST_F(AnnouncerTest, FiltersAreWhatALinkListensToBesideItsOwnAddress) {
   shell("ip link add v0 type veth peer name w0 && ip link set v0 up");
   NetlinkConfigure netlink;
-  EXPECT_FALSE(netlink.unicast_filters().contains(ifindex_of("v0")));
+  EXPECT_FALSE(netlink.link_filters().unicast.contains(ifindex_of("v0")));
   if (!shell_works("ip link add m0 link v0 address 00:00:5e:00:01:07 type macvlan && ip link set m0 up"))
     GTEST_SKIP() << "this kernel has no macvlan";
-  const auto filters = netlink.unicast_filters();
+  const auto filters = netlink.link_filters().unicast;
   ASSERT_TRUE(filters.contains(ifindex_of("v0")));
   EXPECT_EQ(filters.at(ifindex_of("v0")), (std::vector<MacAddress>{{0, 0, 0x5e, 0, 1, 7}}));
   shell("ip link del m0");
-  EXPECT_FALSE(netlink.unicast_filters().contains(ifindex_of("v0")));
+  EXPECT_FALSE(netlink.link_filters().unicast.contains(ifindex_of("v0")));
+}
+
+TEST_F(AnnouncerTest, GroupsAreThoseOfTheLinksIpAddresses) {
+  shell("ip link add v0 type veth peer name w0 && ip link set v0 up && ip addr add 10.0.0.1/24 dev v0");
+  NetlinkConfigure netlink;
+  const auto groups_of = [&](const char* name) { return netlink.link_filters().groups[ifindex_of(name)]; };
+  const MacAddress all_hosts{0x01, 0x00, 0x5e, 0x00, 0x00, 0x01}, solicited{0x33, 0x33, 0xff, 0, 0, 0x77};
+  const auto holds = [&](const MacAddress& mac) {
+    const auto groups = groups_of("v0");
+    return std::find(groups.begin(), groups.end(), mac) != groups.end();
+  };
+  EXPECT_TRUE(holds(all_hosts));
+  EXPECT_FALSE(holds(solicited));
+  if (!shell_works("ip addr add fd00::77/64 dev v0 nodad")) GTEST_SKIP() << "this kernel has no IPv6";
+  EXPECT_TRUE(holds(solicited));
+  shell("ip addr del fd00::77/64 dev v0");
+  EXPECT_FALSE(holds(solicited));
 }
 
 }  // namespace

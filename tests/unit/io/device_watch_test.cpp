@@ -1,0 +1,103 @@
+#include "dataplane/io/device_watch.h"
+
+#include <gtest/gtest.h>
+
+namespace wg::dataplane {
+namespace {
+
+DeviceSigns signs(std::uint64_t rx_packets, bool link_up = true) {
+  DeviceSigns out;
+  out.link_up = link_up;
+  out.mac = {0x52, 0x54, 0, 0, 0, 1};
+  out.counts.rx_packets = rx_packets;
+  out.counts.rx_bytes = rx_packets * 100;
+  return out;
+}
+
+constexpr bool kVirtualFunction = true, kCard = false;
+
+TEST(DeviceWatch, ADeviceThatWorksIsLeftAlone) {
+  DeviceWatch watch(kVirtualFunction);
+  for (std::uint64_t n = 0; n < 1000; n += 10) EXPECT_FALSE(watch.judge(signs(n))) << n;
+}
+
+TEST(DeviceWatch, AVirtualFunctionWhoseLinkWentIsStartedAnewWhenItIsBack) {
+  DeviceWatch watch(kVirtualFunction);
+  EXPECT_FALSE(watch.judge(signs(5)));
+  EXPECT_FALSE(watch.judge(signs(5, false)));
+  EXPECT_FALSE(watch.judge(signs(5, false)));
+  EXPECT_EQ(watch.judge(signs(5)), "its link went and came back");
+  watch.start_over();
+  EXPECT_FALSE(watch.judge(signs(5)));
+}
+
+TEST(DeviceWatch, ALinkThatComesUpFirstIsNoFault) {
+  DeviceWatch watch(kVirtualFunction);
+  EXPECT_FALSE(watch.judge(signs(0, false)));
+  EXPECT_FALSE(watch.judge(signs(0)));
+}
+
+TEST(DeviceWatch, ALinkMayTakeTwoSecondsToComeUpAfterAStart) {
+  DeviceWatch watch(kVirtualFunction);
+  EXPECT_FALSE(watch.judge(signs(5)));
+  watch.start_over();
+  for (int looks = 0; looks < 8; ++looks) EXPECT_FALSE(watch.judge(signs(0, false)));
+  EXPECT_FALSE(watch.judge(signs(0)));
+}
+
+// The physical function is still down when the virtual one is started anew: it comes back with it.
+TEST(DeviceWatch, ALinkThatIsMissingForLongerIsFollowedByAnotherStart) {
+  DeviceWatch watch(kVirtualFunction);
+  EXPECT_FALSE(watch.judge(signs(5)));
+  watch.start_over();
+  for (int looks = 0; looks < 9; ++looks) EXPECT_FALSE(watch.judge(signs(0, false)));
+  EXPECT_TRUE(watch.judge(signs(0)));
+}
+
+TEST(DeviceWatch, ACardsCableMayBePulled) {
+  DeviceWatch watch(kCard);
+  EXPECT_FALSE(watch.judge(signs(5)));
+  EXPECT_FALSE(watch.judge(signs(5, false)));
+  EXPECT_FALSE(watch.judge(signs(5)));
+}
+
+TEST(DeviceWatch, CountersThatGoBackOrJumpAreASignOfAReset) {
+  for (const std::uint64_t next : {std::uint64_t{0}, std::uint64_t{5} + (std::uint64_t{1} << 32)}) {
+    DeviceWatch watch(kCard);
+    EXPECT_FALSE(watch.judge(signs(5)));
+    EXPECT_EQ(watch.judge(signs(next)), "its counters were reset") << next;
+  }
+}
+
+TEST(DeviceWatch, AnotherMacAddressIsASign) {
+  DeviceWatch watch(kVirtualFunction);
+  EXPECT_FALSE(watch.judge(signs(5)));
+  DeviceSigns other = signs(5);
+  other.mac[5] = 2;
+  EXPECT_EQ(watch.judge(other), "its MAC address was changed");
+}
+
+TEST(DeviceWatch, ADriverThatAsksForAResetIsHeardAtOnce) {
+  DeviceWatch watch(kCard);
+  DeviceSigns asks = signs(5);
+  asks.asks_for_reset = true;
+  EXPECT_EQ(watch.judge(asks), "its driver asks for a reset");
+}
+
+TEST(DeviceWatch, CountsBeginAtZeroAndPassOverResetsAndJumps) {
+  DeviceWatch watch(kVirtualFunction);
+  const auto counted = [&](std::uint64_t now) { return watch.counts(signs(now).counts).rx_packets; };
+  EXPECT_EQ(counted(1272), 0u);  // of the process before
+  EXPECT_FALSE(watch.judge(signs(1272)));
+  EXPECT_EQ(counted(1300), 28u);
+  EXPECT_FALSE(watch.judge(signs(1300)));
+  EXPECT_TRUE(watch.judge(signs(1300 + (std::uint64_t{1} << 32))));
+  EXPECT_EQ(counted(1310 + (std::uint64_t{1} << 32)), 38u);
+  watch.start_over();
+  EXPECT_FALSE(watch.judge(signs(0)));
+  EXPECT_EQ(counted(4), 32u);
+  EXPECT_EQ(watch.counts(signs(4).counts).rx_bytes, 3200u);
+}
+
+}  // namespace
+}  // namespace wg::dataplane
