@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # The installed package in a virtual machine with systemd, an IOMMU, and emulated cards under vfio-pci. What it prints ends with
 # "N passed, N failed, N skipped".
-#   sudo tests/vm/run.sh [PART...]    parts: systemd (all); each is a script in guest/ that runs inside
+#   sudo tests/vm/run.sh [PART...]    parts: systemd cards (all); each is a script in guest/ that runs inside
 #   tests/vm/run.sh shell             leaves the machine running until its input ends: tests/e2e/kernel_vm/guest.py BUILD/vm/shell.sock
 # LINEGATE_VM_PACKAGE: the package under test (by default scripts/package.sh makes it). LINEGATE_VM: the cache (build/vm).
 # The machine has no network of the host's: its own network cards are joined by two hubs inside the emulator, "wan" and "lan".
@@ -119,8 +119,14 @@ if [ "${1:-}" = shell ]; then
   exit
 fi
 parts=("$@")
-[ ${#parts[@]} -gt 0 ] || parts=(systemd)
+[ ${#parts[@]} -gt 0 ] || parts=(systemd cards)
 for part in "${parts[@]}"; do
+  if [ "$part" = cards ]; then
+    guest "bash /payload/prepare_cards.sh" 120 >"$cache/prepare.log" 2>&1 || tail -5 "$cache/prepare.log"
+    guest "systemd-run --on-active=1 systemctl reboot" 20 >/dev/null 2>&1
+    sleep 8
+    await_boot || echo "FAIL  the machine does not come back from its reboot"
+  fi
   run_part "$part" 480
 done | tee "$work/report"
 guest "systemctl poweroff --force" 5 >/dev/null 2>&1

@@ -1,0 +1,119 @@
+# Cards under vfio-pci: a virtual function of each of two igb, then e1000e and virtio-net. The machine has booted with the gateway
+# enabled on the virtual functions (prepare_cards.sh).
+source /payload/lib.sh
+source /payload/cards_lib.sh
+WAN=0000:01:10.0 LAN=0000:02:10.0
+PF1=$(ls /sys/bus/pci/devices/0000:01:00.0/net) PF2=$(ls /sys/bus/pci/devices/0000:02:00.0/net)
+make_ends
+
+check "the gateway was started at boot" within 60 active
+expect "wan0's card was bound at boot" vfio-pci "$(driver $WAN)"
+expect "lan0's card was bound at boot" vfio-pci "$(driver $LAN)"
+expect "the TAP has the card's address" 52:54:00:aa:01:01 "$(cat /sys/class/net/wan0/address)"
+
+# ---- bind-port.sh
+check "list names driver and group" in_output "^$WAN *vfio-pci" bind_port list
+check "a port in use is not taken away" refuses bind_port unbind $WAN
+check "and the reason names the program" in_output "in use by linegate" eval "bind_port unbind $WAN 2>&1; true"
+check "another function: bind" bind_port 0000:01:10.2
+expect "with vfio-pci" vfio-pci "$(driver 0000:01:10.2)"
+check "and back" bind_port unbind 0000:01:10.2
+expect "with Linux's driver" igbvf "$(driver 0000:01:10.2)"
+
+# ---- traffic over virtual functions
+fresh
+check "virtual functions: the first handshake, IPv4" within 30 passes
+check "IPv6: neighbours are found by multicast" within 30 passes6
+check "1 000 pings, none lost" pings peer 192.168.1.2 1000
+check "1 000 pings from the LAN, none lost" pings host 10.10.0.2 1000
+check "packets of 1420 bytes" pings peer 192.168.1.2 50 1392
+check "TCP to the LAN" stream
+check "TCP from the LAN" stream -R
+fresh '[fd20::1]:51820'
+(in_peer timeout 20 tcpdump -i eth0 -c 40 -vv -n 'ip6 and udp src port 51820' >/tmp/sums 2>&1) &
+sleep 2
+check "outer IPv6" within 20 passes
+check "more of it" pings peer 192.168.1.2 40
+wait $!
+check "UDP checksums on the wire are there and right" test "$(grep -c 'udp sum ok' /tmp/sums)" -ge 20 -a "$(grep -c 'bad udp' /tmp/sums)" = 0
+check "the device computes them" in_output "wan0:.*checksums by the device" journalctl -b -u linegate -o cat --no-pager
+fresh
+check "outer IPv4 again" within 20 passes
+
+# ---- ports made anew by a reload
+configure $WAN $LAN '' ', vlan: 7'
+check "reload with a VLAN on lan0" systemctl reload linegate
+ip -n host addr flush dev eth0
+ip -n host link add link eth0 name eth0.7 type vlan id 7
+ip -n host link set eth0.7 up
+address_host eth0.7
+check "frames of VLAN 7 reach a virtual function" within 20 passes
+check "IPv6 too" within 20 passes6
+ip -n host link del eth0.7
+address_host eth0
+configure $WAN $LAN '' ', mac: "02:00:00:00:00:09"'
+check "reload with another MAC address" systemctl reload linegate
+check "a virtual function may not receive it: the port says so" within 10 in_output "only if the physical function" warnings_of lan0
+check "and so does the journal" within 10 in_output "lan0.*only if the physical function" journalctl -b -u linegate -p warning -o cat --no-pager
+configure $WAN $LAN
+check "reload back" systemctl reload linegate
+check "everything passes again" within 20 passes
+check "and IPv6" within 20 passes6
+
+# ---- what happens to a virtual function from outside
+count=$(restarts_of lan0)
+check "port restart" linegate port restart lan0
+expect "is counted" $((count + 1)) "$(restarts_of lan0)"
+check "sessions are kept, packets pass" within 5 passes
+check "IPv6 too" within 5 passes6
+count=$(restarts_of lan0)
+ip link set "$PF2" down
+sleep 3
+ip link set "$PF2" up
+check "the physical function went and came: the port is started anew" within 15 restarted_more_than lan0 "$count"
+check "packets pass" within 10 passes
+check "and IPv6" within 10 passes6
+check "with a line in the journal" in_output "lan0.*starting it anew" journalctl -b -u linegate -p warning -o cat --no-pager
+check "counters are sane" test "$(port_value lan0 rx_packets)" -lt 1000000000 -a "$(port_value lan0 rx_packets)" -gt 2000
+ip link set "$PF2" vf 0 mac 52:54:00:aa:02:77
+check "another MAC address by the physical function: port restart takes it over" linegate port restart lan0
+check "the TAP follows" within 10 grep -q 52:54:00:aa:02:77 /sys/class/net/lan0/address
+check "hosts are told, packets pass" within 10 passes
+check "and IPv6" within 10 passes6
+
+# ---- the process
+kill -9 "$(main_pid)"
+check "SIGKILL: started again" within 40 linegate show
+fresh
+check "packets pass" within 20 passes
+check "stop" systemctl stop linegate
+check "a free card goes back to Linux" bind_port unbind $WAN
+bind_port unbind $LAN >/dev/null
+
+# ---- e1000e and virtio-net
+check "e1000e: bind" bind_port 0000:03:00.0
+check "virtio-net: bind" bind_port 0000:04:00.0
+configure 0000:03:00.0 0000:04:00.0 ', mtu: 1600' ', mac: "02:00:00:00:00:09"'
+check "start on e1000e and virtio-net" systemctl start linegate
+fresh
+check "packets pass, with a MAC address of our own" within 30 passes
+check "and IPv6" within 30 passes6
+check "1 000 pings, none lost" pings peer 192.168.1.2 1000
+check "TCP to the LAN" stream
+check "TCP from the LAN" stream -R
+expect "the MTU is in force" 1600 "$(cat /sys/class/net/wan0/mtu)"
+expect "no card has anything to complain of" "" "$(warnings_of wan0)$(warnings_of lan0)"
+configure 0000:03:00.0 0000:04:00.0 '' ', vlan: 7'
+check "reload: both ports made anew" systemctl reload linegate
+ip -n host addr flush dev eth0
+ip -n host link add link eth0 name eth0.7 type vlan id 7
+ip -n host link set eth0.7 up
+address_host eth0.7
+check "VLAN 7 over virtio-net" within 20 passes
+kill -9 "$(main_pid)"
+check "SIGKILL: started again" within 40 linegate show
+fresh
+check "packets pass" within 20 passes
+check "stop" systemctl stop linegate
+check "e1000e goes back" bind_port unbind 0000:03:00.0
+expect "to Linux's driver" e1000e "$(driver 0000:03:00.0)"
