@@ -33,19 +33,37 @@ std::uint64_t unix_now() {
                                         .count());
 }
 
-// From the clock of the workers' records to that of the wall; read again before each slice.
+// From the clock of the workers' records to that of the wall. The two are read as close together as this
+// thread gets: it may lose its core in between.
 class WallClock {
  public:
-  WallClock() : tsc_(rte_rdtsc()), unix_ns_(unix_now()), hz_(rte_get_tsc_hz()) {}
-  [[nodiscard]] std::uint64_t now() const { return unix_ns_; }
+  WallClock() : hz_(rte_get_tsc_hz()) {
+    std::uint64_t least = ~std::uint64_t{0};
+    for (int i = 0; i < kReadings; ++i) {
+      const std::uint64_t before = rte_rdtsc(), wall = unix_now(), gap = rte_rdtsc() - before;
+      if (gap >= least) continue;
+      least = gap;
+      tsc_ = before;
+      unix_ns_ = wall;
+    }
+  }
+  [[nodiscard]] std::uint64_t now() const { return of(rte_rdtsc()); }
   [[nodiscard]] std::uint64_t of(std::uint64_t tsc) const {
-    if (tsc >= tsc_) return unix_ns_;
-    const std::uint64_t clocks = tsc_ - tsc;
-    return unix_ns_ - (clocks / hz_ * kNanoseconds + clocks % hz_ * kNanoseconds / hz_);
+    return tsc >= tsc_ ? unix_ns_ + nanoseconds_of(tsc - tsc_) : unix_ns_ - nanoseconds_of(tsc_ - tsc);
+  }
+  // The clock of the wall is disciplined, the other one is not.
+  void follow() {
+    if (now() - unix_ns_ > kFollow) *this = WallClock();
   }
 
  private:
-  std::uint64_t tsc_, unix_ns_, hz_;
+  static constexpr int kReadings = 5;
+  static constexpr std::uint64_t kFollow = 10 * kNanoseconds;
+  [[nodiscard]] std::uint64_t nanoseconds_of(std::uint64_t clocks) const {
+    return clocks / hz_ * kNanoseconds + clocks % hz_ * kNanoseconds / hz_;
+  }
+
+  std::uint64_t hz_, tsc_ = 0, unix_ns_ = 0;
 };
 
 // Jumps go forward alone, so that a worker's time for a packet is bounded by the program's length. libpcap
@@ -145,14 +163,14 @@ class PacketWatch::Session final : public WatchSession {
 
   // True: more is waiting, and its reader has room for it.
   bool advance(EventLoop::Clock::time_point until) {
-    const WallClock clock;
+    clock_.follow();
     bool more = true;
     while (more && output_.room() != 0 && !sink_->is_full()) {
-      for (std::size_t i = 0; more && i < kRecordsAtOnce; ++i) more = move_oldest(clock, kSettled);
+      for (std::size_t i = 0; more && i < kRecordsAtOnce; ++i) more = move_oldest(kSettled);
       flush();
       if (EventLoop::Clock::now() >= until) break;
     }
-    if (!more) sink_->passed(clock.now() - std::min(clock.now(), kSettled));
+    if (!more) sink_->passed(clock_.now() - kSettled);
     flush();
     if (sink_->is_full()) finish();
     return more && !finished_ && output_.room() != 0;
@@ -161,18 +179,17 @@ class PacketWatch::Session final : public WatchSession {
   void finish() override {
     if (finished_) return;
     finished_ = true;
-    const WallClock clock;
-    while (!sink_->is_full() && move_oldest(clock, 0)) {
+    while (!sink_->is_full() && move_oldest(0)) {
     }
     owner_.remove(*this);
-    sink_->finish(clock.now(), lost());
+    sink_->finish(std::max(last_ns_, clock_.now()), lost());
     flush();
     output_.end();
   }
 
  private:
   // Moves the oldest record of all workers, unless a worker may still write an older one.
-  bool move_oldest(const WallClock& clock, std::uint64_t settled_ns) {
+  bool move_oldest(std::uint64_t settled_ns) {
     dataplane::WatchRing* oldest = nullptr;
     WatchRecord found, record;
     for (const auto& ring : watch_->rings) {
@@ -180,8 +197,9 @@ class PacketWatch::Session final : public WatchSession {
       oldest = ring.get();
       found = record;
     }
-    if (oldest == nullptr || clock.of(found.tsc) + settled_ns > clock.now()) return false;
-    sink_->take(found, oldest->packet(found), clock.of(found.tsc));
+    if (oldest == nullptr || clock_.of(found.tsc) + settled_ns > clock_.now()) return false;
+    last_ns_ = std::max(last_ns_, clock_.of(found.tsc));  // the wall's clock may have been set back
+    sink_->take(found, oldest->packet(found), last_ns_);
     oldest->pop(found);
     return true;
   }
@@ -199,6 +217,8 @@ class PacketWatch::Session final : public WatchSession {
   const std::shared_ptr<Watch> watch_;
   const std::unique_ptr<WatchSink> sink_;
   const WatchOutput output_;
+  WallClock clock_;
+  std::uint64_t last_ns_ = 0;  // of the last record
   EventLoop::TimerId timer_ = 0;
   bool finished_ = false;
 };
