@@ -156,6 +156,7 @@ BENCHES = {
                     ("stage", "stage", ""),
                     ("per second", "per_second", ".0f"),
                     ("core µs", "core_us", ".2f"),
+                    ("times libsodium one by one", "ratio", ".2f"),
                 ),
             ),
             Table(

@@ -15,10 +15,12 @@
 #include "control/noise/cookie.h"
 #include "control/noise/engine.h"
 #include "control/noise/messages.h"
+#include "dataplane/crypto/x25519.h"
 
 namespace {
 
 using namespace wg::noise;
+namespace crypto = wg::crypto;
 using wg::BootTime;
 using wg::dataplane::KeypairTable;
 using wg::dataplane::Peer;
@@ -35,6 +37,12 @@ double core_us() {
   return static_cast<double>(t.tv_sec) * 1e6 + static_cast<double>(t.tv_nsec) / 1e3;
 }
 
+double median(std::vector<double> values) {
+  const auto middle = values.begin() + static_cast<std::ptrdiff_t>(values.size() / 2);
+  std::nth_element(values.begin(), middle, values.end());
+  return *middle;
+}
+
 double median_us(const std::function<void()>& prepare, const std::function<void()>& run, std::size_t items) {
   std::vector<double> costs;
   for (int i = 0; i < kRepeats; ++i) {
@@ -43,8 +51,7 @@ double median_us(const std::function<void()>& prepare, const std::function<void(
     run();
     costs.push_back((core_us() - from) / static_cast<double>(items));
   }
-  std::nth_element(costs.begin(), costs.begin() + kRepeats / 2, costs.end());
-  return costs[kRepeats / 2];
+  return median(std::move(costs));
 }
 
 void print(const char* what, double us) {
@@ -55,6 +62,7 @@ void print(const char* what, double us) {
 struct BenchHost final : Host {
   void send_handshake(const Endpoint&, const Endpoint&, std::span<const std::uint8_t> m,
                       std::uint8_t) override {
+    ++answers;
     if (keep) sent.emplace_back(m.begin(), m.end());
   }
   void send_keepalive(Peer& peer) override { peer.note_sent(boot, false); }
@@ -66,6 +74,7 @@ struct BenchHost final : Host {
   void event(const Peer*, const PeerEvent&) override {}
 
   std::vector<Buffer> sent;
+  std::uint64_t answers = 0;
   bool keep = true;
   BootTime boot = 0;
 };
@@ -111,7 +120,7 @@ class Star {
     middle_.host.keep = false;
     const double cold = once([this] { collect_initiations(); }, [this] { answer_all(); });
     print("role=responder first=1", cold);
-    print("role=responder", median_us([this] { collect_initiations(); }, [this] { answer_all(); }, kPeers));
+    storm();
     middle_.host.keep = true;
     print("role=initiator", median_us([this] { age(); }, [this] { initiate_all(); }, kPeers) +
                                 median_us([this] { collect_responses(); }, [this] { finish_all(); }, kPeers));
@@ -124,6 +133,36 @@ class Star {
     const double from = core_us();
     work();
     return (core_us() - from) / static_cast<double>(kPeers);
+  }
+  // A storm of initiations through the queue, as the daemon takes them, by turns with libsodium's X25519 one
+  // by one.
+  void storm() {
+    const crypto::X25519Engine& chosen = crypto::x25519_engine();
+    std::vector<double> ours, baseline, ratio;
+    for (int i = 0; i < kRepeats; ++i) {
+      crypto::use_x25519_engine(*crypto::x25519_engines().front());
+      baseline.push_back(once([this] { collect_initiations(); }, [this] { answer_queued(); }));
+      crypto::use_x25519_engine(chosen);
+      ours.push_back(once([this] { collect_initiations(); }, [this] { answer_queued(); }));
+      ratio.push_back(baseline.back() / ours.back());
+    }
+    const double us = median(ours);
+    std::printf(
+        "handshake role=responder per_second=%.0f core_us=%.2f baseline_per_second=%.0f ratio=%.2f "
+        "x25519=%s\n",
+        1e6 / us, us, 1e6 / median(baseline), median(ratio), chosen.name);
+  }
+  // So few at once that the gateway is not under load.
+  void answer_queued() {
+    constexpr std::size_t kAtOnce = 16;
+    const std::uint64_t before = middle_.host.answers;
+    for (std::size_t i = 0; i < kPeers; i += kAtOnce) {
+      for (std::size_t j = i; j < i + kAtOnce; ++j)
+        if (middle_.engine.queue_handshake(messages_[j], kHere, kHere, now_) != Outcome::kQueued)
+          std::abort();
+      if (middle_.engine.process_queued(kAtOnce, now_) != kAtOnce) std::abort();
+    }
+    if (middle_.host.answers != before + kPeers) std::abort();
   }
   void age() {
     now_.boot += 6 * kSec;

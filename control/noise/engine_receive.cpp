@@ -1,5 +1,7 @@
 // Received handshake messages: length, mac1, load, then the message itself (docs/protocol.md, order of
 // checks). Nothing is allocated and no peer changes before the message is authenticated.
+#include <algorithm>
+#include <array>
 #include <cstring>
 
 #include "control/noise/engine.h"
@@ -84,13 +86,46 @@ Outcome Engine::queue_handshake(Bytes message, const Endpoint& remote, const End
 
 std::size_t Engine::process_queued(std::size_t budget, const Now& now) {
   State& s = *s_;
-  std::size_t done = 0;
-  for (; done < budget && queued() > 0; ++done) {
+  AheadSecrets ahead;
+  std::size_t done = 0, at = 0, known = 0;
+  for (; done < budget && queued() > 0; ++done, ++at) {
     s.intake.update_load(now.boot);
+    if (at == known) {
+      at = 0;
+      known = s.compute_ahead(std::min({budget - done, queued(), kDhAtOnce}), ahead, now.boot);
+    }
     const QueuedMessage m = s.intake.pop();
-    s.receive(m.message(), m.remote, m.local, m.cookie_valid, now);
+    s.receive(m.message(), m.remote, m.local, m.cookie_valid, now, ahead.known[at] ? &ahead.es[at] : nullptr);
   }
   return done;
+}
+
+// An initiation that, as things stand, receive() will spend a DH on.
+bool Engine::State::needs_secret(const QueuedMessage& m, BootTime now) {
+  return message_type(m.message()) == kInitiation && identity != nullptr &&
+         (m.cookie_valid || !intake.under_load(now)) && !intake.secrets_spent(now);
+}
+
+// es of the next `most` messages that need it, together. Returns `most`.
+std::size_t Engine::State::compute_ahead(std::size_t most, AheadSecrets& ahead, BootTime now) {
+  std::array<DhOp, kDhAtOnce> ops;
+  std::array<PublicKey, kDhAtOnce> ephemeral;
+  std::array<std::size_t, kDhAtOnce> message;
+  std::size_t n = 0;
+  ahead.known = {};
+  for (std::size_t i = 0; i < most && dh_is_faster_together(); ++i) {
+    if (!needs_secret(intake.peek(i), now)) continue;
+    ephemeral[n] = message_as<InitiationMessage>(intake.peek(i).message()).ephemeral;
+    ops[n] = {&identity->static_key.private_key.bytes, &ephemeral[n], &ahead.es[i].shared};
+    message[n++] = i;
+  }
+  if (n < 2) return most;
+  dh({ops.data(), n});
+  for (std::size_t k = 0; k < n; ++k) {
+    ahead.es[message[k]].ok = ops[k].ok;
+    ahead.known[message[k]] = true;
+  }
+  return most;
 }
 
 std::size_t Engine::queued() const {
@@ -114,7 +149,7 @@ bool refused_often(const PeerIndex& peers, Bytes response) {
 
 // `message` has a valid mac1. Its mac2 is ignored unless the interface is under load (protocol C2-3).
 Outcome Engine::State::receive(Bytes message, const Endpoint& remote, const Endpoint& local,
-                               bool cookie_valid, const Now& now) {
+                               bool cookie_valid, const Now& now, const EphemeralStatic* es) {
   const std::uint32_t type = message_type(message);
   if (type == kCookieReply) return consume_cookie(message, now.boot);
   const bool loaded = intake.update_load(now.boot);
@@ -129,7 +164,7 @@ Outcome Engine::State::receive(Bytes message, const Endpoint& remote, const Endp
     if (!limiter.allow(remote.address, now.boot)) return refuse(Outcome::kRateLimited, remote, now.boot);
   }
   if (intake.secrets_spent(now.boot)) return counters.count(Outcome::kSecretBudget);
-  return type == kInitiation ? consume_initiation(message, remote, local, cookie_valid, now)
+  return type == kInitiation ? consume_initiation(message, remote, local, cookie_valid, now, es)
                              : consume_response(message, remote, local, now);
 }
 
@@ -168,7 +203,7 @@ Outcome Engine::State::consume_cookie(Bytes message, BootTime now) {
 // ---- initiations
 
 Outcome Engine::State::consume_initiation(Bytes bytes, const Endpoint& remote, const Endpoint& local,
-                                          bool cookie_valid, const Now& now) {
+                                          bool cookie_valid, const Now& now, const EphemeralStatic* es) {
   ConsumedInitiation initiation;
   PeerState* p = nullptr;
   const FindPeer find_peer = [&](const PublicKey& key) -> const PeerSecrets* {
@@ -176,7 +211,7 @@ Outcome Engine::State::consume_initiation(Bytes bytes, const Endpoint& remote, c
     return p == nullptr ? nullptr : &ready_secrets(*p);
   };
   const Verdict verdict =
-      noise::consume_initiation(*identity, find_peer, message_as<InitiationMessage>(bytes), &initiation);
+      noise::consume_initiation(*identity, find_peer, message_as<InitiationMessage>(bytes), &initiation, es);
   if (verdict != Verdict::kOk) {
     intake.note_wasted(now.boot);
     // A claimed public key proves nothing, so the refusal is not recorded at that peer.

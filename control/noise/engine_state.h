@@ -1,6 +1,7 @@
 // The engine's internal state of an interface. Only engine*.cpp include this header.
 #pragma once
 
+#include <array>
 #include <memory>
 #include <utility>
 
@@ -43,6 +44,12 @@ inline constexpr std::size_t kTimersPerAdvance = 2048;
 constexpr BootTime elapsed(BootTime now, BootTime then) {
   return now > then ? now - then : 0;
 }
+
+// es of the next messages of the queue, computed together.
+struct AheadSecrets {
+  std::array<EphemeralStatic, kDhAtOnce> es;
+  std::array<bool, kDhAtOnce> known{};
+};
 
 // Whether data may still be sealed with the keypair.
 [[nodiscard]] bool usable(const Keypair* keypair, BootTime now);
@@ -94,10 +101,12 @@ struct Engine::State {
   // engine_receive.cpp
   Outcome check(Bytes message, BootTime now);
   Outcome receive(Bytes message, const Endpoint& remote, const Endpoint& local, bool cookie_valid,
-                  const Now& now);
+                  const Now& now, const EphemeralStatic* es = nullptr);
+  [[nodiscard]] bool needs_secret(const QueuedMessage& m, BootTime now);
+  std::size_t compute_ahead(std::size_t most, AheadSecrets& ahead, BootTime now);
   Outcome consume_cookie(Bytes message, BootTime now);
   Outcome consume_initiation(Bytes message, const Endpoint& remote, const Endpoint& local, bool cookie_valid,
-                             const Now& now);
+                             const Now& now, const EphemeralStatic* es);
   Outcome accept_timestamp(PeerState& p, const Tai64n& timestamp, bool cookie_valid, const Now& now);
   Outcome consume_response(Bytes message, const Endpoint& remote, const Endpoint& local, const Now& now);
   void send_response(PeerState& p, ConsumedInitiation& initiation, const Now& now);

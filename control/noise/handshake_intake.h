@@ -23,6 +23,10 @@ class HandshakeIntake {
   // Returns null when full. Otherwise the caller fills the slot before the next call.
   [[nodiscard]] QueuedMessage* push(bool cookied) { return (cookied ? cookied_ : plain_).push(); }
   [[nodiscard]] QueuedMessage pop() { return cookied_.size() > 0 ? cookied_.pop() : plain_.pop(); }
+  // The i-th of the queue, in the order in which they are popped.
+  [[nodiscard]] const QueuedMessage& peek(std::size_t i) const {
+    return i < cookied_.size() ? cookied_.peek(i) : plain_.peek(i - cookied_.size());
+  }
   void clear() {
     plain_.clear();
     cookied_.clear();

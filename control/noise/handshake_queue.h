@@ -38,6 +38,10 @@ class HandshakeQueue {
     --size_;
     return message;
   }
+  // The message that will be popped as the i-th.
+  [[nodiscard]] const QueuedMessage& peek(std::size_t i) const {
+    return ring_[(first_ + i) & (ring_.size() - 1)];
+  }
   void clear() {
     ring_ = {};
     first_ = size_ = 0;

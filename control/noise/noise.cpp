@@ -28,12 +28,41 @@ Identity make_identity(const Key& private_key) {
   return me;
 }
 
-KeyPair25519 generate_key_pair(Random& random) {
-  KeyPair25519 pair;
-  random.fill(pair.private_key.bytes);
-  clamp(pair.private_key.bytes);
-  pair.public_key = derive_public(pair.private_key.bytes);
-  return pair;
+Secret generate_private_key(Random& random) {
+  Secret key;
+  random.fill(key.bytes);
+  clamp(key.bytes);
+  return key;
+}
+
+InitiationSecrets initiation_secrets(const Secret& ephemeral, const PublicKey& remote_static) noexcept {
+  InitiationSecrets secrets;
+  Secret public_key;
+  std::array<DhOp, 2> ops{
+      {{&ephemeral.bytes, &base_point(), &public_key}, {&ephemeral.bytes, &remote_static, &secrets.es}}};
+  dh(ops);
+  secrets.ephemeral = public_key.bytes;
+  secrets.ok = ops[1].ok;
+  return secrets;
+}
+
+EphemeralStatic ephemeral_static(const Key& own_static, const PublicKey& remote_ephemeral) noexcept {
+  EphemeralStatic es;
+  es.ok = dh(&es.shared, own_static, remote_ephemeral);
+  return es;
+}
+
+ResponseSecrets response_secrets(const Secret& ephemeral, const PublicKey& remote_ephemeral,
+                                 const PublicKey& remote_static) noexcept {
+  ResponseSecrets secrets;
+  Secret public_key;
+  std::array<DhOp, 3> ops{{{&ephemeral.bytes, &base_point(), &public_key},
+                           {&ephemeral.bytes, &remote_ephemeral, &secrets.ee},
+                           {&ephemeral.bytes, &remote_static, &secrets.se}}};
+  dh(ops);
+  secrets.ephemeral = public_key.bytes;
+  secrets.ok = ops[1].ok && ops[2].ok;
+  return secrets;
 }
 
 void Transcript::mix_hash(Bytes bytes) noexcept {
@@ -74,38 +103,35 @@ Transcript begin_transcript(Bytes prologue, const PublicKey& responder) {
   return t;
 }
 
-bool write_initiation(Transcript& t, const KeyPair25519& ephemeral, const PublicKey& own_static,
-                      const PeerKeys& responder, std::uint8_t* sealed_static, Bytes payload,
+bool write_initiation(Transcript& t, const InitiationSecrets& secrets, const PublicKey& own_static,
+                      const PeerSecrets& responder, std::uint8_t* sealed_static, Bytes payload,
                       std::uint8_t* sealed_payload) {
-  Secret shared;
   Secret key;
   /* e */
-  t.mix_hash(ephemeral.public_key);
-  t.mix_key(ephemeral.public_key);
+  t.mix_hash(secrets.ephemeral);
+  t.mix_key(secrets.ephemeral);
   /* es */
-  if (!dh(&shared, ephemeral.private_key.bytes, responder.public_key)) return false;
-  t.mix_key(shared.bytes, &key);
+  if (!secrets.ok) return false;
+  t.mix_key(secrets.es.bytes, &key);
   /* s */
   t.seal_and_mix(sealed_static, key, own_static);
   /* ss */
-  if (!responder.secrets.static_static_ok) return false;
-  t.mix_key(responder.secrets.static_static.bytes, &key);
+  if (!responder.static_static_ok) return false;
+  t.mix_key(responder.static_static.bytes, &key);
   /* {t} */
   t.seal_and_mix(sealed_payload, key, payload);
   return true;
 }
 
-bool read_initiation_static(Transcript& t, const KeyPair25519& own_static, const PublicKey& remote_ephemeral,
-                            Bytes sealed_static, PublicKey* initiator, bool* low_order) {
-  Secret shared;
+bool read_initiation_static(Transcript& t, const EphemeralStatic& es, const PublicKey& remote_ephemeral,
+                            Bytes sealed_static, PublicKey* initiator) {
   Secret key;
   /* e */
   t.mix_hash(remote_ephemeral);
   t.mix_key(remote_ephemeral);
   /* es */
-  *low_order = !dh(&shared, own_static.private_key.bytes, remote_ephemeral);
-  if (*low_order) return false;
-  t.mix_key(shared.bytes, &key);
+  if (!es.ok) return false;
+  t.mix_key(es.shared.bytes, &key);
   /* s */
   return t.open_and_mix(initiator->data(), key, sealed_static);
 }
@@ -120,21 +146,19 @@ bool read_initiation_payload(Transcript& t, const PeerSecrets& initiator, Bytes 
   return t.open_and_mix(payload, key, sealed_payload);
 }
 
-bool write_response(Transcript& t, const KeyPair25519& ephemeral, const PublicKey& remote_ephemeral,
-                    const PeerKeys& initiator, Bytes payload, std::uint8_t* sealed_payload) {
-  Secret shared;
+bool write_response(Transcript& t, const ResponseSecrets& secrets, const Secret& preshared_key, Bytes payload,
+                    std::uint8_t* sealed_payload) {
   Secret key;
+  if (!secrets.ok) return false;
   /* e */
-  t.mix_hash(ephemeral.public_key);
-  t.mix_key(ephemeral.public_key);
+  t.mix_hash(secrets.ephemeral);
+  t.mix_key(secrets.ephemeral);
   /* ee */
-  if (!dh(&shared, ephemeral.private_key.bytes, remote_ephemeral)) return false;
-  t.mix_key(shared.bytes);
+  t.mix_key(secrets.ee.bytes);
   /* se */
-  if (!dh(&shared, ephemeral.private_key.bytes, initiator.public_key)) return false;
-  t.mix_key(shared.bytes);
+  t.mix_key(secrets.se.bytes);
   /* psk */
-  t.mix_psk(initiator.secrets.preshared_key, &key);
+  t.mix_psk(preshared_key, &key);
   /* {} */
   t.seal_and_mix(sealed_payload, key, payload);
   return true;
@@ -143,19 +167,19 @@ bool write_response(Transcript& t, const KeyPair25519& ephemeral, const PublicKe
 bool read_response(Transcript& t, const Key& own_ephemeral, const Key& own_static,
                    const PublicKey& remote_ephemeral, const Secret& preshared_key, Bytes sealed_payload,
                    std::uint8_t* payload, bool* low_order) {
-  Secret shared;
+  Secret ee, se;
   Secret key;
-  *low_order = true;
+  std::array<DhOp, 2> ops{{{&own_ephemeral, &remote_ephemeral, &ee}, {&own_static, &remote_ephemeral, &se}}};
+  dh(ops);
+  *low_order = !ops[0].ok || !ops[1].ok;
+  if (*low_order) return false;
   /* e */
   t.mix_hash(remote_ephemeral);
   t.mix_key(remote_ephemeral);
   /* ee */
-  if (!dh(&shared, own_ephemeral, remote_ephemeral)) return false;
-  t.mix_key(shared.bytes);
+  t.mix_key(ee.bytes);
   /* se */
-  if (!dh(&shared, own_static, remote_ephemeral)) return false;
-  t.mix_key(shared.bytes);
-  *low_order = false;
+  t.mix_key(se.bytes);
   /* psk */
   t.mix_psk(preshared_key, &key);
   /* {} */
@@ -167,28 +191,32 @@ Verdict create_initiation(const Identity& me, const PeerKeys& peer, const Tai64n
                           InitiationMessage* message) {
   *message = {};
   Transcript t = begin_transcript(text_bytes(kIdentifier), peer.public_key);
-  const KeyPair25519 ephemeral = generate_key_pair(random);
-  if (!write_initiation(t, ephemeral, me.static_key.public_key, peer, message->sealed_static.data(),
+  const Secret ephemeral = generate_private_key(random);
+  const InitiationSecrets secrets = initiation_secrets(ephemeral, peer.public_key);
+  if (!write_initiation(t, secrets, me.static_key.public_key, peer.secrets, message->sealed_static.data(),
                         timestamp, message->sealed_timestamp.data())) {
     return Verdict::kLowOrder;
   }
   message->header = header_of(kInitiation);
   message->sender_index = store_le32(local_index);
-  message->ephemeral = ephemeral.public_key;
+  message->ephemeral = secrets.ephemeral;
   handshake->transcript = t;
-  handshake->ephemeral_private = ephemeral.private_key;
+  handshake->ephemeral_private = ephemeral;
   handshake->local_index = local_index;
   return Verdict::kOk;
 }
 
 Verdict consume_initiation(const Identity& me, const FindPeer& find, const InitiationMessage& message,
-                           ConsumedInitiation* out) {
+                           ConsumedInitiation* out, const EphemeralStatic* es) {
   Transcript t = begin_transcript(text_bytes(kIdentifier), me.static_key.public_key);
-  bool low_order = false;
-  if (!read_initiation_static(t, me.static_key, message.ephemeral, message.sealed_static, &out->remote_static,
-                              &low_order)) {
-    return low_order ? Verdict::kLowOrder : Verdict::kUnauthentic;
+  EphemeralStatic own;
+  if (es == nullptr) {
+    own = ephemeral_static(me.static_key.private_key.bytes, message.ephemeral);
+    es = &own;
   }
+  if (!es->ok) return Verdict::kLowOrder;
+  if (!read_initiation_static(t, *es, message.ephemeral, message.sealed_static, &out->remote_static))
+    return Verdict::kUnauthentic;
   const PeerSecrets* const secrets = find(out->remote_static);
   if (secrets == nullptr) return Verdict::kUnknownPeer;
   if (!secrets->static_static_ok) return Verdict::kLowOrder;
@@ -205,14 +233,14 @@ Verdict create_response(ConsumedInitiation& initiation, const PeerKeys& peer, st
                         Random& random, SessionKeys* keys, ResponseMessage* message) {
   *message = {};
   Transcript& t = initiation.transcript;
-  const KeyPair25519 ephemeral = generate_key_pair(random);
-  if (!write_response(t, ephemeral, initiation.remote_ephemeral, peer, {}, message->sealed_nothing.data())) {
+  const ResponseSecrets secrets =
+      response_secrets(generate_private_key(random), initiation.remote_ephemeral, peer.public_key);
+  if (!write_response(t, secrets, peer.secrets.preshared_key, {}, message->sealed_nothing.data()))
     return Verdict::kLowOrder;
-  }
   message->header = header_of(kResponse);
   message->sender_index = store_le32(local_index);
   message->receiver_index = store_le32(initiation.remote_index);
-  message->ephemeral = ephemeral.public_key;
+  message->ephemeral = secrets.ephemeral;
   derive_keys(t, &keys->receiving, &keys->sending);
   keys->remote_index = initiation.remote_index;
   return Verdict::kOk;

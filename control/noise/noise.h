@@ -58,17 +58,39 @@ struct Transcript {
 // ---- the pattern, with prologue and payload as parameters
 Transcript begin_transcript(Bytes prologue, const PublicKey& responder);
 // `sealed_static` has room for 48 bytes, `sealed_payload` for payload.size() + 16.
-[[nodiscard]] bool write_initiation(Transcript& t, const KeyPair25519& ephemeral, const PublicKey& own_static,
-                                    const PeerKeys& responder, std::uint8_t* sealed_static, Bytes payload,
-                                    std::uint8_t* sealed_payload);
-[[nodiscard]] bool read_initiation_static(Transcript& t, const KeyPair25519& own_static,
+// An initiation's ephemeral public key and es, computed at once.
+struct InitiationSecrets {
+  PublicKey ephemeral{};
+  Secret es;
+  bool ok = false;  // false: low-order point
+};
+[[nodiscard]] InitiationSecrets initiation_secrets(const Secret& ephemeral,
+                                                   const PublicKey& remote_static) noexcept;
+[[nodiscard]] bool write_initiation(Transcript& t, const InitiationSecrets& secrets,
+                                    const PublicKey& own_static, const PeerSecrets& responder,
+                                    std::uint8_t* sealed_static, Bytes payload, std::uint8_t* sealed_payload);
+// DH(own static, remote ephemeral): what reading an initiation begins with.
+struct EphemeralStatic {
+  Secret shared;
+  bool ok = false;  // false: low-order point
+};
+[[nodiscard]] EphemeralStatic ephemeral_static(const Key& own_static,
+                                               const PublicKey& remote_ephemeral) noexcept;
+[[nodiscard]] bool read_initiation_static(Transcript& t, const EphemeralStatic& es,
                                           const PublicKey& remote_ephemeral, Bytes sealed_static,
-                                          PublicKey* initiator, bool* low_order);
+                                          PublicKey* initiator);
 [[nodiscard]] bool read_initiation_payload(Transcript& t, const PeerSecrets& initiator, Bytes sealed_payload,
                                            std::uint8_t* payload);
-[[nodiscard]] bool write_response(Transcript& t, const KeyPair25519& ephemeral,
-                                  const PublicKey& remote_ephemeral, const PeerKeys& initiator, Bytes payload,
-                                  std::uint8_t* sealed_payload);
+// All that a response takes from its ephemeral key, computed at once.
+struct ResponseSecrets {
+  PublicKey ephemeral{};  // the public key
+  Secret ee, se;
+  bool ok = false;  // false: low-order point
+};
+[[nodiscard]] ResponseSecrets response_secrets(const Secret& ephemeral, const PublicKey& remote_ephemeral,
+                                               const PublicKey& remote_static) noexcept;
+[[nodiscard]] bool write_response(Transcript& t, const ResponseSecrets& secrets, const Secret& preshared_key,
+                                  Bytes payload, std::uint8_t* sealed_payload);
 [[nodiscard]] bool read_response(Transcript& t, const Key& own_ephemeral, const Key& own_static,
                                  const PublicKey& remote_ephemeral, const Secret& preshared_key,
                                  Bytes sealed_payload, std::uint8_t* payload, bool* low_order);
@@ -101,12 +123,14 @@ enum class Verdict : std::uint8_t { kOk, kUnauthentic, kUnknownPeer, kLowOrder }
 
 using FindPeer = std::function<const PeerSecrets*(const PublicKey&)>;
 
-KeyPair25519 generate_key_pair(Random& random);
+[[nodiscard]] Secret generate_private_key(Random& random);
 [[nodiscard]] Verdict create_initiation(const Identity& me, const PeerKeys& peer, const Tai64n& timestamp,
                                         std::uint32_t local_index, Random& random, Handshake* handshake,
                                         InitiationMessage* message);
+// `es`: when it has been computed already.
 [[nodiscard]] Verdict consume_initiation(const Identity& me, const FindPeer& find,
-                                         const InitiationMessage& message, ConsumedInitiation* out);
+                                         const InitiationMessage& message, ConsumedInitiation* out,
+                                         const EphemeralStatic* es = nullptr);
 [[nodiscard]] Verdict create_response(ConsumedInitiation& initiation, const PeerKeys& peer,
                                       std::uint32_t local_index, Random& random, SessionKeys* keys,
                                       ResponseMessage* message);

@@ -3,7 +3,10 @@
 #include <blake2.h>
 #include <sodium.h>
 
+#include <cassert>
 #include <cstring>
+
+#include "dataplane/crypto/x25519.h"
 
 namespace wg::noise {
 
@@ -11,6 +14,8 @@ namespace {
 
 constexpr std::size_t kBlock = 64;  // BLAKE2s block size
 constexpr std::array<std::uint8_t, 12> kZeroNonce{};
+constexpr PublicKey kBasePoint{9};
+static_assert(kDhAtOnce == crypto::kX25519Lanes);
 
 // Streaming BLAKE2s. Its state is wiped, because HMAC leaves key material in it.
 class Blake2s {
@@ -109,9 +114,28 @@ PublicKey derive_public(const Key& private_key) noexcept {
 }
 
 bool dh(Secret* shared, const Key& private_key, const PublicKey& public_key) noexcept {
-  const int refused =
-      crypto_scalarmult_curve25519(shared->bytes.data(), private_key.data(), public_key.data());
-  return refused == 0 && !is_zero(shared->bytes);
+  DhOp op{&private_key, &public_key, shared};
+  dh({&op, 1});
+  return op.ok;
+}
+
+void dh(std::span<DhOp> ops) noexcept {
+  assert(ops.size() <= kDhAtOnce);
+  std::array<crypto::X25519Op, kDhAtOnce> each;
+  for (std::size_t i = 0; i < ops.size(); ++i)
+    each[i] = {ops[i].private_key->data(),
+               ops[i].public_key == &kBasePoint ? crypto::kX25519Base : ops[i].public_key->data(),
+               ops[i].shared->bytes.data()};
+  crypto::x25519_engine().multiply({each.data(), ops.size()});
+  for (DhOp& op : ops) op.ok = !is_zero(op.shared->bytes);
+}
+
+bool dh_is_faster_together() noexcept {
+  return crypto::x25519_engine().lanes > 1;
+}
+
+const PublicKey& base_point() noexcept {
+  return kBasePoint;
 }
 
 void seal(std::uint8_t* out, const Key& key, Bytes plain, Bytes additional) noexcept {

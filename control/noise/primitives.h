@@ -48,6 +48,18 @@ Hash hmac(Bytes key, Bytes input) noexcept;
 void kdf(Key* first, Key* second, Key* third, Bytes key, Bytes input) noexcept;
 
 // X25519 (RFC 7748).
+inline constexpr std::size_t kDhAtOnce = 8;
+struct DhOp {
+  const Key* private_key;
+  const PublicKey* public_key;
+  Secret* shared;
+  bool ok = false;  // as dh() returns it
+};
+// Several at once, which costs less than one by one where the processor has the vectors for it.
+void dh(std::span<DhOp> ops) noexcept;  // at most kDhAtOnce
+[[nodiscard]] bool dh_is_faster_together() noexcept;
+// The public key of a private one together with others' results: a dh() with this point.
+[[nodiscard]] const PublicKey& base_point() noexcept;
 void clamp(Key& private_key) noexcept;
 [[nodiscard]] PublicKey derive_public(const Key& private_key) noexcept;
 // False when the result is all zero (low-order point): *shared must not be used (protocol C1-5).

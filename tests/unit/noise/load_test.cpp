@@ -1,6 +1,9 @@
 // Under load: the bounded queue, cookies on both messages, the order of checks, and floods (C.2).
 #include <gtest/gtest.h>
 
+#include <map>
+
+#include "dataplane/crypto/x25519.h"
 #include "fake_host.h"
 
 namespace wg::noise::test {
@@ -46,6 +49,46 @@ TEST_F(Load, BeginsAt512QueuedAndHoldsForOneSecond) {
   EXPECT_TRUE(t.b.engine.under_load(t.now)) << "sticky (C2-2)";
   t.pass(1);
   EXPECT_FALSE(t.b.engine.under_load(t.now));
+}
+
+// The secrets of several messages are computed together, in every variant of X25519; each message is judged
+// alone, wherever it stands.
+TEST(Queue, MessagesAreJudgedOneByOne) {
+  const crypto::X25519Engine& chosen = crypto::x25519_engine();
+  for (const crypto::X25519Engine* engine : crypto::x25519_engines()) {
+    crypto::use_x25519_engine(*engine);
+    for (std::size_t place = 0; place <= 2 * kDhAtOnce; ++place) {
+      TwoEngines t;
+      t.a.engine.initiate(*t.at_a, t.now);
+      const Buffer honest = t.a.host.sent.back().bytes;
+      const auto junk = [&](std::size_t i) {
+        Buffer m(sizeof(InitiationMessage), 0);
+        m[0] = kInitiation;
+        m[8] = i % 3 == 0 ? 0 : 9;  // an ephemeral of low order, or of full order
+        if (i % 5 == 4) m = Buffer(sizeof(ResponseMessage), 0), m[0] = kResponse;
+        repair_mac1(m, t.b.engine.public_key());
+        return m;
+      };
+      std::map<Outcome, std::uint64_t> expected;
+      for (std::size_t i = 0; i <= 2 * kDhAtOnce; ++i) {
+        if (i == place) {
+          for (int twice = 0; twice < 2; ++twice)
+            ASSERT_EQ(t.b.engine.queue_handshake(honest, t.a_at, t.b_at, t.now), Outcome::kQueued);
+        }
+        ASSERT_EQ(t.b.engine.queue_handshake(junk(i), endpoint(9, 9), t.b_at, t.now), Outcome::kQueued);
+        ++expected[i % 5 == 4   ? Outcome::kUnknownIndex
+                   : i % 3 == 0 ? Outcome::kLowOrderKey
+                                : Outcome::kBadInitiation];
+      }
+      EXPECT_EQ(t.b.engine.process_queued(3, t.now), 3u);
+      EXPECT_EQ(t.b.engine.process_queued(100, t.now), 2 * kDhAtOnce);
+      for (const auto& [outcome, n] : expected) EXPECT_EQ(t.b.engine.count(outcome), n) << engine->name;
+      EXPECT_EQ(t.b.engine.count(Outcome::kInitiationAnswered), 1u) << engine->name << " " << place;
+      EXPECT_EQ(t.b.engine.count(Outcome::kTimestampNotNewer), 1u);
+      EXPECT_EQ(t.deliver_last_to_a(), Outcome::kResponseAccepted) << engine->name << " " << place;
+    }
+  }
+  crypto::use_x25519_engine(chosen);
 }
 
 // A flood that the queue never shows, because each is answered before the next one comes.

@@ -62,25 +62,30 @@ TEST(Noise, PublicVector) {
   Transcript i = begin_transcript(v.prologue, v.responder.public_key);
   Buffer sealed_static(48);
   Buffer sealed_payload(v.payloads[0].size() + kTagSize);
-  ASSERT_TRUE(write_initiation(i, v.initiator_ephemeral, v.initiator.public_key,
-                               {v.responder.public_key, of_responder}, sealed_static.data(), v.payloads[0],
-                               sealed_payload.data()));
+  const InitiationSecrets first =
+      initiation_secrets(v.initiator_ephemeral.private_key, v.responder.public_key);
+  EXPECT_EQ(first.ephemeral, v.initiator_ephemeral.public_key);
+  ASSERT_TRUE(write_initiation(i, first, v.initiator.public_key, of_responder, sealed_static.data(),
+                               v.payloads[0], sealed_payload.data()));
   EXPECT_EQ(hex(joined(v.initiator_ephemeral.public_key, sealed_static, sealed_payload)),
             hex(v.ciphertexts[0]));
 
   Transcript r = begin_transcript(v.prologue, v.responder.public_key);
   PublicKey sender;
   bool low_order = false;
-  ASSERT_TRUE(read_initiation_static(r, v.responder, v.initiator_ephemeral.public_key, sealed_static, &sender,
-                                     &low_order));
+  const EphemeralStatic es =
+      ephemeral_static(v.responder.private_key.bytes, v.initiator_ephemeral.public_key);
+  ASSERT_TRUE(read_initiation_static(r, es, v.initiator_ephemeral.public_key, sealed_static, &sender));
   EXPECT_EQ(sender, v.initiator.public_key);
   Buffer payload(v.payloads[0].size());
   ASSERT_TRUE(read_initiation_payload(r, of_initiator, sealed_payload, payload.data()));
   EXPECT_EQ(payload, v.payloads[0]);
 
   Buffer sealed_response(v.payloads[1].size() + kTagSize);
-  ASSERT_TRUE(write_response(r, v.responder_ephemeral, v.initiator_ephemeral.public_key,
-                             {v.initiator.public_key, of_initiator}, v.payloads[1], sealed_response.data()));
+  const ResponseSecrets second = response_secrets(v.responder_ephemeral.private_key,
+                                                  v.initiator_ephemeral.public_key, v.initiator.public_key);
+  EXPECT_EQ(second.ephemeral, v.responder_ephemeral.public_key);
+  ASSERT_TRUE(write_response(r, second, of_initiator.preshared_key, v.payloads[1], sealed_response.data()));
   EXPECT_EQ(hex(joined(v.responder_ephemeral.public_key, sealed_response)), hex(v.ciphertexts[1]));
 
   payload.resize(v.payloads[1].size());

@@ -1,0 +1,79 @@
+#include "dataplane/crypto/x25519.h"
+
+#include <sodium.h>
+
+#include <algorithm>
+#include <array>
+#include <atomic>
+#include <cstdlib>
+#include <stdexcept>
+#include <string>
+#include <string_view>
+
+#include "dataplane/crypto/aead_variants.h"
+
+namespace wg::crypto {
+
+const std::uint8_t kX25519Base[kX25519Size] = {9};
+
+namespace {
+
+// What the vectors' function may have left below the caller's frame: its registers, spilled.
+constexpr std::size_t kSpilled = 16384;
+
+void multiply_one(const X25519Op& op) noexcept {
+  if (op.point == kX25519Base) {
+    crypto_scalarmult_curve25519_base(op.shared, op.scalar);
+    return;
+  }
+  // Refused by libsodium: a point of low order.
+  if (crypto_scalarmult_curve25519(op.shared, op.scalar, op.point) != 0)
+    sodium_memzero(op.shared, kX25519Size);
+}
+
+void multiply_libsodium(std::span<const X25519Op> ops) noexcept {
+  for (const X25519Op& op : ops) multiply_one(op);
+}
+
+void multiply_avx512(std::span<const X25519Op> ops) noexcept {
+  if (ops.size() == 1) return multiply_one(ops[0]);
+  for (std::size_t at = 0; at < ops.size(); at += kX25519Lanes)
+    x25519_detail::multiply_lanes_avx512(ops.subspan(at, std::min(kX25519Lanes, ops.size() - at)));
+  sodium_stackzero(kSpilled);
+}
+
+constexpr X25519Engine kLibsodium{"libsodium", 1, multiply_libsodium};
+constexpr X25519Engine kAvx512{"avx512", kX25519Lanes, multiply_avx512};
+constexpr std::array<const X25519Engine*, 2> kEngines{&kLibsodium, &kAvx512};
+
+const X25519Engine& choose(const char* forced) {
+  const std::span<const X25519Engine* const> engines = x25519_engines();
+  if (forced == nullptr || *forced == '\0') return *engines.back();
+  for (const X25519Engine* engine : engines) {
+    if (std::string_view(engine->name) == forced) return *engine;
+  }
+  throw std::runtime_error("LINEGATE_X25519=" + std::string(forced) +
+                           ": no such variant, or this machine cannot run it");
+}
+
+std::atomic<const X25519Engine*>& chosen() {
+  static std::atomic<const X25519Engine*> engine = &choose(std::getenv("LINEGATE_X25519"));
+  return engine;
+}
+
+}  // namespace
+
+const X25519Engine& x25519_engine() {
+  return *chosen().load(std::memory_order_relaxed);
+}
+
+void use_x25519_engine(const X25519Engine& engine) noexcept {
+  chosen().store(&engine, std::memory_order_relaxed);
+}
+
+std::span<const X25519Engine* const> x25519_engines() noexcept {
+  static const bool wide = can_run_avx512(read_cpu_feature_words());
+  return {kEngines.data(), wide ? kEngines.size() : 1};
+}
+
+}  // namespace wg::crypto
