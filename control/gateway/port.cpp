@@ -216,6 +216,7 @@ void GatewayPort::configure_linux() {
   ignore(control::set_forwarding(name_, IpVersion::kV4, Switch::kOn),
          "/proc/sys may be read-only and already set");
   ignore(set_rp_filter(name_, 0), "/proc/sys may be read-only and already set");
+  ignore(control::set_promote_secondaries(name_, Switch::kOn), "/proc/sys may be read-only and already set");
   for (const config::InterfaceAddress& address : value_.addresses) {
     value_or_throw(services_.netlink.add_address(ifindex_, to_dataplane(address)));
   }

@@ -21,6 +21,7 @@ void set_parameters(const std::string& name) {
   ignore(set_addr_gen_mode(name, 1), "the kernel may lack IPv6");
   ignore(set_forwarding(name, IpVersion::kV4, Switch::kOn), "/proc/sys may be read-only and already set");
   ignore(set_rp_filter(name, 0), "/proc/sys may be read-only and already set");
+  ignore(control::set_promote_secondaries(name, Switch::kOn), "/proc/sys may be read-only and already set");
   // Otherwise Linux removes IPv6 addresses when the link goes down.
   ignore(write_sysctl("net/ipv6/conf/" + name + "/keep_addr_on_down", "1"), "the kernel may lack IPv6");
   // Our own ICMP errors about our own packets (unreachable, too big) arrive by the TUN.

@@ -83,6 +83,10 @@ Expected<> set_rp_filter(const std::string& link, int mode) {
   return write_link_sysctl(link, false, "rp_filter", mode);
 }
 
+Expected<> set_promote_secondaries(const std::string& link, Switch state) {
+  return write_link_sysctl(link, false, "promote_secondaries", state == Switch::kOn ? 1 : 0);
+}
+
 Expected<> set_accept_dad(const std::string& link, int mode) {
   return write_link_sysctl(link, true, "accept_dad", mode);
 }
