@@ -394,5 +394,21 @@ TEST(KeyHash, ChosenKeysSpreadAsRandomOnesDo) {
   EXPECT_LE(*std::max_element(load.begin(), load.end()), 12);
 }
 
+// Other drivers have an argument `iface` too: it names what they create.
+TEST(Values, TheWireOfADevice) {
+  const std::pair<Device, const char*> rows[] = {
+      {{DeviceKind::kLinux, "linux:eth1"}, "eth1"},
+      {{DeviceKind::kVdev, "net_af_packet0,iface=eth1"}, "eth1"},
+      {{DeviceKind::kVdev, "net_af_packet0,iface=eth1,qpairs=2"}, "eth1"},
+      {{DeviceKind::kVdev, "eth_af_packet_wan,iface=eth2"}, "eth2"},
+      {{DeviceKind::kVdev, "net_af_xdp0,start_queue=0,iface=eth3"}, "eth3"},
+      {{DeviceKind::kVdev, "net_af_packet0"}, ""},
+      {{DeviceKind::kVdev, "net_tap0,iface=tap9"}, ""},
+      {{DeviceKind::kVdev, "net_virtio_user0,path=/dev/vhost-net,iface=v0"}, ""},
+      {{DeviceKind::kPci, "0000:03:00.0"}, ""},
+      {{DeviceKind::kTap, "tap"}, ""}};
+  for (const auto& [device, wire] : rows) EXPECT_EQ(wire_of(device), wire) << device.text;
+}
+
 }  // namespace
 }  // namespace wg::config
