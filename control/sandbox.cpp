@@ -49,7 +49,9 @@ constexpr int kOfAWorker[] = {
     // the end, and the message of an abort
     SCMP_SYS(exit), SCMP_SYS(exit_group), SCMP_SYS(rt_sigreturn), SCMP_SYS(rt_sigprocmask),
     SCMP_SYS(rt_sigaction), SCMP_SYS(sigaltstack), SCMP_SYS(getpid), SCMP_SYS(gettid), SCMP_SYS(tgkill),
-    SCMP_SYS(set_robust_list)};
+    SCMP_SYS(set_robust_list),
+    // control.user: the C library changes the user in every thread, and aborts when one of them may not
+    SCMP_SYS(setresuid), SCMP_SYS(setresgid), SCMP_SYS(setgroups)};
 
 Refusal refused(const char* what, int result) {
   return Refusal{-result, std::string(what) + ": " + std::strerror(-result)};
