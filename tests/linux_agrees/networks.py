@@ -292,5 +292,4 @@ class Generator:
                                          "4 addr add 192.168.77.1/24 dev br0"]
         self.bridged = True
         # Behind a bridge no neighbour answers any more; those that are known stay known, on one side maybe.
-        link = self.pick("dmz", "dmz", "ext")
-        return lines + [f"4 link set {link} master br0"] + [f"{family} neigh flush dev {link} nud all" for family in (4, 6)]
+        return lines + ["4 link set dmz master br0"] + [f"{family} neigh flush dev dmz nud all" for family in (4, 6)]
