@@ -82,9 +82,10 @@ TEST(Queue, MessagesAreJudgedOneByOne) {
       }
       EXPECT_EQ(t.b.engine.process_queued(3, t.now), 3u);
       EXPECT_EQ(t.b.engine.process_queued(100, t.now), 2 * kDhAtOnce);
-      for (const auto& [outcome, n] : expected) EXPECT_EQ(t.b.engine.count(outcome), n) << engine->name;
-      EXPECT_EQ(t.b.engine.count(Outcome::kInitiationAnswered), 1u) << engine->name << " " << place;
-      EXPECT_EQ(t.b.engine.count(Outcome::kTimestampNotNewer), 1u);
+      for (const auto& [outcome, n] : expected)
+        EXPECT_EQ(t.b.engine.counters().of(outcome), n) << engine->name;
+      EXPECT_EQ(t.b.engine.counters().of(Outcome::kInitiationAnswered), 1u) << engine->name << " " << place;
+      EXPECT_EQ(t.b.engine.counters().of(Outcome::kTimestampNotNewer), 1u);
       EXPECT_EQ(t.deliver_last_to_a(), Outcome::kResponseAccepted) << engine->name << " " << place;
     }
   }
