@@ -23,10 +23,11 @@ Resolved outcome(std::uint8_t type) {
   return result;
 }
 
-// Between IPv6 routes of one prefix and metric the kernel chooses by preference and reachability.
+// Between IPv6 routes of one prefix and metric the kernel chooses by preference and reachability, between
+// IPv4 default routes of one metric by the state of their gateways (fib_select_default).
 bool has_equal(const RouteTable& routes, std::uint32_t table, const IpPrefix& prefix, const Route& route) {
   const auto* list = routes.find(table, prefix);
-  if (list == nullptr || !prefix.address.v6) return false;
+  if (list == nullptr || (!prefix.address.v6 && prefix.length != 0)) return false;
   const auto equals = [&](const Route& other) { return other.metric == route.metric; };
   return std::count_if(list->begin(), list->end(), equals) > 1;
 }

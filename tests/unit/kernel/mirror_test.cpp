@@ -220,6 +220,19 @@ TEST_F(Mirror, EqualIpv6RoutesAreTheKernels) {
   EXPECT_FALSE(mirror->resolve(ip("fd77::2")).unsure);
 }
 
+// Between IPv4 default routes of one metric it does, too; elsewhere the first one holds.
+TEST_F(Mirror, EqualIpv4DefaultRoutesAreTheKernels) {
+  changes_of("ip route add default via 10.0.0.2; ip route append default via 10.1.0.2 metric 5");
+  EXPECT_FALSE(mirror->resolve(ip("8.8.8.8")).unsure);
+  changes_of("ip route append default via 10.1.0.2");
+  EXPECT_TRUE(mirror->resolve(ip("8.8.8.8")).unsure);
+  changes_of("ip route add 10.9.0.0/16 via 10.0.0.2; ip route append 10.9.0.0/16 via 10.1.0.2");
+  EXPECT_FALSE(mirror->resolve(ip("10.9.0.1")).unsure);
+  EXPECT_EQ(mirror->resolve(ip("10.9.0.1")).ifindex, v0);
+  changes_of("ip route del default via 10.1.0.2 metric 0");
+  EXPECT_FALSE(mirror->resolve(ip("8.8.8.8")).unsure);
+}
+
 TEST_F(Mirror, RulesMarksAndTables) {
   shell("ip route add default via 10.0.0.2; ip route add default via 10.1.0.2 table 51820");
   shell("ip rule add not fwmark 51820 table 51820; ip rule add table main suppress_prefixlength 0");
