@@ -140,9 +140,23 @@ void UnixListener::pause() {
   });
 }
 
+// When it throws, the descriptor may have an owner already, who has closed it. A socket is known by its
+// inode.
+void UnixListener::hand_over(int fd) {
+  struct stat accepted {};
+  fstat(fd, &accepted);
+  try {
+    take_(fd);
+  } catch (...) {
+    struct stat found {};
+    if (fstat(fd, &found) == 0 && found.st_ino == accepted.st_ino && S_ISSOCK(found.st_mode)) close(fd);
+    throw;
+  }
+}
+
 void UnixListener::accept_one() {
   const int fd = accept4(fd_, nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK);
-  if (fd >= 0) return take_(fd);
+  if (fd >= 0) return hand_over(fd);
   if (errno == EAGAIN || errno == EINTR || errno == ECONNABORTED) return;
   loop_->remove(fd_);
   pause();

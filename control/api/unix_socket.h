@@ -34,6 +34,7 @@ class UnixListener {
   Expected<> watch();
   void pause();
   void accept_one();
+  void hand_over(int fd);
 
   EventLoop* loop_ = nullptr;
   std::function<void(int fd)> take_;
