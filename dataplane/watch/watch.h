@@ -2,7 +2,9 @@
 // ends by publishing and is freed when every worker has let go.
 #pragma once
 
-#include <pcap/bpf.h>
+#include <sys/types.h>
+
+#include <pcap/bpf.h>  // uses the types above
 
 #include <array>
 #include <bitset>
