@@ -11,7 +11,7 @@ using dataplane::DropReason;
 
 namespace {
 
-constexpr std::int64_t kTriesThere = 2;  // initiations to one address before the next one
+constexpr std::int64_t kTriesThere = 2;  // initiations to a restored endpoint before the configured one
 
 }  // namespace
 
@@ -111,8 +111,9 @@ void EngineHost::event(const dataplane::Peer* peer, const noise::PeerEvent& even
     notes_.announce(GatewayEventKind::kPeerUp, *record);
     endpoints_.forget_restored(*record);
   }
-  if (event.kind == Kind::kInitiationSent && event.detail % kTriesThere == 0)
-    endpoints_.note_no_answer(*record);
+  const bool may_be_elsewhere =
+      record->endpoint_restored ? event.detail == kTriesThere : record->candidates.size() > 1;
+  if (event.kind == Kind::kInitiationSent && may_be_elsewhere) endpoints_.note_no_answer(*record);
   if (event.kind == Kind::kRekeyed) notes_.announce(GatewayEventKind::kPeerRekeyed, *record);
   if (event.kind == Kind::kRoamed) notes_.announce(GatewayEventKind::kPeerRoamed, *record);
   if (event.kind == Kind::kExpired) notes_.announce(GatewayEventKind::kPeerIdle, *record);

@@ -12,6 +12,18 @@ namespace wg::control {
 namespace {
 
 constexpr BootTime kFreshFor = RememberedPeers::kFreshFor;
+constexpr std::size_t kTriesPerAddress = 2;  // initiations without an answer
+
+// How many of the newest events are initiations to `remote`, with nothing between them. Attempts do not tell:
+// each packet of a persistent keepalive may begin a handshake anew.
+std::size_t unanswered_initiations(const std::vector<noise::PeerEvent>& events, const Endpoint& remote) {
+  std::size_t count = 0;
+  for (auto event = events.rbegin(); event != events.rend(); ++event) {
+    if (event->kind != noise::PeerEventKind::kInitiationSent || event->remote != remote) break;
+    count += event->count;
+  }
+  return count;
+}
 
 }  // namespace
 
@@ -122,6 +134,7 @@ void PeerEndpoints::try_next(PeerRecord& record) {
   const Endpoint present = core_.engine->peer_status(*record.slot, now()).remote;
   const auto at = std::find(all.begin(), all.end(), present);
   if (all.size() < 2 || at == all.end()) return;
+  if (unanswered_initiations(core_.engine->peer_events(*record.slot), present) < kTriesPerAddress) return;
   const Endpoint& next = std::next(at) == all.end() ? all.front() : *std::next(at);
   core_.log->info("peer {}: no answer from {}, trying {}", record.name, dataplane::to_string(present),
                   dataplane::to_string(next));
