@@ -9,8 +9,8 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <deque>
 #include <type_traits>
-#include <vector>
 
 #include "dataplane/session/limits.h"
 
@@ -50,7 +50,7 @@ class TimingWheel {
   [[nodiscard]] BootTime next_deadline() const {
     return (unfinished_ != kNone ? current_ : next_tick()) << kTickShift;
   }
-  [[nodiscard]] std::size_t memory_bytes() const { return nodes_.capacity() * sizeof(Node); }
+  [[nodiscard]] std::size_t memory_bytes() const { return nodes_.size() * sizeof(Node); }
 
  private:
   static constexpr unsigned kLevels = 7;
@@ -99,7 +99,7 @@ class TimingWheel {
   void link(std::uint32_t id, std::uint64_t tick);
   void unlink(std::uint32_t id);
 
-  std::vector<Node> nodes_;
+  std::deque<Node> nodes_;  // grows without moving: many peers cost no long round
   std::array<std::uint32_t, kLevels * kSlots> heads_;
   std::array<std::uint64_t, kLevels> occupied_{};  // bit d: slot d of the level is not empty
   std::uint64_t current_ = 0;
