@@ -202,14 +202,16 @@ stage_e2e() {
   compile_ahead asan fuzz
   tests/e2e/run.sh 2>&1 | tee "$logs/e2e.log" | grep -vE '^[0-9]+ passed'
   local rescued=0
-  mapfile -t again < <(grep -oE '^FAIL [0-9a-z_]+' "$logs/e2e.log" | cut -d' ' -f2)
-  if [ ${#again[@]} -gt 0 ] && [ ${#again[@]} -le 3 ]; then
+  # The runner names each that failed twice: with its log, and at its end.
+  mapfile -t again < <(grep -oE '^FAIL [0-9a-z_]+' "$logs/e2e.log" | cut -d' ' -f2 | sort -u)
+  if [ ${#again[@]} -gt 0 ] && [ ${#again[@]} -le 5 ]; then
+    end_background
     echo "      once more, one at a time: ${again[*]}"
     if JOBS=1 tests/e2e/run.sh "${again[@]}" >"$logs/e2e.again.log" 2>&1; then
       echo "ok    passed at the second try: ${again[*]}"
       rescued=${#again[@]}
       second_tries+=("${again[@]/#/e2e:}")
-    fi
+    else tail -60 "$logs/e2e.again.log"; fi
   fi
   local line
   line=$(grep -E '^[0-9]+ passed, [0-9]+ failed' "$logs/e2e.log" | tail -1)
