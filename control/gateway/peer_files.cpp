@@ -59,9 +59,7 @@ void PeerFiles::step(const std::string& interface) {
   if (at.from != 0) return loop_.post([this, interface] { step(interface); });
   auto written = std::make_shared<Expected<>>();
   background_.run(
-      [write = writer_for(interface, std::move(at.peers)), written] {
-        if (const Expected<> tried = catch_refusal([&] { *written = write(); }); !tried) *written = tried;
-      },
+      [write = writer_for(interface, std::move(at.peers)), written] { *written = catch_refusal(write); },
       [this, written, path = path_of(interface)] { reports_.report(path, *written); });
   walks_.erase(walk);
 }

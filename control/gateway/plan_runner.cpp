@@ -99,9 +99,7 @@ void PlanRunner::make_room(const config::Plan& plan) {
 }
 
 Expected<> PlanRunner::attempt(const config::Action& action) {
-  Expected<> result;
-  const Expected<> tried = catch_refusal([&] { result = actions_.carry_out(action); });
-  return tried ? result : tried;
+  return catch_refusal([&] { return actions_.carry_out(action); });
 }
 
 // Actions are idempotent: for those that were not reached the way back changes nothing.

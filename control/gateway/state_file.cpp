@@ -29,13 +29,11 @@ std::optional<std::vector<std::uint8_t>> read_state_file(const std::string& path
 }
 
 Expected<> write_state_file(const std::string& path, const std::vector<std::uint8_t>& bytes) {
-  Expected<> written;
-  const Expected<> tried = catch_refusal([&] {
+  return catch_refusal([&] {
     std::error_code ignored;
     std::filesystem::create_directories(std::filesystem::path(path).parent_path(), ignored);
-    written = config::replace_file(path, {bytes.begin(), bytes.end()}, 0600);
+    return config::replace_file(path, {bytes.begin(), bytes.end()}, 0600);
   });
-  return tried ? written : tried;
 }
 
 StateFileReports::StateFileReports(Logger log, std::string consequence)

@@ -1,6 +1,7 @@
 #include "dataplane/base/expected.h"
 
 #include <cstring>
+#include <new>
 #include <system_error>
 
 namespace wg {
@@ -12,6 +13,7 @@ Refusal Refusal::from_errno(int error, std::string_view what, std::string_view d
 }
 
 Refusal Refusal::from_exception(const std::exception& error) {
+  if (dynamic_cast<const std::bad_alloc*>(&error) != nullptr) return {ENOMEM, "out of memory"};
   const auto* system = dynamic_cast<const std::system_error*>(&error);
   return {system != nullptr ? system->code().value() : EINVAL, error.what()};
 }

@@ -34,7 +34,7 @@ struct Refusal {
 
   /// "adding 10.0.0.1/24 to wg0: File exists (detail)"; `detail`: further words of the kernel, if any.
   [[nodiscard]] static Refusal from_errno(int error, std::string_view what, std::string_view detail = {});
-  /// The errno of a std::system_error, otherwise EINVAL.
+  /// The errno of a std::system_error, ENOMEM for std::bad_alloc, otherwise EINVAL.
   [[nodiscard]] static Refusal from_exception(const std::exception& error);
   /// The same, with what it is about in front: "wg0: no such interface".
   [[nodiscard]] Refusal about(std::string_view subject) const;
@@ -61,13 +61,26 @@ T value_or_throw(Expected<T> result) {
   if constexpr (!std::is_void_v<T>) return *std::move(result);
 }
 
-/// Calls `make`; what it throws becomes the refusal.
+/// What catch_refusal() returns: an Expected stays what it is.
+template <class T>
+struct CaughtAs {
+  using Type = Expected<T>;
+};
+template <class T>
+struct CaughtAs<Expected<T>> {
+  using Type = Expected<T>;
+};
+
+/// Calls `make`; what it throws becomes the refusal, as what it refuses is.
 template <class Make>
-Expected<std::invoke_result_t<Make>> catch_refusal(Make&& make) {
+typename CaughtAs<std::invoke_result_t<Make>>::Type catch_refusal(Make&& make) {
   try {
-    if constexpr (!std::is_void_v<std::invoke_result_t<Make>>) return std::forward<Make>(make)();
-    std::forward<Make>(make)();
-    return {};
+    if constexpr (std::is_void_v<std::invoke_result_t<Make>>) {
+      std::forward<Make>(make)();
+      return {};
+    } else {
+      return std::forward<Make>(make)();
+    }
   } catch (const std::exception& error) {
     return Refusal::from_exception(error);
   }
