@@ -3,6 +3,8 @@
 #include <chrono>
 #include <thread>
 
+#include "config/key.h"
+
 namespace wg::control {
 
 namespace {
@@ -27,6 +29,17 @@ GatewayPort* Objects::find_port(const std::string& name) const {
 Interface* Objects::find_interface(std::string_view name) const {
   const auto at = interfaces_.find(std::string(name));
   return at == interfaces_.end() ? nullptr : at->second.get();
+}
+
+FoundPeer Objects::find_peer(std::string_view interface, std::string_view peer) const {
+  const auto key = config::parse_key(peer);
+  for (const auto& [name, owned] : interfaces_) {
+    if (!interface.empty() && interface != name) continue;
+    const PeerRecord* record = owned->book().find_name(std::string(peer));
+    if (record == nullptr && key) record = owned->book().find(*key);
+    if (record != nullptr) return {owned.get(), record};
+  }
+  return {};
 }
 
 Expected<> Objects::add_port(const std::string& name, const config::Port& value) {

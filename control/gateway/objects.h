@@ -18,6 +18,12 @@
 
 namespace wg::control {
 
+// Both null: there is none.
+struct FoundPeer {
+  Interface* interface = nullptr;
+  const PeerRecord* record = nullptr;
+};
+
 class Objects {
  public:
   using Ports = std::map<std::string, std::unique_ptr<GatewayPort>>;
@@ -33,6 +39,9 @@ class Objects {
   [[nodiscard]] Interface* interface_by_id(dataplane::InterfaceId id) const {
     return interface_by_id_.has(id) ? interface_by_id_[id] : nullptr;
   }
+
+  // By name or public key, on the interface of that name; an empty name: on any.
+  [[nodiscard]] FoundPeer find_peer(std::string_view interface, std::string_view peer) const;
 
   // What exists already is left alone. On failure nothing has been added.
   Expected<> add_port(const std::string& name, const config::Port& value);

@@ -228,17 +228,6 @@ class PacketWatch::Session final : public WatchSession {
 PacketWatch::PacketWatch(Services& services, const Objects& objects)
     : services_(services), objects_(objects), names_(names_from(services, objects)) {}
 
-const PeerRecord* PacketWatch::find_peer(const std::string& name, const std::string& interface) const {
-  const auto key = config::parse_key(name);
-  for (const auto& [own_name, owned] : objects_.interfaces()) {
-    if (!interface.empty() && interface != own_name) continue;
-    const PeerRecord* record = owned->book().find_name(name);
-    if (record == nullptr && key) record = owned->book().find(*key);
-    if (record != nullptr) return record;
-  }
-  return nullptr;
-}
-
 Expected<> PacketWatch::select(const WatchRequest& request, Watch& watch) const {
   if (!request.interface.empty()) {
     const Interface* interface = objects_.find_interface(request.interface);
@@ -246,9 +235,9 @@ Expected<> PacketWatch::select(const WatchRequest& request, Watch& watch) const 
     watch.interface_id = number_of(interface->id());
   }
   if (!request.peer.empty()) {
-    const PeerRecord* peer = find_peer(request.peer, request.interface);
-    if (peer == nullptr) return Refusal{ENOENT, "no peer " + request.peer};
-    watch.peer = peer->slot->slot;
+    const FoundPeer peer = objects_.find_peer(request.interface, request.peer);
+    if (peer.record == nullptr) return Refusal{ENOENT, "no peer " + request.peer};
+    watch.peer = peer.record->slot->slot;
   }
   if (request.port.empty()) return {};
   const GatewayPort* port = objects_.find_port(request.port);
@@ -281,12 +270,7 @@ Expected<std::unique_ptr<WatchSession>> PacketWatch::watch(const WatchRequest& r
     return Refusal{EBUSY, std::to_string(kMost) + " captures and traces run already"};
   if (dataplane::watch_mark_offset() < 0)
     return Refusal{ENOSPC, "a driver has left no room in the packet buffers for marks"};
-  Expected<std::shared_ptr<Watch>> watch = Refusal{};
-  try {
-    watch = watch_of(request);
-  } catch (const std::exception& error) {
-    return Refusal::from_exception(error);
-  }
+  auto watch = catch_refusal([&] { return watch_of(request); });
   if (!watch) return watch.error();
   std::unique_ptr<WatchSink> sink;
   if (request.trace) {

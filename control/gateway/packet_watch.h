@@ -34,7 +34,6 @@ class PacketWatch final : public WatchSource {
 
   Expected<std::shared_ptr<dataplane::Watch>> watch_of(const WatchRequest& request) const;
   Expected<> select(const WatchRequest& request, dataplane::Watch& watch) const;
-  [[nodiscard]] const PeerRecord* find_peer(const std::string& name, const std::string& interface) const;
   void add(Session& session);
   void remove(Session& session);
   void publish();

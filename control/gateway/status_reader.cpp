@@ -320,25 +320,14 @@ void StatusReader::visit_peers(const PeerFilter& filter,
   }
 }
 
-StatusReader::Found StatusReader::look_up_peer(std::string_view interface, std::string_view peer) const {
-  const auto key = config::parse_key(peer);
-  for (const auto& [name, owned] : parts_.objects.interfaces()) {
-    if (!interface.empty() && interface != name) continue;
-    const PeerRecord* record = owned->book().find_name(std::string(peer));
-    if (record == nullptr && key) record = owned->book().find(*key);
-    if (record != nullptr) return {owned.get(), record};
-  }
-  return {};
-}
-
 std::optional<PeerStatus> StatusReader::find_peer(std::string_view interface, std::string_view peer) const {
-  const Found found = look_up_peer(interface, peer);
+  const FoundPeer found = parts_.objects.find_peer(interface, peer);
   if (found.record == nullptr) return std::nullopt;
   return peer_status(*found.interface, *found.record, now());
 }
 
 std::optional<PeerFacts> StatusReader::explain_peer(std::string_view interface, std::string_view peer) const {
-  const Found found = look_up_peer(interface, peer);
+  const FoundPeer found = parts_.objects.find_peer(interface, peer);
   if (found.record == nullptr) return std::nullopt;
   const noise::Now at = now();
   PeerFacts facts;

@@ -50,11 +50,6 @@ class StatusReader final : public StatusSource, public SecretSource {
   std::optional<WgDevice> wg_get(std::string_view interface) const override;
 
  private:
-  struct Found {
-    const Interface* interface = nullptr;
-    const PeerRecord* record = nullptr;
-  };
-  [[nodiscard]] Found look_up_peer(std::string_view interface, std::string_view peer) const;
   [[nodiscard]] PeerStatus peer_status(const Interface& interface, const PeerRecord& record,
                                        const noise::Now& at) const;
   [[nodiscard]] bool has_route(const Interface& interface, const PeerStatus& peer) const;
