@@ -1,7 +1,6 @@
 #include "control/kernel/types.h"
 
 #include <charconv>
-#include <cstdio>
 #include <cstring>
 
 namespace wg::control {
@@ -23,13 +22,6 @@ IpAddress masked(const IpAddress& address, unsigned length) {
 
 std::string to_string(const IpPrefix& prefix) {
   return dataplane::to_string(prefix.address) + "/" + std::to_string(prefix.length);
-}
-
-std::string to_string(const MacAddress& mac) {
-  char text[18];
-  std::snprintf(text, sizeof text, "%02x:%02x:%02x:%02x:%02x:%02x", mac[0], mac[1], mac[2], mac[3], mac[4],
-                mac[5]);
-  return text;
 }
 
 std::optional<IpPrefix> parse_ip_prefix(const std::string& text) {

@@ -15,9 +15,9 @@ namespace wg::control {
 using dataplane::Endpoint;
 using dataplane::IpAddress;
 using dataplane::kAnyPort;
+using dataplane::MacAddress;
+using dataplane::to_string;
 using dataplane::UdpPort;
-
-using MacAddress = std::array<std::uint8_t, 6>;
 
 // Order: IPv4 before IPv6, then numeric. Free functions, since IpAddress belongs to the dataplane.
 [[nodiscard]] std::strong_ordering compare(const IpAddress& a, const IpAddress& b);
@@ -47,7 +47,6 @@ struct IpPrefix {
 };
 
 [[nodiscard]] std::string to_string(const IpPrefix& prefix);  // "10.0.0.0/8"
-[[nodiscard]] std::string to_string(const MacAddress& mac);   // "02:00:5e:10:00:01"
 // Parses "10.0.0.0/8"; without "/n" it is a host prefix. nullopt: not a prefix.
 [[nodiscard]] std::optional<IpPrefix> parse_ip_prefix(const std::string& text);
 

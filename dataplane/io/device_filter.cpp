@@ -2,21 +2,12 @@
 
 #include <rte_errno.h>
 
-#include <cstdio>
-
 namespace wg::dataplane {
 
 namespace {
 
 std::string reason(int error) {
   return error == 0 ? "it answers that it does, but does not" : rte_strerror(-error);
-}
-
-std::string text_of(const MacAddress& mac) {
-  char out[18];
-  std::snprintf(out, sizeof out, "%02x:%02x:%02x:%02x:%02x:%02x", mac[0], mac[1], mac[2], mac[3], mac[4],
-                mac[5]);
-  return out;
 }
 
 }  // namespace
@@ -44,14 +35,14 @@ void DeviceFilter::apply_mac() {
   int error = 0, set = 0;
   if (kind_.is_virtual_function && device_.mac() != wanted_.mac) set = device_.set_mac(wanted_.mac);
   if (kind_.is_virtual_function && !own) {
-    concerns_.push_back("frames to " + text_of(wanted_.mac) + " arrive only if the physical function " +
+    concerns_.push_back("frames to " + to_string(wanted_.mac) + " arrive only if the physical function " +
                         "assigns that address to this virtual function, or trusts it" +
                         (set == 0 ? std::string() : " (" + reason(set) + ")"));
   }
   const bool promiscuous = wanted_.other_addresses || (!own && !kind_.is_virtual_function);
   if (!want_promiscuous(promiscuous, error) && promiscuous)
     concerns_.push_back("the device refuses promiscuous mode (" + reason(error) +
-                        "): frames to other MAC addresses than its own " + text_of(device_.mac()) +
+                        "): frames to other MAC addresses than its own " + to_string(device_.mac()) +
                         " do not arrive");
 }
 

@@ -2,11 +2,20 @@
 
 #include <arpa/inet.h>
 
+#include <cstdio>
+
 namespace wg::dataplane {
 
 std::string to_string(const IpAddress& address) {
   char text[INET6_ADDRSTRLEN] = "";
   inet_ntop(address.v6 ? AF_INET6 : AF_INET, address.bytes.data(), text, sizeof text);
+  return text;
+}
+
+std::string to_string(const MacAddress& mac) {
+  char text[18];
+  std::snprintf(text, sizeof text, "%02x:%02x:%02x:%02x:%02x:%02x", mac[0], mac[1], mac[2], mac[3], mac[4],
+                mac[5]);
   return text;
 }
 

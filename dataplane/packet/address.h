@@ -9,6 +9,8 @@
 
 namespace wg::dataplane {
 
+using MacAddress = std::array<std::uint8_t, 6>;
+
 // IPv4 uses the first 4 bytes. The rest stays zero, so equality compares all 16 bytes.
 struct IpAddress {
   std::array<std::uint8_t, 16> bytes{};
@@ -45,6 +47,7 @@ struct Endpoint {
 
 // "192.0.2.1", "2001:db8::1"; endpoints as wg prints them: "192.0.2.1:51820", "[2001:db8::1]:51820".
 std::string to_string(const IpAddress& address);
+std::string to_string(const MacAddress& mac);  // "02:00:5e:10:00:01"
 std::string to_string(const Endpoint& endpoint);
 
 // Parses a literal address. nullopt: the text is not one.

@@ -11,6 +11,8 @@
 #include <span>
 #include <type_traits>
 
+#include "dataplane/packet/address.h"
+
 namespace wg::dataplane {
 
 using Bytes = std::span<const std::uint8_t>;
@@ -53,7 +55,6 @@ using Be32 = WireInteger<std::uint32_t, std::endian::big>;
 using Le32 = WireInteger<std::uint32_t, std::endian::little>;
 using Le64 = WireInteger<std::uint64_t, std::endian::little>;
 
-using MacAddress = std::array<std::uint8_t, 6>;
 using Ipv4Bytes = std::array<std::uint8_t, 4>;
 using Ipv6Bytes = std::array<std::uint8_t, 16>;
 
