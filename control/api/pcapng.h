@@ -11,8 +11,7 @@
 
 namespace wg::control::pcapng {
 
-inline constexpr std::uint32_t kSectionHeader = 0x0a0d0d0a, kInterface = 1, kStatistics = 5, kPacket = 6,
-                               kSecrets = 10;
+inline constexpr std::uint32_t kSectionHeader = 0x0a0d0d0a, kInterface = 1, kStatistics = 5, kPacket = 6;
 inline constexpr std::uint16_t kLinkEthernet = 1, kLinkRawIp = 101;
 inline constexpr std::uint16_t kOptionComment = 1;
 

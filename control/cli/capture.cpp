@@ -18,6 +18,7 @@
 #include "control/api/members.h"
 #include "control/api/pcapng.h"
 #include "control/cli/call.h"
+#include "control/cli/options.h"
 #include "control/cli/packet_filter.h"
 
 namespace wg::control::cli {
@@ -256,11 +257,9 @@ void add_selection(CLI::App& command, CaptureOptions& options) {
   command.add_option("--reason", options.reasons, "Only drops for this reason; may be repeated")
       ->type_name("REASON")
       ->allow_extra_args(false);
-  command.add_option("--count", options.count, "End after N packets")
-      ->check(CLI::PositiveNumber)
-      ->type_name("N");
+  command.add_option("--count", options.count, "End after N packets")->check(whole_number(1))->type_name("N");
   command.add_option("--seconds", options.seconds, "End after N seconds")
-      ->check(CLI::PositiveNumber)
+      ->check(whole_number(1))
       ->type_name("N");
   command
       .add_option("filter", options.filter, "Filter as for tcpdump; the frame or the inner packet matches")
@@ -280,19 +279,19 @@ void add_capture_command(CLI::App& app, Invocation& invocation) {
       ->type_name("FILE")
       ->capture_default_str();
   command->add_option("--snap", options->snap, "Keep N bytes of a packet (default: all)")
-      ->check(CLI::Range(1u, 65535u))
+      ->check(whole_number(1, 65535))
       ->type_name("N");
   command->add_option("--buffer", options->ring_mb, "MB between each worker and the gateway's control thread")
-      ->check(CLI::Range(1u, 256u))
+      ->check(whole_number(1, 256))
       ->type_name("MB")
       ->capture_default_str();
   command
       ->add_option("--before", options->before_mb,
                    "Keep the newest N MB, and write them when a packet is dropped for a --reason")
-      ->check(CLI::Range(1u, 4096u))
+      ->check(whole_number(1, 4096))
       ->type_name("MB");
   command->add_option("--after", options->after, "With --before: seconds to go on after the drop")
-      ->check(CLI::NonNegativeNumber)
+      ->check(whole_number(0))
       ->type_name("SECONDS")
       ->capture_default_str();
   command->callback([options, &invocation] {

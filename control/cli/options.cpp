@@ -1,11 +1,9 @@
 #include "control/cli/options.h"
 
 #include <cmath>
-#include <limits>
 
 #include "config/address.h"
 #include "config/scalars.h"
-#include "control/api/format.h"
 
 namespace wg::control::cli {
 namespace {
@@ -42,12 +40,6 @@ bool is_whole_between(const std::string& text, std::uint64_t least, std::uint64_
 CLI::Validator whole_number(std::uint64_t least, std::uint64_t most) {
   return checked("a whole number from " + std::to_string(least) + " to " + std::to_string(most),
                  [=](const std::string& text) { return is_whole_between(text, least, most); });
-}
-
-CLI::Validator whole_number(std::uint64_t least) {
-  return checked("a whole number, at least " + std::to_string(least), [=](const std::string& text) {
-    return is_whole_between(text, least, std::numeric_limits<std::uint32_t>::max());
-  });
 }
 
 CLI::Validator seconds_between(double least, double most) {

@@ -9,9 +9,7 @@
 namespace wg::control::cli {
 
 // A whole number from `least` to `most`.
-CLI::Validator whole_number(std::uint64_t least, std::uint64_t most);
-// The same without an end: as far as 2^32 - 1.
-CLI::Validator whole_number(std::uint64_t least);
+CLI::Validator whole_number(std::uint64_t least, std::uint64_t most = 4'294'967'295);
 // A number of seconds, with or without a fraction, from `least` to `most`. NaN is none.
 CLI::Validator seconds_between(double least, double most);
 // An IPv4 or IPv6 address.
