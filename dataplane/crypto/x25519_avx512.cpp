@@ -186,38 +186,27 @@ X25519_INLINE void step(Ladder& at, const Element& x1) {
   return a * b;
 }
 
-// a^(2^255 - 21), which is 1 / a, and 0 of 0. `ab` holds a^(2^n - 1) by its name.
+// a^(2^n) * b
+Element squared_times(Element a, int n, const Element& b) {
+  square_times(a, n);
+  return product_of(a, b);
+}
+
+// a^(2^255 - 21), which is 1 / a, and 0 of 0. onesN: a^(2^N - 1).
 Element inverse(const Element& a) {
   Element two = a;
   square_times(two, 1);  // a^2
-  Element nine = two;
-  square_times(nine, 2);
-  nine = product_of(nine, a);
+  const Element nine = squared_times(two, 2, a);
   const Element eleven = product_of(nine, two);
-  Element run = eleven;
-  square_times(run, 1);
-  const Element ones5 = product_of(run, nine);  // a^(2^5 - 1)
-  run = ones5;
-  square_times(run, 5);
-  const Element ones10 = product_of(run, ones5);
-  run = ones10;
-  square_times(run, 10);
-  const Element ones20 = product_of(run, ones10);
-  run = ones20;
-  square_times(run, 20);
-  run = product_of(run, ones20);
-  square_times(run, 10);
-  const Element ones50 = product_of(run, ones10);
-  run = ones50;
-  square_times(run, 50);
-  const Element ones100 = product_of(run, ones50);
-  run = ones100;
-  square_times(run, 100);
-  run = product_of(run, ones100);
-  square_times(run, 50);
-  run = product_of(run, ones50);
-  square_times(run, 5);
-  return product_of(run, eleven);
+  const Element ones5 = squared_times(eleven, 1, nine);
+  const Element ones10 = squared_times(ones5, 5, ones5);
+  const Element ones20 = squared_times(ones10, 10, ones10);
+  const Element ones40 = squared_times(ones20, 20, ones20);
+  const Element ones50 = squared_times(ones40, 10, ones10);
+  const Element ones100 = squared_times(ones50, 50, ones50);
+  const Element ones200 = squared_times(ones100, 100, ones100);
+  const Element ones250 = squared_times(ones200, 50, ones50);
+  return squared_times(ones250, 5, eleven);
 }
 
 // Words [word][lane] of all lanes' 32 bytes, little endian as the processor is.
