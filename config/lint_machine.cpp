@@ -71,10 +71,10 @@ std::string_view driver_of(const Device& device) {
 
 // DPDK finds drivers by plug-in, so that one that is missing here may be there: a warning.
 void check_drivers(const Gateway& gateway, Problems& problems) {
-  static constexpr std::array<std::string_view, 16> kDrivers{
-      "net_af_packet", "net_af_xdp",      "net_bonding", "net_failsafe",   "net_kni",     "net_memif",
-      "net_mlx5_vdpa", "net_null",        "net_pcap",    "net_ring",       "net_softnic", "net_tap",
-      "net_tun",       "net_vdev_netvsc", "net_vhost",   "net_virtio_user"};
+  static constexpr std::array<std::string_view, 15> kDrivers{
+      "net_af_packet", "net_af_xdp", "net_bonding",     "net_failsafe", "net_kni",
+      "net_memif",     "net_null",   "net_pcap",        "net_ring",     "net_softnic",
+      "net_tap",       "net_tun",    "net_vdev_netvsc", "net_vhost",    "net_virtio_user"};
   for (const auto& [name, port] : gateway.ports) {
     if (port.device.kind != DeviceKind::kVdev) continue;
     const auto driver = driver_of(port.device);

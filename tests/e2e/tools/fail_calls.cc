@@ -1,9 +1,12 @@
-// Loaded before the program (LD_PRELOAD): counts the calls that may fail, by class, and lets chosen ones fail.
+// Loaded before the program (LD_PRELOAD): counts the calls that may fail, by class, and lets chosen ones
+// fail.
 //
-//   FAIL_STATE  path of a file of sizeof(State) bytes, mapped shared: the driver sets what fails and reads the counts.
+//   FAIL_STATE  path of a file of sizeof(State) bytes, mapped shared: the driver sets what fails and reads
+//   the counts.
 //
-// A call fails when it is number `first` to `first + span - 1` of its class, counted from 1 since the driver last
-// cleared the counts. Memory counts only what the program's own code asks for: libraries end the process on their own.
+// A call fails when it is number `first` to `first + span - 1` of its class, counted from 1 since the driver
+// last cleared the counts. Memory counts only what the program's own code asks for: libraries end the process
+// on their own.
 #include <dlfcn.h>
 #include <fcntl.h>
 #include <linux/netlink.h>
@@ -37,11 +40,11 @@ namespace {
 enum Class { kMemory, kSocket, kNetlink, kFile, kEvent, kTun, kPacket, kThread, kDpdk, kClasses };
 
 struct State {
-  std::atomic<std::uint32_t> chosen;           // class that fails, kClasses: none
-  std::atomic<std::uint32_t> first, span;      // which of its calls
-  std::atomic<std::uint32_t> failed;           // how many did
+  std::atomic<std::uint32_t> chosen;       // class that fails, kClasses: none
+  std::atomic<std::uint32_t> first, span;  // which of its calls
+  std::atomic<std::uint32_t> failed;       // how many did
   std::atomic<std::uint32_t> counts[kClasses];
-  char what[64];                               // name of the last call that failed
+  char what[64];  // name of the last call that failed
 };
 
 State* state() {
@@ -133,27 +136,56 @@ void* memory(std::size_t size, std::size_t alignment, const void* caller, bool m
 
 }  // namespace
 
-extern "C" int __libc_start_main(int (*run)(int, char**, char**), int argc, char** argv, void (*init)(), void (*fini)(),
-                                 void (*rtld_fini)(), void* stack_end) {
+extern "C" int __libc_start_main(int (*run)(int, char**, char**), int argc, char** argv, void (*init)(),
+                                 void (*fini)(), void (*rtld_fini)(), void* stack_end) {
   program_main = run;
-  return next<decltype(&__libc_start_main)>("__libc_start_main")(begin_main, argc, argv, init, fini, rtld_fini, stack_end);
+  return next<decltype(&__libc_start_main)>("__libc_start_main")(begin_main, argc, argv, init, fini,
+                                                                 rtld_fini, stack_end);
 }
 
 #define CALLER __builtin_return_address(0)
-void* operator new(std::size_t size) { return memory(size, 1, CALLER, true); }
-void* operator new[](std::size_t size) { return memory(size, 1, CALLER, true); }
-void* operator new(std::size_t size, std::align_val_t at) { return memory(size, static_cast<std::size_t>(at), CALLER, true); }
-void* operator new[](std::size_t size, std::align_val_t at) { return memory(size, static_cast<std::size_t>(at), CALLER, true); }
-void* operator new(std::size_t size, const std::nothrow_t&) noexcept { return memory(size, 1, CALLER, false); }
-void* operator new[](std::size_t size, const std::nothrow_t&) noexcept { return memory(size, 1, CALLER, false); }
-void operator delete(void* at) noexcept { free(at); }
-void operator delete[](void* at) noexcept { free(at); }
-void operator delete(void* at, std::size_t) noexcept { free(at); }
-void operator delete[](void* at, std::size_t) noexcept { free(at); }
-void operator delete(void* at, std::align_val_t) noexcept { free(at); }
-void operator delete[](void* at, std::align_val_t) noexcept { free(at); }
-void operator delete(void* at, std::size_t, std::align_val_t) noexcept { free(at); }
-void operator delete[](void* at, std::size_t, std::align_val_t) noexcept { free(at); }
+void* operator new(std::size_t size) {
+  return memory(size, 1, CALLER, true);
+}
+void* operator new[](std::size_t size) {
+  return memory(size, 1, CALLER, true);
+}
+void* operator new(std::size_t size, std::align_val_t at) {
+  return memory(size, static_cast<std::size_t>(at), CALLER, true);
+}
+void* operator new[](std::size_t size, std::align_val_t at) {
+  return memory(size, static_cast<std::size_t>(at), CALLER, true);
+}
+void* operator new(std::size_t size, const std::nothrow_t&) noexcept {
+  return memory(size, 1, CALLER, false);
+}
+void* operator new[](std::size_t size, const std::nothrow_t&) noexcept {
+  return memory(size, 1, CALLER, false);
+}
+void operator delete(void* at) noexcept {
+  free(at);
+}
+void operator delete[](void* at) noexcept {
+  free(at);
+}
+void operator delete(void* at, std::size_t) noexcept {
+  free(at);
+}
+void operator delete[](void* at, std::size_t) noexcept {
+  free(at);
+}
+void operator delete(void* at, std::align_val_t) noexcept {
+  free(at);
+}
+void operator delete[](void* at, std::align_val_t) noexcept {
+  free(at);
+}
+void operator delete(void* at, std::size_t, std::align_val_t) noexcept {
+  free(at);
+}
+void operator delete[](void* at, std::size_t, std::align_val_t) noexcept {
+  free(at);
+}
 
 extern "C" void* mmap(void* at, size_t size, int access, int flags, int fd, off_t offset) noexcept {
   static const auto real = next<decltype(&mmap)>("mmap");
@@ -167,14 +199,15 @@ extern "C" int mlock(const void* at, size_t size) noexcept {
 }
 
 // FAILING(class, error, result type, name, (parameters), (arguments)): a call that returns -1 and sets errno.
-#define FAILING(kind, error, name, parameters, arguments)                  \
-  extern "C" int name parameters {                                         \
-    static const auto real = next<decltype(&name)>(#name);                 \
-    return fails(kind, #name) ? failure(error) : real arguments;           \
+#define FAILING(kind, error, name, parameters, arguments)        \
+  extern "C" int name parameters {                               \
+    static const auto real = next<decltype(&name)>(#name);       \
+    return fails(kind, #name) ? failure(error) : real arguments; \
   }
 FAILING(kSocket, EMFILE, socket, (int a, int b, int c) noexcept, (a, b, c))
 FAILING(kSocket, EADDRINUSE, bind, (int fd, const sockaddr* at, socklen_t size) noexcept, (fd, at, size))
-FAILING(kSocket, ENOMEM, setsockopt, (int fd, int a, int b, const void* v, socklen_t s) noexcept, (fd, a, b, v, s))
+FAILING(kSocket, ENOMEM, setsockopt, (int fd, int a, int b, const void* v, socklen_t s) noexcept,
+        (fd, a, b, v, s))
 FAILING(kSocket, EADDRINUSE, listen, (int fd, int backlog) noexcept, (fd, backlog))
 FAILING(kSocket, EMFILE, accept4, (int fd, sockaddr* at, socklen_t* size, int flags), (fd, at, size, flags))
 FAILING(kEvent, EMFILE, eventfd, (unsigned count, int flags) noexcept, (count, flags))
@@ -182,7 +215,8 @@ FAILING(kEvent, EMFILE, epoll_create1, (int flags) noexcept, (flags))
 FAILING(kEvent, ENOMEM, epoll_ctl, (int fd, int op, int target, epoll_event* e) noexcept, (fd, op, target, e))
 FAILING(kEvent, EMFILE, timerfd_create, (clockid_t clock, int flags) noexcept, (clock, flags))
 FAILING(kEvent, EMFILE, inotify_init1, (int flags) noexcept, (flags))
-FAILING(kEvent, ENOSPC, inotify_add_watch, (int fd, const char* path, uint32_t mask) noexcept, (fd, path, mask))
+FAILING(kEvent, ENOSPC, inotify_add_watch, (int fd, const char* path, uint32_t mask) noexcept,
+        (fd, path, mask))
 FAILING(kEvent, EMFILE, signalfd, (int fd, const sigset_t* set, int flags) noexcept, (fd, set, flags))
 FAILING(kEvent, EMFILE, pipe2, (int* fds, int flags) noexcept, (fds, flags))
 FAILING(kFile, EIO, fsync, (int fd), (fd))
@@ -190,14 +224,14 @@ FAILING(kFile, ENOSPC, rename, (const char* from, const char* to) noexcept, (fro
 FAILING(kFile, ENOSPC, mkdir, (const char* path, mode_t mode) noexcept, (path, mode))
 FAILING(kFile, EIO, fchmod, (int fd, mode_t mode) noexcept, (fd, mode))
 
-#define OPENING(name)                                                                             \
-  extern "C" int name(const char* path, int flags, ...) {                                         \
-    static const auto real = next<int (*)(const char*, int, ...)>(#name);                         \
-    va_list more;                                                                                 \
-    va_start(more, flags);                                                                        \
-    const mode_t mode = (flags & (O_CREAT | O_TMPFILE)) != 0 ? va_arg(more, mode_t) : 0;          \
-    va_end(more);                                                                                 \
-    const bool tun = strcmp(path, "/dev/net/tun") == 0;                                           \
+#define OPENING(name)                                                                                   \
+  extern "C" int name(const char* path, int flags, ...) {                                               \
+    static const auto real = next<int (*)(const char*, int, ...)>(#name);                               \
+    va_list more;                                                                                       \
+    va_start(more, flags);                                                                              \
+    const mode_t mode = (flags & (O_CREAT | O_TMPFILE)) != 0 ? va_arg(more, mode_t) : 0;                \
+    va_end(more);                                                                                       \
+    const bool tun = strcmp(path, "/dev/net/tun") == 0;                                                 \
     return fails(tun ? kTun : kFile, #name) ? failure(tun ? EMFILE : EACCES) : real(path, flags, mode); \
   }
 OPENING(open)
@@ -228,40 +262,44 @@ extern "C" int ioctl(int fd, unsigned long request, ...) noexcept {
 }
 
 // What goes through a descriptor: its class is that of the descriptor.
-#define THROUGH(name, parameters, arguments)                                                     \
-  extern "C" ssize_t name parameters {                                                           \
-    static const auto real = next<decltype(&name)>(#name);                                       \
-    if (is_tun(fd)) return fails(kPacket, #name) ? failure(EIO) : real arguments;                   \
-    if (is_file(fd)) return fails(kFile, #name) ? failure(ENOSPC) : real arguments;              \
-    if (!is_socket(fd)) return real arguments;                                                   \
-    const bool netlink = is_netlink(fd);                                                         \
-    return fails(netlink ? kNetlink : kSocket, #name) ? failure(ENOBUFS) : real arguments;       \
+#define THROUGH(name, parameters, arguments)                                               \
+  extern "C" ssize_t name parameters {                                                     \
+    static const auto real = next<decltype(&name)>(#name);                                 \
+    if (is_tun(fd)) return fails(kPacket, #name) ? failure(EIO) : real arguments;          \
+    if (is_file(fd)) return fails(kFile, #name) ? failure(ENOSPC) : real arguments;        \
+    if (!is_socket(fd)) return real arguments;                                             \
+    const bool netlink = is_netlink(fd);                                                   \
+    return fails(netlink ? kNetlink : kSocket, #name) ? failure(ENOBUFS) : real arguments; \
   }
 THROUGH(write, (int fd, const void* data, size_t size), (fd, data, size))
 THROUGH(read, (int fd, void* data, size_t size), (fd, data, size))
 THROUGH(writev, (int fd, const iovec* parts, int count), (fd, parts, count))
 THROUGH(readv, (int fd, const iovec* parts, int count), (fd, parts, count))
 THROUGH(send, (int fd, const void* data, size_t size, int flags), (fd, data, size, flags))
-THROUGH(sendto, (int fd, const void* d, size_t s, int f, const sockaddr* to, socklen_t n), (fd, d, s, f, to, n))
+THROUGH(sendto, (int fd, const void* d, size_t s, int f, const sockaddr* to, socklen_t n),
+        (fd, d, s, f, to, n))
 THROUGH(sendmsg, (int fd, const msghdr* message, int flags), (fd, message, flags))
 THROUGH(recv, (int fd, void* data, size_t size, int flags), (fd, data, size, flags))
 THROUGH(recvfrom, (int fd, void* d, size_t s, int f, sockaddr* from, socklen_t* n), (fd, d, s, f, from, n))
 THROUGH(recvmsg, (int fd, msghdr* message, int flags), (fd, message, flags))
 
-extern "C" int pthread_create(pthread_t* id, const pthread_attr_t* how, void* (*run)(void*), void* with) noexcept {
+extern "C" int pthread_create(pthread_t* id, const pthread_attr_t* how, void* (*run)(void*),
+                              void* with) noexcept {
   static const auto real = next<decltype(&pthread_create)>("pthread_create");
   return fails(kThread, "pthread_create") ? EAGAIN : real(id, how, run, with);
 }
 
 // DPDK: pools and devices. Declared by hand: this library does without DPDK's headers.
 extern "C" {
-void* rte_pktmbuf_pool_create(const char* name, unsigned n, unsigned cache, uint16_t priv, uint16_t room, int socket) {
+void* rte_pktmbuf_pool_create(const char* name, unsigned n, unsigned cache, uint16_t priv, uint16_t room,
+                              int socket) {
   static const auto real = next<decltype(&rte_pktmbuf_pool_create)>("rte_pktmbuf_pool_create");
   return fails(kDpdk, "rte_pktmbuf_pool_create") ? nullptr : real(name, n, cache, priv, room, socket);
 }
 void* rte_zmalloc_socket(const char* type, size_t size, unsigned align, int socket) {
   static const auto real = next<decltype(&rte_zmalloc_socket)>("rte_zmalloc_socket");
-  return called_by_program(CALLER) && fails(kDpdk, "rte_zmalloc_socket") ? nullptr : real(type, size, align, socket);
+  return called_by_program(CALLER) && fails(kDpdk, "rte_zmalloc_socket") ? nullptr
+                                                                         : real(type, size, align, socket);
 }
 int rte_eal_remote_launch(int (*run)(void*), void* with, unsigned worker) {
   static const auto real = next<decltype(&rte_eal_remote_launch)>("rte_eal_remote_launch");

@@ -16,7 +16,7 @@ interfaces:
     listen_port: 51820
     addresses: [10.10.0.1/24, "fd00::1/64"]
     peers:
-      - { name: remote, public_key: "$(wg pubkey </root/peer.key)", allowed_ips: [10.10.0.2/32, "fd00::2/128"] }
+      - { name: remote, public_key: "$(wg pubkey </var/lib/peer.key)", allowed_ips: [10.10.0.2/32, "fd00::2/128"] }
 control: { state_directory: /var/lib/linegate, admin_group: linegate }
 YAML
 }
@@ -45,7 +45,7 @@ make_ends() {
   ip -n peer addr add fd20::2/64 dev eth0 nodad
   address_host eth0
   ip -n peer link add wgp type wireguard
-  in_peer wg set wgp listen-port 51821 private-key /root/peer.key
+  in_peer wg set wgp listen-port 51821 private-key /var/lib/peer.key
   ip -n peer addr add 10.10.0.2/24 dev wgp
   ip -n peer addr add fd00::2/64 dev wgp nodad
   ip -n peer link set wgp mtu 1420 up

@@ -31,7 +31,7 @@ WAIT_SECONDS=60
 SH
 install -d -m 0700 /etc/linegate
 [ -s /etc/linegate/wg0.key ] || (umask 077; linegate genkey >/etc/linegate/wg0.key)
-(umask 077; wg genkey >/root/peer.key)
+(umask 077; wg genkey >/var/lib/peer.key)
 source /payload/cards_lib.sh
 configure 0000:01:10.0 0000:02:10.0
 systemctl enable make-vfs linegate
