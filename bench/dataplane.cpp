@@ -305,7 +305,7 @@ void measure_scaling(const Options& options) {
       c.team = true;
       {
         Gateway gateway(c);
-        gateway.helper().run_once(boot_now());  // says that it has time, and never comes
+        gateway.helper().run_once(BootClock::now());  // says that it has time, and never comes
         handed = run_batches(gateway, packets);
         spread = gateway.worker().counters().spread_bursts.get() != 0;
       }

@@ -146,7 +146,7 @@ void Gateway::build_peers() {
     keypair.receiving_key.fill(kKeyByte);
     keypair.sending_key.fill(kKeyByte);
     keypair.peer = peer;
-    keypair.set_birthdate(boot_now());
+    keypair.set_birthdate(BootClock::now());
     keypair.local_index = keypair_table_.reserve([this] { return random32(); });
     keypair.remote_index = random32();
     keypair.peer_generation = peer->generation;
@@ -263,7 +263,7 @@ void Gateway::build_flows() {
   flows_ = std::make_unique<FlowTable>(case_.flows, key, [](const std::function<void()>& free) { free(); });
   for (std::uint32_t i = 0; i < case_.flows; ++i)
     static_cast<void>(flows_->insert(original_of(i), reply_of(i), FlowIngress::interface(InterfaceId{0}),
-                                     FlowIngress::port(kLan, 0), 0));
+                                     FlowIngress::port(kLan, 0), BootSeconds{}));
   snapshot_.flows = flows_.get();
   for (PortView& port : snapshot_.ports) {
     port.short_cut = false;

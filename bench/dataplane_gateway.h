@@ -71,7 +71,7 @@ class Gateway {
   std::size_t leave(rte_mbuf** out, std::size_t n);
   // Frees the packets in the mailboxes, as control would.
   void drain_mailboxes();
-  void loop() { workers_[0]->run_once(dataplane::boot_now()); }
+  void loop() { workers_[0]->run_once(BootClock::now()); }
   [[nodiscard]] dataplane::Worker& helper() { return *workers_[1]; }
 
   static constexpr std::size_t kBurst = dataplane::kPollBurst;

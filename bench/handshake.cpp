@@ -26,7 +26,7 @@ using wg::dataplane::KeypairTable;
 using wg::dataplane::Peer;
 using Buffer = std::vector<std::uint8_t>;
 
-constexpr BootTime kSec = 1'000'000'000;
+constexpr std::chrono::nanoseconds kSec = std::chrono::seconds(1);
 constexpr std::size_t kPeers = 512;
 constexpr int kRepeats = 15;
 
@@ -76,15 +76,16 @@ struct BenchHost final : Host {
   std::vector<Buffer> sent;
   std::uint64_t answers = 0;
   bool keep = true;
-  BootTime boot = 0;
+  BootTime boot = wg::kNever;
 };
 
 struct Gateway {
   explicit Gateway(Random& random)
       : table(64, [](const std::function<void()>& free) { free(); }), engine(host, table, random) {
     random.fill(key);
-    engine.set_private_key(key, {1, 1});
-    engine.up({1, 1});
+    const Now start{BootTime(kSec), wg::WallTime(kSec)};
+    engine.set_private_key(key, start);
+    engine.up(start);
   }
   Peer& add(const PublicKey& public_key, const Now& now) {
     slots.push_back(std::make_unique<Peer>());
@@ -232,7 +233,7 @@ class Star {
   }
 
   SystemRandom random_;
-  Now now_{1000 * kSec, 1'700'000'000 * kSec};
+  Now now_{BootTime(1000 * kSec), wg::WallTime(1'700'000'000 * kSec)};
   Gateway middle_;
   std::vector<std::unique_ptr<Gateway>> around_;
   std::vector<Buffer> messages_;
@@ -243,14 +244,14 @@ void many_peers(std::size_t peers) {
   SystemRandom random;
   Gateway g(random);
   g.host.keep = false;
-  Now now{1000 * kSec, 1'700'000'000 * kSec};
+  Now now{BootTime(1000 * kSec), wg::WallTime(1'700'000'000 * kSec)};
   std::vector<PublicKey> keys(peers);
   for (auto& k : keys) random.fill(k);
   const double from = core_us();
   for (const auto& k : keys) g.add(k, now);
   const double added = core_us() - from;
   // Without an endpoint nothing is sent, so this measures the wheel and the check of each peer.
-  for (auto& slot : g.slots) g.engine.set_keepalive(*slot, 10, now);
+  for (auto& slot : g.slots) g.engine.set_keepalive(*slot, std::chrono::seconds(10), now);
   const double us = median_us([] {},
                               [&] {
                                 for (int i = 0; i < 100; ++i) {

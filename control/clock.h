@@ -5,7 +5,7 @@
 
 namespace wg::control {
 
-// CLOCK_BOOTTIME and CLOCK_REALTIME, read together, in nanoseconds.
+// CLOCK_BOOTTIME and CLOCK_REALTIME, read together.
 noise::Now now();
 
 }  // namespace wg::control

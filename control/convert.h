@@ -1,8 +1,6 @@
 // Between the configuration's addresses and the dataplane's: the same bytes in each folder's own type.
 #pragma once
 
-#include <chrono>
-
 #include "config/address.h"
 #include "control/kernel/netlink_mirror.h"
 #include "dataplane/packet/address.h"
@@ -34,12 +32,6 @@ inline config::Endpoint to_config(const dataplane::Endpoint& endpoint, const Net
   out.host = to_config(endpoint.address);
   out.port = endpoint.port;
   return out;
-}
-
-// Wall time from nanoseconds since 1970.
-inline std::chrono::system_clock::time_point wall_time(std::uint64_t nanoseconds) {
-  return std::chrono::system_clock::time_point(
-      std::chrono::duration_cast<std::chrono::system_clock::duration>(std::chrono::nanoseconds(nanoseconds)));
 }
 
 }  // namespace wg::control

@@ -307,8 +307,9 @@ void Worker::run() {
   prctl(PR_SET_TIMERSLACK, 1000);  // short sleeps are meant to be short
   if (const auto& on_start = journey_->core.options.on_start) on_start();
   quiescence_.online(id_);
-  BootTime now = boot_now();
-  for (; !stopping_.load(std::memory_order_acquire); now = boot_now()) sleep_if_idle(run_once(now), now);
+  BootTime now = BootClock::now();
+  for (; !stopping_.load(std::memory_order_acquire); now = BootClock::now())
+    sleep_if_idle(run_once(now), now);
   journey_->finish_all_jobs(now);
   quiescence_.offline(id_);
 }

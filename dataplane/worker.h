@@ -15,7 +15,6 @@
 #include "dataplane/core/worker_options.h"
 #include "dataplane/counters.h"
 #include "dataplane/messages.h"
-#include "dataplane/session/boot_clock.h"
 #include "dataplane/snapshot.h"
 #include "dataplane/thread/doorbell.h"
 #include "dataplane/thread/quiescence.h"
@@ -44,7 +43,7 @@ class Worker {
   // ---- the lcore
   // Polls until stop().
   void run();
-  // One loop; true when there was work. `now`: BootTime, one reading per loop.
+  // One loop; true when there was work. `now`: one reading per loop.
   bool run_once(BootTime now);
 
   // ---- any thread

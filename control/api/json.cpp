@@ -107,7 +107,7 @@ Json to_json(const PeerStatus& status) {
           {"lost_estimate", status.lost_estimate},
           {"reordered_estimate", status.reordered_estimate},
           {"drops", counts_of(status.drops)},
-          {"persistent_keepalive", status.keepalive_seconds},
+          {"persistent_keepalive", status.keepalive.count()},
           {"mtu", status.mtu},
           {"staged_packets", status.staged_packets}};
 }
@@ -175,8 +175,8 @@ Json to_json(const FlowStatus& status) {
           {"carried_by", status.carried ? "workers" : "linux"},
           {"reason", text_or_null(status.reason)},
           {"reason_text", text_or_null(status.reason_text)},
-          {"age", status.age_seconds},
-          {"idle", status.idle_seconds},
+          {"age", status.age.count()},
+          {"idle", status.idle.count()},
           {"packets", {status.packets.first, status.packets.second}},
           {"bytes", {status.bytes.first, status.bytes.second}}};
 }

@@ -54,7 +54,8 @@ void text_option(std::string& to, std::uint16_t code, std::string_view value) {
   if (!value.empty()) option(to, code, value);
 }
 
-void put_time(std::string& to, std::uint64_t unix_ns) {
+void put_time(std::string& to, WallTime at) {
+  const auto unix_ns = static_cast<std::uint64_t>(at.time_since_epoch().count());
   put(to, static_cast<std::uint32_t>(unix_ns >> 32));
   put(to, static_cast<std::uint32_t>(unix_ns));
 }
@@ -111,7 +112,7 @@ std::string interface_block(std::uint16_t link, std::string_view name, std::stri
 std::string packet_block(const PacketBlock& packet) {
   std::string body;
   put(body, packet.interface);
-  put_time(body, packet.unix_ns);
+  put_time(body, packet.at);
   put(body, static_cast<std::uint32_t>(packet.bytes.size()));
   put(body, packet.length);
   put_padded(body, {reinterpret_cast<const char*>(packet.bytes.data()), packet.bytes.size()});
@@ -122,11 +123,11 @@ std::string packet_block(const PacketBlock& packet) {
   return block(kPacket, body);
 }
 
-std::string statistics_block(std::uint32_t interface, std::uint64_t unix_ns, std::uint64_t captured,
+std::string statistics_block(std::uint32_t interface, WallTime at, std::uint64_t captured,
                              std::uint64_t lost) {
   std::string body;
   put(body, interface);
-  put_time(body, unix_ns);
+  put_time(body, at);
   option_of(body, kReceivedCount, captured);
   option_of(body, kDropCount, lost);
   option(body, kEnd, {});

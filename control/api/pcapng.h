@@ -9,6 +9,8 @@
 #include <string>
 #include <string_view>
 
+#include "dataplane/base/clocks.h"
+
 namespace wg::control::pcapng {
 
 inline constexpr std::uint32_t kSectionHeader = 0x0a0d0d0a, kInterface = 1, kStatistics = 5, kPacket = 6;
@@ -21,7 +23,7 @@ std::string interface_block(std::uint16_t link, std::string_view name, std::stri
 
 struct PacketBlock {
   std::uint32_t interface = 0;  ///< index of its interface block in the section
-  std::uint64_t unix_ns = 0;
+  WallTime at{};
   std::uint32_t length = 0;  ///< of the packet; `bytes` may be fewer
   std::span<const std::uint8_t> bytes;
   bool leaving = false;  ///< the direction: out of this machine
@@ -30,7 +32,7 @@ struct PacketBlock {
 };
 std::string packet_block(const PacketBlock& packet);
 /// `lost`: packets that were not recorded for want of room.
-std::string statistics_block(std::uint32_t interface, std::uint64_t unix_ns, std::uint64_t captured,
+std::string statistics_block(std::uint32_t interface, WallTime at, std::uint64_t captured,
                              std::uint64_t lost);
 
 /// The first block of `text`: its type and length in bytes. nullopt: it is not complete.

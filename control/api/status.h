@@ -19,6 +19,7 @@
 #include "config/key.h"
 #include "control/api/control_counters.h"
 #include "control/noise/peer_event_kinds.h"
+#include "dataplane/base/clocks.h"
 #include "dataplane/base/ids.h"
 #include "dataplane/counters.h"
 
@@ -26,7 +27,6 @@ namespace wg::control {
 
 using dataplane::kAnyPort;
 using dataplane::UdpPort;
-using WallTime = std::chrono::system_clock::time_point;
 
 struct Latency {
   double p50_us = 0;
@@ -105,8 +105,8 @@ struct FlowStatus {
   bool carried = false;  ///< by workers; the rest is for these alone
   std::string reason;    ///< why it is Linux's: the identifier, and its sentence
   std::string reason_text;
-  std::uint32_t age_seconds = 0;                    ///< since workers carry it
-  std::uint32_t idle_seconds = 0;                   ///< since the last packet
+  std::chrono::seconds age{0};                      ///< since workers carry it
+  std::chrono::seconds idle{0};                     ///< since the last packet
   std::pair<std::uint64_t, std::uint64_t> packets;  ///< from the source, to the source
   std::pair<std::uint64_t, std::uint64_t> bytes;    ///< of IP
 };
@@ -140,7 +140,7 @@ struct PeerStatus {
   std::uint64_t lost_estimate = 0;       ///< gaps in received counters that never filled
   std::uint64_t reordered_estimate = 0;  ///< packets that filled a gap late
   std::vector<NamedCount> drops;         ///< only those that are not zero
-  std::uint16_t keepalive_seconds = 0;   ///< 0: off
+  std::chrono::seconds keepalive{0};     ///< 0: off
   std::uint16_t mtu = 0;
   std::uint32_t staged_packets = 0;
 
@@ -282,7 +282,7 @@ struct WgPeer {
   std::optional<WallTime> last_handshake;
   std::uint64_t tx_bytes = 0;
   std::uint64_t rx_bytes = 0;
-  std::uint16_t keepalive_seconds = 0;
+  std::chrono::seconds keepalive{0};
   std::vector<config::Prefix> allowed_ips;
 };
 

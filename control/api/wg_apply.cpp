@@ -106,8 +106,7 @@ class Application {
       peer.endpoint = section.endpoint;
       endpoint_explicit_.insert(section.public_key);
     }
-    if (section.keepalive_seconds)
-      peer.persistent_keepalive = std::chrono::seconds{*section.keepalive_seconds};
+    if (section.keepalive) peer.persistent_keepalive = *section.keepalive;
     for (const auto& change : section.allowed_ips) allowed_ip(*slot, change);
   }
 

@@ -95,7 +95,7 @@ void append_peer(std::string& out, const WgPeer& peer) {
   append_handshake(out, peer.last_handshake);
   append_number(out, "tx_bytes=", peer.tx_bytes);
   append_number(out, "rx_bytes=", peer.rx_bytes);
-  append_number(out, "persistent_keepalive_interval=", peer.keepalive_seconds);
+  append_number(out, "persistent_keepalive_interval=", static_cast<std::uint64_t>(peer.keepalive.count()));
 }
 
 // The value is not cited: it may be a key.
@@ -169,8 +169,11 @@ Expected<> WgSetReader::peer_line(std::string_view key, std::string_view value) 
   WgPeerSet& peer = removed_ ? ignored : set_.peers.back();
   if (key == "preshared_key") return stored(peer.preshared_key = hex_secret(value), key);
   if (key == "endpoint") return stored(peer.endpoint = literal_endpoint(value), key);
-  if (key == "persistent_keepalive_interval")
-    return stored(peer.keepalive_seconds = decimal<std::uint16_t>(value), key);
+  if (key == "persistent_keepalive_interval") {
+    const auto seconds = decimal<std::uint16_t>(value);
+    if (seconds) peer.keepalive = std::chrono::seconds(*seconds);
+    return stored(seconds, key);
+  }
   if (key == "allowed_ip") return allowed_ip(peer, value);
   if (key == "protocol_version" && value == "1") return {};
   if (value != "true") return bad_value(key);

@@ -42,7 +42,7 @@ struct WgPeerSet {
   bool remove = false;                             // everything else is then empty
   std::optional<config::SecretKey> preshared_key;  // zero clears
   std::optional<config::Endpoint> endpoint;        // always an address
-  std::optional<std::uint16_t> keepalive_seconds;  // 0: off
+  std::optional<std::chrono::seconds> keepalive;   // 0: off
   std::vector<AllowedIpChange> allowed_ips;
 };
 

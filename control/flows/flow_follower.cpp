@@ -21,17 +21,17 @@ namespace {
 // Flows that one call of advance() judges again: some milliseconds.
 constexpr FlowNumber kJudgedPerCall = 4096;
 // The counters of a flow are read at least this often: they are 32 bits wide.
-constexpr std::uint32_t kLongestInterval = 60;
+constexpr WholeSeconds kLongestInterval{60};
 // Of TCP's five days Linux is told once in an hour.
-constexpr std::uint32_t kLongestRefresh = 3600;
+constexpr WholeSeconds kLongestRefresh{3600};
 // A silent entry is looked at this long before Linux drops it: packets may have come again.
-constexpr std::uint32_t kBeforeExpiry = 2;
+constexpr WholeSeconds kBeforeExpiry{2};
 
 bool is_tcp(const FlowTuple& tuple) {
   return tuple.protocol == dataplane::ip_protocol::kTcp;
 }
 
-std::uint32_t last_used(const dataplane::Flow& flow) {
+BootSeconds last_used(const dataplane::Flow& flow) {
   const auto at = [&](std::size_t i) { return flow.direction[i].last_used.load(std::memory_order_relaxed); };
   return std::max(at(kOriginal), at(kReply));
 }
@@ -96,16 +96,17 @@ void FlowFollower::ask(const ConntrackEntry& entry) {
   ConntrackUpdate update;
   update.original = entry.original;
   update.liberal = is_tcp(entry.original);
-  if (!update.liberal) update.timeout = std::max(entry.timeout, 1u);
+  if (!update.liberal) update.timeout = std::max(entry.timeout, WholeSeconds(1));
   conntrack_.update(update);
 }
 
 // ---------------------------------------------------------------- taking over, handing back
 
 void FlowFollower::take_over(const ConntrackEntry& entry, const std::array<FlowWay, 2>& ways) {
-  const std::uint32_t timeout =
+  const WholeSeconds timeout =
       std::max(entry.timeout, is_tcp(entry.original) ? timeouts_.tcp : timeouts_.udp);
-  const std::uint32_t seen = now_ - std::min(now_, timeout - entry.timeout);  // by Linux, the last packet
+  const BootSeconds seen =
+      now_ - std::min(now_.time_since_epoch(), timeout - entry.timeout);  // by Linux, the last packet
   const FlowNumber number =
       table_.insert(entry.original, entry.reply, ways[kOriginal].from, ways[kReply].from, seen);
   if (number == kNoFlow) return wait(entry.id, {entry.original, entry.reply, FlowRefusal::table_full});
@@ -264,21 +265,21 @@ void FlowFollower::refresh_one(FlowNumber number) {
   count_packets(number);
   Record& record = records_[number];
   const dataplane::Flow& flow = table_.at(number);
-  const std::uint32_t last = last_used(flow), expiry = record.refreshed_to + record.timeout;
+  const BootSeconds last = last_used(flow), expiry = record.refreshed_to + record.timeout;
   const bool old = now_ >= record.refreshed_at + std::min(record.timeout / 2, kLongestRefresh);
   if (last > record.refreshed_to && (old || now_ + kBeforeExpiry >= expiry)) {
     ConntrackUpdate update;
     update.original = flow.direction[kOriginal].tuple();
-    const std::uint32_t silent = now_ > last ? now_ - last : 0;
-    update.timeout = record.timeout > silent ? record.timeout - silent : 1;
+    const WholeSeconds silent = now_ > last ? now_ - last : WholeSeconds(0);
+    update.timeout = record.timeout > silent ? record.timeout - silent : WholeSeconds(1);
     conntrack_.update(update);
     record.refreshed_to = last;
     record.refreshed_at = now_;
     ++counts_.refreshed;
   }
-  const std::uint32_t soon = std::min(kLongestInterval, record.timeout / 2);
-  const std::uint32_t before_expiry = record.refreshed_to + record.timeout - kBeforeExpiry;
-  record.due = std::max(now_ + 1, std::min(now_ + soon, before_expiry));
+  const WholeSeconds soon = std::min(kLongestInterval, record.timeout / 2);
+  const BootSeconds before_expiry = record.refreshed_to + record.timeout - kBeforeExpiry;
+  record.due = std::max(now_ + WholeSeconds(1), std::min(now_ + soon, before_expiry));
 }
 
 void FlowFollower::count_packets(FlowNumber number) {

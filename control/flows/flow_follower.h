@@ -10,7 +10,7 @@
 // connections from the workers and clears their marks: the operator's rules, as they are now, mark those that
 // may be carried again with their next packet.
 //
-// Control thread only. No clock of its own: `now` is the boot time in seconds, that of the workers.
+// Control thread only. No clock of its own.
 #pragma once
 
 #include <array>
@@ -46,7 +46,7 @@ class FlowFollower final : public ConntrackSink {
   // `mark`: the bits that a connection needs, at least one. All references outlive it.
   FlowFollower(dataplane::FlowTable& table, ConntrackRequests& conntrack, WayOf way_of, std::uint32_t mark);
 
-  void set_now(std::uint32_t seconds) { now_ = seconds; }
+  void set_now(BootSeconds now) { now_ = now; }
   void set_timeouts(const ConntrackTimeouts& timeouts) { timeouts_ = timeouts; }
 
   // Learns what there is already.
@@ -71,7 +71,9 @@ class FlowFollower final : public ConntrackSink {
     FlowRefusal reason;
   };
   struct Carried {
-    std::uint32_t id, since, last_used, timeout;
+    std::uint32_t id;
+    BootSeconds since, last_used;
+    WholeSeconds timeout;
     std::array<std::uint64_t, 2> packets, bytes;  // by direction
   };
   [[nodiscard]] const Counts& counts() const { return counts_; }
@@ -85,12 +87,12 @@ class FlowFollower final : public ConntrackSink {
  private:
   // Beside the flow of the same number in the table.
   struct Record {
-    std::uint32_t id = 0;       // conntrack's
-    std::uint32_t timeout = 0;  // seconds of silence after which Linux drops the entry
-    std::uint32_t since = 0;
-    std::uint32_t due = 0;           // when refresh() looks at it
-    std::uint32_t refreshed_to = 0;  // the last packet that Linux has been told of
-    std::uint32_t refreshed_at = 0;
+    std::uint32_t id = 0;     // conntrack's
+    WholeSeconds timeout{0};  // silence after which Linux drops the entry
+    BootSeconds since;
+    BootSeconds due;           // when refresh() looks at it
+    BootSeconds refreshed_to;  // the last packet that Linux has been told of
+    BootSeconds refreshed_at;
     std::array<std::uint32_t, 2> counted{};  // of the workers' counters, which are modulo 2^32
     std::array<std::uint64_t, 2> packets{};
   };
@@ -116,7 +118,7 @@ class FlowFollower final : public ConntrackSink {
   const WayOf way_of_;
   const std::uint32_t mark_;
   ConntrackTimeouts timeouts_;
-  std::uint32_t now_ = 0;
+  BootSeconds now_;
   std::vector<Record> records_;  // by flow number
   std::unordered_map<std::uint32_t, Waiting> waiting_;
   bool forgot_waiting_ = false;  // there were more than kWaitingMax

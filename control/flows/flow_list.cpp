@@ -36,13 +36,13 @@ FlowStatus describe(const FlowTuple& original, const FlowTuple& reply) {
   return out;
 }
 
-FlowStatus describe(const FlowFollower& follower, FlowNumber number, std::uint32_t now) {
+FlowStatus describe(const FlowFollower& follower, FlowNumber number, BootSeconds now) {
   const dataplane::Flow& flow = follower.table().at(number);
   FlowStatus out = describe(flow.direction[kOriginal].tuple(), flow.direction[kReply].tuple());
   const FlowFollower::Carried carried = follower.carried(number);
   out.carried = true;
-  out.age_seconds = now - std::min(now, carried.since);
-  out.idle_seconds = now - std::min(now, carried.last_used);
+  out.age = now - std::min(now, carried.since);
+  out.idle = now - std::min(now, carried.last_used);
   out.packets = {carried.packets[kOriginal], carried.packets[kReply]};
   out.bytes = {carried.bytes[kOriginal], carried.bytes[kReply]};
   return out;
@@ -71,7 +71,7 @@ std::vector<Ranked> ranked(const FlowFollower& follower, const FlowQuery& query)
 
 }  // namespace
 
-void list_flows(const FlowFollower& follower, const FlowQuery& query, std::uint32_t now, FlowsStatus& out) {
+void list_flows(const FlowFollower& follower, const FlowQuery& query, BootSeconds now, FlowsStatus& out) {
   out.carried = follower.table().size();
   out.with_linux = follower.waiting().size();
   for (const auto& [bytes, number] : ranked(follower, query))

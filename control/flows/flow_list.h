@@ -9,7 +9,7 @@
 namespace wg::control {
 
 // Fills in counts, reasons and at most query.limit flows: those with the most bytes first, then those that
-// are Linux's. `now`: boot time in seconds.
-void list_flows(const FlowFollower& follower, const FlowQuery& query, std::uint32_t now, FlowsStatus& out);
+// are Linux's.
+void list_flows(const FlowFollower& follower, const FlowQuery& query, BootSeconds now, FlowsStatus& out);
 
 }  // namespace wg::control

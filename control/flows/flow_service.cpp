@@ -10,7 +10,7 @@
 
 #include "control/flows/flow_list.h"
 #include "control/kernel/sysctl.h"
-#include "dataplane/session/boot_clock.h"
+#include "dataplane/base/clocks.h"
 
 namespace wg::control {
 
@@ -18,8 +18,8 @@ using dataplane::FlowTable;
 
 namespace {
 
-std::uint32_t boot_seconds() {
-  return static_cast<std::uint32_t>(dataplane::boot_now() / 1'000'000'000u);
+BootSeconds boot_seconds() {
+  return in_seconds(BootClock::now());
 }
 
 bool has_flows(const config::Gateway& value) {

@@ -182,9 +182,8 @@ Expected<> Actions::carry_out_kind(const config::SetPresharedKey& a) {
                         [&](Interface& i) { i.peers().set_preshared_key(a.peer.key, a.key); });
 }
 Expected<> Actions::carry_out_kind(const config::SetKeepalive& a) {
-  return with_interface(a.peer.interface, [&](Interface& i) {
-    i.peers().set_keepalive(a.peer.key, static_cast<std::uint16_t>(a.interval.count()));
-  });
+  return with_interface(a.peer.interface,
+                        [&](Interface& i) { i.peers().set_keepalive(a.peer.key, a.interval); });
 }
 Expected<> Actions::carry_out_kind(const config::SetPeerMtu& a) {
   return with_interface(a.peer.interface, [&](Interface& i) { i.peers().set_mtu(a.peer.key, a.mtu); });

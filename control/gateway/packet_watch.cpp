@@ -24,14 +24,8 @@ constexpr std::uint32_t kMostRingMb = 256, kTraceSnap = 128;
 constexpr std::size_t kMostInstructions = 4096;  // the kernel's limit too
 constexpr unsigned kBits = 8;                    // of WatchMark::chosen
 constexpr std::size_t kRecordsAtOnce = 64;       // between two looks at the clock
-constexpr std::uint64_t kSettled = 100'000;      // ns: by then a worker's record is in its ring
-constexpr std::uint64_t kNanoseconds = 1'000'000'000;
-
-std::uint64_t unix_now() {
-  return static_cast<std::uint64_t>(std::chrono::duration_cast<std::chrono::nanoseconds>(
-                                        std::chrono::system_clock::now().time_since_epoch())
-                                        .count());
-}
+// By then a worker's record is in its ring.
+constexpr std::chrono::microseconds kSettled{100};
 
 // From the clock of the workers' records to that of the wall. The two are read as close together as this
 // thread gets: it may lose its core in between.
@@ -40,30 +34,33 @@ class WallClock {
   WallClock() : hz_(rte_get_tsc_hz()) {
     std::uint64_t least = ~std::uint64_t{0};
     for (int i = 0; i < kReadings; ++i) {
-      const std::uint64_t before = rte_rdtsc(), wall = unix_now(), gap = rte_rdtsc() - before;
+      const std::uint64_t before = rte_rdtsc();
+      const WallTime wall = std::chrono::system_clock::now();
+      const std::uint64_t gap = rte_rdtsc() - before;
       if (gap >= least) continue;
       least = gap;
       tsc_ = before;
-      unix_ns_ = wall;
+      wall_ = wall;
     }
   }
-  [[nodiscard]] std::uint64_t now() const { return of(rte_rdtsc()); }
-  [[nodiscard]] std::uint64_t of(std::uint64_t tsc) const {
-    return tsc >= tsc_ ? unix_ns_ + nanoseconds_of(tsc - tsc_) : unix_ns_ - nanoseconds_of(tsc_ - tsc);
+  [[nodiscard]] WallTime now() const { return of(rte_rdtsc()); }
+  [[nodiscard]] WallTime of(std::uint64_t tsc) const {
+    return tsc >= tsc_ ? wall_ + duration_of(tsc - tsc_) : wall_ - duration_of(tsc_ - tsc);
   }
   // The clock of the wall is disciplined, the other one is not.
   void follow() {
-    if (now() - unix_ns_ > kFollow) *this = WallClock();
+    if (now() - wall_ > kFollow) *this = WallClock();
   }
 
  private:
   static constexpr int kReadings = 5;
-  static constexpr std::uint64_t kFollow = 10 * kNanoseconds;
-  [[nodiscard]] std::uint64_t nanoseconds_of(std::uint64_t clocks) const {
-    return clocks / hz_ * kNanoseconds + clocks % hz_ * kNanoseconds / hz_;
+  static constexpr std::chrono::seconds kFollow{10};
+  [[nodiscard]] std::chrono::nanoseconds duration_of(std::uint64_t clocks) const {
+    return std::chrono::seconds(clocks / hz_) + std::chrono::nanoseconds(clocks % hz_ * std::nano::den / hz_);
   }
 
-  std::uint64_t hz_, tsc_ = 0, unix_ns_ = 0;
+  std::uint64_t hz_, tsc_ = 0;
+  WallTime wall_;
 };
 
 // Jumps go forward alone, so that a worker's time for a packet is bounded by the program's length. libpcap
@@ -179,17 +176,17 @@ class PacketWatch::Session final : public WatchSession {
   void finish() override {
     if (finished_) return;
     finished_ = true;
-    while (!sink_->is_full() && move_oldest(0)) {
+    while (!sink_->is_full() && move_oldest({})) {
     }
     owner_.remove(*this);
-    sink_->finish(std::max(last_ns_, clock_.now()), lost());
+    sink_->finish(std::max(last_, clock_.now()), lost());
     flush();
     output_.end();
   }
 
  private:
   // Moves the oldest record of all workers, unless a worker may still write an older one.
-  bool move_oldest(std::uint64_t settled_ns) {
+  bool move_oldest(std::chrono::nanoseconds settled) {
     dataplane::WatchRing* oldest = nullptr;
     WatchRecord found, record;
     for (const auto& ring : watch_->rings) {
@@ -197,9 +194,9 @@ class PacketWatch::Session final : public WatchSession {
       oldest = ring.get();
       found = record;
     }
-    if (oldest == nullptr || clock_.of(found.tsc) + settled_ns > clock_.now()) return false;
-    last_ns_ = std::max(last_ns_, clock_.of(found.tsc));  // the wall's clock may have been set back
-    sink_->take(found, oldest->packet(found), last_ns_);
+    if (oldest == nullptr || clock_.of(found.tsc) + settled > clock_.now()) return false;
+    last_ = std::max(last_, clock_.of(found.tsc));  // the wall's clock may have been set back
+    sink_->take(found, oldest->packet(found), last_);
     oldest->pop(found);
     return true;
   }
@@ -218,7 +215,7 @@ class PacketWatch::Session final : public WatchSession {
   const std::unique_ptr<WatchSink> sink_;
   const WatchOutput output_;
   WallClock clock_;
-  std::uint64_t last_ns_ = 0;  // of the last record
+  WallTime last_;  // of the last record
   EventLoop::TimerId timer_ = 0;
   bool finished_ = false;
 };

@@ -38,7 +38,7 @@ std::chrono::nanoseconds Rounds::sleep_time(bool gather) {
   const BootTime at = now().boot;
   for (const auto& [name, interface] : objects_.interfaces()) {
     const BootTime due = interface->next_deadline();
-    if (due != 0) wait = std::min(wait, std::chrono::nanoseconds(due > at ? due - at : 0));
+    if (due != kNever) wait = std::min(wait, std::max(due - at, 0ns));
     if (interface->engine().queued() != 0) wait = 0ns;
   }
   for (const auto& worker : services_.dataplane.workers()) {
@@ -47,8 +47,7 @@ std::chrono::nanoseconds Rounds::sleep_time(bool gather) {
   }
   if (flows_unfinished_ || records_wait_) wait = 0ns;
   if (packets_.active()) wait = std::min<std::chrono::nanoseconds>(wait, 1ms);
-  if (const auto due = services_.publisher.next_flush())
-    wait = std::min(wait, std::chrono::nanoseconds(*due > at ? *due - at : 0));
+  if (const auto due = services_.publisher.next_flush()) wait = std::min(wait, std::max(*due - at, 0ns));
   if (services_.dataplane.quiescence().collect() != 0) wait = std::min<std::chrono::nanoseconds>(wait, 1ms);
   return wait;
 }

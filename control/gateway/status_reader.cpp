@@ -22,13 +22,14 @@ using dataplane::kDropNames;
 using dataplane::kDropReasons;
 using dataplane::kDropTexts;
 
-std::uint64_t relaxed(const std::atomic<std::uint64_t>& value) {
+template <typename T>
+T relaxed(const std::atomic<T>& value) {
   return value.load(std::memory_order_relaxed);
 }
 
 // The wall time of a BootTime in the past.
 WallTime wall_of(BootTime at, const noise::Now& now) {
-  return wall_time(now.wall - (now.boot > at ? now.boot - at : 0));
+  return now.wall - elapsed(now.boot, at);
 }
 
 bool clock_synchronised() {
@@ -278,9 +279,9 @@ PeerStatus StatusReader::peer_status(const Interface& interface, const PeerRecor
   if (engine.remote.known()) out.endpoint = to_config(engine.remote, parts_.services.mirror);
   if (record.endpoint) out.configured_endpoint = config::to_string(*record.endpoint);
   out.allowed_ips.assign(record.allowed_ips.begin(), record.allowed_ips.end());
-  if (engine.last_handshake_wall != 0) out.last_handshake = wall_time(engine.last_handshake_wall);
-  if (engine.has_session) out.session_age = std::chrono::seconds(engine.session_age / 1'000'000'000u);
-  if (const BootTime received = relaxed(peer.last_received); received != 0)
+  out.last_handshake = engine.last_handshake;
+  if (engine.has_session) out.session_age = std::chrono::floor<std::chrono::seconds>(engine.session_age);
+  if (const BootTime received = relaxed(peer.last_received); received != kNever)
     out.last_received = wall_of(received, at);
   const dataplane::Traffic in = peer.received(), out_bound = peer.sent();
   out.rx_bytes = in.bytes;
@@ -296,7 +297,7 @@ PeerStatus StatusReader::peer_status(const Interface& interface, const PeerRecor
   add_drop(out, dataplane::DropReason::reason, peer.drop_##reason.load(std::memory_order_relaxed));
   LINEGATE_PEER_DROPS(X)
 #undef X
-  out.keepalive_seconds = record.keepalive_seconds;
+  out.keepalive = record.keepalive;
   const std::uint16_t mtu = peer.mtu.load(std::memory_order_relaxed);
   out.mtu = mtu != 0 ? mtu : interface.mtu();
   out.staged_packets = static_cast<std::uint32_t>(parts_.services.staging.count(peer.slot));
@@ -421,10 +422,10 @@ std::optional<WgDevice> StatusReader::wg_get(std::string_view name) const {
       sodium_memzero(psk.data(), psk.size());
     }
     if (status.remote.known()) peer.endpoint = to_config(status.remote, parts_.services.mirror);
-    if (status.last_handshake_wall != 0) peer.last_handshake = wall_time(status.last_handshake_wall);
+    peer.last_handshake = status.last_handshake;
     peer.tx_bytes = record->slot->sent().bytes;
     peer.rx_bytes = record->slot->received().bytes;
-    peer.keepalive_seconds = record->keepalive_seconds;
+    peer.keepalive = record->keepalive;
     peer.allowed_ips.assign(record->allowed_ips.begin(), record->allowed_ips.end());
   }
   return out;

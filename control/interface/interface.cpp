@@ -195,7 +195,7 @@ void Interface::advance(std::chrono::steady_clock::time_point until) {
   const auto in_time = [until] { return std::chrono::steady_clock::now() < until; };
   const auto timers_due = [&] {
     const BootTime due = engine_->next_deadline();
-    return due != 0 && due <= at.boot;
+    return due != kNever && due <= at.boot;
   };
   // Some timers first: what fills the queue may be a flood of strangers.
   if (timers_due() && in_time()) engine_->advance(at);

@@ -35,8 +35,7 @@ void InterfacePeers::apply(PeerRecord& record, const config::Peer& value) {
   parts_.routes.change(RouteVerb::kReplace, value.allowed_ips);
   if (value.endpoint) set_endpoint(key, value.endpoint, false);
   parts_.endpoints.restore(record);
-  if (value.persistent_keepalive.count() != 0)
-    set_keepalive(key, static_cast<std::uint16_t>(value.persistent_keepalive.count()));
+  if (value.persistent_keepalive.count() != 0) set_keepalive(key, value.persistent_keepalive);
 }
 
 void InterfacePeers::expect(std::size_t count) {
@@ -82,11 +81,11 @@ void InterfacePeers::set_preshared_key(const config::Key& key, const std::option
   sodium_memzero(raw.data(), raw.size());
 }
 
-void InterfacePeers::set_keepalive(const config::Key& key, std::uint16_t seconds) {
+void InterfacePeers::set_keepalive(const config::Key& key, std::chrono::seconds interval) {
   PeerRecord* record = core_.book.find(key);
   if (record == nullptr) return;
-  record->keepalive_seconds = seconds;
-  core_.engine->set_keepalive(*record->slot, seconds, now());
+  record->keepalive = interval;
+  core_.engine->set_keepalive(*record->slot, interval, now());
 }
 
 void InterfacePeers::set_mtu(const config::Key& key, std::optional<std::uint16_t> mtu) {

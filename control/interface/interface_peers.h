@@ -4,6 +4,7 @@
 // Control thread only.
 #pragma once
 
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <optional>
@@ -37,7 +38,7 @@ class InterfacePeers {
   void set_name(const config::Key& key, const std::string& name);
   void set_endpoint(const config::Key& key, const std::optional<config::Endpoint>& endpoint, bool forced);
   void set_preshared_key(const config::Key& key, const std::optional<config::SecretKey>& psk);
-  void set_keepalive(const config::Key& key, std::uint16_t seconds);
+  void set_keepalive(const config::Key& key, std::chrono::seconds interval);
   void set_mtu(const config::Key& key, std::optional<std::uint16_t> mtu);
   // Moves the prefix from the peer that holds it, in one step.
   void add_allowed_ip(const config::Key& key, const config::Prefix& prefix);

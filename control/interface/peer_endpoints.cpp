@@ -11,7 +11,7 @@ namespace wg::control {
 
 namespace {
 
-constexpr BootTime kFreshFor = RememberedPeers::kFreshFor;
+constexpr std::chrono::nanoseconds kFreshFor = RememberedPeers::kFreshFor;
 constexpr std::size_t kTriesPerAddress = 2;  // initiations without an answer
 
 // How many of the newest events are initiations to `remote`, with nothing between them. Attempts do not tell:
@@ -163,11 +163,10 @@ std::size_t PeerEndpoints::list_heard(std::size_t from, std::size_t count,
   }
   std::vector<noise::HeardPeer> heard;
   const std::size_t next =
-      core_.engine->heard_peers(from, count, at.boot > kFreshFor ? at.boot - kFreshFor : 0, heard);
+      core_.engine->heard_peers(from, count, std::max(at.boot - kFreshFor, kNever), heard);
   for (const noise::HeardPeer& peer : heard) {
     if (peer.remote.scope != 0) continue;  // its link has another number after the start
-    const BootTime age = at.boot > peer.heard ? at.boot - peer.heard : 0;
-    out.push_back({{peer.key}, peer.remote, peer.local.address, at.wall - age});
+    out.push_back({{peer.key}, peer.remote, peer.local.address, at.wall - elapsed(at.boot, peer.heard)});
   }
   return next;
 }

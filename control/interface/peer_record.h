@@ -1,6 +1,7 @@
 // What the control thread keeps of a peer beside the engine and the workers.
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <deque>
 #include <memory>
@@ -24,7 +25,7 @@ struct PeerRecord {
   std::string name;
   std::set<config::Prefix> allowed_ips;  // a set: one peer may have 100 000
   // ---- W: InterfacePeers
-  std::uint16_t keepalive_seconds = 0;
+  std::chrono::seconds keepalive{0};  // 0: off
   // ---- W: PeerEndpoints
   std::optional<config::Endpoint> endpoint;     // as configured; may be a host name
   std::vector<dataplane::Endpoint> candidates;  // of a host name, in the resolver's order

@@ -32,7 +32,7 @@ void write_record(std::uint8_t* out, const RememberedPeer& peer) {
   std::memcpy(out, peer.key.bytes.data(), peer.key.bytes.size());
   std::memcpy(out + kAddressAt, peer.remote.address.bytes.data(), 16);
   std::memcpy(out + kLocalAt, peer.local.bytes.data(), 16);
-  store(out + kHeardAt, peer.heard_at, 8);
+  store(out + kHeardAt, static_cast<std::uint64_t>(peer.heard_at.time_since_epoch().count()), 8);
   store(out + kPortAt, peer.remote.port, 2);
   const int flags = (peer.remote.address.v6 ? kRemoteV6 : 0) | (peer.local.v6 ? kLocalV6 : 0);
   store(out + kFlagsAt, static_cast<std::uint64_t>(flags), 2);
@@ -43,7 +43,7 @@ RememberedPeer read_record(const std::uint8_t* in) {
   std::memcpy(peer.key.bytes.data(), in, peer.key.bytes.size());
   std::memcpy(peer.remote.address.bytes.data(), in + kAddressAt, 16);
   std::memcpy(peer.local.bytes.data(), in + kLocalAt, 16);
-  peer.heard_at = load_integer(in + kHeardAt, 8);
+  peer.heard_at = WallTime(std::chrono::nanoseconds(load_integer(in + kHeardAt, 8)));
   peer.remote.port = static_cast<std::uint16_t>(load_integer(in + kPortAt, 2));
   const std::uint64_t flags = load_integer(in + kFlagsAt, 2);
   peer.remote.address.v6 = (flags & kRemoteV6) != 0;
@@ -52,7 +52,7 @@ RememberedPeer read_record(const std::uint8_t* in) {
 }
 
 bool fresh(const RememberedPeer& peer, const noise::Now& now) {
-  return peer.heard_at <= now.wall && now.wall - peer.heard_at <= RememberedPeers::kFreshFor;
+  return peer.heard_at <= now.wall && peer.heard_at >= now.wall - RememberedPeers::kFreshFor;
 }
 
 }  // namespace

@@ -7,6 +7,7 @@
 #pragma once
 
 #include <array>
+#include <chrono>
 #include <cstdint>
 #include <optional>
 #include <span>
@@ -21,8 +22,8 @@ namespace wg::control {
 struct RememberedPeer {
   config::Key key;
   noise::Endpoint remote;
-  noise::IpAddress local;      // our address; zero: not known
-  std::uint64_t heard_at = 0;  // nanoseconds since 1970
+  noise::IpAddress local;  // our address; zero: not known
+  WallTime heard_at{};
 
   bool operator==(const RememberedPeer&) const = default;
 };
@@ -36,7 +37,7 @@ struct RememberedPeer {
 class RememberedPeers {
  public:
   // After this time a peer's session is over, and so is the wish to hear of us.
-  static constexpr std::uint64_t kFreshFor = 180'000'000'000;  // nanoseconds: REJECT_AFTER_TIME
+  static constexpr std::chrono::nanoseconds kFreshFor = REJECT_AFTER_TIME;
 
   // Those that were heard of within kFreshFor. A time in the future is a clock that went back: not taken.
   void load(std::vector<RememberedPeer> peers, const noise::Now& now);
@@ -62,7 +63,7 @@ class RememberedPeers {
     std::array<std::uint8_t, 16> secret;
   };
 
-  BootTime old_at_ = 0;  // when all of them are old
+  BootTime old_at_ = kNever;  // when all of them are old
   std::unordered_map<config::Key, RememberedPeer> peers_;
   std::unordered_map<noise::Endpoint, std::uint32_t, EndpointHash> slots_;  // of those claimed
 };

@@ -105,10 +105,10 @@ void for_each_message(const char* bytes, std::size_t size, Visit visit) {
   for (; mnl_nlmsg_ok(message, left); message = mnl_nlmsg_next(message, &left)) visit(message);
 }
 
-std::uint32_t seconds_of(const char* path, std::uint32_t otherwise) {
+WholeSeconds seconds_of(const char* path, WholeSeconds otherwise) {
   const auto text = read_sysctl(path);
   const unsigned long value = text ? std::strtoul(text->c_str(), nullptr, 10) : 0;
-  return value != 0 ? static_cast<std::uint32_t>(value) : otherwise;
+  return value != 0 ? WholeSeconds(value) : otherwise;
 }
 
 }  // namespace
@@ -128,7 +128,7 @@ std::optional<ConntrackEntry> parse_conntrack(const nlmsghdr* message) {
     return std::nullopt;
   entry.id = number(ct, ATTR_ID);
   entry.mark = number(ct, ATTR_MARK);
-  entry.timeout = number(ct, ATTR_TIMEOUT);
+  entry.timeout = WholeSeconds(number(ct, ATTR_TIMEOUT));
   entry.status = number(ct, ATTR_STATUS);
   if (nfct_attr_is_set(ct, ATTR_ZONE) > 0) entry.zone = nfct_get_attr_u16(ct, ATTR_ZONE);
   if (nfct_attr_is_set(ct, ATTR_TCP_STATE) > 0) entry.tcp_state = nfct_get_attr_u8(ct, ATTR_TCP_STATE);
@@ -183,7 +183,7 @@ void Conntrack::update(const ConntrackUpdate& update) {
   if (!object) return;
   write_tuple(object.get(), update.original);
   if (update.liberal) write_liberal(object.get());
-  if (update.timeout) nfct_set_attr_u32(object.get(), ATTR_TIMEOUT, *update.timeout);
+  if (update.timeout) nfct_set_attr_u32(object.get(), ATTR_TIMEOUT, update.timeout->count());
   alignas(NLMSG_ALIGNTO) char message[kUpdateMax];
   const std::uint8_t family = update.original.source.v6 ? AF_INET6 : AF_INET;
   nlmsghdr* const header = begin_request(message, 0, family, IPCTNL_MSG_CT_NEW);

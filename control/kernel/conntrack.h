@@ -15,6 +15,7 @@
 #include <vector>
 
 #include "control/kernel/types.h"
+#include "dataplane/base/clocks.h"
 #include "dataplane/flow/flow.h"
 
 namespace wg::control {
@@ -26,8 +27,8 @@ struct ConntrackEntry {
   FlowTuple original, reply;
   std::uint32_t id = 0;
   std::uint32_t mark = 0;
-  std::uint32_t timeout = 0;  // seconds until it expires
-  std::uint32_t status = 0;   // IPS_* of nf_conntrack_common.h
+  WholeSeconds timeout{0};   // until it expires
+  std::uint32_t status = 0;  // IPS_* of nf_conntrack_common.h
   std::uint16_t zone = 0;
   std::optional<std::uint8_t> tcp_state;  // TCP_CONNTRACK_*; nullopt: the message does not say
   bool liberal = false;                   // windows are not checked, in both directions
@@ -39,8 +40,8 @@ struct ConntrackEntry {
 struct ConntrackUpdate {
   FlowTuple original;  // which entry
   bool liberal = false;
-  std::optional<std::uint32_t> timeout;  // seconds from now
-  std::uint32_t clear_mark = 0;          // bits
+  std::optional<WholeSeconds> timeout;  // from now
+  std::uint32_t clear_mark = 0;         // bits
 };
 
 // What a follower of connection tracking asks of it; an interface, so that tests need no kernel.
@@ -103,8 +104,8 @@ class Conntrack final : public ConntrackRequests {
 
 // Seconds that an established connection may be silent: the kernel's parameters in this namespace.
 struct ConntrackTimeouts {
-  std::uint32_t tcp = 432'000;
-  std::uint32_t udp = 120;
+  WholeSeconds tcp{432'000};
+  WholeSeconds udp{120};
 };
 [[nodiscard]] ConntrackTimeouts conntrack_timeouts();
 // How many entries there are, of all kinds. 0 as well when nothing needs connection tracking.

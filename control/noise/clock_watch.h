@@ -1,7 +1,7 @@
 // Finds that the wall clock was stepped: its offset from boottime changes only then.
 #pragma once
 
-#include <cstdint>
+#include <chrono>
 #include <optional>
 
 #include "control/noise/types.h"
@@ -10,13 +10,12 @@ namespace wg::noise {
 
 class ClockWatch {
  public:
-  static constexpr std::int64_t kReported = 10'000'000'000;  // nanoseconds; smaller steps are not
+  static constexpr std::chrono::seconds kReported{10};  // smaller steps are not
 
-  // By how many nanoseconds the wall clock has jumped since the last one that was reported; nullopt: it has
-  // not.
-  [[nodiscard]] std::optional<std::int64_t> jump(const Now& now) {
-    const auto offset = static_cast<std::int64_t>(now.wall - now.boot);
-    const std::int64_t jumped = offset - offset_;
+  // By how much the wall clock has jumped since the last one that was reported; nullopt: it has not.
+  [[nodiscard]] std::optional<std::chrono::nanoseconds> jump(const Now& now) {
+    const std::chrono::nanoseconds offset = now.wall.time_since_epoch() - now.boot.time_since_epoch();
+    const std::chrono::nanoseconds jumped = offset - offset_;
     if (seen_ && jumped < kReported && jumped > -kReported) return std::nullopt;
     offset_ = offset;
     if (!seen_) {
@@ -27,7 +26,7 @@ class ClockWatch {
   }
 
  private:
-  std::int64_t offset_ = 0;  // wall - boot at the last jump
+  std::chrono::nanoseconds offset_{0};  // wall - boot at the last jump
   bool seen_ = false;
 };
 

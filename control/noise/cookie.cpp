@@ -43,7 +43,7 @@ bool CookieChecker::mac2_valid(Bytes message, const Endpoint& source, BootTime n
 // The cookie covers the source address and port, as in the kernel: two peers behind one NAT address get two
 // different cookies.
 Cookie CookieChecker::make_cookie(const Endpoint& source, BootTime now) {
-  if (secret_birthdate_ == 0 || now - secret_birthdate_ >= COOKIE_SECRET_MAX_AGE) {
+  if (secret_birthdate_ == kNever || now - secret_birthdate_ >= COOKIE_SECRET_MAX_AGE) {
     random_.fill(secret_.bytes);
     secret_birthdate_ = now;
   }
@@ -90,7 +90,8 @@ void CookieJar::add_macs(std::span<std::uint8_t> message, BootTime now) {
 }
 
 bool CookieJar::has_cookie(BootTime now) const noexcept {
-  return cookie_birthdate_ != 0 && now - cookie_birthdate_ < COOKIE_SECRET_MAX_AGE - COOKIE_SECRET_LATENCY;
+  return cookie_birthdate_ != kNever &&
+         now - cookie_birthdate_ < COOKIE_SECRET_MAX_AGE - COOKIE_SECRET_LATENCY;
 }
 
 std::optional<CookieJar::BadReply> CookieJar::consume_reply(const CookieReplyMessage& reply, BootTime now) {

@@ -10,9 +10,9 @@
 
 namespace wg::noise {
 
-inline constexpr BootTime COOKIE_SECRET_MAX_AGE = nanoseconds(std::chrono::seconds(120));
+inline constexpr std::chrono::seconds COOKIE_SECRET_MAX_AGE{120};
 // A sender stops using a cookie this much before the receiver's secret could have changed.
-inline constexpr BootTime COOKIE_SECRET_LATENCY = nanoseconds(std::chrono::seconds(5));
+inline constexpr std::chrono::seconds COOKIE_SECRET_LATENCY{5};
 
 // The keys of mac1 and of cookie replies: HASH(label || public key) with the labels "mac1----" and
 // "cookie--".
@@ -42,7 +42,7 @@ class CookieChecker {
   Key mac1_key_{};
   Key cookie_key_{};
   Secret secret_;
-  BootTime secret_birthdate_ = 0;  // 0: no secret yet
+  BootTime secret_birthdate_ = kNever;  // kNever: no secret yet
 };
 
 class CookieJar {
@@ -60,7 +60,7 @@ class CookieJar {
   Key cookie_key_{};
   Cookie cookie_;
   Mac last_mac1_{};
-  BootTime cookie_birthdate_ = 0;  // 0: no cookie
+  BootTime cookie_birthdate_ = kNever;  // kNever: no cookie
   bool have_sent_mac1_ = false;
 };
 

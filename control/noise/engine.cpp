@@ -6,6 +6,8 @@
 
 namespace wg::noise {
 
+using namespace std::chrono_literals;
+
 Engine::State::State(Host& h, dataplane::KeypairTable& k, Random& r, EngineOptions o)
     : host(h),
       keypairs(k),
@@ -73,8 +75,8 @@ void Engine::State::adopt_private_key(const Now& now) {
   intake.clear();
   peers.for_each([&](PeerState& p) {
     forget_handshake(p);
-    p.retransmit_at = 0;
-    p.last_sent_handshake = 0;
+    p.retransmit_at = kNever;
+    p.last_sent_handshake = kNever;
     p.static_static = StaticStatic::kUnknown;
     for (Keypair* const keypair : {p.current, p.next}) {
       if (keypair != nullptr) keypair->sending_valid.store(false, std::memory_order_release);
@@ -104,7 +106,7 @@ void Engine::up(const Now& now) {
   s.up = true;
   s.peers.for_each([&](PeerState& p) {
     p.peer->requested.fetch_and(~dataplane::kHandshakeRequests, std::memory_order_relaxed);
-    if (p.persistent_keepalive != 0) {
+    if (p.persistent_keepalive != 0s) {
       s.start_keepalives(p, now);
     } else if (s.host.has_staged(*p.peer)) {
       s.send_initiation(p, false, now);
@@ -124,7 +126,7 @@ void Engine::down(const Now&) {
     s.host.drop_staged(*p.peer);
     s.stop_timers(p);
     s.wipe_session(p);
-    p.last_sent_handshake = 0;
+    p.last_sent_handshake = kNever;
   });
 }
 
@@ -191,13 +193,13 @@ PresharedKey Engine::preshared_key(const Peer& peer) const {
   return p == nullptr ? PresharedKey{} : p->secrets->preshared_key.bytes;
 }
 
-void Engine::set_keepalive(Peer& peer, std::uint16_t seconds, const Now& now) {
+void Engine::set_keepalive(Peer& peer, std::chrono::seconds interval, const Now& now) {
   PeerState* const p = s_->peers.find(peer);
-  if (p == nullptr || p->persistent_keepalive == seconds) return;
-  const bool switched_on = p->persistent_keepalive == 0;
-  p->persistent_keepalive = seconds;
+  if (p == nullptr || p->persistent_keepalive == interval) return;
+  const bool switched_on = p->persistent_keepalive == 0s;
+  p->persistent_keepalive = interval;
   p->persistent_base = now.boot;
-  if (seconds == 0) p->queued_to_start = false;
+  if (interval == 0s) p->queued_to_start = false;
   if (switched_on && s_->up) s_->start_keepalives(*p, now);
   s_->arm(*p, now.boot);
 }
@@ -215,7 +217,7 @@ void Engine::set_endpoint(Peer& peer, const Endpoint& remote, const Now& now) {
   }
 }
 
-void Engine::restore_endpoint(Peer& peer, const Endpoint& remote, const Endpoint& local, std::uint64_t heard,
+void Engine::restore_endpoint(Peer& peer, const Endpoint& remote, const Endpoint& local, WallTime heard,
                               const Now& now) {
   PeerState* const p = s_->peers.find(peer);
   if (p == nullptr || !s_->up) return;
@@ -256,7 +258,7 @@ void Engine::clear_source(Peer& peer) {
 bool Engine::on_roamed(PeerRef ref, const Endpoint& remote, const Endpoint& local, const Now& now) {
   PeerState* const p = s_->peers.find(ref);
   if (p == nullptr || (p->remote == remote && p->local == local)) return true;
-  if (p->roamed_at != 0 && elapsed(now.boot, p->roamed_at) < kRoamInterval) return false;
+  if (p->roamed_at != kNever && elapsed(now.boot, p->roamed_at) < kRoamInterval) return false;
   p->roamed_at = now.boot;
   s_->roam(*p, remote, local, now.boot);
   return true;

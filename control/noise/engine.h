@@ -8,6 +8,7 @@
 #pragma once
 
 #include <array>
+#include <chrono>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -58,28 +59,28 @@ enum class AddPeerResult : std::uint8_t { kAdded, kDuplicate, kOwnKey };
 
 struct PeerStatus {
   PublicKey public_key{};
-  Endpoint remote;                         // !known(): none
-  Endpoint local;                          // sticky source; zero address: none
-  std::uint64_t last_handshake_wall = 0;   // nanoseconds since 1970; 0: never
-  std::uint16_t persistent_keepalive = 0;  // seconds; 0: off
+  Endpoint remote;  // !known(): none
+  Endpoint local;   // sticky source; zero address: none
+  std::optional<WallTime> last_handshake;
+  std::chrono::seconds persistent_keepalive{0};  // 0: off
   bool has_preshared_key = false;
   bool handshake_in_flight = false;
-  std::uint32_t attempts = 0;           // initiations sent in the current exchange
-  bool has_session = false;             // a current keypair younger than REJECT_AFTER_TIME
-  bool session_unconfirmed = false;     // a next keypair waits for its first data
-  bool i_am_initiator = false;          // our role in the current session
-  std::uint64_t session_age = 0;        // nanoseconds
+  std::uint32_t attempts = 0;        // initiations sent in the current exchange
+  bool has_session = false;          // a current keypair younger than REJECT_AFTER_TIME
+  bool session_unconfirmed = false;  // a next keypair waits for its first data
+  bool i_am_initiator = false;       // our role in the current session
+  std::chrono::nanoseconds session_age{0};
   bool has_cookie = false;              // a fresh cookie from the peer
   std::optional<Outcome> last_refusal;  // reason of the most recent refusal
-  BootTime last_refusal_at = 0;
+  BootTime last_refusal_at = kNever;
 };
 
 // Where an authenticated peer was last heard of.
 struct HeardPeer {
   PublicKey key{};
   Endpoint remote;
-  Endpoint local;      // our address; zero: not known
-  BootTime heard = 0;  // latest authenticated message
+  Endpoint local;           // our address; zero: not known
+  BootTime heard = kNever;  // latest authenticated message
 };
 
 class Engine {
@@ -115,12 +116,12 @@ class Engine {
   void set_preshared_key(dataplane::Peer& peer, const PresharedKey& key, const Now& now);
   [[nodiscard]] PresharedKey preshared_key(const dataplane::Peer& peer) const;
   void set_endpoint(dataplane::Peer& peer, const Endpoint& remote, const Now& now);
-  void set_keepalive(dataplane::Peer& peer, std::uint16_t seconds, const Now& now);  // 0: off
-  // The peer was heard of at `heard` (any clock) from `remote` at our address `local`, before the program was
+  void set_keepalive(dataplane::Peer& peer, std::chrono::seconds interval, const Now& now);  // 0: off
+  // The peer was heard of at `heard` from `remote` at our address `local`, before the program was
   // started. Its endpoint moves there and it gets an initiation as soon as the pace allows, the latest heard
   // first. Call it before set_keepalive(), or that starts the peer in its own turn. Not while down.
-  void restore_endpoint(dataplane::Peer& peer, const Endpoint& remote, const Endpoint& local,
-                        std::uint64_t heard, const Now& now);
+  void restore_endpoint(dataplane::Peer& peer, const Endpoint& remote, const Endpoint& local, WallTime heard,
+                        const Now& now);
   // Forgets sticky sources and keeps sessions, after a change of listen port, fwmark or local address
   // (C5-14).
   void clear_sources();
@@ -157,7 +158,8 @@ class Engine {
   // Runs timers that are due, at most so many that it takes a few milliseconds: next_deadline() has passed
   // while there are more. Call it when next_deadline() is reached, or more often.
   void advance(const Now& now);
-  // The time at which advance() should be called next; 0: no timer is armed. It may be early, never late.
+  // The time at which advance() should be called next; kNever: no timer is armed. It may be early, never
+  // late.
   [[nodiscard]] BootTime next_deadline() const;
 
   // ---- status

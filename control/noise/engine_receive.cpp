@@ -239,17 +239,18 @@ Outcome Engine::State::consume_initiation(Bytes bytes, const Endpoint& remote, c
 Outcome Engine::State::accept_timestamp(PeerState& p, const Tai64n& timestamp, bool cookie_valid,
                                         const Now& now) {
   if (timestamp <= p.latest_timestamp) {
-    note(p, PeerEventKind::kTimestampNotNewer, now.boot, tai_difference(p.latest_timestamp, timestamp));
+    note(p, PeerEventKind::kTimestampNotNewer, now.boot,
+         tai_difference(p.latest_timestamp, timestamp).count());
     return Outcome::kTimestampNotNewer;
   }
-  if (!cookie_valid && p.last_initiation_consumed != 0 &&
+  if (!cookie_valid && p.last_initiation_consumed != kNever &&
       elapsed(now.boot, p.last_initiation_consumed) < kInitiationInterval) {
     note(p, PeerEventKind::kInitiationFlood, now.boot);
     return Outcome::kInitiationFlood;
   }
-  const std::int64_t ahead = tai_difference(timestamp, tai64n_whitened(now.wall));
-  if (ahead > static_cast<std::int64_t>(kBigJump)) {
-    note(p, PeerEventKind::kTimestampAhead, now.boot, ahead);
+  const std::chrono::nanoseconds ahead = tai_difference(timestamp, tai64n_whitened(now.wall));
+  if (ahead > kBigJump) {
+    note(p, PeerEventKind::kTimestampAhead, now.boot, ahead.count());
     if (!options.allow_big_future_timestamps) return Outcome::kTimestampAhead;
   }
   p.latest_timestamp = timestamp;

@@ -38,23 +38,21 @@ bool Engine::State::may_initiate(PeerState& p, BootTime now) {
 bool Engine::State::send_initiation(PeerState& p, bool is_retry, const Now& now) {
   if (!up) return false;
   if (!is_retry) p.attempts = 0;
-  if (p.last_sent_handshake != 0 && elapsed(now.boot, p.last_sent_handshake) < nanoseconds(REKEY_TIMEOUT)) {
+  if (p.last_sent_handshake != kNever && elapsed(now.boot, p.last_sent_handshake) < REKEY_TIMEOUT) {
     p.retry_initiates = true;
-    p.retry_at = p.last_sent_handshake + nanoseconds(REKEY_TIMEOUT);
+    p.retry_at = p.last_sent_handshake + REKEY_TIMEOUT;
     return false;
   }
   if (!may_initiate(p, now.boot)) {
     p.retry_initiates = false;
-    p.retry_at = now.boot + nanoseconds(1s);
+    p.retry_at = now.boot + 1s;
     return false;
   }
   forget_handshake(p);
   p.last_sent_handshake = now.boot;
   p.last_sent_timestamp = tai_after(now.wall, floor, p.last_sent_timestamp);
-  const std::int64_t behind = tai_difference(p.last_sent_timestamp, tai64n_whitened(now.wall));
-  if (behind > static_cast<std::int64_t>(nanoseconds(1s))) {
-    note(p, PeerEventKind::kClockBehind, now.boot, behind);
-  }
+  const std::chrono::nanoseconds behind = tai_difference(p.last_sent_timestamp, tai64n_whitened(now.wall));
+  if (behind > 1s) note(p, PeerEventKind::kClockBehind, now.boot, behind.count());
   greatest_sent = std::max(greatest_sent, p.last_sent_timestamp);
   timestamps_dirty = true;
 
@@ -70,8 +68,8 @@ bool Engine::State::send_initiation(PeerState& p, bool is_retry, const Now& now)
   peers.add_handshake(index, p);
   send(p, kInitiation, {reinterpret_cast<std::uint8_t*>(&message), sizeof message}, now.boot);
   note(p, PeerEventKind::kInitiationSent, now.boot, p.attempts + 1, p.remote);
-  p.retry_at = 0;
-  p.retransmit_at = now.boot + nanoseconds(REKEY_TIMEOUT) + draw_jitter();
+  p.retry_at = kNever;
+  p.retransmit_at = now.boot + REKEY_TIMEOUT + draw_jitter();
   return true;
 }
 
@@ -132,8 +130,8 @@ bool Engine::on_stray(Peer& peer, const Now& now) {
   PeerState* const p = s_->peers.find(peer);
   if (p == nullptr || p->next != nullptr || usable(p->current, now.boot)) return false;
   const bool recent_handshake =
-      p->last_sent_handshake != 0 && elapsed(now.boot, p->last_sent_handshake) < nanoseconds(REKEY_TIMEOUT);
-  if (recent_handshake || p->retransmit_at != 0) return false;
+      p->last_sent_handshake != kNever && elapsed(now.boot, p->last_sent_handshake) < REKEY_TIMEOUT;
+  if (recent_handshake || p->retransmit_at != kNever) return false;
   const bool sent = s_->send_initiation(*p, false, now);
   s_->arm(*p, now.boot);
   return sent;
@@ -149,7 +147,7 @@ void Engine::initiate(Peer& peer, const Now& now) {
 // ---- key slots
 
 bool usable(const Keypair* keypair, BootTime now) {
-  return keypair != nullptr && elapsed(now, keypair->birthdate) < nanoseconds(REJECT_AFTER_TIME) &&
+  return keypair != nullptr && elapsed(now, keypair->birthdate) < REJECT_AFTER_TIME &&
          keypair->sending_valid.load(std::memory_order_relaxed) &&
          keypair->sending_counter.load(std::memory_order_relaxed) < REJECT_AFTER_MESSAGES;
 }
@@ -157,7 +155,7 @@ bool usable(const Keypair* keypair, BootTime now) {
 // Protocol C3-5: only the initiator rekeys by age; both sides rekey by message count.
 bool rekey_due(const Keypair& keypair, BootTime now) {
   return keypair.sending_counter.load(std::memory_order_relaxed) > REKEY_AFTER_MESSAGES ||
-         (keypair.i_am_initiator && elapsed(now, keypair.birthdate) >= nanoseconds(REKEY_AFTER_TIME));
+         (keypair.i_am_initiator && elapsed(now, keypair.birthdate) >= REKEY_AFTER_TIME);
 }
 
 Keypair* Engine::State::make_keypair(PeerState& p, const SessionKeys& keys, std::uint32_t local_index,
@@ -228,12 +226,12 @@ void Engine::State::retire(Keypair* keypair) {
 }
 
 void Engine::State::handshake_complete(PeerState& p, const Now& now) {
-  const bool first = p.last_handshake_wall == 0 || p.previous == nullptr;
-  p.retransmit_at = 0;
-  p.retry_at = 0;
+  const bool first = !p.last_handshake || p.previous == nullptr;
+  p.retransmit_at = kNever;
+  p.retry_at = kNever;
   p.attempts = 0;
   p.sent_lastminute_handshake = false;
-  p.last_handshake_wall = now.wall;
+  p.last_handshake = now.wall;
   p.peer->requested.fetch_and(~dataplane::kHandshakeRequests, std::memory_order_relaxed);
   note(p, first ? PeerEventKind::kSessionUp : PeerEventKind::kRekeyed, now.boot,
        p.current->i_am_initiator ? 1 : 0, p.remote);

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <array>
+#include <chrono>
 #include <memory>
 #include <utility>
 
@@ -23,14 +24,14 @@ namespace wg::noise {
 
 // Constants of the reference implementation that the paper does not name (protocol C.2, C.3).
 inline constexpr unsigned kMaxRetries = 18;  // REKEY_ATTEMPT_TIME / REKEY_TIMEOUT; 20 initiations in all
-inline constexpr BootTime kMaxJitter = 333'333'333;
-inline constexpr BootTime kInitiationInterval = nanoseconds(std::chrono::milliseconds(20));
-inline constexpr BootTime kZeroKeysAfter = 3 * nanoseconds(REJECT_AFTER_TIME);
-inline constexpr BootTime kNewHandshakeAfter = nanoseconds(KEEPALIVE_TIMEOUT + REKEY_TIMEOUT);
+inline constexpr std::chrono::nanoseconds kMaxJitter{333'333'333};
+inline constexpr std::chrono::milliseconds kInitiationInterval{20};
+inline constexpr std::chrono::nanoseconds kZeroKeysAfter = 3 * REJECT_AFTER_TIME;
+inline constexpr std::chrono::nanoseconds kNewHandshakeAfter = KEEPALIVE_TIMEOUT + REKEY_TIMEOUT;
 // A live session is checked this often. No timer that a worker can start is shorter, so none fires late.
-inline constexpr BootTime kWatchInterval = nanoseconds(KEEPALIVE_TIMEOUT);
-inline constexpr BootTime kRoamInterval = nanoseconds(std::chrono::milliseconds(100));
-inline constexpr BootTime kBigJump = nanoseconds(std::chrono::hours(24));
+inline constexpr std::chrono::nanoseconds kWatchInterval = KEEPALIVE_TIMEOUT;
+inline constexpr std::chrono::milliseconds kRoamInterval{100};
+inline constexpr std::chrono::hours kBigJump{24};
 // Whoever sees an initiation pass knows its sender_index, and can make us compute two X25519 for each
 // response that names it. After this many refused responses, the handshake takes only responses with a
 // cookie.
@@ -39,11 +40,6 @@ inline constexpr unsigned kRefusedResponses = 4;
 // else: about 3 ms.
 inline constexpr std::size_t kInitiationsPerAdvance = 16;
 inline constexpr std::size_t kTimersPerAdvance = 2048;
-
-// An age is never negative: boottime does not step, but the readings of two threads may cross.
-constexpr BootTime elapsed(BootTime now, BootTime then) {
-  return now > then ? now - then : 0;
-}
 
 // es of the next messages of the queue, computed together.
 struct AheadSecrets {
@@ -144,7 +140,7 @@ struct Engine::State {
   void keepalive_or_handshake(PeerState& p, const Now& now);
   void stop_timers(PeerState& p);
   void arm(PeerState& p, BootTime now);
-  [[nodiscard]] std::uint32_t draw_jitter();
+  [[nodiscard]] std::chrono::nanoseconds draw_jitter();
 };
 
 }  // namespace wg::noise

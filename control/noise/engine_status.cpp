@@ -15,15 +15,15 @@ PeerStatus Engine::peer_status(const Peer& peer, const Now& now) const {
   status.public_key = p->public_key;
   status.remote = p->remote;
   status.local = p->local;
-  status.last_handshake_wall = p->last_handshake_wall;
+  status.last_handshake = p->last_handshake;
   status.persistent_keepalive = p->persistent_keepalive;
   status.has_preshared_key = !is_zero(p->secrets->preshared_key.bytes);
-  status.handshake_in_flight = p->retransmit_at != 0;
+  status.handshake_in_flight = p->retransmit_at != kNever;
   status.attempts = status.handshake_in_flight ? p->attempts + 1u : 0;
   status.session_unconfirmed = p->next != nullptr;
   if (p->current != nullptr) {
     status.session_age = elapsed(now.boot, p->current->birthdate);
-    status.has_session = status.session_age < nanoseconds(REJECT_AFTER_TIME);
+    status.has_session = status.session_age < REJECT_AFTER_TIME;
     status.i_am_initiator = p->current->i_am_initiator;
   }
   status.has_cookie = p->jar.has_cookie(now.boot);

@@ -29,37 +29,37 @@ bool unanswered(const PeerState& p) {
 
 // The second keepalive of C3-7 is still due: nothing was sent after the first.
 bool another_wanted(const PeerState& p) {
-  return p.another_keepalive_at != 0 &&
-         load(p.peer->last_sent) + nanoseconds(KEEPALIVE_TIMEOUT) <= p.another_keepalive_at;
+  return p.another_keepalive_at != kNever &&
+         load(p.peer->last_sent) + KEEPALIVE_TIMEOUT <= p.another_keepalive_at;
 }
 
-// 0: nothing is due.
+// kNever: nothing is due.
 BootTime passive_keepalive_due(const PeerState& p) {
   if (another_wanted(p)) return p.another_keepalive_at;
-  return unanswered(p) ? load(p.peer->unanswered_received) + nanoseconds(KEEPALIVE_TIMEOUT) : 0;
+  return unanswered(p) ? load(p.peer->unanswered_received) + KEEPALIVE_TIMEOUT : kNever;
 }
 
 BootTime new_handshake_due(const PeerState& p) {
   const BootTime since = load(p.peer->unanswered_sent);
-  if (since == 0 || load(p.peer->last_received) >= since) return 0;
+  if (since == kNever || load(p.peer->last_received) >= since) return kNever;
   return since + kNewHandshakeAfter + p.jitter;
 }
 
 BootTime persistent_keepalive_due(const PeerState& p) {
-  if (p.persistent_keepalive == 0 || p.queued_to_start) return 0;
+  if (p.persistent_keepalive == 0s || p.queued_to_start) return kNever;
   const BootTime last = std::max({load(p.peer->last_sent), load(p.peer->last_received), p.persistent_base});
-  return last + nanoseconds(std::chrono::seconds(p.persistent_keepalive));
+  return last + p.persistent_keepalive;
 }
 
 bool due(BootTime deadline, BootTime now) {
-  return deadline != 0 && deadline <= now;
+  return deadline != kNever && deadline <= now;
 }
 
-// The earliest deadline of the peer; 0: none.
+// The earliest deadline of the peer; kNever: none.
 BootTime next_due(const PeerState& p, BootTime now) {
-  BootTime earliest = 0;
+  BootTime earliest = kNever;
   const auto consider = [&earliest](BootTime deadline) {
-    if (deadline != 0 && (earliest == 0 || deadline < earliest)) earliest = deadline;
+    if (deadline != kNever && (earliest == kNever || deadline < earliest)) earliest = deadline;
   };
   consider(p.retransmit_at);
   consider(p.retry_at);
@@ -68,16 +68,16 @@ BootTime next_due(const PeerState& p, BootTime now) {
   consider(new_handshake_due(p));
   consider(persistent_keepalive_due(p));
   // Workers may record packets of a live session at any time.
-  const bool live = p.current != nullptr &&
-                    elapsed(now, p.current->birthdate) < nanoseconds(REJECT_AFTER_TIME) + kWatchInterval;
+  const bool live =
+      p.current != nullptr && elapsed(now, p.current->birthdate) < REJECT_AFTER_TIME + kWatchInterval;
   if (live) consider(now + kWatchInterval);
   return earliest;
 }
 
 }  // namespace
 
-std::uint32_t Engine::State::draw_jitter() {
-  return static_cast<std::uint32_t>(std::uint64_t{random.u32()} * kMaxJitter >> 32);
+std::chrono::nanoseconds Engine::State::draw_jitter() {
+  return std::chrono::nanoseconds(kMaxJitter.count() * random.u32() >> 32);
 }
 
 // ---- time
@@ -85,7 +85,7 @@ std::uint32_t Engine::State::draw_jitter() {
 void Engine::advance(const Now& now) {
   State& s = *s_;
   if (const auto jump = s.clock.jump(now))
-    s.host.event(nullptr, {now.boot, *jump, {}, PeerEventKind::kClockJumped, 1});
+    s.host.event(nullptr, {now.boot, jump->count(), {}, PeerEventKind::kClockJumped, 1});
   if (s.limiter.sources() > 0) s.limiter.sweep(now.boot);
   const std::uint64_t enough = s.counters.sent(kInitiation) + kInitiationsPerAdvance;
   std::size_t left = kTimersPerAdvance;
@@ -99,7 +99,7 @@ void Engine::advance(const Now& now) {
 BootTime Engine::next_deadline() const {
   BootTime earliest = s_->wheel.next_deadline();
   const auto consider = [&earliest](BootTime deadline) {
-    if (deadline != 0 && (earliest == 0 || deadline < earliest)) earliest = deadline;
+    if (deadline != kNever && (earliest == kNever || deadline < earliest)) earliest = deadline;
   };
   if (s_->limiter.sources() != 0) consider(s_->limiter.next_sweep());
   consider(s_->starts.next_turn());
@@ -111,7 +111,7 @@ BootTime Engine::next_deadline() const {
 void Engine::State::fire(PeerState& p, const Now& now) {
   if (!up) return;
   if (due(p.zero_keys_at, now.boot)) {
-    p.zero_keys_at = 0;
+    p.zero_keys_at = kNever;
     wipe_session(p);
     note(p, PeerEventKind::kExpired, now.boot);
   }
@@ -125,15 +125,15 @@ void Engine::State::fire(PeerState& p, const Now& now) {
 
 // Protocol C3-2.
 void Engine::State::retransmit(PeerState& p, const Now& now) {
-  p.retransmit_at = 0;
+  p.retransmit_at = kNever;
   p.peer->requested.fetch_and(~dataplane::kRequestHandshake, std::memory_order_relaxed);
   if (p.attempts > kMaxRetries) {
     note(p, PeerEventKind::kGaveUp, now.boot, p.attempts + 1, p.remote);
     p.attempts = 0;
     host.drop_staged(*p.peer);
-    p.another_keepalive_at = 0;
-    p.peer->unanswered_received.store(0, std::memory_order_relaxed);
-    if (p.zero_keys_at == 0) p.zero_keys_at = now.boot + kZeroKeysAfter;
+    p.another_keepalive_at = kNever;
+    p.peer->unanswered_received.store(kNever, std::memory_order_relaxed);
+    if (p.zero_keys_at == kNever) p.zero_keys_at = now.boot + kZeroKeysAfter;
     return;
   }
   ++p.attempts;
@@ -144,9 +144,9 @@ void Engine::State::retransmit(PeerState& p, const Now& now) {
 // Handles a deferred request: lets the workers request again, and initiates if REKEY_TIMEOUT was the reason
 // and the need remains.
 void Engine::State::retry(PeerState& p, const Now& now) {
-  p.retry_at = 0;
+  p.retry_at = kNever;
   p.peer->requested.fetch_and(~dataplane::kRequestHandshake, std::memory_order_relaxed);
-  if (!p.retry_initiates || p.retransmit_at != 0) return;
+  if (!p.retry_initiates || p.retransmit_at != kNever) return;
   const bool wanted = !usable(p.current, now.boot) ? host.has_staged(*p.peer) || p.attempts > 0
                                                    : rekey_due(*p.current, now.boot);
   if (wanted) send_initiation(p, true, now);
@@ -157,13 +157,13 @@ void Engine::State::passive_keepalive(PeerState& p, const Now& now) {
   const bool need_another = another_wanted(p)
                                 ? unanswered(p)
                                 : load(p.peer->last_data_received) > load(p.peer->unanswered_received);
-  p.peer->unanswered_received.store(0, std::memory_order_relaxed);
+  p.peer->unanswered_received.store(kNever, std::memory_order_relaxed);
   keepalive_or_handshake(p, now);
-  p.another_keepalive_at = need_another ? now.boot + nanoseconds(KEEPALIVE_TIMEOUT) : 0;
+  p.another_keepalive_at = need_another ? now.boot + KEEPALIVE_TIMEOUT : kNever;
 }
 
 void Engine::State::new_handshake(PeerState& p, const Now& now) {
-  p.peer->unanswered_sent.store(0, std::memory_order_relaxed);  // the next data sent arms it again
+  p.peer->unanswered_sent.store(kNever, std::memory_order_relaxed);  // the next data sent arms it again
   p.jitter = draw_jitter();
   note(p, PeerEventKind::kUnresponsive, now.boot, 0, p.remote);
   clear_source(p);
@@ -198,7 +198,7 @@ void Engine::State::start_queued(const Now& now) {
     if (gone) continue;
     p->queued_to_start = false;
     const bool answered = p->next != nullptr || usable(p->current, now.boot);  // it was faster
-    if (p->persistent_keepalive != 0 || !answered) persistent_keepalive(*p, now);
+    if (p->persistent_keepalive != 0s || !answered) persistent_keepalive(*p, now);
     arm(*p, now.boot);
   }
 }
@@ -212,12 +212,12 @@ void Engine::State::keepalive_or_handshake(PeerState& p, const Now& now) {
 }
 
 void Engine::State::stop_timers(PeerState& p) {
-  p.retransmit_at = p.retry_at = p.zero_keys_at = p.another_keepalive_at = 0;
+  p.retransmit_at = p.retry_at = p.zero_keys_at = p.another_keepalive_at = kNever;
   p.attempts = 0;
   p.sent_lastminute_handshake = false;
   p.queued_to_start = false;
-  p.peer->unanswered_received.store(0, std::memory_order_relaxed);
-  p.peer->unanswered_sent.store(0, std::memory_order_relaxed);
+  p.peer->unanswered_received.store(kNever, std::memory_order_relaxed);
+  p.peer->unanswered_sent.store(kNever, std::memory_order_relaxed);
   p.peer->requested.fetch_and(~dataplane::kHandshakeRequests, std::memory_order_relaxed);
   wheel.cancel(p.id);
 }
@@ -228,9 +228,9 @@ void Engine::State::stop_timers(PeerState& p) {
 void Engine::State::arm(PeerState& p, BootTime now) {
   if (!up) return;
   const BootTime deadline = next_due(p, now);
-  if (deadline == 0) return;
+  if (deadline == kNever) return;
   const BootTime scheduled = wheel.deadline(p.id);
-  if (scheduled == 0 || deadline < scheduled) wheel.schedule(p.id, deadline);
+  if (scheduled == kNever || deadline < scheduled) wheel.schedule(p.id, deadline);
 }
 
 }  // namespace wg::noise

@@ -18,7 +18,7 @@ namespace wg::noise {
 // A handshake message that was refused and belongs to no configured peer, for `explain` of an interface.
 struct RefusedMessage {
   Outcome outcome{};
-  BootTime at = 0;
+  BootTime at = kNever;
   Endpoint remote;
   PublicKey claimed{};  // the sender's static key when it was decrypted (kUnknownPeer), else zero
 };

@@ -36,7 +36,7 @@ class HandshakeIntake {
   // ---- load (protocol C2-2). It is judged per interface, so one busy interface does not make another one
   // require cookies.
   [[nodiscard]] bool under_load(BootTime now) const {
-    return is_full() || (last_under_load_ != 0 && now < last_under_load_ + kHold);
+    return is_full() || (last_under_load_ != kNever && now < last_under_load_ + kHold);
   }
   // Looks at the queue again; returns under_load().
   bool update_load(BootTime now) {
@@ -58,13 +58,13 @@ class HandshakeIntake {
   [[nodiscard]] std::size_t memory_bytes() const { return plain_.memory_bytes() + cookied_.memory_bytes(); }
 
  private:
-  static constexpr BootTime kHold = nanoseconds(std::chrono::seconds(1));
+  static constexpr std::chrono::seconds kHold{1};
   [[nodiscard]] bool is_full() const { return queued() >= options_.under_load_at; }
 
   EngineOptions options_;
   HandshakeQueue plain_;
   HandshakeQueue cookied_;
-  BootTime last_under_load_ = 0;
+  BootTime last_under_load_ = kNever;
   // Messages of this second that were refused after their mac1: those that cost a Diffie-Hellman, and
   // responses to a handshake that too many had answered (kRefusedResponses).
   PerSecond wasted_;

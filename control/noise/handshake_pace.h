@@ -8,6 +8,7 @@
 #pragma once
 
 #include <algorithm>
+#include <chrono>
 #include <cstddef>
 
 #include "control/noise/types.h"
@@ -16,15 +17,15 @@ namespace wg::noise {
 
 class HandshakePace {
  public:
-  static constexpr BootTime kGather = 1'000'000;
-  static constexpr BootTime kWindow = 100'000'000;
+  static constexpr std::chrono::milliseconds kGather{1};
+  static constexpr std::chrono::milliseconds kWindow{100};
   static constexpr std::size_t kManyPerWindow = 100;
   static constexpr std::size_t kBatch = 64;
 
   // Call it after each iteration with the number of handshake messages drained.
   void note(std::size_t taken, BootTime now) noexcept {
     if (now < window_ || now - window_ >= kWindow) {
-      before_ = now - window_ < 2 * kWindow ? count_ : 0;
+      before_ = now >= window_ && now - window_ < 2 * kWindow ? count_ : 0;
       count_ = 0;
       window_ = now;
     }
@@ -37,10 +38,10 @@ class HandshakePace {
   }
 
  private:
-  BootTime window_ = 0;     // start of the present window
-  std::size_t count_ = 0;   // drained in the present window
-  std::size_t before_ = 0;  // drained in the window before it
-  std::size_t taken_ = 0;   // drained by the last iteration
+  BootTime window_ = kNever;  // start of the present window
+  std::size_t count_ = 0;     // drained in the present window
+  std::size_t before_ = 0;    // drained in the window before it
+  std::size_t taken_ = 0;     // drained by the last iteration
 };
 
 }  // namespace wg::noise

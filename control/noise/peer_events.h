@@ -13,7 +13,7 @@
 namespace wg::noise {
 
 struct PeerEvent {
-  BootTime at = 0;          // of the last repetition
+  BootTime at = kNever;     // of the last repetition
   std::int64_t detail = 0;  // see EventDetail
   Endpoint remote;          // the event's source or destination; unknown when it does not apply
   PeerEventKind kind{};

@@ -1,7 +1,9 @@
 // What the engine knows of one peer. Only engine*.cpp and peer_index.* include this header.
 #pragma once
 
+#include <chrono>
 #include <cstdint>
+#include <optional>
 
 #include "control/noise/cookie.h"
 #include "control/noise/noise.h"
@@ -33,31 +35,31 @@ struct PeerState {
 
   Tai64n latest_timestamp{};     // latest accepted from the peer
   Tai64n last_sent_timestamp{};  // latest we sent
-  BootTime last_initiation_consumed = 0;
-  BootTime last_sent_handshake = 0;  // initiation or response; 0: a new one may start now
-  std::uint64_t last_handshake_wall = 0;
+  BootTime last_initiation_consumed = kNever;
+  BootTime last_sent_handshake = kNever;  // initiation or response; kNever: a new one may start now
+  std::optional<WallTime> last_handshake;
 
-  // Deadlines; 0: not armed. The other timers follow from the timestamps in dataplane::Peer.
-  BootTime retransmit_at = 0;
-  BootTime zero_keys_at = 0;
-  BootTime retry_at = 0;              // when to handle a deferred request again
-  BootTime another_keepalive_at = 0;  // more data came while a passive keepalive was due (C3-7)
-  BootTime roamed_at = 0;             // when its data last moved the endpoint
-  BootTime persistent_base = 0;       // when persistent keepalives were switched on or last fired
+  // Deadlines; kNever: not armed. The other timers follow from the timestamps in dataplane::Peer.
+  BootTime retransmit_at = kNever;
+  BootTime zero_keys_at = kNever;
+  BootTime retry_at = kNever;              // when to handle a deferred request again
+  BootTime another_keepalive_at = kNever;  // more data came while a passive keepalive was due (C3-7)
+  BootTime roamed_at = kNever;             // when its data last moved the endpoint
+  BootTime persistent_base = kNever;       // when persistent keepalives were switched on or last fired
 
   Endpoint remote;
   Endpoint local;
-  std::uint32_t id = 0;                    // in the wheel and in PeerIndex
-  std::uint32_t jitter = 0;                // of the next new-handshake timer; nanoseconds
-  std::uint16_t attempts = 0;              // retries of the current exchange
-  std::uint16_t persistent_keepalive = 0;  // seconds
+  std::chrono::nanoseconds jitter{0};            // of the next new-handshake timer
+  std::chrono::seconds persistent_keepalive{0};  // 0: off
+  std::uint32_t id = 0;                          // in the wheel and in PeerIndex
+  std::uint16_t attempts = 0;                    // retries of the current exchange
   StaticStatic static_static = StaticStatic::kUnknown;
   bool sent_lastminute_handshake = false;  // C3-6
   bool retry_initiates = false;            // at retry_at, initiate if the need remains
   bool queued_to_start = false;            // in State::starts
   bool has_refusal = false;
   Outcome last_refusal{};
-  BootTime last_refusal_at = 0;
+  BootTime last_refusal_at = kNever;
   PeerEventRing events;
 
   [[nodiscard]] PeerKeys keys() const { return {public_key, *secrets}; }

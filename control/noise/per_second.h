@@ -1,6 +1,7 @@
 // A bound on how often something is done within a second.
 #pragma once
 
+#include <chrono>
 #include <cstddef>
 
 #include "control/noise/types.h"
@@ -28,14 +29,14 @@ class PerSecond {
   }
 
  private:
-  static constexpr BootTime kSecond = 1'000'000'000;
+  static constexpr std::chrono::seconds kSecond{1};
   void roll(BootTime now) noexcept {
     if (now >= since_ && now - since_ < kSecond) return;
     since_ = now;
     taken_ = 0;
   }
 
-  BootTime since_ = 0;
+  BootTime since_ = kNever;
   std::size_t taken_ = 0;
 };
 

@@ -31,14 +31,13 @@ RateLimiter::SourceKey RateLimiter::key_of(const IpAddress& source) {
   return key;
 }
 
-std::uint64_t RateLimiter::tokens_at(const Bucket& bucket, BootTime now) noexcept {
-  const std::uint64_t elapsed = now > bucket.last ? now - bucket.last : 0;
-  return std::min(kMaxNs, bucket.tokens_ns + std::min(elapsed, kMaxNs));
+std::chrono::nanoseconds RateLimiter::tokens_at(const Bucket& bucket, BootTime now) noexcept {
+  return std::min(kMost, bucket.tokens + std::min(elapsed(now, bucket.last), kMost));
 }
 
 bool RateLimiter::exhausted(const IpAddress& source, BootTime now) const {
   const auto found = buckets_.find(key_of(source));
-  return found != buckets_.end() && tokens_at(found->second, now) < kTokenNs;
+  return found != buckets_.end() && tokens_at(found->second, now) < kToken;
 }
 
 bool RateLimiter::allow(const IpAddress& source, BootTime now) {
@@ -46,14 +45,14 @@ bool RateLimiter::allow(const IpAddress& source, BootTime now) {
   const SourceKey key = key_of(source);
   if (const auto found = buckets_.find(key); found != buckets_.end()) {
     Bucket& bucket = found->second;
-    bucket.tokens_ns = tokens_at(bucket, now);
+    bucket.tokens = tokens_at(bucket, now);
     bucket.last = now;
-    if (bucket.tokens_ns < kTokenNs) return false;
-    bucket.tokens_ns -= kTokenNs;
+    if (bucket.tokens < kToken) return false;
+    bucket.tokens -= kToken;
     return true;
   }
   if (buckets_.size() >= kMaxSources) return false;
-  buckets_.emplace(key, Bucket{now, kMaxNs - kTokenNs});
+  buckets_.emplace(key, Bucket{now, kMost - kToken});
   return true;
 }
 

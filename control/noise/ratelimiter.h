@@ -3,6 +3,7 @@
 // idle for a second are swept.
 #pragma once
 
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <unordered_map>
@@ -13,8 +14,8 @@ namespace wg::noise {
 
 class RateLimiter {
  public:
-  static constexpr std::uint64_t kPerSecond = 20;
-  static constexpr std::uint64_t kBurst = 5;
+  static constexpr std::int64_t kPerSecond = 20;
+  static constexpr std::int64_t kBurst = 5;
   static constexpr std::size_t kMaxSources = 65536;
 
   explicit RateLimiter(Random& random);
@@ -30,9 +31,11 @@ class RateLimiter {
   [[nodiscard]] std::size_t memory_bytes() const noexcept;
 
  private:
-  static constexpr BootTime kIdle = 1'000'000'000;
-  static constexpr std::uint64_t kTokenNs = 1'000'000'000 / kPerSecond;
-  static constexpr std::uint64_t kMaxNs = kTokenNs * kBurst;
+  static constexpr std::chrono::seconds kIdle{1};
+  // A token is the time in which it is earned.
+  static constexpr std::chrono::nanoseconds kToken =
+      std::chrono::nanoseconds(std::chrono::seconds(1)) / kPerSecond;
+  static constexpr std::chrono::nanoseconds kMost = kToken * kBurst;
 
   struct SourceKey {
     std::uint64_t prefix = 0;
@@ -45,16 +48,16 @@ class RateLimiter {
     std::size_t operator()(const SourceKey& key) const noexcept;
   };
   struct Bucket {
-    BootTime last = 0;
-    std::uint64_t tokens_ns = 0;
+    BootTime last = kNever;
+    std::chrono::nanoseconds tokens{0};
   };
 
-  static std::uint64_t tokens_at(const Bucket& bucket, BootTime now) noexcept;
+  static std::chrono::nanoseconds tokens_at(const Bucket& bucket, BootTime now) noexcept;
   static SourceKey key_of(const IpAddress& source);
   static SourceHash seeded(Random& random);
 
   std::unordered_map<SourceKey, Bucket, SourceHash> buckets_;
-  BootTime last_sweep_ = 0;
+  BootTime last_sweep_ = kNever;
 };
 
 }  // namespace wg::noise

@@ -18,10 +18,10 @@ namespace wg::noise {
 class StartQueue {
  public:
   static constexpr std::size_t kAtOnce = 32;
-  static constexpr BootTime kInterval = nanoseconds(std::chrono::microseconds(400));
+  static constexpr std::chrono::microseconds kInterval{400};
 
   // Peers that were heard of before the start go first, those with the latest `heard` before the others.
-  void push_heard(PeerRef peer, std::uint64_t heard) {
+  void push_heard(PeerRef peer, WallTime heard) {
     heard_.push_back({heard, peer});
     std::push_heap(heard_.begin(), heard_.end());
   }
@@ -45,17 +45,17 @@ class StartQueue {
     paid_ = paid;
     return true;
   }
-  // When the next turn is due; 0: nobody is queued.
+  // When the next turn is due; kNever: nobody is queued.
   [[nodiscard]] BootTime next_turn() const {
-    if (empty()) return 0;
-    // Nobody has started yet: at once. 0 would mean never.
-    const BootTime ahead = (kAtOnce - 1) * kInterval;
-    return paid_ > ahead ? paid_ - ahead : 1;
+    if (empty()) return kNever;
+    // Nobody has started yet: at once, which is later than kNever.
+    constexpr std::chrono::nanoseconds kAhead = (kAtOnce - 1) * kInterval;
+    return std::max(paid_ - kAhead, kNever + std::chrono::nanoseconds(1));
   }
 
  private:
   struct Heard {
-    std::uint64_t at = 0;
+    WallTime at{};
     PeerRef peer;
     // Of a heap: the latest is on top.
     bool operator<(const Heard& other) const { return at < other.at; }
@@ -63,7 +63,7 @@ class StartQueue {
 
   std::vector<Heard> heard_;    // heap
   std::deque<PeerRef> others_;  // in order
-  BootTime paid_ = 0;           // each turn adds kInterval; at most kAtOnce turns ahead of now
+  BootTime paid_ = kNever;      // each turn adds kInterval; at most kAtOnce turns ahead of now
 };
 
 }  // namespace wg::noise

@@ -4,8 +4,11 @@
 
 #include <algorithm>
 #include <array>
+#include <chrono>
 #include <cstdint>
 #include <cstring>
+
+#include "dataplane/base/clocks.h"
 
 namespace wg::noise {
 
@@ -25,10 +28,11 @@ inline Tai64n tai64n(std::uint64_t seconds, std::uint32_t nanoseconds) {
   return stamp;
 }
 
-// `wall`: nanoseconds since 1970.
-inline Tai64n tai64n_whitened(std::uint64_t wall) {
-  const auto within = wall % kSecond;
-  return tai64n(wall / kSecond, static_cast<std::uint32_t>(within - within % kTimestampStep));
+inline Tai64n tai64n_whitened(WallTime wall) {
+  const auto second = std::chrono::floor<std::chrono::seconds>(wall);
+  const auto within = static_cast<std::uint64_t>((wall - second).count());
+  return tai64n(static_cast<std::uint64_t>(second.time_since_epoch().count()),
+                static_cast<std::uint32_t>(within - within % kTimestampStep));
 }
 
 inline std::uint64_t tai_seconds(const Tai64n& stamp) {
@@ -42,13 +46,13 @@ inline std::uint32_t tai_nanoseconds(const Tai64n& stamp) {
   return n;
 }
 
-// a - b in nanoseconds. Saturating, because a peer may send any 12 bytes.
-inline std::int64_t tai_difference(const Tai64n& a, const Tai64n& b) {
+// a - b. Saturating, because a peer may send any 12 bytes.
+inline std::chrono::nanoseconds tai_difference(const Tai64n& a, const Tai64n& b) {
   const __int128 seconds = static_cast<__int128>(tai_seconds(a)) - tai_seconds(b);
   const __int128 nanos = static_cast<__int128>(tai_nanoseconds(a)) - tai_nanoseconds(b);
   const __int128 difference = seconds * static_cast<__int128>(kSecond) + nanos;
   constexpr __int128 kMax = INT64_MAX;
-  return static_cast<std::int64_t>(std::clamp(difference, -kMax, kMax));
+  return std::chrono::nanoseconds(static_cast<std::int64_t>(std::clamp(difference, -kMax, kMax)));
 }
 
 // The next step after `stamp`, for a clock that has not advanced or was set back.
@@ -59,7 +63,7 @@ inline Tai64n tai_next(const Tai64n& stamp) {
 }
 
 // A timestamp from the clock that is later than both floors.
-inline Tai64n tai_after(std::uint64_t wall, const Tai64n& floor, const Tai64n& last_sent) {
+inline Tai64n tai_after(WallTime wall, const Tai64n& floor, const Tai64n& last_sent) {
   const Tai64n base = std::max(floor, last_sent);
   const Tai64n clock = tai64n_whitened(wall);
   return clock > base ? clock : tai_next(base);

@@ -46,7 +46,7 @@ void TimingWheel::unlink(std::uint32_t id) {
 
 void TimingWheel::schedule(std::uint32_t id, BootTime deadline) {
   cancel(id);
-  const std::uint64_t tick = (deadline + kTick - 1) >> kTickShift;
+  const std::uint64_t tick = tick_of(deadline + kTick - std::chrono::nanoseconds(1));
   link(id, std::clamp(tick, current_ + 1, kMaxTick));
 }
 
@@ -55,7 +55,7 @@ void TimingWheel::cancel(std::uint32_t id) {
 }
 
 BootTime TimingWheel::deadline(std::uint32_t id) const {
-  return nodes_[id].tick << kTickShift;
+  return time_of(nodes_[id].tick);
 }
 
 // The lowest occupied level holds the earliest entries, and its lowest slot starts at the next tick.

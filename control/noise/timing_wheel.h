@@ -7,6 +7,7 @@
 #pragma once
 
 #include <array>
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <deque>
@@ -19,7 +20,7 @@ namespace wg::noise {
 class TimingWheel {
  public:
   static constexpr unsigned kTickShift = 20;
-  static constexpr BootTime kTick = BootTime{1} << kTickShift;
+  static constexpr std::chrono::nanoseconds kTick{std::int64_t{1} << kTickShift};
 
   TimingWheel();
 
@@ -28,7 +29,7 @@ class TimingWheel {
   // Replaces an earlier schedule of `id`. Never fires before `deadline`, at most one tick after it.
   void schedule(std::uint32_t id, BootTime deadline);
   void cancel(std::uint32_t id);
-  // Deadline of `id` rounded up to a tick; 0: not scheduled.
+  // Deadline of `id` rounded up to a tick; kNever: not scheduled.
   [[nodiscard]] BootTime deadline(std::uint32_t id) const;
 
   // Calls fire(id) for everything due, in tick order. If a call returns false, the next advance() goes on
@@ -36,7 +37,7 @@ class TimingWheel {
   // within that is already past fires in the next advance().
   template <typename Fire>
   void advance(BootTime now, Fire&& fire) {
-    const std::uint64_t target = now >> kTickShift;
+    const std::uint64_t target = tick_of(now);
     if (unfinished_ != kNone && !empty_slot(unfinished_, fire)) return;
     for (std::uint64_t tick = next_tick(); tick != 0 && tick <= target; tick = next_tick()) {
       const unsigned slot = slot_at(tick);
@@ -46,9 +47,9 @@ class TimingWheel {
     if (target > current_) current_ = target;
   }
 
-  // Earliest moment at which advance() has something to do (possibly only moving entries down); 0: never.
+  // Earliest moment at which advance() has something to do (possibly only moving entries down).
   [[nodiscard]] BootTime next_deadline() const {
-    return (unfinished_ != kNone ? current_ : next_tick()) << kTickShift;
+    return time_of(unfinished_ != kNone ? current_ : next_tick());
   }
   [[nodiscard]] std::size_t memory_bytes() const { return nodes_.size() * sizeof(Node); }
 
@@ -58,6 +59,14 @@ class TimingWheel {
   static constexpr unsigned kSlots = 1u << kDigitBits;
   static constexpr std::uint32_t kNone = 0xffffffff;
   static constexpr std::uint64_t kMaxTick = (std::uint64_t{1} << (kLevels * kDigitBits)) - 1;
+
+  // Rounded down. The tick 0 is kNever.
+  static std::uint64_t tick_of(BootTime time) {
+    return static_cast<std::uint64_t>(time.time_since_epoch().count()) >> kTickShift;
+  }
+  static BootTime time_of(std::uint64_t tick) {
+    return BootTime(std::chrono::nanoseconds(static_cast<std::int64_t>(tick << kTickShift)));
+  }
 
   struct Node {
     std::uint64_t tick = 0;  // 0: not scheduled

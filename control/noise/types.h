@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <span>
 
+#include "dataplane/base/clocks.h"
 #include "dataplane/packet/address.h"
 #include "dataplane/session/limits.h"
 #include "dataplane/session/peer.h"
@@ -24,8 +25,8 @@ using Hash = std::array<std::uint8_t, 32>;
 
 // The two clocks of protocol C3-13. Ages use `boot`; only TAI64N and last-handshake use `wall`.
 struct Now {
-  BootTime boot = 0;       // CLOCK_BOOTTIME, nanoseconds, never 0
-  std::uint64_t wall = 0;  // CLOCK_REALTIME, nanoseconds since 1970
+  BootTime boot = kNever;  // in use: later than kNever
+  WallTime wall{};
 };
 
 // Source of randomness: the system's in the daemon, a seeded one in tests and simulation.

@@ -14,7 +14,7 @@ namespace {
 // Beyond this many changed prefixes it is cheaper to check every path.
 constexpr std::size_t kChangedPrefixesMax = 4096;
 // A host on a link can make a change as often as it likes; this bounds what the snapshots of that cost.
-constexpr BootTime kHopsInterval = 1'000'000;  // ns
+constexpr std::chrono::milliseconds kHopsInterval{1};
 
 }  // namespace
 

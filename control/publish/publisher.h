@@ -112,10 +112,10 @@ class Publisher {
   NetlinkMirror& mirror_;
   LinkOwners owners_;
   ShortCutRules rules_;
-  dataplane::Snapshot next_;  // copied by publish()
-  PublishedRoutes routes_;    // of next_
-  PublishedViews views_;      // of next_
-  BootTime hops_due_ = 0;     // when a change of next hops alone may be published
+  dataplane::Snapshot next_;    // copied by publish()
+  PublishedRoutes routes_;      // of next_
+  PublishedViews views_;        // of next_
+  BootTime hops_due_ = kNever;  // when a change of next hops alone may be published
   bool dirty_ = true;
   RoutesChanged routes_changed_;
   std::uint64_t generation_ = 0;

@@ -12,10 +12,13 @@ using Packet = std::span<const std::uint8_t>;
 
 namespace {
 
-constexpr std::uint64_t kMillisecond = 1'000'000;
 // A packet may still be cut, answered or sent on; one in another worker's hands takes longer.
-constexpr std::uint64_t kAfterTheEnd = 5 * kMillisecond, kWithoutAnEnd = 200 * kMillisecond;
+constexpr std::chrono::milliseconds kAfterTheEnd{5}, kWithoutAnEnd{200};
 constexpr std::size_t kStoriesAtOnce = 4096, kStepsOfAStory = 64;
+
+double microseconds_of(WallTime at) {
+  return static_cast<double>(std::chrono::floor<std::chrono::microseconds>(at.time_since_epoch()).count());
+}
 
 bool ends(WatchPoint point) {
   return point == WatchPoint::transmitted || point >= WatchPoint::to_linux;
@@ -41,12 +44,12 @@ std::uint32_t CaptureSink::interface_of(const WatchRecord& record) {
   return interfaces_.emplace(place, static_cast<std::uint32_t>(interfaces_.size())).first->second;
 }
 
-void CaptureSink::take(const WatchRecord& record, Packet bytes, std::uint64_t unix_ns) {
+void CaptureSink::take(const WatchRecord& record, Packet bytes, WallTime at) {
   const bool wanted = record.link == WatchLink::kEthernet ? outer_ : inner_;
   if (is_full() || !wanted || record.link == WatchLink::kNone) return;
   pcapng::PacketBlock packet;
   packet.interface = interface_of(record);
-  packet.unix_ns = unix_ns;
+  packet.at = at;
   packet.length = record.length;
   packet.bytes = bytes;
   packet.leaving = record.leaving;
@@ -57,32 +60,32 @@ void CaptureSink::take(const WatchRecord& record, Packet bytes, std::uint64_t un
 }
 
 // The rings are common to all interfaces, so the first one tells what they have lost.
-void CaptureSink::finish(std::uint64_t unix_ns, std::uint64_t lost) {
+void CaptureSink::finish(WallTime at, std::uint64_t lost) {
   if (interfaces_.empty()) text_ += pcapng::interface_block(pcapng::kLinkRawIp, "linegate", "no packet");
-  text_ += pcapng::statistics_block(0, unix_ns, packets_, lost);
+  text_ += pcapng::statistics_block(0, at, packets_, lost);
 }
 
 // ---------------------------------------------------------------- stories
 
-void TraceSink::take(const WatchRecord& record, Packet bytes, std::uint64_t unix_ns) {
-  auto at = stories_.find(record.id);
-  if (at == stories_.end()) {
+void TraceSink::take(const WatchRecord& record, Packet bytes, WallTime at) {
+  auto found = stories_.find(record.id);
+  if (found == stories_.end()) {
     if ((limit_ != 0 && begun_ >= limit_) || stories_.size() >= kStoriesAtOnce) return;
-    at = stories_.emplace(record.id, Story{++begun_, record.worker, {}}).first;
+    found = stories_.emplace(record.id, Story{++begun_, record.worker, {}}).first;
     order_.push_back(record.id);
   }
-  Story& story = at->second;
+  Story& story = found->second;
   if (story.steps.size() >= kStepsOfAStory) return;
   story.steps.push_back({dataplane::kWatchPointNames[static_cast<std::size_t>(record.point)],
-                         words_of(record, bytes, names_), unix_ns});
+                         words_of(record, bytes, names_), at});
   story.ended = ends(record.point);
 }
 
-void TraceSink::passed(std::uint64_t unix_ns) {
+void TraceSink::passed(WallTime at) {
   while (!order_.empty()) {
     const auto oldest = stories_.find(order_.front());
     const Story& story = oldest->second;
-    if (story.steps.back().unix_ns + (story.ended ? kAfterTheEnd : kWithoutAnEnd) > unix_ns) return;
+    if (story.steps.back().at + (story.ended ? kAfterTheEnd : kWithoutAnEnd) > at) return;
     tell(story);
     stories_.erase(oldest);
     order_.pop_front();
@@ -93,10 +96,10 @@ void TraceSink::tell(const Story& story) {
   Json steps = Json::array();
   for (const Step& step : story.steps)
     steps.push_back(
-        {{"stage", step.stage}, {"words", step.words}, {"ns", step.unix_ns - story.steps[0].unix_ns}});
+        {{"stage", step.stage}, {"words", step.words}, {"ns", (step.at - story.steps[0].at).count()}});
   text_ += dump({{"trace",
                   {{"number", story.number},
-                   {"at", static_cast<double>(story.steps[0].unix_ns / 1000) / 1e6},
+                   {"at", microseconds_of(story.steps[0].at) / 1e6},
                    {"worker", story.worker},
                    {"steps", std::move(steps)}}}}) +
            "\n";

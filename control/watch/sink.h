@@ -2,6 +2,7 @@
 // out.
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <deque>
 #include <map>
@@ -25,11 +26,11 @@ class WatchSink {
 
   // In the order of time.
   virtual void take(const dataplane::WatchRecord& record, std::span<const std::uint8_t> bytes,
-                    std::uint64_t unix_ns) = 0;
-  // Nothing older than `unix_ns` comes any more.
-  virtual void passed(std::uint64_t) {}
+                    WallTime at) = 0;
+  // Nothing older than `at` comes any more.
+  virtual void passed(WallTime) {}
   // `lost`: records that found no room in the rings.
-  virtual void finish(std::uint64_t unix_ns, std::uint64_t lost) = 0;
+  virtual void finish(WallTime at, std::uint64_t lost) = 0;
   [[nodiscard]] bool is_full() const { return limit_ != 0 && packets_ >= limit_; }
   // What has been written since the last call.
   [[nodiscard]] std::string take_text() { return std::exchange(text_, {}); }
@@ -45,9 +46,8 @@ class CaptureSink final : public WatchSink {
  public:
   // `comment`: of the file. Records of the links that are not wanted are left out.
   CaptureSink(const WatchNames& names, std::uint64_t limit, std::string_view comment, bool outer, bool inner);
-  void take(const dataplane::WatchRecord& record, std::span<const std::uint8_t> bytes,
-            std::uint64_t unix_ns) override;
-  void finish(std::uint64_t unix_ns, std::uint64_t lost) override;
+  void take(const dataplane::WatchRecord& record, std::span<const std::uint8_t> bytes, WallTime at) override;
+  void finish(WallTime at, std::uint64_t lost) override;
 
  private:
   using Place = std::pair<dataplane::WatchLink, std::uint16_t>;
@@ -60,15 +60,14 @@ class CaptureSink final : public WatchSink {
 class TraceSink final : public WatchSink {
  public:
   using WatchSink::WatchSink;
-  void take(const dataplane::WatchRecord& record, std::span<const std::uint8_t> bytes,
-            std::uint64_t unix_ns) override;
-  void passed(std::uint64_t unix_ns) override;
-  void finish(std::uint64_t unix_ns, std::uint64_t lost) override;
+  void take(const dataplane::WatchRecord& record, std::span<const std::uint8_t> bytes, WallTime at) override;
+  void passed(WallTime at) override;
+  void finish(WallTime at, std::uint64_t lost) override;
 
  private:
   struct Step {
     std::string stage, words;
-    std::uint64_t unix_ns;
+    WallTime at;
   };
   struct Story {
     std::uint64_t number;

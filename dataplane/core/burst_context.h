@@ -14,7 +14,7 @@ namespace wg::dataplane {
 
 struct BurstContext {
   const Snapshot* view = nullptr;
-  BootTime now = 0;              // of the loop in which the stage runs
+  BootTime now = kNever;         // of the loop in which the stage runs
   std::uint64_t epoch = 0;       // held against the reclaimer
   std::uint64_t started_at = 0;  // TSC, of the poll; 0: its loop is not timed
   std::uint64_t live_ports = 0;  // of view: bit i, port i is there and up

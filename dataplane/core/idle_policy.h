@@ -24,14 +24,14 @@ class IdlePolicy {
   // ---- the worker, after each loop. False: poll on.
   [[nodiscard]] bool wants_sleep(bool worked, BootTime now) noexcept {
     if (worked || !adaptive_.load(std::memory_order_relaxed)) {
-      since_ = 0;
+      since_ = kNever;
       return false;
     }
-    if (since_ == 0) {
+    if (since_ == kNever) {
       since_ = now;
       sleep_ns_ = kFirstSleepNs;
     }
-    return now - since_ >= spin_ns_;
+    return now - since_ >= std::chrono::nanoseconds(spin_ns_);
   }
   // How long this time; twice as long the next time.
   [[nodiscard]] std::uint32_t next_sleep_ns() noexcept {
@@ -44,7 +44,7 @@ class IdlePolicy {
   static constexpr std::uint32_t kFirstSleepNs = 20'000;
 
   const std::uint32_t spin_ns_;
-  BootTime since_ = 0;  // 0: not idle
+  BootTime since_ = kNever;  // kNever: not idle
   std::uint32_t sleep_ns_ = 0;
   std::atomic<bool> adaptive_{true};            // W: control
   std::atomic<std::uint32_t> max_sleep_ns_{0};  // W: control

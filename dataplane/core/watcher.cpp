@@ -15,8 +15,6 @@ namespace wg::dataplane {
 
 namespace {
 
-constexpr std::uint64_t kNanosecondsPerMillisecond = 1'000'000;
-
 std::uint64_t tsc() noexcept {
   return rte_rdtsc();
 }
@@ -36,8 +34,8 @@ bool has_lost_payload(DropReason reason) noexcept {
   return reason == DropReason::bad_tag || reason == DropReason::replayed;
 }
 
-std::uint32_t milliseconds(BootTime age) noexcept {
-  return static_cast<std::uint32_t>(age / kNanosecondsPerMillisecond);
+std::uint32_t milliseconds(std::chrono::nanoseconds age) noexcept {
+  return static_cast<std::uint32_t>(age / std::chrono::milliseconds(1));
 }
 
 }  // namespace

@@ -29,7 +29,7 @@ IpAddress address_of(const std::array<std::uint8_t, 16>& bytes, bool v6) {
 
 // `in`: as packets arrive; `out`: as they leave.
 void fill_direction(FlowDirection& direction, const FlowTuple& in, const FlowTuple& out, FlowIngress ingress,
-                    std::uint32_t now_seconds) {
+                    BootSeconds now) {
   direction.source = in.source.bytes;
   direction.destination = in.destination.bytes;
   direction.source_port = Be16{in.source_port};
@@ -41,7 +41,7 @@ void fill_direction(FlowDirection& direction, const FlowTuple& in, const FlowTup
   direction.v6 = in.source.v6;
   direction.rewritten = in != out;
   direction.ingress.store(ingress.bits(), std::memory_order_relaxed);
-  direction.last_used.store(now_seconds, std::memory_order_relaxed);
+  direction.last_used.store(now, std::memory_order_relaxed);
   direction.packets.store(0, std::memory_order_relaxed);
   direction.bytes.store(0, std::memory_order_relaxed);
 }
@@ -58,9 +58,9 @@ FlowTuple FlowDirection::tuple() const {
 }
 
 void fill(Flow& flow, const FlowTuple& original, const FlowTuple& reply, FlowIngress original_ingress,
-          FlowIngress reply_ingress, std::uint32_t now_seconds) {
-  fill_direction(flow.direction[kOriginal], original, reply.turned_round(), original_ingress, now_seconds);
-  fill_direction(flow.direction[kReply], reply, original.turned_round(), reply_ingress, now_seconds);
+          FlowIngress reply_ingress, BootSeconds now) {
+  fill_direction(flow.direction[kOriginal], original, reply.turned_round(), original_ingress, now);
+  fill_direction(flow.direction[kReply], reply, original.turned_round(), reply_ingress, now);
 }
 
 std::string to_string(const FlowTuple& tuple) {

@@ -11,6 +11,7 @@
 #include <cstdint>
 #include <string>
 
+#include "dataplane/base/clocks.h"
 #include "dataplane/base/ids.h"
 #include "dataplane/packet/address.h"
 #include "dataplane/packet/headers.h"
@@ -65,19 +66,19 @@ struct alignas(64) FlowDirection {
   std::atomic<std::uint32_t> ingress{0};   // FlowIngress; W: control, also while the flow is carried
   // One worker at a time carries a direction, so these are plain additions. At the moment when the packets
   // of a flow move to another queue, a count may be lost.
-  std::atomic<std::uint32_t> last_used{0};  // boot time in seconds. W: workers
-  std::atomic<std::uint32_t> packets{0};    // modulo 2^32. W: workers
+  std::atomic<BootSeconds> last_used{};   // W: workers
+  std::atomic<std::uint32_t> packets{0};  // modulo 2^32. W: workers
   std::uint8_t protocol = 0;
   bool v6 = false;
   bool rewritten = false;               // false: packets leave as they came
   std::atomic<std::uint64_t> bytes{0};  // of IP. W: workers
 
   // By a worker: a packet of so many IP bytes.
-  void note_carried(std::uint16_t length, std::uint32_t now_seconds) noexcept {
+  void note_carried(std::uint16_t length, BootSeconds now) noexcept {
     constexpr auto kRelaxed = std::memory_order_relaxed;
     packets.store(packets.load(kRelaxed) + 1, kRelaxed);
     bytes.store(bytes.load(kRelaxed) + length, kRelaxed);
-    if (last_used.load(kRelaxed) != now_seconds) last_used.store(now_seconds, kRelaxed);
+    if (last_used.load(kRelaxed) != now) last_used.store(now, kRelaxed);
   }
   [[nodiscard]] FlowTuple tuple() const;
 };
@@ -93,6 +94,6 @@ static_assert(sizeof(Flow) == 128);
 
 // Fills in both directions from the tuples of connection tracking; the counters start at zero.
 void fill(Flow& flow, const FlowTuple& original, const FlowTuple& reply, FlowIngress original_ingress,
-          FlowIngress reply_ingress, std::uint32_t now_seconds);
+          FlowIngress reply_ingress, BootSeconds now);
 
 }  // namespace wg::dataplane

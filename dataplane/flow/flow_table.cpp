@@ -178,12 +178,12 @@ FlowNumber FlowTable::find(const FlowTuple& tuple) const noexcept {
 // ---------------------------------------------------------------- changes
 
 FlowNumber FlowTable::insert(const FlowTuple& original, const FlowTuple& reply, FlowIngress original_from,
-                             FlowIngress reply_from, std::uint32_t now_seconds) {
+                             FlowIngress reply_from, BootSeconds now) {
   if (find(original) != kNoFlow || find(reply) != kNoFlow) return kNoFlow;
   const FlowNumber number = take_number();
   if (number == kNoFlow) return kNoFlow;
   Flow& flow = flows_[number];
-  fill(flow, original, reply, original_from, reply_from, now_seconds);
+  fill(flow, original, reply, original_from, reply_from, now);
   const std::uint64_t value = 2 * std::uint64_t{number} + 1;
   if (!add_entry(flow.direction[kOriginal], value)) {
     free_->push_back(number);  // no worker has found it

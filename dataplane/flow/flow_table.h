@@ -56,8 +56,7 @@ class FlowTable {
   // ---- control
   // kNoFlow: it is full, or a packet of either tuple already belongs to a flow.
   [[nodiscard]] FlowNumber insert(const FlowTuple& original, const FlowTuple& reply,
-                                  FlowIngress original_from, FlowIngress reply_from,
-                                  std::uint32_t now_seconds);
+                                  FlowIngress original_from, FlowIngress reply_from, BootSeconds now);
   void remove(FlowNumber number);
   // Removes every flow.
   void clear();

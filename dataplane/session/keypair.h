@@ -21,7 +21,7 @@ struct alignas(64) Keypair {
   // Cache line of receiving. Constant after publication.
   std::array<std::uint8_t, 32> receiving_key{};
   Peer* peer = nullptr;
-  BootTime birthdate = 0;             // when the session was derived
+  BootTime birthdate = kNever;        // when the session was derived
   std::uint32_t local_index = 0;      // receiver_index in messages to us
   std::uint32_t peer_generation = 0;  // PeerRef of `peer`
   // False until the first authenticated data on a responder's session, which must not send before
@@ -31,8 +31,8 @@ struct alignas(64) Keypair {
   // Cache line of sending: everything that sending reads. Constant after publication except for the two
   // atomics.
   alignas(64) std::array<std::uint8_t, 32> sending_key{};
-  BootTime sending_birthdate = 0;  // the same as birthdate
-  std::uint32_t remote_index = 0;  // receiver_index in messages to the peer
+  BootTime sending_birthdate = kNever;  // the same as birthdate
+  std::uint32_t remote_index = 0;       // receiver_index in messages to the peer
   bool i_am_initiator = false;
   // False after the interface's private key changed; receiving goes on (protocol C4-10). Writer: control.
   std::atomic<bool> sending_valid{true};
@@ -46,13 +46,11 @@ struct alignas(64) Keypair {
   void set_birthdate(BootTime now) noexcept { birthdate = sending_birthdate = now; }
   // The age at `now`; 0 when `now` precedes the birthdate: a worker reads its clock once per loop, and
   // control may publish a keypair during the loop.
-  [[nodiscard]] BootTime age(BootTime now) const noexcept { return now > birthdate ? now - birthdate : 0; }
-  [[nodiscard]] BootTime sending_age(BootTime now) const noexcept {
-    return now > sending_birthdate ? now - sending_birthdate : 0;
+  [[nodiscard]] std::chrono::nanoseconds age(BootTime now) const noexcept { return elapsed(now, birthdate); }
+  [[nodiscard]] std::chrono::nanoseconds sending_age(BootTime now) const noexcept {
+    return elapsed(now, sending_birthdate);
   }
-  [[nodiscard]] bool expired(BootTime now) const noexcept {
-    return age(now) >= nanoseconds(REJECT_AFTER_TIME);
-  }
+  [[nodiscard]] bool expired(BootTime now) const noexcept { return age(now) >= REJECT_AFTER_TIME; }
 };
 static_assert(offsetof(Keypair, sending_key) == 64 && offsetof(Keypair, replay) == 128);
 

@@ -4,6 +4,8 @@
 #include <chrono>
 #include <cstdint>
 
+#include "dataplane/base/clocks.h"
+
 namespace wg {
 
 inline constexpr std::chrono::nanoseconds REKEY_AFTER_TIME = std::chrono::seconds(120);
@@ -17,14 +19,8 @@ inline constexpr std::uint64_t REKEY_AFTER_MESSAGES = std::uint64_t{1} << 60;
 // window overflows.
 inline constexpr std::uint64_t REJECT_AFTER_MESSAGES = ~std::uint64_t{0} - (std::uint64_t{1} << 13);
 
-// Nanoseconds of CLOCK_BOOTTIME, which includes suspend and never steps. 0 means "never".
-using BootTime = std::uint64_t;
-
-constexpr BootTime nanoseconds(std::chrono::nanoseconds duration) {
-  return static_cast<BootTime>(duration.count());
-}
-
 // An initiator that receives with an older key asks for a new one (paper section 6.2): 165 s.
-inline constexpr BootTime kKeyFreshAfter = nanoseconds(REJECT_AFTER_TIME - KEEPALIVE_TIMEOUT - REKEY_TIMEOUT);
+inline constexpr std::chrono::nanoseconds kKeyFreshAfter =
+    REJECT_AFTER_TIME - KEEPALIVE_TIMEOUT - REKEY_TIMEOUT;
 
 }  // namespace wg

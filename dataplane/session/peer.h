@@ -72,14 +72,14 @@ struct alignas(64) Peer {
   std::atomic<std::uint64_t> rx_packets{0};
 
   // ---- W: workers (relaxed). R: control, which also clears the two unanswered_* when their timer fires.
-  alignas(64) std::atomic<BootTime> last_received{0};  // any authenticated packet
-  std::atomic<BootTime> last_sent{0};  // any authenticated packet, handshakes included (W: control too)
-  std::atomic<BootTime> last_data_received{0};
-  std::atomic<BootTime> last_data_sent{0};
+  alignas(64) std::atomic<BootTime> last_received{kNever};  // any authenticated packet
+  std::atomic<BootTime> last_sent{kNever};  // any authenticated packet, handshakes included (W: control too)
+  std::atomic<BootTime> last_data_received{kNever};
+  std::atomic<BootTime> last_data_sent{kNever};
   // First data packet received since we last sent anything: due for a passive keepalive 10 s later.
-  std::atomic<BootTime> unanswered_received{0};
+  std::atomic<BootTime> unanswered_received{kNever};
   // First data packet sent since we last received anything: due for a new handshake 15 s later.
-  std::atomic<BootTime> unanswered_sent{0};
+  std::atomic<BootTime> unanswered_sent{kNever};
   // W: workers. R: control.
   std::atomic<std::uint64_t> tx_bytes{0};
   std::atomic<std::uint64_t> tx_packets{0};

@@ -7,7 +7,7 @@ namespace wg::dataplane {
 
 namespace {
 constexpr std::uint64_t kSlowHelpNs = 2'000'000;
-constexpr BootTime kHelperBackoff = nanoseconds(std::chrono::milliseconds(100));
+constexpr std::chrono::milliseconds kHelperBackoff{100};
 }  // namespace
 
 CryptoSharing::CryptoSharing(Core& core, Crypto& crypto, Doorbell& doorbell)

@@ -93,7 +93,7 @@ class CryptoSharing {
   std::vector<CryptoSharing*> team_;    // this worker's among them
   std::size_t held_ = 0;                // 1 while the last stages of the oldest job run in its slot
   std::size_t helped_last_ = 0;         // index into team_
-  BootTime share_again_at_ = 0;         // no offers before: a helper was off its core
+  BootTime share_again_at_ = kNever;    // no offers before: a helper was off its core
   bool backlog_ = false;                // of this loop
   std::atomic<bool> idle_{false};       // W: this worker. R: the team
 };

@@ -3,6 +3,7 @@
 #include <rte_mbuf.h>
 
 #include <algorithm>
+#include <chrono>
 #include <cstring>
 
 #include "dataplane/packet/address_class.h"
@@ -15,6 +16,7 @@ namespace {
 constexpr std::size_t kQuoteV4 = 576 - kIpv4HeaderSize - sizeof(IcmpHeader);   // RFC 1812 4.3.2.3
 constexpr std::size_t kQuoteV6 = 1280 - kIpv6HeaderSize - sizeof(IcmpHeader);  // RFC 4443 2.4 (c)
 constexpr std::uint64_t kIcmpBurst = 50;
+constexpr std::chrono::nanoseconds kSecond = std::chrono::seconds(1);
 constexpr std::uint8_t kInternetworkControl = 0xc0;  // RFC 1812 4.3.2.5: precedence 6
 
 struct TypeCode {
@@ -85,14 +87,14 @@ void prepend_ethernet(rte_mbuf* answer, const std::uint8_t* arrived, std::size_t
 
 // A token bucket per worker, refilled by time.
 bool Icmp::take_token(BootTime now) {
-  const std::uint64_t per_token = 1'000'000'000u / std::max(core_.options.icmp_per_second, 1u);
-  if (refilled_ == 0) {
+  const std::chrono::nanoseconds per_token = kSecond / std::max(core_.options.icmp_per_second, 1u);
+  if (refilled_ == kNever) {
     refilled_ = now;
     tokens_ = kIcmpBurst;
   }
-  const std::uint64_t earned = (now - refilled_) / per_token;
+  const std::int64_t earned = (now - refilled_) / per_token;
   refilled_ += earned * per_token;
-  tokens_ = std::min(kIcmpBurst, tokens_ + earned);
+  tokens_ = std::min(kIcmpBurst, tokens_ + static_cast<std::uint64_t>(earned));
   if (tokens_ == 0) {
     core_.counters.icmp_suppressed.add(1);
     return false;

@@ -34,7 +34,7 @@ class Icmp {
 
   Core& core_;
   std::uint64_t tokens_ = 0;
-  BootTime refilled_ = 0;
+  BootTime refilled_ = kNever;
   std::size_t n_ = 0;
   std::array<rte_mbuf*, kBurst> packet_;
   std::array<PacketOrigin, kBurst> origin_;

@@ -20,7 +20,7 @@ namespace {
 using checksum_detail::load;
 
 constexpr std::uint8_t kEcnInvalid = 0xff;
-constexpr BootTime kStrayInterval = 1'000'000;  // nanoseconds: 1000 events a second and worker
+constexpr std::chrono::milliseconds kStrayInterval{1};  // 1000 events a second and worker
 
 // RFC 6040 section 4.2, figure 4: [inner][outer], with not-ECT 0, ECT(1) 1, ECT(0) 2, CE 3.
 constexpr std::uint8_t kEcnMerged[4][4] = {{0, 0, 0, kEcnInvalid}, {1, 1, 1, 3}, {2, 1, 2, 3}, {3, 3, 3, 3}};

@@ -64,9 +64,9 @@ class Receive {
 
   Core& core_;
   PlainBurst plain_;
-  bool mismatch_posted_ = false;  // of this loop: one source_mismatch event is enough
-  BootTime stray_reported_ = 0;   // when the last stray event was posted
-  PeerRef roamed_peer_;           // of this loop: what the last roamed event said
+  bool mismatch_posted_ = false;      // of this loop: one source_mismatch event is enough
+  BootTime stray_reported_ = kNever;  // when the last stray event was posted
+  PeerRef roamed_peer_;               // of this loop: what the last roamed event said
   Endpoint roamed_to_, roamed_at_;
 };
 

@@ -312,7 +312,7 @@ void Route::carry_run(const BurstContext& at, FlowBurst& carried, std::size_t be
                       const ForwardingDecision& decision, SendBurst& send) {
   using Kind = ForwardingDecision::Kind;
   InnerBurst& packets = carried.packets;
-  const auto seconds = static_cast<std::uint32_t>(at.now / 1'000'000'000u);
+  const BootSeconds now = in_seconds(at.now);
   const LinkHeader header(*decision.hop);
   std::size_t forwarded = 0;
   if (core_.watcher.on()) [[unlikely]]
@@ -330,7 +330,7 @@ void Route::carry_run(const BurstContext& at, FlowBurst& carried, std::size_t be
       continue;
     }
     FlowDirection& direction = *carried.direction[i];
-    direction.note_carried(packets.length[i], seconds);
+    direction.note_carried(packets.length[i], now);
     if (direction.rewritten) rewrite(packets.l3[i], direction, *carried.back[i]);
     if (decision.kind == Kind::kInterface) {
       put_for_interface(packets, i, decision, send);

@@ -34,7 +34,7 @@ std::size_t padded_length(std::size_t length, std::size_t mtu) {
 
 bool can_send(const Keypair* keypair, BootTime now) {
   return keypair != nullptr && keypair->sending_valid.load(std::memory_order_relaxed) &&
-         keypair->sending_age(now) < nanoseconds(REJECT_AFTER_TIME) &&
+         keypair->sending_age(now) < REJECT_AFTER_TIME &&
          keypair->sending_counter.load(std::memory_order_relaxed) < REJECT_AFTER_MESSAGES;
 }
 
@@ -369,9 +369,8 @@ std::size_t Send::reserve_counters(const BurstContext& at, SendBurst& send, Run&
   if (begin == end) return end;
   Keypair* keypair = run.keypair;
   const std::uint64_t counter = take_counters(*keypair, end - begin);
-  const bool rekey =
-      counter + (end - begin) > REKEY_AFTER_MESSAGES ||
-      (keypair->i_am_initiator && keypair->sending_age(at.now) >= nanoseconds(REKEY_AFTER_TIME));
+  const bool rekey = counter + (end - begin) > REKEY_AFTER_MESSAGES ||
+                     (keypair->i_am_initiator && keypair->sending_age(at.now) >= REKEY_AFTER_TIME);
   if (rekey) core_.request_handshake(*run.peer, kRequestHandshake, EventType::kNeedHandshake);
   while (counter + (end - begin) > REJECT_AFTER_MESSAGES && end != begin)
     core_.drop(send.packet[--end], DropReason::counter_limit);

@@ -103,7 +103,8 @@ struct Fuzzed {
         loop();
         if (argument & 0x10) return w.remove_session(peer);
         if (argument & 0x20) return w.set_session(peer, {.initiator = false, .confirmed = false});
-        return w.set_session(peer, {.age_seconds = argument, .counter = argument & 0x40 ? ~0ull - 8200 : 0});
+        return w.set_session(
+            peer, {.age = std::chrono::seconds(argument), .counter = argument & 0x40 ? ~0ull - 8200 : 0});
     }
   }
 };

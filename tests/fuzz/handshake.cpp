@@ -26,7 +26,7 @@ using wg::dataplane::Keypair;
 using wg::dataplane::KeypairTable;
 using wg::dataplane::Peer;
 
-constexpr BootTime kSec = 1'000'000'000;
+constexpr std::chrono::nanoseconds kSec = std::chrono::seconds(1);
 
 void must(bool holds) {
   if (!holds) std::abort();
@@ -87,7 +87,7 @@ struct EngineFixture {
     must(table.size() == 0);
   }
 
-  Now now{1000 * kSec, 1'700'000'000 * kSec};
+  Now now{BootTime(1000 * kSec), wg::WallTime(1'700'000'000 * kSec)};
   Endpoint here{IpAddress::from_v4("\x0a\x00\x00\x01"), 51820, 0};
   SeededRandom random;
   KeypairTable table;
@@ -159,7 +159,7 @@ void change(EngineFixture& w, std::uint64_t n) {
       w.engine->set_preshared_key(w.peer, key, w.now);
       break;
     case 4:
-      w.engine->set_keepalive(w.peer, static_cast<std::uint16_t>(n >> 8), w.now);
+      w.engine->set_keepalive(w.peer, std::chrono::seconds(static_cast<std::uint16_t>(n >> 8)), w.now);
       break;
     case 5:
       w.engine->remove_peer(w.peer);
@@ -193,8 +193,8 @@ void apply(EngineFixture& w, const Record& r) {
       (void)w.engine->process_queued(8, w.now);
       break;
     case kTime:
-      w.now.boot += number(r.bytes) % (600 * kSec);
-      w.now.wall += number(r.bytes) % (600 * kSec);
+      w.now.boot += std::chrono::nanoseconds(number(r.bytes) % 600'000'000'000);
+      w.now.wall += std::chrono::nanoseconds(number(r.bytes) % 600'000'000'000);
       w.engine->advance(w.now);
       break;
     case kInitiate:

@@ -21,7 +21,7 @@ wg::control::WgDevice device_of(const wg::config::Interface& interface) {
     shown.public_key = peer.public_key;
     if (peer.preshared_key) shown.preshared_key = *peer.preshared_key;
     shown.endpoint = peer.endpoint;
-    shown.keepalive_seconds = static_cast<std::uint16_t>(peer.persistent_keepalive.count());
+    shown.keepalive = peer.persistent_keepalive;
     shown.allowed_ips = peer.allowed_ips;
   }
   return device;

@@ -232,7 +232,7 @@ void WorkerWorld::set_session(const TestPeer& test_peer, const SessionOptions& o
   std::copy(receiving.begin(), receiving.end(), keypair->receiving_key.begin());
   std::copy(sending.begin(), sending.end(), keypair->sending_key.begin());
   keypair->peer = &peer(test_peer);
-  keypair->set_birthdate(now_ - options.age_seconds * 1'000'000'000u);
+  keypair->set_birthdate(now_ - options.age);
   keypair->local_index = test_peer.our_index;
   keypair->remote_index = test_peer.their_index;
   keypair->peer_generation = peer(test_peer).generation.load();

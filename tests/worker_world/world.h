@@ -67,7 +67,7 @@ Packet to_host();
 struct SessionOptions {
   bool initiator = true;
   bool confirmed = true;
-  std::uint64_t age_seconds = 10;
+  std::chrono::seconds age{10};
   std::uint64_t counter = 0;
 };
 
@@ -96,7 +96,7 @@ class WorkerWorld {
   [[nodiscard]] static rte_mempool* pool();
   [[nodiscard]] dataplane::Quiescence& quiescence() { return quiescence_; }
   [[nodiscard]] BootTime now() const { return now_; }
-  void advance_clock(std::chrono::nanoseconds time) { now_ += dataplane_time(time); }
+  void advance_clock(std::chrono::nanoseconds time) { now_ += time; }
   void set_session(const TestPeer& test_peer, const SessionOptions& options);
   void remove_session(const TestPeer& test_peer);
   void remove_endpoint(const TestPeer& test_peer);
@@ -143,16 +143,12 @@ class WorkerWorld {
   void exhaust_pool();
   void restore_pool();
 
-  static BootTime dataplane_time(std::chrono::nanoseconds time) {
-    return static_cast<BootTime>(time.count());
-  }
-
  private:
   void add_peer(const TestPeer& test_peer);
   void build_path(const TestPeer& test_peer, const std::string& host, std::uint16_t port);
   void drain_everything();
 
-  BootTime now_ = 1'000'000'000'000u;
+  BootTime now_{std::chrono::seconds(1000)};
   dataplane::Quiescence quiescence_;
   dataplane::KeypairTable keypair_table_{64, [](const std::function<void()>& free) { free(); }};
   dataplane::PeerTable peers_{64};

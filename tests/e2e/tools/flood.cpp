@@ -110,18 +110,19 @@ void fetch_cookie(const Target& target, CookieJar& jar) {
   for (const std::uint64_t end = clock_ns() + 20'000'000'000; clock_ns() < end;) {
     for (int i = 0; i < 3000; ++i) {
       Message m = initiation();
-      crowd.add_macs(m, 1);
+      crowd.add_macs(m, wg::BootClock::now());
       if (send(fd, m.data(), m.size(), 0) < 0) usleep(100);
     }
     Message last = initiation();
-    jar.add_macs(last, 1);
+    jar.add_macs(last, wg::BootClock::now());
     send(fd, last.data(), last.size(), 0);
     pollfd ready{fd, POLLIN, 0};
     for (const std::uint64_t wait = clock_ns() + 300'000'000; clock_ns() < wait;) {
       poll(&ready, 1, 50);
       std::uint8_t bytes[256];
       while (recv(fd, bytes, sizeof bytes, 0) == sizeof(CookieReplyMessage)) {
-        if (!jar.consume_reply(message_as<CookieReplyMessage>({bytes, sizeof(CookieReplyMessage)}), 1)) {
+        if (!jar.consume_reply(message_as<CookieReplyMessage>({bytes, sizeof(CookieReplyMessage)}),
+                               wg::BootClock::now())) {
           close(fd);
           usleep(1'500'000);  // the burst above is not part of the flood, so let its effects pass first
           return;
@@ -177,7 +178,7 @@ std::vector<Message> frames(const Target& target, const std::string& wanted) {
     const std::array<std::uint8_t, 4> spoofed{198, 18, static_cast<std::uint8_t>(i >> 8),
                                               static_cast<std::uint8_t>(i)};
     Message m = kind == "junk" ? junk() : initiation();
-    if (kind == "mac1" || kind == "mac2") jar.add_macs(m, 1);
+    if (kind == "mac1" || kind == "mac2") jar.add_macs(m, wg::BootClock::now());
     out.push_back(frame(target, neutral ? elsewhere : target.to_mac, own ? target.own_address : spoofed,
                         own ? kOwnPort : static_cast<std::uint16_t>(1024 + randombytes_uniform(60'000)), m));
   }

@@ -12,9 +12,9 @@
 #include <poll.h>
 #include <sodium.h>
 #include <sys/socket.h>
-#include <time.h>
 #include <unistd.h>
 
+#include <chrono>
 #include <cstdio>
 #include <cstring>
 #include <optional>
@@ -28,6 +28,7 @@
 namespace {
 
 using namespace wg::noise;
+using namespace std::chrono_literals;
 using Message = std::vector<std::uint8_t>;
 
 constexpr int kSilence = 250;  // milliseconds in which an answer would have come
@@ -40,10 +41,8 @@ void judge(const char* what, bool good) {
   failures += good ? 0 : 1;
 }
 
-std::uint64_t wall_ns() {
-  timespec t{};
-  clock_gettime(CLOCK_REALTIME, &t);
-  return static_cast<std::uint64_t>(t.tv_sec) * 1'000'000'000 + static_cast<std::uint64_t>(t.tv_nsec);
+wg::WallTime wall_now() {
+  return std::chrono::system_clock::now();
 }
 void sleep_ms(unsigned ms) {
   usleep(ms * 1000);
@@ -189,7 +188,7 @@ class RoguePeer {
   void answer();
 
  private:
-  Message initiation(std::uint64_t wall, std::uint32_t index) {
+  Message initiation(wg::WallTime wall, std::uint32_t index) {
     InitiationMessage m;
     if (create_initiation(me_, {gateway_, secrets_}, tai64n_whitened(wall), index, random_, &handshake_,
                           &m) != Verdict::kOk)
@@ -197,14 +196,14 @@ class RoguePeer {
     return with_macs({bytes_of(m).begin(), bytes_of(m).end()});
   }
   Message with_macs(Message m) {
-    jar_.add_macs(m, 1);
+    jar_.add_macs(m, wg::BootClock::now());
     return m;
   }
   // Initiation, response; the session is not confirmed yet.
   std::optional<Session> shake_hands(std::uint32_t index = 77) {
     sleep_ms(50);  // the gateway takes one per 20 ms, and our stamps have 16 ms of grain
     home_.drain();
-    home_.send(initiation(wall_ns(), index));
+    home_.send(initiation(wall_now(), index));
     return consume(home_.receive(kPatience), index);
   }
   std::optional<Session> consume(const Message& m, std::uint32_t index) {
@@ -253,25 +252,25 @@ class RoguePeer {
 
 void RoguePeer::bad_initiations() {
   for (std::size_t i = 1; i < 4; ++i) {
-    Message m = initiation(wall_ns(), 5);
+    Message m = initiation(wall_now(), 5);
     m[i] = 1;
     judge("a reserved byte in an initiation: silence", silent_to(with_macs(m)));
   }
   for (const std::size_t length : {147u, 149u, 92u, 64u, 3u, 0u}) {
-    Message m = initiation(wall_ns(), 5);
+    Message m = initiation(wall_now(), 5);
     m.resize(length);
     judge("an initiation of another length: silence", silent_to(m));
   }
-  Message m = initiation(wall_ns(), 5);
+  Message m = initiation(wall_now(), 5);
   m[120] ^= 1;
   judge("a wrong mac1: silence", silent_to(m));
   for (const int low : {0, 1}) {
-    m = initiation(wall_ns(), 5);
+    m = initiation(wall_now(), 5);
     std::fill_n(m.begin() + 8, 32, std::uint8_t{0});
     m[8] = static_cast<std::uint8_t>(low);
     judge("a low-order ephemeral: silence", silent_to(with_macs(m)));
   }
-  m = initiation(wall_ns(), 5);
+  m = initiation(wall_now(), 5);
   m[50] ^= 1;
   judge("another's static key: silence", silent_to(with_macs(m)));
   Message answer(sizeof(ResponseMessage), 7);
@@ -393,26 +392,26 @@ void RoguePeer::bad_sessions(Session& s) {
     send_from(from.host, from.port, sealed(s, s.counter++, echo(++sequence_)));
     const auto plain = opened(s, home_.receive(kPatience));
     judge("data from where nobody can be does not move us", plain && plain->size() >= 28);
-    send_from(from.host, from.port, initiation(wall_ns(), 76));
+    send_from(from.host, from.port, initiation(wall_now(), 76));
     judge("an initiation from there: silence", silent(50));
     judge("and nothing has moved", works(s));
   }
 
-  const Message again = initiation(wall_ns(), 78);
+  const Message again = initiation(wall_now(), 78);
   home_.drain();
   home_.send(again);
   auto next = consume(home_.receive(kPatience), 78);
   judge("a second handshake", next.has_value());
   if (!next) return;
   judge("a replayed initiation: silence", silent_to(again));
-  judge("one with an older stamp: silence", silent_to(initiation(wall_ns() - 5'000'000'000, 79)));
+  judge("one with an older stamp: silence", silent_to(initiation(wall_now() - 5s, 79)));
   judge("until it is confirmed, answers come on the old session", works(s));
   judge("the first data confirms, answers come on the new", works(*next));
   judge("the old one still receives", echoes(home_, sealed(s, s.counter++, echo(++sequence_)), *next));
 
   home_.drain();
-  home_.send(initiation(wall_ns() + 100'000'000, 80));
-  home_.send(initiation(wall_ns() + 200'000'000, 81));
+  home_.send(initiation(wall_now() + 100ms, 80));
+  home_.send(initiation(wall_now() + 200ms, 81));
   const Message first = home_.receive(kPatience);
   judge("two at once: one answer", first.size() == sizeof(ResponseMessage) && silent());
   sleep_ms(300);
@@ -441,10 +440,10 @@ void RoguePeer::begin() {
   judge("still works", works(*session));
   // Last, for it locks us out: that is the protocol (CVE-2021-46873), and `linegate explain` says so.
   home_.drain();
-  home_.send(initiation(wall_ns() + 86'400'000'000'000ull * 3650, 90));
+  home_.send(initiation(wall_now() + 24h * 3650, 90));
   judge("a stamp ten years ahead is answered", home_.receive(kPatience).size() == sizeof(ResponseMessage));
   sleep_ms(50);
-  judge("after it one of today: silence", silent_to(initiation(wall_ns(), 91)));
+  judge("after it one of today: silence", silent_to(initiation(wall_now(), 91)));
 }
 
 // ---- as the responder

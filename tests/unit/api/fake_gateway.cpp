@@ -116,7 +116,7 @@ FlowsStatus FakeGateway::flows(const FlowQuery& query) const {
   carried.carried = true;
   carried.packets = {10, 20};
   carried.bytes = {1000, 2000};
-  carried.idle_seconds = 3;
+  carried.idle = std::chrono::seconds{3};
   FlowStatus other;
   other.protocol = "udp";
   other.source = other.leaves_from = "10.10.0.3:5353";
@@ -203,7 +203,7 @@ std::optional<WgDevice> FakeGateway::wg_get(std::string_view interface) const {
     out.public_key = peer.public_key;
     if (peer.preshared_key) out.preshared_key = *peer.preshared_key;
     out.endpoint = peer.endpoint;
-    out.keepalive_seconds = static_cast<std::uint16_t>(peer.persistent_keepalive.count());
+    out.keepalive = peer.persistent_keepalive;
     out.allowed_ips = peer.allowed_ips;
     if (const auto at = handshakes.find(peer.name); at != handshakes.end()) out.last_handshake = at->second;
   }

@@ -55,7 +55,7 @@ Given carrying(const std::vector<Connection>& connections, const Given& more = {
                                         [](const std::function<void()>& free) { free(); });
     FlowTable* const table = kept->get();
     for (const Connection& c : connections)
-      ASSERT_NE(table->insert(c.original, c.reply, c.original_from, c.reply_from, 0), kNoFlow);
+      ASSERT_NE(table->insert(c.original, c.reply, c.original_from, c.reply_from, BootSeconds{}), kNoFlow);
     w.snapshot().flows = table;
     for (const dataplane::PortIndex port : {kWan, kLan}) {
       w.port(port).short_cut = false;
@@ -204,7 +204,7 @@ std::vector<Scenario> carried() {
              const Flow& flow = table.at(table.find(kMasqueraded.original));
              EXPECT_EQ(flow.direction[kOriginal].packets, 2u);
              EXPECT_EQ(flow.direction[kOriginal].bytes, 2 * 40u + 300u);
-             EXPECT_EQ(flow.direction[kOriginal].last_used, w.now() / 1'000'000'000u);
+             EXPECT_EQ(flow.direction[kOriginal].last_used.load(), in_seconds(w.now()));
              EXPECT_EQ(flow.direction[kReply].packets, 0u);
            }},
   };

@@ -15,13 +15,13 @@ const Octets kHiForwarded = inner4("10.10.0.2", "192.168.1.5").ttl(63);
 
 // An accepted packet updates the peer's state, and a refused one must not.
 void untouched(WorkerWorld& w) {
-  EXPECT_EQ(w.peer(kAlice).last_received, 0u);
+  EXPECT_EQ(w.peer(kAlice).last_received.load(), kNever);
   EXPECT_EQ(w.peer(kAlice).rx_bytes, 0u);
   EXPECT_EQ(w.keypair(kAlice).replay.top(), 0u);
 }
 void fed_but_not_counted(WorkerWorld& w) {
-  EXPECT_EQ(w.peer(kAlice).last_received, w.now());
-  EXPECT_EQ(w.peer(kAlice).last_data_received, w.now());
+  EXPECT_EQ(w.peer(kAlice).last_received.load(), w.now());
+  EXPECT_EQ(w.peer(kAlice).last_data_received.load(), w.now());
   EXPECT_EQ(w.peer(kAlice).rx_bytes, 0u);
 }
 
@@ -51,9 +51,9 @@ std::vector<Scenario> delivered() {
            [](WorkerWorld& w) {
              EXPECT_EQ(w.peer(kAlice).rx_bytes, 64u + 32);
              EXPECT_EQ(w.peer(kAlice).rx_packets, 1u);
-             EXPECT_EQ(w.peer(kAlice).last_received, w.now());
-             EXPECT_EQ(w.peer(kAlice).last_data_received, w.now());
-             EXPECT_EQ(w.peer(kAlice).unanswered_received, w.now());
+             EXPECT_EQ(w.peer(kAlice).last_received.load(), w.now());
+             EXPECT_EQ(w.peer(kAlice).last_data_received.load(), w.now());
+             EXPECT_EQ(w.peer(kAlice).unanswered_received.load(), w.now());
              EXPECT_EQ(w.worker().counters().opened_packets.get(), 1u);
              EXPECT_EQ(w.worker().counters().opened_bytes.get(), 64u);
              EXPECT_EQ(w.worker().counters().rx_packets.get(), 1u);
@@ -161,8 +161,8 @@ std::vector<Scenario> runs() {
        .out = {{kLan, frame_to_host(kHiForwarded)}},
        .then =
            [](WorkerWorld& w) {
-             EXPECT_EQ(w.peer(kAlice).last_data_received, w.now());
-             EXPECT_EQ(w.peer(kAlice).unanswered_received, w.now());
+             EXPECT_EQ(w.peer(kAlice).last_data_received.load(), w.now());
+             EXPECT_EQ(w.peer(kAlice).unanswered_received.load(), w.now());
              EXPECT_EQ(w.peer(kAlice).rx_packets, 2u);
            }},
   };
@@ -212,17 +212,20 @@ std::vector<Scenario> refused() {
   rows.push_back({.name = "key of 180 s is expired",
                   .in = {{kWan, wan(hi)}},
                   .drops = {{"expired_key", 1}},
-                  .given = [](WorkerWorld& w) { w.set_session(kAlice, {.age_seconds = 180}); },
+                  .given = [](WorkerWorld& w) { w.set_session(kAlice, {.age = std::chrono::seconds(180)}); },
                   .then = untouched});
-  rows.push_back(
-      {.name = "key of 179 s is not",
-       .in = {{kWan, wan(hi)}},
-       .out = {{kLan, frame_to_host(kHiForwarded)}},
-       .given = [](WorkerWorld& w) { w.set_session(kAlice, {.initiator = false, .age_seconds = 179}); }});
+  rows.push_back({.name = "key of 179 s is not",
+                  .in = {{kWan, wan(hi)}},
+                  .out = {{kLan, frame_to_host(kHiForwarded)}},
+                  .given = [](WorkerWorld& w) {
+                    w.set_session(kAlice, {.initiator = false, .age = std::chrono::seconds(179)});
+                  }});
   rows.push_back({.name = "key born after the loop's clock reading is fresh",
                   .in = {{kWan, wan(hi)}},
                   .out = {{kLan, frame_to_host(kHiForwarded)}},
-                  .given = [](WorkerWorld& w) { w.keypair(kAlice).set_birthdate(w.now() + 1000); }});
+                  .given = [](WorkerWorld& w) {
+                    w.keypair(kAlice).set_birthdate(w.now() + std::chrono::microseconds(1));
+                  }});
   const std::uint64_t limit = ~std::uint64_t{0} - (std::uint64_t{1} << 13);
   rows.push_back({.name = "counter at REJECT_AFTER_MESSAGES",
                   .in = {{kWan, wan(message_from(kAlice, limit, kHi))}},
@@ -381,7 +384,7 @@ std::vector<Scenario> inner_checks() {
            },
        .then =
            [](WorkerWorld& w) {
-             EXPECT_EQ(w.peer(kAlice).last_received, 0u);
+             EXPECT_EQ(w.peer(kAlice).last_received.load(), kNever);
              EXPECT_EQ(w.peer(kAlice).rx_bytes, 0u);
              EXPECT_FALSE(w.keypair(kAlice).confirmed);
              EXPECT_EQ(w.peer(kAlice).drop_replayed, 1u);
@@ -420,9 +423,9 @@ std::vector<Scenario> session_events() {
            [](WorkerWorld& w) {
              EXPECT_EQ(w.peer(kAlice).rx_bytes, 32u);
              EXPECT_EQ(w.peer(kAlice).rx_packets, 1u);
-             EXPECT_EQ(w.peer(kAlice).last_received, w.now());
-             EXPECT_EQ(w.peer(kAlice).last_data_received, 0u);
-             EXPECT_EQ(w.peer(kAlice).unanswered_received, 0u);
+             EXPECT_EQ(w.peer(kAlice).last_received.load(), w.now());
+             EXPECT_EQ(w.peer(kAlice).last_data_received.load(), kNever);
+             EXPECT_EQ(w.peer(kAlice).unanswered_received.load(), kNever);
              EXPECT_EQ(w.worker().counters().keepalives_received.get(), 1u);
            }},
       {.name = "a keepalive confirms and roams",
@@ -493,19 +496,22 @@ std::vector<Scenario> session_events() {
        .in = {{kWan, alice_says(0)}, {kWan, alice_says(1)}},
        .out = {{kLan, frame_to_host(kHiForwarded)}, {kLan, frame_to_host(kHiForwarded)}},
        .events = {EventType::kKeyFresh},
-       .given = [](WorkerWorld& w) { w.set_session(kAlice, {.age_seconds = 165}); }},
+       .given = [](WorkerWorld& w) { w.set_session(kAlice, {.age = std::chrono::seconds(165)}); }},
       {.name = "a keepalive asks as well",
        .in = {{kWan, outer_from(kAlice, message_from(kAlice, 0, {}))}},
        .events = {EventType::kKeyFresh},
-       .given = [](WorkerWorld& w) { w.set_session(kAlice, {.age_seconds = 165}); }},
+       .given = [](WorkerWorld& w) { w.set_session(kAlice, {.age = std::chrono::seconds(165)}); }},
       {.name = "164 s do not",
        .in = {{kWan, alice_says(0)}},
        .out = {{kLan, frame_to_host(kHiForwarded)}},
-       .given = [](WorkerWorld& w) { w.set_session(kAlice, {.age_seconds = 164}); }},
+       .given = [](WorkerWorld& w) { w.set_session(kAlice, {.age = std::chrono::seconds(164)}); }},
       {.name = "a responder never asks on receive",
        .in = {{kWan, alice_says(0)}},
        .out = {{kLan, frame_to_host(kHiForwarded)}},
-       .given = [](WorkerWorld& w) { w.set_session(kAlice, {.initiator = false, .age_seconds = 170}); }},
+       .given =
+           [](WorkerWorld& w) {
+             w.set_session(kAlice, {.initiator = false, .age = std::chrono::seconds(170)});
+           }},
       {
           .name = "ten pings: 1280 bytes received",
           .in = std::vector<Frame>{},

@@ -53,9 +53,9 @@ std::vector<Scenario> sent() {
            [](WorkerWorld& w) {
              EXPECT_EQ(w.peer(kAlice).tx_bytes, 64u + 32);
              EXPECT_EQ(w.peer(kAlice).tx_packets, 1u);
-             EXPECT_EQ(w.peer(kAlice).last_sent, w.now());
-             EXPECT_EQ(w.peer(kAlice).last_data_sent, w.now());
-             EXPECT_EQ(w.peer(kAlice).unanswered_sent, w.now());
+             EXPECT_EQ(w.peer(kAlice).last_sent.load(), w.now());
+             EXPECT_EQ(w.peer(kAlice).last_data_sent.load(), w.now());
+             EXPECT_EQ(w.peer(kAlice).unanswered_sent.load(), w.now());
              EXPECT_EQ(w.worker().counters().sealed_packets.get(), 1u);
              EXPECT_EQ(w.worker().counters().sealed_bytes.get(), 64u);
              EXPECT_EQ(w.worker().counters().short_cut_from_port.get(), 1u);
@@ -225,13 +225,13 @@ std::vector<Scenario> sessions() {
       {.name = "a sending key of 180 s is not used",
        .in = {hello},
        .events = {EventType::kNeedHandshake, EventType::kStage},
-       .given = [](WorkerWorld& w) { w.set_session(kAlice, {.age_seconds = 180}); }},
+       .given = [](WorkerWorld& w) { w.set_session(kAlice, {.age = std::chrono::seconds(180)}); }},
       {.name = "nor behind a packet that is cut first",
        .in = {host_sends(inner4("192.168.1.5", "10.10.0.2", 1400)), hello},
        .events = {EventType::kNeedHandshake, EventType::kStage, EventType::kStage, EventType::kStage},
        .given =
            [](WorkerWorld& w) {
-             w.set_session(kAlice, {.age_seconds = 180});
+             w.set_session(kAlice, {.age = std::chrono::seconds(180)});
              w.peer(kAlice).mtu = 1300;
            }},
       {.name = "nor one whose private key is gone",
@@ -242,19 +242,23 @@ std::vector<Scenario> sessions() {
        .in = {hello, hello},
        .out = {sealed, {kWan, outer_to(kAlice, message_to(kAlice, 1, to_alice_aged(64)), 2)}},
        .events = {EventType::kNeedHandshake},
-       .given = [](WorkerWorld& w) { w.set_session(kAlice, {.age_seconds = 120}); }},
+       .given = [](WorkerWorld& w) { w.set_session(kAlice, {.age = std::chrono::seconds(120)}); }},
       {.name = "119 s do not",
        .in = {hello},
        .out = {sealed},
-       .given = [](WorkerWorld& w) { w.set_session(kAlice, {.age_seconds = 119}); }},
+       .given = [](WorkerWorld& w) { w.set_session(kAlice, {.age = std::chrono::seconds(119)}); }},
       {.name = "a responder never asks by time",
        .in = {hello},
        .out = {sealed},
-       .given = [](WorkerWorld& w) { w.set_session(kAlice, {.initiator = false, .age_seconds = 179}); }},
+       .given =
+           [](WorkerWorld& w) {
+             w.set_session(kAlice, {.initiator = false, .age = std::chrono::seconds(179)});
+           }},
       {.name = "a key born after the loop's clock reading sends and is not old",
        .in = {hello},
        .out = {sealed},
-       .given = [](WorkerWorld& w) { w.keypair(kAlice).set_birthdate(w.now() + 1000); }},
+       .given =
+           [](WorkerWorld& w) { w.keypair(kAlice).set_birthdate(w.now() + std::chrono::microseconds(1)); }},
       {.name = "message 2^60 asks for a new key, initiator",
        .in = {hello},
        .out = {sealed_at(REKEY_AFTER_MESSAGES)},
@@ -427,9 +431,9 @@ std::vector<Scenario> commands() {
        .then =
            [](WorkerWorld& w) {
              EXPECT_EQ(w.peer(kAlice).tx_bytes, 32u);
-             EXPECT_EQ(w.peer(kAlice).last_sent, w.now());
-             EXPECT_EQ(w.peer(kAlice).last_data_sent, 0u);
-             EXPECT_EQ(w.peer(kAlice).unanswered_sent, 0u);
+             EXPECT_EQ(w.peer(kAlice).last_sent.load(), w.now());
+             EXPECT_EQ(w.peer(kAlice).last_data_sent.load(), kNever);
+             EXPECT_EQ(w.peer(kAlice).unanswered_sent.load(), kNever);
            }},
       {.name = "keepalive without a session asks for one and waits for nothing",
        .in = {},

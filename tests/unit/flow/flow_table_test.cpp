@@ -27,8 +27,10 @@ const auto kAtOnce = [](const std::function<void()>& free) { free(); };
 const FlowIngress kFrom = FlowIngress::interface(dataplane::InterfaceId{1}),
                   kBack = FlowIngress::port(dataplane::PortIndex{2}, 3);
 
+constexpr BootSeconds kSince{WholeSeconds(7)};
+
 FlowNumber insert(FlowTable& table, const FlowTuple& original, const FlowTuple& reply) {
-  return table.insert(original, reply, kFrom, kBack, 7);
+  return table.insert(original, reply, kFrom, kBack, kSince);
 }
 
 // What a worker finds for packets of these tuples.
@@ -57,7 +59,7 @@ TEST(FlowTable, FindsBothDirectionsAndTheirOpposites) {
   EXPECT_EQ(&FlowTable::opposite(flow.direction[kReply]), &flow.direction[kOriginal]);
   EXPECT_EQ(FlowIngress::from_bits(flow.direction[kOriginal].ingress), kFrom);
   EXPECT_EQ(FlowIngress::from_bits(flow.direction[kReply].ingress), kBack);
-  EXPECT_EQ(flow.direction[kReply].last_used, 7u);
+  EXPECT_EQ(flow.direction[kReply].last_used.load(), kSince);
   EXPECT_EQ(table.find(original), number);
   EXPECT_EQ(table.find(reply), number);
   EXPECT_EQ(insert(table, original, reply), kNoFlow) << "a packet belongs to one flow";

@@ -44,9 +44,11 @@ IpAddress ip(const std::string& text) {
   return address.value_or(IpAddress{});
 }
 
+constexpr BootSeconds kNow{WholeSeconds(1'000'000)};
+
 class Follower : public ::testing::Test {
  protected:
-  Follower() { follower.set_now(1'000'000); }
+  Follower() { follower.set_now(kNow); }
 
   FlowTable table{100, FlowTable::HashKey{1, 2, 3, 4, 5, 6},
                   [](const std::function<void()>& free) { free(); }};
@@ -67,7 +69,7 @@ class Follower : public ::testing::Test {
     entry.reply = {ip("198.51.100.7"), ip("203.0.113.2"), 443, port, protocol};
     entry.id = port;
     entry.mark = kMark | 3;
-    entry.timeout = protocol == kTcp ? 432'000 : 120;
+    entry.timeout = WholeSeconds(protocol == kTcp ? 432'000 : 120);
     entry.status = IPS_ASSURED | IPS_SEEN_REPLY | IPS_CONFIRMED;
     if (protocol == kTcp) entry.tcp_state = TCP_CONNTRACK_ESTABLISHED;
     return entry;
@@ -153,7 +155,7 @@ TEST_F(Follower, UdpIsAskedByItsTimeout) {
   const auto asked = conntrack.take();
   ASSERT_EQ(asked.size(), 1u);
   EXPECT_FALSE(asked[0].liberal);
-  EXPECT_EQ(asked[0].timeout, 120u);
+  EXPECT_EQ(asked[0].timeout, WholeSeconds(120));
   follower.updated(entry, true);
   EXPECT_EQ(reason_of(entry), "carried");
 }
@@ -324,14 +326,14 @@ TEST(FollowerSlices, ManyFlowsAreJudgedInSeveralCalls) {
         return FlowWay{wan, FlowRefusal::kNone};
       },
       kMark);
-  follower.set_now(1'000'000);
+  follower.set_now(kNow);
   for (std::uint32_t i = 0; i < 10'000; ++i) {
     ConntrackEntry entry;
     entry.original = {ip("10.10.0.2"), ip("198.51.100.7"), static_cast<std::uint16_t>(i + 1), 53, kUdp};
     entry.reply = entry.original.turned_round();
     entry.id = i;
     entry.mark = kMark;
-    entry.timeout = 120;
+    entry.timeout = WholeSeconds(120);
     entry.status = IPS_ASSURED;
     follower.updated(entry, true);
   }
@@ -356,18 +358,18 @@ class Refresh : public Follower {
                                                             std::uint32_t seconds, std::uint32_t interval) {
     std::vector<std::pair<std::uint32_t, std::uint32_t>> told;
     for (std::uint32_t i = 1; i <= seconds; ++i) {
-      follower.set_now(++now);
+      follower.set_now(now += WholeSeconds(1));
       if (interval != 0 && i % interval == 0) flow_of(entry).direction[kReply].note_carried(100, now);
       follower.refresh();
       for (const ConntrackUpdate& update : conntrack.take()) {
         EXPECT_EQ(update.original, entry.original);
         EXPECT_FALSE(update.liberal);
-        told.emplace_back(i, update.timeout.value_or(0));
+        told.emplace_back(i, update.timeout.value_or(WholeSeconds(0)).count());
       }
     }
     return told;
   }
-  std::uint32_t now = 1'000'000;
+  BootSeconds now = kNow;
 };
 
 TEST_F(Refresh, ABusyUdpFlowIsRefreshedAtHalfItsTimeout) {
@@ -413,7 +415,7 @@ TEST_F(Refresh, TcpIsToldOnceInAnHour) {
 // Learnt after a restart, ten seconds before Linux would drop it.
 TEST_F(Refresh, AnEntryWithLittleTimeLeftIsRefreshedInTime) {
   ConntrackEntry entry = masqueraded(kUdp);
-  entry.timeout = 10;
+  entry.timeout = WholeSeconds(10);
   carry(entry);
   const auto told = pass(entry, 30, 1);
   ASSERT_GE(told.size(), 1u);
@@ -455,7 +457,7 @@ TEST_F(Follower, ListsTheLargestFirstAndReasonsLast) {
     carry(masqueraded(kUdp, port));
     flow_of(masqueraded(kUdp, port))
         .direction[kReply]
-        .note_carried(static_cast<std::uint16_t>(100 * port), 1'000'005);
+        .note_carried(static_cast<std::uint16_t>(100 * port), kNow + WholeSeconds(5));
   }
   ConntrackEntry other = masqueraded(kTcp, 9);
   other.original.source = ip("192.168.1.5");
@@ -463,7 +465,7 @@ TEST_F(Follower, ListsTheLargestFirstAndReasonsLast) {
   follower.updated(other, false);
 
   FlowsStatus all;
-  list_flows(follower, {}, 1'000'010, all);
+  list_flows(follower, {}, kNow + WholeSeconds(10), all);
   ASSERT_EQ(all.flows.size(), 4u);
   EXPECT_EQ(all.carried, 3u);
   EXPECT_EQ(all.with_linux, 1u);
@@ -475,20 +477,20 @@ TEST_F(Follower, ListsTheLargestFirstAndReasonsLast) {
   EXPECT_EQ(first.bytes.first, 0u);
   EXPECT_EQ(first.bytes.second, 300u);
   EXPECT_EQ(first.packets.second, 1u);
-  EXPECT_EQ(first.age_seconds, 10u);
-  EXPECT_EQ(first.idle_seconds, 5u);
+  EXPECT_EQ(first.age, std::chrono::seconds(10));
+  EXPECT_EQ(first.idle, std::chrono::seconds(5));
   EXPECT_FALSE(all.flows[3].carried);
   EXPECT_EQ(all.flows[3].reason, "helper");
   for (const NamedCount& reason : all.reasons)
     EXPECT_EQ(reason.count, reason.name == "helper" ? 1u : 0u) << reason.name;
 
   FlowsStatus two, by_address, nonsense;
-  list_flows(follower, {"", 2}, 1'000'010, two);
+  list_flows(follower, {"", 2}, kNow + WholeSeconds(10), two);
   EXPECT_EQ(two.flows.size(), 2u);
-  list_flows(follower, {"192.168.1.5", 0}, 1'000'010, by_address);
+  list_flows(follower, {"192.168.1.5", 0}, kNow + WholeSeconds(10), by_address);
   ASSERT_EQ(by_address.flows.size(), 1u);
   EXPECT_EQ(by_address.flows[0].reason, "helper");
-  list_flows(follower, {"everything", 0}, 1'000'010, nonsense);
+  list_flows(follower, {"everything", 0}, kNow + WholeSeconds(10), nonsense);
   EXPECT_TRUE(nonsense.flows.empty());
 }
 

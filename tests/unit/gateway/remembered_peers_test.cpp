@@ -7,14 +7,15 @@ namespace wg::control {
 
 // In gtest's messages.
 static void PrintTo(const RememberedPeer& peer, std::ostream* out) {
-  *out << dataplane::to_string(peer.remote) << " heard at " << peer.heard_at;
+  *out << dataplane::to_string(peer.remote) << " heard at " << peer.heard_at.time_since_epoch().count();
 }
 
 namespace test {
 namespace {
 
-constexpr std::uint64_t kSecond = 1'000'000'000;
-const noise::Now kNow{5000 * kSecond, 1'700'000'000 * kSecond};
+using namespace std::chrono_literals;
+
+const noise::Now kNow{BootTime(5000s), WallTime(1'700'000'000s)};
 
 RememberedPeer peer(std::uint8_t number, std::uint64_t seconds_ago) {
   RememberedPeer out;
@@ -22,7 +23,7 @@ RememberedPeer peer(std::uint8_t number, std::uint64_t seconds_ago) {
   const std::uint8_t remote[] = {198, 51, 100, number}, local[] = {203, 0, 113, 2};
   out.remote = {noise::IpAddress::from_v4(remote), static_cast<std::uint16_t>(1000 + number), 0};
   out.local = noise::IpAddress::from_v4(local);
-  out.heard_at = kNow.wall - seconds_ago * kSecond;
+  out.heard_at = kNow.wall - std::chrono::seconds(seconds_ago);
   return out;
 }
 
@@ -37,7 +38,7 @@ RememberedPeer peer6(std::uint8_t number, std::uint64_t seconds_ago) {
 }
 
 noise::Now later(std::uint64_t seconds) {
-  return {kNow.boot + seconds * kSecond, kNow.wall + seconds * kSecond};
+  return {kNow.boot + std::chrono::seconds(seconds), kNow.wall + std::chrono::seconds(seconds)};
 }
 
 TEST(RememberedPeersFile, ComesBackAsItWas) {
@@ -63,7 +64,7 @@ TEST(RememberedPeers, TakesThoseHeardOfWithin180SecondsAlone) {
   RememberedPeer without_port = peer(5, 1);
   without_port.remote.port = 0;
   RememberedPeer of_the_future = peer(6, 0);
-  of_the_future.heard_at += kSecond;
+  of_the_future.heard_at += 1s;
   remembered.load({peer(1, 0), peer(2, 180), peer(3, 181), without_port, of_the_future}, kNow);
   EXPECT_EQ(remembered.claim(peer(1, 0).key, 11, kNow), peer(1, 0));
   EXPECT_EQ(remembered.claim(peer(2, 0).key, 12, kNow), peer(2, 180));

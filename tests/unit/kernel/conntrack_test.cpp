@@ -159,10 +159,10 @@ TEST_P(TrackingOf, AConnectionsLife) {
   EXPECT_EQ(answer->mark, kMark | 7) << "what is not named stays";
   EXPECT_EQ(answer->timeout, established->timeout);
 
-  ask({established->original, false, 1234, 0});
+  ask({established->original, false, WholeSeconds(1234), 0});
   const auto refreshed = wait(Note::Kind::kAnswer);
   ASSERT_TRUE(refreshed);
-  EXPECT_NEAR(refreshed->timeout, 1234, 1);
+  EXPECT_NEAR(refreshed->timeout.count(), 1234, 1);
   EXPECT_TRUE(refreshed->liberal);
 
   conntrack->start_dump(kMark);
@@ -214,15 +214,17 @@ TEST_F(Tracking, ManyUpdatesGoInFewMessages) {
   Connection connection(false);
   const auto entry = wait(Note::Kind::kUpdated, is_marked);
   ASSERT_TRUE(entry);
-  for (std::uint32_t i = 0; i < 2000; ++i) conntrack->update({entry->original, false, 5000 + i, 0});
+  for (std::uint32_t i = 0; i < 2000; ++i)
+    conntrack->update({entry->original, false, WholeSeconds(5000 + i), 0});
   conntrack->flush();
-  EXPECT_TRUE(wait(Note::Kind::kAnswer, [](const ConntrackEntry& e) { return e.timeout >= 6998; }));
+  EXPECT_TRUE(
+      wait(Note::Kind::kAnswer, [](const ConntrackEntry& e) { return e.timeout >= WholeSeconds(6998); }));
 }
 
 TEST_F(Tracking, TimeoutsAreTheNamespaces) {
   shell("echo 77 >/proc/sys/net/netfilter/nf_conntrack_udp_timeout_stream");
-  EXPECT_EQ(conntrack_timeouts().udp, 77u);
-  EXPECT_EQ(conntrack_timeouts().tcp, 432'000u);
+  EXPECT_EQ(conntrack_timeouts().udp, WholeSeconds(77));
+  EXPECT_EQ(conntrack_timeouts().tcp, WholeSeconds(432'000));
   Connection connection(false);
   EXPECT_GE(conntrack_count(), 1u);
 }

@@ -109,7 +109,7 @@ Measured limited_sources() {
   for (std::uint32_t i = 0; i < 80'000; ++i) {
     const std::uint8_t address[] = {10, static_cast<std::uint8_t>(i >> 16), static_cast<std::uint8_t>(i >> 8),
                                     static_cast<std::uint8_t>(i)};
-    refused += limiter.allow(IpAddress::from_v4(address), 1000 * kSec) ? 0 : 1;
+    refused += limiter.allow(IpAddress::from_v4(address), BootTime(1000 * kSec)) ? 0 : 1;
   }
   return {limiter.sources(), refused};
 }

@@ -149,13 +149,12 @@ TEST(Peers, SameEndpointAgainIsNoOperation) {
 
 TEST(Peers, RepeatedEventsAreCountedNotPiled) {
   PeerEventRing ring;
-  for (int i = 0; i < 100; ++i)
-    ring.push({static_cast<BootTime>(i), i, {}, PeerEventKind::kInitiationSent, 1});
+  for (int i = 0; i < 100; ++i) ring.push({BootTime(i * kSec), i, {}, PeerEventKind::kInitiationSent, 1});
   ASSERT_EQ(ring.list().size(), 1u);
   EXPECT_EQ(ring.list()[0].count, 100);
   EXPECT_EQ(ring.list()[0].detail, 99);
   for (int i = 0; i < 30; ++i) {
-    ring.push({1, i, {}, i % 2 == 0 ? PeerEventKind::kRoamed : PeerEventKind::kGaveUp, 1});
+    ring.push({BootTime(1s), i, {}, i % 2 == 0 ? PeerEventKind::kRoamed : PeerEventKind::kGaveUp, 1});
   }
   EXPECT_EQ(ring.list().size(), PeerEventRing::kCapacity);
   EXPECT_EQ(ring.list().back().detail, 29);
@@ -173,7 +172,7 @@ TEST(UpDown, DownWipesSessionsAndTimersKeepsTimestampsAndEndpoints) {
   EXPECT_EQ(t.at_b->current.load(), nullptr);
   EXPECT_EQ(t.b.table.size(), 0u);
   EXPECT_EQ(t.b.host.staged[t.at_b], 0);
-  EXPECT_EQ(t.b.engine.next_deadline(), 0u);
+  EXPECT_EQ(t.b.engine.next_deadline(), kNever);
   t.run(20 * kSec);
   t.b.engine.up(t.now);
   EXPECT_EQ(t.to_b(old), Outcome::kTimestampNotNewer) << "C2-8";
@@ -186,7 +185,7 @@ TEST(UpDown, NothingIsSentWhileDown) {
   TwoEngines t;
   t.a.engine.down(t.now);
   t.a.engine.initiate(*t.at_a, t.now);
-  t.a.engine.set_keepalive(*t.at_a, 1, t.now);
+  t.a.engine.set_keepalive(*t.at_a, 1s, t.now);
   t.a.engine.on_need_handshake(t.at_a->ref(), t.now);
   t.run(100 * kSec);
   EXPECT_TRUE(t.a.host.sent.empty());

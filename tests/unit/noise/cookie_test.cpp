@@ -29,7 +29,7 @@ class Cookies : public ::testing::Test {
   PublicKey receiver{};
   Buffer message;
   Endpoint source;
-  BootTime now = 1000 * kSec;
+  BootTime now{1000 * kSec};
 };
 
 TEST_F(Cookies, Mac1IsForTheReceiverAlone) {
@@ -75,16 +75,16 @@ TEST_F(Cookies, Ipv6SourcesUseAll128Bits) {
 TEST_F(Cookies, SecretRotatesEvery120SecondsAndSendersStopAt115) {
   jar.add_macs(message, now);
   EXPECT_FALSE(jar.consume_reply(reply(), now).has_value());
-  now += 115 * kSec - 1;
+  now += 115 * kSec - 1ns;
   jar.add_macs(message, now);
   EXPECT_TRUE(checker.mac2_valid(message, source, now));
   EXPECT_TRUE(jar.has_cookie(now));
   const Buffer with_cookie = message;
-  now += 1;
+  now += 1ns;
   jar.add_macs(message, now);
   EXPECT_TRUE(is_zero(macs_of(message).mac2));
   EXPECT_FALSE(jar.has_cookie(now));
-  EXPECT_TRUE(checker.mac2_valid(with_cookie, source, now + 5 * kSec - 1));
+  EXPECT_TRUE(checker.mac2_valid(with_cookie, source, now + 5 * kSec - 1ns));
   EXPECT_FALSE(checker.mac2_valid(with_cookie, source, now + 5 * kSec)) << "another secret";
 }
 

@@ -1,6 +1,7 @@
 // Two engines face to face with a hand-cranked clock: what the protocol tests are written with.
 #pragma once
 
+#include <chrono>
 #include <deque>
 #include <functional>
 #include <map>
@@ -16,12 +17,13 @@
 
 namespace wg::noise::test {
 
+using namespace std::chrono_literals;
 using dataplane::Keypair;
 using dataplane::Peer;
 using Buffer = std::vector<std::uint8_t>;
 
-inline constexpr BootTime kMs = 1'000'000;
-inline constexpr BootTime kSec = 1'000'000'000;
+inline constexpr std::chrono::nanoseconds kMs = std::chrono::milliseconds(1);
+inline constexpr std::chrono::nanoseconds kSec = std::chrono::seconds(1);
 
 class SeededRandom final : public Random {
  public:
@@ -134,7 +136,7 @@ struct Side {
 class TwoEngines {
  public:
   explicit TwoEngines(EngineOptions options = {})
-      : now{1000 * kSec, 1'700'000'000 * kSec},
+      : now{BootTime(1000 * kSec), WallTime(1'700'000'000 * kSec)},
         a(now, 1, options),
         b(now, 2, options),
         a_at(endpoint(1, 51820)),
@@ -154,12 +156,12 @@ class TwoEngines {
     b.host.collect();
   }
 
-  void pass(BootTime duration) {
+  void pass(std::chrono::nanoseconds duration) {
     now.boot += duration;
     now.wall += duration;
   }
   // Moves time in steps of `step`, running timers as the daemon would.
-  void run(BootTime duration, BootTime step = 100 * kMs) {
+  void run(std::chrono::nanoseconds duration, std::chrono::nanoseconds step = 100 * kMs) {
     for (const BootTime end = now.boot + duration; now.boot < end;) {
       pass(std::min(step, end - now.boot));
       a.engine.advance(now);

@@ -6,16 +6,16 @@
 namespace wg::noise::test {
 namespace {
 
-constexpr BootTime kMs = 1'000'000;
+constexpr std::chrono::nanoseconds kMs = std::chrono::milliseconds(1);
 
 // Rounds as the loop has them: woken by each message, or after kGather. Returns how many in `seconds`.
 struct Loop {
   HandshakePace pace;
-  BootTime now = 7'000'000'000;
+  BootTime now{std::chrono::seconds(7)};
   std::size_t rounds = 0;
   std::size_t late = 0;  // messages that waited
 
-  void run(BootTime period, unsigned messages) {
+  void run(std::chrono::nanoseconds period, unsigned messages) {
     BootTime next = now;
     for (unsigned taken = 0; taken < messages;) {
       if (pace.gather()) {
@@ -50,11 +50,11 @@ TEST(HandshakePace, FloodIsTakenOncePerMillisecond) {
 
 TEST(HandshakePace, WhoFindsABatchDoesNotWait) {
   HandshakePace pace;
-  pace.note(1000, 5 * kMs);
+  pace.note(1000, BootTime(5 * kMs));
   EXPECT_FALSE(pace.gather()) << "there may be more at once";
-  pace.note(HandshakePace::kBatch - 1, 5 * kMs);
+  pace.note(HandshakePace::kBatch - 1, BootTime(5 * kMs));
   EXPECT_TRUE(pace.gather());
-  pace.note(HandshakePace::kBatch, 5 * kMs);
+  pace.note(HandshakePace::kBatch, BootTime(5 * kMs));
   EXPECT_FALSE(pace.gather());
 }
 

@@ -26,10 +26,10 @@ TEST(Handshake, GivesBothSidesTheSameKeysCrossed) {
   EXPECT_EQ(t.b.host.sent[0].from, t.b_at) << "answered from the address that was addressed (C5-6)";
   EXPECT_EQ(t.at_b->current.load(), nullptr) << "a responder must not send before confirmation (I6)";
   EXPECT_TRUE(t.status_b().session_unconfirmed);
-  EXPECT_EQ(t.status_b().last_handshake_wall, 0u) << "not complete before the first data (C3-11)";
+  EXPECT_EQ(t.status_b().last_handshake, std::nullopt) << "not complete before the first data (C3-11)";
 
   EXPECT_EQ(t.deliver_last_to_a(), Outcome::kResponseAccepted);
-  EXPECT_EQ(t.status_a().last_handshake_wall, t.now.wall);
+  EXPECT_EQ(t.status_a().last_handshake, t.now.wall);
   const Keypair* const ka = t.at_a->current.load();
   ASSERT_NE(ka, nullptr);
   const Keypair* const kb = t.b.table.find(ka->remote_index);
@@ -48,7 +48,7 @@ TEST(Handshake, GivesBothSidesTheSameKeysCrossed) {
   EXPECT_EQ(t.at_b->current.load(), kb);
   EXPECT_EQ(t.b.host.releases, 1);
   EXPECT_EQ(t.b.host.keepalives, 0);
-  EXPECT_EQ(t.status_b().last_handshake_wall, t.now.wall);
+  EXPECT_EQ(t.status_b().last_handshake, t.now.wall);
   EXPECT_EQ(t.b.host.seen(PeerEventKind::kSessionUp), 1);
 }
 
@@ -149,7 +149,7 @@ TEST(Handshake, ReplayAfterOurRestartNeverDisplacesACurrentSession) {
 
 TEST(Handshake, FiftyInitiationsPerSecondPerPeer) {
   TwoEngines t;
-  const auto initiation_stamped = [&](std::uint64_t wall) {
+  const auto initiation_stamped = [&](WallTime wall) {
     Side fresh(t.now, 1);
     const Now at{t.now.boot, wall};
     fresh.engine.set_private_key(t.a.key, at);
@@ -163,9 +163,9 @@ TEST(Handshake, FiftyInitiationsPerSecondPerPeer) {
   };
   EXPECT_EQ(t.to_b(initiation_stamped(t.now.wall)), Outcome::kInitiationAnswered);
   EXPECT_EQ(t.to_b(initiation_stamped(t.now.wall + kSec)), Outcome::kInitiationFlood);
-  t.pass(20 * kMs - 1);
+  t.pass(20 * kMs - 1ns);
   EXPECT_EQ(t.to_b(initiation_stamped(t.now.wall + kSec)), Outcome::kInitiationFlood);
-  t.pass(1);
+  t.pass(1ns);
   EXPECT_EQ(t.to_b(initiation_stamped(t.now.wall + kSec)), Outcome::kInitiationAnswered);
 }
 
@@ -284,7 +284,7 @@ TEST(Handshake, LowOrderPeerIsAcceptedInConfigurationButNeverSpokenTo) {
     t.a.engine.set_endpoint(peer, t.b_at, t.now);
     t.a.host.staged[&peer] = 1;
     t.a.engine.on_need_handshake(peer.ref(), t.now);
-    t.a.engine.set_keepalive(peer, 1, t.now);
+    t.a.engine.set_keepalive(peer, 1s, t.now);
     t.run(30 * kSec);
     EXPECT_TRUE(t.a.host.sent.empty()) << "nothing is ever sent (C1-5)";
     EXPECT_GE(t.a.host.seen(PeerEventKind::kLowOrderKey), 1);

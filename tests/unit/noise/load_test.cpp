@@ -45,9 +45,9 @@ TEST_F(Load, BeginsAt512QueuedAndHoldsForOneSecond) {
   while (t.b.engine.process_queued(64, t.now) > 0) {
   }
   EXPECT_EQ(t.b.engine.queued(), 0u);
-  t.pass(kSec - 1);
+  t.pass(kSec - 1ns);
   EXPECT_TRUE(t.b.engine.under_load(t.now)) << "sticky (C2-2)";
-  t.pass(1);
+  t.pass(1ns);
   EXPECT_FALSE(t.b.engine.under_load(t.now));
 }
 
@@ -241,7 +241,7 @@ TEST_F(Load, InitiationGetsACookieTheNextOneCarriesMac2) {
   EXPECT_EQ(t.at_a->received().bytes, rx);
   EXPECT_EQ(t.a.host.endpoint_changes, changes) << "never roams (C5-5)";
   EXPECT_EQ(t.status_a().remote, t.b_at);
-  EXPECT_EQ(t.at_a->last_received.load(), 0u) << "no timer is touched";
+  EXPECT_EQ(t.at_a->last_received.load(), kNever) << "no timer is touched";
   EXPECT_TRUE(t.status_a().has_cookie);
 
   t.run(5400 * kMs);  // the retransmission

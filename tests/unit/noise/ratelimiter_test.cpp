@@ -23,14 +23,14 @@ class Limiter : public ::testing::Test {
 
   SeededRandom random{1};
   RateLimiter limiter{random};
-  BootTime now = 1000 * kSec;
+  BootTime now{1000 * kSec};
 };
 
 TEST_F(Limiter, BurstOfFiveThenTwentyPerSecond) {
   EXPECT_EQ(allowed(v4(1), 100), 5);
-  now += 50 * kMs - 1;
+  now += 50 * kMs - 1ns;
   EXPECT_EQ(allowed(v4(1), 10), 0);
-  now += 1;
+  now += 1ns;
   EXPECT_EQ(allowed(v4(1), 10), 1);
   int n = 0;
   for (int i = 0; i < 1000; ++i) {
@@ -73,7 +73,7 @@ TEST_F(Limiter, BoundedFullRefusesAndSweptAfterASecond) {
   EXPECT_EQ(limiter.memory_bytes(), memory);
   now += kSec;
   EXPECT_FALSE(limiter.allow(v4(0xffffffff), now)) << "idle for exactly a second is not idle";
-  now += kSec + 1;
+  now += kSec + 1ns;
   limiter.sweep(now);  // without any insertion: past bug, a table that stayed full
   EXPECT_EQ(limiter.sources(), 0u);
 }

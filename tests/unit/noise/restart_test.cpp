@@ -41,10 +41,10 @@ class JustStarted : public ::testing::Test {
   }
   Peer& add_known(std::size_t number, std::uint64_t heard) {
     Peer& peer = add(number);
-    side.engine.restore_endpoint(peer, place(number), {}, heard, now);
+    side.engine.restore_endpoint(peer, place(number), {}, WallTime(std::chrono::seconds(heard)), now);
     return peer;
   }
-  void run(BootTime duration, BootTime step = kMs) {
+  void run(std::chrono::nanoseconds duration, std::chrono::nanoseconds step = kMs) {
     for (const BootTime end = now.boot + duration; now.boot < end;) {
       now.boot += step;
       now.wall += step;
@@ -57,7 +57,7 @@ class JustStarted : public ::testing::Test {
     return to;
   }
 
-  Now now{1000 * kSec, 1'700'000'000 * kSec};
+  Now now{BootTime(1000 * kSec), WallTime(1'700'000'000 * kSec)};
   Side side{now, 1};
 };
 
@@ -69,7 +69,7 @@ TEST_F(JustStarted, ThoseKnownGetAnInitiationTheLatestFirstAndTheOthersSilence) 
   add_known(4, 200);
   EXPECT_TRUE(side.host.sent.empty()) << "nothing before the plan is carried out";
   EXPECT_LE(side.engine.next_deadline(), now.boot) << "but then at once";
-  EXPECT_NE(side.engine.next_deadline(), 0u);
+  EXPECT_NE(side.engine.next_deadline(), kNever);
   side.engine.advance(now);
   EXPECT_EQ(addressed(), (std::vector<Endpoint>{place(2), place(4), place(1)}));
   EXPECT_EQ(side.host.seen(PeerEventKind::kEndpointRestored), 3);
@@ -78,7 +78,7 @@ TEST_F(JustStarted, ThoseKnownGetAnInitiationTheLatestFirstAndTheOthersSilence) 
 TEST_F(JustStarted, AKeepaliveDoesNotOvertakeNorDouble) {
   for (std::size_t i = 0; i < 100; ++i) {
     Peer& peer = add_known(i, i);
-    side.engine.set_keepalive(peer, 25, now);
+    side.engine.set_keepalive(peer, 25s, now);
   }
   EXPECT_TRUE(side.host.sent.empty());
   run(kSec);
@@ -90,7 +90,7 @@ TEST_F(JustStarted, TheLatestHeardGoBeforePersistentKeepalivesOfOthers) {
   for (std::size_t i = 0; i < 60; ++i) {
     Peer& peer = add(i);
     side.engine.set_endpoint(peer, place(i), now);
-    side.engine.set_keepalive(peer, 25, now);
+    side.engine.set_keepalive(peer, 25s, now);
   }
   const std::size_t at_once = side.host.sent.size();
   EXPECT_EQ(at_once, 32u);
@@ -168,7 +168,7 @@ TEST_F(JustStarted, HeardPeersAreListedInStepsWhileOthersComeAndGo) {
     EXPECT_EQ(heard[i].remote, place(3 * i));
     EXPECT_EQ(heard[i].heard, now.boot);
   }
-  EXPECT_EQ(side.engine.heard_peers(1000, 7, 0, heard), 0u) << "beyond the end";
+  EXPECT_EQ(side.engine.heard_peers(1000, 7, kNever, heard), 0u) << "beyond the end";
 }
 
 // Not only after a start: timers that are due together are a few milliseconds of work at a time.
@@ -227,7 +227,7 @@ TEST_F(JustStarted, AThousandPeersAreBackWithinThreeSeconds) {
       ++back;
     }
   }
-  const double paced = static_cast<double>(now.boot - started) / 1e9;
+  const double paced = std::chrono::duration<double>(now.boot - started).count();
   const double computed = std::chrono::duration<double>(ours).count();
   std::printf("restart peers=%zu paced_s=%.2f computed_s=%.2f\n", back, paced, computed);
   EXPECT_EQ(back, kPeers);

@@ -10,7 +10,13 @@
 namespace wg::noise {
 namespace {
 
-constexpr BootTime kStart = 1'000'000'000;
+using namespace std::chrono_literals;
+
+constexpr BootTime kStart{1s};
+
+WallTime at(std::chrono::nanoseconds since_1970) {
+  return WallTime(since_1970);
+}
 
 PeerRef peer(std::uint32_t slot) {
   return {slot, 1};
@@ -25,10 +31,10 @@ std::vector<std::uint32_t> slots_in_order(StartQueue& queue) {
 TEST(StartQueue, ThoseHeardOfLatestGoFirst) {
   StartQueue queue;
   queue.push(peer(1));
-  queue.push_heard(peer(2), 20);
+  queue.push_heard(peer(2), at(20ns));
   queue.push(peer(3));
-  queue.push_heard(peer(4), 40);
-  queue.push_heard(peer(5), 30);
+  queue.push_heard(peer(4), at(40ns));
+  queue.push_heard(peer(5), at(30ns));
   EXPECT_EQ(slots_in_order(queue), (std::vector<std::uint32_t>{4, 5, 2, 1, 3}));
 }
 
@@ -39,14 +45,14 @@ TEST(StartQueue, SomeTurnsAtOnceThenOneAnInterval) {
   EXPECT_FALSE(queue.take_turn(kStart));
   const BootTime next = queue.next_turn();
   EXPECT_EQ(next, kStart + StartQueue::kInterval);
-  EXPECT_FALSE(queue.take_turn(next - 1));
+  EXPECT_FALSE(queue.take_turn(next - 1ns));
   EXPECT_TRUE(queue.take_turn(next));
   EXPECT_FALSE(queue.take_turn(next)) << "one an interval";
 }
 
 TEST(StartQueue, ALongSilenceSavesUpNoMoreThanSomeTurns) {
   StartQueue queue;
-  const BootTime later = kStart + 3600 * kStart;
+  const BootTime later = kStart + 1h;
   ASSERT_TRUE(queue.take_turn(kStart));
   std::size_t turns = 0;
   while (queue.take_turn(later)) ++turns;
@@ -55,26 +61,26 @@ TEST(StartQueue, ALongSilenceSavesUpNoMoreThanSomeTurns) {
 
 TEST(StartQueue, NoTurnIsDueWithoutAPeer) {
   StartQueue queue;
-  EXPECT_EQ(queue.next_turn(), 0u);
+  EXPECT_EQ(queue.next_turn(), kNever);
   queue.push(peer(1));
-  EXPECT_NE(queue.next_turn(), 0u) << "0 would mean never";
+  EXPECT_NE(queue.next_turn(), kNever);
   EXPECT_LE(queue.next_turn(), kStart);
   queue.clear();
-  EXPECT_EQ(queue.next_turn(), 0u);
+  EXPECT_EQ(queue.next_turn(), kNever);
 }
 
 TEST(ClockWatch, ReportsStepsOfTheWallClockAlone) {
   ClockWatch watch;
-  const auto at = [](BootTime boot, std::int64_t step) {
-    return Now{boot, 1'700'000'000'000'000'000u + boot + static_cast<std::uint64_t>(step)};
+  const auto jump = [&watch](std::chrono::nanoseconds boot, std::chrono::nanoseconds step) {
+    return watch.jump({BootTime(boot), WallTime(1'700'000'000s + boot + step)});
   };
-  constexpr std::int64_t kStep = ClockWatch::kReported;
-  EXPECT_EQ(watch.jump(at(kStart, 0)), std::nullopt) << "the first look";
-  EXPECT_EQ(watch.jump(at(50 * kStart, 0)), std::nullopt) << "time alone is no step";
-  EXPECT_EQ(watch.jump(at(51 * kStart, kStep - 1)), std::nullopt);
-  EXPECT_EQ(watch.jump(at(52 * kStart, kStep)), kStep);
-  EXPECT_EQ(watch.jump(at(53 * kStart, kStep)), std::nullopt) << "once";
-  EXPECT_EQ(watch.jump(at(54 * kStart, -kStep)), -2 * kStep);
+  constexpr std::chrono::nanoseconds kStep = ClockWatch::kReported;
+  EXPECT_EQ(jump(1s, 0s), std::nullopt) << "the first look";
+  EXPECT_EQ(jump(50s, 0s), std::nullopt) << "time alone is no step";
+  EXPECT_EQ(jump(51s, kStep - 1ns), std::nullopt);
+  EXPECT_EQ(jump(52s, kStep), kStep);
+  EXPECT_EQ(jump(53s, kStep), std::nullopt) << "once";
+  EXPECT_EQ(jump(54s, -kStep), -2 * kStep);
 }
 
 }  // namespace

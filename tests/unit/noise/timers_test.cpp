@@ -8,11 +8,11 @@
 namespace wg::noise::test {
 namespace {
 
-constexpr BootTime kSlack = 12 * kMs;  // run()'s step of 10 ms and a tick
+constexpr std::chrono::nanoseconds kSlack = 12 * kMs;  // run()'s step of 10 ms and a tick
 
 class Timers : public ::testing::Test {
  protected:
-  void run(BootTime duration) { t.run(duration, 10 * kMs); }
+  void run(std::chrono::nanoseconds duration) { t.run(duration, 10 * kMs); }
   [[nodiscard]] std::size_t initiations() const { return t.a.engine.counters().sent(kInitiation); }
   void data_received_at_a() { t.at_a->note_received(t.now.boot, true); }
   void data_sent_by_a() { t.at_a->note_sent(t.now.boot, true); }
@@ -43,14 +43,14 @@ TEST_F(Timers, RetransmitsTwentyTimesWithJitterThenGivesUp) {
   EXPECT_EQ(at.size(), 20u);
   EXPECT_EQ(initiations(), 20u);
   EXPECT_EQ(t.a.host.staged[t.at_a], 0) << "staged packets survive until then, no longer";
-  BootTime least = ~BootTime{0};
-  BootTime most = 0;
+  std::chrono::nanoseconds least = std::chrono::nanoseconds::max();
+  std::chrono::nanoseconds most{0};
   for (std::size_t i = 1; i < at.size(); ++i) {
     least = std::min(least, at[i] - at[i - 1]);
     most = std::max(most, at[i] - at[i - 1]);
   }
   EXPECT_GE(least, 5 * kSec);
-  EXPECT_LE(most, 5 * kSec + 333'333'333 + kSlack);
+  EXPECT_LE(most, 5 * kSec + 333'333'333ns + kSlack);
   EXPECT_GT(most - least, 50 * kMs) << "jitter";
   run(200 * kSec);
   EXPECT_EQ(initiations(), 20u) << "and is quiet";
@@ -134,7 +134,7 @@ TEST_F(Timers, InitiatorRekeysOnSendAfter120SecondsResponderNever) {
   t.pass(120 * kSec - 1);
   t.a.engine.on_need_handshake(t.at_a->ref(), t.now);
   EXPECT_EQ(initiations(), base) << "a stale request: the session is fine";
-  t.pass(1);
+  t.pass(1ns);
   t.b.engine.on_need_handshake(t.at_b->ref(), t.now);
   EXPECT_EQ(t.b.engine.counters().sent(kInitiation), 0u);
   t.a.engine.on_need_handshake(t.at_a->ref(), t.now);
@@ -157,7 +157,7 @@ TEST_F(Timers, KeyFreshAt165SecondsOnceAndOnlyTheInitiator) {
   t.pass(165 * kSec - 1);
   t.a.engine.on_key_fresh(t.at_a->ref(), t.now);
   EXPECT_EQ(initiations(), base);
-  t.pass(1);
+  t.pass(1ns);
   t.b.engine.on_key_fresh(t.at_b->ref(), t.now);
   EXPECT_EQ(t.b.engine.counters().sent(kInitiation), 0u);
   t.a.engine.on_key_fresh(t.at_a->ref(), t.now);
@@ -207,7 +207,7 @@ TEST_F(Timers, SendingAnythingCancelsThePassiveKeepalive) {
   data_received_at_a();
   run(9 * kSec);
   data_sent_by_a();
-  t.at_a->note_received(t.now.boot + 1, false);  // and it is answered, so no new handshake either
+  t.at_a->note_received(t.now.boot + 1ns, false);  // and it is answered, so no new handshake either
   run(40 * kSec);
   EXPECT_EQ(t.a.host.keepalives, 0);
 }
@@ -244,7 +244,7 @@ TEST_F(Timers, NewHandshakeFifteenSecondsAfterUnansweredData) {
     data_sent_by_a();  // not pushed back
   }
   EXPECT_GE(t.now.boot, first + 15 * kSec);
-  EXPECT_LE(t.now.boot, first + 15 * kSec + 333'333'333 + kSlack);
+  EXPECT_LE(t.now.boot, first + 15 * kSec + 333'333'333ns + kSlack);
   EXPECT_EQ(t.a.host.seen(PeerEventKind::kUnresponsive), 1);
 }
 
@@ -280,15 +280,15 @@ TEST_F(Timers, DeadPeerClearsTheStickySource) {
 TEST_F(Timers, PersistentKeepaliveSendsAtOnceThenEveryInterval) {
   establish();
   run(6 * kSec);
-  t.a.engine.set_keepalive(*t.at_a, 25, t.now);
+  t.a.engine.set_keepalive(*t.at_a, 25s, t.now);
   EXPECT_EQ(t.a.host.keepalives, 1) << "from 0 to n";
-  t.a.engine.set_keepalive(*t.at_a, 20, t.now);
+  t.a.engine.set_keepalive(*t.at_a, 20s, t.now);
   EXPECT_EQ(t.a.host.keepalives, 1) << "from n to m is no reason";
   run(20 * kSec + kSlack);
   EXPECT_EQ(t.a.host.keepalives, 2);
   run(20 * kSec + kSlack);
   EXPECT_EQ(t.a.host.keepalives, 3);
-  t.a.engine.set_keepalive(*t.at_a, 0, t.now);
+  t.a.engine.set_keepalive(*t.at_a, 0s, t.now);
   run(60 * kSec);
   EXPECT_EQ(t.a.host.keepalives, 3);
 }
@@ -296,7 +296,7 @@ TEST_F(Timers, PersistentKeepaliveSendsAtOnceThenEveryInterval) {
 TEST_F(Timers, PersistentKeepaliveIsPushedBackByTrafficEitherWay) {
   establish();
   run(6 * kSec);
-  t.a.engine.set_keepalive(*t.at_a, 5, t.now);
+  t.a.engine.set_keepalive(*t.at_a, 5s, t.now);
   for (int i = 0; i < 20; ++i) {
     run(4 * kSec);
     if (i % 2 == 0) {
@@ -309,7 +309,7 @@ TEST_F(Timers, PersistentKeepaliveIsPushedBackByTrafficEitherWay) {
 }
 
 TEST_F(Timers, PersistentKeepaliveWithoutASessionShakesHandsForEver) {
-  t.a.engine.set_keepalive(*t.at_a, 25, t.now);
+  t.a.engine.set_keepalive(*t.at_a, 25s, t.now);
   EXPECT_EQ(initiations(), 1u);
   run(400 * kSec);
   EXPECT_GE(t.a.host.seen(PeerEventKind::kGaveUp), 3);
@@ -319,7 +319,7 @@ TEST_F(Timers, PersistentKeepaliveWithoutASessionShakesHandsForEver) {
 TEST_F(Timers, UpSendsThePersistentKeepalive) {
   TwoEngines u;
   u.a.engine.down(u.now);
-  u.a.engine.set_keepalive(*u.at_a, 25, u.now);
+  u.a.engine.set_keepalive(*u.at_a, 25s, u.now);
   EXPECT_EQ(u.a.engine.counters().sent(kInitiation), 0u);
   u.a.engine.up(u.now);
   EXPECT_EQ(u.a.engine.counters().sent(kInitiation), 1u);
@@ -347,22 +347,22 @@ class ManyStarts : public ::testing::Test {
     return &peer;
   }
   void switch_on() {
-    for (Peer* const peer : peers) side.engine.set_keepalive(*peer, 25, now);
+    for (Peer* const peer : peers) side.engine.set_keepalive(*peer, 25s, now);
   }
   [[nodiscard]] std::size_t initiations() const { return side.engine.counters().sent(kInitiation); }
-  void pass(BootTime duration) {
+  void pass(std::chrono::nanoseconds duration) {
     now.boot += duration;
     now.wall += duration;
   }
   // Sleeps until the engine's next deadline, as the control thread does.
   void sleep_and_advance() {
     const BootTime due = side.engine.next_deadline();
-    ASSERT_NE(due, 0u);
+    ASSERT_NE(due, kNever);
     if (due > now.boot) pass(due - now.boot);
     side.engine.advance(now);
   }
 
-  Now now{1000 * kSec, 1'700'000'000 * kSec};
+  Now now{BootTime(1000 * kSec), WallTime(1'700'000'000 * kSec)};
   Side side{now, 7};
   bool up = (side.engine.set_private_key(side.key, now), side.engine.up(now), true);
   std::vector<Peer*> peers;
@@ -377,7 +377,8 @@ TEST_F(ManyStarts, LeaveOneByOneAndSoonEnough) {
     const std::size_t before = initiations();
     sleep_and_advance();
     EXPECT_LE(initiations() - before, kAtOnce);
-    EXPECT_LE(initiations(), kAtOnce + (now.boot - from) / (400 * 1000)) << "after " << now.boot - from;
+    EXPECT_LE(initiations(), kAtOnce + static_cast<std::size_t>((now.boot - from) / 400us))
+        << "after " << (now.boot - from).count();
   }
   EXPECT_EQ(initiations(), kPeers);
   EXPECT_LE(now.boot - from, kPeers * kMs / 2) << "10 000 in 5 s";
@@ -395,7 +396,7 @@ TEST_F(ManyStarts, DoNotHeapUpWhileTheControlThreadIsBusy) {
 }
 
 TEST_F(ManyStarts, FollowNoKeepaliveBeforeTheirFirst) {
-  for (Peer* const peer : peers) side.engine.set_keepalive(*peer, 1, now);
+  for (Peer* const peer : peers) side.engine.set_keepalive(*peer, 1s, now);
   pass(kSec + 2 * kMs);  // the interval is over for all that wait
   side.engine.advance(now);
   EXPECT_LE(initiations(), 2 * kAtOnce);
@@ -412,7 +413,7 @@ TEST_F(ManyStarts, AreForgottenWhenSwitchedOffRemovedOrDown) {
   switch_on();
   for (std::size_t i = kAtOnce; i < kPeers; ++i) {
     if (i % 2 == 0) {
-      side.engine.set_keepalive(*peers[i], 0, now);
+      side.engine.set_keepalive(*peers[i], 0s, now);
     } else if (i != kPeers - 1) {
       side.engine.remove_peer(*peers[i]);
     }
@@ -420,14 +421,14 @@ TEST_F(ManyStarts, AreForgottenWhenSwitchedOffRemovedOrDown) {
   pass(kMs);
   side.engine.advance(now);
   EXPECT_EQ(initiations(), kAtOnce + 1) << "only the last is left, and nobody is in front of it any more";
-  side.engine.set_keepalive(*peers[kAtOnce], 25, now);
+  side.engine.set_keepalive(*peers[kAtOnce], 25s, now);
   switch_on();
   side.engine.down(now);
   const std::size_t before = initiations();
   pass(10 * kSec);
   side.engine.advance(now);
   EXPECT_EQ(initiations(), before);
-  EXPECT_EQ(side.engine.next_deadline(), 0u);
+  EXPECT_EQ(side.engine.next_deadline(), kNever);
   side.engine.up(now);
   EXPECT_EQ(initiations(), before + kAtOnce);
 }
@@ -436,7 +437,7 @@ TEST_F(ManyStarts, WithoutAnEndpointHoldUpNobody) {
   for (Peer* const peer : peers) side.engine.set_endpoint(*peer, {}, now);
   switch_on();
   Peer* const one = add(5000);
-  side.engine.set_keepalive(*one, 25, now);
+  side.engine.set_keepalive(*one, 25s, now);
   EXPECT_EQ(initiations(), 1u);
 }
 
@@ -559,10 +560,10 @@ TEST_F(Timers, RequestThatCrossedASessionReleasesWhatWasStaged) {
   EXPECT_EQ(initiations(), base);
 }
 
-TEST_F(Timers, NextDeadlineIsZeroWhenNothingIsPending) {
-  EXPECT_EQ(t.a.engine.next_deadline(), 0u);
+TEST_F(Timers, NextDeadlineIsNeverWhenNothingIsPending) {
+  EXPECT_EQ(t.a.engine.next_deadline(), kNever);
   t.a.engine.initiate(*t.at_a, t.now);
-  EXPECT_NE(t.a.engine.next_deadline(), 0u);
+  EXPECT_NE(t.a.engine.next_deadline(), kNever);
   EXPECT_LE(t.a.engine.next_deadline(), t.now.boot + 6 * kSec);
 }
 
@@ -572,7 +573,7 @@ TEST_F(Timers, SleepingUntilNextDeadlineLosesNothing) {
   int wakes = 0;
   while (t.a.host.seen(PeerEventKind::kGaveUp) == 0 && wakes < 2000) {
     const BootTime next = t.a.engine.next_deadline();
-    ASSERT_NE(next, 0u);
+    ASSERT_NE(next, kNever);
     t.pass(next > t.now.boot ? next - t.now.boot : kMs);
     t.a.engine.advance(t.now);
     ++wakes;

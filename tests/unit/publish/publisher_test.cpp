@@ -125,7 +125,8 @@ TEST_F(PublisherTest, AHundredThousandHostsComeAndGo) {
 }
 
 TEST_F(PublisherTest, ABurstOfNeighboursIsOneSnapshotAMillisecond) {
-  constexpr BootTime kStart = 1'000'000'000, kMillisecond = 1'000'000;
+  constexpr BootTime kStart{std::chrono::seconds(1)};
+  constexpr std::chrono::nanoseconds kMillisecond = std::chrono::milliseconds(1);
   neighbours("replace", "lladdr 02:00:00:00:00:01 nud permanent", 0);
   follow();
   const std::uint64_t generation = dataplane.current()->generation;
@@ -134,7 +135,7 @@ TEST_F(PublisherTest, ABurstOfNeighboursIsOneSnapshotAMillisecond) {
   EXPECT_FALSE(publisher->next_flush());
   neighbours("replace", "lladdr 02:00:00:00:00:02 nud permanent", 0);
   follow();
-  publisher->flush_paced(kStart + kMillisecond - 1);
+  publisher->flush_paced(kStart + kMillisecond - std::chrono::nanoseconds(1));
   EXPECT_EQ(dataplane.current()->generation, generation + 1);
   ASSERT_EQ(publisher->next_flush(), kStart + kMillisecond);
   publisher->flush_paced(kStart + kMillisecond);
@@ -143,13 +144,13 @@ TEST_F(PublisherTest, ABurstOfNeighboursIsOneSnapshotAMillisecond) {
 }
 
 TEST_F(PublisherTest, WhatTheConfigurationChangesDoesNotWait) {
-  constexpr BootTime kStart = 1'000'000'000;
+  constexpr BootTime kStart{std::chrono::seconds(1)};
   neighbours("replace", "lladdr 02:00:00:00:00:01 nud permanent", 0);
   follow();
   publisher->flush_paced(kStart);
   const std::uint64_t generation = dataplane.current()->generation;
   publisher->port(dataplane::PortIndex{0}).mtu = 9000;
-  publisher->flush_paced(kStart + 1);
+  publisher->flush_paced(kStart + std::chrono::nanoseconds(1));
   EXPECT_EQ(dataplane.current()->generation, generation + 1);
   EXPECT_EQ(dataplane.current()->ports.front().mtu, 9000);
 }

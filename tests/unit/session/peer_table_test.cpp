@@ -34,9 +34,9 @@ TEST(PeerTable, AReusedSlotHasNothingOfThePeerBefore) {
   EXPECT_EQ(second->sent().bytes + second->sent().packets, 0U);
   EXPECT_EQ(second->mtu, 0);
   EXPECT_EQ(second->requested, 0U);
-  EXPECT_EQ(second->last_received + second->last_sent + second->last_data_received + second->last_data_sent,
-            0U);
-  EXPECT_EQ(second->unanswered_received + second->unanswered_sent, 0U);
+  for (const auto* time : {&second->last_received, &second->last_sent, &second->last_data_received,
+                           &second->last_data_sent, &second->unanswered_received, &second->unanswered_sent})
+    EXPECT_EQ(time->load(), kNever);
   EXPECT_EQ(second->drop_replayed + second->drop_no_endpoint, 0U);
 }
 

@@ -8,44 +8,50 @@
 namespace wg::dataplane {
 namespace {
 
+using namespace std::chrono_literals;
+
+BootTime at(std::chrono::nanoseconds since_boot) {
+  return BootTime(since_boot);
+}
+
 TEST(PeerNotes, FirstUnansweredDataIsRememberedUntilWeSend) {
   Peer p;
-  p.note_received(10, true);
-  p.note_received(20, true);
-  EXPECT_EQ(p.unanswered_received.load(), 10u);
-  EXPECT_EQ(p.last_data_received.load(), 20u);
-  p.note_sent(30, false);
-  p.note_received(40, true);
-  EXPECT_EQ(p.unanswered_received.load(), 40u);
+  p.note_received(at(10ns), true);
+  p.note_received(at(20ns), true);
+  EXPECT_EQ(p.unanswered_received.load(), at(10ns));
+  EXPECT_EQ(p.last_data_received.load(), at(20ns));
+  p.note_sent(at(30ns), false);
+  p.note_received(at(40ns), true);
+  EXPECT_EQ(p.unanswered_received.load(), at(40ns));
 }
 
 TEST(PeerNotes, KeepalivesReceivedAreNotData) {
   Peer p;
-  p.note_received(10, false);
-  EXPECT_EQ(p.unanswered_received.load(), 0u);
-  EXPECT_EQ(p.last_received.load(), 10u);
-  EXPECT_EQ(p.last_data_received.load(), 0u);
+  p.note_received(at(10ns), false);
+  EXPECT_EQ(p.unanswered_received.load(), kNever);
+  EXPECT_EQ(p.last_received.load(), at(10ns));
+  EXPECT_EQ(p.last_data_received.load(), kNever);
 }
 
 TEST(PeerNotes, FirstUnansweredDataSentIsRememberedUntilWeReceive) {
   Peer p;
-  p.note_sent(10, true);
-  p.note_sent(20, true);
-  EXPECT_EQ(p.unanswered_sent.load(), 10u);
-  p.note_sent(25, false);
-  EXPECT_EQ(p.unanswered_sent.load(), 10u);
-  p.note_received(30, false);
-  p.note_sent(40, true);
-  EXPECT_EQ(p.unanswered_sent.load(), 40u);
-  EXPECT_EQ(p.last_sent.load(), 40u);
+  p.note_sent(at(10ns), true);
+  p.note_sent(at(20ns), true);
+  EXPECT_EQ(p.unanswered_sent.load(), at(10ns));
+  p.note_sent(at(25ns), false);
+  EXPECT_EQ(p.unanswered_sent.load(), at(10ns));
+  p.note_received(at(30ns), false);
+  p.note_sent(at(40ns), true);
+  EXPECT_EQ(p.unanswered_sent.load(), at(40ns));
+  EXPECT_EQ(p.last_sent.load(), at(40ns));
 }
 
 TEST(Limits, AreThePapers) {
-  EXPECT_EQ(nanoseconds(REKEY_AFTER_TIME), 120'000'000'000u);
-  EXPECT_EQ(nanoseconds(REJECT_AFTER_TIME), 180'000'000'000u);
-  EXPECT_EQ(nanoseconds(REKEY_ATTEMPT_TIME), 90'000'000'000u);
-  EXPECT_EQ(nanoseconds(REKEY_TIMEOUT), 5'000'000'000u);
-  EXPECT_EQ(nanoseconds(KEEPALIVE_TIMEOUT), 10'000'000'000u);
+  EXPECT_EQ(REKEY_AFTER_TIME, 120s);
+  EXPECT_EQ(REJECT_AFTER_TIME, 180s);
+  EXPECT_EQ(REKEY_ATTEMPT_TIME, 90s);
+  EXPECT_EQ(REKEY_TIMEOUT, 5s);
+  EXPECT_EQ(KEEPALIVE_TIMEOUT, 10s);
   EXPECT_EQ(REKEY_AFTER_MESSAGES, std::uint64_t{1} << 60);
   EXPECT_EQ(REJECT_AFTER_MESSAGES, 0xffffffffffffffffu - 8192u);
 }
@@ -53,9 +59,9 @@ TEST(Limits, AreThePapers) {
 TEST(Keypair, CounterIs64BitsAndExpiryIsAt180Seconds) {
   static_assert(sizeof(Keypair::sending_counter) == 8);
   Keypair k;
-  k.set_birthdate(1000);
-  EXPECT_FALSE(k.expired(1000 + nanoseconds(REJECT_AFTER_TIME) - 1));
-  EXPECT_TRUE(k.expired(1000 + nanoseconds(REJECT_AFTER_TIME)));
+  k.set_birthdate(at(1us));
+  EXPECT_FALSE(k.expired(at(1us) + REJECT_AFTER_TIME - 1ns));
+  EXPECT_TRUE(k.expired(at(1us) + REJECT_AFTER_TIME));
 }
 
 }  // namespace

@@ -48,8 +48,7 @@ Node::~Node() {
 }
 
 Now Node::now() const {
-  return {wire_.boot, static_cast<std::uint64_t>(1'700'000'000'000'000'000 +
-                                                 static_cast<std::int64_t>(wire_.boot) + wall_offset)};
+  return {wire_.boot, WallTime(1'700'000'000 * kSec + wire_.boot.time_since_epoch() + wall_offset)};
 }
 
 void Node::start(const std::vector<std::uint8_t>* timestamps) {
@@ -103,7 +102,7 @@ void Node::unconfigure(std::uint32_t other) {
   link.configured = false;
   link.indices.clear();
   link.last_initiation = 0;
-  link.keepalive = 0;
+  link.keepalive = {};
 }
 
 // ---- sending
@@ -168,7 +167,7 @@ void Node::send_keepalive(Peer& peer) {
 
 void Node::seal_and_send(Link& link, Keypair& k, std::span<const std::uint8_t> inner) {
   must(k.i_am_initiator || k.confirmed.load(), "I6: a responder never sends on an unconfirmed session");
-  must(wire_.boot - k.birthdate < nanoseconds(REJECT_AFTER_TIME), "I7: an expired key is never used");
+  must(wire_.boot - k.birthdate < REJECT_AFTER_TIME, "I7: an expired key is never used");
   const std::uint64_t counter = k.sending_counter.fetch_add(1);
   must(counter < REJECT_AFTER_MESSAGES, "I7: no counter beyond REJECT_AFTER_MESSAGES");
   wire_.sealed(k, counter);
@@ -187,7 +186,7 @@ void Node::seal_and_send(Link& link, Keypair& k, std::span<const std::uint8_t> i
   link.peer.note_sent(wire_.boot, !inner.empty());
   if (link.path.known()) wire_.transmit({at, link.path, std::move(message)});
 
-  const bool old = k.i_am_initiator && k.age(wire_.boot) >= nanoseconds(REKEY_AFTER_TIME);
+  const bool old = k.i_am_initiator && k.age(wire_.boot) >= REKEY_AFTER_TIME;
   if (old || counter > REKEY_AFTER_MESSAGES) {
     request(link.peer, dataplane::kRequestHandshake, Posted::kNeedHandshake);
   }
@@ -297,9 +296,9 @@ void Node::step() {
     must(handshake_bytes_sent_ - before <= sizeof(ResponseMessage), "I4: no answer longer than its cause");
   }
   const BootTime next = engine->next_deadline();
-  const bool due = next != 0 && next <= wire_.boot;
+  const bool due = next != kNever && next <= wire_.boot;
   engine->advance(now());
-  must(!due || engine->next_deadline() == 0 || engine->next_deadline() > next, "time makes progress");
+  must(!due || engine->next_deadline() == kNever || engine->next_deadline() > next, "time makes progress");
   for (auto& free : std::exchange(retired_, {})) free();
 }
 
@@ -314,7 +313,7 @@ void Node::send_handshake(const Endpoint& to, const Endpoint&, std::span<const s
     handshake_bytes_sent_ -= message.size();  // an answer to no node
     for (auto& link : links) {
       if (!link->configured || !is_for(link->key, message)) continue;
-      must(link->last_initiation == 0 || wire_.boot - link->last_initiation >= nanoseconds(REKEY_TIMEOUT),
+      must(link->last_initiation == kNever || wire_.boot - link->last_initiation >= REKEY_TIMEOUT,
            "C3-3: one initiation per REKEY_TIMEOUT");
       link->last_initiation = wire_.boot;
     }

@@ -20,8 +20,8 @@ using dataplane::Keypair;
 using dataplane::Peer;
 using Buffer = std::vector<std::uint8_t>;
 
-inline constexpr BootTime kMs = 1'000'000;
-inline constexpr BootTime kSec = 1'000'000'000;
+inline constexpr std::chrono::nanoseconds kMs = std::chrono::milliseconds(1);
+inline constexpr std::chrono::nanoseconds kSec = std::chrono::seconds(1);
 
 // An invariant of docs/protocol.md did not hold. The text names it.
 struct Violation : std::runtime_error {
@@ -38,6 +38,9 @@ class SeededRandom final : public Random {
     for (auto& b : out) b = static_cast<std::uint8_t>(generator_() >> 24);
   }
   std::uint64_t below(std::uint64_t n) { return generator_() % n; }
+  std::chrono::nanoseconds below(std::chrono::nanoseconds n) {
+    return std::chrono::nanoseconds(below(static_cast<std::uint64_t>(n.count())));
+  }
   bool one_in(std::uint64_t n) { return below(n) == 0; }
 
  private:
@@ -66,7 +69,7 @@ class Wire {
   // (key, counter) was sealed / accepted inward.
   virtual void sealed(const Keypair& keypair, std::uint64_t counter) = 0;
   virtual void opened(const Keypair& keypair, std::uint64_t counter) = 0;
-  BootTime boot = 0;
+  BootTime boot = kNever;
 };
 
 class Node final : public Host {
@@ -78,13 +81,13 @@ class Node final : public Host {
     Peer peer;
     PublicKey key{};
     PresharedKey psk{};
-    std::uint16_t keepalive = 0;
+    std::chrono::seconds keepalive{0};
     bool configured = false;
     Endpoint path;
     Endpoint path_local;
     std::deque<Inner> staged;
-    BootTime last_initiation = 0;  // 0: none, or one is allowed at once
-    BootTime last_derived = 0;
+    BootTime last_initiation = kNever;  // kNever: none, or one is allowed at once
+    BootTime last_derived = kNever;
     std::map<std::uint32_t, BootTime> indices;  // sessions seen: local index -> birthdate
   };
 
@@ -116,7 +119,7 @@ class Node final : public Host {
   std::uint32_t id;
   SeededRandom random;
   Endpoint at;
-  std::int64_t wall_offset = 0;
+  std::chrono::nanoseconds wall_offset{0};
   Key private_key{};
   std::vector<std::unique_ptr<Link>> links;  // by node number; own: unused
   std::unique_ptr<dataplane::KeypairTable> table;

@@ -31,8 +31,8 @@ Totals run(std::uint64_t seed, std::uint32_t nodes, std::uint64_t steps) {
   std::printf(
       "simulation seed=%lu nodes=%u steps=%lu hours=%.1f sealed=%lu opened=%lu delivered=%lu sessions=%lu "
       "cookies=%lu restarts=%lu replayed=%lu\n",
-      seed, nodes, step, static_cast<double>(t.simulated) / 3600e9, t.sealed, t.opened, t.delivered,
-      t.sessions, t.cookies, t.restarts, t.replayed);
+      seed, nodes, step, std::chrono::duration<double, std::ratio<3600>>(t.simulated).count(), t.sealed,
+      t.opened, t.delivered, t.sessions, t.cookies, t.restarts, t.replayed);
   return t;
 }
 

@@ -21,7 +21,7 @@ Endpoint address_of(std::uint32_t node, std::uint16_t port) {
 }  // namespace
 
 SimulatedNetwork::SimulatedNetwork(std::uint64_t seed, std::uint32_t nodes) : random_(seed) {
-  boot = 1000 * kSec;
+  boot = BootTime(1000 * kSec);
   for (std::uint32_t i = 0; i < nodes; ++i) {
     nodes_.push_back(std::make_unique<Node>(*this, i, seed * 1000 + i, nodes));
     nodes_[i]->at = address_of(i, next_port_++);
@@ -57,7 +57,8 @@ void SimulatedNetwork::transmit(Datagram datagram) {
     datagram.bytes[random_.below(datagram.bytes.size())] ^= static_cast<std::uint8_t>(1u << random_.below(8));
   }
   if (random_.one_in(50)) datagram.bytes.resize(random_.below(datagram.bytes.size() + 1));
-  const BootTime delay = random_.one_in(10) ? random_.below(20 * kSec) : random_.below(60 * kMs);
+  const std::chrono::nanoseconds delay =
+      random_.one_in(10) ? random_.below(20 * kSec) : random_.below(60 * kMs);
   in_flight_.emplace(boot + delay, std::move(datagram));
 }
 
@@ -79,7 +80,7 @@ void SimulatedNetwork::sealed(const Keypair& keypair, std::uint64_t counter) {
 void SimulatedNetwork::opened(const Keypair& keypair, std::uint64_t counter) {
   must(opened_.emplace(keypair.receiving_key, counter).second, "I2: no (key, counter) is accepted twice");
   must(sealed_.count({keypair.receiving_key, counter}) == 1, "what opens was sealed by a peer");
-  must(boot - keypair.birthdate < nanoseconds(REJECT_AFTER_TIME), "I7: an expired key opens nothing");
+  must(boot - keypair.birthdate < REJECT_AFTER_TIME, "I7: an expired key opens nothing");
   ++totals_.opened;
 }
 
@@ -208,7 +209,7 @@ void SimulatedNetwork::change_keepalive() {
   Node::Link& link = *node.links[other_than(node.id)];
   if (!link.configured) return;
   constexpr std::uint16_t kChoices[] = {0, 0, 1, 25, 300};
-  link.keepalive = kChoices[random_.below(5)];
+  link.keepalive = std::chrono::seconds(kChoices[random_.below(5)]);
   node.engine->set_keepalive(link.peer, link.keepalive, node.now());
 }
 
@@ -225,7 +226,7 @@ void SimulatedNetwork::remove_or_add() {
 void SimulatedNetwork::step_wall_clock() {
   Node& node = any();
   const auto hours = static_cast<std::int64_t>(random_.below(49)) - 24;
-  node.wall_offset += hours * 3600 * static_cast<std::int64_t>(kSec);
+  node.wall_offset += hours * 3600 * kSec;
 }
 
 // ---- the attacker
@@ -318,13 +319,13 @@ void SimulatedNetwork::act() {
 // Mostly milliseconds, sometimes long enough for each timer of the protocol.
 void SimulatedNetwork::pass_time() {
   const auto die = random_.below(1000);
-  BootTime by = random_.below(100 * kMs);
+  std::chrono::nanoseconds by = random_.below(100 * kMs);
   if (die < 60) by = random_.below(6 * kSec);
   if (die < 12) by = random_.below(130 * kSec);
   if (die < 2) by = random_.below(600 * kSec);
   // Advances in slices, like a daemon that sleeps until its next deadline.
   for (const BootTime end = boot + by; boot < end;) {
-    boot = std::min(end, boot + std::max<BootTime>(by / 64, 50 * kMs));
+    boot = std::min(end, boot + std::max(by / 64, 50 * kMs));
     deliver_due();
     everyone();
   }
@@ -363,9 +364,9 @@ void SimulatedNetwork::heal_and_check() {
   last_action_ = "heal";
   hostile_ = false;
   in_flight_.clear();
-  std::int64_t furthest = 0;
+  std::chrono::nanoseconds furthest{0};
   for (const auto& node : nodes_) furthest = std::max(furthest, node->wall_offset);
-  for (auto& node : nodes_) node->wall_offset = furthest + 86'400 * static_cast<std::int64_t>(kSec) * 30;
+  for (auto& node : nodes_) node->wall_offset = furthest + 86'400 * kSec * 30;
   heal_configuration();
   const auto converse = [this](int seconds) {
     for (int i = 0; i < seconds * 10; ++i) {
@@ -391,7 +392,7 @@ void SimulatedNetwork::heal_and_check() {
     }
   }
   for (const auto& node : nodes_) collect_totals(*node);
-  totals_.simulated = boot;
+  totals_.simulated = boot.time_since_epoch();
   check_configuration();
 }
 

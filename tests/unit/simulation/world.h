@@ -16,7 +16,7 @@ struct Totals {
   std::uint64_t restarts = 0;
   std::uint64_t cookies = 0;
   std::uint64_t replayed = 0;
-  BootTime simulated = 0;
+  std::chrono::nanoseconds simulated{0};
 };
 
 class SimulatedNetwork final : public Wire {

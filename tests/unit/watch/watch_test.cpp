@@ -24,7 +24,7 @@ using dataplane::WatchRing;
 using Octets = std::vector<std::uint8_t>;
 
 constexpr std::size_t kSmallest = std::size_t{1} << 17;
-constexpr std::uint64_t kSecond = 1'000'000'000;
+using namespace std::chrono_literals;
 
 WatchRecord record_of(std::uint64_t id, WatchPoint point, WatchLink link = WatchLink::kIp) {
   WatchRecord record;
@@ -209,12 +209,12 @@ std::string capture_of_a_pair() {
   CaptureSink sink(kNames, 0, "a test", true, true);
   WatchRecord outer = record_of(77, WatchPoint::received, WatchLink::kEthernet);
   outer.length = 42;
-  sink.take(outer, frame(), 5 * kSecond + 1);
-  sink.take(record_of(77, WatchPoint::opened), inner(), 5 * kSecond + 2);
+  sink.take(outer, frame(), WallTime(5s + 1ns));
+  sink.take(record_of(77, WatchPoint::opened), inner(), WallTime(5s + 2ns));
   WatchRecord dropped = record_of(78, WatchPoint::dropped);
   dropped.reason = DropReason::replayed;
-  sink.take(dropped, inner(), 5 * kSecond + 3);
-  sink.finish(6 * kSecond, 9);
+  sink.take(dropped, inner(), WallTime(5s + 3ns));
+  sink.finish(WallTime(6s), 9);
   return sink.take_text();
 }
 
@@ -250,12 +250,12 @@ TEST(CaptureTest, AFileHasAnInterfacePerPlaceAndABlockPerPacket) {
 
 TEST(CaptureTest, LimitsAndLinksAreKept) {
   CaptureSink one(kNames, 1, "", true, true);
-  one.take(record_of(1, WatchPoint::opened), inner(), 1);
+  one.take(record_of(1, WatchPoint::opened), inner(), WallTime(1ns));
   EXPECT_TRUE(one.is_full());
-  one.take(record_of(2, WatchPoint::opened), inner(), 2);
+  one.take(record_of(2, WatchPoint::opened), inner(), WallTime(2ns));
   EXPECT_EQ(blocks_of(one.take_text()).size(), 3u);  // the file's, the interface's, one packet's
   CaptureSink outer(kNames, 0, "", true, false);
-  outer.take(record_of(1, WatchPoint::opened), inner(), 1);
+  outer.take(record_of(1, WatchPoint::opened), inner(), WallTime(1ns));
   EXPECT_EQ(blocks_of(outer.take_text()).size(), 1u);
 }
 
@@ -288,30 +288,30 @@ TEST(CaptureTest, TsharkReadsNamesIdsDirectionsAndComments) {
 
 TEST(TraceTest, AStoryEndsAfterItsPacketsEnd) {
   TraceSink sink(kNames, 0);
-  sink.take(record_of(5, WatchPoint::received), inner(), kSecond);
-  sink.take(record_of(5, WatchPoint::transmitted), inner(), kSecond + 1000);
-  sink.passed(kSecond + 1000);
+  sink.take(record_of(5, WatchPoint::received), inner(), WallTime(1s));
+  sink.take(record_of(5, WatchPoint::transmitted), inner(), WallTime(1s + 1us));
+  sink.passed(WallTime(1s + 1us));
   EXPECT_EQ(sink.take_text(), "");  // another piece may follow
-  sink.passed(kSecond + kSecond / 100);
+  sink.passed(WallTime(1010ms));
   const Json line = Json::parse(sink.take_text());
   EXPECT_EQ(line["trace"]["number"], 1);
   ASSERT_EQ(line["trace"]["steps"].size(), 2u);
   EXPECT_EQ(line["trace"]["steps"][1]["stage"], "transmitted");
   EXPECT_EQ(line["trace"]["steps"][1]["ns"], 1000);
-  sink.passed(kSecond * 2);
+  sink.passed(WallTime(2s));
   EXPECT_EQ(sink.take_text(), "");
 }
 
 TEST(TraceTest, OneWithoutAnEndIsToldAfterAWhileAndTheLimitHolds) {
   TraceSink sink(kNames, 1);
-  sink.take(record_of(5, WatchPoint::session), {}, kSecond);
-  sink.take(record_of(6, WatchPoint::session), {}, kSecond);
-  sink.passed(kSecond + kSecond / 10);
+  sink.take(record_of(5, WatchPoint::session), {}, WallTime(1s));
+  sink.take(record_of(6, WatchPoint::session), {}, WallTime(1s));
+  sink.passed(WallTime(1100ms));
   EXPECT_EQ(sink.take_text(), "");
-  sink.passed(kSecond + kSecond / 2);
+  sink.passed(WallTime(1500ms));
   EXPECT_NE(sink.take_text(), "");
   EXPECT_TRUE(sink.is_full());
-  sink.finish(kSecond * 2, 4);
+  sink.finish(WallTime(2s), 4);
   EXPECT_EQ(Json::parse(sink.take_text())["end"], (Json{{"packets", 1}, {"lost", 4}}));
 }
 
