@@ -153,8 +153,8 @@ void Gateway::build_peers() {
     keypair.confirmed = true;
     keypair_table_.publish(keypair.local_index, &keypair);
     Path& path = paths_[i];
-    path.remote.port = kRemotePort;
-    path.local.port = kListenPort;
+    path.remote.port = UdpPort{kRemotePort};
+    path.local.port = UdpPort{kListenPort};
     path.port = kWan;
     path.mtu = 65535;
     path.l3_offset = 14;

@@ -101,7 +101,7 @@ struct Gateway {
 };
 
 const std::uint8_t kAddress[] = {192, 0, 2, 1};
-const Endpoint kHere{IpAddress::from_v4(kAddress), 51820, 0};
+const Endpoint kHere{IpAddress::from_v4(kAddress), wg::dataplane::UdpPort{51820}, 0};
 
 // One gateway in the middle, kPeers others around it.
 class Star {
@@ -219,7 +219,8 @@ class Star {
     }
     const auto queue_all = [&] {
       for (std::size_t i = 0; i < kMessages; ++i) {
-        const Endpoint spoofed{IpAddress::from_v4(&i), static_cast<std::uint16_t>(i + 1), 0};
+        const Endpoint spoofed{IpAddress::from_v4(&i),
+                               wg::dataplane::UdpPort{static_cast<std::uint16_t>(i + 1)}, 0};
         (void)middle_.engine.queue_handshake(good[i], spoofed, kHere, now_);
       }
     };

@@ -144,7 +144,7 @@ Expected<Endpoint> parse_endpoint(std::string_view text) {
     return fault("is an IPv6 address without brackets");
   if (!port || *port == 0) return fault("has a port outside 1 to 65535");
   Endpoint endpoint;
-  endpoint.port = *port;
+  endpoint.port = UdpPort{*port};
   if (host.starts_with('[')) {
     if (!host.ends_with(']') || !read_bracketed(host.substr(1, host.size() - 2), endpoint))
       return fault("has no IPv6 address between its brackets");
@@ -180,7 +180,7 @@ std::string to_string(const MacAddress& mac) {
 }
 
 std::string to_string(const Endpoint& endpoint) {
-  const auto port = ":" + std::to_string(endpoint.port);
+  const auto port = ":" + std::to_string(number_of(endpoint.port));
   const Address* address = endpoint.address();
   if (address == nullptr) return *endpoint.name() + port;
   if (address->is_v4()) return to_string(*address) + port;

@@ -15,8 +15,12 @@
 #include <variant>
 
 #include "dataplane/base/expected.h"
+#include "dataplane/base/ids.h"
 
 namespace wg::config {
+
+using dataplane::kAnyPort;
+using dataplane::UdpPort;
 
 enum class Family : std::uint8_t { kIpv4, kIpv6 };
 
@@ -55,7 +59,7 @@ struct MacAddress {
 struct Endpoint {
   std::variant<Address, std::string> host;
   std::string zone;  ///< interface name after '%' of a link-local IPv6 address, else empty
-  std::uint16_t port = 0;
+  UdpPort port = kAnyPort;
 
   bool operator==(const Endpoint&) const = default;
   [[nodiscard]] const Address* address() const { return std::get_if<Address>(&host); }

@@ -37,7 +37,7 @@ void read_metrics(const Value& value, Control& control) {
   else if (endpoint->address() == nullptr || !endpoint->zone.empty())
     value.refuse(*text, "is not an address and port", kAllowed);
   else
-    control.metrics = MetricsListen{*endpoint->address(), endpoint->port};
+    control.metrics = MetricsListen{*endpoint->address(), number_of(endpoint->port)};
 }
 
 }  // namespace

@@ -58,7 +58,7 @@ std::string to_string(const MssClamp& value) {
 }
 
 std::string to_string(const MetricsListen& value) {
-  return to_string(Endpoint{value.address, {}, value.port});
+  return to_string(Endpoint{value.address, {}, UdpPort{value.port}});
 }
 
 std::string to_string(const Size& value) {

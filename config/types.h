@@ -23,9 +23,6 @@
 
 namespace wg::config {
 
-using dataplane::kAnyPort;
-using dataplane::UdpPort;
-
 /// A number of bytes.
 struct Size {
   std::uint64_t bytes = 0;
@@ -234,7 +231,7 @@ struct Flows {
 
 struct MetricsListen {
   Address address;
-  std::uint16_t port = 0;
+  std::uint16_t port = 0;  ///< TCP
   bool operator==(const MetricsListen&) const = default;
 };
 

@@ -54,7 +54,7 @@ class MetricsServer {
   MetricsServer(const MetricsServer&) = delete;
   MetricsServer& operator=(const MetricsServer&) = delete;
 
-  std::uint16_t port() const;  ///< the real one when port 0 was asked for
+  std::uint16_t port() const;  ///< TCP; the real one when port 0 was asked for
 
  private:
   class Scrapes;

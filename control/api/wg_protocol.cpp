@@ -50,7 +50,7 @@ std::optional<config::Endpoint> literal_endpoint(std::string_view text) {
   const auto address = config::parse_address(host);
   if (!port || !address || address->is_v4() == bracketed) return std::nullopt;
   endpoint.host = *address;
-  endpoint.port = *port;
+  endpoint.port = UdpPort{*port};
   return endpoint;
 }
 

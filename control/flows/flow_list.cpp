@@ -23,7 +23,7 @@ bool concerns(const FlowTuple& original, const FlowTuple& reply, const std::stri
 }
 
 std::string end_of(const IpAddress& address, std::uint16_t port) {
-  return to_string(Endpoint{address, port});
+  return to_string(Endpoint{address, dataplane::UdpPort{port}});
 }
 
 FlowStatus describe(const FlowTuple& original, const FlowTuple& reply) {

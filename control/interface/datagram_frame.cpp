@@ -38,8 +38,8 @@ PacketPtr frame_of(rte_mempool* pool, std::span<const std::uint8_t> l2, const da
   *header_at<Be16>(out + l2.size() - 2) = Be16{v6 ? ether_type::kIpv6 : ether_type::kIpv4};
   const auto udp_length = static_cast<std::uint16_t>(kUdpHeaderSize + payload.size());
   auto* udp = header_at<UdpHeader>(out + headers - kUdpHeaderSize);
-  udp->source_port = Be16{from.port};
-  udp->destination_port = Be16{to.port};
+  udp->source_port = Be16{number_of(from.port)};
+  udp->destination_port = Be16{number_of(to.port)};
   udp->length = Be16{udp_length};
   if (v6) {
     auto* ip = header_at<Ipv6Header>(out + l2.size());

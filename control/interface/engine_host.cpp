@@ -37,7 +37,7 @@ bool EngineHost::answer_by_port(const Endpoint& to, const Endpoint& from,
   const dataplane::NextHop* hop = core_.services.publisher.next_hop_for(to.address);
   if (hop == nullptr || hop->kind != dataplane::HopKind::kPort) return false;
   PacketPtr packet;
-  if (core_.services.commands.has_room_for_strangers(to.port)) {
+  if (core_.services.commands.has_room_for_strangers(number_of(to.port))) {
     packet = frame_of(core_.services.dataplane.pool(), std::span(hop->header).first(hop->header_length), from,
                       to, tos, message);
   }
@@ -49,7 +49,8 @@ bool EngineHost::answer_by_port(const Endpoint& to, const Endpoint& from,
   dataplane::Command command{};
   command.type = dataplane::CommandType::kSendFrame;
   command.port = hop->port;
-  core_.services.commands.post(to.port, command, std::move(packet), DropReason::cookie_reply_unsent);
+  core_.services.commands.post(number_of(to.port), command, std::move(packet),
+                               DropReason::cookie_reply_unsent);
   return true;
 }
 

@@ -14,7 +14,7 @@ void PeerPaths::install(PeerRecord& record, std::unique_ptr<dataplane::Path> pat
 }
 
 OuterRoute PeerPaths::outer_route(const Endpoint& remote, Endpoint local) const {
-  local.port = number_of(core_.socket.port());
+  local.port = core_.socket.port();
   return core_.services.publisher.resolve_outer_route(remote, local, core_.socket.fwmark(),
                                                       core_.netdev.ifindex());
 }
@@ -26,7 +26,7 @@ void PeerPaths::install_route(PeerRecord& record, const OuterRoute& route, const
   if (route.link != 0) record.exit_link = route.link;
   core_.services.publisher.want_neighbour(route.next_hop);
   Endpoint from = local;
-  from.port = number_of(core_.socket.port());
+  from.port = core_.socket.port();
   install(record, make_path(route, remote, from, 0));
 }
 

@@ -33,7 +33,7 @@ void write_record(std::uint8_t* out, const RememberedPeer& peer) {
   std::memcpy(out + kAddressAt, peer.remote.address.bytes.data(), 16);
   std::memcpy(out + kLocalAt, peer.local.bytes.data(), 16);
   store(out + kHeardAt, static_cast<std::uint64_t>(peer.heard_at.time_since_epoch().count()), 8);
-  store(out + kPortAt, peer.remote.port, 2);
+  store(out + kPortAt, number_of(peer.remote.port), 2);
   const int flags = (peer.remote.address.v6 ? kRemoteV6 : 0) | (peer.local.v6 ? kLocalV6 : 0);
   store(out + kFlagsAt, static_cast<std::uint64_t>(flags), 2);
 }
@@ -44,7 +44,7 @@ RememberedPeer read_record(const std::uint8_t* in) {
   std::memcpy(peer.remote.address.bytes.data(), in + kAddressAt, 16);
   std::memcpy(peer.local.bytes.data(), in + kLocalAt, 16);
   peer.heard_at = WallTime(std::chrono::nanoseconds(load_integer(in + kHeardAt, 8)));
-  peer.remote.port = static_cast<std::uint16_t>(load_integer(in + kPortAt, 2));
+  peer.remote.port = dataplane::UdpPort{static_cast<std::uint16_t>(load_integer(in + kPortAt, 2))};
   const std::uint64_t flags = load_integer(in + kFlagsAt, 2);
   peer.remote.address.v6 = (flags & kRemoteV6) != 0;
   peer.local.v6 = (flags & kLocalV6) != 0;
@@ -92,7 +92,7 @@ RememberedPeers::EndpointHash::EndpointHash() : secret() {
 std::size_t RememberedPeers::EndpointHash::operator()(const noise::Endpoint& endpoint) const noexcept {
   std::array<std::uint8_t, 18> text{};
   std::copy(endpoint.address.bytes.begin(), endpoint.address.bytes.end(), text.begin());
-  store(text.data() + 16, endpoint.port, 2);
+  store(text.data() + 16, number_of(endpoint.port), 2);
   std::uint64_t out = 0;
   static_assert(crypto_shorthash_BYTES == sizeof out && crypto_shorthash_KEYBYTES == sizeof secret);
   crypto_shorthash(reinterpret_cast<std::uint8_t*>(&out), text.data(), text.size(), secret.data());

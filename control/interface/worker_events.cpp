@@ -62,7 +62,7 @@ bool WorkerEvents::may_roam_to(const PeerRecord& record, const Endpoint& remote)
   const std::uint8_t* bytes = remote.address.bytes.data();
   const bool v6 = remote.address.v6, loopback = dataplane::is_loopback(bytes, v6);
   const bool special = v6 ? dataplane::is_special_v6(bytes) : dataplane::is_special_v4(bytes);
-  if (remote.port == 0 || (special && !loopback)) return false;
+  if (!remote.known() || (special && !loopback)) return false;
   const bool ours = loopback || core_.services.mirror.is_local(remote.address);
   const dataplane::Path* path = record.slot->path.load(std::memory_order_relaxed);
   return !ours || (path != nullptr && path->remote.address == remote.address);

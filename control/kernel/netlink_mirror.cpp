@@ -181,8 +181,8 @@ Resolved NetlinkMirror::kernel_route(const IpAddress& destination, const Resolve
     message.put_address(RTA_SRC, key.source);
   }
   if (key.protocol != 0) message.put_u8(RTA_IP_PROTO, key.protocol);
-  if (key.source_port != 0) message.put_u16(RTA_SPORT, htons(key.source_port));
-  if (key.destination_port != 0) message.put_u16(RTA_DPORT, htons(key.destination_port));
+  if (key.source_port != kAnyPort) message.put_u16(RTA_SPORT, htons(number_of(key.source_port)));
+  if (key.destination_port != kAnyPort) message.put_u16(RTA_DPORT, htons(number_of(key.destination_port)));
   Resolved result;
   const auto answered = requests_.query(message, [&](const nlmsghdr* reply) {
     const auto route = parse_route(reply);

@@ -104,10 +104,13 @@ struct NexthopObject {
   friend bool operator==(const NexthopObject&, const NexthopObject&) = default;
 };
 
+// Of any transport protocol, in host order.
 struct PortRange {
   std::uint16_t first = 0, last = 0;
 
-  [[nodiscard]] bool contains(std::uint16_t port) const { return port >= first && port <= last; }
+  [[nodiscard]] bool contains(UdpPort port) const {
+    return number_of(port) >= first && number_of(port) <= last;
+  }
   friend bool operator==(const PortRange&, const PortRange&) = default;
 };
 

@@ -37,10 +37,10 @@ ResolverOptions::Answer look_up_with_libc(const std::string& host) {
   for (const addrinfo* at = list; at != nullptr; at = at->ai_next) {
     if (at->ai_family == AF_INET) {
       const auto* v4 = reinterpret_cast<const sockaddr_in*>(at->ai_addr);
-      answer.endpoints.push_back({IpAddress::from_v4(&v4->sin_addr), 0, 0});
+      answer.endpoints.push_back({IpAddress::from_v4(&v4->sin_addr), kAnyPort, 0});
     } else if (at->ai_family == AF_INET6) {
       const auto* v6 = reinterpret_cast<const sockaddr_in6*>(at->ai_addr);
-      answer.endpoints.push_back({IpAddress::from_v6(&v6->sin6_addr), 0, v6->sin6_scope_id});
+      answer.endpoints.push_back({IpAddress::from_v6(&v6->sin6_addr), kAnyPort, v6->sin6_scope_id});
     }
   }
   freeaddrinfo(list);
@@ -56,7 +56,7 @@ struct Resolver::Shared {
 
   struct Name {
     std::string host;
-    std::uint16_t port = 0;
+    UdpPort port = kAnyPort;
     std::chrono::milliseconds refresh{0};
     std::uint64_t generation = 0;  // distinguishes a replaced name from the one being resolved
     unsigned failures = 0;
@@ -208,7 +208,7 @@ int Resolver::fd() const {
   return shared_->event;
 }
 
-bool Resolver::watch(std::uint64_t key, const std::string& host, std::uint16_t port,
+bool Resolver::watch(std::uint64_t key, const std::string& host, UdpPort port,
                      std::chrono::milliseconds refresh) {
   const std::lock_guard lock(shared_->mutex);
   shared_->drop(key);

@@ -48,7 +48,7 @@ class Resolver {
   [[nodiscard]] int fd() const;  // readable: take_results()
   // Resolves now, retries with back-off while that fails, and repeats every `refresh` (0: only once).
   // Replaces an earlier name of the same key. Returns false when max_names names are watched already.
-  bool watch(std::uint64_t key, const std::string& host, std::uint16_t port,
+  bool watch(std::uint64_t key, const std::string& host, UdpPort port,
              std::chrono::milliseconds refresh = std::chrono::milliseconds{0});
   // Resolves on demand, when handshakes remain unanswered: at most once per retry_first for each key. An
   // earlier demand is served when that time has passed, a demand during a lookup by its answer.

@@ -220,7 +220,7 @@ Resolved RouteLookup::follow_rules(const IpAddress& destination, const ResolveKe
 // Do the rule's selectors fit a packet that this machine sends, from a socket bound to no interface?
 bool RouteLookup::selects(const RoutingRule& rule, const IpAddress& destination,
                           const ResolveKey& key) const {
-  const auto fits = [](const std::optional<PortRange>& range, std::uint16_t port) {
+  const auto fits = [](const std::optional<PortRange>& range, UdpPort port) {
     return !range || range->contains(port);
   };
   if (rule.fwmask != 0 && (key.fwmark & rule.fwmask) != (rule.fwmark & rule.fwmask)) return false;

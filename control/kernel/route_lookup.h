@@ -51,7 +51,7 @@ struct ResolveKey {
   std::uint32_t link = 0;  // ifindex of a link-local IPv6 destination (sin6_scope_id); 0: unspecified
   IpAddress source{};      // zero: the kernel chooses
   std::uint8_t protocol = 0;
-  std::uint16_t source_port = 0, destination_port = 0;  // host order
+  UdpPort source_port = kAnyPort, destination_port = kAnyPort;
 };
 
 class RouteLookup {

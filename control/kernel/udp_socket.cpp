@@ -31,14 +31,14 @@ socklen_t to_sockaddr(const Endpoint& endpoint, sockaddr_storage* out) {
   if (endpoint.address.v6) {
     auto* v6 = reinterpret_cast<sockaddr_in6*>(out);
     v6->sin6_family = AF_INET6;
-    v6->sin6_port = htons(endpoint.port);
+    v6->sin6_port = htons(number_of(endpoint.port));
     v6->sin6_scope_id = endpoint.scope;
     std::memcpy(&v6->sin6_addr, endpoint.address.bytes.data(), sizeof v6->sin6_addr);
     return sizeof *v6;
   }
   auto* v4 = reinterpret_cast<sockaddr_in*>(out);
   v4->sin_family = AF_INET;
-  v4->sin_port = htons(endpoint.port);
+  v4->sin_port = htons(number_of(endpoint.port));
   std::memcpy(&v4->sin_addr, endpoint.address.bytes.data(), sizeof v4->sin_addr);
   return sizeof *v4;
 }
@@ -46,10 +46,10 @@ socklen_t to_sockaddr(const Endpoint& endpoint, sockaddr_storage* out) {
 Endpoint to_endpoint(const sockaddr_storage& from) {
   if (from.ss_family == AF_INET6) {
     const auto& v6 = reinterpret_cast<const sockaddr_in6&>(from);
-    return {IpAddress::from_v6(&v6.sin6_addr), ntohs(v6.sin6_port), v6.sin6_scope_id};
+    return {IpAddress::from_v6(&v6.sin6_addr), UdpPort{ntohs(v6.sin6_port)}, v6.sin6_scope_id};
   }
   const auto& v4 = reinterpret_cast<const sockaddr_in&>(from);
-  return {IpAddress::from_v4(&v4.sin_addr), ntohs(v4.sin_port), 0};
+  return {IpAddress::from_v4(&v4.sin_addr), UdpPort{ntohs(v4.sin_port)}, 0};
 }
 
 Expected<> set_option(int fd, int level, int name, int value, const char* what) {
@@ -81,7 +81,7 @@ Expected<> set_family_options(int fd, bool v6) {
 Expected<> bind_any(int fd, bool v6, UdpPort port) {
   Endpoint any;
   any.address.v6 = v6;
-  any.port = number_of(port);
+  any.port = port;
   sockaddr_storage address;
   const socklen_t size = to_sockaddr(any, &address);
   if (bind(fd, reinterpret_cast<const sockaddr*>(&address), size) == 0) return {};
@@ -93,7 +93,7 @@ UdpPort bound_port(int fd) {
   sockaddr_storage address{};
   socklen_t size = sizeof address;
   getsockname(fd, reinterpret_cast<sockaddr*>(&address), &size);
-  return UdpPort{to_endpoint(address).port};
+  return to_endpoint(address).port;
 }
 
 // ---- control messages
@@ -366,7 +366,7 @@ std::size_t UdpSocket::receive(bool v6, std::size_t limit, const DatagramVisitor
       ReceivedDatagram datagram;
       datagram.bytes = {buffers_->bytes[at].data(), buffers_->messages[at].msg_len};
       datagram.remote = to_endpoint(buffers_->from[at]);
-      datagram.local.port = number_of(port_);
+      datagram.local.port = port_;
       read_control(&buffers_->messages[at].msg_hdr, &datagram);
       ++total;
       visit(datagram);

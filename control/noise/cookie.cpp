@@ -50,8 +50,8 @@ Cookie CookieChecker::make_cookie(const Endpoint& source, BootTime now) {
   std::array<std::uint8_t, 18> input{};
   const std::size_t n = source.address.v6 ? 16 : 4;
   std::memcpy(input.data(), source.address.bytes.data(), n);
-  input[n] = static_cast<std::uint8_t>(source.port >> 8);
-  input[n + 1] = static_cast<std::uint8_t>(source.port);
+  input[n] = static_cast<std::uint8_t>(number_of(source.port) >> 8);
+  input[n + 1] = static_cast<std::uint8_t>(number_of(source.port));
   return Cookie(mac(secret_.bytes, Bytes(input).first(n + 2)));
 }
 

@@ -64,8 +64,8 @@ std::unique_ptr<dataplane::Path> make_path(const OuterRoute& route, const Endpoi
     l3_length = kIpv4HeaderSize;
   }
   auto* udp = header_at<UdpHeader>(l3 + l3_length);
-  udp->source_port = Be16{local.port};
-  udp->destination_port = Be16{remote.port};
+  udp->source_port = Be16{number_of(local.port)};
+  udp->destination_port = Be16{number_of(remote.port)};
   path->header_length = static_cast<std::uint8_t>(path->l3_offset + l3_length + kUdpHeaderSize);
   return path;
 }

@@ -15,9 +15,9 @@ enum class InterfaceId : std::uint16_t {};
 
 inline constexpr InterfaceId kNoInterface{0xffff};
 
-/// A UDP port that we listen on, in host order.
+/// A UDP port, in host order.
 enum class UdpPort : std::uint16_t {};
-/// Asked for: any free one. Where one is in use: none.
+/// Asked for: any free one. Elsewhere: none.
 inline constexpr UdpPort kAnyPort{0};
 
 template <class Id>

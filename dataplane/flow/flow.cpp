@@ -47,7 +47,7 @@ void fill_direction(FlowDirection& direction, const FlowTuple& in, const FlowTup
 }
 
 std::string end_of(const IpAddress& address, std::uint16_t port) {
-  return to_string(Endpoint{address, port});
+  return to_string(Endpoint{address, UdpPort{port}});
 }
 
 }  // namespace

@@ -21,7 +21,7 @@ std::string to_string(const MacAddress& mac) {
 
 std::string to_string(const Endpoint& endpoint) {
   const std::string host = to_string(endpoint.address);
-  const std::string port = std::to_string(endpoint.port);
+  const std::string port = std::to_string(number_of(endpoint.port));
   return endpoint.address.v6 ? "[" + host + "]:" + port : host + ":" + port;
 }
 

@@ -7,6 +7,8 @@
 #include <optional>
 #include <string>
 
+#include "dataplane/base/ids.h"
+
 namespace wg::dataplane {
 
 using MacAddress = std::array<std::uint8_t, 6>;
@@ -38,11 +40,11 @@ struct IpAddress {
 // An outer UDP address. `scope` is the kernel's interface index for IPv6 link-local addresses, else 0.
 struct Endpoint {
   IpAddress address;
-  std::uint16_t port = 0;  // host byte order
+  UdpPort port = kAnyPort;  // kAnyPort: the endpoint is not known
   std::uint32_t scope = 0;
 
   friend bool operator==(const Endpoint&, const Endpoint&) = default;
-  [[nodiscard]] bool known() const { return port != 0; }
+  [[nodiscard]] bool known() const { return port != kAnyPort; }
 };
 
 // "192.0.2.1", "2001:db8::1"; endpoints as wg prints them: "192.0.2.1:51820", "[2001:db8::1]:51820".

@@ -57,9 +57,8 @@ inline std::size_t build_ip(std::uint8_t* out, const IpFields& fields) {
 
 // The checksum is left 0: it follows when the payload is there (RFC 768; RFC 8200 8.1: compulsory for IPv6).
 // `length`: with the UDP header; 0: filled in later.
-inline void build_udp(std::uint8_t* out, std::uint16_t source_port, std::uint16_t destination_port,
-                      std::uint16_t length) {
-  *header_at<UdpHeader>(out) = {Be16{source_port}, Be16{destination_port}, Be16{length}, Be16{0}};
+inline void build_udp(std::uint8_t* out, UdpPort source, UdpPort destination, std::uint16_t length) {
+  *header_at<UdpHeader>(out) = {Be16{number_of(source)}, Be16{number_of(destination)}, Be16{length}, Be16{0}};
 }
 
 }  // namespace wg::dataplane

@@ -23,8 +23,8 @@ inline Endpoints endpoints_of(const std::uint8_t* l3, const UdpHeader& udp) {
     ends.remote.address = IpAddress::from_v4(header_at<Ipv4Header>(l3)->source.data());
     ends.local.address = IpAddress::from_v4(header_at<Ipv4Header>(l3)->destination.data());
   }
-  ends.remote.port = udp.source_port.value();
-  ends.local.port = udp.destination_port.value();
+  ends.remote.port = UdpPort{udp.source_port.value()};
+  ends.local.port = UdpPort{udp.destination_port.value()};
   return ends;
 }
 

@@ -32,7 +32,7 @@ class KnownAddresses {
   explicit KnownAddresses(const Path* path) noexcept : path_(path) {
     if (path == nullptr || path->remote.address.v6) return;
     v4_ = true;
-    port_ = Be16{path->remote.port}.native();
+    port_ = Be16{number_of(path->remote.port)}.native();
     std::memcpy(&addresses_, path->remote.address.bytes.data(), sizeof(Ipv4Bytes));
     std::memcpy(reinterpret_cast<std::uint8_t*>(&addresses_) + sizeof(Ipv4Bytes),
                 path->local.address.bytes.data(), sizeof(Ipv4Bytes));
@@ -47,7 +47,7 @@ class KnownAddresses {
  private:
   [[nodiscard]] bool equal_v6(const std::uint8_t* l3, const UdpHeader& udp) const noexcept {
     const auto* ip = header_at<Ipv6Header>(l3);
-    return udp.source_port.value() == path_->remote.port && ip->version() == 6 &&
+    return UdpPort{udp.source_port.value()} == path_->remote.port && ip->version() == 6 &&
            std::memcmp(ip->source.data(), path_->remote.address.bytes.data(), sizeof(Ipv6Bytes)) == 0 &&
            std::memcmp(ip->destination.data(), path_->local.address.bytes.data(), sizeof(Ipv6Bytes)) == 0;
   }

@@ -88,7 +88,7 @@ struct EngineFixture {
   }
 
   Now now{BootTime(1000 * kSec), wg::WallTime(1'700'000'000 * kSec)};
-  Endpoint here{IpAddress::from_v4("\x0a\x00\x00\x01"), 51820, 0};
+  Endpoint here{IpAddress::from_v4("\x0a\x00\x00\x01"), wg::dataplane::UdpPort{51820}, 0};
   SeededRandom random;
   KeypairTable table;
   FuzzHost host;

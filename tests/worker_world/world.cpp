@@ -265,9 +265,9 @@ void WorkerWorld::set_endpoint(const TestPeer& test_peer, const std::string& hos
   Octets frame = outer_to(moved, {}, 0);
   auto path = std::make_unique<Path>();
   path->remote.address = ip_address(host);
-  path->remote.port = port;
+  path->remote.port = UdpPort{port};
   path->local.address = ip_address(is6(host) ? kUs6 : kUs4);
-  path->local.port = test_peer.listen_port;
+  path->local.port = UdpPort{test_peer.listen_port};
   path->port = kWan;
   path->mtu = 65535;
   path->l3_offset = 14;

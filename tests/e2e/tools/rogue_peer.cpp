@@ -473,7 +473,8 @@ void RoguePeer::answer() {
     throw std::runtime_error("the gateway does not call");
   };
   Session unused, session;
-  const wg::dataplane::Endpoint gateway{wg::dataplane::IpAddress::from_v4("\x0a\x14\x00\x01"), 51820, 0};
+  const wg::dataplane::Endpoint gateway{wg::dataplane::IpAddress::from_v4("\x0a\x14\x00\x01"),
+                                        wg::dataplane::UdpPort{51820}, 0};
 
   const Message first = next_initiation();
   judge("an initiation has a right mac1 and no mac2",

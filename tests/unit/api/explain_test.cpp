@@ -333,7 +333,7 @@ TEST(Explain, TheEnginesEventsAreTranslated) {
   theirs.detail = 3'200'000'000;
   theirs.count = 2;
   theirs.remote.address.bytes = {192, 0, 2, 7};
-  theirs.remote.port = 51820;
+  theirs.remote.port = dataplane::UdpPort{51820};
   const auto ours = event_of(theirs, kNow);
   EXPECT_EQ(ours.kind, Kind::kTimestampNotNewer);
   EXPECT_EQ(ours.by, 3200ms);

@@ -22,12 +22,12 @@ class ListenSocketTest : public ::testing::Test {
     ASSERT_TRUE(socket_.open());
   }
   // The ports on which a datagram to `port` was read.
-  std::vector<std::uint16_t> heard_of_one_to(UdpPort port) {
+  std::vector<UdpPort> heard_of_one_to(UdpPort port) {
     heard_.clear();
     const std::array<std::uint8_t, 4> bytes{1, 2, 3, 4};
     Datagram datagram;
     datagram.bytes = bytes;
-    datagram.to = {*dataplane::parse_ip_address("127.0.0.1"), number_of(port), 0};
+    datagram.to = {*dataplane::parse_ip_address("127.0.0.1"), port, 0};
     EXPECT_TRUE(sender_.send(datagram).sent());
     for (int i = 0; i < 5 && heard_.empty(); ++i) loop_.run_once(20ms);
     return heard_;
@@ -42,7 +42,7 @@ class ListenSocketTest : public ::testing::Test {
   EventLoop loop_;
   UdpSocket sender_;
   ListenSocket socket_{loop_, kAnyPort, 0};
-  std::vector<std::uint16_t> heard_;
+  std::vector<UdpPort> heard_;
 };
 
 TEST_F(ListenSocketTest, ThePortInUseIsLeftAlone) {
@@ -54,7 +54,7 @@ TEST_F(ListenSocketTest, ThePortInUseIsLeftAlone) {
     EXPECT_FALSE(*moved);
     EXPECT_EQ(socket_.port(), drawn);
   }
-  EXPECT_EQ(heard_of_one_to(drawn), std::vector{number_of(drawn)});
+  EXPECT_EQ(heard_of_one_to(drawn), std::vector{drawn});
 }
 
 TEST_F(ListenSocketTest, ATakenPortChangesNothing) {
@@ -65,7 +65,7 @@ TEST_F(ListenSocketTest, ATakenPortChangesNothing) {
   ASSERT_FALSE(moved);
   EXPECT_EQ(moved.error().code, EADDRINUSE);
   EXPECT_EQ(socket_.port(), before);
-  EXPECT_EQ(heard_of_one_to(before), std::vector{number_of(before)});
+  EXPECT_EQ(heard_of_one_to(before), std::vector{before});
 }
 
 TEST_F(ListenSocketTest, DatagramsAreReadOnTheNewPortAlone) {
@@ -73,8 +73,8 @@ TEST_F(ListenSocketTest, DatagramsAreReadOnTheNewPortAlone) {
   const Expected<bool> moved = socket_.set_port(after);
   ASSERT_TRUE(moved) << moved.error().text;
   EXPECT_TRUE(*moved);
-  EXPECT_EQ(heard_of_one_to(after), std::vector{number_of(after)});
-  EXPECT_EQ(heard_of_one_to(before), std::vector<std::uint16_t>{});
+  EXPECT_EQ(heard_of_one_to(after), std::vector{after});
+  EXPECT_EQ(heard_of_one_to(before), std::vector<UdpPort>{});
 }
 
 TEST_F(ListenSocketTest, WhileClosedThePortIsTheConfiguredOne) {
@@ -85,7 +85,7 @@ TEST_F(ListenSocketTest, WhileClosedThePortIsTheConfiguredOne) {
   EXPECT_FALSE(*moved);
   EXPECT_EQ(socket_.port(), wanted);
   ASSERT_TRUE(socket_.open());
-  EXPECT_EQ(heard_of_one_to(wanted), std::vector{number_of(wanted)});
+  EXPECT_EQ(heard_of_one_to(wanted), std::vector{wanted});
 }
 
 }  // namespace

@@ -21,7 +21,8 @@ RememberedPeer peer(std::uint8_t number, std::uint64_t seconds_ago) {
   RememberedPeer out;
   out.key.bytes.fill(number);
   const std::uint8_t remote[] = {198, 51, 100, number}, local[] = {203, 0, 113, 2};
-  out.remote = {noise::IpAddress::from_v4(remote), static_cast<std::uint16_t>(1000 + number), 0};
+  out.remote = {noise::IpAddress::from_v4(remote),
+                dataplane::UdpPort{static_cast<std::uint16_t>(1000 + number)}, 0};
   out.local = noise::IpAddress::from_v4(local);
   out.heard_at = kNow.wall - std::chrono::seconds(seconds_ago);
   return out;
@@ -62,7 +63,7 @@ TEST(RememberedPeersFile, EveryChangedByteAndEveryOtherLengthIsRefused) {
 TEST(RememberedPeers, TakesThoseHeardOfWithin180SecondsAlone) {
   RememberedPeers remembered;
   RememberedPeer without_port = peer(5, 1);
-  without_port.remote.port = 0;
+  without_port.remote.port = dataplane::kAnyPort;
   RememberedPeer of_the_future = peer(6, 0);
   of_the_future.heard_at += 1s;
   remembered.load({peer(1, 0), peer(2, 180), peer(3, 181), without_port, of_the_future}, kNow);
@@ -82,7 +83,7 @@ TEST(RememberedPeers, WatchesTheExactAddressUntilThereIsASession) {
   EXPECT_TRUE(remembered.watching());
   EXPECT_EQ(remembered.slot_at(peer(1, 0).remote), 11u);
   noise::Endpoint other_port = peer(1, 0).remote;
-  ++other_port.port;
+  other_port.port = dataplane::UdpPort{1002};
   EXPECT_FALSE(remembered.slot_at(other_port));
   remembered.forget(peer(1, 0).key);
   EXPECT_FALSE(remembered.slot_at(peer(1, 0).remote));
@@ -106,7 +107,7 @@ TEST(RememberedPeers, ExpiresInStepsOnceAllAreOld) {
     peers.push_back(peer(1, 0));
     peers.back().key.bytes[0] = static_cast<std::uint8_t>(i);
     peers.back().key.bytes[1] = static_cast<std::uint8_t>(i >> 8);
-    peers.back().remote.port = static_cast<std::uint16_t>(1 + i);
+    peers.back().remote.port = dataplane::UdpPort{static_cast<std::uint16_t>(1 + i)};
   }
   remembered.load(peers, kNow);
   for (std::uint32_t i = 0; i < peers.size(); ++i) remembered.claim(peers[i].key, i, kNow);

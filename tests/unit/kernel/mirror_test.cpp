@@ -275,7 +275,7 @@ TEST_F(Mirror, RulesOfDatagrams) {
   for (const std::string rule : rules) {
     changes_of("ip rule add pref 5 " + rule);
     for (const std::string source : {"", "10.0.0.1", "10.1.0.1"}) {
-      for (const std::uint16_t port : {std::uint16_t{51820}, std::uint16_t{150}}) {
+      for (const UdpPort port : {UdpPort{51820}, UdpPort{150}}) {
         ResolveKey key;
         if (!source.empty()) key.source = ip(source);
         key.protocol = 17;

@@ -45,7 +45,7 @@ struct NameServer {
     released.wait(lock, [this] { return !blocked; });
     if (calls <= failures) return {{}, "no"};
     const std::uint8_t bytes[4] = {192, 0, 2, static_cast<std::uint8_t>(calls)};
-    return {{{IpAddress::from_v4(bytes), 0, 0}}, ""};
+    return {{{IpAddress::from_v4(bytes), kAnyPort, 0}}, ""};
   }
   void wait_for_call(unsigned number) {
     while (true) {
@@ -73,9 +73,9 @@ struct WithServer : ::testing::Test {
 
 TEST(ResolverWithLibc, LocalhostResolvesAndNonsenseDoesNot) {
   Resolver resolver;
-  EXPECT_TRUE(resolver.watch(1, "localhost", 51820));
-  EXPECT_TRUE(resolver.watch(2, "no such name.invalid", 51820));
-  EXPECT_TRUE(resolver.watch(3, "fe80::1%lo", 7));
+  EXPECT_TRUE(resolver.watch(1, "localhost", UdpPort{51820}));
+  EXPECT_TRUE(resolver.watch(2, "no such name.invalid", UdpPort{51820}));
+  EXPECT_TRUE(resolver.watch(3, "fe80::1%lo", UdpPort{7}));
   auto results = wait_for(resolver, 3);
   ASSERT_EQ(results.size(), 3u);
   std::sort(results.begin(), results.end(), [](auto& a, auto& b) { return a.key < b.key; });
@@ -83,26 +83,26 @@ TEST(ResolverWithLibc, LocalhostResolvesAndNonsenseDoesNot) {
   ASSERT_FALSE(results[0].endpoints.empty());
   const auto& addresses = results[0].endpoints;
   EXPECT_TRUE(std::any_of(addresses.begin(), addresses.end(), [](const Endpoint& e) {
-    return e == Endpoint{ip("127.0.0.1"), 51820, 0} || e == Endpoint{ip("::1"), 51820, 0};
+    return e == Endpoint{ip("127.0.0.1"), UdpPort{51820}, 0} || e == Endpoint{ip("::1"), UdpPort{51820}, 0};
   }));
   EXPECT_NE(results[1].error, "");
   EXPECT_TRUE(results[1].endpoints.empty());
   EXPECT_EQ(results[1].failures, 1u);
   ASSERT_EQ(results[2].endpoints.size(), 1u);
-  EXPECT_EQ(results[2].endpoints[0], (Endpoint{ip("fe80::1"), 7, 1}));
+  EXPECT_EQ(results[2].endpoints[0], (Endpoint{ip("fe80::1"), UdpPort{7}, 1}));
 }
 
 TEST_F(WithServer, FailuresAreRetriedWithBackOff) {
   server->failures = 3;
   Resolver resolver(options());
-  resolver.watch(1, "peer", 1);
+  resolver.watch(1, "peer", UdpPort{1});
   std::vector<ResolvedName> all;
   while (all.empty() || !all.back().error.empty()) {
     auto more = wait_for(resolver, 1);
     ASSERT_FALSE(more.empty());
     for (auto& result : more) all.push_back(result);
   }
-  EXPECT_EQ(all.back().endpoints[0], (Endpoint{ip("192.0.2.4"), 1, 0}));
+  EXPECT_EQ(all.back().endpoints[0], (Endpoint{ip("192.0.2.4"), UdpPort{1}, 0}));
   EXPECT_EQ(all.back().failures, 0u);
   const std::lock_guard lock(server->mutex);
   ASSERT_EQ(server->times.size(), 4u);
@@ -113,9 +113,9 @@ TEST_F(WithServer, FailuresAreRetriedWithBackOff) {
 
 TEST_F(WithServer, RefreshesOnAScheduleAndOnDemand) {
   Resolver resolver(options());
-  resolver.watch(1, "peer", 1, milliseconds(30));
+  resolver.watch(1, "peer", UdpPort{1}, milliseconds(30));
   EXPECT_EQ(wait_for(resolver, 3).size(), 3u);
-  resolver.watch(1, "peer", 1);  // once only from here
+  resolver.watch(1, "peer", UdpPort{1});  // once only from here
   wait_for(resolver, 1);
   pollfd readable{resolver.fd(), POLLIN, 0};
   EXPECT_EQ(poll(&readable, 1, 100), 0);
@@ -137,16 +137,16 @@ TEST_F(WithServer, RefreshesOnAScheduleAndOnDemand) {
 TEST_F(WithServer, ForgottenAndReplacedNamesGiveNothing) {
   server->blocked = true;
   Resolver resolver(options());
-  resolver.watch(1, "old", 1);
-  resolver.watch(2, "gone", 1);
+  resolver.watch(1, "old", UdpPort{1});
+  resolver.watch(2, "gone", UdpPort{1});
   server->wait_for_call(1);
-  resolver.watch(1, "new", 2);
+  resolver.watch(1, "new", UdpPort{2});
   resolver.forget(2);
   server->release();
   const auto results = wait_for(resolver, 1);
   ASSERT_EQ(results.size(), 1u);
   EXPECT_EQ(results[0].host, "new");
-  EXPECT_EQ(results[0].endpoints.at(0).port, 2);
+  EXPECT_EQ(results[0].endpoints.at(0).port, UdpPort{2});
   EXPECT_TRUE(resolver.take_results().empty());
 }
 
@@ -163,14 +163,14 @@ TEST_F(WithServer, DeadNamesDoNotHoldUpLivingOnes) {
   };
   server->blocked = true;
   Resolver resolver(chosen);
-  for (std::uint64_t key = 1; key <= 6; ++key) resolver.watch(key, "dead", 1);
+  for (std::uint64_t key = 1; key <= 6; ++key) resolver.watch(key, "dead", UdpPort{1});
   EXPECT_EQ(wait_for(resolver, 6).size(), 6U) << "each has failed once";
   std::this_thread::sleep_for(milliseconds(100));  // by now they are looked up again, and hang
   {
     const std::lock_guard lock(server->mutex);
     EXPECT_GT(server->times.size(), 6U);
   }
-  resolver.watch(7, "living", 1);
+  resolver.watch(7, "living", UdpPort{1});
   const auto end = Clock::now() + milliseconds(2000);
   const auto asked = [&] {
     const std::lock_guard lock(server->mutex);
@@ -185,12 +185,12 @@ TEST_F(WithServer, NamesAreBounded) {
   auto few = options();
   few.max_names = 2;
   Resolver resolver(few);
-  EXPECT_TRUE(resolver.watch(1, "a", 1));
-  EXPECT_TRUE(resolver.watch(2, "b", 1));
-  EXPECT_FALSE(resolver.watch(3, "c", 1));
-  EXPECT_TRUE(resolver.watch(2, "d", 1));
+  EXPECT_TRUE(resolver.watch(1, "a", UdpPort{1}));
+  EXPECT_TRUE(resolver.watch(2, "b", UdpPort{1}));
+  EXPECT_FALSE(resolver.watch(3, "c", UdpPort{1}));
+  EXPECT_TRUE(resolver.watch(2, "d", UdpPort{1}));
   resolver.forget(1);
-  EXPECT_TRUE(resolver.watch(3, "c", 1));
+  EXPECT_TRUE(resolver.watch(3, "c", UdpPort{1}));
 }
 
 TEST_F(WithServer, AHangingLookupBlocksNoCaller) {
@@ -198,7 +198,7 @@ TEST_F(WithServer, AHangingLookupBlocksNoCaller) {
   const auto start = Clock::now();
   {
     Resolver resolver(options());
-    resolver.watch(1, "hangs", 1);
+    resolver.watch(1, "hangs", UdpPort{1});
     server->wait_for_call(1);
     EXPECT_TRUE(resolver.take_results().empty());
     resolver.resolve_again(1);

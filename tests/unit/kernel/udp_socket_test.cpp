@@ -47,7 +47,7 @@ class Udp : public NamespaceTest {
   // Sends from a to b's `to`, returns what b saw.
   SendResult send(const char* to, const char* from, std::uint8_t tos = 0) {
     Datagram datagram;
-    datagram.to = {ip(to), number_of(b.port()), 0};
+    datagram.to = {ip(to), b.port(), 0};
     if (*from) datagram.from.address = ip(from);
     datagram.tos = tos;
     datagram.bytes = kHello;
@@ -122,8 +122,8 @@ TEST_F(Udp, SendsFromTheAddressAskedFor) {
     EXPECT_EQ(send("10.0.0.1", from, 0x88).outcome, SendOutcome::kSent);
     const auto got = receive(b, false, 1);
     ASSERT_EQ(got.size(), 1u);
-    EXPECT_EQ(got[0].remote, (Endpoint{ip(from), number_of(a.port()), 0}));
-    EXPECT_EQ(got[0].local, (Endpoint{ip("10.0.0.1"), number_of(b.port()), 0}));
+    EXPECT_EQ(got[0].remote, (Endpoint{ip(from), a.port(), 0}));
+    EXPECT_EQ(got[0].local, (Endpoint{ip("10.0.0.1"), b.port(), 0}));
     EXPECT_EQ(got[0].ifindex, 1u);
     EXPECT_EQ(got[0].tos, 0x88);
     EXPECT_EQ(got[0].bytes, kHello);
@@ -132,8 +132,8 @@ TEST_F(Udp, SendsFromTheAddressAskedFor) {
     EXPECT_EQ(send("fd00::2", from, 0x8b).outcome, SendOutcome::kSent);
     const auto got = receive(b, true, 1);
     ASSERT_EQ(got.size(), 1u);
-    EXPECT_EQ(got[0].remote, (Endpoint{ip(from), number_of(a.port()), 0}));
-    EXPECT_EQ(got[0].local, (Endpoint{ip("fd00::2"), number_of(b.port()), 0}));
+    EXPECT_EQ(got[0].remote, (Endpoint{ip(from), a.port(), 0}));
+    EXPECT_EQ(got[0].local, (Endpoint{ip("fd00::2"), b.port(), 0}));
     EXPECT_EQ(got[0].tos, 0x8b);
   }
 }
@@ -160,7 +160,7 @@ TEST_F(Udp, ASourceOfTheOtherFamilyIsNotUsed) {
 }
 
 TEST_F(Udp, IcmpErrorsDoNotSurface) {
-  const std::uint16_t closed = number_of(b.port());
+  const UdpPort closed = b.port();
   b.close();
   Datagram datagram;
   datagram.bytes = kHello;
@@ -177,7 +177,7 @@ TEST_F(Udp, IcmpErrorsDoNotSurface) {
 
 TEST_F(Udp, UnreachableReportsTheReason) {
   Datagram datagram;
-  datagram.to = {ip("203.0.113.1"), 9, 0};
+  datagram.to = {ip("203.0.113.1"), UdpPort{9}, 0};
   datagram.bytes = kHello;
   auto result = a.send(datagram);
   EXPECT_EQ(result.outcome, SendOutcome::kFailed);
@@ -191,7 +191,7 @@ TEST_F(Udp, BatchesKeepOrderAndReportEach) {
   for (std::uint8_t i = 0; i < 200; ++i) payloads.push_back({i, 1, 2, 3});
   std::vector<Datagram> batch(200);
   for (std::size_t i = 0; i < batch.size(); ++i) {
-    batch[i].to = {ip("10.0.0.1"), number_of(b.port()), 0};
+    batch[i].to = {ip("10.0.0.1"), b.port(), 0};
     batch[i].from.address = ip("10.0.0.2");
     batch[i].bytes = payloads[i];
   }
@@ -220,7 +220,7 @@ TEST_F(Udp, BatchesKeepOrderAndReportEach) {
 TEST_F(Udp, TheLongestDatagramPasses) {
   const std::vector<std::uint8_t> longest(65507, 0x5a);
   Datagram datagram;
-  datagram.to = {ip("10.0.0.1"), number_of(b.port()), 0};
+  datagram.to = {ip("10.0.0.1"), b.port(), 0};
   datagram.bytes = longest;
   EXPECT_TRUE(a.send(datagram).sent());
   const auto got = receive(b, false, 1);
@@ -335,7 +335,7 @@ TEST_F(UdpLinks, BigDatagramsLeaveInFragments) {
   Datagram datagram;
   datagram.bytes = bytes;
   for (const char* to : {"10.0.0.2", "fd00::2"}) {
-    datagram.to = {ip(to), 9, 0};
+    datagram.to = {ip(to), UdpPort{9}, 0};
     EXPECT_EQ(socket.send(datagram).outcome, SendOutcome::kSent) << to;
   }
 }

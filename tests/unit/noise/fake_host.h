@@ -38,12 +38,12 @@ class SeededRandom final : public Random {
 
 inline Endpoint endpoint(std::uint8_t host, std::uint16_t port) {
   const std::uint8_t address[] = {192, 0, 2, host};
-  return {IpAddress::from_v4(address), port, 0};
+  return {IpAddress::from_v4(address), dataplane::UdpPort{port}, 0};
 }
 inline Endpoint endpoint6(std::uint8_t net, std::uint8_t host, std::uint16_t port) {
   std::uint8_t address[16] = {0x20, 0x01, 0x0d, 0xb8, 0, 0, 0, net};
   address[15] = host;
-  return {IpAddress::from_v6(address), port, 0};
+  return {IpAddress::from_v6(address), dataplane::UdpPort{port}, 0};
 }
 
 struct SentMessage {

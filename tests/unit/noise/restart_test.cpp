@@ -25,7 +25,7 @@ class JustStarted : public ::testing::Test {
     const std::uint8_t address[] = {10, static_cast<std::uint8_t>(number >> 16),
                                     static_cast<std::uint8_t>(number >> 8),
                                     static_cast<std::uint8_t>(number)};
-    return {IpAddress::from_v4(address), 51820, 0};
+    return {IpAddress::from_v4(address), dataplane::UdpPort{51820}, 0};
   }
   Peer& add(std::size_t number) {
     Key key{};

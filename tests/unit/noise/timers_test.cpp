@@ -383,7 +383,7 @@ TEST_F(ManyStarts, LeaveOneByOneAndSoonEnough) {
   EXPECT_EQ(initiations(), kPeers);
   EXPECT_LE(now.boot - from, kPeers * kMs / 2) << "10 000 in 5 s";
   EXPECT_LE(looks, kPeers) << "a look each time one may leave, not more";
-  std::set<std::uint16_t> reached;
+  std::set<dataplane::UdpPort> reached;
   for (const SentMessage& message : side.host.sent) reached.insert(message.to.port);
   EXPECT_EQ(reached.size(), kPeers) << "each peer once";
 }

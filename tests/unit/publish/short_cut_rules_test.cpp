@@ -260,7 +260,7 @@ TEST_F(ShortCutTest, APortListensToTheAddressesThatLinuxListensTo) {
 }
 
 TEST_F(ShortCutTest, WithIpsecPoliciesLinuxRoutesEverything) {
-  const Endpoint remote{ip("10.9.5.5"), 51820, 0};
+  const Endpoint remote{ip("10.9.5.5"), UdpPort{51820}, 0};
   publisher->set_ipsec(true);
   publish();
   EXPECT_EQ(hop_of("10.9.5.5"), HopKind::kKernel);
@@ -275,9 +275,9 @@ TEST_F(ShortCutTest, AnOuterPathFollowsTheRules) {
   shell("ip route add default via 10.0.0.2; ip route add default via 10.1.0.2 dev v1 table 30");
   shell("ip rule add from 10.1.0.1 table 30");
   publish();
-  const Endpoint remote{ip("198.51.100.2"), 51820, 0};
+  const Endpoint remote{ip("198.51.100.2"), UdpPort{51820}, 0};
   const auto route_from = [&](const char* source) {
-    return publisher->resolve_outer_route(remote, {ip(source), 51820, 0}, 0, 0);
+    return publisher->resolve_outer_route(remote, {ip(source), UdpPort{51820}, 0}, 0, 0);
   };
   EXPECT_EQ(route_from("10.0.0.1").link, ifindex_of("v0"));
   EXPECT_EQ(route_from("10.0.0.1").kind, OuterRoute::Kind::kPort);

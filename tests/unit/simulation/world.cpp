@@ -12,10 +12,10 @@ constexpr std::size_t kRecorded = 400;
 
 Endpoint address_of(std::uint32_t node, std::uint16_t port) {
   std::uint8_t b[16] = {10, 0, 0, static_cast<std::uint8_t>(node + 1)};
-  if (node % 2 == 0) return {IpAddress::from_v4(b), port, 0};
+  if (node % 2 == 0) return {IpAddress::from_v4(b), dataplane::UdpPort{port}, 0};
   b[0] = 0xfd;
   b[15] = static_cast<std::uint8_t>(node + 1);
-  return {IpAddress::from_v6(b), port, 0};
+  return {IpAddress::from_v6(b), dataplane::UdpPort{port}, 0};
 }
 
 }  // namespace
