@@ -126,6 +126,7 @@ stage_static() {
   check "layering: every include follows the table of folders" layering tests/layering.sh
   check "every header compiles alone" headers tests/headers.sh
   check "documents: links, paths, names, columns" docs tests/docs/check.py
+  check "the closing lines name what passed at the second try" second_try tests/second_try.sh
   if ! command -v clang-format-14 >/dev/null; then skip "format: clang-format-14 is not installed"
   else check "format (scripts/format.sh)" format scripts/format.sh --check; fi
   if ! command -v shellcheck >/dev/null; then skip "shellcheck is not installed"

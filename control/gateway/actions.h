@@ -1,7 +1,7 @@
 // Carrying out one action of a plan: one function per kind.
 //
-// An action on what has gone meanwhile changes nothing, and what exists already is not made twice, so most
-// actions may be carried out again. keep_apart() names the two that may not.
+// An action on what has gone meanwhile changes nothing, and what exists already is not made twice, so an
+// action may be carried out again (config::diff() names the exception).
 #pragma once
 
 #include <cstdint>
