@@ -45,7 +45,7 @@ bool is_label(std::string_view label) {
          std::all_of(label.begin(), label.end(), allowed);
 }
 
-/// The name of a Linux interface.
+// The name of a Linux interface.
 bool is_zone(std::string_view zone) {
   const auto allowed = [](char c) {
     return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
@@ -72,7 +72,7 @@ Refusal fault(std::string_view words) {
   return {EINVAL, std::string(words)};
 }
 
-/// `[address%zone]`, without the brackets.
+// `[address%zone]`, without the brackets.
 bool read_bracketed(std::string_view text, Endpoint& endpoint) {
   const auto percent = text.find('%');
   const auto address = parse_address(text.substr(0, percent));

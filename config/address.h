@@ -33,7 +33,7 @@ struct Address {
   [[nodiscard]] unsigned bits() const { return is_v4() ? 32 : 128; }
 };
 
-/// A set of addresses: host bits are zero. Made by prefix_of() or parse_prefix(), which mask.
+// A set of addresses: host bits are zero. Made by prefix_of() or parse_prefix(), which mask.
 struct Prefix {
   Address address;
   std::uint8_t length = 0;
@@ -41,7 +41,7 @@ struct Prefix {
   auto operator<=>(const Prefix&) const = default;
 };
 
-/// An address with the length of its subnet: host bits are kept.
+// An address with the length of its subnet: host bits are kept.
 struct InterfaceAddress {
   Address address;
   std::uint8_t length = 0;
@@ -55,10 +55,10 @@ struct MacAddress {
   auto operator<=>(const MacAddress&) const = default;
 };
 
-/// Where a peer is reached: an address or a host name still to be resolved, and a UDP port.
+// Where a peer is reached: an address or a host name still to be resolved, and a UDP port.
 struct Endpoint {
   std::variant<Address, std::string> host;
-  std::string zone;  ///< interface name after '%' of a link-local IPv6 address, else empty
+  std::string zone;  // interface name after '%' of a link-local IPv6 address, else empty
   UdpPort port = kAnyPort;
 
   bool operator==(const Endpoint&) const = default;
@@ -67,12 +67,12 @@ struct Endpoint {
 };
 
 [[nodiscard]] std::optional<Address> parse_address(std::string_view text);
-/// Host bits are masked, as wg(8) does; `text` must carry a length.
+// Host bits are masked, as wg(8) does; `text` must carry a length.
 [[nodiscard]] std::optional<Prefix> parse_prefix(std::string_view text);
 [[nodiscard]] std::optional<InterfaceAddress> parse_interface_address(std::string_view text);
 [[nodiscard]] std::optional<MacAddress> parse_mac_address(std::string_view text);
 
-/// A refusal says what is wrong with the text: `has no port`.
+// A refusal says what is wrong with the text: `has no port`.
 Expected<Endpoint> parse_endpoint(std::string_view text);
 
 [[nodiscard]] std::string to_string(const Address& address);
@@ -83,12 +83,12 @@ Expected<Endpoint> parse_endpoint(std::string_view text);
 
 [[nodiscard]] Prefix prefix_of(const Address& address, unsigned length);
 [[nodiscard]] bool contains(const Prefix& prefix, const Address& address);
-/// True when every address of `inner` is in `outer` (equal prefixes contain each other).
+// True when every address of `inner` is in `outer` (equal prefixes contain each other).
 [[nodiscard]] bool contains(const Prefix& outer, const Prefix& inner);
 
-/// RFC 1918, RFC 6598 (carrier NAT), RFC 3927 and loopback: an address behind NAT. IPv6 is never.
+// RFC 1918, RFC 6598 (carrier NAT), RFC 3927 and loopback: an address behind NAT. IPv6 is never.
 [[nodiscard]] bool is_private_ipv4(const Address& address);
-/// Multicast, unspecified or limited broadcast: never the address of one host.
+// Multicast, unspecified or limited broadcast: never the address of one host.
 [[nodiscard]] bool is_unicast(const Address& address);
 
 }  // namespace wg::config

@@ -11,7 +11,7 @@ namespace wg::config {
 
 [[nodiscard]] std::string words_of(const Workers& workers);
 [[nodiscard]] std::string words_of(const std::vector<std::string>& arguments);
-/// "1 peer", "3 peers"
+// "1 peer", "3 peers"
 [[nodiscard]] std::string counted(std::size_t count, std::string_view noun);
 
 }  // namespace wg::config

@@ -16,7 +16,7 @@ std::vector<T> sorted(std::vector<T> values) {
   return values;
 }
 
-/// In `a` and not in `b`.
+// In `a` and not in `b`.
 template <class T>
 std::vector<T> minus(const std::vector<T>& a, const std::vector<T>& b) {
   std::vector<T> out;
@@ -73,8 +73,8 @@ void diff_control(Actions& out, const Gateway& running, const Gateway& next) {
 
 // ---------------------------------------------------------------- addresses
 
-/// Adds before removes, so that the device is not bare in between; but an address that only changes
-/// its length is removed first, because Linux refuses to have an IPv6 address twice.
+// Adds before removes, so that the device is not bare in between; but an address that only changes
+// its length is removed first, because Linux refuses to have an IPv6 address twice.
 template <class Add, class Remove>
 void diff_addresses(Actions& out, const std::string& name, const std::vector<InterfaceAddress>& running,
                     const std::vector<InterfaceAddress>& next) {
@@ -129,8 +129,8 @@ struct PortChange {
   UdpPort wanted;
 };
 
-/// Interfaces may hand listen ports to each other. A port is bound only when nobody holds it any more;
-/// where they pass ports round in a ring, one of them goes to any free port first.
+// Interfaces may hand listen ports to each other. A port is bound only when nobody holds it any more;
+// where they pass ports round in a ring, one of them goes to any free port first.
 void diff_listen_ports(Actions& out, const Gateway& running, const Gateway& next) {
   std::vector<PortChange> open;
   for (const auto& [name, interface] : next.interfaces) {
@@ -162,14 +162,14 @@ void diff_listen_ports(Actions& out, const Gateway& running, const Gateway& next
 struct Holding {
   Prefix prefix;
   const Peer* peer;
-  bool whole;  ///< the peer comes or goes with it
+  bool whole;  // the peer comes or goes with it
 };
 
 bool by_prefix(const Holding& a, const Holding& b) {
   return a.prefix < b.prefix;
 }
 
-/// A peer with the first bytes of its key beside it: comparing seldom visits the peer.
+// A peer with the first bytes of its key beside it: comparing seldom visits the peer.
 struct Keyed {
   std::uint64_t head;
   const Peer* peer;
@@ -184,7 +184,7 @@ std::uint64_t head_of(const Key& key) {
   return head;
 }
 
-/// Enabled peers in the order of their keys.
+// Enabled peers in the order of their keys.
 std::vector<Keyed> running_peers(const std::vector<Peer>& peers) {
   std::vector<Keyed> out;
   out.reserve(peers.size());
@@ -194,7 +194,7 @@ std::vector<Keyed> running_peers(const std::vector<Peer>& peers) {
   return out;
 }
 
-/// PeerEffects for looking up.
+// PeerEffects for looking up.
 struct EffectsByKey {
   explicit EffectsByKey(const PeerEffects& effects)
       : recreated(effects.recreated.begin(), effects.recreated.end()),
@@ -202,7 +202,7 @@ struct EffectsByKey {
   std::unordered_set<Key> recreated, endpoint_explicit;
 };
 
-/// The peers of one interface, before and after. Only peers that change are looked at closely.
+// The peers of one interface, before and after. Only peers that change are looked at closely.
 class PeersDiff {
  public:
   PeersDiff(std::string interface, const std::vector<Peer>& running, const std::vector<Peer>& next,
@@ -268,7 +268,7 @@ class PeersDiff {
     for (const Prefix& prefix : prefixes) list.push_back({prefix, &peer, whole});
   }
 
-  /// Without the prefixes that a MoveAllowedIp brings.
+  // Without the prefixes that a MoveAllowedIp brings.
   Peer without_moved(const Peer& peer) const {
     Peer value = peer;
     std::erase_if(value.allowed_ips, [&](const Prefix& prefix) { return loser_of(prefix) != nullptr; });
@@ -299,8 +299,8 @@ class PeersDiff {
 
   std::string interface_;
   const EffectsByKey& effects_;
-  std::vector<const Peer*> added_, removed_, recreated_;      ///< in the order of keys
-  std::vector<std::pair<const Peer*, const Peer*>> changed_;  ///< in both; perhaps without a change
+  std::vector<const Peer*> added_, removed_, recreated_;      // in the order of keys
+  std::vector<std::pair<const Peer*, const Peer*>> changed_;  // in both; perhaps without a change
   std::vector<Holding> lost_, gained_;
 };
 
@@ -323,8 +323,8 @@ void remove_interfaces(Actions& out, const Gateway& running, const Gateway& next
       out.emplace_back(RemoveInterface{name, running_peers(interface.peers).size()});
 }
 
-/// An interface is created without peers: they follow as actions of their own, so that a failure can
-/// name the peer.
+// An interface is created without peers: they follow as actions of their own, so that a failure can
+// name the peer.
 Interface without_peers(const Interface& interface) {
   Interface bare = interface;
   bare.peers.clear();

@@ -21,7 +21,7 @@
 
 namespace wg::config {
 
-/// Which peer an action is about; the label (name or key) is for words only.
+// Which peer an action is about; the label (name or key) is for words only.
 struct PeerRef {
   std::string interface;
   Key key;
@@ -29,19 +29,19 @@ struct PeerRef {
   bool operator==(const PeerRef&) const = default;
 };
 
-/// A change that the running process cannot make; the old value stays in force.
+// A change that the running process cannot make; the old value stays in force.
 struct NeedsRestart {
-  std::string key;   ///< e.g. dpdk.workers
-  std::string from;  ///< in words
+  std::string key;   // e.g. dpdk.workers
+  std::string from;  // in words
   std::string to;
 };
 
-/// Other values of settings (settings.h), which have no effect but that they hold from now on.
+// Other values of settings (settings.h), which have no effect but that they hold from now on.
 template <class Owner>
 struct ChangeSettings {
-  std::string name;  ///< of the interface or port; dpdk, flows or control
-  SettingSet rows;   ///< which of settings_of<Owner>() differ
-  Owner value;       ///< all live settings as they shall be; everything else as by default
+  std::string name;  // of the interface or port; dpdk, flows or control
+  SettingSet rows;   // which of settings_of<Owner>() differ
+  Owner value;       // all live settings as they shall be; everything else as by default
 };
 
 // Control.
@@ -82,16 +82,16 @@ struct SetPortMtu {
 struct AddInterface {
   std::string interface;
   Interface value;
-};  ///< `value.peers` is empty: AddPeer follows
+};  // `value.peers` is empty: AddPeer follows
 struct RemoveInterface {
   std::string interface;
   std::size_t peers;
-};  ///< with all its peers
+};  // with all its peers
 struct SetInterfaceEnabled {
   std::string interface;
   bool enabled;
 };
-/// Leaves the peers alone; a peer that has this key has a RemovePeer of its own.
+// Leaves the peers alone; a peer that has this key has a RemovePeer of its own.
 struct SetInterfaceKey {
   std::string interface;
   std::optional<SecretKey> key;
@@ -126,10 +126,10 @@ struct SetRoutes {
 struct AddPeer {
   PeerRef peer;
   Peer value;
-};  ///< `value.allowed_ips` without those that a MoveAllowedIp brings
+};  // `value.allowed_ips` without those that a MoveAllowedIp brings
 struct RemovePeer {
   PeerRef peer;
-};  ///< holds no prefix any more that another peer gets, unless an AddPeer of the same peer follows
+};  // holds no prefix any more that another peer gets, unless an AddPeer of the same peer follows
 struct SetPeerName {
   PeerRef peer;
   std::string name;
@@ -137,7 +137,7 @@ struct SetPeerName {
 struct SetPeerEndpoint {
   PeerRef peer;
   std::optional<Endpoint> endpoint;
-  bool forced;  ///< also when it is configured already: it then replaces what roaming has learnt
+  bool forced;  // also when it is configured already: it then replaces what roaming has learnt
 };
 struct SetPresharedKey {
   PeerRef peer;
@@ -180,30 +180,30 @@ struct Plan {
   [[nodiscard]] bool needs_restart() const;
 };
 
-/// What two values cannot say about a change of peers; `wg set` can.
+// What two values cannot say about a change of peers; `wg set` can.
 struct PeerEffects {
-  /// Removed and added again (RemovePeer and AddPeer): they start afresh, although both values have them.
+  // Removed and added again (RemovePeer and AddPeer): they start afresh, although both values have them.
   std::vector<Key> recreated;
-  /// The endpoint was given: it takes effect even where the values have the same one.
+  // The endpoint was given: it takes effect even where the values have the same one.
   std::vector<Key> endpoint_explicit;
 };
 
-/// Every action is idempotent: carried out where it holds already, it changes nothing; but for a forced
-/// SetPeerEndpoint, which only `effects` bring about. So diff(next, running) is the way back from any point
-/// of the plan.
+// Every action is idempotent: carried out where it holds already, it changes nothing; but for a forced
+// SetPeerEndpoint, which only `effects` bring about. So diff(next, running) is the way back from any point
+// of the plan.
 [[nodiscard]] Plan diff(const Gateway& running, const Gateway& next, const PeerEffects& effects = {});
 
-/// Gives every key of `next` that needs a restart the value it has in `running`: what is left is what a
-/// reload reaches.
+// Gives every key of `next` that needs a restart the value it has in `running`: what is left is what a
+// reload reaches.
 void keep_until_restart(const Gateway& running, Gateway& next);
 
-/// One action in words, e.g. "wg0: peer alice: takes 10.0.0.0/24 from bob". Never a secret.
+// One action in words, e.g. "wg0: peer alice: takes 10.0.0.0/24 from bob". Never a secret.
 [[nodiscard]] std::string describe(const Action& action);
-/// The plan, one line per action; "nothing to change" when it is empty.
+// The plan, one line per action; "nothing to change" when it is empty.
 [[nodiscard]] std::string describe(const Plan& plan);
 
-/// What of a configuration runs: peers that are not enabled, file paths and positions are left out,
-/// lists whose order means nothing are sorted. Two values with equal views have an empty diff.
+// What of a configuration runs: peers that are not enabled, file paths and positions are left out,
+// lists whose order means nothing are sorted. Two values with equal views have an empty diff.
 [[nodiscard]] Gateway runtime_view(const Gateway& gateway);
 
 }  // namespace wg::config

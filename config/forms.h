@@ -18,11 +18,11 @@ namespace wg::config {
 
 template <class T>
 struct Form {
-  std::string_view allowed;                     ///< what may stand there; empty: one of `examples`
-  std::span<const std::string_view> examples;   ///< valid texts of at least two different values
-  Expected<T> (*parse)(std::string_view text);  ///< a refusal says what is wrong with it: `is out of range`
-  std::string (*text)(const T& value);          ///< as in the file; parse() reads it back
-  std::string (*words)(const T& value);         ///< as in a plan
+  std::string_view allowed;                     // what may stand there; empty: one of `examples`
+  std::span<const std::string_view> examples;   // valid texts of at least two different values
+  Expected<T> (*parse)(std::string_view text);  // a refusal says what is wrong with it: `is out of range`
+  std::string (*text)(const T& value);          // as in the file; parse() reads it back
+  std::string (*words)(const T& value);         // as in a plan
 };
 
 template <NamedEnum E>
@@ -38,7 +38,7 @@ template <NamedEnum E>
   return std::string(to_string(value));
 }
 
-/// One of the names of an enumeration.
+// One of the names of an enumeration.
 template <NamedEnum E>
 inline constexpr Form<E> kChoice{{}, kNames<E>, parse_choice<E>, name_of_choice<E>, name_of_choice<E>};
 
@@ -54,7 +54,7 @@ inline constexpr std::array<std::string_view, 3> kMssClampExamples{"auto", "off"
 inline constexpr Form<MssClamp> kMssClamp{"off, auto, or 536 to 9000 bytes", kMssClampExamples,
                                           parse_mss_clamp, mss_clamp_text, mss_clamp_text};
 
-/// Of an interface; absent: control.log.level.
+// Of an interface; absent: control.log.level.
 Expected<std::optional<LogLevel>> parse_own_log_level(std::string_view text);
 [[nodiscard]] std::string own_log_level_text(const std::optional<LogLevel>& level);
 [[nodiscard]] std::string own_log_level_words(const std::optional<LogLevel>& level);
@@ -75,7 +75,7 @@ inline constexpr std::array<std::string_view, 3> kMemoryExamples{"512M", "64M", 
 inline constexpr Form<Size> kMemory{"64M to 1024G with a unit K, M or G, such as 1024M", kMemoryExamples,
                                     parse_memory, memory_text, memory_text};
 
-/// Bits of a mark, at least one.
+// Bits of a mark, at least one.
 Expected<std::uint32_t> parse_flow_mark(std::string_view text);
 [[nodiscard]] std::string flow_mark_text(const std::uint32_t& mark);
 inline constexpr std::array<std::string_view, 3> kFlowMarkExamples{"0x40000000", "0x1", "4096"};
@@ -101,7 +101,7 @@ inline constexpr std::array<std::string_view, 2> kUserExamples{"linegate", "_gat
 inline constexpr Form<std::string> kUserName{"the name of a user", kUserExamples, parse_user_name, verbatim,
                                              user_words};
 
-/// useradd(8): a letter or underscore first, then also digits, dashes and dots; at most 32 characters.
+// useradd(8): a letter or underscore first, then also digits, dashes and dots; at most 32 characters.
 [[nodiscard]] bool is_account_name(std::string_view name);
 
 }  // namespace wg::config

@@ -273,7 +273,7 @@ class Importer {
     }
   }
 
-  /// wg(8) adds peers in order, and a prefix moves to the one that names it last.
+  // wg(8) adds peers in order, and a prefix moves to the one that names it last.
   void settle_prefixes() {
     std::map<Prefix, std::uint32_t> owners;
     for (auto candidate = peers_.rbegin(); candidate != peers_.rend(); ++candidate) {

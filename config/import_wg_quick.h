@@ -16,24 +16,24 @@
 namespace wg::config {
 
 struct ImportOptions {
-  /// Written into the YAML as private_key_file; the caller writes the key there (write_key_file).
-  /// Empty: the key stands in the YAML itself.
+  // Written into the YAML as private_key_file; the caller writes the key there (write_key_file).
+  // Empty: the key stands in the YAML itself.
   std::string private_key_file;
 };
 
 struct Imported {
   Interface interface;
-  Problems notes;  ///< warnings: what was left out or decided, with line numbers
+  Problems notes;  // warnings: what was left out or decided, with line numbers
 };
 
-/// A refusal has the errors by line, then the warnings.
+// A refusal has the errors by line, then the warnings.
 [[nodiscard]] Expected<Imported, Problems> import_wg_quick(std::string_view text, const std::string& filename,
                                                            const ImportOptions& options = {});
 
-/// A whole YAML file with this one interface, for `linegate import`. Secret when the key is inline.
+// A whole YAML file with this one interface, for `linegate import`. Secret when the key is inline.
 [[nodiscard]] std::string to_yaml(std::string_view interface_name, const Interface& interface);
 
-/// base64 and a newline, mode 0600, replaced atomically. A refusal's text does not name the file.
+// base64 and a newline, mode 0600, replaced atomically. A refusal's text does not name the file.
 Expected<> write_key_file(const std::string& path, const SecretKey& key);
 
 }  // namespace wg::config

@@ -17,7 +17,7 @@ namespace wg::config {
 
 inline constexpr std::size_t kKeyBytes = 32;
 
-/// A public key: may be printed and compared in any way.
+// A public key: may be printed and compared in any way.
 struct Key {
   std::array<std::uint8_t, kKeyBytes> bytes{};
 
@@ -25,8 +25,8 @@ struct Key {
   [[nodiscard]] bool is_zero() const { return *this == Key{}; }
 };
 
-/// A private or preshared key. Every copy is wiped when it is destroyed or overwritten, comparison is
-/// in constant time, and there is deliberately no way to stream it.
+// A private or preshared key. Every copy is wiped when it is destroyed or overwritten, comparison is
+// in constant time, and there is deliberately no way to stream it.
 class SecretKey {
  public:
   SecretKey() = default;
@@ -48,23 +48,23 @@ class SecretKey {
 [[nodiscard]] std::optional<Key> parse_key(std::string_view text);
 [[nodiscard]] std::optional<SecretKey> parse_secret_key(std::string_view text);
 
-/// Base64, 44 characters.
+// Base64, 44 characters.
 [[nodiscard]] std::string to_string(const Key& key);
-/// Base64 of a secret, for files written on purpose (export, save). The caller owns the exposure and
-/// wipes the string with wipe() when done.
+// Base64 of a secret, for files written on purpose (export, save). The caller owns the exposure and
+// wipes the string with wipe() when done.
 [[nodiscard]] std::string reveal(const SecretKey& key);
 
-/// The public key of a private key (X25519 with the base point, RFC 7748 section 6.1).
+// The public key of a private key (X25519 with the base point, RFC 7748 section 6.1).
 [[nodiscard]] Key public_key_of(const SecretKey& private_key);
 
-/// Overwrites text that held a secret; the compiler may not remove it.
+// Overwrites text that held a secret; the compiler may not remove it.
 void wipe(std::string& text);
 
 }  // namespace wg::config
 
 template <>
 struct std::hash<wg::config::Key> {
-  /// SipHash with a key drawn at the first use: whoever chooses the keys cannot choose their buckets. The
-  /// order of a table of keys therefore differs from run to run.
+  // SipHash with a key drawn at the first use: whoever chooses the keys cannot choose their buckets. The
+  // order of a table of keys therefore differs from run to run.
   std::size_t operator()(const wg::config::Key& key) const noexcept;
 };

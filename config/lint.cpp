@@ -59,8 +59,8 @@ class Linter {
 
   // ---------------------------------------------------------------- flows
 
-  /// A connection is carried only when both of its sides ask for it; two peers of one interface are two
-  /// sides.
+  // A connection is carried only when both of its sides ask for it; two peers of one interface are two
+  // sides.
   void check_flows() {
     std::size_t sides = 0;
     const auto count = [&](const auto& named) {
@@ -119,8 +119,8 @@ class Linter {
 
   // ---------------------------------------------------------------- ports
 
-  /// DPDK's memif driver takes region, offset and length of a packet from memory that both sides write, and
-  /// compares none of them with the bounds.
+  // DPDK's memif driver takes region, offset and length of a packet from memory that both sides write, and
+  // compares none of them with the bounds.
   void check_shared_memory(const std::string& name, const Port& port) {
     if (!port.device.text.starts_with("net_memif") || port.peer == PortPeer::kTrusted) return;
     warn(port.where.of("device"), "ports." + name + ".device",
@@ -130,7 +130,7 @@ class Linter {
 
   // ---------------------------------------------------------------- MTU
 
-  /// The port the outer packets leave by: the one with a gateway; without any, each may be it.
+  // The port the outer packets leave by: the one with a gateway; without any, each may be it.
   std::pair<std::string, const Port*> narrowest_port() const {
     const bool any_gateway = std::any_of(gateway_.ports.begin(), gateway_.ports.end(),
                                          [](const auto& entry) { return !entry.second.gateways.empty(); });
@@ -178,7 +178,7 @@ class Linter {
     std::uint32_t index;
   };
 
-  /// Sorted so that a prefix comes right before everything inside it.
+  // Sorted so that a prefix comes right before everything inside it.
   static std::vector<Holding> holdings(const Interface& interface) {
     std::vector<Holding> all;
     for (std::size_t i = 0; i < interface.peers.size(); ++i)
@@ -200,8 +200,8 @@ class Linter {
     Holding first{};
   };
 
-  /// One warning per containing prefix, however many lie inside it. A default route contains
-  /// everything on purpose and is not mentioned.
+  // One warning per containing prefix, however many lie inside it. A default route contains
+  // everything on purpose and is not mentioned.
   void check_overlaps(const Interface& interface, const PeerPaths& paths) {
     const auto all = holdings(interface);
     std::map<std::size_t, Overlap> overlaps;
@@ -230,7 +230,7 @@ class Linter {
              quoted(label_of(winner)));
   }
 
-  /// Two interfaces that ask the kernel for the same route in the same table.
+  // Two interfaces that ask the kernel for the same route in the same table.
   void check_shared_prefixes() {
     std::map<std::pair<std::uint32_t, Prefix>, std::pair<std::string, Position>> owners;
     for (const auto& [name, interface] : gateway_.interfaces) {

@@ -5,13 +5,13 @@
 
 namespace wg::config {
 
-/// What the file asks for and this machine does not have: cores, interfaces, groups; the state of the clock.
+// What the file asks for and this machine does not have: cores, interfaces, groups; the state of the clock.
 void lint_machine(const Gateway& gateway, const Environment& environment, Problems& problems);
 
-/// Ports and interfaces as one network: gateways, default routes, subnets that are equal.
+// Ports and interfaces as one network: gateways, default routes, subnets that are equal.
 void lint_network(const Gateway& gateway, Problems& problems);
 
-/// A warning about the value at `at`.
+// A warning about the value at `at`.
 void add_warning(const Gateway& gateway, const Position& at, std::string path, std::string message,
                  Problems& problems);
 

@@ -45,8 +45,8 @@ bool same_file_state(const struct stat& a, const struct stat& b) {
          a.st_mtim.tv_sec == b.st_mtim.tv_sec && a.st_mtim.tv_nsec == b.st_mtim.tv_nsec;
 }
 
-/// A read lease is granted only while nobody has the file open for writing (fcntl(2)). Where leases
-/// do not exist (other owner, network file system) the comparison of size and time stands alone.
+// A read lease is granted only while nobody has the file open for writing (fcntl(2)). Where leases
+// do not exist (other owner, network file system) the comparison of size and time stands alone.
 bool somebody_writes(int fd) {
   // The default signal of a broken lease (SIGIO) would end the process; SIGURG is ignored by default.
   ::fcntl(fd, F_SETSIG, SIGURG);
@@ -66,7 +66,7 @@ bool settled(const struct stat& state, std::chrono::milliseconds settle) {
   return age < 0ns || age >= settle;  // a time in the future is a wrong clock, not a writer
 }
 
-/// Reads up to one byte more than `size`, so that a file that grew is noticed.
+// Reads up to one byte more than `size`, so that a file that grew is noticed.
 Expected<std::string> read_bytes(int fd, std::size_t size) {
   std::string text(size + 1, '\0');
   std::size_t filled = 0;
@@ -81,7 +81,7 @@ Expected<std::string> read_bytes(int fd, std::size_t size) {
   return text;
 }
 
-/// EBUSY: another attempt may succeed.
+// EBUSY: another attempt may succeed.
 Expected<FileText> read_once(const std::string& path, const ReadLimits& limits) {
   // O_NONBLOCK so that a FIFO does not hold us; it has no effect on a regular file.
   const Descriptor file(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY));
@@ -120,7 +120,7 @@ std::string directory_of(const std::string& path) {
   return slash == std::string::npos ? "." : path.substr(0, slash + 1);
 }
 
-/// The rename is on disk only when the directory is.
+// The rename is on disk only when the directory is.
 void flush_directory(const std::string& path) {
   const Descriptor directory(::open(directory_of(path).c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
   if (directory.get() >= 0) ::fsync(directory.get());

@@ -21,23 +21,23 @@ inline constexpr std::size_t kMaxFileBytes = std::size_t{64} << 20;
 
 struct ReadLimits {
   std::size_t max_bytes = kMaxFileBytes;
-  /// How long to wait for a writer to finish before giving up.
+  // How long to wait for a writer to finish before giving up.
   std::chrono::milliseconds patience{500};
-  /// The file must not have been modified for this long (0: any age). For reload on file change.
+  // The file must not have been modified for this long (0: any age). For reload on file change.
   std::chrono::milliseconds settle{0};
 };
 
 struct FileText {
   std::string text;
-  mode_t mode = 0;  ///< permission bits, for the check of key files
+  mode_t mode = 0;  // permission bits, for the check of key files
 };
 
-/// A refusal's text does not name the file. EBUSY: somebody was still writing when the patience ended.
+// A refusal's text does not name the file. EBUSY: somebody was still writing when the patience ended.
 Expected<FileText> read_file(const std::string& path, const ReadLimits& limits = {});
 
-/// Writes `text` beside `path`, flushes it to disk and renames it over `path`, keeping the mode and
-/// the owner of a file already there (`mode` for a new one), of its permissions only those in `at_most`.
-/// A refusal's text does not name the file.
+// Writes `text` beside `path`, flushes it to disk and renames it over `path`, keeping the mode and
+// the owner of a file already there (`mode` for a new one), of its permissions only those in `at_most`.
+// A refusal's text does not name the file.
 Expected<> replace_file(const std::string& path, const std::string& text, mode_t mode = 0600,
                         mode_t at_most = 07777);
 

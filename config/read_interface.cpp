@@ -67,7 +67,7 @@ void read_peer_file(const Value& value, const std::string& filename, Interface& 
   }
 }
 
-/// The files a pattern names, in order of name. A pattern without wildcards names exactly one file.
+// The files a pattern names, in order of name. A pattern without wildcards names exactly one file.
 std::vector<std::string> expand(const Value& value, const std::string& pattern) {
   glob_t found{};
   std::vector<std::string> files;
@@ -98,7 +98,7 @@ void read_peer_files(const Value& value, Interface& interface) {
   }
 }
 
-/// Peers of the file itself stand before those of peer_files, whichever key is written first.
+// Peers of the file itself stand before those of peer_files, whichever key is written first.
 void read_own_peers(const Value& value, std::vector<Peer>& peers) {
   std::vector<Peer> from_files = std::exchange(peers, {});
   read_peers(value, peers);

@@ -23,7 +23,7 @@ std::string_view trimmed(std::string_view text) {
   return text.substr(first, text.find_last_not_of(kBlank) - first + 1);
 }
 
-/// The text of a secret never appears in a message.
+// The text of a secret never appears in a message.
 std::string fault_of_key(std::string_view text) {
   return "is not a key (" + std::to_string(text.size()) +
          " characters); allowed: " + std::string(kKeyAllowed);

@@ -23,7 +23,7 @@
 
 namespace wg::config {
 
-/// What all files of one parse share.
+// What all files of one parse share.
 struct ReadContext {
   Gateway& gateway;
   Problems& problems;
@@ -31,19 +31,19 @@ struct ReadContext {
   std::size_t bytes_read = 0;
 };
 
-/// One file being read.
+// One file being read.
 struct Source {
   ReadContext& context;
   const YamlTree& tree;
-  std::uint32_t file;  ///< index into Gateway::sources
+  std::uint32_t file;  // index into Gateway::sources
   [[nodiscard]] const std::string& filename() const { return context.gateway.sources.files[file]; }
 };
 
-/// A chain on the stack; text is made of it only for a complaint.
+// A chain on the stack; text is made of it only for a complaint.
 struct Path {
   const Path* parent = nullptr;
-  std::string_view key;     ///< of a map entry
-  std::int64_t index = -1;  ///< of a sequence element
+  std::string_view key;     // of a map entry
+  std::int64_t index = -1;  // of a sequence element
 };
 [[nodiscard]] std::string to_string(const Path& path);
 
@@ -60,13 +60,13 @@ class Value {
   [[nodiscard]] Position at() const { return {source_->file, node_->line, node_->column}; }
 
   void complain(std::string message) const;
-  /// `'text' is …; allowed: …`
+  // `'text' is …; allowed: …`
   void refuse(std::string_view text, std::string_view fault, std::string_view allowed) const;
-  /// For a value of the wrong shape: `is a list; allowed: …`.
+  // For a value of the wrong shape: `is a list; allowed: …`.
   void refuse_kind(std::string_view allowed) const;
-  /// The text of a scalar; complains about anything else.
+  // The text of a scalar; complains about anything else.
   [[nodiscard]] std::optional<std::string_view> scalar(std::string_view allowed) const;
-  /// The elements of a sequence (none for an absent value); complains about anything else.
+  // The elements of a sequence (none for an absent value); complains about anything else.
   [[nodiscard]] std::vector<Value> elements(std::string_view allowed) const;
 
  private:
@@ -76,7 +76,7 @@ class Value {
   Path path_;
 };
 
-/// One key of a map and what reads it.
+// One key of a map and what reads it.
 template <class Target>
 struct Field {
   std::string_view name;
@@ -84,12 +84,12 @@ struct Field {
   bool required = false;
 };
 
-/// Walks the entries of a map: known keys are dispatched, unknown and doubled ones complained about,
-/// missing required ones named. Independent of the target's type so that it is compiled once.
+// Walks the entries of a map: known keys are dispatched, unknown and doubled ones complained about,
+// missing required ones named. Independent of the target's type so that it is compiled once.
 class MapWalk {
  public:
   MapWalk(const Value& map, std::span<const std::string_view> names);
-  /// The next known key's index in `names`, or nullopt at the end.
+  // The next known key's index in `names`, or nullopt at the end.
   [[nodiscard]] std::optional<std::size_t> next();
   [[nodiscard]] Value value() const { return {map_.source(), *value_, {&map_.path(), key_->text}}; }
   [[nodiscard]] bool saw(std::size_t index) const { return first_line_[index] != 0; }
@@ -101,13 +101,13 @@ class MapWalk {
 
   const Value& map_;
   std::span<const std::string_view> names_;
-  std::vector<std::uint32_t> first_line_;  ///< by name; 0: not seen
+  std::vector<std::uint32_t> first_line_;  // by name; 0: not seen
   const Node* key_ = nullptr;
   const Node* value_ = nullptr;
   const Node* upcoming_ = nullptr;
 };
 
-/// Reads the text of a setting, or complains.
+// Reads the text of a setting, or complains.
 template <class Owner>
 void read_setting(const Value& value, const Setting<Owner>& row, Owner& owner) {
   if (value.node().kind != NodeKind::kScalar) return value.refuse_kind(row.allowed());
@@ -116,11 +116,11 @@ void read_setting(const Value& value, const Setting<Owner>& row, Owner& owner) {
   if (const auto set = row.set(owner, text); !set) value.refuse(text, set.error().text, row.allowed());
 }
 
-/// A map's fields and the settings of its owner that stand in it, under one numbering.
+// A map's fields and the settings of its owner that stand in it, under one numbering.
 template <class Target>
 class MapSchema {
  public:
-  /// `inner`: the name of the map when it is one within the owner's own (`idle`).
+  // `inner`: the name of the map when it is one within the owner's own (`idle`).
   MapSchema(std::span<const Field<Target>> fields, std::string_view inner) : fields_(fields) {
     for (const auto& field : fields) names_[size_++] = field.name;
     for (const auto& row : settings_of<Target>()) {
@@ -143,11 +143,11 @@ class MapSchema {
   static constexpr std::size_t kMaxKeys = kMaxSettings + 16;
   std::span<const Field<Target>> fields_;
   std::array<std::string_view, kMaxKeys> names_;
-  std::array<const Setting<Target>*, kMaxKeys> rows_{};  ///< null: one of `fields_`
+  std::array<const Setting<Target>*, kMaxKeys> rows_{};  // null: one of `fields_`
   std::size_t size_ = 0;
 };
 
-/// Reads a map into `target`: its fields, and the settings of settings.h; notes the position of each key.
+// Reads a map into `target`: its fields, and the settings of settings.h; notes the position of each key.
 template <class Target>
 bool read_map(const Value& map, std::type_identity_t<std::span<const Field<Target>>> fields,
               std::string_view what, Target& target, std::string_view inner = {}) {
@@ -164,7 +164,7 @@ bool read_map(const Value& map, std::type_identity_t<std::span<const Field<Targe
   return true;
 }
 
-/// Entries of a map whose keys are names the operator chose (ports, interfaces).
+// Entries of a map whose keys are names the operator chose (ports, interfaces).
 struct NamedValue {
   std::string_view name;
   Value value;
@@ -174,7 +174,7 @@ struct NamedValue {
 [[nodiscard]] std::optional<std::string> read_string(const Value& value, std::string_view allowed);
 [[nodiscard]] std::optional<std::uint64_t> read_number(const Value& value, std::uint64_t least,
                                                        std::uint64_t most, std::string_view allowed);
-/// By a form, as settings are read; `out` keeps its value when the text is refused.
+// By a form, as settings are read; `out` keeps its value when the text is refused.
 template <const auto& kForm, class T>
 void read_by(const Value& value, T& out) {
   if (value.node().kind != NodeKind::kScalar) return value.refuse_kind(allowed_by<kForm>());
@@ -192,7 +192,7 @@ void read_interface(const Value& value, Interface& interface);  // read_interfac
 void read_peers(const Value& value, std::vector<Peer>& peers);  // read_peer.cpp
 void read_addresses(const Value& value, std::vector<InterfaceAddress>& out, std::vector<Position>& where);
 void read_mtu(const Value& value, std::optional<std::uint16_t>& out);
-/// An inline secret key, or one in a file that nobody else can read. read_key.cpp
+// An inline secret key, or one in a file that nobody else can read. read_key.cpp
 void read_secret(const Value& value, std::optional<SecretKey>& out);
 void read_secret_file(const Value& value, std::optional<SecretKey>& out, std::string& path);
 

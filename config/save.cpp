@@ -27,7 +27,7 @@ std::vector<std::string> words_of(const std::vector<InterfaceAddress>& addresses
   return words;
 }
 
-/// The wanted values in the order the file has them, then the rest.
+// The wanted values in the order the file has them, then the rest.
 template <class T>
 std::vector<T> in_order_of(const std::vector<T>& written, const std::vector<T>& wanted) {
   std::vector<T> out;
@@ -57,13 +57,13 @@ std::string hex_prefix(const Key& key) {
   return text;
 }
 
-/// One attempt at a save: `rewrite` says whether changed interfaces are edited or written anew.
+// One attempt at a save: `rewrite` says whether changed interfaces are edited or written anew.
 class Saver {
  public:
   Saver(const std::string& path, const Gateway& on_disk, const Texts& texts, const SaveOptions& options)
       : path_(path), on_disk_(on_disk), texts_(texts), options_(options) {}
 
-  /// What `wanted` looks like in the file: file paths, order and switched-off peers as they are there.
+  // What `wanted` looks like in the file: file paths, order and switched-off peers as they are there.
   Gateway settle(const Gateway& wanted) {
     Gateway out = on_disk_;
     out.interfaces.clear();
@@ -178,7 +178,7 @@ class Saver {
         emit_interface(name, interface, edit.tree().first_child(*interfaces.value)->column - 1));
   }
 
-  /// The interface as the main file writes it: without the peers of peer files.
+  // The interface as the main file writes it: without the peers of peer files.
   Interface own(const Interface& interface) const {
     Interface out = interface;
     std::erase_if(out.peers, [](const Peer& peer) { return peer.where.self.file != 0; });
@@ -204,7 +204,7 @@ class Saver {
     });
   }
 
-  /// Keys whose text differs are set, keys that are gone are removed. `list_key` is set item by item.
+  // Keys whose text differs are set, keys that are gone are removed. `list_key` is set item by item.
   static void edit_entries(YamlEdit& edit, const Node& map, const std::vector<Entry>& old,
                            const std::vector<Entry>& now, std::string_view after, std::string_view list_key,
                            const std::vector<std::string>& list) {
@@ -319,7 +319,7 @@ class Saver {
   std::vector<std::string> remarks_;
 };
 
-/// Reads like the real thing, except that files about to be written read as they will be.
+// Reads like the real thing, except that files about to be written read as they will be.
 ParseOptions overlay(const Texts& texts, const std::vector<SavedKey>& keys) {
   ParseOptions options;
   options.read = [&texts, &keys](const std::string& path, const ReadLimits& limits) {

@@ -26,7 +26,7 @@ std::size_t digits_at_start(std::string_view text) {
   return static_cast<std::size_t>(std::find_if_not(text.begin(), text.end(), is_digit) - text.begin());
 }
 
-/// DDDD:BB:DD.F with the digits of a template: x stands for one.
+// DDDD:BB:DD.F with the digits of a template: x stands for one.
 bool matches_pci(std::string_view text) {
   constexpr std::string_view kShape = "xxxx:xx:xx.x";
   return text.size() == kShape.size() &&
@@ -35,7 +35,7 @@ bool matches_pci(std::string_view text) {
          text.back() <= '7';
 }
 
-/// A DPDK network vdev: driver name net_… (or the older eth_…), then optional key=value arguments.
+// A DPDK network vdev: driver name net_… (or the older eth_…), then optional key=value arguments.
 bool matches_vdev(std::string_view text) {
   if (!text.starts_with("net_") && !text.starts_with("eth_")) return false;
   const auto name = text.substr(0, text.find(','));
@@ -45,7 +45,7 @@ bool matches_vdev(std::string_view text) {
          !text.ends_with(',');
 }
 
-/// What the kernel takes as the name of a network interface (dev_valid_name).
+// What the kernel takes as the name of a network interface (dev_valid_name).
 bool is_kernel_name(std::string_view name) {
   const auto refused = [](char c) { return c <= ' ' || c == 0x7f || c == '/' || c == ':'; };
   return !name.empty() && name.size() <= 15 && name != "." && name != ".." &&

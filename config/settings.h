@@ -23,38 +23,38 @@
 namespace wg::config {
 
 enum class Change : std::uint8_t {
-  kLive,     ///< a reload applies it
-  kRestart,  ///< a reload names it and keeps the old value
+  kLive,     // a reload applies it
+  kRestart,  // a reload names it and keeps the old value
 };
 
-/// `Owner` is the struct of types.h that a map of the file fills.
+// `Owner` is the struct of types.h that a map of the file fills.
 template <class Owner>
 struct Setting {
-  std::string_view key;    ///< as in the file; with the name of an inner map, `idle.mode`
-  std::string_view words;  ///< what a plan calls it; the value follows
+  std::string_view key;    // as in the file; with the name of an inner map, `idle.mode`
+  std::string_view words;  // what a plan calls it; the value follows
   Change change;
-  std::span<const std::string_view> examples;  ///< valid texts of at least two different values
-  std::string (*allowed)();                    ///< for refusals
-  /// Sets the value that `text` means. A refusal says what is wrong with the text, and nothing has changed.
+  std::span<const std::string_view> examples;  // valid texts of at least two different values
+  std::string (*allowed)();                    // for refusals
+  // Sets the value that `text` means. A refusal says what is wrong with the text, and nothing has changed.
   Expected<> (*set)(Owner& owner, std::string_view text);
   bool (*same)(const Owner& a, const Owner& b);
   void (*copy)(const Owner& from, Owner& to);
-  std::string (*text)(const Owner& owner);         ///< the value as in the file
-  std::string (*value_words)(const Owner& owner);  ///< the value as in a plan
+  std::string (*text)(const Owner& owner);         // the value as in the file
+  std::string (*value_words)(const Owner& owner);  // the value as in a plan
 
-  /// The name of the inner map that holds the key; empty: the owner's own map.
+  // The name of the inner map that holds the key; empty: the owner's own map.
   [[nodiscard]] constexpr std::string_view map() const {
     const auto dot = key.find('.');
     return dot == std::string_view::npos ? std::string_view() : key.substr(0, dot);
   }
-  /// The key within that map.
+  // The key within that map.
   [[nodiscard]] constexpr std::string_view name() const { return key.substr(key.find('.') + 1); }
 };
 
 template <class Owner, class T>
 Owner owner_of(T Owner::*member);
 
-/// The value that a chain of members leads to: &Dpdk::idle, &Idle::mode.
+// The value that a chain of members leads to: &Dpdk::idle, &Idle::mode.
 template <auto... kPath>
 [[nodiscard]] auto& member(auto& owner) {
   return (owner.*....*kPath);
@@ -68,7 +68,7 @@ template <const auto& kForm>
   return names;
 }
 
-/// A row: the form of the value, then the members that lead to it.
+// A row: the form of the value, then the members that lead to it.
 template <const auto& kForm, auto kFirst, auto... kRest>
 [[nodiscard]] constexpr auto setting(std::string_view key, std::string_view words,
                                      Change change = Change::kLive) {
@@ -137,7 +137,7 @@ inline constexpr std::array kControlSettings{
 
 inline constexpr std::size_t kMaxSettings = 32;  // of one owner: SettingSet has as many bits
 
-/// The rows of an owner; none for one whose keys all have an effect of their own.
+// The rows of an owner; none for one whose keys all have an effect of their own.
 template <class Owner>
 [[nodiscard]] constexpr std::span<const Setting<Owner>> settings_of() {
   std::span<const Setting<Owner>> rows;
@@ -152,7 +152,7 @@ template <class Owner>
 static_assert(kInterfaceSettings.size() <= kMaxSettings && kPortSettings.size() <= kMaxSettings &&
               kDpdkSettings.size() <= kMaxSettings && kControlSettings.size() <= kMaxSettings);
 
-/// Some of an owner's rows.
+// Some of an owner's rows.
 class SettingSet {
  public:
   void add(std::size_t row) { bits_ |= 1U << row; }
@@ -164,7 +164,7 @@ class SettingSet {
   std::uint32_t bits_ = 0;
 };
 
-/// The rows of one kind of change in which two owners differ.
+// The rows of one kind of change in which two owners differ.
 template <class Owner>
 [[nodiscard]] SettingSet differing_settings(const Owner& a, const Owner& b, Change change) {
   SettingSet differing;
@@ -180,7 +180,7 @@ void copy_settings(const Owner& from, Owner& to, Change change) {
     if (row.change == change) row.copy(from, to);
 }
 
-/// The live settings alone; everything else as by default. Holds no key and no peer.
+// The live settings alone; everything else as by default. Holds no key and no peer.
 template <class Owner>
 [[nodiscard]] Owner live_settings(const Owner& owner) {
   Owner settings;

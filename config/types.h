@@ -23,13 +23,13 @@
 
 namespace wg::config {
 
-/// A number of bytes.
+// A number of bytes.
 struct Size {
   std::uint64_t bytes = 0;
   auto operator<=>(const Size&) const = default;
 };
 
-/// The names of an enumeration's values in the file, in order; empty for one that has none.
+// The names of an enumeration's values in the file, in order; empty for one that has none.
 template <class Enum>
 inline constexpr std::array<std::string_view, 0> kNames{};
 
@@ -53,12 +53,12 @@ enum class Forwarding : std::uint8_t { kShortCut, kKernel, kFlows };
 template <>
 inline constexpr std::array<std::string_view, 3> kNames<Forwarding>{"short_cut", "kernel", "flows"};
 
-/// The program at the other side of a port's shared memory.
+// The program at the other side of a port's shared memory.
 enum class PortPeer : std::uint8_t { kUntrusted, kTrusted };
 template <>
 inline constexpr std::array<std::string_view, 2> kNames<PortPeer>{"untrusted", "trusted"};
 
-inline constexpr std::uint16_t kLeastMtu = 576;  ///< of a port or an interface, in bytes
+inline constexpr std::uint16_t kLeastMtu = 576;  // of a port or an interface, in bytes
 inline constexpr std::uint16_t kGreatestMtu = 9520;
 
 enum class Routes : std::uint8_t { kAuto, kOff };
@@ -78,13 +78,13 @@ enum class LogFormat : std::uint8_t { kText, kJson };
 template <>
 inline constexpr std::array<std::string_view, 2> kNames<LogFormat>{"text", "json"};
 
-/// Where the keys of one map stand in the files. Not part of the value: all Marks are equal.
+// Where the keys of one map stand in the files. Not part of the value: all Marks are equal.
 class Marks {
  public:
-  Position self;  ///< of the map
-  /// `key` is the name of a key in the reader's tables, which outlive everything.
+  Position self;  // of the map
+  // `key` is the name of a key in the reader's tables, which outlive everything.
   void set(std::string_view key, const Position& at) { keys_.emplace_back(key, at); }
-  /// An unknown position when the map does not have the key.
+  // An unknown position when the map does not have the key.
   [[nodiscard]] Position of(std::string_view key) const;
   bool operator==(const Marks&) const { return true; }
 
@@ -94,8 +94,8 @@ class Marks {
 
 // ---------------------------------------------------------------- dpdk
 
-/// Polling lcores: named by number, or only counted (the first `count` cores the process may use
-/// after the control thread's). `lcores` empty means counted.
+// Polling lcores: named by number, or only counted (the first `count` cores the process may use
+// after the control thread's). `lcores` empty means counted.
 struct Workers {
   unsigned count = 1;
   std::vector<unsigned> lcores;
@@ -112,8 +112,8 @@ struct Dpdk {
   Workers workers;
   Size memory{512ULL << 20};
   Hugepages hugepages = Hugepages::kAuto;
-  std::vector<std::string> eal;  ///< further EAL arguments, verbatim
-  bool spread = true;            ///< workers with time seal and open for busy ones
+  std::vector<std::string> eal;  // further EAL arguments, verbatim
+  bool spread = true;            // workers with time seal and open for busy ones
   Idle idle;
   Marks where;
   bool operator==(const Dpdk&) const = default;
@@ -125,60 +125,60 @@ enum class DeviceKind : std::uint8_t { kPci, kVdev, kTap, kLinux };
 
 inline constexpr std::string_view kLinuxDevice = "linux:";
 
-/// What a port is made of. `text` is the PCI address (DDDD:BB:DD.F, with domain), the DPDK vdev
-/// string, linux: and the name of a Linux interface, or the word tap.
+// What a port is made of. `text` is the PCI address (DDDD:BB:DD.F, with domain), the DPDK vdev
+// string, linux: and the name of a Linux interface, or the word tap.
 struct Device {
   DeviceKind kind = DeviceKind::kTap;
   std::string text;
   bool operator==(const Device&) const = default;
 };
 
-/// The interface that a device of kind kLinux names.
+// The interface that a device of kind kLinux names.
 [[nodiscard]] inline std::string linux_interface(const Device& device) {
   return device.text.substr(kLinuxDevice.size());
 }
 
-/// The Linux interface whose frames the device carries: of linux:NAME, and of DPDK's drivers of packet and
-/// XDP sockets ("net_af_packet0,iface=eth1"). Empty: none; net_tap and others create the one they name.
+// The Linux interface whose frames the device carries: of linux:NAME, and of DPDK's drivers of packet and
+// XDP sockets ("net_af_packet0,iface=eth1"). Empty: none; net_tap and others create the one they name.
 [[nodiscard]] std::string wire_of(const Device& device);
 
 struct PortMarks : Marks {
-  std::vector<Position> addresses;  ///< parallel to the values
+  std::vector<Position> addresses;  // parallel to the values
 };
 
 struct Port {
   Device device;
   std::vector<InterfaceAddress> addresses;
-  std::vector<Address> gateways;   ///< at most one per family; key `gateway`
-  std::optional<unsigned> queues;  ///< nullopt: auto, one receive queue per worker
+  std::vector<Address> gateways;   // at most one per family; key `gateway`
+  std::optional<unsigned> queues;  // nullopt: auto, one receive queue per worker
   std::uint16_t mtu = 1500;
   std::optional<std::uint16_t> vlan;
-  std::optional<MacAddress> mac;  ///< nullopt: the device's own
+  std::optional<MacAddress> mac;  // nullopt: the device's own
   Forwarding forwarding = Forwarding::kShortCut;
-  PortPeer peer = PortPeer::kUntrusted;  ///< no effect but on the warning about memif
+  PortPeer peer = PortPeer::kUntrusted;  // no effect but on the warning about memif
   PortMarks where;
   bool operator==(const Port&) const = default;
 };
 
 // ---------------------------------------------------------------- interfaces
 
-/// Members instead of Marks: there may be 100 000 peers.
+// Members instead of Marks: there may be 100 000 peers.
 struct PeerMarks {
   Position self, name, public_key, preshared_key, endpoint, mtu;
-  std::vector<Position> allowed_ips;  ///< parallel to the values
+  std::vector<Position> allowed_ips;  // parallel to the values
   bool operator==(const PeerMarks&) const { return true; }
 };
 
 struct Peer {
-  std::string name;  ///< may be empty; unique within the interface otherwise
+  std::string name;  // may be empty; unique within the interface otherwise
   Key public_key;
-  std::optional<SecretKey> preshared_key;  ///< whether from the file or from the YAML itself
-  std::string preshared_key_file;          ///< as written, empty when inline or absent
+  std::optional<SecretKey> preshared_key;  // whether from the file or from the YAML itself
+  std::string preshared_key_file;          // as written, empty when inline or absent
   std::optional<Endpoint> endpoint;
   std::vector<Prefix> allowed_ips;
-  std::chrono::seconds persistent_keepalive{0};  ///< 0: off
-  std::optional<std::uint16_t> mtu;              ///< nullopt: the interface's
-  bool enabled = true;                           ///< false: as if absent, but kept in the file
+  std::chrono::seconds persistent_keepalive{0};  // 0: off
+  std::optional<std::uint16_t> mtu;              // nullopt: the interface's
+  bool enabled = true;                           // false: as if absent, but kept in the file
   PeerMarks where;
   bool operator==(const Peer&) const = default;
 };
@@ -186,43 +186,43 @@ struct Peer {
 struct MssClamp {
   enum class Mode : std::uint8_t { kOff, kAuto, kFixed };
   Mode mode = Mode::kAuto;
-  std::uint16_t value = 0;  ///< bytes of TCP payload, kFixed only
+  std::uint16_t value = 0;  // bytes of TCP payload, kFixed only
   bool operator==(const MssClamp&) const = default;
 };
 
 struct InterfaceMarks : Marks {
-  std::vector<Position> addresses;  ///< parallel to the values
+  std::vector<Position> addresses;  // parallel to the values
 };
 
 struct Interface {
-  std::optional<SecretKey> private_key;  ///< nullopt: none (legal, as in wg(8): no handshake works)
-  std::string private_key_file;          ///< as written, empty when inline or absent
+  std::optional<SecretKey> private_key;  // nullopt: none (legal, as in wg(8): no handshake works)
+  std::string private_key_file;          // as written, empty when inline or absent
   UdpPort listen_port = kAnyPort;
-  std::uint32_t fwmark = 0;  ///< 0: off
+  std::uint32_t fwmark = 0;  // 0: off
   std::vector<InterfaceAddress> addresses;
-  std::optional<std::uint16_t> mtu;  ///< nullopt: auto, the smallest port's MTU less the outer headers
+  std::optional<std::uint16_t> mtu;  // nullopt: auto, the smallest port's MTU less the outer headers
   Routes routes = Routes::kAuto;
-  std::optional<std::uint32_t> table;   ///< routing table of the routes; nullopt: main
-  std::vector<Peer> peers;              ///< those of the file first, then those of peer_files
-  std::vector<std::string> peer_files;  ///< patterns as written, relative to the file
-  bool enabled = true;                  ///< administrative state: false wipes session keys
+  std::optional<std::uint32_t> table;   // routing table of the routes; nullopt: main
+  std::vector<Peer> peers;              // those of the file first, then those of peer_files
+  std::vector<std::string> peer_files;  // patterns as written, relative to the file
+  bool enabled = true;                  // administrative state: false wipes session keys
   Forwarding forwarding = Forwarding::kShortCut;
-  bool hairpin = true;  ///< may traffic go from peer to peer
+  bool hairpin = true;  // may traffic go from peer to peer
   Dscp dscp = Dscp::kZero;
-  bool udp_checksum4 = true;  ///< of outer packets over IPv4; IPv6 always has one
+  bool udp_checksum4 = true;  // of outer packets over IPv4; IPv6 always has one
   MssClamp mss_clamp;
-  bool remember_endpoints = true;     ///< on disk, of peers heard of recently, for the next start
-  std::optional<LogLevel> log_level;  ///< nullopt: control.log.level
+  bool remember_endpoints = true;     // on disk, of peers heard of recently, for the next start
+  std::optional<LogLevel> log_level;  // nullopt: control.log.level
   InterfaceMarks where;
   bool operator==(const Interface&) const = default;
 };
 
 // ---------------------------------------------------------------- flows
 
-/// Connections that workers carry, of the ports and interfaces with `forwarding: flows`.
+// Connections that workers carry, of the ports and interfaces with `forwarding: flows`.
 struct Flows {
-  std::uint32_t mark = 0x40000000;  ///< bits that the operator's rules set in connection tracking's mark
-  std::uint32_t max = 262'144;      ///< connections that workers carry at a time
+  std::uint32_t mark = 0x40000000;  // bits that the operator's rules set in connection tracking's mark
+  std::uint32_t max = 262'144;      // connections that workers carry at a time
   Marks where;
   bool operator==(const Flows&) const = default;
 };
@@ -231,7 +231,7 @@ struct Flows {
 
 struct MetricsListen {
   Address address;
-  std::uint16_t port = 0;  ///< TCP
+  std::uint16_t port = 0;  // TCP
   bool operator==(const MetricsListen&) const = default;
 };
 
@@ -243,22 +243,22 @@ struct Log {
 
 struct Control {
   std::string socket = "/run/linegate/control.sock";
-  std::string admin_group;               ///< empty: root alone
-  std::string read_group;                ///< empty: nobody beyond the admin group
-  std::optional<MetricsListen> metrics;  ///< nullopt: off
+  std::string admin_group;               // empty: root alone
+  std::string read_group;                // empty: nobody beyond the admin group
+  std::optional<MetricsListen> metrics;  // nullopt: off
   bool metrics_per_peer = true;
   Log log;
   std::string state_directory = "/var/lib/linegate";
-  std::string user;  ///< empty: stay the user that started it
+  std::string user;  // empty: stay the user that started it
   bool reload_on_change = false;
-  bool sandbox = true;  ///< system calls that the process never makes are refused by the kernel
+  bool sandbox = true;  // system calls that the process never makes are refused by the kernel
   Marks where;
   bool operator==(const Control&) const = default;
 };
 
 // ---------------------------------------------------------------- the whole
 
-/// Names of the files read; Position::file is an index. Not part of the value.
+// Names of the files read; Position::file is an index. Not part of the value.
 struct Sources {
   std::vector<std::string> files;
   bool operator==(const Sources&) const { return true; }
@@ -274,22 +274,22 @@ struct Gateway {
   bool operator==(const Gateway&) const = default;
 };
 
-/// "file:line:column", or the empty string when the position is not from a file.
+// "file:line:column", or the empty string when the position is not from a file.
 [[nodiscard]] std::string cite(const Gateway& gateway, const Position& at);
 
-/// 1 to 15 of [a-zA-Z0-9_=+.-], not "." or "..": what Linux (IFNAMSIZ) and wg-quick both accept.
+// 1 to 15 of [a-zA-Z0-9_=+.-], not "." or "..": what Linux (IFNAMSIZ) and wg-quick both accept.
 [[nodiscard]] bool is_interface_name(std::string_view name);
 
-/// 1 to 64 characters of UTF-8 without control characters.
+// 1 to 64 characters of UTF-8 without control characters.
 [[nodiscard]] bool is_peer_name(std::string_view name);
 inline constexpr std::string_view kAllowedPeerNames = "1 to 64 printable characters";
 
-/// How a peer is named to people: its name, or its public key.
+// How a peer is named to people: its name, or its public key.
 [[nodiscard]] std::string label_of(const Peer& peer);
 
 [[nodiscard]] std::string to_string(const MssClamp& value);
 [[nodiscard]] std::string to_string(const MetricsListen& value);
-/// Largest exact unit: 512M, 1G, 100K.
+// Largest exact unit: 512M, 1G, 100K.
 [[nodiscard]] std::string to_string(const Size& value);
 
 }  // namespace wg::config

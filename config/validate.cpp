@@ -12,7 +12,7 @@
 namespace wg::config {
 namespace {
 
-/// Where a complaint about one value points, and the value it collides with.
+// Where a complaint about one value points, and the value it collides with.
 class Checker {
  public:
   explicit Checker(const Gateway& gateway) : gateway_(gateway) {}
@@ -20,7 +20,7 @@ class Checker {
   void complain(const Position& at, std::string path, std::string message) {
     problems_.push_back({file_of(gateway_, at), at, std::move(path), std::move(message)});
   }
-  /// " (gw.yaml:12:5)", or nothing for a value without a position.
+  // " (gw.yaml:12:5)", or nothing for a value without a position.
   std::string see(const Position& at) const {
     const auto text = cite(gateway_, at);
     return text.empty() ? text : " (" + text + ")";
@@ -57,13 +57,13 @@ void check_names(Checker& checker) {
   }
 }
 
-/// In the order of the files. What stands in no file came later, at run time.
+// In the order of the files. What stands in no file came later, at run time.
 bool earlier(const Position& a, const Position& b) {
   if (a.known() != b.known()) return a.known();
   return std::tie(a.file, a.line, a.column) < std::tie(b.file, b.line, b.column);
 }
 
-/// What makes two ports use the same hardware: the PCI address, or the vdev's name without arguments.
+// What makes two ports use the same hardware: the PCI address, or the vdev's name without arguments.
 std::string identity(const Device& device) {
   return device.kind == DeviceKind::kVdev ? device.text.substr(0, device.text.find(',')) : device.text;
 }
@@ -86,7 +86,7 @@ void check_devices(Checker& checker) {
   }
 }
 
-/// The Linux interfaces that the gateway makes for a port of this name.
+// The Linux interfaces that the gateway makes for a port of this name.
 std::vector<std::string> made_for(const std::string& name, const Port& port) {
   std::vector<std::string> made{name};
   if (port.vlan) made.push_back(name.substr(0, 9) + ".trunk");
@@ -94,7 +94,7 @@ std::vector<std::string> made_for(const std::string& name, const Port& port) {
   return made;
 }
 
-/// A wire must be there before the port, so it cannot be what a port or an interface brings with it.
+// A wire must be there before the port, so it cannot be what a port or an interface brings with it.
 void check_wires(Checker& checker) {
   std::map<std::string, Position> made;
   for (const auto& [name, port] : checker.gateway().ports)
@@ -199,7 +199,7 @@ void check_dpdk(Checker& checker) {
 
 // ---------------------------------------------------------------- one interface
 
-/// The checks of one interface's peers share its name, and the peers' paths.
+// The checks of one interface's peers share its name, and the peers' paths.
 class PeerChecker {
  public:
   PeerChecker(Checker& checker, const std::string& name, const Interface& interface)

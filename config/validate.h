@@ -6,9 +6,9 @@
 
 namespace wg::config {
 
-/// Checks: names used by both a port and an interface; doubled listen ports; doubled devices; within
-/// one interface: doubled public keys and peer names, one prefix on two peers, the interface's own
-/// key as a peer; own addresses twice; lcores, groups and sizes that exclude each other.
+// Checks: names used by both a port and an interface; doubled listen ports; doubled devices; within
+// one interface: doubled public keys and peer names, one prefix on two peers, the interface's own
+// key as a peer; own addresses twice; lcores, groups and sizes that exclude each other.
 [[nodiscard]] Problems validate(const Gateway& gateway);
 
 }  // namespace wg::config

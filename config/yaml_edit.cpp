@@ -90,7 +90,7 @@ std::size_t YamlEdit::end_of_flow(std::size_t offset) const {
   unsupported("a bracket without its end");
 }
 
-/// Where a value starts after its anchor or tag, if it has one.
+// Where a value starts after its anchor or tag, if it has one.
 std::size_t YamlEdit::after_properties(std::size_t offset) const {
   while (offset < text_.size() && (text_[offset] == '&' || text_[offset] == '!')) {
     offset = text_.find_first_of(" \t\r\n", offset);
@@ -101,7 +101,7 @@ std::size_t YamlEdit::after_properties(std::size_t offset) const {
   return offset;
 }
 
-/// A plain scalar must stand on its line exactly as it was read.
+// A plain scalar must stand on its line exactly as it was read.
 std::size_t YamlEdit::end_of_scalar(const Node& node) const {
   const std::size_t begin = after_properties(begin_of(node));
   if (begin < text_.size() && (text_[begin] == '"' || text_[begin] == '\'')) return end_of_quoted(begin);
@@ -128,7 +128,7 @@ std::size_t YamlEdit::end_of(const Node& node) const {
   return end_of(*all.back());
 }
 
-/// Where the value ends, or for an absent value, the colon after its key.
+// Where the value ends, or for an absent value, the colon after its key.
 std::size_t YamlEdit::end_of_pair(const Pair& pair) const {
   if (pair.value->kind != NodeKind::kNull) return end_of(*pair.value);
   const auto colon = text_.find(':', end_of_scalar(*pair.key));

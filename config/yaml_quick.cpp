@@ -19,7 +19,7 @@ constexpr std::size_t kMaxKey = 128;
 
 enum : std::uint8_t { kFirst = 1, kInside = 2 };
 
-/// Characters a plain scalar may begin with, and those it may go on with.
+// Characters a plain scalar may begin with, and those it may go on with.
 constexpr std::array<std::uint8_t, 256> make_classes() {
   std::array<std::uint8_t, 256> classes{};
   const auto allow = [&](std::string_view characters, std::uint8_t bits) {
@@ -39,7 +39,7 @@ bool is_null_word(std::string_view text) {
   return text == "null" || text == "Null" || text == "NULL";
 }
 
-/// yaml-cpp ends a document at these.
+// yaml-cpp ends a document at these.
 bool begins_marker(std::string_view line) {
   return line.starts_with("---") || line.starts_with("...");
 }
@@ -76,7 +76,7 @@ class QuickReader {
     ++line_;
   }
 
-  /// To the first character of the next line that has content. Only at the start of a line.
+  // To the first character of the next line that has content. Only at the start of a line.
   bool next_content() {
     while (!at_end()) {
       skip_spaces();
@@ -90,7 +90,7 @@ class QuickReader {
     return false;
   }
 
-  /// What may follow a value on its line: spaces, a comment. Goes on to the next line.
+  // What may follow a value on its line: spaces, a comment. Goes on to the next line.
   bool end_line() {
     const bool space = peek() == ' ';
     skip_spaces();
@@ -132,8 +132,8 @@ class QuickReader {
 
   // ---- block collections; kNone: declined
 
-  /// At the first character of a collection, whose entries stand in `indent`. Leaves us at the start of the
-  /// line after it.
+  // At the first character of a collection, whose entries stand in `indent`. Leaves us at the start of the
+  // line after it.
   Index block(std::size_t indent, unsigned depth) {
     if (depth > kMaxDepth) return Node::kNone;
     const bool sequence = starts_entry();
@@ -150,7 +150,7 @@ class QuickReader {
     return Node::kNone;
   }
 
-  /// `- value`, `- key: value` and what belongs to it, or `-` and a block below.
+  // `- value`, `- key: value` and what belongs to it, or `-` and a block below.
   bool element(Children& children, std::size_t indent, unsigned depth) {
     ++at_;
     skip_spaces();
@@ -184,7 +184,7 @@ class QuickReader {
     return true;
   }
 
-  /// The value on the lines below, indented by so much at least. kNone: there is none, or declined.
+  // The value on the lines below, indented by so much at least. kNone: there is none, or declined.
   Index below(std::size_t least_for_map, std::size_t least_for_sequence, unsigned depth) {
     next_line();
     if (!next_content()) return Node::kNone;
@@ -197,7 +197,7 @@ class QuickReader {
     return Node::kNone;
   }
 
-  /// An absent value stands where its key stands.
+  // An absent value stands where its key stands.
   Index null_of(Index key) {
     if (declined_) return Node::kNone;
     const Index index = add(NodeKind::kNull);
@@ -206,7 +206,7 @@ class QuickReader {
     return index;
   }
 
-  /// Of a plain key that a colon and a space or line end follow; 0: no such key.
+  // Of a plain key that a colon and a space or line end follow; 0: no such key.
   std::size_t key_length() const {
     if (!is(peek(), kFirst)) return 0;
     std::size_t length = 1;
@@ -215,7 +215,7 @@ class QuickReader {
     return ends && length <= kMaxKey && !is_null_word(text_.substr(at_, length)) ? length : 0;
   }
 
-  /// A value that begins on this line, and the rest of its last line.
+  // A value that begins on this line, and the rest of its last line.
   Index inline_value(unsigned depth) {
     const Index value = peek() == '[' || peek() == '{' ? flow(depth + 1) : scalar(false);
     return value != Node::kNone && end_line() ? value : Node::kNone;
@@ -260,7 +260,7 @@ class QuickReader {
 
   // ---- flow collections
 
-  /// Spaces, comments and line ends between the parts of a flow collection.
+  // Spaces, comments and line ends between the parts of a flow collection.
   void skip_flow_space() {
     for (;;) {
       const bool apart = peek() == ' ' || column() == 0;

@@ -17,7 +17,7 @@ namespace {
 
 constexpr std::size_t kChunkBytes = std::size_t{256} << 10;
 
-/// An istream over memory: a std::istringstream would copy a text that may hold secrets.
+// An istream over memory: a std::istringstream would copy a text that may hold secrets.
 class MemoryBuffer : public std::streambuf {
  public:
   explicit MemoryBuffer(std::string_view text) {
@@ -48,8 +48,8 @@ std::size_t utf8_length(const unsigned char* at, std::size_t left) {
   return overlong || beyond ? 0 : 4;
 }
 
-/// YAML texts are UTF-8 without control characters. yaml-cpp itself would take 0x04 for the end of the
-/// text and silently read half of it.
+// YAML texts are UTF-8 without control characters. yaml-cpp itself would take 0x04 for the end of the
+// text and silently read half of it.
 std::vector<BadCharacter> check_characters(std::string_view text) {
   const auto* bytes = reinterpret_cast<const unsigned char*>(text.data());
   for (std::size_t i = 0; i < text.size();) {
@@ -80,7 +80,7 @@ bool is_yaml_text(std::string_view text) {
   return check_characters(text).empty();
 }
 
-/// Turns events into nodes. Throws YAML::Exception for what the tree does not admit.
+// Turns events into nodes. Throws YAML::Exception for what the tree does not admit.
 class TreeBuilder : public YAML::EventHandler {
  public:
   explicit TreeBuilder(YamlTree& tree) : tree_(tree) {}
@@ -125,8 +125,8 @@ class TreeBuilder : public YAML::EventHandler {
     std::uint64_t size_before;
   };
 
-  /// yaml-cpp puts the mark of an absent value at the token after it, often on the next line; the
-  /// operator looks for it at its key.
+  // yaml-cpp puts the mark of an absent value at the token after it, often on the next line; the
+  // operator looks for it at its key.
   YAML::Mark null_mark(const YAML::Mark& mark) const {
     if (open_.empty() || open_.back().last_child == Node::kNone) return mark;
     const Node& parent = tree_.nodes_[open_.back().node];
@@ -186,8 +186,8 @@ class TreeBuilder : public YAML::EventHandler {
 
   YamlTree& tree_;
   std::vector<Open> open_;
-  std::vector<std::uint32_t> anchors_;  ///< node by anchor number
-  std::vector<std::uint64_t> sizes_;    ///< expanded nodes by anchor number; 0 while still open
+  std::vector<std::uint32_t> anchors_;  // node by anchor number
+  std::vector<std::uint64_t> sizes_;    // expanded nodes by anchor number; 0 while still open
   std::uint64_t expanded_ = 0;
   int documents_ = 0;
 };

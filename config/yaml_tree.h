@@ -23,30 +23,30 @@ struct Node {
   static constexpr std::uint32_t kNone = 0xffffffff;
 
   NodeKind kind = NodeKind::kNull;
-  bool flow = false;            ///< written with braces or brackets
-  bool plain = false;           ///< a scalar without quotes
-  std::uint32_t line = 0;       ///< from 1
-  std::uint32_t column = 0;     ///< from 1, in bytes
-  std::uint32_t first = kNone;  ///< first child; for an alias, the node it stands for
-  std::uint32_t next = kNone;   ///< next sibling
-  std::uint32_t children = 0;   ///< number of child nodes (twice the entries of a map)
-  std::string_view text;        ///< of a scalar, in the tree's arena
+  bool flow = false;            // written with braces or brackets
+  bool plain = false;           // a scalar without quotes
+  std::uint32_t line = 0;       // from 1
+  std::uint32_t column = 0;     // from 1, in bytes
+  std::uint32_t first = kNone;  // first child; for an alias, the node it stands for
+  std::uint32_t next = kNone;   // next sibling
+  std::uint32_t children = 0;   // number of child nodes (twice the entries of a map)
+  std::string_view text;        // of a scalar, in the tree's arena
 };
 
-/// UTF-8 without control characters other than tab and line ends: what a YAML text may hold.
+// UTF-8 without control characters other than tab and line ends: what a YAML text may hold.
 [[nodiscard]] bool is_yaml_text(std::string_view text);
 
 class YamlTree {
  public:
-  /// At most this many nodes after all aliases are written out.
+  // At most this many nodes after all aliases are written out.
   static constexpr std::uint64_t kMaxExpandedNodes = 8'000'000;
 
-  /// Reads one document. Problems carry positions but no file (Position::file = `file`,
-  /// Problem::file = `filename`). With any problem the tree is empty.
+  // Reads one document. Problems carry positions but no file (Position::file = `file`,
+  // Problem::file = `filename`). With any problem the tree is empty.
   [[nodiscard]] static YamlTree read(std::string_view text, std::uint32_t file, const std::string& filename,
                                      Problems& problems);
 
-  /// What read() is made of. Quickly: an empty tree for whatever is not plain. By yaml-cpp: every text.
+  // What read() is made of. Quickly: an empty tree for whatever is not plain. By yaml-cpp: every text.
   [[nodiscard]] static YamlTree read_quickly(std::string_view text);
   [[nodiscard]] static YamlTree read_by_library(std::string_view text, std::uint32_t file,
                                                 const std::string& filename, Problems& problems);
@@ -59,9 +59,9 @@ class YamlTree {
   [[nodiscard]] bool empty() const { return nodes_.empty(); }
   [[nodiscard]] const Node& root() const { return nodes_.front(); }
   [[nodiscard]] const Node& at(std::uint32_t index) const { return nodes_[index]; }
-  /// The node itself, or what the alias stands for.
+  // The node itself, or what the alias stands for.
   [[nodiscard]] const Node& target(const Node& node) const;
-  /// nullptr after the last one.
+  // nullptr after the last one.
   [[nodiscard]] const Node* first_child(const Node& node) const;
   [[nodiscard]] const Node* next_sibling(const Node& node) const;
 
@@ -77,7 +77,7 @@ class YamlTree {
 
   std::vector<Node> nodes_;
   std::vector<Chunk> chunks_;
-  std::size_t used_ = 0;  ///< of the last chunk
+  std::size_t used_ = 0;  // of the last chunk
 };
 
 }  // namespace wg::config

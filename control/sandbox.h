@@ -9,13 +9,13 @@
 
 namespace wg::control {
 
-/// For the whole process: call it before any thread exists. Refused are programs (execve, fork), looking into
-/// other processes, kernel modules, mounts and namespaces, BPF, performance counters, keyrings, the clock,
-/// io_uring.
+// For the whole process: call it before any thread exists. Refused are programs (execve, fork), looking into
+// other processes, kernel modules, mounts and namespaces, BPF, performance counters, keyrings, the clock,
+// io_uring.
 [[nodiscard]] Expected<> confine_process();
 
-/// For a worker, in its own thread: nothing but packets, memory, sleeping and the end. Files and sockets
-/// cannot be opened any more, and no thread can be made.
+// For a worker, in its own thread: nothing but packets, memory, sleeping and the end. Files and sockets
+// cannot be opened any more, and no thread can be made.
 [[nodiscard]] Expected<> confine_worker();
 
 }  // namespace wg::control

@@ -18,54 +18,54 @@
 
 namespace wg::control {
 
-/// The answer to reload, diff and save.
+// The answer to reload, diff and save.
 struct [[nodiscard]] PlanOutcome {
-  bool applied = false;              ///< false for a dry run, a diff, or a refused file
-  std::vector<std::string> plan;     ///< the change in words, one line per action; empty: nothing to do
-  std::vector<Refusal> errors;       ///< file:line:column: … or what the system refused
-  std::vector<std::string> restart;  ///< differences that need a restart, in words
+  bool applied = false;              // false for a dry run, a diff, or a refused file
+  std::vector<std::string> plan;     // the change in words, one line per action; empty: nothing to do
+  std::vector<Refusal> errors;       // file:line:column: … or what the system refused
+  std::vector<std::string> restart;  // differences that need a restart, in words
   std::chrono::microseconds took{0};
 
   [[nodiscard]] bool ok() const { return errors.empty(); }
 };
 
 struct ReloadOptions {
-  bool dry_run = false;  ///< only the plan
-  /// Unless confirm() is called within this time, rollback() is done by itself. 0: applied for good.
+  bool dry_run = false;  // only the plan
+  // Unless confirm() is called within this time, rollback() is done by itself. 0: applied for good.
   std::chrono::seconds confirm_within{0};
 };
 using PlanDone = std::function<void(PlanOutcome)>;
 using ChangeDone = std::function<void(Expected<>)>;
 
-/// A refusal's code says what kind it is, and the control socket answers it by name: ENOENT (no such
-/// interface or peer), EEXIST, EINVAL (the request makes no sense), EBUSY (another change is being applied;
-/// try again), and anything else for what the system refused.
+// A refusal's code says what kind it is, and the control socket answers it by name: ENOENT (no such
+// interface or peer), EEXIST, EINVAL (the request makes no sense), EBUSY (another change is being applied;
+// try again), and anything else for what the system refused.
 class ChangeSink {
  public:
   virtual ~ChangeSink() = default;
 
-  /// All or nothing. Its codes go to wg(8): EADDRINUSE (the listen port is taken), ENODEV, EINVAL, EIO, ….
+  // All or nothing. Its codes go to wg(8): EADDRINUSE (the listen port is taken), ENODEV, EINVAL, EIO, ….
   virtual Expected<> apply_wg_set(std::string_view interface, WgSet&& set) = 0;
   virtual void reload(const ReloadOptions& options, PlanDone done) = 0;
-  /// The reload that waits for it stays. EINVAL: none waits.
+  // The reload that waits for it stays. EINVAL: none waits.
   virtual Expected<> confirm() = 0;
-  /// Back to the configuration that ran before the last reload; whatever changed since then is undone too.
-  /// The file stays as it is. Refused when no reload was applied since the start or the last way back.
+  // Back to the configuration that ran before the last reload; whatever changed since then is undone too.
+  // The file stays as it is. Refused when no reload was applied since the start or the last way back.
   virtual void rollback(PlanDone done) = 0;
-  /// What is running against what the file says: the drift, in words. Changes nothing, but reads the file.
+  // What is running against what the file says: the drift, in words. Changes nothing, but reads the file.
   virtual void diff(PlanDone done) = 0;
-  /// Writes runtime changes back to the file.
+  // Writes runtime changes back to the file.
   virtual void save(PlanDone done) = 0;
   virtual Expected<> interface_create(const std::string& name, const config::Interface& value) = 0;
   virtual Expected<> interface_up(const std::string& name) = 0;
   virtual Expected<> interface_down(const std::string& name) = 0;
-  /// Done when the netdev is gone: its name is free.
+  // Done when the netdev is gone: its name is free.
   virtual void interface_delete(const std::string& name, ChangeDone done) = 0;
-  /// Starts the port's device anew; sessions are kept. It is asked when a device does not do what it should.
+  // Starts the port's device anew; sessions are kept. It is asked when a device does not do what it should.
   virtual Expected<> port_restart(const std::string& name) = 0;
-  /// An empty `interface` sets the level of the whole gateway.
+  // An empty `interface` sets the level of the whole gateway.
   virtual Expected<> set_log_level(const std::string& interface, config::LogLevel level) = 0;
-  /// Ends the daemon after the answer has been sent.
+  // Ends the daemon after the answer has been sent.
   virtual void stop() = 0;
 };
 

@@ -34,7 +34,7 @@ Json to_json(const std::vector<Value>& values) {
   return list;
 }
 
-/// Compact; bytes that are not UTF-8 are replaced, never an exception.
+// Compact; bytes that are not UTF-8 are replaced, never an exception.
 std::string dump(const Json& json);
 
 }  // namespace wg::control

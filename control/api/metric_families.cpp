@@ -66,7 +66,7 @@ double seconds_of(const std::optional<WallTime>& at) {
   return at ? std::chrono::duration<double>(at->time_since_epoch()).count() : 0;
 }
 
-/// One family over a list: each element gives its labels and its value.
+// One family over a list: each element gives its labels and its value.
 template <typename List, typename LabelsOf, typename ValueOf>
 void over(MetricFamily& family, const List& list, LabelsOf labels_of, ValueOf value_of) {
   family.metric.reserve(list.size());

@@ -27,34 +27,34 @@ namespace wg::control {
 struct MetricsSnapshot {
   GatewayStatus gateway;
   std::vector<InterfaceStatus> interfaces;
-  std::vector<PeerStatus> peers;  ///< empty when aggregate-only
+  std::vector<PeerStatus> peers;  // empty when aggregate-only
   std::vector<PortStatus> ports;
   std::vector<WorkerStatus> workers;
   std::vector<DropStatus> drops;
 };
 
-/// Control thread: copies the state.
+// Control thread: copies the state.
 MetricsSnapshot take_metrics_snapshot(const StatusSource& status, bool per_peer);
 
-/// The metric families of a snapshot; pure.
+// The metric families of a snapshot; pure.
 std::vector<prometheus::MetricFamily> metric_families(const MetricsSnapshot& snapshot);
 
 struct MetricsOptions {
-  std::string listen;    ///< "127.0.0.1:9586"
-  bool per_peer = true;  ///< false: aggregates only
+  std::string listen;    // "127.0.0.1:9586"
+  bool per_peer = true;  // false: aggregates only
   std::chrono::milliseconds max_age{1000};
   std::chrono::milliseconds wait{2000};
 };
 
 class MetricsServer {
  public:
-  /// Throws std::runtime_error when the address cannot be bound. Made and destroyed on the control thread.
+  // Throws std::runtime_error when the address cannot be bound. Made and destroyed on the control thread.
   MetricsServer(EventLoop& loop, const StatusSource& status, MetricsOptions options);
   ~MetricsServer();
   MetricsServer(const MetricsServer&) = delete;
   MetricsServer& operator=(const MetricsServer&) = delete;
 
-  std::uint16_t port() const;  ///< TCP; the real one when port 0 was asked for
+  std::uint16_t port() const;  // TCP; the real one when port 0 was asked for
 
  private:
   class Scrapes;

@@ -31,42 +31,42 @@ inline constexpr std::size_t kRpcWatchBacklogMax = std::size_t{1} << 20;  // byt
 inline constexpr unsigned kRpcInFlightMax = 16;                           // unanswered requests of one client
 
 struct RpcSockets {
-  std::string admin_path;   ///< control.sock
-  std::string read_path;    ///< empty: no read-only socket
-  std::string admin_group;  ///< empty: the process's own group
+  std::string admin_path;   // control.sock
+  std::string read_path;    // empty: no read-only socket
+  std::string admin_group;  // empty: the process's own group
   std::string read_group;
 };
 
-/// read.sock beside control.sock, west-read.sock beside west.sock.
+// read.sock beside control.sock, west-read.sock beside west.sock.
 std::string read_socket_beside(const std::string& admin_path);
 
 enum class RpcRole : std::uint8_t { kRead, kAdmin };
 
-/// What the sockets serve; it outlives the server. The read-only socket is given `status` alone.
+// What the sockets serve; it outlives the server. The read-only socket is given `status` alone.
 struct RpcTargets {
   const StatusSource& status;
   const SecretSource& secrets;
   ChangeSink& changes;
   OnChange on_change;
-  WatchSource* watches = nullptr;  ///< null: captures and traces are refused
+  WatchSource* watches = nullptr;  // null: captures and traces are refused
 };
 
 class RpcServer {
  public:
-  /// Throws std::system_error when a socket cannot be made (another instance answers on it, unknown group).
+  // Throws std::system_error when a socket cannot be made (another instance answers on it, unknown group).
   RpcServer(EventLoop& loop, const RpcTargets& targets, const RpcSockets& sockets, StreamLimits limits = {});
   ~RpcServer();
   RpcServer(const RpcServer&) = delete;
   RpcServer& operator=(const RpcServer&) = delete;
 
-  /// Sends an event to every subscriber.
+  // Sends an event to every subscriber.
   void publish(const GatewayEvent& event);
-  /// Gives up the addresses and takes no more requests. Connections end when their answers are out, those
-  /// without an open request at once.
+  // Gives up the addresses and takes no more requests. Connections end when their answers are out, those
+  // without an open request at once.
   void retire();
   std::size_t subscribers() const { return subscribers_; }
   std::size_t clients() const { return admins_.size() + readers_.size(); }
-  /// Serves a connected non-blocking stream socket (takes ownership).
+  // Serves a connected non-blocking stream socket (takes ownership).
   void adopt(int fd, RpcRole role);
 
  private:

@@ -14,13 +14,13 @@
 
 namespace wg::control {
 
-/// Who asked for a change or a secret, by SO_PEERCRED: for the log.
+// Who asked for a change or a secret, by SO_PEERCRED: for the log.
 struct RpcCaller {
   pid_t pid = 0;
   uid_t uid = 0;
   gid_t gid = 0;
 };
-/// Of a connected AF_UNIX socket; zeros when the kernel does not tell.
+// Of a connected AF_UNIX socket; zeros when the kernel does not tell.
 RpcCaller caller_of(int fd);
 using OnChange = std::function<void(const RpcCaller& caller, const std::string& method)>;
 
@@ -28,14 +28,14 @@ class RpcAccess {
  public:
   virtual ~RpcAccess() = default;
   [[nodiscard]] virtual bool allows(const RpcMethod& method) const = 0;
-  /// Only what it allows.
+  // Only what it allows.
   virtual void call(const RpcMethod& method, const RpcCaller& caller, Json& params,
                     const RpcAnswer& answer) const = 0;
-  /// For captures and traces; nullptr: not allowed.
+  // For captures and traces; nullptr: not allowed.
   [[nodiscard]] virtual WatchSource* watches(const RpcCaller&, const std::string&) const { return nullptr; }
 };
 
-/// Of the read-only socket. It has nothing to change the daemon by.
+// Of the read-only socket. It has nothing to change the daemon by.
 class ReadAccess final : public RpcAccess {
  public:
   explicit ReadAccess(const StatusSource& status) : status_(status) {}
@@ -47,10 +47,10 @@ class ReadAccess final : public RpcAccess {
   const StatusSource& status_;
 };
 
-/// Of the administrator's socket: everything.
+// Of the administrator's socket: everything.
 class AdminAccess final : public RpcAccess {
  public:
-  /// `on_change` is called before a method that changes something or tells secrets is carried out.
+  // `on_change` is called before a method that changes something or tells secrets is carried out.
   AdminAccess(const StatusSource& status, const SecretSource& secrets, ChangeSink& changes,
               OnChange on_change, WatchSource* watches = nullptr);
   [[nodiscard]] bool allows(const RpcMethod&) const override { return true; }

@@ -15,18 +15,18 @@
 
 namespace wg::control {
 
-/// Where the answer to one request goes: exactly one of the three, once, at any time on the loop's thread.
-/// Copyable; does nothing when the client has gone.
+// Where the answer to one request goes: exactly one of the three, once, at any time on the loop's thread.
+// Copyable; does nothing when the client has gone.
 struct RpcAnswer {
   std::function<void(Json result)> result;
-  /// Codes: bad_json, bad_request, unsupported_version, unknown_method, bad_params, forbidden, not_found,
-  /// exists, invalid, busy, failed, too_large.
+  // Codes: bad_json, bad_request, unsupported_version, unknown_method, bad_params, forbidden, not_found,
+  // exists, invalid, busy, failed, too_large.
   std::function<void(std::string_view code, const std::string& message)> error;
-  /// The whole `result` as text, piece by piece.
+  // The whole `result` as text, piece by piece.
   std::function<void(Stream::Source)> stream;
 };
 
-/// A method's type says what it can do: the read-only socket calls the first kind alone.
+// A method's type says what it can do: the read-only socket calls the first kind alone.
 using ReadMethod = void (*)(const StatusSource& status, Json& params, const RpcAnswer& answer);
 using SecretMethod = void (*)(const SecretSource& secrets, Json& params, const RpcAnswer& answer);
 using ChangeMethod = void (*)(ChangeSink& sink, Json& params, const RpcAnswer& answer);
@@ -34,16 +34,16 @@ using ChangeMethod = void (*)(ChangeSink& sink, Json& params, const RpcAnswer& a
 struct RpcMethod {
   std::string_view name;
   std::variant<ReadMethod, SecretMethod, ChangeMethod> call;
-  bool changes = false;  ///< whoever called it is logged
+  bool changes = false;  // whoever called it is logged
 };
 
-/// Codes of refusals by errno: not_found, exists, invalid, busy, failed.
+// Codes of refusals by errno: not_found, exists, invalid, busy, failed.
 const char* name_of_refusal(int code);
-/// Of the params of `capture` and `trace`. Throws Json::exception for a wrong type.
+// Of the params of `capture` and `trace`. Throws Json::exception for a wrong type.
 WatchRequest watch_request_of(const Json& params, bool trace);
 
-/// nullptr: no such method. `subscribe`, `unsubscribe`, `capture` and `trace` belong to the client itself and
-/// are not here.
+// nullptr: no such method. `subscribe`, `unsubscribe`, `capture` and `trace` belong to the client itself and
+// are not here.
 const RpcMethod* find_rpc_method(std::string_view name);
 
 }  // namespace wg::control

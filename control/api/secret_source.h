@@ -16,7 +16,7 @@ class SecretSource {
  public:
   virtual ~SecretSource() = default;
 
-  /// The interface as configured at this moment, runtime changes included; for export.
+  // The interface as configured at this moment, runtime changes included; for export.
   virtual std::optional<config::Interface> interface_config(std::string_view interface) const = 0;
   virtual std::optional<WgDevice> wg_get(std::string_view interface) const = 0;
 };

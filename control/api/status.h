@@ -36,33 +36,32 @@ struct Latency {
 };
 
 struct GatewayStatus {
-  std::string version;       ///< of Linegate
-  std::string dpdk_version;  ///< rte_version()
-  std::string aead;          ///< variant in use: portable, avx2, avx512
+  std::string version;       // of Linegate
+  std::string dpdk_version;  // rte_version()
+  std::string aead;          // variant in use: portable, avx2, avx512
   std::int64_t pid = 0;
   WallTime started;
   std::string config_path;
-  std::uint64_t config_generation = 0;  ///< applied changes of configuration, from any side
+  std::uint64_t config_generation = 0;  // applied changes of configuration, from any side
   std::optional<WallTime> last_reload;
-  std::string last_reload_result;  ///< empty: never tried; "applied", or the first error
-  std::vector<std::string>
-      warnings;  ///< what an operator should know now (clock behind, drift, no hugepages)
+  std::string last_reload_result;     // empty: never tried; "applied", or the first error
+  std::vector<std::string> warnings;  // what an operator should know now (clock behind, drift, no hugepages)
   std::vector<std::string> interfaces;
   std::uint64_t peers = 0;
-  std::uint64_t peers_active = 0;  ///< with a session younger than REJECT_AFTER_TIME
+  std::uint64_t peers_active = 0;  // with a session younger than REJECT_AFTER_TIME
   bool hugepages = false;
-  std::optional<Latency> round;     ///< of the control thread, from the end of its wait to the next
-  double longest_round_us = 0;      ///< since the start
-  ControlCounterValues counters{};  ///< parallel to kControlCounterFacts
+  std::optional<Latency> round;     // of the control thread, from the end of its wait to the next
+  double longest_round_us = 0;      // since the start
+  ControlCounterValues counters{};  // parallel to kControlCounterFacts
 };
 
 struct InterfaceStatus {
   std::string name;
-  std::string public_key;  ///< base64; empty without a private key
+  std::string public_key;  // base64; empty without a private key
   UdpPort listen_port = kAnyPort;
   std::uint32_t fwmark = 0;
-  bool up = false;            ///< administrative
-  std::uint32_t ifindex = 0;  ///< of the TUN netdev; 0: it is gone
+  bool up = false;            // administrative
+  std::uint32_t ifindex = 0;  // of the TUN netdev; 0: it is gone
   std::uint16_t mtu = 0;
   bool under_load = false;
   std::string log_level;
@@ -73,7 +72,7 @@ struct InterfaceStatus {
   std::uint64_t tx_bytes = 0;
   std::uint64_t rx_packets = 0;
   std::uint64_t tx_packets = 0;
-  /// Handshakes by outcome, e.g. {"completed_as_initiator", 12}, {"bad_mac1", 3}.
+  // Handshakes by outcome, e.g. {"completed_as_initiator", 12}, {"bad_mac1", 3}.
   std::vector<std::pair<std::string, std::uint64_t>> handshakes;
 };
 
@@ -83,100 +82,100 @@ struct NamedCount {
 };
 
 struct DropStatus {
-  std::string name;                       ///< the identifier in the list of reasons
-  std::string text;                       ///< its sentence
-  std::uint64_t count = 0;                ///< over all workers and the control thread
-  std::vector<std::uint64_t> per_worker;  ///< parallel to the worker list
-  std::uint64_t control = 0;              ///< of the control thread
+  std::string name;                       // the identifier in the list of reasons
+  std::string text;                       // its sentence
+  std::uint64_t count = 0;                // over all workers and the control thread
+  std::vector<std::uint64_t> per_worker;  // parallel to the worker list
+  std::uint64_t control = 0;              // of the control thread
 };
 
 struct FlowQuery {
-  std::string address;    ///< empty: all; else one that a tuple of the connection has
-  std::size_t limit = 0;  ///< 0: all
+  std::string address;    // empty: all; else one that a tuple of the connection has
+  std::size_t limit = 0;  // 0: all
 };
 
-/// A connection with the mark of `forwarding: flows`. Ends are address:port.
+// A connection with the mark of `forwarding: flows`. Ends are address:port.
 struct FlowStatus {
-  std::string protocol;     ///< tcp, udp
-  std::string source;       ///< of the packet that opened it, as it came
-  std::string destination;  ///< likewise
-  std::string leaves_from;  ///< its source behind the gateway
+  std::string protocol;     // tcp, udp
+  std::string source;       // of the packet that opened it, as it came
+  std::string destination;  // likewise
+  std::string leaves_from;  // its source behind the gateway
   std::string leaves_to;
-  bool carried = false;  ///< by workers; the rest is for these alone
-  std::string reason;    ///< why it is Linux's: the identifier, and its sentence
+  bool carried = false;  // by workers; the rest is for these alone
+  std::string reason;    // why it is Linux's: the identifier, and its sentence
   std::string reason_text;
-  std::chrono::seconds age{0};                      ///< since workers carry it
-  std::chrono::seconds idle{0};                     ///< since the last packet
-  std::pair<std::uint64_t, std::uint64_t> packets;  ///< from the source, to the source
-  std::pair<std::uint64_t, std::uint64_t> bytes;    ///< of IP
+  std::chrono::seconds age{0};                      // since workers carry it
+  std::chrono::seconds idle{0};                     // since the last packet
+  std::pair<std::uint64_t, std::uint64_t> packets;  // from the source, to the source
+  std::pair<std::uint64_t, std::uint64_t> bytes;    // of IP
 };
 
 struct FlowsStatus {
-  bool on = false;  ///< a port or interface has `forwarding: flows`, and the kernel plays along
+  bool on = false;  // a port or interface has `forwarding: flows`, and the kernel plays along
   std::uint32_t mark = 0;
   std::uint64_t max = 0;
   std::uint64_t carried = 0;
-  std::uint64_t with_linux = 0;     ///< with the mark, and not carried
-  std::uint64_t tracked = 0;        ///< entries of connection tracking, of all kinds
-  std::vector<NamedCount> reasons;  ///< of those with Linux; every reason, zeros included
+  std::uint64_t with_linux = 0;     // with the mark, and not carried
+  std::uint64_t tracked = 0;        // entries of connection tracking, of all kinds
+  std::vector<NamedCount> reasons;  // of those with Linux; every reason, zeros included
   std::vector<FlowStatus> flows;
 };
 
 struct PeerStatus {
   std::string interface;
-  std::string name;  ///< may be empty: then people see the public key
+  std::string name;  // may be empty: then people see the public key
   config::Key public_key;
   bool has_preshared_key = false;
-  std::optional<config::Endpoint> endpoint;  ///< where packets go now (roaming included)
-  std::string configured_endpoint;           ///< as written (may be a host name); empty: none
+  std::optional<config::Endpoint> endpoint;  // where packets go now (roaming included)
+  std::string configured_endpoint;           // as written (may be a host name); empty: none
   std::vector<config::Prefix> allowed_ips;
   std::optional<WallTime> last_handshake;
-  std::optional<std::chrono::seconds> session_age;  ///< of the current keypair; nullopt: no session
-  std::optional<WallTime> last_received;            ///< any authenticated packet
+  std::optional<std::chrono::seconds> session_age;  // of the current keypair; nullopt: no session
+  std::optional<WallTime> last_received;            // any authenticated packet
   std::uint64_t rx_bytes = 0;
   std::uint64_t tx_bytes = 0;
   std::uint64_t rx_packets = 0;
   std::uint64_t tx_packets = 0;
-  std::uint64_t lost_estimate = 0;       ///< gaps in received counters that never filled
-  std::uint64_t reordered_estimate = 0;  ///< packets that filled a gap late
-  std::vector<NamedCount> drops;         ///< only those that are not zero
-  std::chrono::seconds keepalive{0};     ///< 0: off
+  std::uint64_t lost_estimate = 0;       // gaps in received counters that never filled
+  std::uint64_t reordered_estimate = 0;  // packets that filled a gap late
+  std::vector<NamedCount> drops;         // only those that are not zero
+  std::chrono::seconds keepalive{0};     // 0: off
   std::uint16_t mtu = 0;
   std::uint32_t staged_packets = 0;
 
-  /// A usable session, in the sense of `--active`, the metrics and `show`.
+  // A usable session, in the sense of `--active`, the metrics and `show`.
   bool active() const { return session_age.has_value(); }
 };
 
 struct PortStatus {
   std::string name;
-  std::string device;  ///< PCI address or vdev string
+  std::string device;  // PCI address or vdev string
   std::string driver;
   std::string mac;
   bool link_up = false;
-  std::uint32_t speed_mbps = 0;  ///< 0: unknown
+  std::uint32_t speed_mbps = 0;  // 0: unknown
   std::uint16_t mtu = 0;
   std::uint16_t rx_queues = 0;
   std::uint16_t tx_queues = 0;
-  std::string netdev;  ///< the kernel's view: TAP or the port's own
+  std::string netdev;  // the kernel's view: TAP or the port's own
   std::uint64_t rx_packets = 0;
   std::uint64_t rx_bytes = 0;
   std::uint64_t tx_packets = 0;
   std::uint64_t tx_bytes = 0;
-  std::uint64_t rx_missed = 0;  ///< dropped by the device for want of buffers or speed
+  std::uint64_t rx_missed = 0;  // dropped by the device for want of buffers or speed
   std::uint64_t rx_errors = 0;
-  std::uint64_t rx_no_mbuf = 0;  ///< times the packet buffer pool was empty
+  std::uint64_t rx_no_mbuf = 0;  // times the packet buffer pool was empty
   std::uint64_t tx_errors = 0;
 };
 
 struct StageCycles {
-  std::string stage;  ///< as worker.cpp names it
+  std::string stage;  // as worker.cpp names it
   double cycles_per_packet = 0;
-  double share = 0;  ///< of the clocks that all stages of the worker have taken
+  double share = 0;  // of the clocks that all stages of the worker have taken
 };
 
 struct QueueDepth {
-  std::string queue;  ///< e.g. "handshake", "staged", "punt"
+  std::string queue;  // e.g. "handshake", "staged", "punt"
   std::uint64_t depth = 0;
   std::uint64_t capacity = 0;
 };
@@ -184,22 +183,22 @@ struct QueueDepth {
 struct WorkerStatus {
   unsigned index = 0;
   unsigned lcore = 0;
-  unsigned socket = 0;        ///< NUMA
-  double busy_share = 0;      ///< of the last second
-  double sleep_share = 0;     ///< of the last second, asleep between polls
-  std::uint64_t packets = 0;  ///< taken in, from ports and from the kernel
+  unsigned socket = 0;        // NUMA
+  double busy_share = 0;      // of the last second
+  double sleep_share = 0;     // of the last second, asleep between polls
+  std::uint64_t packets = 0;  // taken in, from ports and from the kernel
   double packets_per_burst = 0;
-  dataplane::CounterValues counters{};  ///< parallel to dataplane::kWorkerCounterFacts
+  dataplane::CounterValues counters{};  // parallel to dataplane::kWorkerCounterFacts
   std::vector<StageCycles> stages;
   std::vector<QueueDepth> queues;
-  std::optional<Latency> latency;  ///< burst in to burst out; nullopt: not measured
+  std::optional<Latency> latency;  // burst in to burst out; nullopt: not measured
 };
 
 // ---------------------------------------------------------------- explain
 
-/// What happens to a peer outside the engine, messages that the engine refuses without knowing whose they
-/// are, and, from kNoAnswer on, what explain() concludes from several events: X(kind, stable name for JSON,
-/// words). The engine's own events come from noise/peer_event_kinds.h.
+// What happens to a peer outside the engine, messages that the engine refuses without knowing whose they
+// are, and, from kNoAnswer on, what explain() concludes from several events: X(kind, stable name for JSON,
+// words). The engine's own events come from noise/peer_event_kinds.h.
 #define WG_CONTROL_PEER_EVENTS(X)                                                                    \
   X(kCookieSent, "cookie_sent", "we were under load and sent a cookie instead of an answer")         \
   X(kRateLimited, "rate_limited", "handshake refused under load: source exceeds 20 per second")      \
@@ -219,7 +218,7 @@ struct WorkerStatus {
   X(kWayBlocked, "way_blocked", "the peer reaches us, but nothing of ours reaches it")               \
   X(kTwoDevices, "two_devices", "two devices use this key at the same time")
 
-/// The engine's kinds first, with the engine's values.
+// The engine's kinds first, with the engine's values.
 enum class PeerEventKind : std::uint8_t {
 #define X(kind, name, words, detail) kind,
   WG_PEER_EVENTS(X)
@@ -230,45 +229,45 @@ enum class PeerEventKind : std::uint8_t {
 };
 
 struct PeerEvent {
-  WallTime at;  ///< of the last repetition
+  WallTime at;  // of the last repetition
   PeerEventKind kind = PeerEventKind::kInitiationSent;
-  std::uint32_t count = 1;         ///< equal events in a row are one entry
-  std::string from;                ///< outer address with port, where from or to; empty: none
-  std::string source;              ///< inner source address (kDisallowedSource)
-  std::string owner;               ///< label of the peer that source belongs to; empty: nobody
-  std::string claimed_key;         ///< base64, kUnknownKey: the key that was presented
-  std::chrono::nanoseconds by{0};  ///< by how much a check failed (timestamps, clock)
-  std::uint64_t number = 0;        ///< attempts (kInitiationSent, kGaveUp)
-  std::string detail;              ///< further words, e.g. why a response was refused
+  std::uint32_t count = 1;         // equal events in a row are one entry
+  std::string from;                // outer address with port, where from or to; empty: none
+  std::string source;              // inner source address (kDisallowedSource)
+  std::string owner;               // label of the peer that source belongs to; empty: nobody
+  std::string claimed_key;         // base64, kUnknownKey: the key that was presented
+  std::chrono::nanoseconds by{0};  // by how much a check failed (timestamps, clock)
+  std::uint64_t number = 0;        // attempts (kInitiationSent, kGaveUp)
+  std::string detail;              // further words, e.g. why a response was refused
 };
 
-/// Everything `explain` needs: facts, no verdict. explain.h draws the conclusion.
+// Everything `explain` needs: facts, no verdict. explain.h draws the conclusion.
 struct PeerFacts {
   PeerStatus peer;
   bool interface_up = true;
   bool interface_has_private_key = true;
   UdpPort listen_port = kAnyPort;
   bool clock_synchronised = true;
-  bool next_hop_resolved = true;        ///< of the current endpoint; true when there is no endpoint
-  std::string next_hop;                 ///< "10.0.0.1 via wan0", empty: no route
-  std::vector<PeerEvent> events;        ///< oldest first: this peer's ring
-  std::vector<PeerEvent> unattributed;  ///< the interface's ring: messages no peer could be named for
+  bool next_hop_resolved = true;        // of the current endpoint; true when there is no endpoint
+  std::string next_hop;                 // "10.0.0.1 via wan0", empty: no route
+  std::vector<PeerEvent> events;        // oldest first: this peer's ring
+  std::vector<PeerEvent> unattributed;  // the interface's ring: messages no peer could be named for
 };
 
-/// Where a packet to `address` goes, by the kernel's routing table and the allowed IPs of the peers.
+// Where a packet to `address` goes, by the kernel's routing table and the allowed IPs of the peers.
 struct RouteFacts {
   std::string address;
-  bool routed = false;     ///< false: the kernel has no route, or one that refuses
-  bool local = false;      ///< an address of this machine
-  std::string prefix;      ///< of the route that matches; empty: none
-  std::string refusal;     ///< "unreachable", "blackhole", "prohibit": the route's type; empty: none of them
-  std::string link;        ///< the Linux interface it leaves by
-  std::string gateway;     ///< empty: on-link
-  bool port = false;       ///< `link` is a port of ours
-  bool interface = false;  ///< `link` is a WireGuard interface of ours
-  bool interface_up = false;  ///< when it is one
-  std::string peer;           ///< label of the peer whose allowed IPs contain it; empty: nobody's
-  std::string peer_prefix;    ///< the longest of its allowed IPs that contains it
+  bool routed = false;        // false: the kernel has no route, or one that refuses
+  bool local = false;         // an address of this machine
+  std::string prefix;         // of the route that matches; empty: none
+  std::string refusal;        // "unreachable", "blackhole", "prohibit": the route's type; empty: none of them
+  std::string link;           // the Linux interface it leaves by
+  std::string gateway;        // empty: on-link
+  bool port = false;          // `link` is a port of ours
+  bool interface = false;     // `link` is a WireGuard interface of ours
+  bool interface_up = false;  // when it is one
+  std::string peer;           // label of the peer whose allowed IPs contain it; empty: nobody's
+  std::string peer_prefix;    // the longest of its allowed IPs that contains it
   std::string peer_interface;
   bool peer_active = false;
 };
@@ -277,8 +276,8 @@ struct RouteFacts {
 
 struct WgPeer {
   config::Key public_key;
-  config::SecretKey preshared_key;           ///< zero: none
-  std::optional<config::Endpoint> endpoint;  ///< always an address
+  config::SecretKey preshared_key;           // zero: none
+  std::optional<config::Endpoint> endpoint;  // always an address
   std::optional<WallTime> last_handshake;
   std::uint64_t tx_bytes = 0;
   std::uint64_t rx_bytes = 0;
@@ -286,7 +285,7 @@ struct WgPeer {
   std::vector<config::Prefix> allowed_ips;
 };
 
-/// A consistent copy of one interface, secrets included, as `get=1` tells it.
+// A consistent copy of one interface, secrets included, as `get=1` tells it.
 struct WgDevice {
   std::optional<config::SecretKey> private_key;
   UdpPort listen_port = kAnyPort;
@@ -296,7 +295,7 @@ struct WgDevice {
 
 // ---------------------------------------------------------------- events
 
-/// What the event stream reports: X(kind, stable name for JSON). A test compares docs/control-socket.md.
+// What the event stream reports: X(kind, stable name for JSON). A test compares docs/control-socket.md.
 #define WG_GATEWAY_EVENTS(X)                \
   X(kPeerUp, "peer_up")                     \
   X(kPeerRoamed, "peer_roamed")             \
@@ -329,16 +328,16 @@ inline constexpr std::string_view kGatewayEventNames[] = {
   return kGatewayEventNames[static_cast<std::size_t>(kind)];
 }
 
-/// One entry of the event stream.
+// One entry of the event stream.
 struct GatewayEvent {
   WallTime at;
   GatewayEventKind kind{};
-  std::string interface;   ///< empty: the gateway
-  std::string peer;        ///< label; empty: none
-  std::string public_key;  ///< base64; empty: none
-  std::string endpoint;    ///< empty: none
+  std::string interface;   // empty: the gateway
+  std::string peer;        // label; empty: none
+  std::string public_key;  // base64; empty: none
+  std::string endpoint;    // empty: none
   std::string detail;
-  std::uint64_t rx_bytes = 0;  ///< of the peer at that moment, for audit
+  std::uint64_t rx_bytes = 0;  // of the peer at that moment, for audit
   std::uint64_t tx_bytes = 0;
 };
 

@@ -16,8 +16,8 @@
 namespace wg::control {
 
 struct PeerFilter {
-  std::string interface;  ///< empty: all
-  std::string text;  ///< empty: all; else part of the name or of the base64 key, or an allowed-IP address
+  std::string interface;  // empty: all
+  std::string text;       // empty: all; else part of the name or of the base64 key, or an allowed-IP address
   bool active_only = false;
 };
 
@@ -29,13 +29,13 @@ class StatusSource {
   virtual std::vector<InterfaceStatus> interfaces() const = 0;
   virtual std::vector<PortStatus> ports() const = 0;
   virtual std::vector<WorkerStatus> workers() const = 0;
-  /// Every reason of the list, in its order, zeros included.
+  // Every reason of the list, in its order, zeros included.
   virtual std::vector<DropStatus> drops() const = 0;
   virtual FlowsStatus flows(const FlowQuery& query) const = 0;
-  /// Calls `visit` for each peer that passes the filter, in any order.
+  // Calls `visit` for each peer that passes the filter, in any order.
   virtual void visit_peers(const PeerFilter& filter,
                            const std::function<void(PeerStatus&&)>& visit) const = 0;
-  /// O(1). `peer` is a name, or a key in base64 or hex. An empty `interface` means any.
+  // O(1). `peer` is a name, or a key in base64 or hex. An empty `interface` means any.
   virtual std::optional<PeerStatus> find_peer(std::string_view interface, std::string_view peer) const = 0;
   virtual std::optional<PeerFacts> explain_peer(std::string_view interface, std::string_view peer) const = 0;
   virtual RouteFacts explain_route(const config::Address& address) const = 0;

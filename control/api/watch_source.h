@@ -16,43 +16,43 @@
 
 namespace wg::control {
 
-/// An instruction of a filter of the Berkeley Packet Filter: code, jt, jf, k.
+// An instruction of a filter of the Berkeley Packet Filter: code, jt, jf, k.
 using FilterInstruction = std::array<std::uint32_t, 4>;
 
 struct WatchRequest {
-  bool trace = false;  ///< decisions in words, one line of JSON per packet; false: a pcapng file
-  std::string filter;  ///< as the user wrote it, for the file; the two programs decide
+  bool trace = false;  // decisions in words, one line of JSON per packet; false: a pcapng file
+  std::string filter;  // as the user wrote it, for the file; the two programs decide
   bool filtered = false;
-  std::vector<FilterInstruction> ethernet, ip;  ///< empty while `filtered`: matches nothing
-  std::string peer, interface, port;            ///< empty: all
+  std::vector<FilterInstruction> ethernet, ip;  // empty while `filtered`: matches nothing
+  std::string peer, interface, port;            // empty: all
   bool inner = true, outer = true;
   bool drops_only = false;
-  std::vector<std::string> reasons;  ///< of drops; empty: all
-  std::uint64_t count = 0;           ///< packets; 0: no limit
-  std::uint32_t seconds = 0;         ///< 0: no limit
-  std::uint32_t snap = 65535;        ///< bytes of a packet at most
-  std::uint32_t ring_mb = 4;         ///< per worker
+  std::vector<std::string> reasons;  // of drops; empty: all
+  std::uint64_t count = 0;           // packets; 0: no limit
+  std::uint32_t seconds = 0;         // 0: no limit
+  std::uint32_t snap = 65535;        // bytes of a packet at most
+  std::uint32_t ring_mb = 4;         // per worker
 };
 
-/// Where the text or the file goes. Called on the control thread.
+// Where the text or the file goes. Called on the control thread.
 struct WatchOutput {
-  std::function<std::size_t()> room;  ///< bytes that may be written now
+  std::function<std::size_t()> room;  // bytes that may be written now
   std::function<void(std::string)> write;
-  std::function<void()> end;  ///< nothing more comes
+  std::function<void()> end;  // nothing more comes
 };
 
-/// Watching ends with its destruction.
+// Watching ends with its destruction.
 class WatchSession {
  public:
   virtual ~WatchSession() = default;
-  /// Writes what is left and calls end().
+  // Writes what is left and calls end().
   virtual void finish() = 0;
 };
 
 class WatchSource {
  public:
   virtual ~WatchSource() = default;
-  /// ENOENT: no such peer, interface or port. EINVAL: a bad filter or reason. EBUSY: too many at a time.
+  // ENOENT: no such peer, interface or port. EINVAL: a bad filter or reason. EBUSY: too many at a time.
   virtual Expected<std::unique_ptr<WatchSession>> watch(const WatchRequest& request, WatchOutput output) = 0;
 };
 

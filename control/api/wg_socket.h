@@ -21,13 +21,13 @@ namespace wg::control {
 
 inline constexpr const char* kWgSocketDirectory = "/var/run/wireguard";
 
-/// Called before a set is applied, whatever becomes of it: for the log.
+// Called before a set is applied, whatever becomes of it: for the log.
 using OnWgSet = std::function<void(const RpcCaller& caller, const WgSet& set)>;
 
 class WgSocket {
  public:
-  /// Throws std::system_error (with the path in its text) when the socket cannot be made, e.g. because
-  /// another live process answers on it. What it refers to outlives this.
+  // Throws std::system_error (with the path in its text) when the socket cannot be made, e.g. because
+  // another live process answers on it. What it refers to outlives this.
   WgSocket(EventLoop& loop, const SecretSource& secrets, ChangeSink& changes, std::string interface,
            const std::string& directory = kWgSocketDirectory, StreamLimits limits = {}, OnWgSet on_set = {});
   WgSocket(const WgSocket&) = delete;

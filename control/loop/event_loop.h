@@ -26,19 +26,19 @@ namespace wg::control {
 class EventLoop {
  public:
   using Clock = std::chrono::steady_clock;
-  using FdCallback = std::function<void(std::uint32_t events)>;  ///< EPOLLIN, EPOLLOUT, EPOLLHUP, …
+  using FdCallback = std::function<void(std::uint32_t events)>;  // EPOLLIN, EPOLLOUT, EPOLLHUP, …
   using Callback = std::function<void()>;
-  using TimerId = std::uint64_t;  ///< never 0, never reused
+  using TimerId = std::uint64_t;  // never 0, never reused
 
-  /// Throws std::system_error when epoll or eventfd fails.
+  // Throws std::system_error when epoll or eventfd fails.
   EventLoop();
   ~EventLoop();
   EventLoop(const EventLoop&) = delete;
   EventLoop& operator=(const EventLoop&) = delete;
 
-  /// Refused with the errno of epoll_ctl(2): EPERM for a regular file, EBADF, EEXIST, ENOSPC.
+  // Refused with the errno of epoll_ctl(2): EPERM for a regular file, EBADF, EEXIST, ENOSPC.
   Expected<> add(int fd, std::uint32_t events, FdCallback callback);
-  /// Refused with ENOENT when the descriptor is not in the loop.
+  // Refused with ENOENT when the descriptor is not in the loop.
   Expected<> modify(int fd, std::uint32_t events);
   void remove(int fd);
 
@@ -46,15 +46,15 @@ class EventLoop {
   TimerId every(Clock::duration period, Callback callback);
   void cancel(TimerId id);
 
-  /// From any thread: runs `callback` on the loop's thread.
+  // From any thread: runs `callback` on the loop's thread.
   void post(Callback callback);
-  /// From any thread or a signal handler: run() returns after the current iteration.
+  // From any thread or a signal handler: run() returns after the current iteration.
   void stop();
   bool stopped() const { return stopped_.load(std::memory_order_acquire); }
 
-  /// What becomes of an exception of a callback. Without one, it leaves run_once().
+  // What becomes of an exception of a callback. Without one, it leaves run_once().
   void on_failure(std::function<void(const std::exception&)> failed) { failed_ = std::move(failed); }
-  /// Calls `callback` as one of the loop's.
+  // Calls `callback` as one of the loop's.
   template <class Call>
   void guarded(const Call& call) {
     if (!failed_) return call();
@@ -66,10 +66,10 @@ class EventLoop {
   }
 
   void run();
-  /// One iteration: waits at most `wait`, for the next timer or descriptor, and calls what is due.
+  // One iteration: waits at most `wait`, for the next timer or descriptor, and calls what is due.
   void run_once(Clock::duration wait);
-  /// Since the wait of the present iteration ended, and how much of it this thread had a core. Zero before
-  /// the first.
+  // Since the wait of the present iteration ended, and how much of it this thread had a core. Zero before
+  // the first.
   struct Lasted {
     Clock::duration took{0}, on_core{0};
   };

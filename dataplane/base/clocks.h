@@ -9,7 +9,7 @@
 
 namespace wg {
 
-/// CLOCK_BOOTTIME, which includes suspend and never steps.
+// CLOCK_BOOTTIME, which includes suspend and never steps.
 struct BootClock {
   using duration = std::chrono::nanoseconds;
   using rep = duration::rep;
@@ -17,7 +17,7 @@ struct BootClock {
   using time_point = std::chrono::time_point<BootClock>;
   static constexpr bool is_steady = true;
 
-  /// One vDSO call.
+  // One vDSO call.
   static time_point now() noexcept {
     timespec t;
     clock_gettime(CLOCK_BOOTTIME, &t);
@@ -26,10 +26,10 @@ struct BootClock {
 };
 
 using BootTime = BootClock::time_point;
-/// What has not happened yet; of a timer: not armed.
+// What has not happened yet; of a timer: not armed.
 inline constexpr BootTime kNever{};
 
-/// Half the size: for 136 years.
+// Half the size: for 136 years.
 using WholeSeconds = std::chrono::duration<std::uint32_t>;
 using BootSeconds = std::chrono::time_point<BootClock, WholeSeconds>;
 
@@ -37,10 +37,10 @@ using BootSeconds = std::chrono::time_point<BootClock, WholeSeconds>;
   return std::chrono::time_point_cast<WholeSeconds>(time);
 }
 
-/// CLOCK_REALTIME in nanoseconds since 1970. It may step.
+// CLOCK_REALTIME in nanoseconds since 1970. It may step.
 using WallTime = std::chrono::time_point<std::chrono::system_clock, std::chrono::nanoseconds>;
 
-/// How long ago. Never negative: no clock here steps, but the readings of two threads may cross.
+// How long ago. Never negative: no clock here steps, but the readings of two threads may cross.
 [[nodiscard]] constexpr std::chrono::nanoseconds elapsed(BootTime now, BootTime then) noexcept {
   return now > then ? now - then : std::chrono::nanoseconds::zero();
 }

@@ -8,16 +8,16 @@
 
 namespace wg::dataplane {
 
-/// Index into Snapshot::ports; below kMaxPorts. Reused when the port has gone.
+// Index into Snapshot::ports; below kMaxPorts. Reused when the port has gone.
 enum class PortIndex : std::uint16_t {};
-/// Index into Snapshot::interfaces; below kMaxInterfaces. Reused when the interface has gone.
+// Index into Snapshot::interfaces; below kMaxInterfaces. Reused when the interface has gone.
 enum class InterfaceId : std::uint16_t {};
 
 inline constexpr InterfaceId kNoInterface{0xffff};
 
-/// A UDP port, in host order.
+// A UDP port, in host order.
 enum class UdpPort : std::uint16_t {};
-/// Asked for: any free one. Elsewhere: none.
+// Asked for: any free one. Elsewhere: none.
 inline constexpr UdpPort kAnyPort{0};
 
 template <class Id>
@@ -25,7 +25,7 @@ template <class Id>
   return static_cast<std::underlying_type_t<Id>>(id);
 }
 
-/// A vector that only its own kind of number indexes.
+// A vector that only its own kind of number indexes.
 template <class Id, class T>
 class ById : public std::vector<T> {
  public:
@@ -34,11 +34,11 @@ class ById : public std::vector<T> {
   [[nodiscard]] const T& operator[](Id id) const noexcept {
     return std::vector<T>::operator[](number_of(id));
   }
-  /// Throws std::out_of_range.
+  // Throws std::out_of_range.
   [[nodiscard]] const T& at(Id id) const { return std::vector<T>::at(number_of(id)); }
   [[nodiscard]] bool has(Id id) const noexcept { return number_of(id) < this->size(); }
 
-  /// Every number in use: for (const PortIndex index : ports.ids()).
+  // Every number in use: for (const PortIndex index : ports.ids()).
   class Ids {
    public:
     class Iterator {

@@ -23,7 +23,7 @@ namespace {
 
 using Row = std::vector<std::string>;  // cells, without spaces around them
 
-/// The rows of all tables of a document whose first cell is a metric, by that name.
+// The rows of all tables of a document whose first cell is a metric, by that name.
 std::map<std::string, Row> metric_rows() {
   std::ifstream lines(std::string(LINEGATE_SOURCE_DIR) + "/docs/metrics.md");
   EXPECT_TRUE(lines);
@@ -42,7 +42,7 @@ std::map<std::string, Row> metric_rows() {
   return rows;
 }
 
-/// One of everything, so that every family is there.
+// One of everything, so that every family is there.
 MetricsSnapshot full_snapshot() {
   MetricsSnapshot snapshot;
   snapshot.interfaces.resize(1);
@@ -137,7 +137,7 @@ TEST(Names, OutcomesAreNamedAsTheyWereBefore) {
   }
 }
 
-/// The rows of the table below a heading: first column without its quotes, second column.
+// The rows of the table below a heading: first column without its quotes, second column.
 std::map<std::string, std::string> table_of(const std::string& document, const std::string& heading) {
   std::ifstream lines(std::string(LINEGATE_SOURCE_DIR) + "/docs/" + document);
   EXPECT_TRUE(lines) << document;

@@ -197,7 +197,7 @@ class Generator {
                      v4 ? 16 + 8 * below(3) : 32 + 32 * below(3));
   }
 
-  /// Each setting as by default, or one of its examples.
+  // Each setting as by default, or one of its examples.
   template <class Owner>
   void draw_settings(Owner& owner) {
     for (const auto& row : settings_of<Owner>()) {

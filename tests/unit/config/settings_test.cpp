@@ -13,7 +13,7 @@ namespace {
 
 // ---------------------------------------------------------------- where the rows of an owner stand
 
-/// A file in which the owner's map holds the lines given, and what a plan and a problem call that map.
+// A file in which the owner's map holds the lines given, and what a plan and a problem call that map.
 template <class Owner>
 struct Place;
 
@@ -68,7 +68,7 @@ std::string file_with(const Setting<Owner>& row, std::string_view value) {
   return text + indent + std::string(row.name()) + ": " + std::string(value) + "\n";
 }
 
-/// Of the last line of a file: that is where file_with() puts the value.
+// Of the last line of a file: that is where file_with() puts the value.
 std::string position_of_value(const std::string& text) {
   const auto line = std::count(text.begin(), text.end(), '\n');
   const auto start = text.rfind('\n', text.size() - 2) + 1;
@@ -124,7 +124,7 @@ void check_refusals(const Setting<Owner>& row) {
   }
 }
 
-/// What is written reads back as the same value, and different values are written differently.
+// What is written reads back as the same value, and different values are written differently.
 template <class Owner>
 void check_text(const Setting<Owner>& row) {
   std::set<std::string> texts;
@@ -188,7 +188,7 @@ void check_plans(const Setting<Owner>& row, std::size_t index) {
     }
 }
 
-/// Only interfaces are written back; defaults are left out.
+// Only interfaces are written back; defaults are left out.
 template <class Owner>
 void check_emitted(const Setting<Owner>& row) {
   if constexpr (std::is_same_v<Owner, Interface>) {
@@ -206,7 +206,7 @@ void check_emitted(const Setting<Owner>& row) {
   }
 }
 
-/// What docs/configuration.md says of a key: its row, and below the table its own line if there is one.
+// What docs/configuration.md says of a key: its row, and below the table its own line if there is one.
 struct Documented {
   std::string row, below;
 };
