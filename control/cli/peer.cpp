@@ -169,7 +169,7 @@ config::Endpoint endpoint_for(const config::Gateway& gateway, const config::Inte
   }
   for (const auto& [name, port] : gateway.ports)
     if (!port.gateways.empty() && !port.addresses.empty())
-      return {port.addresses.front().address, "", number_of(interface.listen_port)};
+      return {port.addresses.front().address, "", interface.listen_port};
   throw CommandFailed(kBadUsage,
                       "no port has a gateway, so our address is not known: use --endpoint HOST[:PORT]");
 }

@@ -106,7 +106,7 @@ void TraceSink::tell(const Story& story) {
   ++packets_;
 }
 
-void TraceSink::finish(std::uint64_t, std::uint64_t lost) {
+void TraceSink::finish(WallTime, std::uint64_t lost) {
   for (const std::uint64_t id : order_) tell(stories_.at(id));
   stories_.clear();
   order_.clear();

@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "control/watch/words.h"
+#include "dataplane/base/clocks.h"
 
 namespace wg::control {
 

@@ -1,7 +1,6 @@
 #include "tests/daemon/remotes.h"
 
 #include <sodium.h>
-#include <time.h>
 
 #include <chrono>
 #include <thread>
@@ -12,13 +11,7 @@ using namespace noise;
 
 namespace {
 
-constexpr std::uint64_t kRetryAfter = 1'500'000'000;
-
-std::uint64_t clock_ns(clockid_t clock) {
-  timespec t{};
-  clock_gettime(clock, &t);
-  return static_cast<std::uint64_t>(t.tv_sec) * 1'000'000'000u + static_cast<std::uint64_t>(t.tv_nsec);
-}
+constexpr std::chrono::milliseconds kRetryAfter{1500};
 
 }  // namespace
 
@@ -74,13 +67,13 @@ void Remotes::initiate(Remote& remote, const Send& send) {
   InitiationMessage message{};
   const auto index = static_cast<std::uint32_t>(remote.number + 1);
   if (create_initiation(remote.identity, {gateway_, remote.secrets},
-                        tai64n_whitened(clock_ns(CLOCK_REALTIME)), index, random_, &remote.handshake,
+                        tai64n_whitened(std::chrono::system_clock::now()), index, random_, &remote.handshake,
                         &message) != Verdict::kOk)
     return;
   const std::span<std::uint8_t> bytes(reinterpret_cast<std::uint8_t*>(&message), sizeof message);
-  remote.cookies.add_macs(bytes, clock_ns(CLOCK_BOOTTIME));
+  remote.cookies.add_macs(bytes, BootClock::now());
   remote.waiting = true;
-  remote.sent_at = clock_ns(CLOCK_BOOTTIME);
+  remote.sent_at = BootClock::now();
   ++remote.attempts;
   send(remote, bytes);
 }
@@ -90,7 +83,7 @@ bool Remotes::answer(std::span<const std::uint8_t> message) {
   if (message_type(message) == kCookieReply && message.size() == sizeof(CookieReplyMessage)) {
     const auto reply = message_as<CookieReplyMessage>(message);
     if (Remote* remote = by_index(load_le32(reply.receiver_index)))
-      static_cast<void>(remote->cookies.consume_reply(reply, clock_ns(CLOCK_BOOTTIME)));
+      static_cast<void>(remote->cookies.consume_reply(reply, BootClock::now()));
     return false;
   }
   if (message_type(message) != kResponse || message.size() != sizeof(ResponseMessage)) return false;
@@ -101,7 +94,7 @@ bool Remotes::answer(std::span<const std::uint8_t> message) {
                        &remote->keys) != Verdict::kOk)
     return false;
   remote->waiting = false;
-  remote->answered_after = clock_ns(CLOCK_BOOTTIME) - remote->sent_at;
+  remote->answered_after = BootClock::now() - remote->sent_at;
   remote->up = true;
   remote->counter = remote->next_counter = 0;
   return true;
@@ -109,10 +102,9 @@ bool Remotes::answer(std::span<const std::uint8_t> message) {
 
 std::size_t Remotes::bring_up(const std::vector<std::size_t>& wanted, const Send& send, const Take& take,
                               std::chrono::milliseconds patience, std::size_t window) {
-  const std::uint64_t end =
-      clock_ns(CLOCK_BOOTTIME) + static_cast<std::uint64_t>(patience.count()) * 1'000'000u;
+  const BootTime end = BootClock::now() + patience;
   std::size_t next = 0, done = 0, on_the_way = 0;
-  while (done < wanted.size() && clock_ns(CLOCK_BOOTTIME) < end) {
+  while (done < wanted.size() && BootClock::now() < end) {
     const auto arrived = take();
     for (const auto& message : arrived) {
       if (!answer(message)) continue;
@@ -123,7 +115,7 @@ std::size_t Remotes::bring_up(const std::vector<std::size_t>& wanted, const Send
     for (; next < wanted.size() && on_the_way < window && begun < 16; ++next, ++on_the_way, ++begun)
       initiate(*remotes_[wanted[next]], send);
     if (!arrived.empty() || begun != 0) continue;
-    const std::uint64_t at = clock_ns(CLOCK_BOOTTIME);
+    const BootTime at = BootClock::now();
     for (std::size_t i = 0; i < next; ++i) {
       Remote& remote = *remotes_[wanted[i]];
       if (!remote.waiting || at - remote.sent_at < kRetryAfter) continue;

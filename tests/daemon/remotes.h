@@ -3,6 +3,7 @@
 #pragma once
 
 #include <atomic>
+#include <chrono>
 #include <cstdint>
 #include <deque>
 #include <functional>
@@ -14,6 +15,7 @@
 
 #include "control/noise/cookie.h"
 #include "control/noise/noise.h"
+#include "dataplane/base/clocks.h"
 
 namespace wg::test {
 
@@ -24,8 +26,8 @@ struct Remote {
   noise::CookieJar cookies;
   noise::Handshake handshake;
   bool waiting = false;  // for a response
-  std::uint64_t sent_at = 0;
-  std::uint64_t answered_after = 0;  // nanoseconds, of the last response
+  BootTime sent_at = kNever;
+  std::chrono::nanoseconds answered_after{};  // the last response
   unsigned attempts = 0;
 
   // ---- the session; keys change only while no traffic runs

@@ -128,7 +128,7 @@ class Handshakes {
     while (took.size() < 10 || go_on()) {
       Remote& remote = remotes_[next_++ % remotes_.size()];
       if (load_->bring_up({remote.number}, 10s) != 1) throw std::runtime_error("a handshake is not answered");
-      took.emplace_back(remote.answered_after / 1000);
+      took.push_back(std::chrono::duration_cast<microseconds>(remote.answered_after));
     }
     std::sort(took.begin(), took.end());
     return took;

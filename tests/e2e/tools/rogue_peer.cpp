@@ -490,7 +490,7 @@ void RoguePeer::answer() {
   Message data = sealed(unused, 0, {});
   std::memcpy(data.data() + 4, first.data() + 4, 4);
   judge("data to the index of a handshake: silence", silent_to(data));
-  CookieReplyMessage cookie = checker.create_reply(first, gateway, 1);
+  CookieReplyMessage cookie = checker.create_reply(first, gateway, wg::BootClock::now());
   cookie.receiver_index[0] ^= 1;
   judge("a cookie for another index: silence", silent_to({bytes_of(cookie).begin(), bytes_of(cookie).end()}));
   cookie.receiver_index[0] ^= 1;
@@ -502,14 +502,14 @@ void RoguePeer::answer() {
   judge("indices and ephemerals are new",
         !std::equal(second.begin() + 4, second.begin() + 40, first.begin() + 4));
   judge("a response to the initiation before: silence", silent_to(late));
-  const CookieReplyMessage stale = checker.create_reply(first, gateway, 1);
+  const CookieReplyMessage stale = checker.create_reply(first, gateway, wg::BootClock::now());
   judge("a cookie for the mac1 before: silence", silent_to({bytes_of(stale).begin(), bytes_of(stale).end()}));
-  const CookieReplyMessage right = checker.create_reply(second, gateway, 1);
+  const CookieReplyMessage right = checker.create_reply(second, gateway, wg::BootClock::now());
   judge("a right cookie is not answered at once",
         silent_to({bytes_of(right).begin(), bytes_of(right).end()}));
 
   const Message third = next_initiation();
-  judge("the next carries mac2", checker.mac2_valid(third, gateway, 1));
+  judge("the next carries mac2", checker.mac2_valid(third, gateway, wg::BootClock::now()));
   home_.drain();
   home_.send(response_to(third, false, &session));
   const auto confirmation = opened(session, home_.receive(kPatience));

@@ -46,7 +46,7 @@ TEST(Rewrite, GivesThePacketThatTheOtherSideWouldHaveSent) {
   for (const Case& c : cases()) {
     Flow flow;
     fill(flow, c.original, c.reply, FlowIngress::interface(dataplane::InterfaceId{0}),
-         FlowIngress::port(dataplane::PortIndex{0}, 0), 0);
+         FlowIngress::port(dataplane::PortIndex{0}, 0), {});
     EXPECT_EQ(flow.direction[kOriginal].rewritten, c.original != c.reply.turned_round()) << c.name;
     for (std::size_t size = 0; size < 70; ++size) {
       const Octets payload = pattern(size, size);
@@ -65,7 +65,7 @@ TEST(Rewrite, EveryChecksum) {
   for (const Case& c : cases()) {
     Flow flow;
     fill(flow, c.original, c.reply, FlowIngress::interface(dataplane::InterfaceId{0}),
-         FlowIngress::port(dataplane::PortIndex{0}, 0), 0);
+         FlowIngress::port(dataplane::PortIndex{0}, 0), {});
     for (std::size_t word = 0; word < 65536; word += c.original.source.v6 ? 17 : 1) {
       Octets payload(2);
       put16(payload, 0, word);
@@ -85,7 +85,7 @@ TEST(Rewrite, RandomTuples) {
                           original.protocol};
     Flow flow;
     fill(flow, original, reply, FlowIngress::interface(dataplane::InterfaceId{0}),
-         FlowIngress::interface(dataplane::InterfaceId{0}), 0);
+         FlowIngress::interface(dataplane::InterfaceId{0}), {});
     const Octets payload = pattern(random.below(40), random.below(250));
     ASSERT_EQ(rewritten(packet_of(original, payload), flow, kOriginal),
               packet_of(reply.turned_round(), payload))
@@ -97,7 +97,7 @@ TEST(Rewrite, ADatagramWithoutChecksumStaysWithoutOne) {
   const Case c = cases()[3];
   Flow flow;
   fill(flow, c.original, c.reply, FlowIngress::interface(dataplane::InterfaceId{0}),
-       FlowIngress::port(dataplane::PortIndex{0}, 0), 0);
+       FlowIngress::port(dataplane::PortIndex{0}, 0), {});
   EXPECT_EQ(rewritten(packet_of(c.original, pattern(9), false), flow, kOriginal),
             packet_of(c.reply.turned_round(), pattern(9), false));
 }
@@ -144,7 +144,7 @@ TEST(Names, DiffersInEveryMember) {
     const FlowTuple a = random.next(2), b = random.next(2);
     Flow flow;
     fill(flow, a, a.turned_round(), FlowIngress::interface(dataplane::InterfaceId{0}),
-         FlowIngress::interface(dataplane::InterfaceId{0}), 0);
+         FlowIngress::interface(dataplane::InterfaceId{0}), {});
     const Octets packet = packet_of(b, {});
     ASSERT_EQ(names(flow.direction[kOriginal], packet.data(), b.source.v6), a == b)
         << to_string(a) << " and " << to_string(b);

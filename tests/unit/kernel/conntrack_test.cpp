@@ -198,7 +198,7 @@ TEST_F(Tracking, ADumpOfNothingEnds) {
 
 TEST_F(Tracking, AnEntryThatHasGoneIsNoTrouble) {
   FlowTuple nobody{ip("192.0.2.1"), ip("192.0.2.2"), 1, 2, IPPROTO_TCP};
-  ask({nobody, true, 5, kMark});
+  ask({nobody, true, WholeSeconds(5), kMark});
   Connection connection(false);
   EXPECT_TRUE(wait(Note::Kind::kUpdated, is_marked));
 }

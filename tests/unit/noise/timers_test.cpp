@@ -131,7 +131,7 @@ TEST_F(Timers, CompletionStopsRetransmission) {
 
 TEST_F(Timers, InitiatorRekeysOnSendAfter120SecondsResponderNever) {
   establish();
-  t.pass(120 * kSec - 1);
+  t.pass(120 * kSec - 1ns);
   t.a.engine.on_need_handshake(t.at_a->ref(), t.now);
   EXPECT_EQ(initiations(), base) << "a stale request: the session is fine";
   t.pass(1ns);
@@ -154,7 +154,7 @@ TEST_F(Timers, EitherRoleRekeysByMessages) {
 
 TEST_F(Timers, KeyFreshAt165SecondsOnceAndOnlyTheInitiator) {
   establish();
-  t.pass(165 * kSec - 1);
+  t.pass(165 * kSec - 1ns);
   t.a.engine.on_key_fresh(t.at_a->ref(), t.now);
   EXPECT_EQ(initiations(), base);
   t.pass(1ns);

@@ -4,18 +4,21 @@
 #include <gtest/gtest.h>
 
 #include <atomic>
+#include <chrono>
 #include <thread>
 
 namespace wg::dataplane {
 namespace {
+
+using namespace std::chrono_literals;
 
 TEST(PeerTable, AReusedSlotHasNothingOfThePeerBefore) {
   PeerTable table(1);
   Peer* first = table.add(InterfaceId{3});
   ASSERT_NE(first, nullptr);
   const PeerRef old = first->ref();
-  first->note_received(10, true);
-  first->note_sent(20, true);
+  first->note_received(BootTime{10ns}, true);
+  first->note_sent(BootTime{20ns}, true);
   first->rx_bytes = first->rx_packets = first->tx_bytes = first->tx_packets = 5;
   first->mtu = 1400;
   first->requested = kRequestHandshake;

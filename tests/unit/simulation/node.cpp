@@ -78,7 +78,7 @@ void Node::stop() {
     link->peer.generation.fetch_add(1);
     link->staged.clear();
     link->indices.clear();
-    link->last_initiation = 0;
+    link->last_initiation = kNever;
   }
 }
 
@@ -101,7 +101,7 @@ void Node::unconfigure(std::uint32_t other) {
   link.peer.generation.fetch_add(1);
   link.configured = false;
   link.indices.clear();
-  link.last_initiation = 0;
+  link.last_initiation = kNever;
   link.keepalive = {};
 }
 
@@ -334,7 +334,7 @@ void Node::event(const Peer* peer, const PeerEvent& e) {
   if (e.kind == PeerEventKind::kResponseSent || e.kind == PeerEventKind::kResponseReceived) {
     link.last_derived = wire_.boot;
   }
-  if (e.kind == PeerEventKind::kPrivateKeyChanged) link.last_initiation = 0;
+  if (e.kind == PeerEventKind::kPrivateKeyChanged) link.last_initiation = kNever;
 }
 
 // ---- invariants that hold between steps

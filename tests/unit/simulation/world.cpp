@@ -171,7 +171,7 @@ void SimulatedNetwork::down_and_up() {
   node.engine->down(node.now());
   for (auto& link : node.links) {
     must(link->peer.current.load() == nullptr, "down wipes sessions");
-    link->last_initiation = 0;
+    link->last_initiation = kNever;
   }
   must(node.table->size() == 0, "down leaves no index");
   boot += random_.below(2 * kSec);
