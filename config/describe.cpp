@@ -120,6 +120,13 @@ struct Describe {
            number_or(a.table, "main");
   }
 
+  std::string operator()(const KeepPrefix& a) const {
+    return a.interface + ": keep " + to_string(a.prefix) + " unreachable, no peer has it";
+  }
+  std::string operator()(const ForgetPrefix& a) const {
+    return a.interface + ": no longer keep " + to_string(a.prefix) + " unreachable";
+  }
+
   std::string operator()(const AddPeer& a) const { return peer(a.peer) + "add" + facts_of(a.value); }
   std::string operator()(const RemovePeer& a) const { return peer(a.peer) + "remove"; }
   std::string operator()(const SetPeerName& a) const {

@@ -317,6 +317,16 @@ void diff_interface(Actions& out, const std::string& name, const Interface& old,
   diff_settings(out, name, old, now);
 }
 
+// Prefixes without a peer. Two interfaces without any are the usual case.
+void diff_ownerless(Actions& keep, Actions& forget, const std::string& name, const Interface& old,
+                    const Interface& now) {
+  const auto before = ownerless_prefixes(old);
+  const auto after = ownerless_prefixes(now);
+  if (before == after) return;
+  for (const Prefix& prefix : minus(after, before)) keep.emplace_back(KeepPrefix{name, prefix});
+  for (const Prefix& prefix : minus(before, after)) forget.emplace_back(ForgetPrefix{name, prefix});
+}
+
 void remove_interfaces(Actions& out, const Gateway& running, const Gateway& next) {
   for (const auto& [name, interface] : running.interfaces)
     if (!next.interfaces.contains(name))
@@ -328,13 +338,15 @@ void remove_interfaces(Actions& out, const Gateway& running, const Gateway& next
 Interface without_peers(const Interface& interface) {
   Interface bare = interface;
   bare.peers.clear();
+  bare.kept.clear();
   return bare;
 }
 
 void diff_interfaces(Actions& out, const Gateway& running, const Gateway& next, const PeerEffects& given) {
   const EffectsByKey effects(given);
   std::vector<PeersDiff> losses;
-  const std::vector<Peer> none;
+  Actions forgotten;
+  const Interface none;
   for (const auto& [name, interface] : next.interfaces) {
     const auto old = running.interfaces.find(name);
     const bool fresh = old == running.interfaces.end();
@@ -342,10 +354,13 @@ void diff_interfaces(Actions& out, const Gateway& running, const Gateway& next, 
       out.emplace_back(AddInterface{name, without_peers(interface)});
     else
       diff_interface(out, name, old->second, interface);
-    PeersDiff& peers = losses.emplace_back(name, fresh ? none : old->second.peers, interface.peers, effects);
+    const Interface& before = fresh ? none : old->second;
+    diff_ownerless(out, forgotten, name, before, interface);
+    PeersDiff& peers = losses.emplace_back(name, before.peers, interface.peers, effects);
     peers.emit_gains(out);
   }
   for (PeersDiff& peers : losses) peers.emit_losses(out);
+  std::move(forgotten.begin(), forgotten.end(), std::back_inserter(out));
   for (const auto& [name, interface] : next.interfaces) {
     const auto old = running.interfaces.find(name);
     if (old != running.interfaces.end() && !old->second.enabled && interface.enabled)
@@ -357,6 +372,7 @@ void reduce_to_runtime(Interface& interface) {
   interface.private_key_file.clear();
   interface.peer_files.clear();
   interface.addresses = sorted(std::move(interface.addresses));
+  interface.kept = ownerless_prefixes(interface);
   std::erase_if(interface.peers, [](const Peer& peer) { return !peer.enabled; });
   for (Peer& peer : interface.peers) {
     peer.preshared_key_file.clear();

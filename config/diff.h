@@ -9,7 +9,8 @@
 // and listen ports are free afterwards); ports; listen ports; then in every interface what it gains
 // (new peers, moved and added prefixes), and only then in every interface what it loses. So a prefix
 // that moves is one MoveAllowedIp between two peers that both exist, and no prefix is ever without
-// an owner in between; an interface is switched off first and switched on last.
+// an owner in between. A prefix that stays without a peer is kept before its peer loses it, and
+// forgotten after all. An interface is switched off first and switched on last.
 #pragma once
 
 #include <string>
@@ -71,7 +72,7 @@ struct RemovePortAddress {
 };
 struct SetPortGateways {
   std::string port;
-  std::vector<Address> gateways;
+  std::vector<PortGateway> gateways;
 };
 struct SetPortMtu {
   std::string port;
@@ -120,6 +121,15 @@ struct SetRoutes {
   std::string interface;
   Routes routes;
   std::optional<std::uint32_t> table;
+};
+// A prefix without a peer stays unreachable, or does no more.
+struct KeepPrefix {
+  std::string interface;
+  Prefix prefix;
+};
+struct ForgetPrefix {
+  std::string interface;
+  Prefix prefix;
 };
 
 // Peers.
@@ -172,7 +182,7 @@ using Action =
                  RemoveInterface, SetInterfaceEnabled, SetInterfaceKey, SetListenPort, SetFwmark,
                  AddInterfaceAddress, RemoveInterfaceAddress, SetInterfaceMtu, SetRoutes, AddPeer, RemovePeer,
                  SetPeerName, SetPeerEndpoint, SetPresharedKey, SetKeepalive, SetPeerMtu, AddAllowedIp,
-                 MoveAllowedIp, RemoveAllowedIp>;
+                 MoveAllowedIp, RemoveAllowedIp, KeepPrefix, ForgetPrefix>;
 
 struct Plan {
   std::vector<Action> actions;

@@ -19,32 +19,39 @@ bool is_link_local(const Address& address) {
 
 void check_gateways(const Gateway& gateway, Problems& problems) {
   for (const auto& [name, port] : gateway.ports)
-    for (const Address& hop : port.gateways) {
+    for (const PortGateway& gateway_of_port : port.gateways) {
+      const Address& hop = gateway_of_port.address;
       std::string subnets;
-      bool reached = is_link_local(hop);
+      bool reached = is_link_local(hop), any_subnet = false;
       for (const InterfaceAddress& own : port.addresses) {
         const Prefix subnet = prefix_of(own.address, own.length);
         reached = reached || contains(subnet, hop);
+        any_subnet = any_subnet || (own.address.family == hop.family && own.length < own.address.bits());
         if (own.address.family == hop.family) subnets += (subnets.empty() ? "" : ", ") + to_string(subnet);
       }
-      // Without an address of the family, a DHCP client may bring one.
-      if (reached || subnets.empty()) continue;
+      // Without an address of the family, a DHCP client may bring one. A hoster's /32 has its gateway
+      // outside.
+      if (reached || !any_subnet) continue;
       add_warning(
           gateway, port.where.of("gateway"), "ports." + name + ".gateway",
-          to_string(hop) + " is in no subnet of this port (" + subnets + "): Linux refuses such a route",
+          to_string(hop) + " is in no subnet of this port (" + subnets + "): it is taken to be on the link",
           problems);
     }
 }
 
+// Linux has one default route of each metric.
 void check_default_routes(const Gateway& gateway, Problems& problems) {
-  std::map<Family, std::string> first;
+  constexpr std::uint32_t kIpv6Default = 1024;
+  std::map<std::pair<Family, std::uint32_t>, std::string> first;
   for (const auto& [name, port] : gateway.ports)
-    for (const Address& hop : port.gateways) {
-      const auto [owner, fresh] = first.try_emplace(hop.family, name);
+    for (const PortGateway& hop : port.gateways) {
+      const bool v4 = hop.address.is_v4();
+      const std::uint32_t metric = hop.metric == 0 && !v4 ? kIpv6Default : hop.metric;
+      const auto [owner, fresh] = first.try_emplace({hop.address.family, metric}, name);
       if (!fresh)
         add_warning(gateway, port.where.of("gateway"), "ports." + name + ".gateway",
-                    "port " + owner->second + " has a gateway for " + (hop.is_v4() ? "IPv4" : "IPv6") +
-                        " too: there is one default route, and the later port takes it",
+                    "port " + owner->second + " has a gateway for " + (v4 ? "IPv4" : "IPv6") +
+                        " with the same metric: only one of the two is used; give each a metric of its own",
                     problems);
     }
 }

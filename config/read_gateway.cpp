@@ -70,17 +70,38 @@ void read_device(const Value& value, Port& port) {
     value.refuse(*text, "is not a device", kDeviceAllowed);
 }
 
-void read_one_gateway(const Value& value, Port& port) {
-  constexpr std::string_view kAllowed = "an IPv4 or IPv6 address, or a list of one of each";
-  const auto text = value.scalar(kAllowed);
+constexpr std::string_view kGatewayAllowed =
+    "an IPv4 or IPv6 address, { address: ADDRESS, metric: NUMBER }, or a list of one of each";
+
+void read_gateway_address(const Value& value, PortGateway& gateway) {
+  const auto text = value.scalar(kGatewayAllowed);
   if (!text) return;
   const auto address = parse_address(*text);
   if (!address || !is_unicast(*address))
-    return value.refuse(*text, "is not the address of a gateway", kAllowed);
-  const auto same = [&](const Address& other) { return other.family == address->family; };
+    value.refuse(*text, "is not the address of a gateway", kGatewayAllowed);
+  else
+    gateway.address = *address;
+}
+
+void read_gateway_metric(const Value& value, PortGateway& gateway) {
+  if (const auto metric = read_number(value, 0, kGreatestMetric, "0 (the kernel's own) to 1999999999"))
+    gateway.metric = static_cast<std::uint32_t>(*metric);
+}
+
+void read_one_gateway(const Value& value, Port& port) {
+  static constexpr Field<PortGateway> kFields[] = {{"address", read_gateway_address, true},
+                                                   {"metric", read_gateway_metric}};
+  PortGateway gateway;
+  if (value.node().kind == NodeKind::kMap) {
+    read_map(value, kFields, kGatewayAllowed, gateway);
+  } else {
+    read_gateway_address(value, gateway);
+  }
+  if (gateway.address == Address{}) return;  // it was refused
+  const auto same = [&](const PortGateway& other) { return other.address.family == gateway.address.family; };
   if (std::any_of(port.gateways.begin(), port.gateways.end(), same))
-    return value.refuse(*text, "is a second gateway of its family", kAllowed);
-  port.gateways.push_back(*address);
+    return value.refuse(to_string(gateway.address), "is a second gateway of its family", kGatewayAllowed);
+  port.gateways.push_back(gateway);
 }
 
 void read_gateways(const Value& value, Port& port) {

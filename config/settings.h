@@ -100,6 +100,7 @@ template <const auto& kForm, auto kFirst, auto... kRest>
 
 inline constexpr std::array kInterfaceSettings{
     setting<kChoice<Forwarding>, &Interface::forwarding>("forwarding", "forwarding"),
+    setting<kChoice<OnLoss>, &Interface::on_loss>("on_loss", "on loss"),
     setting<kFlag, &Interface::hairpin>("hairpin", "hairpin"),
     setting<kChoice<Dscp>, &Interface::dscp>("dscp", "dscp"),
     setting<kFlag, &Interface::udp_checksum4>("udp_checksum4", "UDP checksums over IPv4"),

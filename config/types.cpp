@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <iterator>
 #include <utility>
 
 #include "config/yaml_tree.h"
@@ -50,6 +51,32 @@ bool is_peer_name(std::string_view name) {
 
 std::string label_of(const Peer& peer) {
   return peer.name.empty() ? to_string(peer.public_key) : peer.name;
+}
+
+std::vector<Prefix> ownerless_prefixes(const Interface& interface) {
+  std::vector<Prefix> ownerless;
+  if (interface.on_loss == OnLoss::kWithdraw || interface.routes == Routes::kOff) return ownerless;
+  ownerless = interface.kept;
+  for (const Peer& peer : interface.peers)
+    if (!peer.enabled) ownerless.insert(ownerless.end(), peer.allowed_ips.begin(), peer.allowed_ips.end());
+  if (ownerless.empty()) return ownerless;
+  std::sort(ownerless.begin(), ownerless.end());
+  ownerless.erase(std::unique(ownerless.begin(), ownerless.end()), ownerless.end());
+  std::vector<Prefix> owned;
+  for (const Peer& peer : interface.peers) {
+    if (!peer.enabled) continue;
+    std::copy_if(peer.allowed_ips.begin(), peer.allowed_ips.end(), std::back_inserter(owned),
+                 [&](const Prefix& p) { return std::binary_search(ownerless.begin(), ownerless.end(), p); });
+  }
+  std::sort(owned.begin(), owned.end());
+  std::erase_if(ownerless,
+                [&](const Prefix& prefix) { return std::binary_search(owned.begin(), owned.end(), prefix); });
+  return ownerless;
+}
+
+std::string to_string(const PortGateway& gateway) {
+  const std::string address = to_string(gateway.address);
+  return gateway.metric == 0 ? address : address + " metric " + std::to_string(gateway.metric);
 }
 
 std::string to_string(const MssClamp& value) {

@@ -65,6 +65,11 @@ enum class Routes : std::uint8_t { kAuto, kOff };
 template <>
 inline constexpr std::array<std::string_view, 2> kNames<Routes>{"auto", "off"};
 
+// What stands behind the routes of an interface: they may be lost, its traffic must not leave in clear.
+enum class OnLoss : std::uint8_t { kUnreachable, kWithdraw };
+template <>
+inline constexpr std::array<std::string_view, 2> kNames<OnLoss>{"unreachable", "withdraw"};
+
 enum class Dscp : std::uint8_t { kZero, kCopy };
 template <>
 inline constexpr std::array<std::string_view, 2> kNames<Dscp>{"zero", "copy"};
@@ -142,6 +147,16 @@ struct Device {
 // XDP sockets ("net_af_packet0,iface=eth1"). Empty: none; net_tap and others create the one they name.
 [[nodiscard]] std::string wire_of(const Device& device);
 
+// Greater ones are those of the unreachable routes (docs/decisions/0041-no-clear-text.md).
+inline constexpr std::uint32_t kGreatestMetric = 1'999'999'999;
+
+// A default route by way of a port.
+struct PortGateway {
+  Address address;
+  std::uint32_t metric = 0;  // 0: the kernel's own (0 for IPv4, 1024 for IPv6)
+  auto operator<=>(const PortGateway&) const = default;
+};
+
 struct PortMarks : Marks {
   std::vector<Position> addresses;  // parallel to the values
 };
@@ -149,8 +164,8 @@ struct PortMarks : Marks {
 struct Port {
   Device device;
   std::vector<InterfaceAddress> addresses;
-  std::vector<Address> gateways;   // at most one per family; key `gateway`
-  std::optional<unsigned> queues;  // nullopt: auto, one receive queue per worker
+  std::vector<PortGateway> gateways;  // at most one per family; key `gateway`
+  std::optional<unsigned> queues;     // nullopt: auto, one receive queue per worker
   std::uint16_t mtu = 1500;
   std::optional<std::uint16_t> vlan;
   std::optional<MacAddress> mac;  // nullopt: the device's own
@@ -207,6 +222,9 @@ struct Interface {
   std::vector<std::string> peer_files;  // patterns as written, relative to the file
   bool enabled = true;                  // administrative state: false wipes session keys
   Forwarding forwarding = Forwarding::kShortCut;
+  OnLoss on_loss = OnLoss::kUnreachable;
+  // Not of the file: prefixes of its peers that `wg` has taken from them since. Sorted.
+  std::vector<Prefix> kept;
   bool hairpin = true;  // may traffic go from peer to peer
   Dscp dscp = Dscp::kZero;
   bool udp_checksum4 = true;  // of outer packets over IPv4; IPv6 always has one
@@ -287,6 +305,12 @@ inline constexpr std::string_view kAllowedPeerNames = "1 to 64 printable charact
 // How a peer is named to people: its name, or its public key.
 [[nodiscard]] std::string label_of(const Peer& peer);
 
+// Those for which no enabled peer is left but which stay unreachable: of peers that are not enabled, and
+// Interface::kept. Sorted.
+[[nodiscard]] std::vector<Prefix> ownerless_prefixes(const Interface& interface);
+
+// With its metric, if it has one: "192.0.2.1 metric 100".
+[[nodiscard]] std::string to_string(const PortGateway& gateway);
 [[nodiscard]] std::string to_string(const MssClamp& value);
 [[nodiscard]] std::string to_string(const MetricsListen& value);
 // Largest exact unit: 512M, 1G, 100K.

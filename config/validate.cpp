@@ -144,12 +144,12 @@ void check_gateways(Checker& checker) {
   for (const auto& [name, interface] : checker.gateway().interfaces)
     place(own, interface, "interfaces." + name);
   for (const auto& [name, port] : checker.gateway().ports)
-    for (const Address& hop : port.gateways)
+    for (const PortGateway& hop : port.gateways)
       for (const PlacedAddress& placed : own)
-        if (placed.address == hop)
+        if (placed.address == hop.address)
           checker.complain(port.where.of("gateway"), "ports." + name + ".gateway",
-                           to_string(hop) + " is our own address at " + placed.path + checker.see(placed.at) +
-                               "; allowed: the address of the next router");
+                           to_string(hop.address) + " is our own address at " + placed.path +
+                               checker.see(placed.at) + "; allowed: the address of the next router");
 }
 
 void check_listen_ports(Checker& checker) {

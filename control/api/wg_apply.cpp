@@ -1,5 +1,6 @@
 // apply(): applies a set of the wg protocol to an interface as a value.
 #include <algorithm>
+#include <iterator>
 #include <optional>
 #include <unordered_map>
 #include <unordered_set>
@@ -36,6 +37,7 @@ class Application {
       gone_[i] = !interface.peers[i].enabled;
     }
     disabled_ = gone_;
+    of_file_ = prefixes_of_file();
   }
 
   config::PeerEffects run(const WgSet& set) {
@@ -166,6 +168,26 @@ class Application {
         for (const auto& prefix : interface_.peers[i].allowed_ips) holder_[prefix] = i;
   }
 
+  // Of the peers that stand in a file and are enabled. A set never gives a peer another place.
+  std::vector<Prefix> prefixes_of_file() const {
+    std::vector<Prefix> prefixes;
+    for (const Peer& peer : interface_.peers)
+      if (peer.enabled && peer.where.self.known())
+        prefixes.insert(prefixes.end(), peer.allowed_ips.begin(), peer.allowed_ips.end());
+    std::sort(prefixes.begin(), prefixes.end());
+    return prefixes;
+  }
+
+  // What the file gives to its peers and the set has taken from them stays unreachable (Interface::kept).
+  void keep_what_they_lost() {
+    const std::vector<Prefix> now = prefixes_of_file();
+    std::vector<Prefix> lost, kept;
+    std::set_difference(of_file_.begin(), of_file_.end(), now.begin(), now.end(), std::back_inserter(lost));
+    std::set_union(interface_.kept.begin(), interface_.kept.end(), lost.begin(), lost.end(),
+                   std::back_inserter(kept));
+    interface_.kept = std::move(kept);
+  }
+
   config::PeerEffects finish() {
     filter_losers();
     for (const auto& [slot, preshared_key] : before_)
@@ -183,11 +205,13 @@ class Application {
       ++kept;
     }
     interface_.peers.resize(kept);
+    keep_what_they_lost();
     return effects;
   }
 
   Interface& interface_;
   UdpPort listening_;
+  std::vector<Prefix> of_file_;  // before the set
   std::optional<Key> own_key_;
   std::unordered_map<Key, std::size_t> slots_;
   std::vector<bool> gone_;

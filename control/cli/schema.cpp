@@ -94,10 +94,19 @@ Json addresses() {
   return list(pattern(kPrefixPattern, "address/length"), "a list of address/length");
 }
 
+Json gateway_of_port() {
+  Json keys = {
+      {"address", text("an address")},
+      {"metric", number(0, config::kGreatestMetric, "metric of the default route; 0: the kernel's")}};
+  Json with_metric = map_of(std::move(keys), "an address and a metric");
+  with_metric["required"] = {"address"};
+  return one_of({text("an address"), std::move(with_metric)}, "an address, or one with a metric");
+}
+
 Json port() {
   Json keys = {{"device", text("a PCI address, linux: and an interface, a DPDK virtual device, or tap")},
                {"addresses", addresses()},
-               {"gateway", one_of({text("an address"), list(text("an address"), "one of each family")},
+               {"gateway", one_of({gateway_of_port(), list(gateway_of_port(), "one of each family")},
                                   "the default route")},
                {"queues", one_of({word("auto"), number(1, 128, "receive queues")}, "receive queues")},
                {"mtu", number(576, 9600, "bytes")},

@@ -162,6 +162,13 @@ Expected<> Actions::carry_out_kind(const config::SetRoutes& a) {
   return with_interface(a.interface, [&](Interface& i) { return i.set_routes(a.routes, a.table); });
 }
 
+Expected<> Actions::carry_out_kind(const config::KeepPrefix& a) {
+  return with_interface(a.interface, [&](Interface& i) { i.routes().keep(a.prefix); });
+}
+Expected<> Actions::carry_out_kind(const config::ForgetPrefix& a) {
+  return with_interface(a.interface, [&](Interface& i) { i.routes().forget(a.prefix); });
+}
+
 // ---- peers
 
 Expected<> Actions::carry_out_kind(const config::AddPeer& a) {

@@ -49,6 +49,8 @@ class Actions {
   Expected<> carry_out_kind(const config::RemoveInterfaceAddress& action);
   Expected<> carry_out_kind(const config::SetInterfaceMtu& action);
   Expected<> carry_out_kind(const config::SetRoutes& action);
+  Expected<> carry_out_kind(const config::KeepPrefix& action);
+  Expected<> carry_out_kind(const config::ForgetPrefix& action);
   Expected<> carry_out_kind(const config::AddPeer& action);
   Expected<> carry_out_kind(const config::RemovePeer& action);
   Expected<> carry_out_kind(const config::SetPeerName& action);

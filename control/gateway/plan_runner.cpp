@@ -134,7 +134,7 @@ Expected<> PlanRunner::carry_out_next(PlanRun& run) {
 }
 
 void PlanRunner::flush_routes() {
-  for (const auto& [name, interface] : objects_.interfaces()) interface->flush_routes();
+  for (const auto& [name, interface] : objects_.interfaces()) interface->routes().flush();
 }
 
 }  // namespace wg::control

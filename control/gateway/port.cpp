@@ -12,6 +12,16 @@
 
 namespace wg::control {
 
+namespace {
+
+constexpr std::uint32_t kIpv6Metric = 1024;  // the kernel's, of a route without one
+
+bool contains(const std::vector<config::PortGateway>& list, const config::PortGateway& gateway) {
+  return std::find(list.begin(), list.end(), gateway) != list.end();
+}
+
+}  // namespace
+
 GatewayPort::GatewayPort(Services& services, std::string name, const config::Port& value)
     : services_(services), name_(std::move(name)), value_(value) {
   if (services_.netlink.find_link(name_)) {
@@ -220,19 +230,31 @@ void GatewayPort::configure_linux() {
   for (const config::InterfaceAddress& address : value_.addresses) {
     value_or_throw(services_.netlink.add_address(ifindex_, to_dataplane(address)));
   }
-  Expected<> failure;
-  for (const config::Address& gateway : value_.gateways)
-    change_gateway(RouteVerb::kReplace, gateway, &failure);
-  value_or_throw(failure);
+  const std::vector<config::PortGateway> gateways = std::exchange(value_.gateways, {});
+  value_or_throw(set_gateways(gateways));
 }
 
-void GatewayPort::change_gateway(RouteVerb verb, const config::Address& gateway, Expected<>* first_failure) {
-  const IpAddress address = to_dataplane(gateway);
+// A gateway without a carrier is none: the default route with the next metric takes over. On other ports what
+// is meant for their hosts must not leave by a default route instead.
+void GatewayPort::give_way_without_carrier(bool on) {
+  for (const IpVersion version : {IpVersion::kV4, IpVersion::kV6})
+    ignore(set_ignore_routes_with_linkdown(name_, version, on ? Switch::kOn : Switch::kOff),
+           "/proc/sys may be read-only and already set");
+}
+
+RouteSpec GatewayPort::route_of(const config::PortGateway& gateway) const {
+  const IpAddress address = to_dataplane(gateway.address);
   IpPrefix everywhere;
   everywhere.address.v6 = address.v6;
-  Expected<> result =
-      services_.netlink.change_route(verb, RouteSpec::via_gateway(everywhere, address, ifindex_));
-  if (!result && *first_failure) *first_failure = std::move(result);
+  RouteSpec route = RouteSpec::via_gateway(everywhere, address, ifindex_);
+  route.metric = gateway.metric;
+  // A hoster's gateway outside of every subnet of ours is on the link all the same.
+  route.nexthops.front().on_link =
+      !is_link_local(address) &&
+      std::none_of(value_.addresses.begin(), value_.addresses.end(), [&](const auto& own) {
+        return config::contains(config::prefix_of(own.address, own.length), gateway.address);
+      });
+  return route;
 }
 
 Expected<> GatewayPort::add_address(const config::InterfaceAddress& address) {
@@ -246,12 +268,24 @@ Expected<> GatewayPort::remove_address(const config::InterfaceAddress& address) 
   return services_.netlink.remove_address(ifindex_, to_dataplane(address));
 }
 
-Expected<> GatewayPort::set_gateways(const std::vector<config::Address>& gateways) {
-  Expected<> failure, ignored;
-  for (const config::Address& gateway : value_.gateways)
-    change_gateway(RouteVerb::kRemove, gateway, &ignored);
-  value_.gateways = gateways;
-  for (const config::Address& gateway : gateways) change_gateway(RouteVerb::kReplace, gateway, &failure);
+// New ones first, so that a way that only gets another metric is never missing. One of the same metric takes
+// the place of the old one.
+Expected<> GatewayPort::set_gateways(const std::vector<config::PortGateway>& gateways) {
+  const std::vector<config::PortGateway> before = std::exchange(value_.gateways, gateways);
+  give_way_without_carrier(!gateways.empty());
+  Expected<> failure;
+  for (const config::PortGateway& gateway : gateways) {
+    if (contains(before, gateway)) continue;
+    Expected<> result = services_.netlink.replace_route(route_of(gateway));
+    if (!result && failure) failure = std::move(result);
+  }
+  for (const config::PortGateway& gateway : before) {
+    if (contains(gateways, gateway)) continue;
+    RouteSpec gone = route_of(gateway);
+    // Without a metric IPv6 would take the first of any metric.
+    if (gone.metric == 0 && gone.prefix.address.v6) gone.metric = kIpv6Metric;
+    ignore(services_.netlink.remove_route(gone), "it may be gone, or replaced");
+  }
   return failure;
 }
 

@@ -51,7 +51,7 @@ class GatewayPort {
 
   Expected<> add_address(const config::InterfaceAddress& address);
   Expected<> remove_address(const config::InterfaceAddress& address);
-  Expected<> set_gateways(const std::vector<config::Address>& gateways);
+  Expected<> set_gateways(const std::vector<config::PortGateway>& gateways);
   Expected<> set_mtu(std::uint16_t mtu);
   // All live settings at once (config/settings.h); other members of `settings` are ignored.
   void apply(const config::Port& settings);
@@ -64,7 +64,8 @@ class GatewayPort {
   void open_device();
   void create_tap();
   void configure_linux();
-  void change_gateway(RouteVerb verb, const config::Address& gateway, Expected<>* first_failure);
+  void give_way_without_carrier(bool on);
+  [[nodiscard]] RouteSpec route_of(const config::PortGateway& gateway) const;
 
   Services& services_;
   std::string name_;

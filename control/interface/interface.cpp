@@ -3,6 +3,7 @@
 #include <sodium.h>
 
 #include <algorithm>
+#include <span>
 #include <stdexcept>
 #include <vector>
 
@@ -18,6 +19,36 @@ namespace {
 constexpr std::size_t kHandshakesPerIteration = 256;  // most of a flood are answered by a cookie reply
 constexpr std::size_t kHandshakesAtOnce = 8;          // between two looks at the clock
 
+AllowedRoutes::Linux linux_of(Services& services) {
+  return {[&services](RouteVerb verb, std::span<const RouteSpec> routes) {
+            return services.netlink.change_routes(verb, routes);
+          },
+          [&services](std::uint32_t table, const IpPrefix& prefix) {
+            return services.mirror.routes().find(table, prefix);
+          }};
+}
+
+// The unreachable routes that an interface of this name has left behind in a crash.
+std::vector<RouteSpec> leftovers_of(const Services& services, const std::string& name) {
+  std::vector<RouteSpec> found;
+  const std::uint32_t metric = metric_of_unreachable(name);
+  const RouteTable& routes = services.mirror.routes();
+  const auto is_ours = [](const Forwarding& forwarding) {
+    return forwarding.type == RTN_UNREACHABLE && forwarding.protocol == kRouteProtocol;
+  };
+  routes.visit_if(is_ours, [&](std::uint32_t table, const IpPrefix& prefix) {
+    for (const Route& route : *routes.find(table, prefix)) {
+      if (route.metric != metric || !is_ours(*route.forwarding)) continue;
+      RouteSpec& left = found.emplace_back();
+      left.prefix = prefix;
+      left.type = RTN_UNREACHABLE;
+      left.table = table;
+      left.metric = metric;
+    }
+  });
+  return found;
+}
+
 }  // namespace
 
 Interface::Interface(Services& services, const std::string& name, const config::Interface& value,
@@ -29,13 +60,14 @@ Interface::Interface(Services& services, const std::string& name, const config::
             PeerBook(services.dataplane.reclaimer()),
             ListenSocket(services.loop, value.listen_port, value.fwmark)},
       settings_(config::live_settings(value)),
-      routes_(core_, value.routes, value.table),
+      routes_(core_.book, linux_of(services), core_.log, {name, core_.netdev.ifindex()}, value),
       paths_(core_),
       notes_(core_),
       endpoints_(core_, notes_),
       host_(core_, paths_, endpoints_, notes_),
       events_(core_, host_, endpoints_, notes_),
       peers_(core_, {routes_, paths_, endpoints_, notes_}) {
+  routes_.adopt(leftovers_of(services, name));
   apply_log_level();
   add_view();
   engine_ = std::make_unique<noise::Engine>(host_, services.dataplane.keypairs(), services.random);
@@ -45,6 +77,7 @@ Interface::Interface(Services& services, const std::string& name, const config::
   if (!value.enabled) return;
   if (const Expected<> up = go_up(); !up) {
     services.publisher.remove_interface(core_.id);
+    routes_.end();
     throw std::runtime_error(up.error().text);
   }
 }
@@ -62,8 +95,9 @@ void Interface::add_view() {
 // interface.
 Interface::~Interface() {
   go_down();
-  routes_.abandon();
+  routes_.end();
   peers_.remove_all();
+  routes_.flush();
   core_.services.publisher.remove_interface(core_.id);
   engine_.reset();
   core_.services.publisher.flush();
@@ -140,17 +174,14 @@ void Interface::set_private_key(const std::optional<config::SecretKey>& key) {
 
 // An address decides which prefixes need a route of their own.
 Expected<> Interface::add_address(const config::InterfaceAddress& address) {
-  const std::vector<config::Prefix> before = routes_.routed();
   if (Expected<> added = core_.netdev.add_address(address); !added) return added;
-  routes_.adjust(before);
+  routes_.set_addresses(core_.netdev.addresses());
   return {};
 }
 
 Expected<> Interface::remove_address(const config::InterfaceAddress& address) {
-  const std::vector<config::Prefix> before = routes_.routed();
   Expected<> removed = core_.netdev.remove_address(address);
-  routes_.adjust(before);
-  if (address.address.is_v4() && !core_.netdev.has_ipv4()) routes_.restore();
+  routes_.set_addresses(core_.netdev.addresses());
   return removed;
 }
 
@@ -166,6 +197,7 @@ void Interface::set_routes(config::Routes routes, std::optional<std::uint32_t> t
 
 void Interface::apply(const config::Interface& settings) {
   settings_ = config::live_settings(settings);
+  routes_.set_on_loss(settings_.on_loss);
   apply_log_level();
   publish_settings();
 }
@@ -202,7 +234,7 @@ void Interface::advance(std::chrono::steady_clock::time_point until) {
   for (std::size_t done = 0; done < kHandshakesPerIteration && engine_->queued() != 0 && in_time();)
     done += engine_->process_queued(kHandshakesAtOnce, at);
   while (timers_due() && in_time()) engine_->advance(at);
-  routes_.flush();
+  routes_.advance(until);
   endpoints_.leave_silent_ones();
   events_.clear_stale_sources();
 }

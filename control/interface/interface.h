@@ -75,8 +75,7 @@ class Interface final {
   void apply(const config::Interface& settings);
   // The level of an interface without one of its own is the gateway's, which may have changed.
   void apply_log_level();
-  // Sends the routes of prefixes that were added or removed since the last call to the kernel.
-  void flush_routes() { routes_.flush(); }
+  [[nodiscard]] AllowedRoutes& routes() { return routes_; }
 
   // ---- input
   void on_handshake(const dataplane::HandshakeMessage& message, const noise::Now& at);

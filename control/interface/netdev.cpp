@@ -1,7 +1,5 @@
 #include "control/interface/netdev.h"
 
-#include <algorithm>
-
 #include "control/convert.h"
 #include "control/ignore.h"
 #include "control/kernel/sysctl.h"
@@ -65,18 +63,6 @@ Expected<> Netdev::add_address(const config::InterfaceAddress& address) {
 Expected<> Netdev::remove_address(const config::InterfaceAddress& address) {
   std::erase(addresses_, address);
   return services_.netlink.remove_address(ifindex(), to_dataplane(address));
-}
-
-bool Netdev::has_ipv4() const {
-  return std::any_of(addresses_.begin(), addresses_.end(),
-                     [](const config::InterfaceAddress& own) { return own.address.is_v4(); });
-}
-
-bool Netdev::is_connected(const config::Prefix& prefix) const {
-  return std::any_of(addresses_.begin(), addresses_.end(), [&](const config::InterfaceAddress& own) {
-    return own.length <= prefix.length &&
-           config::contains(config::prefix_of(own.address, own.length), prefix);
-  });
 }
 
 }  // namespace wg::control

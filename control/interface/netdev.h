@@ -31,9 +31,7 @@ class Netdev {
   bool follow_mtu(const Link& link);
   Expected<> add_address(const config::InterfaceAddress& address);
   Expected<> remove_address(const config::InterfaceAddress& address);
-  [[nodiscard]] bool has_ipv4() const;
-  // The route of one of its addresses leads all of the prefix here.
-  [[nodiscard]] bool is_connected(const config::Prefix& prefix) const;
+  [[nodiscard]] const std::vector<config::InterfaceAddress>& addresses() const { return addresses_; }
 
   // The TUN, for when every worker has let go of it. The object is not used any more.
   [[nodiscard]] std::shared_ptr<dataplane::TunDevice> release() { return std::move(tun_); }

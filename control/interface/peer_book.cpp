@@ -1,5 +1,6 @@
 #include "control/interface/peer_book.h"
 
+#include <algorithm>
 #include <optional>
 #include <utility>
 
@@ -43,12 +44,20 @@ std::vector<config::Prefix> PeerBook::allowed_ips() const {
   return prefixes;
 }
 
+bool PeerBook::holds(const config::Prefix& prefix) const {
+  const IpPrefix p = to_dataplane(prefix);
+  const auto holder = p.address.v6 ? allowed6_.find_exact({p.address.bytes}, p.length)
+                                   : allowed4_.find_exact(p.address.v4_host_order(), p.length);
+  return holder.has_value();
+}
+
 PeerRecord& PeerBook::add(dataplane::Peer& slot, const config::Key& key) {
   auto owned = std::make_unique<PeerRecord>();
   PeerRecord& record = *owned;
   record.slot = &slot;
   record.public_key = key;
   records_[key] = std::move(owned);
+  slots_ = std::max(slots_, slot.slot + 1);
   by_slot_[slot.slot] = &record;
   return record;
 }

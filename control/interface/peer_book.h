@@ -30,6 +30,10 @@ class PeerBook {
   [[nodiscard]] PeerRecord* find_slot(std::uint32_t slot) const;
   [[nodiscard]] const Records& records() const { return records_; }
   [[nodiscard]] std::vector<config::Key> keys() const;
+  // Every slot of a peer is below.
+  [[nodiscard]] std::uint32_t slots() const { return slots_; }
+  // A peer has exactly this prefix.
+  [[nodiscard]] bool holds(const config::Prefix& prefix) const;
   // Of all peers, in no order.
   [[nodiscard]] std::vector<config::Prefix> allowed_ips() const;
 
@@ -60,6 +64,7 @@ class PeerBook {
   lpm::Lpm4 allowed4_;
   lpm::Lpm6 allowed6_;
   Records records_;
+  std::uint32_t slots_ = 0;
   std::unordered_map<std::uint32_t, PeerRecord*> by_slot_;
   std::unordered_map<std::string, PeerRecord*> by_name_;
 };

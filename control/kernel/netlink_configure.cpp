@@ -84,6 +84,7 @@ NetlinkMessage route_message(RouteVerb verb, const RouteSpec& route) {
   header->rtm_protocol = route.protocol;
   header->rtm_scope = route_scope(verb, route);
   header->rtm_type = route.type;
+  if (route.nexthops.size() == 1 && route.nexthops[0].on_link) header->rtm_flags |= RTNH_F_ONLINK;
   if (route.prefix.length > 0) message.put_address(RTA_DST, route.prefix.network().address);
   message.put_u32(RTA_TABLE, route.table);
   if (route.metric != 0) message.put_u32(RTA_PRIORITY, route.metric);
@@ -355,6 +356,18 @@ BatchOutcome NetlinkConfigure::change_routes(RouteVerb verb, std::span<const Rou
 }
 
 BatchOutcome NetlinkConfigure::remove_routes(std::uint8_t protocol, std::uint32_t ifindex) {
+  return remove_routes_if(
+      protocol, [&](const ParsedRoute& route) { return uses_interface(route.forwarding, ifindex); });
+}
+
+BatchOutcome NetlinkConfigure::remove_unreachable(std::uint8_t protocol, std::uint32_t metric) {
+  return remove_routes_if(protocol, [&](const ParsedRoute& route) {
+    return route.forwarding.type == RTN_UNREACHABLE && route.metric == metric;
+  });
+}
+
+BatchOutcome NetlinkConfigure::remove_routes_if(std::uint8_t protocol,
+                                                const std::function<bool(const ParsedRoute&)>& test) {
   std::vector<RouteSpec> found;
   for (const std::uint8_t family : {std::uint8_t{AF_INET}, std::uint8_t{AF_INET6}}) {
     NetlinkMessage message(RTM_GETROUTE, 0);
@@ -364,7 +377,7 @@ BatchOutcome NetlinkConfigure::remove_routes(std::uint8_t protocol, std::uint32_
     const auto outcome = socket_.dump(message, [&](const nlmsghdr* reply) {
       const auto route = parse_route(reply);
       if (!route || route->cloned || route->forwarding.protocol != protocol) return;
-      if (uses_interface(route->forwarding, ifindex)) found.push_back(to_spec(*route));
+      if (test(*route)) found.push_back(to_spec(*route));
     });
     // EINTR: the table changed during the dump. The routes found so far are removed anyway.
     if (!outcome && outcome.error().code != EINTR)

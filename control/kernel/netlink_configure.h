@@ -17,6 +17,8 @@
 
 namespace wg::control {
 
+struct ParsedRoute;
+
 // Linegate's routes carry this protocol number, so that `ip route show proto 87` lists them and a restart
 // after a crash can find and remove them.
 inline constexpr std::uint8_t kRouteProtocol = 87;
@@ -31,6 +33,7 @@ struct AddressOptions {
 struct NextHopSpec {
   std::uint32_t ifindex = 0;
   std::optional<IpAddress> gateway;  // may be IPv6 for an IPv4 route
+  bool on_link = false;              // the gateway is, although no address says so. Of a single nexthop
 };
 
 struct RouteSpec {
@@ -107,6 +110,9 @@ class NetlinkConfigure {
   // Removes the routes of `protocol` via `ifindex` (0: any interface) from every table.
   BatchOutcome remove_routes(std::uint8_t protocol, std::uint32_t ifindex = 0);
 
+  // Removes the unreachable routes of `protocol` with that metric from every table.
+  BatchOutcome remove_unreachable(std::uint8_t protocol, std::uint32_t metric);
+
   // ---- neighbours
   // Makes the kernel resolve `address` on the link (ARP or neighbour discovery), as if it had a packet to
   // send. The answer arrives as a neighbour event. Fails (EINVAL, for example) when the link cannot resolve
@@ -122,6 +128,7 @@ class NetlinkConfigure {
   // The interface's name for error texts: "wg0", or "interface 7" when it no longer exists.
   std::string link_name(std::uint32_t ifindex);
   std::string describe(RouteVerb verb, const RouteSpec& route);
+  BatchOutcome remove_routes_if(std::uint8_t protocol, const std::function<bool(const ParsedRoute&)>& test);
   std::optional<LinkSummary> query_link(NetlinkMessage& message);
 
   NetlinkSocket socket_;

@@ -87,6 +87,11 @@ Expected<> set_promote_secondaries(const std::string& link, Switch state) {
   return write_link_sysctl(link, false, "promote_secondaries", state == Switch::kOn ? 1 : 0);
 }
 
+Expected<> set_ignore_routes_with_linkdown(const std::string& link, IpVersion version, Switch wanted) {
+  return write_link_sysctl(link, version == IpVersion::kV6, "ignore_routes_with_linkdown",
+                           wanted == Switch::kOn);
+}
+
 Expected<> set_accept_dad(const std::string& link, int mode) {
   return write_link_sysctl(link, true, "accept_dad", mode);
 }

@@ -28,6 +28,8 @@ Expected<> enable_ipv4_forwarding();
 Expected<> set_rp_filter(const std::string& link, int mode);  // 0 off, 1 strict, 2 loose
 // An address stays when one of the same subnet that was there before it is removed.
 Expected<> set_promote_secondaries(const std::string& link, Switch state);
+// Routes over a link without a carrier are as if absent.
+Expected<> set_ignore_routes_with_linkdown(const std::string& link, IpVersion version, Switch wanted);
 Expected<> set_accept_dad(const std::string& link, int mode);
 // `mode`: 0 EUI-64, 1 none (no link-local address on a TUN).
 Expected<> set_addr_gen_mode(const std::string& link, int mode);

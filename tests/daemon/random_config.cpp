@@ -54,7 +54,8 @@ class Generator {
     std::string text = "  " + name + ": { device: \"net_null" + std::to_string(device) +
                        ",no-rx=1\", addresses: [" + list + "], mtu: " + one_of({"1500", "1500", "1400"}) +
                        settings_of_port();
-    if (!gateway.empty() && chance(60)) text += ", gateway: " + gateway;
+    const std::string with_metric = "{ address: " + gateway + ", metric: 100 }";
+    if (!gateway.empty() && chance(60)) text += ", gateway: " + (chance(50) ? gateway : with_metric);
     return text + " }\n";
   }
 

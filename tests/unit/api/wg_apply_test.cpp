@@ -44,6 +44,36 @@ TEST(WgApply, AllowedIpMovesFromItsHolder /* 11 */) {
   EXPECT_EQ(prefixes(wg0, 2), "10.0.0.0/24 ");
 }
 
+std::string kept(const config::Interface& interface) {
+  std::string text;
+  for (const auto& prefix : interface.kept) text += config::to_string(prefix) + " ";
+  return text;
+}
+
+TEST(WgApply, WhatTheFileGaveToAPeerIsKept) {
+  config::Interface wg0;
+  run(wg0, "public_key=" + hex(1) + "\nallowed_ip=10.0.0.0/24\nallowed_ip=10.1.0.0/24\n");
+  wg0.peers[0].where.self = {0, 7, 3};  // it stands in the file
+  run(wg0, "public_key=" + hex(2) + "\nallowed_ip=10.1.0.0/24\nallowed_ip=10.2.0.0/24\n");
+  EXPECT_EQ(kept(wg0), "10.1.0.0/24 ");  // taken by a peer that may go again
+  run(wg0, "public_key=" + hex(1) + "\nremove=true\n");
+  EXPECT_EQ(kept(wg0), "10.0.0.0/24 10.1.0.0/24 ");
+  run(wg0, "public_key=" + hex(2) + "\nremove=true\n");
+  EXPECT_EQ(kept(wg0), "10.0.0.0/24 10.1.0.0/24 ");  // 10.2.0.0/24 never stood in the file
+  wg0.peers.clear();
+  run(wg0, "replace_peers=true\n");
+  EXPECT_EQ(kept(wg0), "10.0.0.0/24 10.1.0.0/24 ");
+}
+
+TEST(WgApply, ReplacingAllPeersKeepsTheirPrefixes) {
+  config::Interface wg0;
+  run(wg0, "public_key=" + hex(1) + "\nallowed_ip=10.0.0.0/24\npublic_key=" + hex(2) +
+               "\nallowed_ip=10.1.0.0/24\n");
+  for (auto& peer : wg0.peers) peer.where.self = {0, 7, 3};
+  run(wg0, "replace_peers=true\npublic_key=" + hex(2) + "\nallowed_ip=10.1.0.0/24\n");
+  EXPECT_EQ(kept(wg0), "10.0.0.0/24 ");
+}
+
 TEST(WgApply, AllowedIpWonBackIsListedOnce) {
   config::Interface wg0;
   run(wg0, "public_key=" + hex(1) + "\nallowed_ip=10.0.0.0/24\npublic_key=" + hex(2) +

@@ -125,6 +125,8 @@ class Model {
     interface(a.interface).routes = a.routes;
     interface(a.interface).table = a.table;
   }
+  void on(const KeepPrefix& a) { insert(interface(a.interface).kept, a.prefix); }
+  void on(const ForgetPrefix& a) { take(interface(a.interface).kept, a.prefix); }
   void on(const AddPeer& a) {
     for (const Peer& other : interface(a.peer.interface).peers)
       if (other.public_key == a.peer.key) throw std::logic_error("peer is there");
@@ -230,7 +232,7 @@ class Generator {
     Port port;
     port.device = {DeviceKind::kVdev, "net_tap" + std::to_string(below(5))};
     for (unsigned i = below(3); i > 0; --i) port.addresses.push_back(address());
-    if (chance(2)) port.gateways = {*parse_address("10.0.0.254")};
+    if (chance(2)) port.gateways = {{*parse_address("10.0.0.254"), 100 * below(3)}};
     if (chance(3)) port.queues = 1 + below(3);
     port.mtu = static_cast<std::uint16_t>(1400 + below(3));
     if (chance(3)) port.vlan = static_cast<std::uint16_t>(1 + below(2));
@@ -346,6 +348,27 @@ std::set<Owner> in_both(const Gateway& running, const Gateway& next) {
   return both;
 }
 
+// Prefixes of a peer, or kept without one: their packets leave in clear under no circumstances.
+std::set<Owner> guarded(const Gateway& gateway) {
+  std::set<Owner> all = owned(gateway);
+  for (const auto& [name, interface] : gateway.interfaces)
+    for (const Prefix& prefix : interface.kept) all.insert({name, prefix});
+  return all;
+}
+
+std::set<Owner> guarded_in_both(const Gateway& running, const Gateway& next) {
+  std::set<Owner> both;
+  const auto a = guarded(runtime_view(running));
+  const auto b = guarded(runtime_view(next));
+  std::set_intersection(a.begin(), a.end(), b.begin(), b.end(), std::inserter(both, both.end()));
+  return both;
+}
+
+bool all_guarded(const std::set<Owner>& wanted, const Gateway& gateway) {
+  const auto now = guarded(gateway);
+  return std::includes(now.begin(), now.end(), wanted.begin(), wanted.end());
+}
+
 bool all_owned(const std::set<Owner>& wanted, const Gateway& gateway) {
   const auto now = owned(gateway);
   return std::includes(now.begin(), now.end(), wanted.begin(), wanted.end());
@@ -353,17 +376,20 @@ bool all_owned(const std::set<Owner>& wanted, const Gateway& gateway) {
 
 TEST(DiffProperty, ReachesTheNextValueAndNoKeptPrefixIsEverOwnerless) {
   constexpr int kPairs = 3'000;
-  std::size_t actions = 0, moves = 0, restarts = 0;
+  std::size_t actions = 0, moves = 0, restarts = 0, ownerless = 0;
   for (int pair = 0; pair < kPairs; ++pair) {
     Generator generate(static_cast<unsigned>(pair));
     const Gateway running = generate.gateway();
     const Gateway next = pair % 2 == 0 ? generate.mutated(running) : generate.gateway();
     const Plan plan = diff(running, next);
     const auto kept = in_both(running, next);
+    const auto guarded = guarded_in_both(running, next);
     Model model(runtime_view(running));
     for (const Action& action : plan.actions) {
       ASSERT_NO_THROW(model.apply(action)) << "pair " << pair << "\n" << describe(plan);
       ASSERT_TRUE(all_owned(kept, model.gateway())) << "pair " << pair << " after " << describe(action);
+      ASSERT_TRUE(all_guarded(guarded, model.gateway())) << "pair " << pair << " after " << describe(action);
+      ownerless += std::holds_alternative<KeepPrefix>(action) ? 1 : 0;
       moves += std::holds_alternative<MoveAllowedIp>(action) ? 1 : 0;
     }
     ASSERT_TRUE(runtime_view(model.gateway()) == reachable(next, running)) << "pair " << pair << "\n"
@@ -379,6 +405,7 @@ TEST(DiffProperty, ReachesTheNextValueAndNoKeptPrefixIsEverOwnerless) {
   }
   EXPECT_GT(actions, 20'000U);  // the pairs must be worth comparing
   EXPECT_GT(moves, 500U);
+  EXPECT_GT(ownerless, 500U);
   EXPECT_GT(restarts, 500U);
 }
 
@@ -411,6 +438,28 @@ TEST(Diff, APrefixThatChangesHandsIsOneMove) {
   const auto running = with_peers({peer(1, "alice", {"10.0.0.0/24"}), peer(2, "bob", {})});
   const auto next = with_peers({peer(1, "alice", {}), peer(2, "bob", {"10.0.0.0/24"})});
   EXPECT_EQ(describe(diff(running, next)), "wg0: peer bob: takes 10.0.0.0/24 from alice\n");
+}
+
+TEST(Diff, ThePrefixOfADisabledPeerIsKept) {
+  const auto running = with_peers({peer(1, "alice", {"10.0.0.0/24"})});
+  auto next = running;
+  next.interfaces["wg0"].peers[0].enabled = false;
+  EXPECT_EQ(describe(diff(running, next)),
+            "wg0: keep 10.0.0.0/24 unreachable, no peer has it\n"
+            "wg0: peer alice: remove\n");
+  EXPECT_EQ(describe(diff(next, running)),
+            "wg0: peer alice: add, allowed IPs 10.0.0.0/24\n"
+            "wg0: no longer keep 10.0.0.0/24 unreachable\n");
+  next.interfaces["wg0"].on_loss = OnLoss::kWithdraw;
+  EXPECT_EQ(describe(diff(running, next)), "wg0: on loss withdraw\nwg0: peer alice: remove\n");
+}
+
+TEST(Diff, AnotherMetricIsAnotherGateway) {
+  Gateway running;
+  running.ports["wan"].gateways = {{*parse_address("10.0.0.254")}};
+  Gateway next = running;
+  next.ports["wan"].gateways[0].metric = 100;
+  EXPECT_EQ(describe(diff(running, next)), "wan: gateway 10.0.0.254 metric 100\n");
 }
 
 TEST(Diff, ARemovedPeerHandsOverToANewOneFirst) {

@@ -101,7 +101,14 @@ const std::vector<ErrorCase> kCases = {
      "[192.0.2.1/24, \"2001:db8::1/64\"]\n"},
     {"two gateways of one family", "ports: { wan0: { device: tap, gateway: [192.0.2.1, 192.0.2.2] } }\n",
      "gw.yaml:1:52: ports.wan0.gateway[1]: '192.0.2.2' is a second gateway of its family; allowed: an IPv4 "
-     "or IPv6 address, or a list of one of each\n"},
+     "or IPv6 address, { address: ADDRESS, metric: NUMBER }, or a list of one of each\n"},
+    {"a gateway without an address", "ports: { wan0: { device: tap, gateway: { metric: 5 } } }\n",
+     "gw.yaml:1:40: ports.wan0.gateway: the required key 'address' is missing\n"},
+    {"a metric out of range",
+     "ports: { wan0: { device: tap, gateway: { address: 192.0.2.1, metric: 2000000000 } } }\n",
+     "gw.yaml:1:70: ports.wan0.gateway.metric: '2000000000' is out of range; allowed: 0 (the kernel's own) "
+     "to "
+     "1999999999\n"},
     {"a gateway that is our own address",
      "ports:\n"
      "  wan0: { device: tap, addresses: [192.0.2.1/24], gateway: 192.0.2.1 }\n"
@@ -110,7 +117,7 @@ const std::vector<ErrorCase> kCases = {
      "(gw.yaml:2:36); allowed: the address of the next router\n"},
     {"a gateway that is none", "ports: { wan0: { device: tap, gateway: router } }\n",
      "gw.yaml:1:40: ports.wan0.gateway: 'router' is not the address of a gateway; allowed: an IPv4 or IPv6 "
-     "address, or a list of one of each\n"},
+     "address, { address: ADDRESS, metric: NUMBER }, or a list of one of each\n"},
     {"queues out of range", "ports: { wan0: { device: tap, queues: 0 } }\n",
      "gw.yaml:1:39: ports.wan0.queues: '0' is out of range; allowed: auto or 1 to 128\n"},
     {"an MTU too small", "ports: { wan0: { device: tap, mtu: 68 } }\n",

@@ -233,15 +233,19 @@ TEST(Lint, PortsAndInterfacesAsOneNetwork) {
       {"ports: { wan0: { device: tap, addresses: [203.0.113.2/24], gateway: 203.0.114.1 } }\n",
        "gw.yaml:1:69: warning: ports.wan0.gateway: 203.0.114.1 is in no subnet of this port "
        "(203.0.113.0/24): "
-       "Linux refuses such a route\n"},
+       "it is taken to be on the link\n"},
+      {"ports: { wan0: { device: tap, addresses: [203.0.113.2/32], gateway: 203.0.114.1 } }\n", ""},
       {"ports: { wan0: { device: tap, addresses: [203.0.113.2/24], gateway: [203.0.113.1, \"fe80::1\"] } }\n",
        ""},
       {"ports: { wan0: { device: tap, addresses: [203.0.113.2/24], gateway: [\"2001:db8::1\"] } }\n", ""},
       {"ports:\n  wan0: { device: tap, addresses: [203.0.113.2/24], gateway: 203.0.113.1 }\n"
        "  wan1: { device: tap, addresses: [203.0.114.2/24], gateway: 203.0.114.1 }\n",
-       "gw.yaml:3:62: warning: ports.wan1.gateway: port wan0 has a gateway for IPv4 too: there is one "
-       "default "
-       "route, and the later port takes it\n"},
+       "gw.yaml:3:62: warning: ports.wan1.gateway: port wan0 has a gateway for IPv4 with the same metric: "
+       "only "
+       "one of the two is used; give each a metric of its own\n"},
+      {"ports:\n  wan0: { device: tap, addresses: [203.0.113.2/24], gateway: 203.0.113.1 }\n"
+       "  wan1: { device: tap, addresses: [203.0.114.2/24], gateway: { address: 203.0.114.1, metric: 9 } }\n",
+       ""},
       {"ports:\n  lan0: { device: tap, addresses: [192.168.1.1/24] }\n"
        "  lan1: { device: tap, addresses: [192.168.1.2/25] }\n",
        "gw.yaml:3:36: warning: ports.lan1.addresses: 192.168.1.0/25 overlaps 192.168.1.0/24 of ports.lan0: "

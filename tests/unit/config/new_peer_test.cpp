@@ -93,7 +93,7 @@ TEST(ClientFile, WithoutAKeySaysWhoseItIs) {
 TEST(ClientFile, NetworksBehindAreThoseOfTheInterfaceAndOfInnerPorts) {
   Gateway gateway;
   gateway.ports["wan0"].addresses = {*parse_interface_address("203.0.113.2/24")};
-  gateway.ports["wan0"].gateways = {*parse_address("203.0.113.1")};
+  gateway.ports["wan0"].gateways = {{*parse_address("203.0.113.1")}};
   gateway.ports["lan0"].addresses = {*parse_interface_address("192.168.1.1/24")};
   Interface interface;
   interface.addresses = {*parse_interface_address("10.10.0.1/24"),

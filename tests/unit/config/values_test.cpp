@@ -28,7 +28,7 @@ ports:
   wan0:
     device: 03:00.1
     addresses: [203.0.113.2/24, "2001:db8::2/64"]
-    gateway: [203.0.113.1, "2001:db8::1"]
+    gateway: [203.0.113.1, { address: "2001:db8::1", metric: 100 }]
     queues: 4
     mtu: 9000
     vlan: 7
@@ -111,7 +111,7 @@ TEST(Values, EveryKeyOfPorts) {
   EXPECT_EQ(to_string(wan.addresses[0]), "203.0.113.2/24");
   EXPECT_EQ(to_string(wan.addresses[1]), "2001:db8::2/64");
   ASSERT_EQ(wan.gateways.size(), 2U);
-  EXPECT_EQ(to_string(wan.gateways[1]), "2001:db8::1");
+  EXPECT_EQ(to_string(wan.gateways[1]), "2001:db8::1 metric 100");
   EXPECT_EQ(wan.queues, 4U);
   EXPECT_EQ(wan.mtu, 9000);
   EXPECT_EQ(wan.vlan, 7);
