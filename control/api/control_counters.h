@@ -18,6 +18,7 @@ namespace wg::control {
   X(log_lines_limited, lines, "Log lines withheld because a peer caused too many")                        \
   X(tasks_failed, tasks, "Tasks of the control thread given up, for want of memory or of the system")     \
   X(netlink_resyncs, times, "Times the kernel's news overflowed and were read afresh")                    \
+  X(put_back, things, "Addresses, routes and settings that Linux had lost and that were put back")        \
   X(endpoints_restored, peers, "Peers whose endpoint was known from before the start")                    \
   X(strays_answered, messages, "Initiations because a peer used a session from before the start")         \
   X(flows_taken_over, connections, "Connections given to the workers")                                    \

@@ -52,6 +52,7 @@ Json to_json(const GatewayStatus& status) {
                  {"config_generation", status.config_generation},
                  {"last_reload", time_of(status.last_reload)},
                  {"last_reload_result", text_or_null(status.last_reload_result)},
+                 {"drift", status.drift},
                  {"warnings", status.warnings},
                  {"interfaces", status.interfaces},
                  {"peers", status.peers},

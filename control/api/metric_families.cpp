@@ -82,6 +82,8 @@ void gateway_families(const GatewayStatus& gateway, Families& out) {
          gateway.config_generation);
   sample(out.gauge("linegate_config_last_reload_seconds", "When a reload was last tried; 0: never."), {},
          seconds_of(gateway.last_reload));
+  sample(out.gauge("linegate_drift", "Where Linux is not as the file says, see `linegate show`."), {},
+         gateway.drift.size());
   sample(out.gauge("linegate_warnings", "Conditions an operator should know, see `linegate show`."), {},
          gateway.warnings.size());
   sample(out.gauge("linegate_control_longest_round_seconds",

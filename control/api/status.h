@@ -45,6 +45,7 @@ struct GatewayStatus {
   std::uint64_t config_generation = 0;  // applied changes of configuration, from any side
   std::optional<WallTime> last_reload;
   std::string last_reload_result;     // empty: never tried; "applied", or the first error
+  std::vector<std::string> drift;     // where Linux is not as the file says; `linegate reload` puts it back
   std::vector<std::string> warnings;  // what an operator should know now (clock behind, drift, no hugepages)
   std::vector<std::string> interfaces;
   std::uint64_t peers = 0;
@@ -312,7 +313,9 @@ struct WgDevice {
   X(kCarrierLost, "carrier_lost")           \
   X(kCarrierBack, "carrier_back")           \
   X(kPortRestarted, "port_restarted")       \
-  X(kPortLost, "port_lost")
+  X(kPortLost, "port_lost")                 \
+  X(kDriftFound, "drift_found")             \
+  X(kPutBack, "put_back")
 
 enum class GatewayEventKind : std::uint8_t {
 #define X(kind, name) kind,

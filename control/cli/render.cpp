@@ -37,6 +37,9 @@ void render_gateway(const Json& gateway, const View& view, std::ostream& out) {
   if (const auto at = time(gateway, "last_reload"))
     print("last reload", format_ago(at, view.now) + ": " + text(gateway, "last_reload_result"));
   print("peers", digits(gateway, "peers") + ", " + digits(gateway, "peers_active") + " active");
+  for (const auto& text : list(gateway, "drift"))
+    if (text.is_string())
+      line(out, view, "drift", text.get<std::string>() + "; `linegate reload` puts it back", Tone::kWarning);
   for (const auto& warning : list(gateway, "warnings"))
     if (warning.is_string()) line(out, view, "warning", warning.get<std::string>(), Tone::kWarning);
 }

@@ -99,7 +99,7 @@ Expected<> Actions::carry_out_kind(const config::AddPortAddress& a) {
   return with_port(a.port, [&](GatewayPort& p) { return p.add_address(a.address); });
 }
 Expected<> Actions::carry_out_kind(const config::RemovePortAddress& a) {
-  return with_port(a.port, [&](GatewayPort& p) { return p.remove_address(a.address); });
+  return with_port(a.port, [&](GatewayPort& p) { return p.remove_address(a.address, undoing_); });
 }
 Expected<> Actions::carry_out_kind(const config::SetPortGateways& a) {
   return with_port(a.port, [&](GatewayPort& p) { return p.set_gateways(a.gateways); });
@@ -153,7 +153,7 @@ Expected<> Actions::carry_out_kind(const config::AddInterfaceAddress& a) {
   return with_interface(a.interface, [&](Interface& i) { return i.add_address(a.address); });
 }
 Expected<> Actions::carry_out_kind(const config::RemoveInterfaceAddress& a) {
-  return with_interface(a.interface, [&](Interface& i) { return i.remove_address(a.address); });
+  return with_interface(a.interface, [&](Interface& i) { return i.remove_address(a.address, undoing_); });
 }
 Expected<> Actions::carry_out_kind(const config::SetInterfaceMtu& a) {
   return with_interface(a.interface, [&](Interface& i) { return i.set_mtu(a.mtu, auto_mtu_); });

@@ -23,6 +23,8 @@ class Actions {
   // The MTU of interfaces that leave it to the gateway, for the actions that follow.
   void use_auto_mtu(std::uint16_t mtu) { auto_mtu_ = mtu; }
   Expected<> carry_out(const config::Action& action);
+  // Actions that follow are the way back from a plan: they take back only what was done.
+  void set_undoing(bool undoing) { undoing_ = undoing; }
 
  private:
   Expected<> carry_out_kind(const config::NeedsRestart& action);
@@ -73,6 +75,7 @@ class Actions {
   SavedState& saved_;
   Logger log_;
   std::uint16_t auto_mtu_ = 1420;
+  bool undoing_ = false;
 };
 
 }  // namespace wg::control

@@ -265,6 +265,7 @@ void Changes::end_reload(Reload& reload) {
     }
     carried_out_();
   }
+  add_drift(reload.options.dry_run, outcome);
   outcome.took = std::chrono::duration_cast<std::chrono::microseconds>(std::chrono::steady_clock::now() -
                                                                        reload.started);
   if (!reload.options.dry_run) report_reload(outcome);
@@ -273,6 +274,13 @@ void Changes::end_reload(Reload& reload) {
   auto plan = std::make_unique<GatewayPlan>(std::move(reload.run.wanted));
   parts_.background.run([plan = std::shared_ptr<GatewayPlan>(std::move(plan))]() mutable { plan.reset(); },
                         {});
+}
+
+// Where Linux is not as the file says: told, or put back.
+void Changes::add_drift(bool dry_run, PlanOutcome& outcome) {
+  if (!outcome.ok()) return;
+  for (std::string& text : dry_run ? parts_.drift.now() : parts_.drift.put_back_all())
+    outcome.plan.push_back(std::move(text));
 }
 
 config::Gateway Changes::copy_running() {

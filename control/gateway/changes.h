@@ -18,6 +18,7 @@
 
 #include "config/parse.h"
 #include "control/api/change_sink.h"
+#include "control/gateway/drift.h"
 #include "control/gateway/objects.h"
 #include "control/gateway/plan_runner.h"
 #include "control/gateway/port_keeper.h"
@@ -39,6 +40,7 @@ class Changes final : public ChangeSink {
     RunningConfig& running;
     PlanRunner& runner;
     Background& background;
+    Drift& drift;
   };
   // `carried_out` is called after each plan, when running() is up to date again.
   Changes(const Parts& parts, Logger log, std::function<void()> carried_out);
@@ -86,6 +88,7 @@ class Changes final : public ChangeSink {
   void begin_reload(std::shared_ptr<Reload> reload);
   void step_reload(const std::shared_ptr<Reload>& reload);
   void end_reload(Reload& reload);
+  void add_drift(bool dry_run, PlanOutcome& outcome);
   void begin_waiting();
   void keep_for_rollback(const Reload& reload, std::unique_ptr<config::Gateway> before);
   void stop_waiting();  // for confirm()

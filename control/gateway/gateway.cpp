@@ -15,7 +15,6 @@
 #include "control/clock.h"
 #include "control/gateway/dataplane_options.h"
 #include "control/ignore.h"
-#include "control/kernel/sysctl.h"
 #include "control/privileges.h"
 #include "control/telemetry.h"
 
@@ -43,18 +42,18 @@ Gateway::Gateway(const config::Gateway& value, std::string config_path)
       log_(make_logger()),
       background_(services_.loop),
       running_(std::move(config_path), value),
-      objects_(services_, log_),
+      objects_(services_, value.control.state_directory, log_),
       watch_(services_.dataplane, log_),
       keeper_(services_, objects_, running_, log_),
-      port_watch_(services_, objects_, log_),
+      agreement_{{services_, objects_, log_}, {services_, objects_, running_, log_}},
       notices_(services_, objects_, log_),
       saved_(objects_, value.control.state_directory, services_.loop, background_, log_),
       flows_(services_, log_),
       counters_(services_, objects_),
-      status_({services_, objects_, running_, watch_, keeper_, notices_, flows_}),
+      status_({services_, objects_, running_, watch_, keeper_, notices_, agreement_.drift, flows_}),
       actions_(services_, objects_, sockets_, saved_, log_),
       runner_(services_, objects_, actions_),
-      changes_({services_, objects_, keeper_, running_, runner_, background_}, log_,
+      changes_({services_, objects_, keeper_, running_, runner_, background_, agreement_.drift}, log_,
                [this] { on_plan_carried_out(); }),
       packet_watch_(services_, objects_),
       sockets_(services_.loop, {status_, status_, changes_, {}, &packet_watch_}, log_),
@@ -77,8 +76,7 @@ Gateway::~Gateway() {
 void Gateway::start(const config::Gateway& value) {
   keep_log_beside_this_thread();  // it ran before the dataplane gave this thread its CPUs
   for (const std::string& warning : services_.dataplane.facts().warnings) log_->warn("{}", warning);
-  ignore(enable_ipv4_forwarding(), "/proc/sys may be read-only and already set");
-  ignore(set_forwarding("all", IpVersion::kV6, Switch::kOn), "the kernel may lack IPv6");
+  objects_.machine().enable_forwarding();
   services_.publisher.set_ipsec(services_.ipsec.any());
   services_.publisher.flush();
   services_.dataplane.start();
@@ -86,6 +84,7 @@ void Gateway::start(const config::Gateway& value) {
   open_sockets();
   watch_signals();
   register_telemetry(counters_.sources());
+  objects_.machine().put_back_rest_of_crash();
   give_up_root();
   watch_descriptors();
   services_.loop.on_failure([this](const std::exception& error) {
@@ -160,7 +159,10 @@ void Gateway::watch_descriptors() {
   loop.every(kLookInterval, [this] {
     if (!changes_.half_done()) keeper_.look_at_cards();
   });
-  loop.every(kStateInterval, [this] { saved_.save(); });
+  loop.every(kStateInterval, [this] {
+    saved_.save();
+    objects_.machine().save_if_new();
+  });
   loop.every(kNeighbourInterval, [this] { services_.publisher.refresh_neighbours(); });
 }
 
@@ -185,6 +187,7 @@ void Gateway::on_kernel_changes() {
     return std::holds_alternative<AddressChanged>(change);
   });
   if (links || addresses) follow_ports();
+  agreement_.drift.on_changes(changes);
   on_routes_and_neighbours();
 }
 
@@ -207,7 +210,7 @@ void Gateway::on_ipsec_changed() {
 // The workers have to know of a port before they send what announces its addresses.
 void Gateway::follow_ports() {
   services_.publisher.flush();
-  port_watch_.follow();
+  agreement_.ports.follow();
 }
 
 void Gateway::on_links_changed() {
@@ -247,8 +250,9 @@ void Gateway::every_second() {
   watch_.check();
   flows_.every_second();
   counters_.publish();
-  port_watch_.every_second();
+  agreement_.ports.every_second();
   notices_.refresh();
+  if (!changes_.half_done()) agreement_.drift.every_second();
   if (!keeper_.lost_ports().empty() && !changes_.half_done()) keeper_.recreate_lost_ports();
   sd_notify(0, "WATCHDOG=1");
   warn_of_dropped_lines(log_);
@@ -264,6 +268,7 @@ void Gateway::stop_everything() {
   sockets_.close_all();
   flows_.stop();
   objects_.clear();
+  objects_.machine().put_back_all();
   services_.dataplane.stop();
   rounds_.empty_mailboxes();
   services_.dataplane.quiescence().collect();

@@ -14,6 +14,7 @@
 #include "control/flows/flow_service.h"
 #include "control/gateway/actions.h"
 #include "control/gateway/changes.h"
+#include "control/gateway/drift.h"
 #include "control/gateway/notices.h"
 #include "control/gateway/objects.h"
 #include "control/gateway/packet_watch.h"
@@ -53,6 +54,12 @@ class Gateway {
   [[nodiscard]] RoundTimes& round_times() { return services_.rounds; }
 
  private:
+  // Linux as the wires and the file say.
+  struct Agreement {
+    PortWatch ports;
+    Drift drift;
+  };
+
   void start(const config::Gateway& value);
   void apply_in_order(const config::Gateway& value);
   void open_sockets();
@@ -77,7 +84,7 @@ class Gateway {
   Objects objects_;
   WorkerWatch watch_;
   PortKeeper keeper_;
-  PortWatch port_watch_;
+  Agreement agreement_;
   Notices notices_;
   SavedState saved_;
   FlowService flows_;

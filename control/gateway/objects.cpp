@@ -45,7 +45,7 @@ FoundPeer Objects::find_peer(std::string_view interface, std::string_view peer) 
 Expected<> Objects::add_port(const std::string& name, const config::Port& value) {
   if (ports_.contains(name)) return {};
   return catch_refusal([&] {
-    auto port = std::make_unique<GatewayPort>(services_, name, value);
+    auto port = std::make_unique<GatewayPort>(services_, machine_, name, value);
     const dataplane::PortFacts& facts = port->port().facts();
     const char* sums = facts.tx_udp_checksum ? ", checksums by the device" : "";
     log_->info("port {}: {} ({}), {} receive queue(s){}", name, value.device.text, facts.driver,
@@ -91,6 +91,7 @@ Expected<> Objects::add_interface(const std::string& name, const config::Interfa
                                   std::uint16_t auto_mtu) {
   if (interfaces_.contains(name)) return {};
   return catch_refusal([&] {
+    machine_.note_interface(name);
     auto interface = std::make_unique<Interface>(services_, name, value, auto_mtu);
     if (!interface_by_id_.has(interface->id()))
       interface_by_id_.resize(number_of(interface->id()) + std::size_t{1});

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "config/types.h"
+#include "control/gateway/machine_state.h"
 #include "control/gateway/port.h"
 #include "control/interface/interface.h"
 #include "control/log.h"
@@ -29,7 +30,11 @@ class Objects {
   using Ports = std::map<std::string, std::unique_ptr<GatewayPort>>;
   using Interfaces = std::map<std::string, std::unique_ptr<Interface>>;
 
-  Objects(Services& services, Logger log) : services_(services), log_(std::move(log)) {}
+  Objects(Services& services, const std::string& state_directory, Logger log)
+      : services_(services), machine_(state_directory, services.netlink, log), log_(std::move(log)) {}
+
+  // What was changed beside our own links.
+  [[nodiscard]] MachineState& machine() { return machine_; }
 
   [[nodiscard]] const Ports& ports() const { return ports_; }
   [[nodiscard]] const Interfaces& interfaces() const { return interfaces_; }
@@ -60,6 +65,7 @@ class Objects {
   [[nodiscard]] bool workers_have_passed();
 
   Services& services_;
+  MachineState machine_;
   Logger log_;
   Ports ports_;
   Interfaces interfaces_;

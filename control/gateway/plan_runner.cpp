@@ -105,8 +105,10 @@ Expected<> PlanRunner::attempt(const config::Action& action) {
 // Actions are idempotent: for those that were not reached the way back changes nothing.
 void PlanRunner::undo(const GatewayPlan& back) {
   actions_.use_auto_mtu(back.auto_mtu);
+  actions_.set_undoing(true);
   for (const config::Action& action : back.plan.actions)
     ignore(attempt(action), "on the way back from a plan that was refused");
+  actions_.set_undoing(false);
 }
 
 bool PlanRunner::carry_out(PlanRun& run, std::chrono::steady_clock::time_point until) {

@@ -1,6 +1,7 @@
 #include "control/gateway/port.h"
 
 #include <algorithm>
+#include <cerrno>
 #include <stdexcept>
 #include <utility>
 
@@ -22,8 +23,13 @@ bool contains(const std::vector<config::PortGateway>& list, const config::PortGa
 
 }  // namespace
 
-GatewayPort::GatewayPort(Services& services, std::string name, const config::Port& value)
-    : services_(services), name_(std::move(name)), value_(value) {
+GatewayPort::GatewayPort(Services& services, MachineState& machine, std::string name,
+                         const config::Port& value)
+    : services_(services),
+      machine_(machine),
+      name_(std::move(name)),
+      value_(value),
+      addresses_(services.netlink) {
   if (services_.netlink.find_link(name_)) {
     throw std::runtime_error("port " + name_ +
                              ": a network interface of that name exists already; a port's name must " +
@@ -37,7 +43,7 @@ GatewayPort::GatewayPort(Services& services, std::string name, const config::Por
   } catch (...) {
     if (published_) services_.publisher.remove_port(index_);
     if (port_ != nullptr) services_.dataplane.remove_port(port_);
-    restore_wire();
+    machine_.put_back_link(wire_ifindex_);
     throw;
   }
 }
@@ -48,7 +54,7 @@ GatewayPort::~GatewayPort() {
   services_.dataplane.remove_port(port_);
   std::shared_ptr<dataplane::TapDevice> tap(std::move(tap_));
   services_.dataplane.quiescence().retire([tap] {});
-  restore_wire();
+  machine_.put_back_link(wire_ifindex_);
 }
 
 bool GatewayPort::whole() const {
@@ -117,8 +123,20 @@ std::vector<std::string> GatewayPort::warnings() const {
     out.push_back("port " + name_ + ": its wire " + config::wire_of(value_.device) + " has an MTU of " +
                   std::to_string(mtu) + ", which is in force instead of " + std::to_string(value_.mtu));
   }
+  if (const std::string address = address_of_wire(); !address.empty())
+    out.push_back("port " + name_ + ": its wire " + config::wire_of(value_.device) + " keeps the address " +
+                  address + ": Linux sends by the wire and not by the port (ip addr flush dev " +
+                  config::wire_of(value_.device) + ")");
   for (const std::string& concern : port_->concerns()) out.push_back("port " + name_ + ": " + concern);
   return out;
+}
+
+// Empty: it has none.
+std::string GatewayPort::address_of_wire() const {
+  if (wire_ifindex_ == 0) return {};
+  for (const LocalAddress& address : services_.mirror.addresses(wire_ifindex_))
+    if (!is_link_local(address.prefix.address)) return to_string(address.prefix);
+  return {};
 }
 
 // "net_af_packet0,iface=eth1": eth1 carries our frames and must not take part in them.
@@ -130,42 +148,29 @@ void GatewayPort::prepare_wire() {
     throw std::runtime_error("port " + name_ + ": no network interface " + wire + " (its device is " +
                              value_.device.text + ")");
   wire_ifindex_ = link->ifindex;
-  wire_had_ipv6_ = read_sysctl("net/ipv6/conf/" + wire + "/disable_ipv6").value_or("1") == "0";
-  ignore(set_ipv6_disabled(wire, true), "the kernel may lack IPv6");
-  value_or_throw(services_.netlink.set_noarp(wire_ifindex_, true));
+  using Setting = MachineState::LinkSetting;
+  const Link* before = services_.mirror.link(wire_ifindex_);
+  ignore(machine_.set_sysctl("net/ipv6/conf/" + wire + "/disable_ipv6", "1"), "the kernel may lack IPv6");
+  value_or_throw(machine_.set_link(wire_ifindex_, Setting::kNoArp, 1, before != nullptr && before->noarp));
   if (value_.device.kind == config::DeviceKind::kLinux) {
     // A membership of the packet sockets makes the wire promiscuous. Without `mtu` its own MTU is in force.
     if (value_.where.of("mtu").known()) value_or_throw(raise_wire_mtu(value_.mtu));
   } else {
-    value_or_throw(services_.netlink.set_promiscuous(wire_ifindex_, true));
+    value_or_throw(machine_.set_link(wire_ifindex_, Setting::kPromiscuous, 1, 0));
   }
-  value_or_throw(services_.netlink.set_up(wire_ifindex_, true));
+  value_or_throw(machine_.set_link(wire_ifindex_, Setting::kUp, 1, link->up));
 }
 
 // A wire of a smaller MTU would refuse the port's full packets.
 Expected<> GatewayPort::raise_wire_mtu(std::uint16_t mtu) {
   const auto link = services_.netlink.find_link(wire_ifindex_);
   if (!link || link->mtu >= mtu) return {};
-  if (const Expected<> raised = services_.netlink.set_mtu(wire_ifindex_, mtu); !raised)
+  const Expected<> raised = machine_.set_link(wire_ifindex_, MachineState::LinkSetting::kMtu, mtu, link->mtu);
+  if (!raised)
     return Refusal{raised.error().code, "port " + name_ + ": mtu " + std::to_string(mtu) +
                                             " is more than its wire " + link->name + " takes (" +
                                             raised.error().text + ")"};
-  if (wire_mtu_ == 0) wire_mtu_ = link->mtu;
   return {};
-}
-
-void GatewayPort::restore_wire() {
-  if (wire_ifindex_ == 0) return;
-  const auto link = services_.netlink.find_link(wire_ifindex_);
-  if (!link) return;
-  ignore(services_.netlink.set_noarp(wire_ifindex_, false), "the wire may vanish while it is restored");
-  if (value_.device.kind != config::DeviceKind::kLinux)
-    ignore(services_.netlink.set_promiscuous(wire_ifindex_, false),
-           "the wire may vanish while it is restored");
-  if (wire_mtu_ != 0)
-    ignore(services_.netlink.set_mtu(wire_ifindex_, wire_mtu_), "the wire may vanish while it is restored");
-  if (wire_had_ipv6_)
-    ignore(set_ipv6_disabled(link->name, false), "the wire may vanish while it is restored");
 }
 
 void GatewayPort::open_device() {
@@ -227,9 +232,10 @@ void GatewayPort::configure_linux() {
          "/proc/sys may be read-only and already set");
   ignore(set_rp_filter(name_, 0), "/proc/sys may be read-only and already set");
   ignore(control::set_promote_secondaries(name_, Switch::kOn), "/proc/sys may be read-only and already set");
-  for (const config::InterfaceAddress& address : value_.addresses) {
-    value_or_throw(services_.netlink.add_address(ifindex_, to_dataplane(address)));
-  }
+  // Otherwise Linux removes IPv6 addresses when the link goes down.
+  ignore(write_sysctl("net/ipv6/conf/" + name_ + "/keep_addr_on_down", "1"), "the kernel may lack IPv6");
+  const std::vector<config::InterfaceAddress> addresses = value_.addresses;
+  for (const config::InterfaceAddress& address : addresses) value_or_throw(add_address(address));
   const std::vector<config::PortGateway> gateways = std::exchange(value_.gateways, {});
   value_or_throw(set_gateways(gateways));
 }
@@ -257,27 +263,42 @@ RouteSpec GatewayPort::route_of(const config::PortGateway& gateway) const {
   return route;
 }
 
+// restart_port() makes the port of value() anew.
 Expected<> GatewayPort::add_address(const config::InterfaceAddress& address) {
-  Expected<> result = services_.netlink.add_address(ifindex_, to_dataplane(address));
-  if (result) value_.addresses.push_back(address);
-  return result;
+  Expected<> added = addresses_.add(ifindex_, address);
+  value_.addresses = addresses_.all();
+  return added;
 }
 
-Expected<> GatewayPort::remove_address(const config::InterfaceAddress& address) {
-  std::erase(value_.addresses, address);
-  return services_.netlink.remove_address(ifindex_, to_dataplane(address));
+Expected<> GatewayPort::remove_address(const config::InterfaceAddress& address, bool undone) {
+  Expected<> removed = addresses_.remove(ifindex_, address, undone);
+  value_.addresses = addresses_.all();
+  return removed;
+}
+
+WantedLink GatewayPort::wanted() const {
+  WantedLink wanted{"port " + name_, name_, ifindex_};
+  wanted.mtu = applied_mtu_;
+  if (value_.mac) wanted.mac = value_.mac->bytes;
+  for (const config::InterfaceAddress& own : value_.addresses) wanted.addresses.push_back(to_dataplane(own));
+  for (const config::PortGateway& gateway : value_.gateways) wanted.routes.push_back(route_of(gateway));
+  return wanted;
 }
 
 // New ones first, so that a way that only gets another metric is never missing. One of the same metric takes
-// the place of the old one.
+// the place of the old one, but never that of a route of somebody else: the drift in `show` tells of it.
 Expected<> GatewayPort::set_gateways(const std::vector<config::PortGateway>& gateways) {
   const std::vector<config::PortGateway> before = std::exchange(value_.gateways, gateways);
   give_way_without_carrier(!gateways.empty());
   Expected<> failure;
   for (const config::PortGateway& gateway : gateways) {
     if (contains(before, gateway)) continue;
-    Expected<> result = services_.netlink.replace_route(route_of(gateway));
-    if (!result && failure) failure = std::move(result);
+    const bool replaces = std::any_of(before.begin(), before.end(), [&](const config::PortGateway& old) {
+      return old.metric == gateway.metric && old.address.family == gateway.address.family;
+    });
+    const RouteVerb verb = replaces ? RouteVerb::kReplace : RouteVerb::kAdd;
+    Expected<> result = services_.netlink.change_route(verb, route_of(gateway));
+    if (!result && result.error().code != EEXIST && failure) failure = std::move(result);
   }
   for (const config::PortGateway& gateway : before) {
     if (contains(gateways, gateway)) continue;

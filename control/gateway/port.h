@@ -12,6 +12,9 @@
 #include <vector>
 
 #include "config/types.h"
+#include "control/gateway/machine_state.h"
+#include "control/interface/own_addresses.h"
+#include "control/kernel/wanted_link.h"
 #include "control/services.h"
 #include "dataplane/io/tun.h"
 
@@ -20,7 +23,7 @@ namespace wg::control {
 class GatewayPort {
  public:
   // Throws std::runtime_error; nothing is left behind then.
-  GatewayPort(Services& services, std::string name, const config::Port& value);
+  GatewayPort(Services& services, MachineState& machine, std::string name, const config::Port& value);
   ~GatewayPort();
   GatewayPort(const GatewayPort&) = delete;
   GatewayPort& operator=(const GatewayPort&) = delete;
@@ -46,11 +49,14 @@ class GatewayPort {
   // Of a card that is paused and no worker's: starts it anew. Its MAC address may be another then; the TAP
   // follows.
   Expected<> start_anew();
+  // What Linux's counterpart shall be like.
+  [[nodiscard]] WantedLink wanted() const;
   // Sentences for `show`.
   [[nodiscard]] std::vector<std::string> warnings() const;
 
   Expected<> add_address(const config::InterfaceAddress& address);
-  Expected<> remove_address(const config::InterfaceAddress& address);
+  // `undone`: on the way back from a plan; an address that was there before stays.
+  Expected<> remove_address(const config::InterfaceAddress& address, bool undone);
   Expected<> set_gateways(const std::vector<config::PortGateway>& gateways);
   Expected<> set_mtu(std::uint16_t mtu);
   // All live settings at once (config/settings.h); other members of `settings` are ignored.
@@ -60,21 +66,21 @@ class GatewayPort {
   void publish_settings();
   void prepare_wire();
   Expected<> raise_wire_mtu(std::uint16_t mtu);
-  void restore_wire();
   void open_device();
   void create_tap();
   void configure_linux();
+  [[nodiscard]] std::string address_of_wire() const;
   void give_way_without_carrier(bool on);
   [[nodiscard]] RouteSpec route_of(const config::PortGateway& gateway) const;
 
   Services& services_;
+  MachineState& machine_;
   std::string name_;
   config::Port value_;
-  std::uint32_t wire_ifindex_ = 0;  // the netdev under a linux:, af_packet or af_xdp port
-  bool wire_had_ipv6_ = false;
-  std::uint32_t wire_mtu_ = 0;       // before it was raised; 0: it was not
+  std::uint32_t wire_ifindex_ = 0;   // the netdev under a linux:, af_packet or af_xdp port
   dataplane::Port* port_ = nullptr;  // owned by the dataplane
   std::unique_ptr<dataplane::TapDevice> tap_;
+  OwnAddresses addresses_;
   std::uint32_t ifindex_ = 0;  // Linux's netdev with the addresses
   dataplane::PortIndex index_{};
   bool published_ = false;

@@ -112,6 +112,7 @@ GatewayStatus StatusReader::status() const {
   out.config_generation = parts_.running.generation();
   out.last_reload = parts_.running.last_reload().at;
   out.last_reload_result = parts_.running.last_reload().result;
+  out.drift = parts_.drift.current();
   out.warnings = parts_.services.dataplane.facts().warnings;
   out.hugepages = parts_.services.dataplane.facts().hugepages;
   out.round = latency_of(parts_.services.rounds.histogram());

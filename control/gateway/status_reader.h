@@ -9,6 +9,7 @@
 #include "control/api/secret_source.h"
 #include "control/api/status_source.h"
 #include "control/flows/flow_service.h"
+#include "control/gateway/drift.h"
 #include "control/gateway/notices.h"
 #include "control/gateway/objects.h"
 #include "control/gateway/port_keeper.h"
@@ -29,6 +30,7 @@ class StatusReader final : public StatusSource, public SecretSource {
     const WorkerWatch& watch;
     const PortKeeper& keeper;
     const Notices& notices;
+    const Drift& drift;
     const FlowService& flows;
   };
   explicit StatusReader(const Parts& parts);

@@ -9,6 +9,7 @@
 
 #include "config/settings.h"
 #include "control/clock.h"
+#include "control/convert.h"
 #include "control/ignore.h"
 #include "control/view.h"
 
@@ -179,10 +180,18 @@ Expected<> Interface::add_address(const config::InterfaceAddress& address) {
   return {};
 }
 
-Expected<> Interface::remove_address(const config::InterfaceAddress& address) {
-  Expected<> removed = core_.netdev.remove_address(address);
+Expected<> Interface::remove_address(const config::InterfaceAddress& address, bool undone) {
+  Expected<> removed = core_.netdev.remove_address(address, undone);
   routes_.set_addresses(core_.netdev.addresses());
   return removed;
+}
+
+WantedLink Interface::wanted() const {
+  WantedLink wanted{"interface " + core_.name, core_.name, core_.netdev.ifindex()};
+  wanted.mtu = core_.netdev.wanted_mtu();
+  for (const config::InterfaceAddress& own : core_.netdev.addresses())
+    wanted.addresses.push_back(to_dataplane(own));
+  return wanted;
 }
 
 Expected<> Interface::set_mtu(std::optional<std::uint16_t> mtu, std::uint16_t auto_mtu) {

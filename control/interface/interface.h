@@ -28,6 +28,7 @@
 #include "control/interface/engine_host.h"
 #include "control/interface/interface_peers.h"
 #include "control/interface/worker_events.h"
+#include "control/kernel/wanted_link.h"
 
 namespace wg::control {
 
@@ -68,7 +69,7 @@ class Interface final {
   Expected<> set_fwmark(std::uint32_t fwmark);
   void set_private_key(const std::optional<config::SecretKey>& key);
   Expected<> add_address(const config::InterfaceAddress& address);
-  Expected<> remove_address(const config::InterfaceAddress& address);
+  Expected<> remove_address(const config::InterfaceAddress& address, bool undone);
   Expected<> set_mtu(std::optional<std::uint16_t> mtu, std::uint16_t auto_mtu);
   void set_routes(config::Routes routes, std::optional<std::uint32_t> table);
   // All live settings at once (config/settings.h); other members of `settings` are ignored.
@@ -76,6 +77,8 @@ class Interface final {
   // The level of an interface without one of its own is the gateway's, which may have changed.
   void apply_log_level();
   [[nodiscard]] AllowedRoutes& routes() { return routes_; }
+  // What its netdev shall be like; up or down is for the caller to say.
+  [[nodiscard]] WantedLink wanted() const;
 
   // ---- input
   void on_handshake(const dataplane::HandshakeMessage& message, const noise::Now& at);

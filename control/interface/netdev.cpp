@@ -1,6 +1,5 @@
 #include "control/interface/netdev.h"
 
-#include "control/convert.h"
 #include "control/ignore.h"
 #include "control/kernel/sysctl.h"
 
@@ -31,7 +30,11 @@ void set_parameters(const std::string& name) {
 
 Netdev::Netdev(Services& services, const std::string& name, std::uint16_t mtu,
                const std::vector<config::InterfaceAddress>& addresses)
-    : services_(services), tun_(create_tun(name, services.dataplane.workers().size())), mtu_(mtu) {
+    : services_(services),
+      tun_(create_tun(name, services.dataplane.workers().size())),
+      mtu_(mtu),
+      wanted_mtu_(mtu),
+      addresses_(services.netlink) {
   value_or_throw(services_.netlink.set_mtu(ifindex(), mtu_));
   set_parameters(name);
   for (const config::InterfaceAddress& address : addresses) value_or_throw(add_address(address));
@@ -43,7 +46,7 @@ Expected<> Netdev::set_up(bool up) {
 
 Expected<> Netdev::set_mtu(std::uint16_t mtu) {
   if (Expected<> set = services_.netlink.set_mtu(ifindex(), mtu); !set) return set;
-  mtu_ = mtu;
+  wanted_mtu_ = mtu_ = mtu;
   return {};
 }
 
@@ -54,15 +57,11 @@ bool Netdev::follow_mtu(const Link& link) {
 }
 
 Expected<> Netdev::add_address(const config::InterfaceAddress& address) {
-  if (Expected<> added = services_.netlink.add_address(ifindex(), to_dataplane(address)); !added)
-    return added;
-  addresses_.push_back(address);
-  return {};
+  return addresses_.add(ifindex(), address);
 }
 
-Expected<> Netdev::remove_address(const config::InterfaceAddress& address) {
-  std::erase(addresses_, address);
-  return services_.netlink.remove_address(ifindex(), to_dataplane(address));
+Expected<> Netdev::remove_address(const config::InterfaceAddress& address, bool undone) {
+  return addresses_.remove(ifindex(), address, undone);
 }
 
 }  // namespace wg::control

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "config/types.h"
+#include "control/interface/own_addresses.h"
 #include "control/kernel/types.h"
 #include "control/services.h"
 #include "dataplane/io/tun.h"
@@ -23,15 +24,19 @@ class Netdev {
 
   [[nodiscard]] std::uint32_t ifindex() const { return tun_->ifindex(); }
   [[nodiscard]] std::uint16_t mtu() const { return mtu_; }
+  // As it was set here, whatever others have made of it.
+  [[nodiscard]] std::uint16_t wanted_mtu() const { return wanted_mtu_; }
   [[nodiscard]] dataplane::TunDevice& tun() { return *tun_; }
 
   Expected<> set_up(bool up);
   Expected<> set_mtu(std::uint16_t mtu);
   // The MTU was changed by somebody else (ip link). True: it is another one now.
   bool follow_mtu(const Link& link);
+  // One that is there already is taken over.
   Expected<> add_address(const config::InterfaceAddress& address);
-  Expected<> remove_address(const config::InterfaceAddress& address);
-  [[nodiscard]] const std::vector<config::InterfaceAddress>& addresses() const { return addresses_; }
+  // No error when it is gone. `undone`: on the way back from a plan; one that was there before stays.
+  Expected<> remove_address(const config::InterfaceAddress& address, bool undone = false);
+  [[nodiscard]] const std::vector<config::InterfaceAddress>& addresses() const { return addresses_.all(); }
 
   // The TUN, for when every worker has let go of it. The object is not used any more.
   [[nodiscard]] std::shared_ptr<dataplane::TunDevice> release() { return std::move(tun_); }
@@ -40,7 +45,8 @@ class Netdev {
   Services& services_;
   std::unique_ptr<dataplane::TunDevice> tun_;
   std::uint16_t mtu_;
-  std::vector<config::InterfaceAddress> addresses_;
+  std::uint16_t wanted_mtu_;
+  OwnAddresses addresses_;
 };
 
 }  // namespace wg::control

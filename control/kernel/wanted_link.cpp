@@ -1,0 +1,140 @@
+#include "control/kernel/wanted_link.h"
+
+#include <algorithm>
+#include <cerrno>
+#include <utility>
+
+#include "control/kernel/sysctl.h"
+
+namespace wg::control {
+namespace {
+
+using Kind = Deviation::Kind;
+
+constexpr std::uint32_t kIpv6Metric = 1024;  // the kernel's, of a route without one
+
+std::uint32_t metric_of(const RouteSpec& route) {
+  return route.metric == 0 && route.prefix.address.v6 ? kIpv6Metric : route.metric;
+}
+
+std::string words_of(const RouteSpec& route) {
+  std::string text = route.prefix.length == 0 ? "default route" : "route " + to_string(route.prefix);
+  if (route.nexthops.front().gateway) text += " via " + dataplane::to_string(*route.nexthops.front().gateway);
+  return route.metric == 0 ? text : text + " metric " + std::to_string(route.metric);
+}
+
+// The route that stands at the place of `wanted`: the same prefix and metric.
+const Route* in_its_place(const RouteSpec& wanted, const NetlinkMirror& mirror) {
+  const std::vector<Route>* routes = mirror.routes().find(wanted.table, wanted.prefix.network());
+  if (routes == nullptr) return nullptr;
+  const Route* found = nullptr;
+  for (const Route& route : *routes) {
+    if (route.metric != metric_of(wanted) || route.is_selective()) continue;
+    const auto& hops = route.forwarding->nexthops;
+    const NextHopSpec& hop = wanted.nexthops.front();
+    const bool same = hops.size() == 1 && hops[0].ifindex == hop.ifindex && hops[0].gateway == hop.gateway;
+    if (same || found == nullptr) found = &route;
+    if (same) break;
+  }
+  return found;
+}
+
+bool leads_as_wanted(const RouteSpec& wanted, const Route& route) {
+  const auto& hops = route.forwarding->nexthops;
+  const NextHopSpec& hop = wanted.nexthops.front();
+  return hops.size() == 1 && hops[0].ifindex == hop.ifindex && hops[0].gateway == hop.gateway;
+}
+
+// "via 192.0.2.9 dev mgmt"
+std::string words_of(const Route& route, const NetlinkMirror& mirror) {
+  std::string text;
+  for (const NextHop& hop : route.forwarding->nexthops) {
+    if (hop.gateway) text += (text.empty() ? "via " : " via ") + dataplane::to_string(*hop.gateway);
+    if (const Link* link = mirror.link(hop.ifindex)) text += (text.empty() ? "dev " : " dev ") + link->name;
+  }
+  return text.empty() ? "of another kind" : text;
+}
+
+void compare_link(const WantedLink& wanted, const Link& link, std::vector<Deviation>& out) {
+  if (link.up != wanted.up)
+    out.push_back(
+        {Kind::kUpOrDown, 0, wanted.what + ": " + (link.up ? "up instead of down" : "down instead of up")});
+  if (wanted.mtu != 0 && link.mtu != wanted.mtu)
+    out.push_back(
+        {Kind::kMtu, 0,
+         wanted.what + ": MTU " + std::to_string(link.mtu) + " instead of " + std::to_string(wanted.mtu)});
+  if (wanted.mac && link.mac && *link.mac != *wanted.mac)
+    out.push_back(
+        {Kind::kMac, 0,
+         wanted.what + ": MAC address " + to_string(*link.mac) + " instead of " + to_string(*wanted.mac)});
+}
+
+void compare_addresses(const WantedLink& wanted, const NetlinkMirror& mirror, std::vector<Deviation>& out) {
+  const std::vector<LocalAddress>& there = mirror.addresses(wanted.ifindex);
+  for (std::size_t i = 0; i < wanted.addresses.size(); ++i) {
+    const IpPrefix& address = wanted.addresses[i];
+    const bool found = std::any_of(there.begin(), there.end(),
+                                   [&](const LocalAddress& local) { return local.prefix == address; });
+    if (!found)
+      out.push_back({Kind::kAddress, i, wanted.what + ": address " + to_string(address) + " is missing"});
+  }
+}
+
+void compare_routes(const WantedLink& wanted, const NetlinkMirror& mirror, std::vector<Deviation>& out) {
+  for (std::size_t i = 0; i < wanted.routes.size(); ++i) {
+    const RouteSpec& route = wanted.routes[i];
+    const Route* there = in_its_place(route, mirror);
+    if (there != nullptr && leads_as_wanted(route, *there)) continue;
+    std::string text = wanted.what + ": " + words_of(route) + " is missing";
+    if (there != nullptr) text += ", another stands in its place (" + words_of(*there, mirror) + ")";
+    out.push_back({Kind::kRoute, i, std::move(text), there != nullptr});
+  }
+}
+
+// Done, or `taken` when the kernel says that something is there.
+Expected<bool> unless_there(const Expected<>& added) {
+  if (added) return true;
+  if (added.error().code == EEXIST) return false;
+  return added.error();
+}
+
+Expected<bool> done(const Expected<>& result) {
+  if (!result) return result.error();
+  return true;
+}
+
+}  // namespace
+
+std::vector<Deviation> deviations(const WantedLink& wanted, const NetlinkMirror& mirror) {
+  std::vector<Deviation> out;
+  const Link* link = mirror.link(wanted.ifindex);
+  if (link == nullptr) return out;
+  compare_link(wanted, *link, out);
+  if (!link->up || !wanted.up) return out;
+  if (!mirror.state().switches().forwards(wanted.ifindex, false))
+    out.push_back({Kind::kForwarding, 0,
+                   wanted.what + ": net.ipv4.conf." + link->name + ".forwarding is 0 instead of 1"});
+  compare_addresses(wanted, mirror, out);
+  compare_routes(wanted, mirror, out);
+  return out;
+}
+
+Expected<bool> put_back(const WantedLink& wanted, const Deviation& deviation, NetlinkConfigure& netlink) {
+  switch (deviation.kind) {
+    case Kind::kUpOrDown:
+      return done(netlink.set_up(wanted.ifindex, wanted.up));
+    case Kind::kMtu:
+      return done(netlink.set_mtu(wanted.ifindex, wanted.mtu));
+    case Kind::kMac:
+      return done(netlink.set_mac(wanted.ifindex, *wanted.mac));
+    case Kind::kForwarding:
+      return done(set_forwarding(wanted.name, IpVersion::kV4, Switch::kOn));
+    case Kind::kAddress:
+      return unless_there(netlink.add_address(wanted.ifindex, wanted.addresses[deviation.index]));
+    case Kind::kRoute:
+      return unless_there(netlink.add_route(wanted.routes[deviation.index]));
+  }
+  return false;
+}
+
+}  // namespace wg::control

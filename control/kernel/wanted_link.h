@@ -1,0 +1,45 @@
+// What one of our links in Linux shall be like, and where it is not: the comparison with the kernel behind
+// `diff`, `reload` and the drift in `show` (docs/decisions/0042-drift.md).
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "control/kernel/netlink_configure.h"
+#include "control/kernel/netlink_mirror.h"
+
+namespace wg::control {
+
+struct WantedLink {
+  std::string what;  // "port wan"
+  std::string name;  // of the link when it was made
+  std::uint32_t ifindex = 0;
+  bool up = true;
+  std::uint32_t mtu = 0;
+  std::optional<MacAddress> mac = {};    // nullopt: any
+  std::vector<IpPrefix> addresses = {};  // others may stand beside them
+  std::vector<RouteSpec> routes = {};    // of one nexthop
+};
+
+struct Deviation {
+  enum class Kind : std::uint8_t { kUpOrDown, kMtu, kMac, kForwarding, kAddress, kRoute };
+  Kind kind{};
+  std::size_t index = 0;  // of the address or the route
+  std::string text;       // "port wan: address 192.0.2.1/24 is missing"
+  bool taken = false;     // a route of somebody else stands in the place of ours
+
+  // Somebody may want the others to be as they are; an operator's `reload` decides.
+  [[nodiscard]] bool is_loss() const { return kind == Kind::kAddress || (kind == Kind::kRoute && !taken); }
+};
+
+// As the mirror knows it. Nothing for a link that is gone. Addresses and routes of a link that is down are
+// not compared: it has none.
+[[nodiscard]] std::vector<Deviation> deviations(const WantedLink& wanted, const NetlinkMirror& mirror);
+
+// False: it was as wanted already, or what stands in its place is not ours.
+Expected<bool> put_back(const WantedLink& wanted, const Deviation& deviation, NetlinkConfigure& netlink);
+
+}  // namespace wg::control
