@@ -127,6 +127,7 @@ stage_static() {
   check "every header compiles alone" headers tests/headers.sh
   check "documents: links, paths, names, columns" docs tests/docs/check.py
   check "the closing lines name what passed at the second try" second_try tests/second_try.sh
+  check "dashboard and alerts: metrics and labels" monitoring tests/docs/monitoring.py
   if ! command -v clang-format-14 >/dev/null; then skip "format: clang-format-14 is not installed"
   else check "format (scripts/format.sh)" format scripts/format.sh --check; fi
   if ! command -v shellcheck >/dev/null; then skip "shellcheck is not installed"

@@ -45,15 +45,14 @@ void sample(MetricFamily& family, Labels labels, std::uint64_t value) {
   sample(family, std::move(labels), static_cast<double>(value));
 }
 
-void quantiles(MetricFamily& family, const Labels& labels, const std::optional<Latency>& latency) {
+// A label `quantile` is that of summaries, which have a count and a sum; these have none.
+void percentiles(MetricFamily& family, const Labels& labels, const std::optional<Latency>& latency) {
   if (!latency) return;
-  const std::pair<const char*, double> all[] = {{"0.5", latency->p50_us},
-                                                {"0.9", latency->p90_us},
-                                                {"0.99", latency->p99_us},
-                                                {"0.999", latency->p999_us}};
-  for (const auto& [quantile, us] : all) {
+  const std::pair<const char*, double> all[] = {
+      {"50", latency->p50_us}, {"90", latency->p90_us}, {"99", latency->p99_us}, {"99.9", latency->p999_us}};
+  for (const auto& [percentile, us] : all) {
     Labels with = labels;
-    with.push_back({"quantile", quantile});
+    with.push_back({"percentile", percentile});
     sample(family, std::move(with), us / 1e6);
   }
 }
@@ -78,8 +77,9 @@ void gateway_families(const GatewayStatus& gateway, Families& out) {
          {{"version", gateway.version}, {"dpdk", gateway.dpdk_version}, {"aead", gateway.aead}}, 1.0);
   sample(out.gauge("linegate_start_time_seconds", "When this process started, seconds since 1970."), {},
          seconds_of(gateway.started));
-  sample(out.counter("linegate_config_generation", "Changes of configuration applied."), {},
-         gateway.config_generation);
+  sample(
+      out.gauge("linegate_config_generation", "The configuration's number: changes applied since the start."),
+      {}, gateway.config_generation);
   sample(out.gauge("linegate_config_last_reload_seconds", "When a reload was last tried; 0: never."), {},
          seconds_of(gateway.last_reload));
   sample(out.gauge("linegate_drift", "Where Linux is not as the file says, see `linegate show`."), {},
@@ -89,8 +89,8 @@ void gateway_families(const GatewayStatus& gateway, Families& out) {
   sample(out.gauge("linegate_control_longest_round_seconds",
                    "The longest round of the control thread since the start."),
          {}, gateway.longest_round_us / 1e6);
-  quantiles(out.gauge("linegate_control_round_seconds", "Rounds of the control thread, by quantile."), {},
-            gateway.round);
+  percentiles(out.gauge("linegate_control_round_seconds", "Rounds of the control thread, by percentile."), {},
+              gateway.round);
   for (std::size_t i = 0; i < kControlCounters; ++i) {
     const auto& facts = kControlCounterFacts[i];
     sample(out.counter("linegate_" + std::string(facts.name) + "_total", sentence(facts.text)), {},
@@ -212,13 +212,13 @@ void worker_families(const std::vector<WorkerStatus>& list, Families& out) {
   }
   auto& stages = out.gauge("linegate_worker_stage_cycles", "Clocks per packet, by stage.");
   auto& depths = out.gauge("linegate_worker_queue_depth", "Entries waiting, by queue.");
-  auto& latencies = out.gauge("linegate_worker_latency_seconds", "Burst in to burst out, by quantile.");
+  auto& latencies = out.gauge("linegate_worker_latency_seconds", "Burst in to burst out, by percentile.");
   for (const auto& worker : list) {
     const auto id = number(worker.index);
     for (const auto& s : worker.stages)
       sample(stages, {{"worker", id}, {"stage", s.stage}}, s.cycles_per_packet);
     for (const auto& q : worker.queues) sample(depths, {{"worker", id}, {"queue", q.queue}}, q.depth);
-    quantiles(latencies, {{"worker", id}}, worker.latency);
+    percentiles(latencies, {{"worker", id}}, worker.latency);
   }
 }
 

@@ -61,7 +61,7 @@ TEST(Metrics, TextCarriesEveryFamily) {
         "linegate_worker_busy_share{worker=\"0\",lcore=\"1\"} 0.25",
         "linegate_worker_stage_cycles{worker=\"0\",stage=\"classify\"} 20.5",
         "linegate_worker_queue_depth{worker=\"0\",queue=\"handshake\"} 3",
-        "linegate_worker_latency_seconds{worker=\"0\",quantile=\"0.99\"} 3e-06",
+        "linegate_worker_latency_seconds{worker=\"0\",percentile=\"99\"} 3e-06",
         "linegate_drops_total{reason=\"bad_tag\"} 5", "linegate_drops_total{reason=\"replayed\"} 0"})
     EXPECT_NE(text.find(line + "\n"), std::string::npos) << line << " not in\n" << text;
   EXPECT_NE(text.find("endpoint=\"192.0.2.1:51820\""), std::string::npos);
