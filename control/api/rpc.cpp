@@ -54,10 +54,12 @@ std::string read_socket_beside(const std::string& admin_path) {
 class RpcServer::Client final : public Stream {
  public:
   // `request_max`: bytes of a line. `subscribers`: the server's count of them.
-  Client(EventLoop& loop, int fd, const RpcAccess& access, std::size_t request_max, std::size_t& subscribers)
+  Client(EventLoop& loop, int fd, const RpcAccess& access, RateSource* rates, std::size_t request_max,
+         std::size_t& subscribers)
       : Stream(loop, fd, kChunk),
         loop_(loop),
         access_(access),
+        rates_(rates),
         request_max_(request_max),
         subscribers_(subscribers),
         caller_(caller_of(fd)) {}
@@ -100,6 +102,7 @@ class RpcServer::Client final : public Stream {
   void dispatch(Json& request);
   void call(const RpcMethod& method, Json& params, const Json& id);
   void subscribe(bool on, const Json& params, const Json& id);
+  void tell_rates(const Json& params, const Json& id);
   void start_watch(bool trace, const Json& params, const Json& id);
   WatchOutput watch_output();
   void post_watched();
@@ -120,6 +123,7 @@ class RpcServer::Client final : public Stream {
 
   EventLoop& loop_;
   const RpcAccess& access_;
+  RateSource* const rates_;
   const std::size_t request_max_;
   std::size_t& subscribers_;
   const RpcCaller caller_;
@@ -184,6 +188,7 @@ void RpcServer::Client::dispatch(Json& request) {
   if (!member("params").is_null()) params = std::move(request["params"]);
   if (name == "subscribe" || name == "unsubscribe") return subscribe(name == "subscribe", params, id);
   if (name == "capture" || name == "trace") return start_watch(name == "trace", params, id);
+  if (name == "rates" && rates_ != nullptr) return tell_rates(params, id);
   const RpcMethod* method = find_rpc_method(name);
   if (method == nullptr) return send_error(id, "unknown_method", "no method " + name);
   if (!access_.allows(*method))
@@ -210,6 +215,18 @@ void RpcServer::Client::subscribe(bool on, const Json& params, const Json& id) {
   set_subscribed(on);
   only_interface_ = one ? interface->get<std::string>() : std::string{};
   send_json({{"id", id}, {"result", {{"subscribed", on}}}});
+}
+
+void RpcServer::Client::tell_rates(const Json& params, const Json& id) {
+  try {
+    const auto query = rate_query_of(params);
+    if (!query) return send_error(id, "bad_params", query.error().text);
+    const auto rates = rates_->rates(*query);
+    if (!rates) return send_error(id, name_of_refusal(rates.error().code), rates.error().text);
+    send_json({{"id", id}, {"result", to_json(*rates)}});
+  } catch (const Json::exception& error) {
+    send_error(id, "bad_params", error.what());
+  }
 }
 
 // From its answer on the connection carries what is watched, and nothing else.
@@ -297,6 +314,7 @@ RpcServer::RpcServer(EventLoop& loop, const RpcTargets& targets, const RpcSocket
     : loop_(loop),
       read_access_(targets.status),
       admin_access_(targets.status, targets.secrets, targets.changes, targets.on_change, targets.watches),
+      rates_(targets.rates),
       admins_(loop, limits),
       readers_(loop, limits) {
   const auto serve = [this](const std::string& path, const std::string& group, RpcRole role) {
@@ -316,7 +334,8 @@ void RpcServer::adopt(int fd, RpcRole role) {
   const bool admin = role == RpcRole::kAdmin;
   const RpcAccess& access = admin ? static_cast<const RpcAccess&>(admin_access_) : read_access_;
   const std::size_t request_max = admin ? kRpcRequestMax : kRpcReadRequestMax;
-  (admin ? admins_ : readers_).admit(std::make_shared<Client>(loop_, fd, access, request_max, subscribers_));
+  (admin ? admins_ : readers_)
+      .admit(std::make_shared<Client>(loop_, fd, access, rates_, request_max, subscribers_));
 }
 
 void RpcServer::retire() {

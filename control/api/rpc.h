@@ -13,6 +13,7 @@
 #include <string>
 #include <vector>
 
+#include "control/api/rates.h"
 #include "control/api/rpc_access.h"
 #include "control/api/stream.h"
 #include "control/api/unix_socket.h"
@@ -49,6 +50,7 @@ struct RpcTargets {
   ChangeSink& changes;
   OnChange on_change;
   WatchSource* watches = nullptr;  // null: captures and traces are refused
+  RateSource* rates = nullptr;     // for both sockets; null: rates are refused
 };
 
 class RpcServer {
@@ -76,6 +78,7 @@ class RpcServer {
   EventLoop& loop_;
   const ReadAccess read_access_;
   const AdminAccess admin_access_;
+  RateSource* const rates_;
   std::size_t subscribers_ = 0;
   StreamSet admins_, readers_;  // apart, so that readers cannot crowd out the administrator
   std::unique_ptr<UnixListener> admin_listener_, read_listener_;

@@ -8,6 +8,7 @@
 #include "control/cli/build_facts.h"
 #include "control/cli/complete.h"
 #include "control/cli/suggestion.h"
+#include "control/cli/top.h"
 
 namespace wg::control::cli {
 namespace {
@@ -25,8 +26,9 @@ struct CommandGroup {
 };
 const CommandGroup kGroups[] = {
     {"Commands", {"init", "run", "check", "doctor", "version", "help", "man", "completion"}},
-    {"Status commands", {"show", "explain", "trace", "capture", "events", "diff"}},
-    {"Change commands", {"reload", "confirm", "rollback", "save", "interface", "port", "log", "stop"}},
+    {"Status commands", {"show", "top", "explain", "trace", "capture", "events", "diff"}},
+    {"Change commands",
+     {"reload", "confirm", "rollback", "save", "interface", "port", "log", "stop"}},
     {"File and key commands", {"peer", "schema", "import", "export", "genkey", "pubkey", "genpsk", "extcap"}},
 };
 
@@ -139,6 +141,7 @@ void add_commands(CLI::App& app, Invocation& invocation) {
   add_run_and_check(app, invocation);
   add_show(app, invocation);
   add_explain(app, invocation);
+  add_top(app, invocation);
   add_capture(app, invocation);
   add_extcap(app, invocation);
   add_changes(app, invocation);

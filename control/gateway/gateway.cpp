@@ -12,7 +12,9 @@
 #include <utility>
 #include <variant>
 
+#include "config/read_file.h"
 #include "control/clock.h"
+#include "control/gateway/config_history.h"
 #include "control/gateway/dataplane_options.h"
 #include "control/ignore.h"
 #include "control/privileges.h"
@@ -51,12 +53,14 @@ Gateway::Gateway(const config::Gateway& value, std::string config_path)
       flows_(services_, log_),
       counters_(services_, objects_),
       status_({services_, objects_, running_, watch_, keeper_, notices_, agreement_.drift, flows_}),
+      peer_rates_(services_.loop, services_.dataplane.peers(), [this] { return count_of_peers(objects_); }),
+      rates_(peer_rates_, objects_, status_),
       actions_(services_, objects_, sockets_, saved_, log_),
       runner_(services_, objects_, actions_),
       changes_({services_, objects_, keeper_, running_, runner_, background_, agreement_.drift}, log_,
                [this] { on_plan_carried_out(); }),
       packet_watch_(services_, objects_),
-      sockets_(services_.loop, {status_, status_, changes_, {}, &packet_watch_}, log_),
+      sockets_(services_.loop, {status_, status_, changes_, {}, &packet_watch_, &rates_}, log_),
       rounds_(services_, objects_, flows_, packet_watch_),
       signals_(services_.loop) {
   services_.emit = [this](GatewayEvent&& event) { sockets_.publish(event); };
@@ -91,6 +95,7 @@ void Gateway::start(const config::Gateway& value) {
     services_.counters.tasks_failed.add(1);
     log_->error("a task was given up: {}", error.what());
   });
+  note_start_in_history(background_, running_, log_);
   on_kernel_changes();
   const std::string parts = fmt::format("{} port(s), {} interface(s), {} worker(s)", objects_.ports().size(),
                                         objects_.interfaces().size(), services_.dataplane.workers().size());
@@ -122,6 +127,7 @@ void Gateway::open_sockets() {
 void Gateway::give_up_root() {
   const config::Control& control = running_.value().control;
   if (control.user.empty()) return;
+  config::make_private_directory(control.state_directory);
   std::vector<std::string> directories{control.state_directory, kWgSocketDirectory};
   // A directory of our own; a shared one (/run, /tmp) stays whose it is, and a stale socket there is removed
   // by the next start.

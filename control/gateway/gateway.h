@@ -18,10 +18,12 @@
 #include "control/gateway/notices.h"
 #include "control/gateway/objects.h"
 #include "control/gateway/packet_watch.h"
+#include "control/gateway/peer_rates.h"
 #include "control/gateway/plan_runner.h"
 #include "control/gateway/port_keeper.h"
 #include "control/gateway/port_watch.h"
 #include "control/gateway/published_counters.h"
+#include "control/gateway/rate_reader.h"
 #include "control/gateway/rounds.h"
 #include "control/gateway/running_config.h"
 #include "control/gateway/saved_state.h"
@@ -90,6 +92,8 @@ class Gateway {
   FlowService flows_;
   PublishedCounters counters_;
   StatusReader status_;
+  PeerRates peer_rates_;
+  RateReader rates_;
   Actions actions_;
   PlanRunner runner_;
   Changes changes_;
