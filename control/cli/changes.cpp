@@ -4,6 +4,7 @@
 
 #include "config/scalars.h"
 #include "control/cli/call.h"
+#include "control/cli/history.h"
 #include "control/cli/options.h"
 #include "control/cli/render.h"
 
@@ -37,6 +38,31 @@ std::uint64_t seconds_of(const std::string& text) {
   return *number * unit;
 }
 
+void add_rollback(CLI::App& app, Invocation& invocation) {
+  struct Options {
+    unsigned number = 0;
+    std::string config = kDefaultConfig;
+    bool force = false, json = false;
+  };
+  const auto options = std::make_shared<Options>();
+  auto* rollback = app.add_subcommand("rollback", "Go back to the configuration before the last reload");
+  auto* number = rollback
+                     ->add_option("number", options->number,
+                                  "Put this one of `linegate history` in the place of the file, and apply it")
+                     ->check(whole_number(1))
+                     ->type_name("N");
+  rollback->add_option("-c,--config", options->config, "With N: configuration file (YAML)")
+      ->type_name("FILE")
+      ->capture_default_str();
+  rollback->add_flag("--force", options->force, "With N: give up changes of the file that were not applied")
+      ->needs(number);
+  rollback->add_flag("--json", options->json, "Print JSON");
+  rollback->callback([options, &invocation] {
+    if (options->number == 0) return void(plan("rollback", Json::object(), options->json, invocation));
+    roll_back_to(options->number, options->config, options->force, options->json, invocation);
+  });
+}
+
 void add_plans(CLI::App& app, Invocation& invocation) {
   const auto confirm = std::make_shared<std::string>();
   const auto json = std::make_shared<bool>(false);
@@ -60,9 +86,7 @@ void add_plans(CLI::App& app, Invocation& invocation) {
   app.add_subcommand("confirm", "Keep the reload that waits for it")->callback([&invocation] {
     RpcClient(invocation.socket, Access::kAdmin).call("confirm");
   });
-  auto* rollback = app.add_subcommand("rollback", "Go back to the configuration before the last reload");
-  rollback->add_flag("--json", *json, "Print JSON");
-  rollback->callback([=, &invocation] { plan("rollback", Json::object(), *json, invocation); });
+  add_rollback(app, invocation);
   auto* diff =
       app.add_subcommand("diff", "Print the differences between the running configuration and the file");
   diff->add_flag("--json", *json, "Print JSON");

@@ -7,6 +7,7 @@
 
 #include "control/cli/build_facts.h"
 #include "control/cli/complete.h"
+#include "control/cli/history.h"
 #include "control/cli/suggestion.h"
 #include "control/cli/top.h"
 
@@ -28,7 +29,7 @@ const CommandGroup kGroups[] = {
     {"Commands", {"init", "run", "check", "doctor", "version", "help", "man", "completion"}},
     {"Status commands", {"show", "top", "explain", "trace", "capture", "events", "diff"}},
     {"Change commands",
-     {"reload", "confirm", "rollback", "save", "interface", "port", "log", "stop"}},
+     {"reload", "confirm", "rollback", "history", "save", "interface", "port", "log", "stop"}},
     {"File and key commands", {"peer", "schema", "import", "export", "genkey", "pubkey", "genpsk", "extcap"}},
 };
 
@@ -145,6 +146,7 @@ void add_commands(CLI::App& app, Invocation& invocation) {
   add_capture(app, invocation);
   add_extcap(app, invocation);
   add_changes(app, invocation);
+  add_history(app, invocation);
   add_interface(app, invocation);
   add_peer_commands(app, invocation);
   add_convert(app, invocation);

@@ -12,6 +12,7 @@
 #include "config/paths.h"
 #include "config/save.h"
 #include "config/validate.h"
+#include "control/gateway/config_history.h"
 
 namespace wg::control {
 
@@ -48,6 +49,27 @@ PlanOutcome save_to(const std::string& path, const config::Gateway& wanted) {
     outcome.plan.insert(outcome.plan.end(), saved->remarks.begin(), saved->remarks.end());
   }
   return outcome;
+}
+
+// Is wiped in the end, because the file may hold keys.
+std::shared_ptr<std::string> secret_text() {
+  return {new std::string, [](std::string* text) {
+            config::wipe(*text);
+            delete text;
+          }};
+}
+
+// What reads as `reading` does, and keeps the text of the file `path`.
+config::ParseOptions keeping(const config::ParseOptions& reading, const std::string& path,
+                             std::string& text) {
+  config::ParseOptions options = reading;
+  options.read = [read = reading.read, path, &text](const std::string& file,
+                                                    const config::ReadLimits& limits) {
+    auto found = read(file, limits);
+    if (found && file == path) text = found->text;
+    return found;
+  };
+  return options;
 }
 
 // Which peers a set can touch: those it names, those that hold a prefix it names, and the one whose key it
@@ -191,16 +213,21 @@ void Changes::rollback(PlanDone done) {
 void Changes::plan_against_file(const ReloadOptions& options, PlanDone done,
                                 const config::ParseOptions& reading) {
   auto parsed = std::make_shared<config::ParsedGateway>();
+  const std::shared_ptr<std::string> text = secret_text();
   parts_.background.run(
-      [parsed, path = parts_.running.path(), reading] {
-        const Expected<> read = catch_refusal([&] { *parsed = config::parse_file(path, reading); });
+      [parsed, text, path = parts_.running.path(), reading] {
+        const Expected<> read =
+            catch_refusal([&] { *parsed = config::parse_file(path, keeping(reading, path, *text)); });
         if (!read) *parsed = config::Problems{{path, {}, {}, read.error().text}};
       },
-      [this, parsed, options, done = std::move(done)] {
+      [this, parsed, text, options, done = std::move(done)] {
         if (!*parsed) return refuse(parsed->error(), options.dry_run, done);
         auto reload = std::make_shared<Reload>();
         reload->next = std::make_shared<config::Gateway>(std::move(**parsed));
-        reload->done = done;
+        reload->done = [this, text, done](PlanOutcome outcome) {
+          if (outcome.applied) note_in_history(parts_.background, parts_.running, text, log_);
+          done(std::move(outcome));
+        };
         reload->options = options;
         queue_reload(std::move(reload));
       });
