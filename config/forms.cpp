@@ -130,6 +130,36 @@ std::string user_words(const std::string& name) {
   return name.empty() ? "the one who started it" : name;
 }
 
+std::string text_or_none(const std::string& text) {
+  return text.empty() ? "none" : text;
+}
+
+Expected<std::string> parse_uuid(std::string_view text) {
+  const bool dashes = text.size() == 36;
+  std::string uuid;
+  std::size_t digits = 0;
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    if (dashes && (i == 8 || i == 13 || i == 18 || i == 23)) {
+      if (text[i] != '-') return Refusal{EINVAL, "is not a UUID"};
+      continue;
+    }
+    const char c = text[i] >= 'A' && text[i] <= 'F' ? static_cast<char>(text[i] + 32) : text[i];
+    if (!((c >= '0' && c <= '9') || (c >= 'a' && c <= 'f'))) return Refusal{EINVAL, "is not a UUID"};
+    if (digits == 8 || digits == 12 || digits == 16 || digits == 20) uuid += '-';
+    uuid += c;
+    ++digits;
+  }
+  if (digits != 32) return Refusal{EINVAL, "is not a UUID"};
+  return uuid;
+}
+
+Expected<std::string> parse_type_name(std::string_view text) {
+  if (text.empty() || text.size() > kTypeNameMax) return Refusal{EINVAL, "is too long or empty"};
+  for (const char c : text)
+    if (static_cast<unsigned char>(c) < 0x20 || c == 0x7f) return Refusal{EINVAL, "has a control character"};
+  return std::string(text);
+}
+
 bool is_account_name(std::string_view name) {
   const auto first = [](char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_'; };
   const auto later = [&](char c) { return first(c) || (c >= '0' && c <= '9') || c == '-' || c == '.'; };

@@ -101,6 +101,20 @@ inline constexpr std::array<std::string_view, 2> kUserExamples{"linegate", "_gat
 inline constexpr Form<std::string> kUserName{"the name of a user", kUserExamples, parse_user_name, verbatim,
                                              user_words};
 
+// 32 hexadecimal digits, with the dashes of a UUID or without; as a UUID in lower case.
+Expected<std::string> parse_uuid(std::string_view text);
+[[nodiscard]] std::string text_or_none(const std::string& text);
+inline constexpr std::array<std::string_view, 2> kUuidExamples{"6f0a4b5e-0a1c-4f7e-9a53-3f0c1b7d2e11",
+                                                               "00112233445566778899aabbccddeeff"};
+inline constexpr Form<std::string> kUuid{"a UUID, such as 6f0a4b5e-0a1c-4f7e-9a53-3f0c1b7d2e11",
+                                         kUuidExamples, parse_uuid, verbatim, text_or_none};
+
+inline constexpr std::size_t kTypeNameMax = 127;
+Expected<std::string> parse_type_name(std::string_view text);
+inline constexpr std::array<std::string_view, 2> kTypeNameExamples{"office", "Example VPN"};
+inline constexpr Form<std::string> kTypeName{"1 to 127 bytes without control characters", kTypeNameExamples,
+                                             parse_type_name, verbatim, text_or_none};
+
 // useradd(8): a letter or underscore first, then also digits, dashes and dots; at most 32 characters.
 [[nodiscard]] bool is_account_name(std::string_view name);
 

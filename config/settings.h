@@ -107,6 +107,8 @@ inline constexpr std::array kInterfaceSettings{
     setting<kMssClamp, &Interface::mss_clamp>("mss_clamp", "mss clamp"),
     setting<kFlag, &Interface::remember_endpoints>("remember_endpoints", "remembering endpoints"),
     setting<kOwnLogLevel, &Interface::log_level>("log_level", "log level"),
+    setting<kUuid, &Interface::id>("id", "id"),
+    setting<kTypeName, &Interface::type>("type", "type"),
 };
 
 inline constexpr std::array kPortSettings{

@@ -231,6 +231,10 @@ struct Interface {
   MssClamp mss_clamp;
   bool remember_endpoints = true;     // on disk, of peers heard of recently, for the next start
   std::optional<LogLevel> log_level;  // nullopt: control.log.level
+  std::string id;                     // a UUID that decides the ifindex; empty: Linux numbers it
+  std::string type;                   // of the program that made it, in its words; for people
+  // Not of the file: the connection of the control socket with which it goes. 0: it stays.
+  std::uint64_t bound_to = 0;
   InterfaceMarks where;
   bool operator==(const Interface&) const = default;
 };

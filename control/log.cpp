@@ -9,6 +9,7 @@
 #include <sched.h>
 
 #include <future>
+#include <mutex>
 #include <nlohmann/json.hpp>
 
 #include "control/journal.h"
@@ -81,10 +82,62 @@ class TextFormatter final : public spdlog::formatter {
   spdlog::pattern_formatter head_{"%Y-%m-%dT%H:%M:%S.%e %-7l ", spdlog::pattern_time_type::local, ""};
 };
 
+config::LogLevel from_spdlog(spdlog::level::level_enum level) {
+  switch (level) {
+    case spdlog::level::trace:
+      return config::LogLevel::kTrace;
+    case spdlog::level::debug:
+      return config::LogLevel::kDebug;
+    case spdlog::level::info:
+      return config::LogLevel::kInfo;
+    case spdlog::level::warn:
+      return config::LogLevel::kWarn;
+    default:
+      return config::LogLevel::kError;
+  }
+}
+
+std::string text_of(spdlog::string_view_t text) {
+  return {text.data(), text.size()};
+}
+
+// In front of the sink that writes. Lines are given to the tap before that, which may be slow.
+class TappedSink final : public spdlog::sinks::sink {
+ public:
+  explicit TappedSink(std::shared_ptr<spdlog::sinks::sink> inner) : inner_(std::move(inner)) {}
+  void log(const spdlog::details::log_msg& message) override {
+    tell(message);
+    inner_->log(message);
+  }
+  void flush() override { inner_->flush(); }
+  void set_pattern(const std::string& pattern) override { inner_->set_pattern(pattern); }
+  void set_formatter(std::unique_ptr<spdlog::formatter> formatter) override {
+    inner_->set_formatter(std::move(formatter));
+  }
+  void tap(std::function<void(LogLine&&)> tap) {
+    const std::lock_guard lock(mutex_);
+    tap_ = std::move(tap);
+  }
+
+ private:
+  void tell(const spdlog::details::log_msg& message) {
+    const std::lock_guard lock(mutex_);
+    if (!tap_) return;
+    tap_({.at = message.time,
+          .level = from_spdlog(message.level),
+          .interface = text_of(message.logger_name),
+          .text = text_of(message.payload)});
+  }
+
+  std::shared_ptr<spdlog::sinks::sink> inner_;
+  std::mutex mutex_;
+  std::function<void(LogLine&&)> tap_;
+};
+
 struct LogState {
   std::shared_ptr<spdlog::details::thread_pool> pool;
   pthread_t writer{};
-  std::shared_ptr<spdlog::sinks::sink> sink;
+  std::shared_ptr<TappedSink> sink;
   bool to_journal = false;
   config::LogLevel level = config::LogLevel::kInfo;
   std::size_t reported = 0;  // dropped lines that were logged
@@ -105,11 +158,8 @@ void start_log(const config::Log& options) {
         kQueueLines, 1, [&started] { started.set_value(pthread_self()); });
     log.writer = started.get_future().get();
     log.to_journal = stderr_is_journal();
-    if (log.to_journal) {
-      log.sink = make_journal_sink();
-    } else {
-      log.sink = std::make_shared<spdlog::sinks::stderr_sink_mt>();
-    }
+    log.sink = std::make_shared<TappedSink>(
+        log.to_journal ? make_journal_sink() : std::make_shared<spdlog::sinks::stderr_sink_mt>());
   }
   log.level = options.level;
   if (options.format == config::LogFormat::kJson) {
@@ -121,6 +171,10 @@ void start_log(const config::Log& options) {
 
 config::LogLevel log_level() {
   return state().level;
+}
+
+void tap_log(std::function<void(LogLine&&)> tap) {
+  if (state().sink) state().sink->tap(std::move(tap));
 }
 
 void keep_log_beside_this_thread() {

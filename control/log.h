@@ -4,10 +4,12 @@
 
 #include <spdlog/logger.h>
 
+#include <functional>
 #include <memory>
 #include <string>
 
 #include "config/types.h"
+#include "control/log_line.h"
 
 namespace wg::control {
 
@@ -26,6 +28,10 @@ void stop_log();
 // Empty name: the gateway's own.
 Logger make_logger(const std::string& interface = {});
 void set_log_level(const Logger& logger, config::LogLevel level);
+
+// Every line from now on goes to `tap` too, on the writer's thread; empty: to nobody. After the return the
+// tap before is not called any more.
+void tap_log(std::function<void(LogLine&&)> tap);
 
 // Lines lost since the start because the queue was full.
 std::size_t log_lines_dropped();

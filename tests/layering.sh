@@ -29,7 +29,8 @@ config:
 control/noise:           dataplane/crypto dataplane/packet dataplane/session
 control/kernel:          dataplane/flow dataplane/packet dataplane/session
 control/journal:
-control/log:             config control/journal
+control/log_line:        config
+control/log:             config control/journal control/log_line
 control/ignore:          control/log
 control/loop:            control/log
 control/version:
@@ -43,14 +44,14 @@ control/view:            config dataplane/snapshot
 control/convert:         config control/kernel dataplane/packet
 control/log_limit:
 control/round_times:     dataplane/counters dataplane/drop_reason
-control/api:             config control/noise control/loop control/log dataplane/counters dataplane/drop_reason
+control/api:             config control/noise control/loop control/log control/log_line dataplane/counters dataplane/drop_reason
 control/watch:           control/api dataplane/drop_reason dataplane/packet dataplane/watch
 control/telemetry:       control/api control/noise dataplane dataplane/*
 control/publish:         control/kernel dataplane dataplane/*
 control/services:        control/api control/command_port control/kernel control/loop control/noise control/publish control/round_times control/staging dataplane dataplane/*
 control/interface:       config control/api control/clock control/convert control/ignore control/kernel control/log control/log_limit control/loop control/noise control/packet_ptr control/publish control/services control/view dataplane dataplane/*
 control/flows:           config control/api control/kernel control/log control/publish control/services dataplane dataplane/*
-control/gateway:         config control/api control/clock control/convert control/flows control/ignore control/interface control/kernel control/log control/log_limit control/loop control/noise control/packet_ptr control/privileges control/sandbox control/publish control/round_times control/services control/telemetry control/view control/watch dataplane dataplane/*
+control/gateway:         config control/api control/clock control/convert control/flows control/ignore control/interface control/kernel control/log control/log_line control/log_limit control/loop control/noise control/packet_ptr control/privileges control/sandbox control/publish control/round_times control/services control/telemetry control/view control/watch dataplane dataplane/*
 control:                 config control/gateway control/journal control/log control/privileges control/sandbox
 control/cli:             config control/api control/kernel control/loop control/log control/version control dataplane/crypto
 '
@@ -106,6 +107,21 @@ for path in sources:
             faults.append(f"{where}: {room} must do without DPDK (<{theirs}>)")
         elif dirname(path) in free_of_threads.split() and theirs in ("thread", "pthread.h", "mutex"):
             faults.append(f"{where}: {room} must do without threads (<{theirs}>)")
+
+# The library of programs: C on the C library, nothing of the other folders, and they nothing of it.
+of_c = {"arpa/inet.h", "errno.h", "fcntl.h", "net/if.h", "poll.h", "pthread.h", "semaphore.h", "signal.h", "stdarg.h", "stdbool.h", "stddef.h", "stdint.h",
+        "stdio.h", "stdlib.h", "string.h", "sys/socket.h", "sys/time.h", "sys/un.h", "time.h", "unistd.h", "internal.h", "linegate.h"}
+library = subprocess.run(["git", "ls-files", "-co", "--exclude-standard", "lib/include", "lib/src"], capture_output=True, text=True,
+                         check=True).stdout.split()
+for path in library:
+    if not path.endswith((".c", ".h")): faults.append(f"{path}: the library is C alone")
+    for number, line in enumerate(open(path).read().split("\n"), 1):
+        found = re.match(r'#\s*include [<"]([^>"]+)[>"]', line)
+        if found and found[1] not in of_c: faults.append(f"{path}:{number}: the library may not include {found[1]}")
+for path in sources:
+    if path not in includes: continue
+    for number, line in enumerate(open(path).read().split("\n"), 1):
+        if re.match(r'#include [<"](lib/|linegate\.h)', line): faults.append(f"{path}:{number}: the library is for other programs")
 
 # Circles of files: depth first, with the way that led here.
 done = set()

@@ -7,6 +7,7 @@
 #pragma once
 
 #include <chrono>
+#include <cstdint>
 #include <functional>
 #include <string>
 #include <string_view>
@@ -57,6 +58,10 @@ class ChangeSink {
   // Writes runtime changes back to the file.
   virtual void save(PlanDone done) = 0;
   virtual Expected<> interface_create(const std::string& name, const config::Interface& value) = 0;
+  // Deletes the interfaces whose `bound_to` this is.
+  virtual void release(std::uint64_t bound_to) = 0;
+  // An interface exists.
+  [[nodiscard]] virtual bool in_use() const = 0;
   virtual Expected<> interface_up(const std::string& name) = 0;
   virtual Expected<> interface_down(const std::string& name) = 0;
   // Done when the netdev is gone: its name is free.

@@ -86,6 +86,18 @@ Json to_json(const InterfaceStatus& status) {
           {"handshakes", std::move(handshakes)}};
 }
 
+Json to_json(const InterfaceIdentity& identity) {
+  return {{"name", identity.name},
+          {"id", text_or_null(identity.id)},
+          {"type", text_or_null(identity.type)},
+          {"bound", identity.bound},
+          {"up", identity.up},
+          {"ifindex", identity.ifindex},
+          {"netns", identity.netns_inode},
+          {"mtu", identity.mtu},
+          {"listen_port", number_of(identity.listen_port)}};
+}
+
 Json to_json(const PeerStatus& status) {
   Json prefixes = Json::array();
   for (const auto& prefix : status.allowed_ips) prefixes.push_back(config::to_string(prefix));
@@ -235,6 +247,13 @@ Json to_json(const RouteFacts& facts) {
           {"peer_prefix", text_or_null(facts.peer_prefix)},
           {"peer_interface", text_or_null(facts.peer_interface)},
           {"peer_active", facts.peer_active}};
+}
+
+Json to_json(const LogLine& line) {
+  return {{"at", time_of(line.at)},
+          {"level", config::to_string(line.level)},
+          {"interface", text_or_null(line.interface)},
+          {"text", line.text}};
 }
 
 Json to_json(const GatewayEvent& event) {

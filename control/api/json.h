@@ -8,6 +8,7 @@
 #include "control/api/explain.h"
 #include "control/api/explain_route.h"
 #include "control/api/status_source.h"
+#include "control/log_line.h"
 
 namespace wg::control {
 
@@ -15,6 +16,7 @@ using Json = nlohmann::ordered_json;
 
 Json to_json(const GatewayStatus& status);
 Json to_json(const InterfaceStatus& status);
+Json to_json(const InterfaceIdentity& identity);
 Json to_json(const PeerStatus& status);
 Json to_json(const PortStatus& status);
 Json to_json(const WorkerStatus& status);
@@ -26,6 +28,7 @@ Json to_json(const PeerEvent& event);
 Json to_json(const Explanation& explanation);
 Json to_json(const RouteFacts& facts);
 Json to_json(const GatewayEvent& event);
+Json to_json(const LogLine& line);
 
 template <typename Value>
 Json to_json(const std::vector<Value>& values) {

@@ -13,6 +13,7 @@
 #include <string>
 #include <vector>
 
+#include "control/api/log_source.h"
 #include "control/api/rates.h"
 #include "control/api/rpc_access.h"
 #include "control/api/stream.h"
@@ -22,14 +23,18 @@
 
 namespace wg::control {
 
-inline constexpr int kRpcVersion = 1;
 // Bytes of one line. What a reader may send holds the control thread for as long as parsing it takes.
 inline constexpr std::size_t kRpcRequestMax = std::size_t{1} << 20;
 inline constexpr std::size_t kRpcReadRequestMax = std::size_t{1} << 14;
 inline constexpr unsigned kRpcNestingMax = 16;  // arrays and objects within one another
 inline constexpr std::size_t kRpcEventBacklogMax = std::size_t{1} << 18;  // bytes waiting for one subscriber
 inline constexpr std::size_t kRpcWatchBacklogMax = std::size_t{1} << 20;  // bytes of a capture that wait
-inline constexpr unsigned kRpcInFlightMax = 16;                           // unanswered requests of one client
+// Of the connections of the control socket, how many may have interfaces bound to them: these are not closed
+// to make room for others.
+inline constexpr std::size_t bound_connections_max(std::size_t connections) {
+  return connections * 3 / 4;
+}
+inline constexpr unsigned kRpcInFlightMax = 16;  // unanswered requests of one client
 
 struct RpcSockets {
   std::string admin_path;   // control.sock
@@ -51,6 +56,7 @@ struct RpcTargets {
   OnChange on_change;
   WatchSource* watches = nullptr;  // null: captures and traces are refused
   RateSource* rates = nullptr;     // for both sockets; null: rates are refused
+  LogSource* log = nullptr;        // null: log.subscribe is refused
 };
 
 class RpcServer {
@@ -66,20 +72,31 @@ class RpcServer {
   // Gives up the addresses and takes no more requests. Connections end when their answers are out, those
   // without an open request at once.
   void retire();
-  std::size_t subscribers() const { return subscribers_; }
+  std::size_t subscribers() const { return counts_.subscribers; }
   std::size_t clients() const { return admins_.size() + readers_.size(); }
   // Serves a connected non-blocking stream socket (takes ownership).
   void adopt(int fd, RpcRole role);
 
  private:
   class Client;
+  // What clients share: how many do what.
+  struct Counts {
+    std::size_t subscribers = 0;
+    std::size_t log_subscribers = 0;
+    std::size_t bound = 0;  // connections that interfaces are bound to
+    const std::size_t bound_max = 0;
+  };
   std::vector<std::shared_ptr<Stream>> all_clients() const;
+  void follow_log();
+  void publish_line(const LogLine& line);
 
   EventLoop& loop_;
   const ReadAccess read_access_;
   const AdminAccess admin_access_;
   RateSource* const rates_;
-  std::size_t subscribers_ = 0;
+  LogSource* const log_;
+  std::uint64_t log_follower_ = 0;  // 0: the log is not followed
+  Counts counts_;
   StreamSet admins_, readers_;  // apart, so that readers cannot crowd out the administrator
   std::unique_ptr<UnixListener> admin_listener_, read_listener_;
 };

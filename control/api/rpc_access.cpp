@@ -31,16 +31,22 @@ AdminAccess::AdminAccess(const StatusSource& status, const SecretSource& secrets
       watches_(watches) {}
 
 WatchSource* AdminAccess::watches(const RpcCaller& caller, const std::string& method) const {
-  if (watches_ != nullptr && on_change_) on_change_(caller, method);
+  if (watches_ != nullptr) note(caller, method);
   return watches_;
+}
+
+void AdminAccess::note(const RpcCaller& caller, const std::string& what) const {
+  if (on_change_) on_change_(caller, what);
 }
 
 void AdminAccess::call(const RpcMethod& method, const RpcCaller& caller, Json& params,
                        const RpcAnswer& answer) const {
   const auto* secret = std::get_if<SecretMethod>(&method.call);
-  if ((method.changes || secret != nullptr) && on_change_) on_change_(caller, std::string(method.name));
+  if (method.changes || secret != nullptr) note(caller, std::string(method.name));
   if (const auto* read = std::get_if<ReadMethod>(&method.call)) return (*read)(status_, params, answer);
   if (secret != nullptr) return (*secret)(secrets_, params, answer);
+  if (const auto* bind = std::get_if<BindMethod>(&method.call))
+    return (*bind)(changes_, caller.connection, params, answer);
   std::get<ChangeMethod>(method.call)(changes_, params, answer);
 }
 

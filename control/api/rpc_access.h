@@ -19,6 +19,7 @@ struct RpcCaller {
   pid_t pid = 0;
   uid_t uid = 0;
   gid_t gid = 0;
+  std::uint64_t connection = 0;  // what `bound` interfaces are bound to; 0: the connection cannot bind any
 };
 // Of a connected AF_UNIX socket; zeros when the kernel does not tell.
 RpcCaller caller_of(int fd);
@@ -31,6 +32,12 @@ class RpcAccess {
   // Only what it allows.
   virtual void call(const RpcMethod& method, const RpcCaller& caller, Json& params,
                     const RpcAnswer& answer) const = 0;
+  [[nodiscard]] virtual const StatusSource& status() const = 0;
+  // nullptr: not allowed.
+  [[nodiscard]] virtual const SecretSource* secrets() const { return nullptr; }
+  [[nodiscard]] virtual ChangeSink* changes() const { return nullptr; }
+  // Said before a change or a secret is told, for the log.
+  virtual void note(const RpcCaller&, const std::string&) const {}
   // For captures and traces; nullptr: not allowed.
   [[nodiscard]] virtual WatchSource* watches(const RpcCaller&, const std::string&) const { return nullptr; }
 };
@@ -42,6 +49,7 @@ class ReadAccess final : public RpcAccess {
   [[nodiscard]] bool allows(const RpcMethod& method) const override;
   void call(const RpcMethod& method, const RpcCaller& caller, Json& params,
             const RpcAnswer& answer) const override;
+  [[nodiscard]] const StatusSource& status() const override { return status_; }
 
  private:
   const StatusSource& status_;
@@ -56,6 +64,10 @@ class AdminAccess final : public RpcAccess {
   [[nodiscard]] bool allows(const RpcMethod&) const override { return true; }
   void call(const RpcMethod& method, const RpcCaller& caller, Json& params,
             const RpcAnswer& answer) const override;
+  [[nodiscard]] const StatusSource& status() const override { return status_; }
+  [[nodiscard]] const SecretSource* secrets() const override { return &secrets_; }
+  [[nodiscard]] ChangeSink* changes() const override { return &changes_; }
+  void note(const RpcCaller& caller, const std::string& what) const override;
   [[nodiscard]] WatchSource* watches(const RpcCaller& caller, const std::string& method) const override;
 
  private:

@@ -7,6 +7,8 @@
 #include <utility>
 
 #include "config/export.h"
+#include "config/forms.h"
+#include "config/settings.h"
 #include "control/api/explain.h"
 #include "control/api/peer_list.h"
 #include "control/api/tables.h"
@@ -91,6 +93,17 @@ void show_peers(const StatusSource& source, Json& params, const RpcAnswer& answe
   query.order = *order;
   const auto writer = std::make_shared<PeerListWriter>(list_peers(source, query));
   answer.stream([writer](std::string& out, std::size_t target) { return writer->write(out, target); });
+}
+
+void show_interface(const StatusSource& source, Json& params, const RpcAnswer& answer) {
+  const auto identity = source.find_interface(text(params, "interface"));
+  if (!identity) return no_such_interface(text(params, "interface"), answer);
+  answer.result(to_json(*identity));
+}
+
+void version(const StatusSource& source, Json&, const RpcAnswer& answer) {
+  const GatewayStatus status = source.status();
+  answer.result({{"version", status.version}, {"protocol", kRpcVersion}, {"pid", status.pid}});
 }
 
 void show_peer(const StatusSource& source, Json& params, const RpcAnswer& answer) {
@@ -190,28 +203,56 @@ std::optional<config::SecretKey> take_secret(Json& params, const char* name) {
   return key;
 }
 
-void interface_create(ChangeSink& sink, Json& params, const RpcAnswer& answer) {
-  const auto name = text(params, "name");
-  if (!config::is_interface_name(name)) return bad_params(answer, "name: 1 to 15 of [a-zA-Z0-9_=+.-]");
+// Of one setting of an interface, by its row; absent or null: as by default.
+Expected<> set_by_row(config::Interface& interface, const Json& params, const char* key) {
+  const auto value = text(params, key);
+  if (value.empty()) return {};
+  for (const auto& row : config::settings_of<config::Interface>()) {
+    if (row.key != key) continue;
+    if (const Expected<> set = row.set(interface, value); !set)
+      return Refusal{EINVAL, std::string(key) + " " + set.error().text};
+    return {};
+  }
+  return Refusal{EINVAL, std::string(key) + " is no setting"};
+}
+
+Expected<> read_numbers(config::Interface& interface, const Json& params) {
+  const auto port = param<std::uint64_t>(params, "listen_port", 0);
+  const auto mtu = param<std::uint64_t>(params, "mtu", 0);
+  if (port > 65535) return Refusal{EINVAL, "listen_port is at most 65535"};
+  if (mtu != 0 && (mtu < config::kLeastMtu || mtu > config::kGreatestMtu))
+    return Refusal{EINVAL, "mtu is from " + std::to_string(config::kLeastMtu) + " to " +
+                               std::to_string(config::kGreatestMtu)};
+  interface.listen_port = UdpPort{static_cast<std::uint16_t>(port)};
+  if (mtu != 0) interface.mtu = static_cast<std::uint16_t>(mtu);
+  return {};
+}
+
+// All but the name.
+Expected<config::Interface> read_interface(Json& params) {
   config::Interface interface;
   interface.private_key = take_secret(params, "private_key");
   if (params.contains("private_key") && !interface.private_key)
-    return bad_params(answer, "private_key is not 32 bytes in base64 or hex");
-  const auto port = param<std::uint64_t>(params, "listen_port", 0);
-  const auto mtu = param<std::uint64_t>(params, "mtu", 0);
-  if (port > 65535) return bad_params(answer, "listen_port is at most 65535");
-  if (mtu != 0 && (mtu < config::kLeastMtu || mtu > config::kGreatestMtu))
-    return bad_params(answer, "mtu is from " + std::to_string(config::kLeastMtu) + " to " +
-                                  std::to_string(config::kGreatestMtu));
-  interface.listen_port = UdpPort{static_cast<std::uint16_t>(port)};
-  if (mtu != 0) interface.mtu = static_cast<std::uint16_t>(mtu);
+    return Refusal{EINVAL, "private_key is not 32 bytes in base64 or hex"};
+  if (Expected<> read = read_numbers(interface, params); !read) return read.error();
   interface.enabled = param(params, "up", true);
   for (const auto& word : param<std::vector<std::string>>(params, "addresses", {})) {
     const auto address = config::parse_interface_address(word);
-    if (!address) return bad_params(answer, "addresses: " + word + " is not ADDRESS/LENGTH");
+    if (!address) return Refusal{EINVAL, "addresses: " + word + " is not ADDRESS/LENGTH"};
     interface.addresses.push_back(*address);
   }
-  answer_change(sink.interface_create(name, interface), answer);
+  for (const char* key : {"id", "type"})
+    if (Expected<> set = set_by_row(interface, params, key); !set) return set.error();
+  return interface;
+}
+
+void interface_create(ChangeSink& sink, std::uint64_t connection, Json& params, const RpcAnswer& answer) {
+  const auto name = text(params, "name");
+  if (!config::is_interface_name(name)) return bad_params(answer, "name: 1 to 15 of [a-zA-Z0-9_=+.-]");
+  Expected<config::Interface> interface = read_interface(params);
+  if (!interface) return bad_params(answer, interface.error().text);
+  if (param(params, "bound", false)) interface->bound_to = connection;
+  answer_change(sink.interface_create(name, *interface), answer);
 }
 
 // {"text":"…"} of a file full of keys: rendered into the stream's own (wiped) buffer and nowhere else.
@@ -275,22 +316,21 @@ void port_restart(ChangeSink& sink, Json& params, const RpcAnswer& answer) {
 }
 
 void log_level(ChangeSink& sink, Json& params, const RpcAnswer& answer) {
-  using config::LogLevel;
-  const auto wanted = text(params, "level");
-  for (const auto level : {LogLevel::kOff, LogLevel::kError, LogLevel::kWarn, LogLevel::kInfo,
-                           LogLevel::kDebug, LogLevel::kTrace})
-    if (config::to_string(level) == wanted)
-      return answer_change(sink.set_log_level(text(params, "interface"), level), answer);
-  bad_params(answer, "level is one of off, error, warn, info, debug, trace");
+  const auto level = config::parse_choice<config::LogLevel>(text(params, "level"));
+  if (!level) return bad_params(answer, kLogLevelsAllowed);
+  answer_change(sink.set_log_level(text(params, "interface"), *level), answer);
 }
 
-void stop(ChangeSink& sink, Json&, const RpcAnswer& answer) {
+void stop(ChangeSink& sink, Json& params, const RpcAnswer& answer) {
+  if (param(params, "if_unused", false) && sink.in_use()) return answer.error("busy", "interfaces exist");
   answer.result(Json::object());
   sink.stop();
 }
 
-constexpr std::array<RpcMethod, 18> kMethods{{
+constexpr std::array<RpcMethod, 20> kMethods{{
+    {"version", version},
     {"show.gateway", show_gateway},
+    {"show.interface", show_interface},
     {"show.peers", show_peers},
     {"show.peer", show_peer},
     {"explain.peer", explain_peer},
@@ -346,6 +386,10 @@ WatchRequest watch_request_of(const Json& params, bool trace) {
   request.snap = param<std::uint32_t>(params, "snap", 65535);
   request.ring_mb = param<std::uint32_t>(params, "ring_mb", request.ring_mb);
   return request;
+}
+
+bool asks_to_bind(const RpcMethod& method, const Json& params) {
+  return std::holds_alternative<BindMethod>(method.call) && param(params, "bound", false);
 }
 
 const RpcMethod* find_rpc_method(std::string_view name) {

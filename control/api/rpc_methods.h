@@ -15,6 +15,9 @@
 
 namespace wg::control {
 
+inline constexpr int kRpcVersion = 1;
+inline constexpr const char* kLogLevelsAllowed = "level is one of off, error, warn, info, debug, trace";
+
 // Where the answer to one request goes: exactly one of the three, once, at any time on the loop's thread.
 // Copyable; does nothing when the client has gone.
 struct RpcAnswer {
@@ -30,10 +33,13 @@ struct RpcAnswer {
 using ReadMethod = void (*)(const StatusSource& status, Json& params, const RpcAnswer& answer);
 using SecretMethod = void (*)(const SecretSource& secrets, Json& params, const RpcAnswer& answer);
 using ChangeMethod = void (*)(ChangeSink& sink, Json& params, const RpcAnswer& answer);
+// What it makes may be bound to `connection`, and then goes with it. 0: cannot be bound.
+using BindMethod = void (*)(ChangeSink& sink, std::uint64_t connection, Json& params,
+                            const RpcAnswer& answer);
 
 struct RpcMethod {
   std::string_view name;
-  std::variant<ReadMethod, SecretMethod, ChangeMethod> call;
+  std::variant<ReadMethod, SecretMethod, ChangeMethod, BindMethod> call;
   bool changes = false;  // whoever called it is logged
 };
 
@@ -42,8 +48,11 @@ const char* name_of_refusal(int code);
 // Of the params of `capture` and `trace`. Throws Json::exception for a wrong type.
 WatchRequest watch_request_of(const Json& params, bool trace);
 
-// nullptr: no such method. `subscribe`, `unsubscribe`, `capture` and `trace` belong to the client itself and
-// are not here.
+// Whether what the method makes is to be bound to the connection. Throws Json::exception for a wrong type.
+bool asks_to_bind(const RpcMethod& method, const Json& params);
+
+// nullptr: no such method. `subscribe`, `unsubscribe`, `log.subscribe`, `interface.wg`, `capture` and `trace`
+// belong to the client itself and are not here.
 const RpcMethod* find_rpc_method(std::string_view name);
 
 }  // namespace wg::control

@@ -77,6 +77,18 @@ struct InterfaceStatus {
   std::vector<std::pair<std::string, std::uint64_t>> handshakes;
 };
 
+// What does not need a walk over the peers.
+struct InterfaceIdentity {
+  std::string name;
+  std::string id, type;           // empty: none
+  bool bound = false;             // goes with a connection of the control socket
+  bool up = false;                // administrative
+  std::uint32_t ifindex = 0;      // in the network namespace below
+  std::uint64_t netns_inode = 0;  // of /proc/PID/ns/net
+  std::uint16_t mtu = 0;
+  UdpPort listen_port = kAnyPort;
+};
+
 struct NamedCount {
   std::string name;
   std::uint64_t count = 0;
@@ -289,6 +301,7 @@ struct WgPeer {
 // A consistent copy of one interface, secrets included, as `get=1` tells it.
 struct WgDevice {
   std::optional<config::SecretKey> private_key;
+  std::optional<config::Key> own_public_key;  // wg(8) works it out by itself; for programs that do not
   UdpPort listen_port = kAnyPort;
   std::uint32_t fwmark = 0;
   std::vector<WgPeer> peers;

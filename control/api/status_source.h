@@ -27,6 +27,8 @@ class StatusSource {
 
   virtual GatewayStatus status() const = 0;
   virtual std::vector<InterfaceStatus> interfaces() const = 0;
+  // O(1).
+  virtual std::optional<InterfaceIdentity> find_interface(std::string_view interface) const = 0;
   virtual std::vector<PortStatus> ports() const = 0;
   virtual std::vector<WorkerStatus> workers() const = 0;
   // Every reason of the list, in its order, zeros included.

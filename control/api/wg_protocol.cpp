@@ -80,6 +80,11 @@ void append_header(std::string& out, const WgDevice& device) {
     append_hex(out, clamped(*device.private_key).bytes());
     out += '\n';
   }
+  if (device.own_public_key) {
+    out += "own_public_key=";
+    append_hex(out, device.own_public_key->bytes);
+    out += '\n';
+  }
   if (device.listen_port != kAnyPort) append_number(out, "listen_port=", number_of(device.listen_port));
   if (device.fwmark != 0) append_number(out, "fwmark=", device.fwmark);
 }

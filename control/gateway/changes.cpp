@@ -12,6 +12,7 @@
 #include "config/paths.h"
 #include "config/save.h"
 #include "config/validate.h"
+#include "control/gateway/bound_interfaces.h"
 #include "control/gateway/config_history.h"
 
 namespace wg::control {
@@ -172,10 +173,16 @@ void Changes::keep_for_rollback(const Reload& reload, std::unique_ptr<config::Ga
   const bool changed = !reload.run.outcome.plan.empty(), waited = way_back_.has_value();
   if (!reload.is_way_back && !waited && changed) before.swap(before_reload_);
   destroy_elsewhere(std::move(before));
-  stop_waiting();
+  if (reload.is_way_back) return stop_waiting();
   const auto within = reload.options.confirm_within;
+  // A plain reload (SIGHUP, the file watch) confirms nothing: what waits goes back with it.
+  if (within.count() == 0) {
+    if (waited) log_->warn("reload: an earlier one still waits for `linegate confirm`");
+    return;
+  }
   // Without a change there is nothing to go back from; the way back of an earlier reload is not this one's.
-  if (within.count() == 0 || (!changed && !waited)) return;
+  if (!changed && !waited) return;
+  stop_waiting();
   log_->warn("reload: goes back in {} s unless it is confirmed", within.count());
   way_back_ = parts_.services.loop.after(within, [this] {
     way_back_.reset();
@@ -253,6 +260,7 @@ void Changes::begin_reload(std::shared_ptr<Reload> reload) {
   auto planned = std::make_shared<std::promise<void>>();
   reload_->planned = planned->get_future();
   const config::Gateway& running = parts_.running.value();
+  keep_bound_interfaces(running, *reload_->next);
   reload_->run.back = [&running, next = reload_->next] { return plan_between(*next, running); };
   parts_.background.run(
       [&running, planned, reload = reload_] {
@@ -339,8 +347,10 @@ void Changes::report_reload(const PlanOutcome& outcome) {
 
 void Changes::save(PlanDone done) {
   auto outcome = std::make_shared<PlanOutcome>();
+  config::Gateway value = parts_.running.value();
+  remove_bound_interfaces(value);
   parts_.background.run(
-      [outcome, path = parts_.running.path(), wanted = parts_.running.value()] {
+      [outcome, path = parts_.running.path(), wanted = std::move(value)] {
         const Expected<> saved = catch_refusal([&] { *outcome = save_to(path, wanted); });
         if (!saved) outcome->errors.push_back(saved.error());
       },
@@ -398,9 +408,22 @@ Expected<> Changes::interface_create(const std::string& name, const config::Inte
   if (!config::is_interface_name(name)) return Refusal{EINVAL, "'" + name + "' is no interface name"};
   if (parts_.running.find_interface(name) != nullptr)
     return Refusal{EEXIST, "interface " + name + " exists already"};
+  if (const std::string holder = holder_of_id(parts_.running.value(), value.id); !holder.empty())
+    return Refusal{EEXIST, "interface " + holder + " has this id"};
   config::Gateway next = copy_running();
   next.interfaces[name] = value;
   return change(std::move(next));
+}
+
+void Changes::release(std::uint64_t bound_to) {
+  config::Gateway next = copy_running();
+  if (!remove_interfaces_bound_to(bound_to, next)) return;
+  if (const Expected<> changed = change(std::move(next)); !changed)
+    log_->error("the interfaces of a program that has gone: {}", changed.error().text);
+}
+
+bool Changes::in_use() const {
+  return !parts_.running.value().interfaces.empty();
 }
 
 Expected<> Changes::interface_up(const std::string& name) {

@@ -63,6 +63,8 @@ class Changes final : public ChangeSink {
   void diff(PlanDone done) override;
   void save(PlanDone done) override;
   Expected<> interface_create(const std::string& name, const config::Interface& value) override;
+  void release(std::uint64_t bound_to) override;
+  [[nodiscard]] bool in_use() const override;
   Expected<> interface_up(const std::string& name) override;
   Expected<> interface_down(const std::string& name) override;
   void interface_delete(const std::string& name, ChangeDone done) override;

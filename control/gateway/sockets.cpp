@@ -5,7 +5,8 @@
 namespace wg::control {
 
 Sockets::Sockets(EventLoop& loop, const RpcTargets& targets, Logger log)
-    : loop_(loop), targets_(targets), log_(std::move(log)) {
+    : loop_(loop), targets_(targets), log_(std::move(log)), lines_(loop) {
+  targets_.log = &lines_;
   targets_.on_change = [log = log_](const RpcCaller& caller, const std::string& method) {
     log->info("control socket: {} by uid {} (pid {})", method, caller.uid, caller.pid);
   };

@@ -11,6 +11,7 @@
 #include "control/api/metrics.h"
 #include "control/api/rpc.h"
 #include "control/api/wg_socket.h"
+#include "control/gateway/log_lines.h"
 #include "control/log.h"
 #include "control/loop/event_loop.h"
 #include "dataplane/base/expected.h"
@@ -19,9 +20,9 @@ namespace wg::control {
 
 class Sockets {
  public:
-  // What they serve (`targets`; on_change is made here) outlives this, and may be made later. Every change
-  // and every export of private keys asked for by the control socket, and every set by wg(8), is logged with
-  // who asked.
+  // What they serve (`targets`; on_change and log are made here) outlives this, and may be made later. Every
+  // change and every export of private keys asked for by the control socket, and every set by wg(8), is
+  // logged with who asked.
   Sockets(EventLoop& loop, const RpcTargets& targets, Logger log);
 
   // In place of the one before, whose address is given up first: it may be the same. The connections of the
@@ -42,6 +43,7 @@ class Sockets {
   EventLoop& loop_;
   RpcTargets targets_;
   Logger log_;
+  LogLines lines_;  // of the whole log, for those who follow it by a control socket
   std::unique_ptr<RpcServer> control_;
   std::vector<std::unique_ptr<RpcServer>> retired_;  // control sockets before, with answers due
   std::unique_ptr<MetricsServer> metrics_;

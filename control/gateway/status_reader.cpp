@@ -1,5 +1,7 @@
 #include "control/gateway/status_reader.h"
 
+#include <sys/stat.h>
+
 #include <rte_lcore.h>
 #include <rte_version.h>
 #include <sodium.h>
@@ -25,6 +27,14 @@ using dataplane::kDropTexts;
 template <typename T>
 T relaxed(const std::atomic<T>& value) {
   return value.load(std::memory_order_relaxed);
+}
+
+std::uint64_t own_network_namespace() {
+  static const std::uint64_t inode = [] {
+    struct stat found {};
+    return stat("/proc/self/ns/net", &found) == 0 ? found.st_ino : 0;
+  }();
+  return inode;
 }
 
 // The wall time of a BootTime in the past.
@@ -192,6 +202,24 @@ std::vector<InterfaceStatus> StatusReader::interfaces() const {
   std::vector<InterfaceStatus> out;
   for (const auto& [name, interface] : parts_.objects.interfaces())
     out.push_back(interface_status(*interface));
+  return out;
+}
+
+std::optional<InterfaceIdentity> StatusReader::find_interface(std::string_view name) const {
+  const Interface* interface = parts_.objects.find_interface(name);
+  if (interface == nullptr) return std::nullopt;
+  InterfaceIdentity out;
+  out.name = interface->name();
+  out.up = interface->is_up();
+  out.ifindex = interface->ifindex();
+  out.netns_inode = own_network_namespace();
+  out.mtu = interface->mtu();
+  out.listen_port = interface->listen_port();
+  if (const config::Interface* value = parts_.running.find_interface(out.name)) {
+    out.id = value->id;
+    out.type = value->type;
+    out.bound = value->bound_to != 0;
+  }
   return out;
 }
 

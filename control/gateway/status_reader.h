@@ -38,6 +38,7 @@ class StatusReader final : public StatusSource, public SecretSource {
   // ---- StatusSource
   GatewayStatus status() const override;
   std::vector<InterfaceStatus> interfaces() const override;
+  std::optional<InterfaceIdentity> find_interface(std::string_view interface) const override;
   std::vector<PortStatus> ports() const override;
   std::vector<WorkerStatus> workers() const override;
   std::vector<DropStatus> drops() const override;

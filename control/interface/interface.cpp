@@ -57,7 +57,7 @@ Interface::Interface(Services& services, const std::string& name, const config::
     : core_{services,
             name,
             make_logger(name),
-            Netdev(services, name, value.mtu.value_or(auto_mtu), value.addresses),
+            Netdev(services, name, value.mtu.value_or(auto_mtu), value.addresses, value.id),
             PeerBook(services.dataplane.reclaimer()),
             ListenSocket(services.loop, value.listen_port, value.fwmark)},
       settings_(config::live_settings(value)),

@@ -1,14 +1,17 @@
 #include "control/interface/netdev.h"
 
 #include "control/ignore.h"
+#include "control/interface/stable_index.h"
 #include "control/kernel/sysctl.h"
 
 namespace wg::control {
 
 namespace {
 
-std::unique_ptr<dataplane::TunDevice> create_tun(const std::string& name, std::size_t queues) {
+std::unique_ptr<dataplane::TunDevice> create_tun(const std::string& name, std::size_t queues,
+                                                 const std::string& id) {
   dataplane::TunOptions options;
+  options.ifindex = id.empty() ? 0 : free_stable_index(id);
   options.name = name;
   options.queues = queues;
   return std::make_unique<dataplane::TunDevice>(options);
@@ -29,9 +32,9 @@ void set_parameters(const std::string& name) {
 }  // namespace
 
 Netdev::Netdev(Services& services, const std::string& name, std::uint16_t mtu,
-               const std::vector<config::InterfaceAddress>& addresses)
+               const std::vector<config::InterfaceAddress>& addresses, const std::string& id)
     : services_(services),
-      tun_(create_tun(name, services.dataplane.workers().size())),
+      tun_(create_tun(name, services.dataplane.workers().size(), id)),
       mtu_(mtu),
       wanted_mtu_(mtu),
       addresses_(services.netlink) {

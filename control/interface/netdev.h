@@ -19,8 +19,9 @@ namespace wg::control {
 class Netdev {
  public:
   // Creates it, down. Throws std::runtime_error; nothing is left behind then.
+  // An `id` decides the ifindex (stable_index.h); empty: the kernel's choice.
   Netdev(Services& services, const std::string& name, std::uint16_t mtu,
-         const std::vector<config::InterfaceAddress>& addresses);
+         const std::vector<config::InterfaceAddress>& addresses, const std::string& id = {});
 
   [[nodiscard]] std::uint32_t ifindex() const { return tun_->ifindex(); }
   [[nodiscard]] std::uint16_t mtu() const { return mtu_; }

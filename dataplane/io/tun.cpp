@@ -65,6 +65,11 @@ std::string attach_queue(int fd, const std::string& name, int flags) {
   fail(name, "cannot create it" + error_text(error));
 }
 
+// Of the interface that attach_queue() creates next.
+void choose_index(int fd, const std::string& name, unsigned ifindex) {
+  if (::ioctl(fd, TUNSETIFINDEX, &ifindex) != 0) fail(name, "cannot choose its ifindex" + error_text(errno));
+}
+
 TunOffloads set_offloads(int fd, bool vnet) {
   if (!vnet) return {};
   const auto accepted = [fd](unsigned offloads) { return ::ioctl(fd, TUNSETOFFLOAD, offloads) == 0; };
@@ -85,6 +90,7 @@ KernelInterface::KernelInterface(const TunOptions& options, Framing framing) : n
                    (options.vnet ? IFF_VNET_HDR : 0);
   for (std::size_t i = 0; i < options.queues; ++i) {
     FileDescriptor fd = open_clone_device(name_);
+    if (i == 0 && options.ifindex != 0) choose_index(fd.get(), name_, options.ifindex);
     name_ = attach_queue(fd.get(), name_, i == 0 ? kind | IFF_TUN_EXCL : kind);
     if (i == 0) offloads_ = set_offloads(fd.get(), options.vnet);
     auto queue = std::make_unique<TunQueue>(fd.get(), framing, offloads_);

@@ -79,6 +79,7 @@ struct TunOptions {
   std::string name;        // as `ip link` shows it; may end in "%d" for the kernel to number
   std::size_t queues = 1;  // one per worker
   bool vnet = true;        // false: one packet per system call
+  unsigned ifindex = 0;    // 0: the kernel's choice
 };
 
 // What TUN and TAP share. The interface lives in the network namespace of the constructing thread, is down at

@@ -19,7 +19,8 @@ namespace {
 using config::settings_of;
 
 // Settings that are the control thread's affair, or the linter's: workers do not see them.
-const std::set<std::string_view> kNotForWorkers{"log_level", "remember_endpoints", "peer", "on_loss"};
+const std::set<std::string_view> kNotForWorkers{"log_level", "remember_endpoints", "peer", "on_loss", "id",
+                                                "type"};
 
 TEST(SettingsView, EverySettingButThoseOfTheControlThreadChangesWhatWorkersSee) {
   for (const auto& row : settings_of<config::Interface>()) {

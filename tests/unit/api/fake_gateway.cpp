@@ -83,6 +83,22 @@ std::vector<InterfaceStatus> FakeGateway::interfaces() const {
   return list;
 }
 
+std::optional<InterfaceIdentity> FakeGateway::find_interface(std::string_view name) const {
+  const auto found = interfaces_by_name.find(name);
+  if (found == interfaces_by_name.end()) return std::nullopt;
+  const config::Interface& value = found->second;
+  InterfaceIdentity identity;
+  identity.name = found->first;
+  identity.id = value.id;
+  identity.type = value.type;
+  identity.bound = value.bound_to != 0;
+  identity.up = value.enabled;
+  identity.ifindex = made_at.contains(identity.name) ? made_at.at(identity.name) : 1;
+  identity.netns_inode = 4026531840;
+  identity.listen_port = value.listen_port;
+  return identity;
+}
+
 std::vector<PortStatus> FakeGateway::ports() const {
   PortStatus port;
   port.name = "wan0";
@@ -244,7 +260,12 @@ void FakeGateway::save(PlanDone done) {
 Expected<> FakeGateway::interface_create(const std::string& name, const config::Interface& value) {
   if (interfaces_by_name.contains(name)) return Refusal{EEXIST, "interface " + name + " exists"};
   interfaces_by_name[name] = value;
+  made_at[name] = static_cast<std::uint32_t>(++creations + 100);
   return {};
+}
+
+void FakeGateway::release(std::uint64_t bound_to) {
+  std::erase_if(interfaces_by_name, [=](const auto& entry) { return entry.second.bound_to == bound_to; });
 }
 
 Expected<> FakeGateway::interface_up(const std::string& name) {

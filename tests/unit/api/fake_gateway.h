@@ -35,6 +35,7 @@ class FakeGateway : public StatusSource, public SecretSource, public ChangeSink 
   std::set<UdpPort> taken_ports;
   std::vector<std::string> calls;
   int sets = 0;
+  int creations = 0;
   config::PeerEffects effects;  // of the last set
   PlanOutcome plan;
   bool defer_plans = false;
@@ -42,6 +43,7 @@ class FakeGateway : public StatusSource, public SecretSource, public ChangeSink 
   std::map<std::string, WallTime> handshakes;  // by peer name
   std::optional<PeerFacts> facts;
   RouteFacts route;  // what explain_route() answers, with the address that was asked for
+  std::map<std::string, std::uint32_t> made_at;  // the ifindex of created interfaces; others have 1
   bool stopped = false;
   bool waits_for_confirm = false;
   bool link_up = true;                  // of the port
@@ -55,6 +57,7 @@ class FakeGateway : public StatusSource, public SecretSource, public ChangeSink 
 
   GatewayStatus status() const override;
   std::vector<InterfaceStatus> interfaces() const override;
+  std::optional<InterfaceIdentity> find_interface(std::string_view interface) const override;
   std::vector<PortStatus> ports() const override;
   std::vector<WorkerStatus> workers() const override;
   std::vector<DropStatus> drops() const override;
@@ -80,6 +83,8 @@ class FakeGateway : public StatusSource, public SecretSource, public ChangeSink 
   void diff(PlanDone done) override;
   void save(PlanDone done) override;
   Expected<> interface_create(const std::string& name, const config::Interface& value) override;
+  void release(std::uint64_t bound_to) override;
+  [[nodiscard]] bool in_use() const override { return !interfaces_by_name.empty(); }
   Expected<> interface_up(const std::string& name) override;
   Expected<> interface_down(const std::string& name) override;
   void interface_delete(const std::string& name, ChangeDone done) override;

@@ -114,6 +114,13 @@ const std::vector<ErrorCase> kCases = {
      "    log_level: verbose\n",
      "gw.yaml:4:16: interfaces.wg0.log_level: 'verbose' is not known here; allowed: off, error, warn, info, "
      "debug, trace\n"},
+    {"an id that is no UUID",
+     "interfaces:\n"
+     "  wg0:\n"
+     "    private_key: AQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQE=\n"
+     "    id: 6f0a4b5e-0a1c-4f7e-9a53\n",
+     "gw.yaml:4:9: interfaces.wg0.id: '6f0a4b5e-0a1c-4f7e-9a53' is not a UUID; allowed: a UUID, such as "
+     "6f0a4b5e-0a1c-4f7e-9a53-3f0c1b7d2e11\n"},
     {"an interface named like a port",
      "ports: { wg0: { device: tap } }\n"
      "interfaces:\n"

@@ -70,6 +70,8 @@ TEST(Examples, CommentedKeysAreTheDefaults) {
   EXPECT_NE(text, example("gateway.yaml"));
   Gateway expected = *commented;
   expected.interfaces.at("wg0").log_level = LogLevel::kInfo;  // given explicitly, not inherited
+  expected.interfaces.at("wg0").id = "6f0a4b5e-0a1c-4f7e-9a53-3f0c1b7d2e11";
+  expected.interfaces.at("wg0").type = "office";
   EXPECT_TRUE(*uncommented == expected);
 }
 

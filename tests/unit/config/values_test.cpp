@@ -51,6 +51,8 @@ interfaces:
     udp_checksum4: false
     mss_clamp: 1200
     log_level: debug
+    id: 6F0A4B5E0A1C4F7E9A533F0C1B7D2E11
+    type: Example VPN
     peers:
       - name: alice
         public_key: AgICAgICAgICAgICAgICAgICAgICAgICAgICAgICAgI=
@@ -141,6 +143,8 @@ TEST(Values, EveryKeyOfInterfacesAndPeers) {
   EXPECT_FALSE(wg0.udp_checksum4);
   EXPECT_EQ(wg0.mss_clamp, (MssClamp{MssClamp::Mode::kFixed, 1200}));
   EXPECT_EQ(wg0.log_level, LogLevel::kDebug);
+  EXPECT_EQ(wg0.id, "6f0a4b5e-0a1c-4f7e-9a53-3f0c1b7d2e11");
+  EXPECT_EQ(wg0.type, "Example VPN");
   ASSERT_EQ(wg0.peers.size(), 2U);
   const Peer& alice = wg0.peers[0];
   EXPECT_EQ(alice.name, "alice");

@@ -323,6 +323,20 @@ class Construction : public ::testing::Test {
   Namespace space_;
 };
 
+TEST_F(Construction, TakesTheIfindexThatIsAskedFor) {
+  space_.run([] {
+    TunOptions options;
+    options.name = "lgindex0";
+    options.queues = 2;
+    options.ifindex = 0x40001234;
+    const TunDevice device(options);
+    EXPECT_EQ(device.ifindex(), 0x40001234U);
+    options.name = "lgindex1";
+    EXPECT_NE(error_of(options), "");  // it is taken
+    EXPECT_EQ(::if_nametoindex("lgindex1"), 0U);
+  });
+}
+
 TEST_F(Construction, NamesTheInterface) {
   space_.run([] {
     const TunDevice first({"lgtest%d"}), second({"lgtest%d"});
