@@ -67,12 +67,13 @@ install_all() {
     [ "$compilers" = 0 ] || scripts/setup.sh
     require_compilers
     cmake --preset release
-    cmake --build --preset release --target linegate
+    cmake --build --preset release --target linegate linegate_library
   fi
   [ -x build/release/linegate ] || die "build/release/linegate is missing: leave out --no-build"
+  [ -e build/release/liblinegate.so.1 ] || die "build/release/liblinegate.so.1 is missing: leave out --no-build"
   # What goes where is in cmake/install.cmake.
   DESTDIR=$root cmake --install build/release --prefix /usr >/dev/null
-  [ -n "${NO_STRIP:-}" ] || strip --strip-debug "$program"
+  [ -n "${NO_STRIP:-}" ] || strip --strip-debug "$program" "$(find "$root/usr/lib" -name 'liblinegate.so.1.*' -type f)"
   install_shell_files
   install -d -m 0700 "$config"
   install -m 0600 config/examples/gateway.yaml "$config/linegate.yaml.example"
@@ -96,7 +97,9 @@ TXT
 uninstall_all() {
   if systemd_runs && systemctl cat linegate.service >/dev/null 2>&1; then systemctl disable --now linegate linegate-ports || true; fi
   rm -f "$program" "$units"/linegate{,-ports}.service "$config/linegate.yaml.example" "$manual" "$bash_file" "$zsh_file" "$fish_file"
-  rm -rf "$share" "$doc"
+  rm -rf "$share" "$doc" "$root/usr/share/doc/liblinegate-dev"
+  rm -f "$root"/usr/lib/liblinegate.so* "$root"/usr/lib/*/liblinegate.so* "$root"/usr/{lib,lib/*}/pkgconfig/liblinegate.pc
+  rm -f "$root/usr/include/linegate.h" "$root/usr/share/man/man3/liblinegate.3"
   if systemd_runs; then systemctl daemon-reload; fi
   if [ "$purge" = 1 ]; then
     rm -rf "$config" "$defaults" "$root/var/lib/linegate"

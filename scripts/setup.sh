@@ -8,7 +8,7 @@ build=(g++ cmake ninja-build pkg-config ccache python3 git
   nlohmann-json3-dev prometheus-cpp-dev libcivetweb-dev libsystemd-dev libcap-dev libseccomp-dev libqrencode-dev libexpected-dev
   libpcap-dev)
 test_=(libgtest-dev libgmock-dev libbenchmark-dev libipsec-mb-dev libssl-dev clang libclang-rt-14-dev
-  clang-format-14 clang-tidy-14 shellcheck universal-ctags binutils valgrind)
+  clang-format-14 clang-tidy-14 shellcheck universal-ctags binutils valgrind abigail-tools)
 lab=(nftables conntrack wireguard-tools wireguard-go netcat-openbsd python3-cryptography iproute2 iputils-ping iperf3 ethtool tcpdump tshark tmux procps util-linux curl)
 vm=(qemu-system-x86 busybox-static cpio kmod xz-utils zstd debootstrap e2fsprogs)
 packages=(debhelper fakeroot lintian)

@@ -154,6 +154,7 @@ stage_unit() {
   judge release/daemon_tests-soak "$daemon" $?
   check "hardening of the program" hardening tests/hardening.sh build/release/linegate
   check "bill of materials" sbom tests/sbom.sh build/release
+  check "ABI of the library" abi tests/abi.sh build/release
 }
 
 # A second opinion: the product compiled by clang, whose warnings are errors too.
