@@ -5,6 +5,8 @@
 #include <string_view>
 #include <utility>
 
+#include "control/api/params.h"
+
 namespace wg::control {
 namespace {
 
@@ -30,12 +32,10 @@ void add_rates(Json& object, const Rate& rate) {
 
 Expected<RateQuery> rate_query_of(const Json& params) {
   RateQuery query;
-  query.interface = params.value("interface", "");
-  query.text = params.value("peer", "");
-  query.limit = params.value("limit", query.limit);
-  if (query.limit == 0 || query.limit > RateQuery::kMost)
-    return Refusal{EINVAL, "limit is from 1 to " + std::to_string(RateQuery::kMost)};
-  const auto order = order_of(params.value("sort", "transfer"));
+  query.interface = param::text(params, "interface");
+  query.text = param::text(params, "peer");
+  query.limit = param::number(params, "limit", query.limit, 1, RateQuery::kMost);
+  const auto order = order_of(param::text(params, "sort", "transfer"));
   if (!order) return Refusal{EINVAL, "sort is one of transfer, rx, tx, packets, drops"};
   query.order = *order;
   return query;

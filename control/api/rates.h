@@ -75,7 +75,7 @@ class RateSource {
   virtual Expected<Rates> rates(const RateQuery& query) = 0;
 };
 
-// Of the params of `rates`. Refused: a value that is not allowed. Throws Json::exception for a wrong type.
+// Of the params of `rates`. Refused: a value that is not allowed. Throws BadParam for a wrong value.
 Expected<RateQuery> rate_query_of(const Json& params);
 Json to_json(const Rates& rates);
 

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "control/api/params.h"
 #include "control/api/rpc_methods.h"
 
 namespace wg::control {
@@ -125,6 +126,8 @@ void RpcServer::Client::call(const RpcMethod& method, Json& params, const Json& 
   try {
     if (asks_to_bind(method, params) && !bind(answer)) return;
     access_.call(method, caller_, params, answer);
+  } catch (const BadParam& error) {
+    answer.error("bad_params", error.what());
   } catch (const Json::exception& error) {
     answer.error("bad_params", error.what());
   } catch (const std::bad_alloc&) {

@@ -3,6 +3,7 @@
 #include <optional>
 
 #include "config/forms.h"
+#include "control/api/params.h"
 #include "control/api/rpc_client.h"
 #include "control/api/rpc_methods.h"
 
@@ -26,6 +27,18 @@ void RpcServer::Client::subscribe(bool on, const Json& params, const Json& id) {
   set_subscribed(on);
   only_interface_ = one ? interface->get<std::string>() : std::string{};
   send_json({{"id", id}, {"result", {{"subscribed", on}}}});
+}
+
+void RpcServer::Client::tell_rates(const Json& params, const Json& id) {
+  try {
+    const auto query = rate_query_of(params);
+    if (!query) return send_error(id, "bad_params", query.error().text);
+    const auto rates = server_.rates_->rates(*query);
+    if (!rates) return send_error(id, name_of_refusal(rates.error().code), rates.error().text);
+    send_json({{"id", id}, {"result", to_json(*rates)}});
+  } catch (const BadParam& error) {
+    send_error(id, "bad_params", error.what());
+  }
 }
 
 void RpcServer::Client::subscribe_to_log(const Json& params, const Json& id) {
@@ -87,9 +100,9 @@ void RpcServer::Client::release_bound() {
 void RpcServer::Client::start_wg(const Json& params, const Json& id) {
   if (access_.changes() == nullptr || access_.secrets() == nullptr)
     return send_error(id, "forbidden", "interface.wg needs the control socket; this is the read-only one");
-  if (in_flight_ != 0 || follows() || bound_) return send_error(id, "busy", "the connection is in use");
   const auto name = text_param(params, "name");
   if (!name || name->empty()) return send_error(id, "bad_params", "name is the name of an interface");
+  if (in_flight_ != 0 || follows() || bound_) return send_error(id, "busy", "the connection is in use");
   const auto identity = access_.status().find_interface(*name);
   if (!identity) return send_error(id, "not_found", "no interface " + *name);
   access_.note(caller_, "interface.wg " + *name);
@@ -127,7 +140,7 @@ void RpcServer::Client::start_watch(bool trace, const Json& params, const Json& 
     auto session = source->watch(watch_request_of(params, trace), watch_output());
     if (!session) return send_error(id, name_of_refusal(session.error().code), session.error().text);
     watch_ = *std::move(session);
-  } catch (const Json::exception& error) {
+  } catch (const BadParam& error) {
     return send_error(id, "bad_params", error.what());
   }
   send_json({{"id", id}, {"result", {{"watching", true}}}});

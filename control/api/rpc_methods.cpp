@@ -10,22 +10,19 @@
 #include "config/forms.h"
 #include "config/settings.h"
 #include "control/api/explain.h"
+#include "control/api/params.h"
 #include "control/api/peer_list.h"
 #include "control/api/tables.h"
 
 namespace wg::control {
 namespace {
 
-// A wrong type throws Json::type_error, which the caller turns into bad_params.
-template <typename Value>
-Value param(const Json& params, const char* name, Value otherwise) {
-  const auto found = params.find(name);
-  return found == params.end() || found->is_null() ? otherwise : found->get<Value>();
-}
+using param::flag;
+using param::needed_text;
+using param::number;
+using param::text;
 
-std::string text(const Json& params, const char* name) {
-  return param<std::string>(params, name, {});
-}
+constexpr std::uint64_t kMostRows = ~std::uint32_t{0}, kMostConfirmSeconds = 86400;
 
 void bad_params(const RpcAnswer& answer, const std::string& message) {
   answer.error("bad_params", message);
@@ -84,11 +81,11 @@ void show_peers(const StatusSource& source, Json& params, const RpcAnswer& answe
   PeerQuery query;
   query.filter.interface = text(params, "interface");
   query.filter.text = text(params, "peer");
-  query.filter.active_only = param(params, "active", false);
-  query.limit = param<std::size_t>(params, "limit", 0);
+  query.filter.active_only = flag(params, "active", false);
+  query.limit = number(params, "limit", 0, 0, kMostRows);
   if (!has_interface(source, query.filter.interface))
     return no_such_interface(query.filter.interface, answer);
-  const auto order = parse_peer_order(param<std::string>(params, "sort", "name"));
+  const auto order = parse_peer_order(text(params, "sort", "name"));
   if (!order) return bad_params(answer, "sort is one of name, handshake, rx, tx, transfer, drops");
   query.order = *order;
   const auto writer = std::make_shared<PeerListWriter>(list_peers(source, query));
@@ -96,8 +93,9 @@ void show_peers(const StatusSource& source, Json& params, const RpcAnswer& answe
 }
 
 void show_interface(const StatusSource& source, Json& params, const RpcAnswer& answer) {
-  const auto identity = source.find_interface(text(params, "interface"));
-  if (!identity) return no_such_interface(text(params, "interface"), answer);
+  const auto name = needed_text(params, "interface");
+  const auto identity = source.find_interface(name);
+  if (!identity) return no_such_interface(name, answer);
   answer.result(to_json(*identity));
 }
 
@@ -107,13 +105,13 @@ void version(const StatusSource& source, Json&, const RpcAnswer& answer) {
 }
 
 void show_peer(const StatusSource& source, Json& params, const RpcAnswer& answer) {
-  const auto peer = source.find_peer(text(params, "interface"), text(params, "peer"));
+  const auto peer = source.find_peer(text(params, "interface"), needed_text(params, "peer"));
   if (!peer) return no_such_peer(source, params, answer);
   answer.result(to_json(*peer));
 }
 
 void explain_peer(const StatusSource& source, Json& params, const RpcAnswer& answer) {
-  const auto facts = source.explain_peer(text(params, "interface"), text(params, "peer"));
+  const auto facts = source.explain_peer(text(params, "interface"), needed_text(params, "peer"));
   if (!facts) return no_such_peer(source, params, answer);
   const auto explanation = explain(*facts, std::chrono::system_clock::now());
   Json result = to_json(explanation);
@@ -174,9 +172,8 @@ PlanDone plan_answer(const RpcAnswer& answer) {
 
 void reload(ChangeSink& sink, Json& params, const RpcAnswer& answer) {
   ReloadOptions options;
-  options.dry_run = param(params, "dry_run", false);
-  const auto seconds = param<std::uint64_t>(params, "confirm_seconds", 0);
-  if (seconds > 86400) return bad_params(answer, "confirm_seconds is at most 86400");
+  options.dry_run = flag(params, "dry_run", false);
+  const auto seconds = number(params, "confirm_seconds", 0, 0, kMostConfirmSeconds);
   options.confirm_within = std::chrono::seconds{seconds};
   sink.reload(options, plan_answer(answer));
 }
@@ -197,6 +194,7 @@ void save(ChangeSink& sink, Json&, const RpcAnswer& answer) {
 std::optional<config::SecretKey> take_secret(Json& params, const char* name) {
   const auto found = params.find(name);
   if (found == params.end()) return std::nullopt;
+  if (!found->is_string()) throw BadParam(name, "is a text");
   auto& words = found->get_ref<std::string&>();
   auto key = config::parse_secret_key(words);
   config::wipe(words);
@@ -216,16 +214,13 @@ Expected<> set_by_row(config::Interface& interface, const Json& params, const ch
   return Refusal{EINVAL, std::string(key) + " is no setting"};
 }
 
-Expected<> read_numbers(config::Interface& interface, const Json& params) {
-  const auto port = param<std::uint64_t>(params, "listen_port", 0);
-  const auto mtu = param<std::uint64_t>(params, "mtu", 0);
-  if (port > 65535) return Refusal{EINVAL, "listen_port is at most 65535"};
-  if (mtu != 0 && (mtu < config::kLeastMtu || mtu > config::kGreatestMtu))
-    return Refusal{EINVAL, "mtu is from " + std::to_string(config::kLeastMtu) + " to " +
-                               std::to_string(config::kGreatestMtu)};
+void read_numbers(config::Interface& interface, const Json& params) {
+  const auto port = number(params, "listen_port", 0, 0, 65535);
+  // 0 is as by default.
+  const std::uint64_t least_mtu = params.value("mtu", Json()) == 0 ? 0 : config::kLeastMtu;
+  const auto mtu = number(params, "mtu", 0, least_mtu, config::kGreatestMtu);
   interface.listen_port = UdpPort{static_cast<std::uint16_t>(port)};
   if (mtu != 0) interface.mtu = static_cast<std::uint16_t>(mtu);
-  return {};
 }
 
 // All but the name.
@@ -234,9 +229,9 @@ Expected<config::Interface> read_interface(Json& params) {
   interface.private_key = take_secret(params, "private_key");
   if (params.contains("private_key") && !interface.private_key)
     return Refusal{EINVAL, "private_key is not 32 bytes in base64 or hex"};
-  if (Expected<> read = read_numbers(interface, params); !read) return read.error();
-  interface.enabled = param(params, "up", true);
-  for (const auto& word : param<std::vector<std::string>>(params, "addresses", {})) {
+  read_numbers(interface, params);
+  interface.enabled = flag(params, "up", true);
+  for (const auto& word : param::texts(params, "addresses")) {
     const auto address = config::parse_interface_address(word);
     if (!address) return Refusal{EINVAL, "addresses: " + word + " is not ADDRESS/LENGTH"};
     interface.addresses.push_back(*address);
@@ -251,7 +246,7 @@ void interface_create(ChangeSink& sink, std::uint64_t connection, Json& params, 
   if (!config::is_interface_name(name)) return bad_params(answer, "name: 1 to 15 of [a-zA-Z0-9_=+.-]");
   Expected<config::Interface> interface = read_interface(params);
   if (!interface) return bad_params(answer, interface.error().text);
-  if (param(params, "bound", false)) interface->bound_to = connection;
+  if (flag(params, "bound", false)) interface->bound_to = connection;
   answer_change(sink.interface_create(name, *interface), answer);
 }
 
@@ -290,8 +285,8 @@ class SecretTextWriter {
 };
 
 void interface_export(const SecretSource& secrets, Json& params, const RpcAnswer& answer) {
-  const auto name = text(params, "name");
-  const auto format = param<std::string>(params, "format", "setconf");
+  const auto name = needed_text(params, "name");
+  const auto format = text(params, "format", "setconf");
   if (format != "setconf" && format != "wg-quick") return bad_params(answer, "format is setconf or wg-quick");
   const auto interface = secrets.interface_config(name);
   if (!interface) return no_such_interface(name, answer);
@@ -301,18 +296,18 @@ void interface_export(const SecretSource& secrets, Json& params, const RpcAnswer
 }
 
 void interface_up(ChangeSink& sink, Json& params, const RpcAnswer& answer) {
-  answer_change(sink.interface_up(text(params, "name")), answer);
+  answer_change(sink.interface_up(needed_text(params, "name")), answer);
 }
 void interface_down(ChangeSink& sink, Json& params, const RpcAnswer& answer) {
-  answer_change(sink.interface_down(text(params, "name")), answer);
+  answer_change(sink.interface_down(needed_text(params, "name")), answer);
 }
 void interface_delete(ChangeSink& sink, Json& params, const RpcAnswer& answer) {
-  sink.interface_delete(text(params, "name"),
+  sink.interface_delete(needed_text(params, "name"),
                         [answer](const Expected<>& change) { answer_change(change, answer); });
 }
 
 void port_restart(ChangeSink& sink, Json& params, const RpcAnswer& answer) {
-  answer_change(sink.port_restart(text(params, "port")), answer);
+  answer_change(sink.port_restart(needed_text(params, "port")), answer);
 }
 
 void log_level(ChangeSink& sink, Json& params, const RpcAnswer& answer) {
@@ -322,7 +317,7 @@ void log_level(ChangeSink& sink, Json& params, const RpcAnswer& answer) {
 }
 
 void stop(ChangeSink& sink, Json& params, const RpcAnswer& answer) {
-  if (param(params, "if_unused", false) && sink.in_use()) return answer.error("busy", "interfaces exist");
+  if (flag(params, "if_unused", false) && sink.in_use()) return answer.error("busy", "interfaces exist");
   answer.result(Json::object());
   sink.stop();
 }
@@ -350,6 +345,27 @@ constexpr std::array<RpcMethod, 20> kMethods{{
     {"stop", stop, true},
 }};
 
+FilterInstruction instruction_of(const Json& value, const char* name) {
+  FilterInstruction instruction{};
+  bool good = value.is_array() && value.size() == instruction.size();
+  for (std::size_t i = 0; good && i < instruction.size(); ++i) {
+    const auto word = param::whole(value[i]);
+    good = word && *word <= ~std::uint32_t{0};
+    if (good) instruction[i] = static_cast<std::uint32_t>(*word);
+  }
+  if (!good) throw BadParam(name, "is a list of instructions [code, jt, jf, k]");
+  return instruction;
+}
+
+std::vector<FilterInstruction> program(const Json& params, const char* name) {
+  std::vector<FilterInstruction> instructions;
+  const Json* const value = param::find(params, name);
+  if (value == nullptr) return instructions;
+  if (!value->is_array()) throw BadParam(name, "is a list of instructions [code, jt, jf, k]");
+  for (const Json& each : *value) instructions.push_back(instruction_of(each, name));
+  return instructions;
+}
+
 }  // namespace
 
 const char* name_of_refusal(int code) {
@@ -372,24 +388,28 @@ WatchRequest watch_request_of(const Json& params, bool trace) {
   request.trace = trace;
   request.filter = text(params, "filter");
   request.filtered = params.contains("ethernet") || params.contains("ip");
-  request.ethernet = param<std::vector<FilterInstruction>>(params, "ethernet", {});
-  request.ip = param<std::vector<FilterInstruction>>(params, "ip", {});
+  request.ethernet = program(params, "ethernet");
+  request.ip = program(params, "ip");
   request.peer = text(params, "peer");
   request.interface = text(params, "interface");
   request.port = text(params, "port");
-  request.inner = param(params, "inner", true);
-  request.outer = param(params, "outer", true);
-  request.drops_only = param(params, "drops", false);
-  request.reasons = param<std::vector<std::string>>(params, "reasons", {});
-  request.count = param<std::uint64_t>(params, "count", 0);
-  request.seconds = param<std::uint32_t>(params, "seconds", 0);
-  request.snap = param<std::uint32_t>(params, "snap", 65535);
-  request.ring_mb = param<std::uint32_t>(params, "ring_mb", request.ring_mb);
+  request.inner = flag(params, "inner", true);
+  request.outer = flag(params, "outer", true);
+  request.drops_only = flag(params, "drops", false);
+  request.reasons = param::texts(params, "reasons");
+  constexpr std::uint64_t kNoLimit = ~std::uint64_t{0};
+  const auto small = [&](const char* name, std::uint32_t otherwise, std::uint32_t least, std::uint32_t most) {
+    return static_cast<std::uint32_t>(number(params, name, otherwise, least, most));
+  };
+  request.count = number(params, "count", 0, 0, kNoLimit);
+  request.seconds = small("seconds", 0, 0, ~std::uint32_t{0});
+  request.snap = small("snap", request.snap, 1, WatchRequest::kMostSnap);
+  request.ring_mb = small("ring_mb", request.ring_mb, 1, WatchRequest::kMostRingMb);
   return request;
 }
 
 bool asks_to_bind(const RpcMethod& method, const Json& params) {
-  return std::holds_alternative<BindMethod>(method.call) && param(params, "bound", false);
+  return std::holds_alternative<BindMethod>(method.call) && flag(params, "bound", false);
 }
 
 const RpcMethod* find_rpc_method(std::string_view name) {

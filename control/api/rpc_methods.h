@@ -45,10 +45,10 @@ struct RpcMethod {
 
 // Codes of refusals by errno: not_found, exists, invalid, busy, failed.
 const char* name_of_refusal(int code);
-// Of the params of `capture` and `trace`. Throws Json::exception for a wrong type.
+// Of the params of `capture` and `trace`. Throws BadParam for a wrong value.
 WatchRequest watch_request_of(const Json& params, bool trace);
 
-// Whether what the method makes is to be bound to the connection. Throws Json::exception for a wrong type.
+// Whether what the method makes is to be bound to the connection. Throws BadParam for a wrong value.
 bool asks_to_bind(const RpcMethod& method, const Json& params);
 
 // nullptr: no such method. `subscribe`, `unsubscribe`, `log.subscribe`, `interface.wg`, `capture` and `trace`

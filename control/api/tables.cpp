@@ -4,6 +4,7 @@
 
 #include "control/api/format.h"
 #include "control/api/members.h"
+#include "control/api/params.h"
 
 namespace wg::control {
 namespace {
@@ -268,8 +269,8 @@ constexpr TableSection kDropSections[] = {{drops_that_occurred, kDropColumns}};
 
 void show_flows(const StatusSource& source, Json& params, const RpcAnswer& answer) {
   FlowQuery query;
-  if (params.contains("address")) query.address = params["address"].get<std::string>();
-  if (params.contains("limit")) query.limit = params["limit"].get<std::size_t>();
+  query.address = param::text(params, "address");
+  query.limit = param::number(params, "limit", query.limit, 0, ~std::uint32_t{0});
   answer.result(to_json(source.flows(query)));
 }
 

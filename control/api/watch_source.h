@@ -20,6 +20,9 @@ namespace wg::control {
 using FilterInstruction = std::array<std::uint32_t, 4>;
 
 struct WatchRequest {
+  // The control thread makes and wipes the workers' memory, so that it bounds how long that takes.
+  static constexpr std::uint32_t kMostSnap = 65535, kMostRingMb = 64;
+
   bool trace = false;  // decisions in words, one line of JSON per packet; false: a pcapng file
   std::string filter;  // as the user wrote it, for the file; the two programs decide
   bool filtered = false;
@@ -30,7 +33,7 @@ struct WatchRequest {
   std::vector<std::string> reasons;  // of drops; empty: all
   std::uint64_t count = 0;           // packets; 0: no limit
   std::uint32_t seconds = 0;         // 0: no limit
-  std::uint32_t snap = 65535;        // bytes of a packet at most
+  std::uint32_t snap = kMostSnap;        // bytes of a packet at most
   std::uint32_t ring_mb = 4;         // per worker
 };
 

@@ -20,7 +20,7 @@ using dataplane::WatchRecord;
 
 namespace {
 
-constexpr std::uint32_t kMostRingMb = 256, kTraceSnap = 128;
+constexpr std::uint32_t kTraceSnap = 128;
 constexpr std::size_t kMostInstructions = 4096;  // the kernel's limit too
 constexpr unsigned kBits = 8;                    // of WatchMark::chosen
 constexpr std::size_t kRecordsAtOnce = 64;       // between two looks at the clock
@@ -255,8 +255,8 @@ Expected<std::shared_ptr<Watch>> PacketWatch::watch_of(const WatchRequest& reque
   if (const auto reasons = read_reasons(request.reasons, *watch); !reasons) return reasons.error();
   watch->points = points_of(request);
   const std::uint32_t snap = request.trace ? kTraceSnap : request.snap;
-  watch->snap = static_cast<std::uint16_t>(std::clamp<std::uint32_t>(snap, 1, 65535));
-  const std::size_t ring = std::size_t{std::clamp<std::uint32_t>(request.ring_mb, 1, kMostRingMb)} << 20;
+  watch->snap = static_cast<std::uint16_t>(std::clamp<std::uint32_t>(snap, 1, WatchRequest::kMostSnap));
+  const std::size_t ring = std::size_t{std::clamp<std::uint32_t>(request.ring_mb, 1, WatchRequest::kMostRingMb)} << 20;
   for (std::size_t i = 0; i < services_.dataplane.workers().size(); ++i)
     watch->rings.push_back(std::make_unique<dataplane::WatchRing>(ring));
   return watch;
