@@ -70,6 +70,12 @@ void read_device(const Value& value, Port& port) {
     value.refuse(*text, "is not a device", kDeviceAllowed);
 }
 
+// Linux refuses ::1 for anything but lo, and packets with 127.0.0.0/8 on a wire.
+bool is_loopback(const Address& address) {
+  constexpr Address kIpv6{Family::kIpv6, {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1}};
+  return address.is_v4() ? address.bytes[0] == 127 : address == kIpv6;
+}
+
 constexpr std::string_view kGatewayAllowed =
     "an IPv4 or IPv6 address, { address: ADDRESS, metric: NUMBER }, or a list of one of each";
 
@@ -77,7 +83,7 @@ void read_gateway_address(const Value& value, PortGateway& gateway) {
   const auto text = value.scalar(kGatewayAllowed);
   if (!text) return;
   const auto address = parse_address(*text);
-  if (!address || !is_unicast(*address))
+  if (!address || !is_unicast(*address) || is_loopback(*address))
     value.refuse(*text, "is not the address of a gateway", kGatewayAllowed);
   else
     gateway.address = *address;
@@ -177,7 +183,7 @@ void read_addresses(const Value& value, std::vector<InterfaceAddress>& out, std:
       element.refuse(*text,
                      text->find('/') == std::string_view::npos ? "has no prefix length" : "is not an address",
                      "address/length such as 192.0.2.1/24 or 2001:db8::1/64");
-    } else if (!is_unicast(address->address)) {
+    } else if (!is_unicast(address->address) || is_loopback(address->address)) {
       element.refuse(*text, "is not the address of a host", "a unicast address");
     } else if (std::find(out.begin(), out.end(), *address) != out.end()) {
       element.refuse(*text, "is given twice", "once");

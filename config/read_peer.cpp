@@ -46,26 +46,31 @@ void read_peer_endpoint(const Value& value, Peer& peer) {
     peer.endpoint = *std::move(endpoint);
 }
 
-void read_allowed_ip(const Value& value, Peer& peer) {
+// nullopt: it was refused.
+std::optional<Prefix> read_allowed_ip(const Value& value) {
   constexpr std::string_view kAllowed = "address/length such as 10.0.0.2/32 or fd00::/64";
   const auto text = value.scalar(kAllowed);
-  if (!text) return;
+  if (!text) return std::nullopt;
   const auto prefix = parse_prefix(*text);
-  if (!prefix)
-    return value.refuse(
-        *text, text->find('/') == std::string_view::npos ? "has no prefix length" : "is not a prefix",
-        kAllowed);
+  if (!prefix) {
+    const bool bare = text->find('/') == std::string_view::npos;
+    value.refuse(*text, bare ? "has no prefix length" : "is not a prefix", kAllowed);
+    return std::nullopt;
+  }
   // Host bits that would be masked away are a slip more often than a habit; wg(8) masks in silence.
   const auto exact = parse_interface_address(*text);
-  if (exact->address != prefix->address)
-    return value.refuse(*text, "has bits beyond its length", to_string(*prefix));
-  peer.allowed_ips.push_back(*prefix);
-  peer.where.allowed_ips.push_back(value.at());
+  if (exact->address == prefix->address) return prefix;
+  value.refuse(*text, "has bits beyond its length", to_string(*prefix));
+  return std::nullopt;
 }
 
 void read_allowed_ips(const Value& value, Peer& peer) {
   constexpr std::string_view kAllowed = "a list of prefixes such as [10.0.0.2/32, \"fd00::2/128\"]";
-  for (const Value& element : value.elements(kAllowed)) read_allowed_ip(element, peer);
+  // What was refused keeps its place, so that validate() tells the others' places in the file.
+  for (const Value& element : value.elements(kAllowed)) {
+    peer.allowed_ips.push_back(read_allowed_ip(element).value_or(kRefusedPrefix));
+    peer.where.allowed_ips.push_back(element.at());
+  }
 }
 
 void read_keepalive(const Value& value, Peer& peer) {

@@ -23,6 +23,9 @@
 
 namespace wg::config {
 
+// Stands for an entry of allowed_ips that the reader refused: no prefix is that long.
+inline constexpr Prefix kRefusedPrefix{{}, 255};
+
 // What all files of one parse share.
 struct ReadContext {
   Gateway& gateway;

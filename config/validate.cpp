@@ -7,6 +7,7 @@
 #include <unordered_map>
 
 #include "config/paths.h"
+#include "config/reader.h"
 #include "config/scalars.h"
 
 namespace wg::config {
@@ -246,10 +247,7 @@ class PeerChecker {
   void check_allowed_ips() {
     std::vector<Holding> all;
     for (std::size_t i = 0; i < interface_.peers.size(); ++i)
-      if (interface_.peers[i].enabled)
-        for (std::size_t k = 0; k < interface_.peers[i].allowed_ips.size(); ++k)
-          all.push_back({interface_.peers[i].allowed_ips[k], static_cast<std::uint32_t>(i),
-                         static_cast<std::uint32_t>(k)});
+      if (interface_.peers[i].enabled) hold_allowed_ips(static_cast<std::uint32_t>(i), all);
     std::sort(all.begin(), all.end());
     for (std::size_t i = 1; i < all.size(); ++i)
       if (all[i].prefix == all[i - 1].prefix) complain_doubled(all[i], all[i - 1]);
@@ -272,6 +270,12 @@ class PeerChecker {
     std::uint32_t index;
     auto operator<=>(const Holding&) const = default;
   };
+
+  void hold_allowed_ips(std::uint32_t peer, std::vector<Holding>& all) const {
+    const auto& prefixes = interface_.peers[peer].allowed_ips;
+    for (std::uint32_t k = 0; k < prefixes.size(); ++k)
+      if (prefixes[k] != kRefusedPrefix) all.push_back({prefixes[k], peer, k});
+  }
 
   Position position(const Holding& held) const {
     const auto& where = interface_.peers[held.peer].where;

@@ -70,6 +70,17 @@ Position position_of_offset(std::string_view text, std::size_t offset, std::uint
   return {file, static_cast<std::uint32_t>(lines + 1), static_cast<std::uint32_t>(offset - line_start + 1)};
 }
 
+// The library's words do not tell of a tab in front of a line, which the eye takes for spaces.
+std::string note_of_tab(std::string_view text, std::uint32_t line) {
+  for (; line > 1; --line) {
+    const auto newline = text.find('\n');
+    if (newline == std::string_view::npos) return {};
+    text.remove_prefix(newline + 1);
+  }
+  const auto indentation = text.substr(0, text.find_first_not_of(" \t"));
+  return indentation.find('\t') == std::string_view::npos ? "" : "; a tab indents this line, allowed are spaces";
+}
+
 std::uint32_t one_based(int zero_based) {
   return static_cast<std::uint32_t>(std::max(zero_based, 0)) + 1;
 }
@@ -218,7 +229,7 @@ YamlTree YamlTree::read_by_library(std::string_view text, std::uint32_t file, co
     return {};
   } catch (const YAML::Exception& error) {
     const Position at{file, one_based(error.mark.line), one_based(error.mark.column)};
-    problems.push_back({filename, at, {}, "YAML: " + error.msg});
+    problems.push_back({filename, at, {}, "YAML: " + error.msg + note_of_tab(text, at.line)});
     return {};
   }
   return tree;

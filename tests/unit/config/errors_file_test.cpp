@@ -33,7 +33,7 @@ const std::vector<ErrorCase> kCases = {
     {"a tab as indentation",
      "ports:\n"
      "\twan0: {}\n",
-     "gw.yaml:2:6: YAML: illegal map value\n"},
+     "gw.yaml:2:6: YAML: illegal map value; a tab indents this line, allowed are spaces\n"},
     {"a colon too many", "ports: a: b\n", "gw.yaml:1:9: YAML: illegal map value\n"},
     {"an alias without an anchor", "ports: *wan\n",
      "gw.yaml:1:8: YAML: the referenced anchor is not defined\n"},

@@ -222,6 +222,16 @@ const std::vector<ErrorCase> kCases = {
      "      - { public_key: AgICAgICAgICAgICAgICAgICAgICAgICAgICAgICAgI=, allowed_ips: [10.0.0.0/24, "
      "10.0.0.0/24] }\n",
      "gw.yaml:5:96: interfaces.wg0.peers[0].allowed_ips[1]: 10.0.0.0/24 is given twice; allowed: once\n"},
+    {"a prefix twice behind one that is refused",
+     "interfaces:\n"
+     "  wg0:\n"
+     "    private_key: AQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQE=\n"
+     "    peers:\n"
+     "      - { public_key: AgICAgICAgICAgICAgICAgICAgICAgICAgICAgICAgI=, allowed_ips: [10.0.0.0/33, "
+     "10.0.0.0/24, 10.0.0.0/24] }\n",
+     "gw.yaml:5:83: interfaces.wg0.peers[0].allowed_ips[0]: '10.0.0.0/33' is not a prefix; allowed: "
+     "address/length such as 10.0.0.2/32 or fd00::/64\n"
+     "gw.yaml:5:109: interfaces.wg0.peers[0].allowed_ips[2]: 10.0.0.0/24 is given twice; allowed: once\n"},
     {"a prefix of two peers",
      "interfaces:\n"
      "  wg0:\n"

@@ -87,6 +87,12 @@ const std::vector<ErrorCase> kCases = {
     {"a multicast address", "ports: { wan0: { device: tap, addresses: [224.0.0.1/24] } }\n",
      "gw.yaml:1:43: ports.wan0.addresses[0]: '224.0.0.1/24' is not the address of a host; allowed: a unicast "
      "address\n"},
+    {"a loopback address", "ports: { wan0: { device: tap, addresses: [192.0.2.1/24, \"::1/128\"] } }\n",
+     "gw.yaml:1:57: ports.wan0.addresses[1]: '::1/128' is not the address of a host; allowed: a unicast "
+     "address\n"},
+    {"a loopback address of IPv4", "ports: { wan0: { device: tap, addresses: [127.0.0.5/8] } }\n",
+     "gw.yaml:1:43: ports.wan0.addresses[0]: '127.0.0.5/8' is not the address of a host; allowed: a unicast "
+     "address\n"},
     {"an address twice in one port",
      "ports: { wan0: { device: tap, addresses: [192.0.2.1/24, 192.0.2.1/24] } }\n",
      "gw.yaml:1:57: ports.wan0.addresses[1]: '192.0.2.1/24' is given twice; allowed: once\n"},
