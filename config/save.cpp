@@ -380,10 +380,11 @@ void wipe_all(Texts& texts) {
 
 Expected<Saved, Problems> save(const std::string& path, const Gateway& wanted, const SaveOptions& options) {
   Texts texts;
+  std::map<std::string, mode_t> modes;
   ParseOptions recording;
-  recording.read = [&texts](const std::string& file, const ReadLimits& limits) {
+  recording.read = [&texts, &modes](const std::string& file, const ReadLimits& limits) {
     Expected<FileText> read = read_file(file, limits);
-    if (read) texts[file] = read->text;
+    if (read) texts[file] = read->text, modes[file] = read->mode;
     return read;
   };
   const auto on_disk = parse_file(path, recording);
@@ -414,7 +415,7 @@ Expected<Saved, Problems> save(const std::string& path, const Gateway& wanted, c
   }
   wipe_all(edited);
   for (const auto& file : saved.files)
-    if (file.gains_secret)
+    if (file.gains_secret && (modes[file.path] & 077) != 0)
       saved.remarks.push_back(file.path + ": holds a key now, so only its owner may read it");
   return saved;
 }

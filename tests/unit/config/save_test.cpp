@@ -222,8 +222,11 @@ TEST_F(SaveTest, AKeyFileIsWrittenWithMode0600) {
     named(wanted, "bob").preshared_key = secret_key(7);
     const Saved saved = save_and_check(wanted);
     EXPECT_EQ(mode_of(path), 0600u);
-    ASSERT_EQ(saved.remarks.size(), 1u);
-    EXPECT_EQ(saved.remarks[0], path + ": holds a key now, so only its owner may read it");
+    const bool told = before != 0600;  // the mode has changed
+    ASSERT_EQ(saved.remarks.size(), told ? 1u : 0u);
+    if (told) {
+      EXPECT_EQ(saved.remarks[0], path + ": holds a key now, so only its owner may read it");
+    }
   }
 }
 
