@@ -17,6 +17,7 @@
 #include "control/api/format.h"
 #include "control/api/members.h"
 #include "control/api/pcapng.h"
+#include "control/api/watch_source.h"
 #include "control/cli/call.h"
 #include "control/cli/options.h"
 #include "control/cli/packet_filter.h"
@@ -164,6 +165,10 @@ Json params_of(const CaptureOptions& options) {
   return params;
 }
 
+std::string counted(std::uint64_t count, const std::string& what) {
+  return std::to_string(count) + " " + what + (count == 1 ? "" : "s");
+}
+
 bool is_over(const Blocks& blocks, const CaptureOptions& options) {
   if (interrupted) return true;
   const auto released = blocks.released_at();
@@ -180,14 +185,16 @@ void capture(const CaptureOptions& options, Invocation& invocation) {
   CaptureFile file(options.file, invocation.terminal.out);
   Blocks blocks(file, std::size_t{options.before_mb} << 20);
   gateway.call("capture", params);
-  bool told = false;
-  for (;;) {
+  bool told = false, read_on = true;  // false: whoever read the capture has gone
+  while (read_on) {
     const auto bytes = gateway.receive(kLook);
-    if (bytes && (bytes->empty() || !blocks.take(*bytes))) break;
+    if (bytes && bytes->empty()) break;
+    if (bytes) read_on = blocks.take(*bytes);
     if (!told && is_over(blocks, options)) gateway.end_requests(), told = true;
   }
-  invocation.terminal.err << blocks.packets() << " packets captured, " << blocks.lost()
+  invocation.terminal.err << counted(blocks.packets(), "packet") << " captured, " << blocks.lost()
                           << " lost for want of room\n";
+  if (!read_on && !told) throw CommandFailed(kFailed, "what read the capture has closed its end of the pipe");
   if (!blocks.ended() && !told)
     throw CommandFailed(kFailed,
                         "the gateway ended the capture: it stops, or its output was not read for 10 s");
@@ -235,8 +242,10 @@ void trace(const TraceOptions& options, Invocation& invocation) {
         print_trace(line["trace"], out);
         out << "\n" << std::flush;
       } else if (line.is_object() && line.contains("end")) {
-        invocation.terminal.err << members::digits(line["end"], "packets") << " packets traced, "
-                                << members::digits(line["end"], "lost") << " notes lost for want of room\n";
+        const Json& end_of_trace = line["end"];
+        invocation.terminal.err << counted(members::number(end_of_trace, "packets"), "packet") << " traced, "
+                                << counted(members::number(end_of_trace, "lost"), "note")
+                                << " lost for want of room\n";
       }
       text.erase(0, end + 1);
     }
@@ -282,7 +291,7 @@ void add_capture_command(CLI::App& app, Invocation& invocation) {
       ->check(whole_number(1, 65535))
       ->type_name("N");
   command->add_option("--buffer", options->ring_mb, "MB between each worker and the gateway's control thread")
-      ->check(whole_number(1, 256))
+      ->check(whole_number(1, WatchRequest::kMostRingMb))
       ->type_name("MB")
       ->capture_default_str();
   command

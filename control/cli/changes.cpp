@@ -131,7 +131,10 @@ void add_events(CLI::App& app, Invocation& invocation) {
     RpcClient gateway(invocation.socket, Access::kAny);
     std::ostream& out = invocation.terminal.out;
     Json params = Json::object();
-    if (!options->interface.empty()) params["interface"] = options->interface;
+    if (!options->interface.empty()) {
+      params["interface"] = options->interface;
+      gateway.call("show.interface", params);  // its refusal names the nearest one
+    }
     unsigned seen = 0;
     gateway.listen(params, [&](const Json& event) {
       if (options->json) {

@@ -175,9 +175,11 @@ bool make_key(const std::string& config_path) {
 // True: a new key was made.
 bool write_files(const InitOptions& options, const std::string& text) {
   namespace fs = std::filesystem;
+  std::error_code error;
+  if (fs::is_directory(options.config, error))
+    throw CommandFailed(kBadUsage, options.config + " is a directory: -c takes the name of a file");
   if (!options.force && fs::exists(options.config))
     throw CommandFailed(kFailed, options.config + " exists: use --force to replace it");
-  std::error_code error;
   const auto folder = fs::path(options.config).parent_path();
   if (!folder.empty()) fs::create_directories(folder, error);
   const bool new_key = make_key(options.config);

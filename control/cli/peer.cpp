@@ -28,11 +28,12 @@ struct PeerOptions {
 
 // ---------------------------------------------------------------- the file
 
-config::Gateway read_config(const std::string& path, Terminal& terminal) {
+config::Gateway read_config(const std::string& path, Terminal& terminal,
+                            const char* outcome = "nothing was changed") {
   auto parsed = config::parse_file(path);
   if (parsed) return *std::move(parsed);
   terminal.err << config::to_string(parsed.error());
-  throw CommandFailed(kBadUsage, path + ": nothing was changed");
+  throw CommandFailed(kBadUsage, path + ": " + outcome);
 }
 
 std::vector<std::string> names_of(const std::map<std::string, config::Interface>& interfaces) {
@@ -307,7 +308,7 @@ Json to_json(const std::string& interface, const config::Peer& peer) {
 }
 
 void list_peers(const PeerOptions& options, Invocation& invocation) {
-  auto gateway = read_config(options.config, invocation.terminal);
+  auto gateway = read_config(options.config, invocation.terminal, "cannot be listed");
   if (!options.interface.empty()) interface_of(gateway, options.interface);
   Json rows = Json::array();
   for (const auto& [name, interface] : gateway.interfaces)
@@ -374,10 +375,15 @@ void add_add(CLI::App& parent, Invocation& invocation) {
       ->check(whole_number(0, 65535))
       ->type_name("SECONDS")
       ->capture_default_str();
-  command->add_option("--client-config", options->client_file, "Write the peer's file here (mode 0600)")
+  command->add_option("--client-config", options->client_file, "Write the peer's file here (mode 0600); -: standard output")
       ->type_name("FILE");
   command->add_flag("--qr", options->qr, "Draw the peer's file as a QR code, for a phone");
-  command->callback([options, &invocation] { add_peer(*options, invocation); });
+  command->callback([options, &invocation] {
+    if (options->client_file == "-" && options->qr)
+      throw CommandFailed(kBadUsage, "--client-config - and --qr both use standard output: choose one");
+    if (options->client_file == "-") options->client_file.clear();
+    add_peer(*options, invocation);
+  });
 }
 
 }  // namespace

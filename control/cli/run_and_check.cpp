@@ -42,6 +42,7 @@ void note_firewall(const config::Gateway& gateway, Terminal& terminal) {
 
 int check(const CheckOptions& options, Terminal& terminal) {
   const std::string& path = options.path;
+  if (path.empty()) throw CommandFailed(kBadUsage, "the name of the configuration file is empty");
   const auto parsed = config::parse_file(path);
   if (!parsed) {
     terminal.err << config::to_string(parsed.error()) << path << ": "

@@ -134,6 +134,9 @@ TEST_F(CaptureTest, RefusalsKeepTheConnectionUsable) {
   EXPECT_EQ(code(R"({"peer":"nobody"})"), "not_found");
   EXPECT_EQ(code(R"({"peer":7})"), "bad_params");
   EXPECT_EQ(code(R"({"ip":"x"})"), "bad_params");
+  for (const char* bad : {R"({"snap":-1})", R"({"snap":0})", R"({"snap":65536})", R"({"ring_mb":65})",
+                          R"({"ring_mb":1.5})", R"({"count":-1})", R"({"ip":[[6,0,0,-1]]})"})
+    EXPECT_EQ(code(bad), "bad_params") << bad;
   Conversation other(loop, serve());
   other.ask(kCapture);
   EXPECT_EQ(code("{}"), "busy");

@@ -65,7 +65,7 @@ TEST_F(CliTest, SuggestsTheNearestCommandOrOption) {
 TEST_F(CliTest, SuggestsCommandsOfOtherNamesAndPlaces) {
   const std::pair<const char*, const char*> rows[] = {{"peers", "show peers"},        {"status", "show"},
                                                       {"create", "interface create"}, {"ls", "show"},
-                                                      {"why", "explain peer"},        {"chekc", "check"}};
+                                                      {"why", "explain peer"},        {"chekc", "check"}, {"shwo", "show"}};
   for (const auto& [word, command] : rows) {
     const auto result = linegate({word});
     EXPECT_EQ(result.code, 2);
@@ -91,6 +91,9 @@ TEST_F(CliTest, HelpAndVersionInBothSpellings) {
   EXPECT_EQ(linegate({"help"}).out, linegate({"--help"}).out);
   EXPECT_EQ(linegate({"help", "show", "peers"}).out, linegate({"show", "peers", "--help"}).out);
   EXPECT_EQ(linegate({"help"}).code, 0);
+  EXPECT_EQ(linegate({"help", "shwo"}).err, "unknown command: shwo; did you mean 'show'?\n");
+  EXPECT_TRUE(linegate({"peer", "foo"}).err.starts_with(
+      "unknown command: foo; peer has add, remove, disable, enable, list\n"));
   const auto unknown = linegate({"help", "show", "pears"});
   EXPECT_EQ(unknown.code, 2);
   EXPECT_EQ(unknown.err, "unknown command: pears; did you mean 'peers'?\n");
@@ -406,6 +409,7 @@ TEST_F(CliTest, NamesThatDoNotExistAreErrorsWithTheNearest) {
       {{"explain", "peer", "peer9"}, "no peer peer9; did you mean 'peer0'?\n"},
       {{"explain", "peer", "peer1", "--interface", "nope"}, "no interface nope\n"},
       {{"interface", "up", "wg1"}, "no interface wg1; did you mean 'wg0'?\n"},
+      {{"events", "--interface", "wg1"}, "no interface wg1; did you mean 'wg0'?\n"},
       {{"port", "restart", "wan1"}, "no port wan1; did you mean 'wan0'?\n"},
       {{"export", "wg1"}, "no interface wg1; did you mean 'wg0'?\n"}};
   for (const auto& [words, message] : rows) {

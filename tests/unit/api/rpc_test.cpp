@@ -98,6 +98,31 @@ TEST_F(RpcTest, BadRequestsAreAnsweredAndTheConversationGoesOn) {
   EXPECT_TRUE(gateway.calls.empty());
 }
 
+TEST_F(RpcTest, ABadParamIsNamedWithWhatIsAllowed) {
+  struct Row {
+    const char* method;
+    const char* params;
+    const char* message;
+  };
+  const Row rows[] = {
+      {"show.peers", R"({"limit":-1})", "limit is a whole number from 0 to 4294967295"},
+      {"show.peers", R"({"limit":1.5})", "limit is a whole number from 0 to 4294967295"},
+      {"show.peers", R"({"interface":5})", "interface is a text"},
+      {"show.peers", R"({"active":1})", "active is true or false"},
+      {"show.peer", "{}", "peer is missing"},
+      {"show.flows", R"({"limit":-1})", "limit is a whole number from 0 to 4294967295"},
+      {"reload", R"({"confirm_seconds":86401})", "confirm_seconds is a whole number from 0 to 86400"},
+      {"interface.create", R"({"name":"wg9","mtu":575})", "mtu is a whole number from 576 to 9520"},
+      {"interface.create", R"({"name":"wg9","private_key":5})", "private_key is a text"},
+      {"interface.create", R"({"name":"wg9","addresses":[1]})", "addresses is a list of texts"}};
+  for (const auto& [method, params, message] : rows) {
+    const Json answer = call(method, Json::parse(params));
+    EXPECT_EQ(code(answer), "bad_params") << message;
+    EXPECT_EQ(answer["error"]["message"], message);
+  }
+  EXPECT_TRUE(gateway.calls.empty());
+}
+
 TEST_F(RpcTest, RequestsInPiecesAndSeveralAtOnce) {
   Conversation client(loop, serve());
   const std::string request = R"({"id":1,"method":"show.drops"})";
