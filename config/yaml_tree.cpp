@@ -78,7 +78,8 @@ std::string note_of_tab(std::string_view text, std::uint32_t line) {
     text.remove_prefix(newline + 1);
   }
   const auto indentation = text.substr(0, text.find_first_not_of(" \t"));
-  return indentation.find('\t') == std::string_view::npos ? "" : "; a tab indents this line, allowed are spaces";
+  return indentation.find('\t') == std::string_view::npos ? ""
+                                                          : "; a tab indents this line, allowed are spaces";
 }
 
 std::uint32_t one_based(int zero_based) {

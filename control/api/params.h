@@ -1,5 +1,5 @@
-// The params of a request, read one by one. Absent or null is as by default; a value of another type or outside
-// of the allowed range throws BadParam, whose text names the param and what is allowed.
+// The params of a request, read one by one. Absent or null is as by default; a value of another type or
+// outside of the allowed range throws BadParam, whose text names the param and what is allowed.
 #pragma once
 
 #include <cstdint>
@@ -60,8 +60,7 @@ inline std::uint64_t number(const Json& params, const char* name, std::uint64_t 
   if (value == nullptr) return otherwise;
   const auto given = whole(*value);
   if (!given || *given < least || *given > most)
-    throw BadParam(name,
-                   "is a whole number from " + std::to_string(least) + " to " + std::to_string(most));
+    throw BadParam(name, "is a whole number from " + std::to_string(least) + " to " + std::to_string(most));
   return *given;
 }
 

@@ -285,7 +285,7 @@ class SecretTextWriter {
 };
 
 void interface_export(const SecretSource& secrets, Json& params, const RpcAnswer& answer) {
-  const auto name = needed_text(params, "name");
+  const auto name = text(params, "name");
   const auto format = text(params, "format", "setconf");
   if (format != "setconf" && format != "wg-quick") return bad_params(answer, "format is setconf or wg-quick");
   const auto interface = secrets.interface_config(name);
@@ -296,18 +296,18 @@ void interface_export(const SecretSource& secrets, Json& params, const RpcAnswer
 }
 
 void interface_up(ChangeSink& sink, Json& params, const RpcAnswer& answer) {
-  answer_change(sink.interface_up(needed_text(params, "name")), answer);
+  answer_change(sink.interface_up(text(params, "name")), answer);
 }
 void interface_down(ChangeSink& sink, Json& params, const RpcAnswer& answer) {
-  answer_change(sink.interface_down(needed_text(params, "name")), answer);
+  answer_change(sink.interface_down(text(params, "name")), answer);
 }
 void interface_delete(ChangeSink& sink, Json& params, const RpcAnswer& answer) {
-  sink.interface_delete(needed_text(params, "name"),
+  sink.interface_delete(text(params, "name"),
                         [answer](const Expected<>& change) { answer_change(change, answer); });
 }
 
 void port_restart(ChangeSink& sink, Json& params, const RpcAnswer& answer) {
-  answer_change(sink.port_restart(needed_text(params, "port")), answer);
+  answer_change(sink.port_restart(text(params, "port")), answer);
 }
 
 void log_level(ChangeSink& sink, Json& params, const RpcAnswer& answer) {

@@ -33,7 +33,7 @@ struct WatchRequest {
   std::vector<std::string> reasons;  // of drops; empty: all
   std::uint64_t count = 0;           // packets; 0: no limit
   std::uint32_t seconds = 0;         // 0: no limit
-  std::uint32_t snap = kMostSnap;        // bytes of a packet at most
+  std::uint32_t snap = kMostSnap;    // bytes of a packet at most
   std::uint32_t ring_mb = 4;         // per worker
 };
 

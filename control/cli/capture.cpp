@@ -58,6 +58,10 @@ class CaptureFile {
     if (path == "-") return;
     fd_ = open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
     if (fd_ < 0) throw CommandFailed(kFailed, path + ": " + std::strerror(errno));
+    struct stat found {};
+    if (fstat(fd_, &found) == 0 && S_ISREG(found.st_mode) && fchmod(fd_, 0600) != 0)
+      throw CommandFailed(kFailed,
+                          path + ": it was there, and its mode cannot be made 0600: " + std::strerror(errno));
   }
   ~CaptureFile() {
     if (fd_ >= 0) close(fd_);

@@ -375,7 +375,9 @@ void add_add(CLI::App& parent, Invocation& invocation) {
       ->check(whole_number(0, 65535))
       ->type_name("SECONDS")
       ->capture_default_str();
-  command->add_option("--client-config", options->client_file, "Write the peer's file here (mode 0600); -: standard output")
+  command
+      ->add_option("--client-config", options->client_file,
+                   "Write the peer's file here (mode 0600); -: standard output")
       ->type_name("FILE");
   command->add_flag("--qr", options->qr, "Draw the peer's file as a QR code, for a phone");
   command->callback([options, &invocation] {

@@ -256,7 +256,8 @@ Expected<std::shared_ptr<Watch>> PacketWatch::watch_of(const WatchRequest& reque
   watch->points = points_of(request);
   const std::uint32_t snap = request.trace ? kTraceSnap : request.snap;
   watch->snap = static_cast<std::uint16_t>(std::clamp<std::uint32_t>(snap, 1, WatchRequest::kMostSnap));
-  const std::size_t ring = std::size_t{std::clamp<std::uint32_t>(request.ring_mb, 1, WatchRequest::kMostRingMb)} << 20;
+  const std::size_t ring =
+      std::size_t{std::clamp<std::uint32_t>(request.ring_mb, 1, WatchRequest::kMostRingMb)} << 20;
   for (std::size_t i = 0; i < services_.dataplane.workers().size(); ++i)
     watch->rings.push_back(std::make_unique<dataplane::WatchRing>(ring));
   return watch;

@@ -63,9 +63,10 @@ TEST_F(CliTest, SuggestsTheNearestCommandOrOption) {
 }
 
 TEST_F(CliTest, SuggestsCommandsOfOtherNamesAndPlaces) {
-  const std::pair<const char*, const char*> rows[] = {{"peers", "show peers"},        {"status", "show"},
-                                                      {"create", "interface create"}, {"ls", "show"},
-                                                      {"why", "explain peer"},        {"chekc", "check"}, {"shwo", "show"}};
+  const std::pair<const char*, const char*> rows[] = {
+      {"peers", "show peers"}, {"status", "show"},      {"create", "interface create"},
+      {"ls", "show"},          {"why", "explain peer"}, {"chekc", "check"},
+      {"shwo", "show"}};
   for (const auto& [word, command] : rows) {
     const auto result = linegate({word});
     EXPECT_EQ(result.code, 2);
@@ -92,8 +93,8 @@ TEST_F(CliTest, HelpAndVersionInBothSpellings) {
   EXPECT_EQ(linegate({"help", "show", "peers"}).out, linegate({"show", "peers", "--help"}).out);
   EXPECT_EQ(linegate({"help"}).code, 0);
   EXPECT_EQ(linegate({"help", "shwo"}).err, "unknown command: shwo; did you mean 'show'?\n");
-  EXPECT_TRUE(linegate({"peer", "foo"}).err.starts_with(
-      "unknown command: foo; peer has add, remove, disable, enable, list\n"));
+  EXPECT_TRUE(linegate({"peer", "foo"})
+                  .err.starts_with("unknown command: foo; peer has add, remove, disable, enable, list\n"));
   const auto unknown = linegate({"help", "show", "pears"});
   EXPECT_EQ(unknown.code, 2);
   EXPECT_EQ(unknown.err, "unknown command: pears; did you mean 'peers'?\n");

@@ -117,8 +117,8 @@ TEST_F(RpcTest, ABadParamIsNamedWithWhatIsAllowed) {
       {"interface.create", R"({"name":"wg9","addresses":[1]})", "addresses is a list of texts"}};
   for (const auto& [method, params, message] : rows) {
     const Json answer = call(method, Json::parse(params));
-    EXPECT_EQ(code(answer), "bad_params") << message;
-    EXPECT_EQ(answer["error"]["message"], message);
+    ASSERT_EQ(code(answer), "bad_params") << message;
+    EXPECT_EQ(answer["error"]["message"].get<std::string>(), message);
   }
   EXPECT_TRUE(gateway.calls.empty());
 }
