@@ -12,6 +12,6 @@ if [ "${1:-}" = --check ]; then
   fi
   clang-format-14 --dry-run --Werror "${files[@]}"
 else
-  grep -lE "$other_comments" "${files[@]}" | xargs -r sed -i -E "s,$other_comments,\1//,"
+  { grep -lE "$other_comments" "${files[@]}" || true; } | xargs -r sed -i -E "s,$other_comments,\1//,"
   clang-format-14 -i "${files[@]}"
 fi
