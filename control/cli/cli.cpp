@@ -179,8 +179,10 @@ std::string unknown_command(const std::string& word, const CLI::App& parent) {
   std::vector<std::string> names;
   for (const auto* command : commands_of(parent)) names.push_back(command->get_name());
   auto near = suggestion(word, names);
-  if (near.empty() && parent.get_parent() != nullptr)
-    near = "; " + parent.get_name() + " has " + CLI::detail::join(names, ", ");
+  if (near.empty() && parent.get_parent() != nullptr) {
+    const std::vector<std::string_view> views(names.begin(), names.end());
+    near = "; " + parent.get_name() + " has " + config::join(views, ", ");
+  }
   if (parent.get_parent() == nullptr) {
     std::string path = path_of_command(parent, word);
     for (const auto& synonym : kSynonyms)
