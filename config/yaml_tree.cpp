@@ -15,7 +15,7 @@
 namespace wg::config {
 namespace {
 
-constexpr std::size_t kChunkBytes = std::size_t{256} << 10;
+constexpr std::size_t kChunkBytes = std::size_t{32} << 10;
 
 // An istream over memory: a std::istringstream would copy a text that may hold secrets.
 class MemoryBuffer : public std::streambuf {

@@ -68,7 +68,7 @@ build() {
   local preset=$1 log=$logs/build-$1.log
   shift
   # What still compiles ahead goes on at full speed here.
-  case $preset in asan | fuzz) end_background ;; esac
+  [ "$preset" = release ] || end_background
   if cmake --preset "$preset" >"$log" 2>&1 && cmake --build "build/$preset" --target "$@" >>"$log" 2>&1; then return 0; fi
   fail "build $preset"
   grep -E 'error|FAILED|undefined' "$log" | head -20
@@ -157,16 +157,16 @@ stage_unit() {
   check "ABI of the library" abi tests/abi.sh build/release
 }
 
-# A second opinion: the product compiled by clang, whose warnings are errors too.
+# A second opinion: the product compiled by clang, whose warnings are errors too. The stages asan and fuzz use its tree.
 stage_clang() {
   command -v clang++ >/dev/null || { skip "clang is not installed"; return; }
-  build clang linegate && pass "the product compiles with clang"
+  build asan linegate && pass "the product compiles with clang"
 }
 
 # Under AddressSanitizer and UBSan. Debian's DPDK is not instrumented: its pools hide overruns, our parsers do not use them.
 stage_asan() {
+  command -v clang++ >/dev/null || { skip "asan: clang is not installed"; return; }
   build asan unit_tests || return
-  compile_ahead fuzz
   units asan
 }
 
@@ -188,9 +188,9 @@ stage_consttime() {
 }
 
 stage_fuzz() {
-  command -v clang++-14 >/dev/null || command -v clang++ >/dev/null || { skip "fuzz: clang is not installed"; return; }
-  build fuzz fuzz_targets || return
-  for target in build/fuzz/fuzz/fuzz_*; do
+  command -v clang++ >/dev/null || { skip "fuzz: clang is not installed"; return; }
+  build asan fuzz_targets || return
+  for target in build/asan/fuzz/fuzz_*; do
     local name
     name=$(basename "$target")
     if timeout 60 "$target" -max_total_time="${FUZZ_SECONDS:-3}" -rss_limit_mb=4096 -print_final_stats=0 \
@@ -202,7 +202,7 @@ stage_fuzz() {
 stage_e2e() {
   if [ "$(id -u)" != 0 ] || [ ! -e /dev/net/tun ]; then skip "end to end: needs root and /dev/net/tun"; return; fi
   build release linegate e2e_tools || return
-  compile_ahead asan fuzz
+  compile_ahead asan
   tests/e2e/run.sh 2>&1 | tee "$logs/e2e.log" | grep -vE '^[0-9]+ passed'
   local rescued=0
   # The runner names each that failed twice: with its log, and at its end.
