@@ -8,6 +8,8 @@
 #include <cerrno>
 #include <cstdlib>
 #include <cstring>
+#include <filesystem>
+#include <system_error>
 #include <thread>
 #include <utility>
 
@@ -168,6 +170,12 @@ Expected<> replace_file(const std::string& path, const std::string& text, mode_t
     ::unlink(beside.c_str());
   }
   return done;
+}
+
+void make_private_directory(const std::string& path) {
+  std::error_code ignored;
+  std::filesystem::create_directories(std::filesystem::path(path).parent_path(), ignored);
+  static_cast<void>(::mkdir(path.c_str(), 0700));
 }
 
 }  // namespace wg::config

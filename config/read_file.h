@@ -41,4 +41,8 @@ Expected<FileText> read_file(const std::string& path, const ReadLimits& limits =
 Expected<> replace_file(const std::string& path, const std::string& text, mode_t mode = 0600,
                         mode_t at_most = 07777);
 
+// Makes the directory, for its owner alone, and those above it. One that is there stays as it is. Who then
+// writes into it says what is wrong.
+void make_private_directory(const std::string& path);
+
 }  // namespace wg::config

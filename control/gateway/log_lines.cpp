@@ -4,6 +4,8 @@
 #include <utility>
 #include <vector>
 
+#include "control/log.h"
+
 namespace wg::control {
 
 struct LogLines::Queue {

@@ -30,8 +30,7 @@ std::optional<std::vector<std::uint8_t>> read_state_file(const std::string& path
 
 Expected<> write_state_file(const std::string& path, const std::vector<std::uint8_t>& bytes) {
   return catch_refusal([&] {
-    std::error_code ignored;
-    std::filesystem::create_directories(std::filesystem::path(path).parent_path(), ignored);
+    config::make_private_directory(std::filesystem::path(path).parent_path());
     return config::replace_file(path, {bytes.begin(), bytes.end()}, 0600);
   });
 }
