@@ -63,8 +63,8 @@ struct Rates {
   std::uint64_t moving = 0;         // that received or sent something between the two reads
   Rate sum;                         // over all peers
   std::uint64_t sessions_made = 0;  // handshakes that led to a session, since the start
-  bool complete = true;           // false: peers that pass the filter may be missing behind those looked at
-  std::vector<PeerRate> busiest;  // the first is the busiest
+  bool complete = true;             // false: peers that pass the filter may be missing behind those looked at
+  std::vector<PeerRate> busiest;    // the first is the busiest
 };
 
 // What can be asked of the daemon about rates. On the control thread; never blocks, never throws.

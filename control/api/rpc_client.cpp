@@ -115,6 +115,8 @@ bool RpcServer::Client::own_method(const std::string& name, const Json& params, 
     subscribe_to_log(params, id);
   } else if (name == "interface.wg") {
     start_wg(params, id);
+  } else if (name == "rates" && server_.rates_ != nullptr) {
+    tell_rates(params, id);
   } else {
     return false;
   }

@@ -80,6 +80,7 @@ class RpcServer::Client final : public Stream {
   void subscribe(bool on, const Json& params, const Json& id);
   bool names_another_interface(const Json& params) const;
   bool own_method(const std::string& name, const Json& params, const Json& id);
+  void tell_rates(const Json& params, const Json& id);
   void subscribe_to_log(const Json& params, const Json& id);
   void start_wg(const Json& params, const Json& id);
   WgConversation::Connection wg_connection(const std::string& interface, std::uint32_t ifindex);

@@ -30,6 +30,15 @@ std::string interface_name(const ImportOptions& options) {
   throw CommandFailed(kBadUsage, "the file name is not an interface name: use --name");
 }
 
+// A key that is there may be in use, and nobody has it twice.
+void write_new_key(const std::string& path, const config::SecretKey& key) {
+  std::error_code unknown;
+  if (std::filesystem::exists(std::filesystem::symlink_status(path, unknown)))
+    throw CommandFailed(kBadUsage, path + ": exists already: name another --key-file, or move it away");
+  if (const auto written = config::write_key_file(path, key); !written)
+    throw CommandFailed(kFailed, written.error().about(path).text);
+}
+
 void import_file(const ImportOptions& options, Terminal& terminal) {
   const auto name = interface_name(options);
   auto text = read_all(options.file, terminal.in);
@@ -38,9 +47,7 @@ void import_file(const ImportOptions& options, Terminal& terminal) {
   terminal.err << config::to_string(imported ? imported->notes : imported.error());
   if (!imported) throw CommandFailed(kBadUsage, options.file + ": nothing was imported");
   if (!options.key_file.empty() && imported->interface.private_key)
-    if (const auto written = config::write_key_file(options.key_file, *imported->interface.private_key);
-        !written)
-      throw CommandFailed(kFailed, written.error().about(options.key_file).text);
+    write_new_key(options.key_file, *imported->interface.private_key);
   guard_secret_output(terminal);
   auto yaml = config::to_yaml(name, imported->interface);
   terminal.out << yaml;

@@ -1,6 +1,9 @@
 #include "control/cli/doctor.h"
 
+#include <unistd.h>
+
 #include <algorithm>
+#include <cerrno>
 #include <memory>
 #include <ostream>
 
@@ -37,6 +40,7 @@ void check_versions(const Patient& patient, Findings& out) {
 // A problem without a position is about the file itself: it cannot be read.
 std::string remedy_of(const config::Problem& problem, const Patient& patient) {
   if (patient.config || problem.at.known()) return {};
+  if (access(patient.config_path.c_str(), F_OK) == 0) return "read it as root: sudo linegate doctor";
   return "linegate init -c " + patient.config_path + " writes a first one; -c FILE names another";
 }
 
@@ -52,7 +56,11 @@ void check_config(const Patient& patient, Findings& out) {
 
 void check_running(const Patient& patient, Findings& out) {
   if (!patient.running) {
-    out.push_back({"gateway", Verdict::kWarning, "it does not run", "start it: systemctl start linegate"});
+    if (patient.may_ask)
+      out.push_back({"gateway", Verdict::kWarning, "it does not run", "start it: systemctl start linegate"});
+    else
+      out.push_back({"gateway", Verdict::kWarning, "it cannot be asked: no permission for its socket",
+                     "ask as root: sudo linegate doctor"});
     return;
   }
   out.push_back({"gateway", Verdict::kOk, "it runs, pid " + members::digits(*patient.running, "pid"), ""});
@@ -232,8 +240,11 @@ void check_modes(const Patient& patient, Findings& out) {
                    is_key ? "chmod 0600 " + path : "chmod go-w " + path});
   }
   if (fine)
-    out.push_back(
-        {"file modes", Verdict::kOk, "nobody else may read the keys or write the configuration", ""});
+    out.push_back({"file modes", Verdict::kOk,
+                   patient.config
+                       ? "nobody else may read the keys or write the configuration"
+                       : "nobody else may write the configuration; which keys it names is not known",
+                   ""});
 }
 
 constexpr void (*kChecks[])(const Patient&, Findings&) = {
@@ -264,6 +275,7 @@ Patient admit(const std::string& config_path, const std::string& socket) {
   patient.problems = parsed ? config::lint(*parsed) : parsed.error();
   if (parsed) patient.config = *std::move(parsed);
   patient.machine = read_machine("", files_to_look_at(config_path, patient.config));
+  patient.may_ask = access(socket.c_str(), W_OK) == 0 || errno != EACCES;
   try {
     patient.running = RpcClient(socket, Access::kAny).call("show.gateway");
   } catch (const CommandFailed&) {

@@ -33,6 +33,7 @@ struct Patient {
   config::Problems problems;  // errors and warnings of the file
   std::optional<config::Gateway> config;
   std::optional<Json> running;  // the answer to show.gateway
+  bool may_ask = true;          // false: its socket is there, but not for this user
   BuildFacts build;
 };
 

@@ -43,13 +43,25 @@ config::Gateway parsed(const std::string& text, const std::string& path) {
   return std::move(*gateway);
 }
 
+// Of a file that cannot be used, when the history is needed most: as its text says, else the default.
+std::string state_directory_in(std::string_view text) {
+  constexpr std::string_view kKey = "state_directory:";
+  const auto at = text.find(kKey);
+  if (at == std::string_view::npos) return config::Control{}.state_directory;
+  text.remove_prefix(at + kKey.size());
+  text = text.substr(0, text.find_first_of(",}#\n"));
+  const auto first = text.find_first_not_of(" \t\"'"), last = text.find_last_not_of(" \t\r\"'");
+  if (first == std::string_view::npos) return config::Control{}.state_directory;
+  return std::string(text.substr(first, last - first + 1));
+}
+
 class History {
  public:
   explicit History(const std::string& config_path) : path_(config_path), now_(config_path) {
     config::ParseOptions options;
     options.open_files = false;
     const auto gateway = config::parse_text(now_.text(), config_path, options);
-    const std::string state = gateway ? gateway->control.state_directory : config::Control{}.state_directory;
+    const std::string state = gateway ? gateway->control.state_directory : state_directory_in(now_.text());
     directory_ = config::history_directory(state);
     entries_ = config::history_of(directory_);
   }
