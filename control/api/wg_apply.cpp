@@ -125,20 +125,27 @@ class Application {
     auto& own = interface_.peers[slot].allowed_ips;
     if (change.verb == Verb::kClear) {
       for (const auto& prefix : own)
-        if (holds(slot, prefix)) holder_.erase(prefix);
+        if (holds(slot, prefix)) give_up(prefix);
       own.clear();
       return;
     }
     if (change.verb == Verb::kRemove) {
       if (!holds(slot, change.prefix)) return;
-      holder_.erase(change.prefix);
+      give_up(change.prefix);
       lost_some_.insert(slot);
       return;
     }
     if (holds(slot, change.prefix)) return;
     if (const auto held = holder_.find(change.prefix); held != holder_.end()) lost_some_.insert(held->second);
     holder_[change.prefix] = slot;
+    given_up_.erase(change.prefix);
     own.push_back(change.prefix);
+  }
+
+  // The set says that this peer, which stays, has it no more.
+  void give_up(const Prefix& prefix) {
+    holder_.erase(prefix);
+    given_up_.insert(prefix);
   }
 
   bool holds(std::size_t slot, const Prefix& prefix) const {
@@ -178,11 +185,13 @@ class Application {
     return prefixes;
   }
 
-  // What the file gives to its peers and the set has taken from them stays unreachable (Interface::kept).
+  // What the file's peers have lost with themselves, or to other peers, stays unreachable (Interface::kept);
+  // what the set has taken from a peer by name does not.
   void keep_what_they_lost() {
     const std::vector<Prefix> now = prefixes_of_file();
     std::vector<Prefix> lost, kept;
     std::set_difference(of_file_.begin(), of_file_.end(), now.begin(), now.end(), std::back_inserter(lost));
+    std::erase_if(lost, [this](const Prefix& prefix) { return given_up_.contains(prefix); });
     std::set_union(interface_.kept.begin(), interface_.kept.end(), lost.begin(), lost.end(),
                    std::back_inserter(kept));
     interface_.kept = std::move(kept);
@@ -212,6 +221,7 @@ class Application {
   Interface& interface_;
   UdpPort listening_;
   std::vector<Prefix> of_file_;  // before the set
+  std::unordered_set<Prefix, PrefixHash> given_up_;
   std::optional<Key> own_key_;
   std::unordered_map<Key, std::size_t> slots_;
   std::vector<bool> gone_;

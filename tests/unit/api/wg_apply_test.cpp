@@ -65,6 +65,16 @@ TEST(WgApply, WhatTheFileGaveToAPeerIsKept) {
   EXPECT_EQ(kept(wg0), "10.0.0.0/24 10.1.0.0/24 ");
 }
 
+TEST(WgApply, WhatASetTakesByNameIsNotKept) {
+  config::Interface wg0;
+  run(wg0, "public_key=" + hex(1) + "\nallowed_ip=10.0.0.0/24\nallowed_ip=10.1.0.0/24\n");
+  wg0.peers[0].where.self = {0, 7, 3};
+  run(wg0, "public_key=" + hex(1) + "\nreplace_allowed_ips=true\nallowed_ip=10.0.0.0/24\n");
+  EXPECT_EQ(kept(wg0), "");
+  run(wg0, "public_key=" + hex(1) + "\nallowed_ip=-10.0.0.0/24\n");
+  EXPECT_EQ(kept(wg0), "");
+}
+
 TEST(WgApply, ReplacingAllPeersKeepsTheirPrefixes) {
   config::Interface wg0;
   run(wg0, "public_key=" + hex(1) + "\nallowed_ip=10.0.0.0/24\npublic_key=" + hex(2) +
