@@ -111,7 +111,7 @@ inline constexpr Form<std::string> kUuid{"a UUID, such as 6f0a4b5e-0a1c-4f7e-9a5
 
 inline constexpr std::size_t kTypeNameMax = 127;
 Expected<std::string> parse_type_name(std::string_view text);
-inline constexpr std::array<std::string_view, 2> kTypeNameExamples{"office", "Example VPN"};
+inline constexpr std::array<std::string_view, 2> kTypeNameExamples{"office", "home"};
 inline constexpr Form<std::string> kTypeName{"1 to 127 bytes without control characters", kTypeNameExamples,
                                              parse_type_name, verbatim, text_or_none};
 

@@ -121,8 +121,9 @@ int main(int count, char **words) {
   check(lg_set_configuration(adapter, &configuration.interface, sizeof configuration), "configuration");
   explicit_bzero(&configuration, sizeof configuration);
 
-  check(lg_adapter_set_state(adapter, LG_UP), "up");
+  /* Before the way up: Linux drops the routes of an interface whose last address goes, here for its netmask. */
   set_address(words[1], words[2]);
+  check(lg_adapter_set_state(adapter, LG_UP), "up");
   printf("up\n");
   fflush(stdout);
 

@@ -18,7 +18,7 @@ in_wan wg set "$LAB" peer "$GW_PUBLIC" remove
 PEERS='' lab_config 'endpoint: "many.e2e.test:51821", persistent_keepalive: 5'
 check "stop" linegate stop
 in_wan wg set "$LAB" listen-port 51821 peer "$GW_PUBLIC" preshared-key "$LAB_DIR/psk" allowed-ips 0.0.0.0/0,::/0
-rm -f "$LAB_DIR"/state/*
+rm -rf "$LAB_DIR"/state/*
 start_gateway
 check "the third address answers" wait_for 40 sh -c "ip netns exec $GW wg show wg0 latest-handshakes | grep -qv '	0\$'"
 expect "endpoint" 10.20.0.2:51821 "$(endpoint)"

@@ -10,6 +10,7 @@ ns "$WAN" tcpdump --version >/dev/null 2>&1 || skip "this machine has no tcpdump
 ip -n "$WAN" addr add 192.168.2.1/32 dev lo
 ip -n "$WAN" addr add fd02::1/128 dev lo nodad
 in_wan wg set "$LAB" peer "$GW_PUBLIC" allowed-ips 10.10.0.0/24,192.168.1.0/24,fd00::/64,fd01::/64
+check "a tunnel" pings 3 "$WAN" 192.168.1.2
 check "the site, through the tunnel" pings 3 "$LAN" 192.168.2.1
 check "the site's IPv6" wait_for 5 pings 1 "$LAN" fd02::1
 
@@ -26,14 +27,14 @@ in_clear() {
   wait $watcher || true
   grep -cE '> (192\.168\.2\.1|10\.10\.0\.2|fd02::1|fd00::2): ICMP6?,? echo request' /run/clear || true
 }
-refused() { in_lan ping -n -c 1 -W 1 "$1" 2>&1 | grep -qE 'Destination Host Unreachable|No route|Address unreachable|unreachable'; }
+refused() { grep -qi unreachable <<<"$(in_lan ping -n -c 1 -W 1 "$1" 2>&1 || true)"; }
 routes_of_wg0() { { ip -n "$GW" route show; ip -n "$GW" -6 route show; } | grep -c 'dev wg0 proto 87' || true; }
 
 expect "in clear through the tunnel" 0 "$(in_clear)"
 check "down" linegate interface down wg0
 expect "no route leads to wg0" 0 "$(routes_of_wg0)"
 expect "in clear while wg0 is down" 0 "$(in_clear)"
-check "the sender is told" refused 192.168.2.1
+check "the sender is told" wait_for 5 refused 192.168.2.1
 check "up" linegate interface up wg0
 ip -n "$GW" link set wg0 down
 sleep 0.5
@@ -43,13 +44,14 @@ check "the tunnel again" wait_for 5 pings 1 "$LAN" 192.168.2.1
 in_gw wg set wg0 peer "$PEER_PUBLIC" remove
 expect "in clear without the peer, removed by wg" 0 "$(in_clear)"
 check "a reload brings it back" linegate reload
-check "the tunnel after the reload" wait_for 5 pings 1 "$LAN" 192.168.2.1
+# Its endpoint is not known: the far end comes by itself when nothing answers it (15 s).
+check "the tunnel after the reload" wait_for 30 pings 1 "$WAN" 192.168.1.2
 lab_config 'enabled: false'
 check "a disabled peer" linegate reload
 expect "in clear with the peer disabled" 0 "$(in_clear)"
 lab_config
 check "enabled again" linegate reload
-check "the tunnel once more" wait_for 5 pings 1 "$LAN" 192.168.2.1
+check "the tunnel once more" wait_for 30 pings 1 "$WAN" 192.168.1.2
 ip -n "$GW" route del 192.168.2.0/24 dev wg0
 expect "in clear without the route" 0 "$(in_clear)"
 kill -KILL "$(gateway_pid)"

@@ -41,7 +41,7 @@ ip -n "$GW" link set wan up
 check "the default route after a link bounce" wait_for 6 has 'default via 10.20.0.2 dev wan' route show
 check "of IPv6" wait_for 6 has 'default via fd20::2 dev wan' -6 route show
 check "the IPv6 address" wait_for 6 has fd20::1/64 addr show dev wan
-check "the event" wait_for 3 grep -q put_back /run/events
+check "the event" wait_for 6 grep -q put_back /run/events
 kill $events
 linegate show --json >/run/show
 put_back=$(python3 -c 'import json; d = json.load(open("/run/show")); d = d.get("gateway", d); print(d["put_back"])')

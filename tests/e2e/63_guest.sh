@@ -91,8 +91,11 @@ ports: { wan: { device: tap, addresses: [10.20.0.1/24] } }
 interfaces: { wg0: { private_key_file: ../second.key, listen_port: 51820, addresses: [10.10.0.1/24] } }
 control: { socket: $LAB_DIR/b/control.sock, state_directory: $LAB_DIR/b/state }
 YAML
-in_b() { ip netns exec "$LAB-b" unshare --mount sh -c 'mount --bind "$0" "$(readlink -f /var/run/wireguard)" && exec "$@"' "$LAB_DIR/b/wireguard" "$@"; }
-in_b "$LINEGATE" run -c "$LAB_DIR/b/gateway.yaml" >"$LAB_DIR/b.log" 2>&1 &
+enter_b=(ip netns exec "$LAB-b" unshare --mount sh -c
+  'mount --bind "$0" "$(readlink -f /var/run/wireguard)" && exec "$@"' "$LAB_DIR/b/wireguard")
+in_b() { "${enter_b[@]}" "$@"; }
+# Not through the function: $! must be the gateway itself.
+"${enter_b[@]}" "$LINEGATE" run -c "$LAB_DIR/b/gateway.yaml" >"$LAB_DIR/b.log" 2>&1 &
 second=$!
 check "a second gateway" wait_for 15 in_b "$LINEGATE" --socket "$LAB_DIR/b/control.sock" show
 expect "wg there" "$(peer_key second)" "$(in_b wg show wg0 public-key)"

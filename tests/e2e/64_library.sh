@@ -18,7 +18,8 @@ in_wan wg set far0 private-key "$LAB_DIR/far.key" listen-port 51999 peer "$near"
 in_wan ip address add 10.99.0.2/24 dev far0
 in_wan ip link set far0 up
 adapter() { # NAME: in the background; up when it says so
-  in_gw "$EXAMPLE" "$1" 10.99.0.1/24 "$LAB_DIR/near.key" 51900 "$far" 10.99.0.2/32 10.20.0.2 51999 >"/run/$1.out" 2>"$LAB_DIR/$1.log" &
+  # Not through a function: $! must be the program itself.
+  ip netns exec "$GW" "$EXAMPLE" "$1" 10.99.0.1/24 "$LAB_DIR/near.key" 51900 "$far" 10.99.0.2/32 10.20.0.2 51999 >"/run/$1.out" 2>"$LAB_DIR/$1.log" &
   PROGRAM=$!
   wait_for 10 grep -q '^up$' "/run/$1.out" || fail "$1 does not come up: $(cat "$LAB_DIR/$1.log")"
 }
@@ -57,7 +58,7 @@ signal.pause()
 PY
 many() { # NAME [ID]
   : >"/run/$1.out"
-  in_gw python3 /run/many.py "$@" >"/run/$1.out" 2>&1 &
+  ip netns exec "$GW" python3 /run/many.py "$@" >"/run/$1.out" 2>&1 &
   PIDS+=($!)
   wait_for 10 grep -q . "/run/$1.out" || fail "$1 says nothing"
 }
@@ -92,14 +93,14 @@ before=$(in_gw ls /sys/class/net | sort | xargs)
 descriptors() { find "/proc/$(gateway_pid)/fd" -maxdepth 1 | wc -l; }
 open=$(descriptors)
 for round in $(seq "${LIBRARY_KILLS:-25}"); do
-  in_gw timeout -s KILL "0.$((RANDOM % 10))$((RANDOM % 10))" "$BUILD/tests/lib_program" churn churn0 >/run/churn.out 2>&1 || true
+  in_gw timeout -s KILL "0.$((RANDOM % 10))$((RANDOM % 9 + 1))" "$BUILD/tests/lib_program" churn churn0 >/run/churn.out 2>&1 || true
   wait_for 5 gone churn0 || fail "round $round leaves churn0"
 done
 expect "interfaces after the kills" "$before" "$(in_gw ls /sys/class/net | sort | xargs)"
 check "no descriptor is left" wait_for 10 sh -c "[ \$(find /proc/$(gateway_pid)/fd -maxdepth 1 | wc -l) -le $open ]"
 
 # ---- who may not
-in_gw setpriv --reuid 65534 --regid 65534 --clear-groups python3 /run/many.py nobody0 >/run/nobody.out 2>&1 && fail "nobody makes adapters"
+in_gw setpriv --reuid 65534 --regid 65534 --clear-groups /usr/bin/python3 /run/many.py nobody0 >/run/nobody.out 2>&1 && fail "nobody makes adapters"
 grep -q '^-4 no permission' /run/nobody.out || fail "the refusal: $(cat /run/nobody.out)"
 say "without permission: $(cat /run/nobody.out)"
 

@@ -43,7 +43,8 @@ class ProgramTest : public testing::Test {
   RpcTargets targets() {
     return {gateway, gateway,
             gateway, [this](const RpcCaller&, const std::string& what) { noted.push_back(what); },
-            nullptr, &log};
+            nullptr, nullptr,
+            &log};
   }
   auto serve(RpcRole role = RpcRole::kAdmin) {
     return [this, role](int fd) { server->adopt(fd, role); };

@@ -105,7 +105,9 @@ class Model {
   }
   void on(const RemoveInterface& a) {
     const std::size_t peers = interface(a.interface).peers.size();
-    if (whole_) EXPECT_EQ(peers, a.peers);
+    if (whole_) {
+      EXPECT_EQ(peers, a.peers);
+    }
     gateway_.interfaces.erase(a.interface);
   }
   void on(const SetInterfaceEnabled& a) { interface(a.interface).enabled = a.enabled; }
@@ -573,8 +575,10 @@ TEST(Diff, APeerDisabledIsRemovedAndReturns) {
   auto off = peer(1, "alice", {"10.0.0.0/24"});
   off.enabled = false;
   const auto on = with_peers({peer(1, "alice", {"10.0.0.0/24"})});
-  EXPECT_EQ(describe(diff(on, with_peers({off}))), "wg0: peer alice: remove\n");
-  EXPECT_EQ(describe(diff(with_peers({off}), on)), "wg0: peer alice: add, allowed IPs 10.0.0.0/24\n");
+  EXPECT_EQ(describe(diff(on, with_peers({off}))),
+            "wg0: keep 10.0.0.0/24 unreachable, no peer has it\nwg0: peer alice: remove\n");
+  EXPECT_EQ(describe(diff(with_peers({off}), on)),
+            "wg0: peer alice: add, allowed IPs 10.0.0.0/24\nwg0: no longer keep 10.0.0.0/24 unreachable\n");
 }
 
 TEST(Diff, ListsChangesThatNeedARestart) {

@@ -115,6 +115,7 @@ void check_refusals(const Setting<Owner>& row) {
                                                             {"[1]", ": is a list; "},
                                                             {"", ": has no value; "}};
   for (const auto& [value, fault] : cases) {
+    if (row.key == "type" && value == "zz top!") continue;  // a type is any words
     const std::string text = file_with(row, value);
     const auto result = parse_text(text, "gw.yaml", without_files());
     ASSERT_EQ(problems_of(result).size(), 1U) << text;

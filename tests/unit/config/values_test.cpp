@@ -164,9 +164,9 @@ TEST(Values, PositionsAreThoseOfTheText) {
   const Peer& alice = gateway.interfaces.at("wg0").peers[0];
   EXPECT_EQ(cite(gateway, gateway.dpdk.where.of("memory")), "gw.yaml:4:11");
   EXPECT_EQ(cite(gateway, gateway.interfaces.at("wg0").where.of("listen_port")), "gw.yaml:23:18");
-  EXPECT_EQ(cite(gateway, alice.where.self), "gw.yaml:37:9");
-  EXPECT_EQ(cite(gateway, alice.where.endpoint), "gw.yaml:40:19");
-  EXPECT_EQ(cite(gateway, alice.where.allowed_ips.at(1)), "gw.yaml:41:37");
+  EXPECT_EQ(cite(gateway, alice.where.self), "gw.yaml:39:9");
+  EXPECT_EQ(cite(gateway, alice.where.endpoint), "gw.yaml:42:19");
+  EXPECT_EQ(cite(gateway, alice.where.allowed_ips.at(1)), "gw.yaml:43:37");
   EXPECT_EQ(cite(gateway, Position{}), "");
 }
 

@@ -3,6 +3,7 @@
 #include "control/interface/allowed_routes.h"
 
 #include <gtest/gtest.h>
+#include <spdlog/logger.h>
 
 #include <array>
 #include <map>
@@ -52,7 +53,7 @@ class FakeLinux {
   void drop_unicast() {
     std::erase_if(routes_, [](const auto& route) { return route.second == RTN_UNICAST; });
   }
-  // Somebody deletes a route.
+  // Somebody deletes a route; there is one.
   Key remove_any(std::mt19937& random) {
     auto at = routes_.begin();
     std::advance(at, random() % routes_.size());
@@ -140,7 +141,7 @@ class AllowedRoutesTest : public testing::Test {
                    AllowedRoutes::Linux{
                        [this](RouteVerb verb, auto list) { return kernel.change(verb, list); },
                        [this](std::uint32_t table, const IpPrefix& p) { return kernel.find(table, p); }},
-                   make_logger("routes"), AllowedRoutes::Netdev{"wg0", kDevice}, value);
+                   std::make_shared<spdlog::logger>(""), AllowedRoutes::Netdev{"wg0", kDevice}, value);
   }
   void add(unsigned peer, const Prefix& p) {
     book.give_prefix(*peers[peer], p);
@@ -300,8 +301,9 @@ TEST_F(AllowedRoutesTest, RandomChangesLeadToWhatThereShouldBe) {
         if (below(3) == 0) {
           wanted.value.on_loss = below(3) == 0 ? config::OnLoss::kWithdraw : config::OnLoss::kUnreachable;
           routes->set_on_loss(wanted.value.on_loss);
-        } else if (!kernel.routes().empty()) {
+        } else {
           settle();
+          if (kernel.routes().empty()) break;
           const auto [table, p, metric] = kernel.remove_any(random);
           routes->note(table, {to_config(p.address), p.length});
           look();

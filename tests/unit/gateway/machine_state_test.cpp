@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 #include <sched.h>
+#include <spdlog/logger.h>
 #include <unistd.h>
 
 #include <cstdlib>
@@ -20,7 +21,8 @@ using Entry = MachineState::Entry;
 using Setting = MachineState::LinkSetting;
 
 TEST(MachineStateFile, IsReadAsItWasWritten) {
-  const std::vector<Entry> entries{{"sysctl", "net/ipv4/ip_forward", "0", "1"}, {"7", "mtu", "1500", "1600"},
+  const std::vector<Entry> entries{{"sysctl", "net/ipv4/ip_forward", "0", "1"},
+                                   {"7", "mtu", "1500", "1600"},
                                    {"interface", "wg0", "-", "-"}};
   EXPECT_EQ(machine_entries("here", to_text("here", entries)), entries);
   EXPECT_TRUE(machine_entries("elsewhere", to_text("here", entries)).empty());
@@ -52,7 +54,7 @@ class MachineStateTest : public testing::Test {
     }).join();
   }
   std::unique_ptr<MachineState> start(NetlinkConfigure& netlink) {
-    return std::make_unique<MachineState>(directory, netlink, make_logger("machine"));
+    return std::make_unique<MachineState>(directory, netlink, std::make_shared<spdlog::logger>(""));
   }
   static std::string value(const std::string& path) { return read_sysctl(path).value_or("?"); }
   static void change(MachineState& machine, std::uint32_t v0) {

@@ -9,6 +9,7 @@
 #include "control/gateway/bound_interfaces.h"
 #include "control/gateway/log_lines.h"
 #include "control/interface/stable_index.h"
+#include "control/log.h"
 
 namespace wg::control {
 namespace {

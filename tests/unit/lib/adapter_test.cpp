@@ -1,6 +1,7 @@
 // Adapters by the library against the real control server: their life, identity, state, errors, threads,
 // signals.
 #include <fcntl.h>
+#include <grp.h>
 #include <gtest/gtest.h>
 #include <signal.h>
 #include <spawn.h>
@@ -135,7 +136,9 @@ TEST(LibAdapter, WhoMayNotUseTheSocketIsRefused) {
   const pid_t child = fork();
   if (child == 0) {
     lg_adapter* adapter = nullptr;
-    if (setresuid(65534, 65534, 65534) != 0) _exit(1);
+    if (setgroups(0, nullptr) != 0 || setresgid(65534, 65534, 65534) != 0 ||
+        setresuid(65534, 65534, 65534) != 0)
+      _exit(1);
     setenv("LINEGATE_SOCKET", gateway.socket().c_str(), 1);
     _exit(lg_adapter_create("app0", nullptr, nullptr, 0, &adapter) == LG_ACCESS ? 0 : 2);
   }

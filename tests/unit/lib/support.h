@@ -63,7 +63,7 @@ class GatewayProcess {
   void start() {
     thread_.on_loop([this] {
       server_ = std::make_unique<RpcServer>(
-          thread_.loop, RpcTargets{gateway_, gateway_, gateway_, {}, nullptr, &log_},
+          thread_.loop, RpcTargets{gateway_, gateway_, gateway_, {}, nullptr, nullptr, &log_},
           RpcSockets{directory_.socket(), {}, {}, {}}, StreamLimits{connections_});
     });
   }
