@@ -236,7 +236,7 @@ std::string bad_files() {
       {"device missing",
        with_changes(traffic.file(guest(1, 25), "  extra: { device: \"net_af_packet9,iface=nosuch\" }\n"))},
       {"no such driver", with_changes(traffic.file(guest(1, 25), "  extra: { device: \"net_nosuch0\" }\n"))},
-      {"gateway out of reach", replaced(changed, "gateway: 10.20.0.2", "gateway: 99.9.9.9")},
+      {"gateway is ourselves", replaced(changed, "gateway: 10.20.0.2", "gateway: 10.20.0.1")},
       {"empty", ""},
   };
   std::mt19937 random(7);
