@@ -15,8 +15,6 @@ namespace wg::control {
 
 namespace {
 
-constexpr std::uint32_t kIpv6Metric = 1024;  // the kernel's, of a route without one
-
 bool contains(const std::vector<config::PortGateway>& list, const config::PortGateway& gateway) {
   return std::find(list.begin(), list.end(), gateway) != list.end();
 }
@@ -303,8 +301,7 @@ Expected<> GatewayPort::set_gateways(const std::vector<config::PortGateway>& gat
   for (const config::PortGateway& gateway : before) {
     if (contains(gateways, gateway)) continue;
     RouteSpec gone = route_of(gateway);
-    // Without a metric IPv6 would take the first of any metric.
-    if (gone.metric == 0 && gone.prefix.address.v6) gone.metric = kIpv6Metric;
+    gone.metric = gone.metric_in_force();  // without a metric IPv6 would take the first of any
     ignore(services_.netlink.remove_route(gone), "it may be gone, or replaced");
   }
   return failure;

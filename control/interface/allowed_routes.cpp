@@ -14,7 +14,6 @@ namespace {
 constexpr std::size_t kRoutesWaiting = 4096;
 constexpr std::uint32_t kSlotsAtOnce = 64;  // between two looks at the clock
 constexpr std::size_t kNotedAtOnce = 1024;
-constexpr std::uint32_t kIpv6Metric = 1024;        // the kernel's, of a route without one
 constexpr std::uint32_t kMetrics = 2'000'000'000;  // so many for the names of interfaces
 
 // Nobody routes a group into a tunnel by these routes, and fe80::/64 is on every link.

@@ -36,16 +36,23 @@ struct NextHopSpec {
   bool on_link = false;              // the gateway is, although no address says so. Of a single nexthop
 };
 
+// The kernel's, of an IPv6 route without one.
+inline constexpr std::uint32_t kIpv6Metric = 1024;
+
 struct RouteSpec {
   IpPrefix prefix;                    // the request clears the host bits
   std::uint8_t type = RTN_UNICAST;    // RTN_UNICAST | RTN_BLACKHOLE | RTN_UNREACHABLE | RTN_PROHIBIT
   std::vector<NextHopSpec> nexthops;  // one, several for multipath, none for blackhole and similar types
   std::optional<IpAddress> source;    // preferred source
   std::uint32_t table = RT_TABLE_MAIN;
-  std::uint32_t metric = 0;  // 0: the kernel's default (0 for IPv4, 1024 for IPv6)
+  std::uint32_t metric = 0;  // 0: the kernel's default (0 for IPv4, kIpv6Metric)
   std::uint32_t mtu = 0;     // 0: none
   std::uint8_t protocol = kRouteProtocol;
 
+  // What the kernel takes `metric` for.
+  [[nodiscard]] std::uint32_t metric_in_force() const {
+    return metric == 0 && prefix.address.v6 ? kIpv6Metric : metric;
+  }
   static RouteSpec via_device(const IpPrefix& prefix, std::uint32_t ifindex);
   static RouteSpec via_gateway(const IpPrefix& prefix, const IpAddress& gateway, std::uint32_t ifindex);
 };

@@ -11,12 +11,6 @@ namespace {
 
 using Kind = Deviation::Kind;
 
-constexpr std::uint32_t kIpv6Metric = 1024;  // the kernel's, of a route without one
-
-std::uint32_t metric_of(const RouteSpec& route) {
-  return route.metric == 0 && route.prefix.address.v6 ? kIpv6Metric : route.metric;
-}
-
 std::string words_of(const RouteSpec& route) {
   std::string text = route.prefix.length == 0 ? "default route" : "route " + to_string(route.prefix);
   if (route.nexthops.front().gateway) text += " via " + dataplane::to_string(*route.nexthops.front().gateway);
@@ -29,7 +23,7 @@ const Route* in_its_place(const RouteSpec& wanted, const NetlinkMirror& mirror) 
   if (routes == nullptr) return nullptr;
   const Route* found = nullptr;
   for (const Route& route : *routes) {
-    if (route.metric != metric_of(wanted) || route.is_selective()) continue;
+    if (route.metric != wanted.metric_in_force() || route.is_selective()) continue;
     const auto& hops = route.forwarding->nexthops;
     const NextHopSpec& hop = wanted.nexthops.front();
     const bool same = hops.size() == 1 && hops[0].ifindex == hop.ifindex && hops[0].gateway == hop.gateway;
