@@ -31,9 +31,10 @@ std::string path_of(const std::string& directory, unsigned number) {
   return directory + name;
 }
 
+// Below the state directory, which may not be there yet either.
 Expected<> make_private(const std::string& directory) {
-  std::error_code failed;
-  fs::create_directories(directory, failed);
+  make_private_directory(fs::path(directory).parent_path());
+  make_private_directory(directory);
   struct stat found {};
   if (lstat(directory.c_str(), &found) != 0) return Refusal{errno, std::strerror(errno)};
   if (!S_ISDIR(found.st_mode)) return Refusal{ENOTDIR, std::strerror(ENOTDIR)};

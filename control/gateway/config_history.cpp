@@ -17,12 +17,10 @@ void add(Background& background, const RunningConfig& running, Fill fill, const 
   background.run(
       [directory, failed, fill = std::move(fill)] {
         std::string text = fill();
-        Expected<> added;
-        const Expected<> tried = catch_refusal([&] {
-          if (!text.empty()) added = config::add_to_history(directory, text);
-        });
+        const Expected<> added = catch_refusal(
+            [&] { return text.empty() ? Expected<>{} : config::add_to_history(directory, text); });
         config::wipe(text);
-        if (!tried || !added) *failed = (tried ? added : tried).error().text;
+        if (!added) *failed = added.error().text;
       },
       [directory, failed, log] {
         if (!failed->empty())
