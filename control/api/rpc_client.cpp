@@ -87,6 +87,7 @@ void RpcServer::Client::dispatch(Json& request) {
   if (!member("params").is_null()) params = std::move(request["params"]);
   if (names_another_interface(params)) return send_error(id, "not_found", "it is another interface by now");
   if (own_method(name, params, id)) return;
+  if (name == "rates" && server_.rates_ != nullptr) return tell_rates(params, id);
   const RpcMethod* method = find_rpc_method(name);
   if (method == nullptr) return send_error(id, "unknown_method", "no method " + name);
   if (!access_.allows(*method))
@@ -115,8 +116,6 @@ bool RpcServer::Client::own_method(const std::string& name, const Json& params, 
     subscribe_to_log(params, id);
   } else if (name == "interface.wg") {
     start_wg(params, id);
-  } else if (name == "rates" && server_.rates_ != nullptr) {
-    tell_rates(params, id);
   } else {
     return false;
   }

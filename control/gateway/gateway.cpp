@@ -53,15 +53,13 @@ Gateway::Gateway(const config::Gateway& value, std::string config_path)
       flows_(services_, log_),
       counters_(services_, objects_),
       status_({services_, objects_, running_, watch_, keeper_, notices_, agreement_.drift, flows_}),
-      peer_rates_(services_.loop, services_.dataplane.peers(), [this] { return count_of_peers(objects_); }),
-      rates_(peer_rates_, objects_, status_),
       actions_(services_, objects_, sockets_, saved_, log_),
       runner_(services_, objects_, actions_),
       changes_({services_, objects_, keeper_, running_, runner_, background_, agreement_.drift}, log_,
                [this] { on_plan_carried_out(); }),
-      packet_watch_(services_, objects_),
-      sockets_(services_.loop, {status_, status_, changes_, {}, &packet_watch_, &rates_}, log_),
-      rounds_(services_, objects_, flows_, packet_watch_),
+      watched_{{services_, objects_}, {services_.loop, services_.dataplane.peers(), objects_, status_}},
+      sockets_(services_.loop, {status_, status_, changes_, {}, &watched_.packets, &watched_.rates}, log_),
+      rounds_(services_, objects_, flows_, watched_.packets),
       signals_(services_.loop) {
   services_.emit = [this](GatewayEvent&& event) { sockets_.publish(event); };
   services_.has_subscribers = [this] { return sockets_.has_subscribers(); };

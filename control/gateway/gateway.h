@@ -18,7 +18,6 @@
 #include "control/gateway/notices.h"
 #include "control/gateway/objects.h"
 #include "control/gateway/packet_watch.h"
-#include "control/gateway/peer_rates.h"
 #include "control/gateway/plan_runner.h"
 #include "control/gateway/port_keeper.h"
 #include "control/gateway/port_watch.h"
@@ -61,6 +60,11 @@ class Gateway {
     PortWatch ports;
     Drift drift;
   };
+  // What clients of the control sockets watch.
+  struct Watched {
+    PacketWatch packets;
+    RateReader rates;
+  };
 
   void start(const config::Gateway& value);
   void apply_in_order(const config::Gateway& value);
@@ -92,12 +96,10 @@ class Gateway {
   FlowService flows_;
   PublishedCounters counters_;
   StatusReader status_;
-  PeerRates peer_rates_;
-  RateReader rates_;
   Actions actions_;
   PlanRunner runner_;
   Changes changes_;
-  PacketWatch packet_watch_;
+  Watched watched_;
   Sockets sockets_;
   Rounds rounds_;
   Signals signals_;

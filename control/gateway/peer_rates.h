@@ -1,7 +1,7 @@
 // Rates of all peers, from two reads of their counters about a second apart. The counters are read only while
 // somebody asks, a slice of the peers at a time, so that no round of the control thread becomes long.
 //
-// W: StatusReader tells that somebody asks; everything else happens by the loop's timers. Control thread
+// W: RateReader tells that somebody asks; everything else happens by the loop's timers. Control thread
 // only.
 #pragma once
 

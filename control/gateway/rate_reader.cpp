@@ -11,13 +11,20 @@ namespace {
 // So many of the busiest peers are held against a filter.
 constexpr std::size_t kFilteredPeers = 5000;
 
-}  // namespace
-
+// Of all interfaces.
 std::size_t count_of_peers(const Objects& objects) {
   std::size_t count = 0;
   for (const auto& [name, interface] : objects.interfaces()) count += interface->book().records().size();
   return count;
 }
+
+}  // namespace
+
+RateReader::RateReader(EventLoop& loop, const dataplane::PeerTable& table, const Objects& objects,
+                       const StatusSource& status)
+    : objects_(objects),
+      status_(status),
+      rates_(loop, table, [&objects] { return count_of_peers(objects); }) {}
 
 Expected<Rates> RateReader::rates(const RateQuery& query) {
   if (!query.interface.empty() && objects_.find_interface(query.interface) == nullptr)

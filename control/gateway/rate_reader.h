@@ -12,8 +12,9 @@ namespace wg::control {
 
 class RateReader final : public RateSource {
  public:
-  RateReader(PeerRates& rates, const Objects& objects, const StatusSource& status)
-      : rates_(rates), objects_(objects), status_(status) {}
+  // `table`: whose counters are read.
+  RateReader(EventLoop& loop, const dataplane::PeerTable& table, const Objects& objects,
+             const StatusSource& status);
 
   Expected<Rates> rates(const RateQuery& query) override;
 
@@ -21,12 +22,9 @@ class RateReader final : public RateSource {
   [[nodiscard]] std::uint64_t sessions_made() const;
   void add(const RateQuery& query, const PeerRates::Found& found, Rates& out) const;
 
-  PeerRates& rates_;
   const Objects& objects_;
   const StatusSource& status_;
+  PeerRates rates_;
 };
-
-// Of all interfaces.
-std::size_t count_of_peers(const Objects& objects);
 
 }  // namespace wg::control
