@@ -11,6 +11,10 @@ target_include_directories(linegate_options INTERFACE ${PROJECT_SOURCE_DIR})
 
 if(LINEGATE_SANITIZE)
   add_compile_options(-fsanitize=${LINEGATE_SANITIZE} -fno-sanitize-recover=all -fno-omit-frame-pointer)
+  # GCC names its sanitizer by a macro, this clang does not.
+  if(CMAKE_CXX_COMPILER_ID STREQUAL "Clang" AND LINEGATE_SANITIZE MATCHES "address")
+    add_compile_definitions(__SANITIZE_ADDRESS__=1)
+  endif()
   # GCC's documentation: with sanitizers this warning has false positives (std::regex, tl::expected).
   if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
     add_compile_options(-Wno-maybe-uninitialized)

@@ -134,11 +134,12 @@ void EventLoop::run_once(Clock::duration wait) {
   woken_at_ = Clock::now();
   core_at_wake_ = time_on_core();
   for (int i = 0; i < count; ++i) {
-    if (events[i].data.u64 == kWakeWatch) {
+    const uint64_t id = events[i].data.u64;  // the kernel packs the struct: no reference into it
+    if (id == kWakeWatch) {
       run_posted();
       continue;
     }
-    const auto watch = watches_.find(events[i].data.u64);
+    const auto watch = watches_.find(id);
     if (watch == watches_.end()) continue;
     const auto callback = watch->second;  // outlives its own removal
     guarded([&] { (*callback)(events[i].events); });
