@@ -43,13 +43,13 @@ int run_daemon(const DaemonOptions& options) {
   // Before any thread exists, so that all inherit it.
   const Expected<> confined = parsed->control.sandbox ? confine_process() : Expected<>{};
   start_log(parsed->control.log);
-  if (!confined) make_logger()->warn("no sandbox: {}", confined.error().text);
+  if (!confined) make_logger()->write(log_event::no_sandbox, {}, "no sandbox: {}", confined.error().text);
   int code = 0;
   try {
     Gateway gateway(*parsed, options.config_path);
     gateway.run();
   } catch (const std::exception& error) {
-    make_logger()->critical("{}", error.what());
+    make_logger()->write(log_event::start_failed, {}, "{}", error.what());
     code = 1;
   }
   stop_log();

@@ -24,8 +24,8 @@ class JournalSink final : public spdlog::sinks::base_sink<std::mutex> {
     formatter_->format(message, line);
     std::string_view text(line.data(), line.size());
     if (!text.empty() && text.back() == '\n') text.remove_suffix(1);
-    std::vector<std::string> fields = journal_fields(
-        text, message.level, std::string_view(message.logger_name.data(), message.logger_name.size()));
+    std::vector<std::string> fields =
+        journal_fields(text, message.level, read_stored({message.payload.data(), message.payload.size()}));
     std::vector<iovec> parts;
     for (std::string& field : fields) parts.push_back({field.data(), field.size()});
     sd_journal_sendv(parts.data(), static_cast<int>(parts.size()));
@@ -58,11 +58,16 @@ int journal_priority(spdlog::level::level_enum level) {
 }
 
 std::vector<std::string> journal_fields(std::string_view message, spdlog::level::level_enum level,
-                                        std::string_view interface) {
+                                        const StoredLine& line) {
   std::vector<std::string> fields{"MESSAGE=" + std::string(message),
                                   "PRIORITY=" + std::to_string(journal_priority(level)),
                                   "SYSLOG_IDENTIFIER=linegate"};
-  if (!interface.empty()) fields.push_back("LINEGATE_INTERFACE=" + std::string(interface));
+  const auto add = [&fields](std::string name, std::string_view value) {
+    for (char& c : name) c = c >= 'a' && c <= 'z' ? static_cast<char>(c - 'a' + 'A') : c;
+    fields.push_back("LINEGATE_" + name + "=" + std::string(value));
+  };
+  if (!line.event.empty()) add("event", line.event);
+  for (const auto& [name, value] : line.fields) add(std::string(name), value);
   return fields;
 }
 

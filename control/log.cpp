@@ -2,6 +2,7 @@
 
 #include <spdlog/async.h>
 #include <spdlog/async_logger.h>
+#include <spdlog/logger.h>
 #include <spdlog/pattern_formatter.h>
 #include <spdlog/sinks/stdout_sinks.h>
 
@@ -38,40 +39,66 @@ spdlog::level::level_enum to_spdlog(config::LogLevel level) {
   return spdlog::level::info;
 }
 
+spdlog::level::level_enum to_spdlog(Severity severity) {
+  switch (severity) {
+    case Severity::critical:
+      return spdlog::level::critical;
+    case Severity::error:
+      return spdlog::level::err;
+    case Severity::warn:
+      return spdlog::level::warn;
+    case Severity::info:
+      return spdlog::level::info;
+    case Severity::debug:
+      return spdlog::level::debug;
+    case Severity::trace:
+      return spdlog::level::trace;
+  }
+  return spdlog::level::info;
+}
+
+std::string_view view_of(spdlog::string_view_t text) {
+  return {text.data(), text.size()};
+}
+
+template <typename Out>
+void append(Out& out, std::string_view text) {
+  out.append(text.data(), text.data() + text.size());
+}
+
 // One JSON object per line; text is escaped by the library, whatever a name or an address holds.
 class JsonFormatter final : public spdlog::formatter {
  public:
   void format(const spdlog::details::log_msg& message, spdlog::memory_buf_t& out) override {
     const auto micros =
         std::chrono::duration_cast<std::chrono::microseconds>(message.time.time_since_epoch()).count();
-    nlohmann::json line{{"time_us", micros},
-                        {"level", std::string(spdlog::level::to_string_view(message.level).data())},
-                        {"message", std::string(message.payload.data(), message.payload.size())}};
-    if (message.logger_name.size() != 0) {
-      line["interface"] = std::string(message.logger_name.data(), message.logger_name.size());
-    }
-    const std::string text = line.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
-    out.append(text.data(), text.data() + text.size());
-    out.push_back('\n');
+    const StoredLine stored = read_stored(view_of(message.payload));
+    spdlog::memory_buf_t time;
+    time_.format(message, time);
+    nlohmann::ordered_json line{{"time", std::string(time.data(), time.size())},
+                                {"time_us", micros},
+                                {"level", std::string(view_of(spdlog::level::to_string_view(message.level)))},
+                                {"event", stored.event}};
+    for (const auto& [name, value] : stored.fields) line[std::string(name)] = value;
+    line["message"] = stored.text;
+    append(out, line.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace) + "\n");
   }
   [[nodiscard]] std::unique_ptr<spdlog::formatter> clone() const override {
     return std::make_unique<JsonFormatter>();
   }
+
+ private:
+  spdlog::pattern_formatter time_{"%Y-%m-%dT%H:%M:%S.%f%z", spdlog::pattern_time_type::local, ""};
 };
 
-// "2026-01-02T03:04:05.678 info  wg0: text"; for the journal, which knows time and level, "wg0: text"
+// "2026-01-02T03:04:05.678+02:00 info    wg0: text"; for the journal, which knows time and level, "wg0: text"
 class TextFormatter final : public spdlog::formatter {
  public:
   explicit TextFormatter(bool with_head) : with_head_(with_head) {}
   void format(const spdlog::details::log_msg& message, spdlog::memory_buf_t& out) override {
     if (with_head_) head_.format(message, out);
-    if (message.logger_name.size() != 0) {
-      out.append(message.logger_name.data(), message.logger_name.data() + message.logger_name.size());
-      const char colon[] = ": ";
-      out.append(colon, colon + 2);
-    }
-    out.append(message.payload.data(), message.payload.data() + message.payload.size());
-    out.push_back('\n');
+    if (message.logger_name.size() != 0) append(out, std::string(view_of(message.logger_name)) + ": ");
+    append(out, on_one_line(read_stored(view_of(message.payload)).text) + "\n");
   }
   [[nodiscard]] std::unique_ptr<spdlog::formatter> clone() const override {
     return std::make_unique<TextFormatter>(with_head_);
@@ -79,7 +106,7 @@ class TextFormatter final : public spdlog::formatter {
 
  private:
   bool with_head_;
-  spdlog::pattern_formatter head_{"%Y-%m-%dT%H:%M:%S.%e %-7l ", spdlog::pattern_time_type::local, ""};
+  spdlog::pattern_formatter head_{"%Y-%m-%dT%H:%M:%S.%e%z %-7l ", spdlog::pattern_time_type::local, ""};
 };
 
 config::LogLevel from_spdlog(spdlog::level::level_enum level) {
@@ -92,13 +119,22 @@ config::LogLevel from_spdlog(spdlog::level::level_enum level) {
       return config::LogLevel::kInfo;
     case spdlog::level::warn:
       return config::LogLevel::kWarn;
+    case spdlog::level::off:
+      return config::LogLevel::kOff;
     default:
       return config::LogLevel::kError;
   }
 }
 
-std::string text_of(spdlog::string_view_t text) {
-  return {text.data(), text.size()};
+LogLine line_of(const spdlog::details::log_msg& message) {
+  const StoredLine stored = read_stored(view_of(message.payload));
+  LogLine line{.at = message.time,
+               .level = from_spdlog(message.level),
+               .interface = std::string(view_of(message.logger_name)),
+               .text = std::string(stored.text),
+               .event = std::string(stored.event)};
+  for (const auto& [name, value] : stored.fields) line.fields.emplace_back(name, value);
+  return line;
 }
 
 // In front of the sink that writes. Lines are given to the tap before that, which may be slow.
@@ -123,10 +159,7 @@ class TappedSink final : public spdlog::sinks::sink {
   void tell(const spdlog::details::log_msg& message) {
     const std::lock_guard lock(mutex_);
     if (!tap_) return;
-    tap_({.at = message.time,
-          .level = from_spdlog(message.level),
-          .interface = text_of(message.logger_name),
-          .text = text_of(message.payload)});
+    tap_(line_of(message));
   }
 
   std::shared_ptr<spdlog::sinks::sink> inner_;
@@ -190,14 +223,29 @@ void stop_log() {
 
 Logger make_logger(const std::string& interface) {
   LogState& log = state();
-  auto logger = std::make_shared<spdlog::async_logger>(interface, log.sink, log.pool,
-                                                       spdlog::async_overflow_policy::overrun_oldest);
-  set_log_level(logger, log.level);
+  auto logger = std::make_shared<Log>(std::make_shared<spdlog::async_logger>(
+      interface, log.sink, log.pool, spdlog::async_overflow_policy::overrun_oldest));
+  logger->set_level(log.level);
   return logger;
 }
 
-void set_log_level(const Logger& logger, config::LogLevel level) {
-  logger->set_level(to_spdlog(level));
+Log::Log(std::shared_ptr<spdlog::logger> out) : out_(std::move(out)) {}
+
+bool Log::says(const LogEvent& event) const {
+  return out_->should_log(to_spdlog(event.severity));
+}
+
+void Log::put(const LogEvent& event, LogFields about, std::string_view text) {
+  if (about.interface.empty()) about.interface = out_->name();
+  out_->log(to_spdlog(event.severity), spdlog::string_view_t(stored(text, event.name, about)));
+}
+
+void Log::set_level(config::LogLevel level) {
+  out_->set_level(to_spdlog(level));
+}
+
+config::LogLevel Log::level() const {
+  return from_spdlog(out_->level());
 }
 
 std::size_t log_lines_dropped() {
@@ -206,7 +254,8 @@ std::size_t log_lines_dropped() {
 
 void warn_of_dropped_lines(const Logger& logger) {
   const std::size_t dropped = log_lines_dropped();
-  if (dropped > state().reported) logger->warn("{} log lines dropped", dropped - state().reported);
+  if (dropped > state().reported)
+    logger->write(log_event::lines_lost, {}, "{} log lines dropped", dropped - state().reported);
   state().reported = dropped;
 }
 

@@ -2,18 +2,50 @@
 // dropped and counted, and the count is reported. One logger per WireGuard interface carries its name.
 #pragma once
 
-#include <spdlog/logger.h>
+#include <fmt/core.h>
 
 #include <functional>
 #include <memory>
 #include <string>
+#include <string_view>
+#include <utility>
 
 #include "config/types.h"
+#include "control/log_events.h"
+#include "control/log_fields.h"
 #include "control/log_line.h"
+
+namespace spdlog {
+class logger;
+}
 
 namespace wg::control {
 
-using Logger = std::shared_ptr<spdlog::logger>;
+// The one way into the log: nothing is written without an event.
+class Log {
+ public:
+  // `out` has the interface's name; empty: the gateway's own lines.
+  explicit Log(std::shared_ptr<spdlog::logger> out);
+
+  // Whether a line of this event is written, for those that are dear to make.
+  [[nodiscard]] bool says(const LogEvent& event) const;
+  // Lines of an interface's log name it without being told.
+  template <typename... Values>
+  void write(const LogEvent& event, const LogFields& about, fmt::format_string<Values...> words,
+             Values&&... values) {
+    if (says(event)) put(event, about, fmt::format(words, std::forward<Values>(values)...));
+  }
+
+  void set_level(config::LogLevel level);
+  [[nodiscard]] config::LogLevel level() const;
+
+ private:
+  void put(const LogEvent& event, LogFields about, std::string_view text);
+
+  std::shared_ptr<spdlog::logger> out_;
+};
+
+using Logger = std::shared_ptr<Log>;
 
 // Before the first logger, and again for each change of level or format. Lines go to stderr; where
 // stderr is the journal they become entries of it (journal.h).
@@ -27,7 +59,6 @@ void stop_log();
 
 // Empty name: the gateway's own.
 Logger make_logger(const std::string& interface = {});
-void set_log_level(const Logger& logger, config::LogLevel level);
 
 // Every line from now on goes to `tap` too, on the writer's thread; empty: to nobody. After the return the
 // tap before is not called any more.

@@ -4,6 +4,8 @@
 #include <chrono>
 #include <cstdint>
 #include <string>
+#include <utility>
+#include <vector>
 
 #include "config/types.h"
 
@@ -14,6 +16,8 @@ struct LogLine {
   config::LogLevel level = config::LogLevel::kInfo;
   std::string interface = {};  // empty: of the gateway
   std::string text = {};
+  std::string event = {};  // a name of log_events.h or peer_event_kinds.h
+  std::vector<std::pair<std::string, std::string>> fields = {};  // by the names of log_fields.h
   std::uint64_t lost = 0;  // lines before this one that whoever follows the log did not get
 };
 

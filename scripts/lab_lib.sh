@@ -77,7 +77,7 @@ $(indented 4 "${WG0:-}")
       - { name: remote, public_key: "$PEER_PUBLIC", preshared_key_file: psk, allowed_ips: [${ALLOWED:-10.10.0.2/32, "fd00::2/128"}]${1:+, $1} }
 $(indented 6 "${PEERS:-}")
 $(indented 2 "${INTERFACES:-}")
-control: { socket: $SOCKET, state_directory: $LAB_DIR/state, log: { level: ${LOG_LEVEL:-info} }${CONTROL:+, $CONTROL} }
+control: { socket: $SOCKET, state_directory: $LAB_DIR/state, log: { level: ${LOG_LEVEL:-info}, format: ${LOG_FORMAT:-text} }${CONTROL:+, $CONTROL} }
 YAML
   mv "$LAB_DIR/next.yaml" "$LAB_DIR/gateway.yaml"
 }

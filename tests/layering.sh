@@ -28,9 +28,11 @@ dataplane:               dataplane/*
 config:
 control/noise:           dataplane/crypto dataplane/packet dataplane/session
 control/kernel:          dataplane/flow dataplane/packet dataplane/session
-control/journal:
+control/log_events:
+control/log_fields:
+control/journal:         control/log_fields
 control/log_line:        config
-control/log:             config control/journal control/log_line
+control/log:             config control/journal control/log_events control/log_fields control/log_line
 control/ignore:          control/log
 control/loop:            control/log
 control/version:

@@ -250,10 +250,13 @@ Json to_json(const RouteFacts& facts) {
 }
 
 Json to_json(const LogLine& line) {
-  return {{"at", time_of(line.at)},
-          {"level", config::to_string(line.level)},
-          {"interface", text_or_null(line.interface)},
-          {"text", line.text}};
+  Json out{{"at", time_of(line.at)},
+           {"level", config::to_string(line.level)},
+           {"event", text_or_null(line.event)},
+           {"interface", text_or_null(line.interface)},
+           {"text", line.text}};
+  for (const auto& [name, value] : line.fields) out[name] = value;
+  return out;
 }
 
 Json to_json(const GatewayEvent& event) {

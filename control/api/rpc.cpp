@@ -24,6 +24,7 @@ RpcServer::RpcServer(EventLoop& loop, const RpcTargets& targets, const RpcSocket
       admin_access_(targets.status, targets.secrets, targets.changes, targets.on_change, targets.watches),
       rates_(targets.rates),
       log_(targets.log),
+      on_read_(targets.on_read),
       counts_{.bound_max = bound_connections_max(limits.streams)},
       admins_(loop, limits),
       readers_(loop, limits) {

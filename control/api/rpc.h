@@ -57,6 +57,7 @@ struct RpcTargets {
   WatchSource* watches = nullptr;  // null: captures and traces are refused
   RateSource* rates = nullptr;     // for both sockets; null: rates are refused
   LogSource* log = nullptr;        // null: log.subscribe is refused
+  OnChange on_read = {};           // before a method that only reads; empty: nobody wants to know
 };
 
 class RpcServer {
@@ -95,6 +96,7 @@ class RpcServer {
   const AdminAccess admin_access_;
   RateSource* const rates_;
   LogSource* const log_;
+  const OnChange on_read_;
   std::uint64_t log_follower_ = 0;  // 0: the log is not followed
   Counts counts_;
   StreamSet admins_, readers_;  // apart, so that readers cannot crowd out the administrator

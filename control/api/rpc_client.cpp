@@ -126,6 +126,7 @@ void RpcServer::Client::call(const RpcMethod& method, Json& params, const Json& 
   const auto answer = answer_to(id);
   try {
     if (asks_to_bind(method, params) && !bind(answer)) return;
+    if (!method.changes && server_.on_read_) server_.on_read_(caller_, std::string(method.name));
     access_.call(method, caller_, params, answer);
   } catch (const BadParam& error) {
     answer.error("bad_params", error.what());

@@ -81,23 +81,27 @@ void FlowService::start(const config::Flows& settings) {
   try {
     active_ = std::make_unique<Active>(services_, ways_, settings);
   } catch (const std::system_error& error) {
-    return log_->error("flows: {}; every connection stays with Linux", error.what());
+    return log_->write(log_event::flows_off, {}, "flows: {}; every connection stays with Linux",
+                       error.what());
   } catch (const std::bad_alloc&) {
-    return log_->error("flows: no memory for {} connections; every connection stays with Linux",
+    return log_->write(log_event::flows_off, {},
+                       "flows: no memory for {} connections; every connection stays with Linux",
                        settings.max);
   }
   if (read_sysctl("net/netfilter/nf_conntrack_events").value_or("0") == "0")
-    log_->warn("flows: net.netfilter.nf_conntrack_events is 0, so that no connection can leave Linux");
+    log_->write(log_event::flows_unseen, {},
+                "flows: net.netfilter.nf_conntrack_events is 0, so that no connection can leave Linux");
   services_.publisher.set_flows(active_->table.get());
   if (const Expected<> watched = watch(); !watched) {
-    log_->error("flows: {}; every connection stays with Linux", watched.error().text);
+    log_->write(log_event::flows_off, {}, "flows: {}; every connection stays with Linux",
+                watched.error().text);
     return stop();
   }
   active_->follower.set_now(boot_seconds());
   active_->follower.set_timeouts(conntrack_timeouts());
   active_->follower.start();
-  log_->info("flows: at most {} connections with the mark {:#x}, {} MB", settings.max, settings.mark,
-             active_->table->memory_bytes() >> 20);
+  log_->write(log_event::flows_on, {}, "flows: at most {} connections with the mark {:#x}, {} MB",
+              settings.max, settings.mark, active_->table->memory_bytes() >> 20);
 }
 
 Expected<> FlowService::watch() {
@@ -148,9 +152,11 @@ void FlowService::every_second() {
 void FlowService::report() {
   const FlowFollower::Counts now = counts();
   if (now.lost != reported_.lost)
-    log_->warn("flows: events of connection tracking were lost; all connections are learnt afresh");
+    log_->write(log_event::flows_relearnt, {},
+                "flows: events of connection tracking were lost; all connections are learnt afresh");
   if (now.rule_changes != reported_.rule_changes)
-    log_->info("flows: the rules of nftables have changed; connections have to earn the mark again");
+    log_->write(log_event::flows_rules_changed, {},
+                "flows: the rules of nftables have changed; connections have to earn the mark again");
   reported_ = now;
   services_.counters.flows_taken_over.set(now.taken_over);
   services_.counters.flows_handed_back.set(now.handed_back);

@@ -69,7 +69,7 @@ Expected<> Actions::carry_out_kind(const config::ChangeSettings<config::Dpdk>& a
 Expected<> Actions::carry_out_kind(const config::ChangeSettings<config::Control>& a) {
   saved_.use_directory(a.value.state_directory);
   start_log(a.value.log);
-  control::set_log_level(log_, a.value.log.level);
+  log_->set_level(a.value.log.level);
   for (const auto& [name, interface] : objects_.interfaces()) interface->apply_log_level();
   return done();
 }

@@ -142,11 +142,13 @@ Expected<> Changes::change(config::Gateway&& next) {
 }
 
 void Changes::forget_interface(const std::string& name) {
-  log_->warn("interface {}: its netdev was deleted (ip link delete, wg-quick down): removing it", name);
+  log_->write(log_event::interface_gone, {.interface = name},
+              "interface {}: its netdev was deleted (ip link delete, wg-quick down): removing it", name);
   config::Gateway next = copy_running();
   next.interfaces.erase(name);
   if (const Expected<> changed = change(std::move(next)); !changed)
-    log_->error("interface {}: {}", name, changed.error().text);
+    log_->write(log_event::interface_failed, {.interface = name}, "interface {}: {}", name,
+                changed.error().text);
 }
 
 void Changes::announce(GatewayEventKind kind, const std::string& interface, const std::string& detail) {
@@ -177,16 +179,18 @@ void Changes::keep_for_rollback(const Reload& reload, std::unique_ptr<config::Ga
   const auto within = reload.options.confirm_within;
   // A plain reload (SIGHUP, the file watch) confirms nothing: what waits goes back with it.
   if (within.count() == 0) {
-    if (waited) log_->warn("reload: an earlier one still waits for `linegate confirm`");
+    if (waited)
+      log_->write(log_event::reload_waits, {}, "reload: an earlier one still waits for `linegate confirm`");
     return;
   }
   // Without a change there is nothing to go back from; the way back of an earlier reload is not this one's.
   if (!changed && !waited) return;
   stop_waiting();
-  log_->warn("reload: goes back in {} s unless it is confirmed", within.count());
+  log_->write(log_event::reload_waits, {}, "reload: goes back in {} s unless it is confirmed",
+              within.count());
   way_back_ = parts_.services.loop.after(within, [this] {
     way_back_.reset();
-    log_->warn("reload: not confirmed, going back");
+    log_->write(log_event::reload_unconfirmed, {}, "reload: not confirmed, going back");
     rollback([](PlanOutcome) {});  // it is logged
   });
 }
@@ -198,7 +202,7 @@ void Changes::stop_waiting() {
 Expected<> Changes::confirm() {
   if (!way_back_) return Refusal{EINVAL, "no reload waits to be confirmed"};
   stop_waiting();
-  log_->info("reload: confirmed");
+  log_->write(log_event::reload_confirmed, {}, "reload: confirmed");
   return {};
 }
 
@@ -337,12 +341,13 @@ void Changes::report_reload(const PlanOutcome& outcome) {
       {std::chrono::system_clock::now(), outcome.ok() ? "applied" : outcome.errors.front().text});
   if (!outcome.ok()) {
     announce(GatewayEventKind::kConfigRefused, {}, outcome.errors.front().text);
-    for (const Refusal& error : outcome.errors) log_->error("reload refused: {}", error.text);
+    for (const Refusal& error : outcome.errors)
+      log_->write(log_event::reload_refused, {}, "reload refused: {}", error.text);
     return;
   }
   announce(GatewayEventKind::kConfigApplied, {}, std::to_string(outcome.plan.size()) + " change(s)");
-  log_->info("reload: {} change(s) in {} us{}", outcome.plan.size(), outcome.took.count(),
-             outcome.restart.empty() ? "" : "; some need a restart");
+  log_->write(log_event::reload_applied, {}, "reload: {} change(s) in {} us{}", outcome.plan.size(),
+              outcome.took.count(), outcome.restart.empty() ? "" : "; some need a restart");
 }
 
 void Changes::save(PlanDone done) {
@@ -373,9 +378,10 @@ void Changes::watch_files() {
     if (!file_watch_) file_watch_ = std::make_unique<FileWatch>(parts_.services.loop, changed);
     const std::vector<std::string> files =
         wanted ? config::files_of(parts_.running.path(), running) : std::vector<std::string>{};
-    for (const std::string& refused : file_watch_->watch(files)) log_->error("reload_on_change: {}", refused);
+    for (const std::string& refused : file_watch_->watch(files))
+      log_->write(log_event::files_unwatched, {}, "reload_on_change: {}", refused);
   } catch (const std::exception& error) {
-    log_->error("reload_on_change: {}", error.what());
+    log_->write(log_event::files_unwatched, {}, "reload_on_change: {}", error.what());
   }
 }
 
@@ -397,7 +403,8 @@ Expected<> Changes::apply_wg_set(std::string_view name_view, WgSet&& set) {
     return GatewayPlan{config::diff(after, before), mtu};
   });
   if (outcome.ok()) parts_.running.replace_interface_part(name, part.seen, std::move(value));
-  for (const Refusal& error : outcome.errors) interface->log()->error("wg set refused: {}", error.text);
+  for (const Refusal& error : outcome.errors)
+    interface->log()->write(log_event::wg_set_refused, {}, "wg set refused: {}", error.text);
   carried_out_();
   if (!outcome.ok()) return outcome.errors.front();
   return {};
@@ -419,7 +426,8 @@ void Changes::release(std::uint64_t bound_to) {
   config::Gateway next = copy_running();
   if (!remove_interfaces_bound_to(bound_to, next)) return;
   if (const Expected<> changed = change(std::move(next)); !changed)
-    log_->error("the interfaces of a program that has gone: {}", changed.error().text);
+    log_->write(log_event::bound_interfaces_failed, {}, "the interfaces of a program that has gone: {}",
+                changed.error().text);
 }
 
 bool Changes::in_use() const {

@@ -24,7 +24,8 @@ void add(Background& background, const RunningConfig& running, Fill fill, const 
       },
       [directory, failed, log] {
         if (!failed->empty())
-          log->warn("{}: {}; this configuration is not in the history", directory, *failed);
+          log->write(log_event::history_unwritten, {}, "{}: {}; this configuration is not in the history",
+                     directory, *failed);
       });
 }
 

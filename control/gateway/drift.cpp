@@ -83,16 +83,18 @@ bool Drift::may_try(const std::string& what) {
   patience.quiet = 0;
   if (++patience.used < kTries) return true;
   patience = {0, kRest, 0};
-  log_->warn("{}: it is lost again and again, left alone for {} s", what, kRest);
+  log_->write(log_event::put_back_rests, {}, "{}: it is lost again and again, left alone for {} s", what,
+              kRest);
   return true;
 }
 
 bool Drift::mend(const Found& found) {
   const Expected<bool> mended = put_back(found.wanted, found.deviation, services_.netlink);
-  if (!mended) log_->warn("{}: {}", found.deviation.text, mended.error().text);
+  if (!mended)
+    log_->write(log_event::put_back_failed, {}, "{}: {}", found.deviation.text, mended.error().text);
   if (!mended || !*mended) return false;
   services_.counters.put_back.add(1);
-  log_->warn("{}: put back", found.deviation.text);
+  log_->write(log_event::put_back, {}, "{}: put back", found.deviation.text);
   announce(GatewayEventKind::kPutBack, found.deviation.text);
   return true;
 }
@@ -102,7 +104,7 @@ std::string Drift::put_back_routes(const std::string& name, Interface& interface
   if (count == 0) return {};
   services_.counters.put_back.add(count);
   std::string text = "interface " + name + ": " + counted(count);
-  log_->warn("{}: put back", text);
+  log_->write(log_event::put_back, {.interface = name}, "{}: put back", text);
   announce(GatewayEventKind::kPutBack, text);
   return text;
 }
@@ -142,11 +144,11 @@ void Drift::every_second() {
 void Drift::report(std::vector<std::string> now) {
   for (const std::string& text : now) {
     if (contains(current_, text)) continue;
-    log_->warn("drift: {}", text);
+    log_->write(log_event::drift_found, {}, "drift: {}", text);
     announce(GatewayEventKind::kDriftFound, text);
   }
   for (const std::string& text : current_)
-    if (!contains(now, text)) log_->info("no longer: {}", text);
+    if (!contains(now, text)) log_->write(log_event::drift_gone, {}, "no longer: {}", text);
   current_ = std::move(now);
 }
 

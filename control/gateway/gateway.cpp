@@ -77,7 +77,8 @@ Gateway::~Gateway() {
 
 void Gateway::start(const config::Gateway& value) {
   keep_log_beside_this_thread();  // it ran before the dataplane gave this thread its CPUs
-  for (const std::string& warning : services_.dataplane.facts().warnings) log_->warn("{}", warning);
+  for (const std::string& warning : services_.dataplane.facts().warnings)
+    log_->write(log_event::dataplane_warning, {}, "{}", warning);
   objects_.machine().enable_forwarding();
   services_.publisher.set_ipsec(services_.ipsec.any());
   services_.publisher.flush();
@@ -91,13 +92,13 @@ void Gateway::start(const config::Gateway& value) {
   watch_descriptors();
   services_.loop.on_failure([this](const std::exception& error) {
     services_.counters.tasks_failed.add(1);
-    log_->error("a task was given up: {}", error.what());
+    log_->write(log_event::task_failed, {}, "a task was given up: {}", error.what());
   });
   note_start_in_history(background_, running_, log_);
   on_kernel_changes();
   const std::string parts = fmt::format("{} port(s), {} interface(s), {} worker(s)", objects_.ports().size(),
                                         objects_.interfaces().size(), services_.dataplane.workers().size());
-  log_->info("running: {}, AEAD {}", parts, services_.dataplane.engine().name);
+  log_->write(log_event::started, {}, "running: {}, AEAD {}", parts, services_.dataplane.engine().name);
   sd_notifyf(0, "READY=1\nSTATUS=%s", parts.c_str());
 }
 
@@ -132,14 +133,14 @@ void Gateway::give_up_root() {
   const std::filesystem::path sockets = std::filesystem::path(control.socket).parent_path();
   if (sockets.filename() == "linegate") directories.push_back(sockets);
   drop_privileges(control.user, directories);
-  log_->info("running as user {}", control.user);
+  log_->write(log_event::user_changed, {}, "running as user {}", control.user);
 }
 
 void Gateway::watch_signals() {
   signals_.watch({.reload = [this] { changes_.reload({}, [](PlanOutcome) {}); },
                   .stop =
                       [this](int signal) {
-                        log_->info("signal {}: stopping", signal);
+                        log_->write(log_event::stopping, {}, "signal {}: stopping", signal);
                         services_.loop.stop();
                       }});
 }
@@ -276,7 +277,7 @@ void Gateway::stop_everything() {
   services_.dataplane.stop();
   rounds_.empty_mailboxes();
   services_.dataplane.quiescence().collect();
-  log_->info("stopped");
+  log_->write(log_event::stopped, {}, "stopped");
 }
 
 }  // namespace wg::control

@@ -77,7 +77,9 @@ MachineState::MachineState(const std::string& directory, NetlinkConfigure& netli
   const auto bytes = read_state_file(path_);
   if (!bytes) return;
   entries_ = machine_entries(this_place(), std::string(bytes->begin(), bytes->end()));
-  if (!entries_.empty()) log_->warn("the run before has not put back what it changed on this machine");
+  if (!entries_.empty())
+    log_->write(log_event::crash_found, {},
+                "the run before has not put back what it changed on this machine");
 }
 
 void MachineState::save_if_new() {
@@ -87,7 +89,8 @@ void MachineState::save_if_new() {
 void MachineState::save() {
   unsaved_ = false;
   if (entries_.empty()) {
-    if (::unlink(path_.c_str()) != 0 && errno != ENOENT) log_->warn("{}: cannot be removed", path_);
+    if (::unlink(path_.c_str()) != 0 && errno != ENOENT)
+      log_->write(log_event::state_unwritten, {}, "{}: cannot be removed", path_);
     return;
   }
   const std::string text = to_text(this_place(), entries_);
@@ -194,7 +197,7 @@ void MachineState::put_back_sysctl(const Entry& entry) {
   const Expected<std::string> now = read_sysctl(entry.key);
   if (!now || *now == entry.before || (entry.ours != kAnyway && *now != entry.ours)) return;
   if (const Expected<> written = write_sysctl(entry.key, entry.before); !written)
-    log_->warn("not put back: {}", written.error().text);
+    log_->write(log_event::machine_not_put_back, {}, "not put back: {}", written.error().text);
 }
 
 void MachineState::put_back_link_setting(const Entry& entry) {

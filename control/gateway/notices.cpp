@@ -21,10 +21,10 @@ Notices::Notices(const Services& services, const Objects& objects, Logger log)
 void Notices::refresh() {
   std::vector<std::string> now = gather();
   for (const std::string& text : now) {
-    if (!contains(current_, text)) log_->warn("{}", text);
+    if (!contains(current_, text)) log_->write(log_event::notice, {}, "{}", text);
   }
   for (const std::string& text : current_) {
-    if (!contains(now, text)) log_->info("no longer: {}", text);
+    if (!contains(now, text)) log_->write(log_event::notice_gone, {}, "no longer: {}", text);
   }
   current_ = std::move(now);
 }

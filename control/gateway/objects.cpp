@@ -48,8 +48,8 @@ Expected<> Objects::add_port(const std::string& name, const config::Port& value)
     auto port = std::make_unique<GatewayPort>(services_, machine_, name, value);
     const dataplane::PortFacts& facts = port->port().facts();
     const char* sums = facts.tx_udp_checksum ? ", checksums by the device" : "";
-    log_->info("port {}: {} ({}), {} receive queue(s){}", name, value.device.text, facts.driver,
-               facts.rx_queues, sums);
+    log_->write(log_event::port_added, {.port = name}, "port {}: {} ({}), {} receive queue(s){}", name,
+                value.device.text, facts.driver, facts.rx_queues, sums);
     ports_[name] = std::move(port);
   });
 }
@@ -72,7 +72,8 @@ Expected<> Objects::restart_port(const std::string& name) {
                                    ? port->start_anew()
                                    : Expected<>(Refusal{EBUSY, "a worker still uses the device"});
     if (started) return {};
-    log_->warn("port {}: {}: it is made anew", name, started.error().text);
+    log_->write(log_event::port_made_anew, {.port = name}, "port {}: {}: it is made anew", name,
+                started.error().text);
   }
   const config::Port value = port->value();
   remove_port(name);

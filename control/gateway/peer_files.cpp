@@ -32,7 +32,9 @@ void PeerFiles::load(Interface& interface) {
   const auto bytes = read_state_file(path);
   if (!bytes) return;
   auto peers = decode(*bytes);
-  if (!peers) return interface.log()->warn("{}: not a valid file of peers, ignored", path);
+  if (!peers)
+    return interface.log()->write(log_event::state_unreadable, {}, "{}: not a valid file of peers, ignored",
+                                  path);
   interface.endpoints().load(std::move(*peers));
 }
 

@@ -26,7 +26,8 @@ void PortKeeper::note_lost_ports() {
     if (port != nullptr && port->whole()) continue;
     lost.insert(name);
     if (port != nullptr && !lost_ports_.contains(name))
-      log_->error("port {}: its wire or its Linux interface is gone", name);
+      log_->write(log_event::port_lost, {.port = name}, "port {}: its wire or its Linux interface is gone",
+                  name);
   }
   lost_ports_ = std::move(lost);
 }
@@ -47,13 +48,13 @@ void PortKeeper::look_at_cards() {
 }
 
 Expected<> PortKeeper::restart(const std::string& name, const std::string& reason) {
-  log_->warn("port {}: {}: starting it anew", name, reason);
+  log_->write(log_event::port_restarting, {.port = name}, "port {}: {}: starting it anew", name, reason);
   Expected<> done = objects_.restart_port(name);
   if (done) {
-    log_->info("port {}: started anew, MAC address {}", name,
-               to_string(objects_.find_port(name)->port().facts().mac));
+    log_->write(log_event::port_restarted, {.port = name}, "port {}: started anew, MAC address {}", name,
+                to_string(objects_.find_port(name)->port().facts().mac));
   } else {
-    log_->error("port {}: {}", name, done.error().text);
+    log_->write(log_event::port_failed, {.port = name}, "port {}: {}", name, done.error().text);
     lost_ports_.insert(name);
     next_recreate_at_ = std::chrono::steady_clock::now() + kPauseAfterFailure;
   }
@@ -78,7 +79,7 @@ void PortKeeper::recreate(const std::string& name) {
   if (at < next_recreate_at_) return;
   objects_.remove_port(name);
   if (const Expected<> made = objects_.add_port(name, value); !made) {
-    log_->error("{}", made.error().text);
+    log_->write(log_event::port_failed, {.port = name}, "{}", made.error().text);
     next_recreate_at_ = at + kPauseAfterFailure;
     return;
   }

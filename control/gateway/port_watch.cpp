@@ -29,9 +29,9 @@ void PortWatch::follow_carriers() {
     if (!port->follow_carrier()) continue;
     const bool present = port->has_carrier();
     if (present) {
-      log_->info("port {}: the carrier is back", name);
+      log_->write(log_event::carrier_back, {.port = name}, "port {}: the carrier is back", name);
     } else {
-      log_->warn("port {}: the carrier is lost", name);
+      log_->write(log_event::carrier_lost, {.port = name}, "port {}: the carrier is lost", name);
     }
     if (!services_.has_subscribers()) continue;
     GatewayEvent event;
@@ -45,7 +45,7 @@ void PortWatch::follow_carriers() {
 void PortWatch::follow_mtus() {
   for (const auto& [name, port] : objects_.ports()) {
     if (const Expected<> followed = port->follow_wire_mtu(); !followed)
-      log_->error("port {}: {}", name, followed.error().text);
+      log_->write(log_event::port_mtu_failed, {.port = name}, "port {}: {}", name, followed.error().text);
   }
 }
 
@@ -76,7 +76,7 @@ void PortWatch::announce_addresses() {
 void PortWatch::announce(std::uint32_t ifindex, const MacAddress& mac, const IpAddress& address) {
   const bool router = services_.mirror.state().switches().forwards(ifindex, true);
   if (const Expected<> sent = announcer_.announce({ifindex, mac, address, router}); !sent)
-    log_->debug("{}", sent.error().text);
+    log_->write(log_event::announcement_failed, {}, "{}", sent.error().text);
 }
 
 }  // namespace wg::control

@@ -4,11 +4,25 @@
 
 namespace wg::control {
 
+namespace {
+
+void write_request(Log& log, const LogEvent& event, const RpcCaller& caller, const std::string& method) {
+  if (!log.says(event)) return;
+  const std::string uid = std::to_string(caller.uid), pid = std::to_string(caller.pid);
+  log.write(event, {.method = method, .uid = uid, .pid = pid}, "control socket: {} by uid {} (pid {})",
+            method, uid, pid);
+}
+
+}  // namespace
+
 Sockets::Sockets(EventLoop& loop, const RpcTargets& targets, Logger log)
     : loop_(loop), targets_(targets), log_(std::move(log)), lines_(loop) {
   targets_.log = &lines_;
   targets_.on_change = [log = log_](const RpcCaller& caller, const std::string& method) {
-    log->info("control socket: {} by uid {} (pid {})", method, caller.uid, caller.pid);
+    write_request(*log, log_event::changed_by, caller, method);
+  };
+  targets_.on_read = [log = log_](const RpcCaller& caller, const std::string& method) {
+    write_request(*log, log_event::asked_by, caller, method);
   };
 }
 
@@ -42,8 +56,9 @@ Expected<> Sockets::open_metrics(const config::SetMetrics& wanted) {
 Expected<> Sockets::open_wg(const std::string& interface) {
   if (wg_.contains(interface)) return {};
   const OnWgSet log_set = [log = log_, interface](const RpcCaller& caller, const WgSet& set) {
-    log->info("{}: set by wg(8), {} peers, by uid {} (pid {})", interface, set.peers.size(), caller.uid,
-              caller.pid);
+    const std::string uid = std::to_string(caller.uid), pid = std::to_string(caller.pid);
+    log->write(log_event::wg_set, {.interface = interface, .uid = uid, .pid = pid},
+               "{}: set by wg(8), {} peers, by uid {} (pid {})", interface, set.peers.size(), uid, pid);
   };
   return catch_refusal([&] {
     wg_[interface] = std::make_unique<WgSocket>(loop_, targets_.secrets, targets_.changes, interface,

@@ -40,13 +40,13 @@ StateFileReports::StateFileReports(Logger log, std::string consequence)
 
 void StateFileReports::report(const std::string& path, const Expected<>& written) {
   if (written) {
-    if (failing_.erase(path) != 0) log_->info("{}: written again", path);
+    if (failing_.erase(path) != 0) log_->write(log_event::state_written, {}, "{}: written again", path);
     return;
   }
   std::string& logged = failing_[path];
   if (logged == written.error().text) return;
   logged = written.error().text;
-  log_->warn("{}: {}; {}", path, logged, consequence_);
+  log_->write(log_event::state_unwritten, {}, "{}: {}; {}", path, logged, consequence_);
 }
 
 }  // namespace wg::control

@@ -19,7 +19,8 @@ std::string Timestamps::path_of(const std::string& interface) const {
 void Timestamps::load(const std::string& interface, noise::Engine& engine) {
   const std::string path = path_of(interface);
   if (const auto bytes = read_state_file(path); bytes && !engine.import_timestamps(*bytes))
-    log_->warn("{}: not a valid timestamps file, ignored", path);
+    log_->write(log_event::state_unreadable, {.interface = interface},
+                "{}: not a valid timestamps file, ignored", path);
   // Of an interface of that name that was removed, and whose write is not done.
   if (const auto at = unwritten_.find(interface); at != unwritten_.end()) {
     at->second.removed = false;

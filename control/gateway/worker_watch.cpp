@@ -43,9 +43,11 @@ void WorkerWatch::check_heartbeat(std::size_t worker, std::uint64_t heartbeat) {
   watched.stalled_seconds = heartbeat == watched.heartbeat ? watched.stalled_seconds + 1 : 0;
   watched.heartbeat = heartbeat;
   if (watched.stalled_seconds == kStallAlarmSeconds)
-    log_->error("worker {} has made no progress for {} s", worker, kStallAlarmSeconds);
+    log_->write(log_event::worker_stalled, {}, "worker {} has made no progress for {} s", worker,
+                kStallAlarmSeconds);
   if (watched.stalled_seconds != kStallAbortSeconds) return;
-  log_->critical("worker {} is stuck: aborting, the supervisor restarts us", worker);
+  log_->write(log_event::worker_stuck, {}, "worker {} is stuck: aborting, the supervisor restarts us",
+              worker);
   stop_log();
   std::abort();
 }

@@ -227,7 +227,8 @@ void AllowedRoutes::flush() {
   // What is there already does not count: it was not missing.
   if (waiting_verb_ == RouteVerb::kAdd) put_back_ += outcome.done;
   if (outcome.failed != 0 && waiting_verb_ == RouteVerb::kReplace) {
-    log_->warn("{} of {} routes: {}", outcome.failed, routes.size(), outcome.first_failure.error().text);
+    log_->write(log_event::routes_failed, {}, "{} of {} routes: {}", outcome.failed, routes.size(),
+                outcome.first_failure.error().text);
   }
 }
 

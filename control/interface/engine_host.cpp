@@ -13,6 +13,10 @@ namespace {
 
 constexpr std::int64_t kTriesThere = 2;  // initiations to a restored endpoint before the configured one
 
+std::string local_of(const Endpoint& from) {
+  return from.address.is_zero() ? std::string() : dataplane::to_string(from.address);
+}
+
 }  // namespace
 
 void EngineHost::send_handshake(const Endpoint& to, const Endpoint& from,
@@ -22,7 +26,9 @@ void EngineHost::send_handshake(const Endpoint& to, const Endpoint& from,
   const SendResult result = core_.socket.send({to, {from.address, from.scope}, tos, message});
   if (!result.sent()) core_.services.drops.add(DropReason::socket_send_failed);
   if (result.outcome == SendOutcome::kFailed) {
-    core_.log->debug("handshake to {}: {}", dataplane::to_string(to), strerror(result.error));
+    const std::string remote = dataplane::to_string(to);
+    core_.log->write(log_event::handshake_unsent, {.remote = remote, .local = local_of(from)},
+                     "handshake to {}: {}", remote, strerror(result.error));
   }
 }
 

@@ -35,6 +35,7 @@ class EngineHost final : public noise::Host {
   void endpoint_changed(dataplane::Peer& peer, const Endpoint& remote, const Endpoint& local) override;
   void retire(std::function<void()> free) override;
   void event(const dataplane::Peer* peer, const noise::PeerEvent& event) override;
+  void refused(const noise::RefusedMessage& message) override { notes_.log(message); }
 
  private:
   bool answer_by_port(const Endpoint& to, const Endpoint& from, std::span<const std::uint8_t> message,

@@ -120,7 +120,8 @@ Expected<> Interface::go_up() {
   view.listen_port = core_.socket.port();
   engine_->up(now());
   routes_.go_up();
-  core_.log->info("up, listening on UDP port {}", number_of(core_.socket.port()));
+  core_.log->write(log_event::interface_up, {}, "up, listening on UDP port {}",
+                   number_of(core_.socket.port()));
   return {};
 }
 
@@ -133,7 +134,7 @@ void Interface::go_down() {
   engine_->down(now());
   core_.socket.close();
   ignore(core_.netdev.set_up(false), "the netdev may be deleted already");
-  core_.log->info("down");
+  core_.log->write(log_event::interface_down, {}, "down");
 }
 
 Expected<> Interface::set_enabled(bool enabled) {
@@ -212,7 +213,7 @@ void Interface::apply(const config::Interface& settings) {
 }
 
 void Interface::apply_log_level() {
-  set_log_level(core_.log, settings_.log_level.value_or(log_level()));
+  core_.log->set_level(settings_.log_level.value_or(log_level()));
 }
 
 void Interface::publish_settings() {
@@ -222,7 +223,8 @@ void Interface::publish_settings() {
 
 void Interface::on_link(const Link& link) {
   if (link.up && !engine_->is_up()) {
-    if (const Expected<> up = go_up(); !up) core_.log->error("cannot go up: {}", up.error().text);
+    if (const Expected<> up = go_up(); !up)
+      core_.log->write(log_event::interface_failed, {}, "cannot go up: {}", up.error().text);
   } else if (!link.up && engine_->is_up()) {
     go_down();
   }

@@ -13,7 +13,8 @@ PeerRecord* InterfacePeers::add(const config::Peer& value) {
   dataplane::PeerTable& table = core_.services.dataplane.peers();
   dataplane::Peer* slot = table.add(core_.id);
   if (slot == nullptr) {
-    core_.log->error("peer {}: the peer table is full", config::label_of(value));
+    core_.log->write(log_event::peer_table_full, {.peer = config::label_of(value)},
+                     "peer {}: the peer table is full", config::label_of(value));
     return nullptr;
   }
   if (core_.engine->add_peer(*slot, value.public_key.bytes, now()) != noise::AddPeerResult::kAdded) {

@@ -53,7 +53,8 @@ void PeerEndpoints::apply(PeerRecord& record) {
     record.name_unresolved = true;
     constexpr std::chrono::milliseconds kRefresh = std::chrono::minutes(5);
     if (!core_.services.resolver.watch(record.slot->slot, *host, record.endpoint->port, kRefresh)) {
-      core_.log->error("peer {}: too many endpoints given as host names", record.name);
+      core_.log->write(log_event::name_table_full, {.peer = record.name},
+                       "peer {}: too many endpoints given as host names", record.name);
     }
     return;
   }
@@ -63,7 +64,8 @@ void PeerEndpoints::apply(PeerRecord& record) {
 void PeerEndpoints::on_resolved(PeerRecord& record, const ResolvedName& result) {
   if (result.endpoints.empty()) {
     record.name_unresolved = true;
-    core_.log->warn("peer {}: endpoint {}: {}", record.name, result.host, result.error);
+    core_.log->write(log_event::name_unresolved, {.peer = record.name}, "peer {}: endpoint {}: {}",
+                     record.name, result.host, result.error);
     PeerEvent event;
     event.kind = PeerEventKind::kNameUnresolved;
     event.detail = result.host + ": " + result.error;
@@ -136,8 +138,10 @@ void PeerEndpoints::try_next(PeerRecord& record) {
   if (all.size() < 2 || at == all.end()) return;
   if (unanswered_initiations(core_.engine->peer_events(*record.slot), present) < kTriesPerAddress) return;
   const Endpoint& next = std::next(at) == all.end() ? all.front() : *std::next(at);
-  core_.log->info("peer {}: no answer from {}, trying {}", record.name, dataplane::to_string(present),
-                  dataplane::to_string(next));
+  const std::string remote = dataplane::to_string(next);
+  core_.log->write(log_event::next_address, {.peer = record.name, .remote = remote},
+                   "peer {}: no answer from {}, trying {}", record.name, dataplane::to_string(present),
+                   remote);
   core_.engine->set_endpoint(*record.slot, next, now());
 }
 

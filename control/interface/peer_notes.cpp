@@ -12,6 +12,51 @@ namespace {
 
 constexpr std::size_t kOwnEvents = 12;
 
+Severity severity_of(noise::PeerEventKind kind) {
+  using Kind = noise::PeerEventKind;
+  switch (kind) {
+    case Kind::kSessionUp:
+    case Kind::kRoamed:
+    case Kind::kGaveUp:
+    case Kind::kExpired:
+      return Severity::info;
+    case Kind::kTimestampNotNewer:
+    case Kind::kLowOrderKey:
+    case Kind::kNoPrivateKey:
+    case Kind::kClockJumped:
+    case Kind::kClockBehind:
+      return Severity::warn;
+    default:
+      return Severity::debug;
+  }
+}
+
+std::string detail_of(const noise::PeerEvent& event) {
+  switch (noise::facts_of(event.kind).detail) {
+    case noise::EventDetail::kAttempts:
+      return "attempt " + std::to_string(event.detail);
+    case noise::EventDetail::kInitiator:
+      return event.detail != 0 ? "begun by us" : "begun by the peer";
+    case noise::EventDetail::kOutcome:
+      return noise::to_string(static_cast<noise::Outcome>(event.detail));
+    case noise::EventDetail::kDuration:
+      return fmt::format("by {:.3f} s", static_cast<double>(event.detail) / 1e9);
+    case noise::EventDetail::kNothing:
+      break;
+  }
+  return {};
+}
+
+std::string remote_of(const Endpoint& remote) {
+  return remote.known() ? dataplane::to_string(remote) : std::string();
+}
+
+// " (192.0.2.7:51820, attempt 3)"
+std::string in_parentheses(const std::string& remote, const std::string& detail) {
+  if (remote.empty() && detail.empty()) return {};
+  return " (" + remote + (remote.empty() || detail.empty() ? "" : ", ") + detail + ")";
+}
+
 }  // namespace
 
 void PeerNotes::note(PeerRecord& record, PeerEvent&& event) {
@@ -53,44 +98,33 @@ LogLimits& PeerNotes::log_limits_of(PeerRecord* record) {
 }
 
 void PeerNotes::log(PeerRecord* record, const noise::PeerEvent& event) {
-  using Kind = noise::PeerEventKind;
-  spdlog::level::level_enum level = spdlog::level::debug;
-  bool with_endpoint = false;
-  switch (event.kind) {
-    case Kind::kSessionUp:
-    case Kind::kRoamed:
-    case Kind::kGaveUp:
-    case Kind::kExpired:
-      level = spdlog::level::info;
-      with_endpoint = true;
-      break;
-    case Kind::kTimestampNotNewer:
-    case Kind::kLowOrderKey:
-    case Kind::kNoPrivateKey:
-    case Kind::kClockJumped:
-    case Kind::kClockBehind:
-      level = spdlog::level::warn;
-      break;
-    default:
-      break;
-  }
-  if (!core_.log->should_log(level)) return;  // most events of most peers: no word is made of them
+  const LogEvent line{noise::facts_of(event.kind).name, severity_of(event.kind)};
+  if (!core_.log->says(line)) return;  // most events of most peers: no word is made of them
   // Whoever replays or relays packets causes a line for each. Lines of level debug are not limited.
   std::uint64_t withheld = 0;
-  if (level >= spdlog::level::info) {
+  if (line.severity <= Severity::info) {
     const auto allowed =
         log_limits_of(record)[static_cast<std::uint8_t>(event.kind)].take(LogLimit::Clock::now());
     if (!allowed) return;
     withheld = *allowed;
   }
-  const std::string who = record == nullptr       ? std::string()
-                          : !record->name.empty() ? "peer " + record->name + ": "
-                                                  : "peer " + config::to_string(record->public_key) + ": ";
-  const std::string detail =
-      with_endpoint ? dataplane::to_string(event.remote) : std::to_string(event.detail);
-  const std::string more =
-      withheld == 0 ? std::string() : ", and " + std::to_string(withheld) + " more before";
-  core_.log->log(level, "{}{} ({}){}", who, noise::to_string(event.kind), detail, more);
+  const std::string key = record == nullptr ? std::string() : config::to_string(record->public_key);
+  const std::string& peer = record == nullptr || record->name.empty() ? key : record->name;
+  const std::string remote = remote_of(event.remote);
+  core_.log->write(line, {.peer = peer, .public_key = key, .remote = remote}, "{}{}{}{}",
+                   peer.empty() ? peer : "peer " + peer + ": ", noise::to_string(event.kind),
+                   in_parentheses(remote, detail_of(event)),
+                   withheld == 0 ? "" : ", and " + std::to_string(withheld) + " more before");
+}
+
+void PeerNotes::log(const noise::RefusedMessage& message) {
+  if (!core_.log->says(log_event::handshake_refused)) return;
+  const bool claims = message.claimed != noise::PublicKey{};
+  const std::string key = claims ? config::to_string(config::Key{message.claimed}) : std::string();
+  const std::string remote = remote_of(message.remote);
+  core_.log->write(log_event::handshake_refused, {.public_key = key, .remote = remote},
+                   "handshake message refused: {}{}", noise::to_string(message.outcome),
+                   in_parentheses(remote, claims ? "public key " + key : ""));
 }
 
 }  // namespace wg::control

@@ -20,6 +20,8 @@ class PeerNotes {
   void announce(GatewayEventKind kind, const PeerRecord& record, const std::string& detail = {});
   // Null: an event about no peer.
   void log(PeerRecord* record, const noise::PeerEvent& event);
+  // One that belongs to no peer. At level debug alone: strangers decide how often.
+  void log(const noise::RefusedMessage& message);
 
  private:
   LogLimits& log_limits_of(PeerRecord* record);

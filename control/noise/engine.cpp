@@ -34,6 +34,14 @@ void Engine::State::note(PeerState& p, PeerEventKind kind, BootTime now, std::in
   host.event(p.peer, event);
 }
 
+// Whoever can send the peer's messages again chooses their source: it is told, but makes no entry of its own
+// in the history.
+void Engine::State::note_from(const Endpoint& source, PeerState& p, PeerEventKind kind, BootTime now,
+                              std::int64_t detail) {
+  p.events.push({now, detail, {}, kind, 1});
+  host.event(p.peer, {now, detail, source, kind, 1});
+}
+
 // ---- private key
 
 namespace {

@@ -51,6 +51,8 @@ class Host {
   virtual void retire(std::function<void()> free) = 0;
   // Reports an event to the log and the event stream. `peer` is null for events of the interface (clock).
   virtual void event(const dataplane::Peer* peer, const PeerEvent& event) = 0;
+  // A handshake message that belongs to no configured peer was refused. Strangers decide how often.
+  virtual void refused(const RefusedMessage&) {}
 };
 
 inline constexpr std::uint8_t kHandshakeTos = 0x88;

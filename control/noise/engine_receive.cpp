@@ -29,7 +29,11 @@ Outcome refusal_outcome(Verdict verdict, Outcome unauthentic) {
 // A refusal of a known peer is kept there, any other with the interface.
 Outcome Engine::State::refuse(Outcome outcome, const Endpoint& remote, BootTime now, PeerState* p,
                               const PublicKey& claimed) {
-  if (p == nullptr) return counters.refuse({outcome, now, remote, claimed});
+  if (p == nullptr) {
+    const RefusedMessage message{outcome, now, remote, claimed};
+    host.refused(message);
+    return counters.refuse(message);
+  }
   p->has_refusal = true;
   p->last_refusal = outcome;
   p->last_refusal_at = now;
@@ -64,7 +68,7 @@ Outcome Engine::queue_handshake(Bytes message, const Endpoint& remote, const End
   const Outcome checked = s.check(message, now.boot);
   if (checked != Outcome::kQueued) return s.refuse(checked, remote, now.boot);
   // A cookie reply has no mac1, so it may not occupy the queue; refusing one costs a table lookup.
-  if (message_type(message) == kCookieReply) return s.consume_cookie(message, now.boot);
+  if (message_type(message) == kCookieReply) return s.consume_cookie(message, remote, now.boot);
   const bool claims_cookie = !is_zero(macs_of(message).mac2);
   bool cookied = false;
   if (s.intake.update_load(now.boot) && claims_cookie) {
@@ -185,18 +189,18 @@ PeerState* Engine::State::find_by_index(std::uint32_t local_index) const {
 
 // A cookie reply changes neither endpoint nor timers nor counters, because the peer's static key does not
 // authenticate it.
-Outcome Engine::State::consume_cookie(Bytes message, BootTime now) {
+Outcome Engine::State::consume_cookie(Bytes message, const Endpoint& remote, BootTime now) {
   const auto reply = message_as<CookieReplyMessage>(message);
   PeerState* const p = find_by_index(load_le32(reply.receiver_index));
   if (p == nullptr) return counters.count(Outcome::kUnexpectedCookie);
   const auto refusal = p->jar.consume_reply(reply, now);
   if (!refusal) {
-    note(*p, PeerEventKind::kCookieReceived, now);
+    note_from(remote, *p, PeerEventKind::kCookieReceived, now);
     return counters.count(Outcome::kCookieAccepted);
   }
   const Outcome outcome =
       *refusal == CookieJar::BadReply::kUnexpected ? Outcome::kUnexpectedCookie : Outcome::kBadCookie;
-  note(*p, PeerEventKind::kCookieRefused, now, static_cast<std::int64_t>(outcome));
+  note_from(remote, *p, PeerEventKind::kCookieRefused, now, static_cast<std::int64_t>(outcome));
   return refuse(outcome, {}, now, p);
 }
 
@@ -219,7 +223,7 @@ Outcome Engine::State::consume_initiation(Bytes bytes, const Endpoint& remote, c
     const PublicKey claimed = verdict == Verdict::kUnauthentic ? PublicKey{} : initiation.remote_static;
     return refuse(outcome, remote, now.boot, nullptr, claimed);
   }
-  const Outcome stamped = accept_timestamp(*p, initiation.timestamp, cookie_valid, now);
+  const Outcome stamped = accept_timestamp(*p, initiation.timestamp, cookie_valid, remote, now);
   if (stamped != Outcome::kInitiationAnswered) {
     intake.note_wasted(now.boot);
     return refuse(stamped, remote, now.boot, p);
@@ -237,20 +241,20 @@ Outcome Engine::State::consume_initiation(Bytes bytes, const Endpoint& remote, c
 // Protocol C2-7. An initiation with a valid cookie has passed the rate limit of its source, so the limit per
 // peer does not apply.
 Outcome Engine::State::accept_timestamp(PeerState& p, const Tai64n& timestamp, bool cookie_valid,
-                                        const Now& now) {
+                                        const Endpoint& remote, const Now& now) {
   if (timestamp <= p.latest_timestamp) {
-    note(p, PeerEventKind::kTimestampNotNewer, now.boot,
-         tai_difference(p.latest_timestamp, timestamp).count());
+    note_from(remote, p, PeerEventKind::kTimestampNotNewer, now.boot,
+              tai_difference(p.latest_timestamp, timestamp).count());
     return Outcome::kTimestampNotNewer;
   }
   if (!cookie_valid && p.last_initiation_consumed != kNever &&
       elapsed(now.boot, p.last_initiation_consumed) < kInitiationInterval) {
-    note(p, PeerEventKind::kInitiationFlood, now.boot);
+    note_from(remote, p, PeerEventKind::kInitiationFlood, now.boot);
     return Outcome::kInitiationFlood;
   }
   const std::chrono::nanoseconds ahead = tai_difference(timestamp, tai64n_whitened(now.wall));
   if (ahead > kBigJump) {
-    note(p, PeerEventKind::kTimestampAhead, now.boot, ahead.count());
+    note_from(remote, p, PeerEventKind::kTimestampAhead, now.boot, ahead.count());
     if (!options.allow_big_future_timestamps) return Outcome::kTimestampAhead;
   }
   p.latest_timestamp = timestamp;
@@ -265,7 +269,7 @@ void Engine::State::send_response(PeerState& p, ConsumedInitiation& initiation, 
   ResponseMessage response;
   if (create_response(initiation, p.keys(), index, random, &keys, &response) != Verdict::kOk) {
     keypairs.remove(index);
-    note(p, PeerEventKind::kLowOrderKey, now.boot);
+    note(p, PeerEventKind::kLowOrderKey, now.boot, 0, p.remote);
     return;
   }
   p.last_sent_handshake = now.boot;  // blocks our own initiations for REKEY_TIMEOUT (protocol C3-3)

@@ -94,16 +94,19 @@ struct Engine::State {
   void note(PeerState& p, PeerEventKind kind, BootTime now, std::int64_t detail = 0,
             const Endpoint& remote = {});
 
+  void note_from(const Endpoint& source, PeerState& p, PeerEventKind kind, BootTime now,
+                 std::int64_t detail = 0);
   // engine_receive.cpp
   Outcome check(Bytes message, BootTime now);
   Outcome receive(Bytes message, const Endpoint& remote, const Endpoint& local, bool cookie_valid,
                   const Now& now, const EphemeralStatic* es = nullptr);
   [[nodiscard]] bool needs_secret(const QueuedMessage& m, BootTime now);
   std::size_t compute_ahead(std::size_t most, AheadSecrets& ahead, BootTime now);
-  Outcome consume_cookie(Bytes message, BootTime now);
+  Outcome consume_cookie(Bytes message, const Endpoint& remote, BootTime now);
   Outcome consume_initiation(Bytes message, const Endpoint& remote, const Endpoint& local, bool cookie_valid,
                              const Now& now, const EphemeralStatic* es);
-  Outcome accept_timestamp(PeerState& p, const Tai64n& timestamp, bool cookie_valid, const Now& now);
+  Outcome accept_timestamp(PeerState& p, const Tai64n& timestamp, bool cookie_valid, const Endpoint& remote,
+                           const Now& now);
   Outcome consume_response(Bytes message, const Endpoint& remote, const Endpoint& local, const Now& now);
   void send_response(PeerState& p, ConsumedInitiation& initiation, const Now& now);
   void send_cookie(Bytes message, const Endpoint& remote, const Endpoint& local, BootTime now);

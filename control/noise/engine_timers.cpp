@@ -113,7 +113,7 @@ void Engine::State::fire(PeerState& p, const Now& now) {
   if (due(p.zero_keys_at, now.boot)) {
     p.zero_keys_at = kNever;
     wipe_session(p);
-    note(p, PeerEventKind::kExpired, now.boot);
+    note(p, PeerEventKind::kExpired, now.boot, 0, p.remote);
   }
   if (due(p.retransmit_at, now.boot)) retransmit(p, now);
   if (due(p.retry_at, now.boot)) retry(p, now);

@@ -1,5 +1,4 @@
 // What workers read: the longest-prefix matches in words, and settings.
-#include <spdlog/spdlog.h>
 
 #include <algorithm>
 #include <array>
@@ -87,20 +86,6 @@ Lines tables_of(const Snapshot& snapshot, const Interfaces& interfaces) {
   return lines;
 }
 
-// By the names that spdlog and the configuration give the levels.
-config::LogLevel level_of(const control::Logger& logger) {
-  constexpr std::array<std::pair<spdlog::level::level_enum, config::LogLevel>, 6> kLevels{
-      {{spdlog::level::off, config::LogLevel::kOff},
-       {spdlog::level::err, config::LogLevel::kError},
-       {spdlog::level::warn, config::LogLevel::kWarn},
-       {spdlog::level::info, config::LogLevel::kInfo},
-       {spdlog::level::debug, config::LogLevel::kDebug},
-       {spdlog::level::trace, config::LogLevel::kTrace}}};
-  const auto at = std::find_if(kLevels.begin(), kLevels.end(),
-                               [&](const auto& entry) { return entry.first == logger->level(); });
-  return at == kLevels.end() ? config::LogLevel::kOff : at->second;
-}
-
 }  // namespace
 
 std::vector<std::string> LiveGateway::worker_tables() {
@@ -119,7 +104,7 @@ LiveGateway::Settings LiveGateway::settings(const std::string& interface, const 
     found.interface = snapshot.interfaces.at(known.id());
     for (const dataplane::PortView& view : snapshot.ports)
       if (view.tap != nullptr && view.tap->name() == port) found.port = view;
-    found.log_level = level_of(known.log());
+    found.log_level = known.log()->level();
     promise.set_value(found);
   });
   return promise.get_future().get();

@@ -15,6 +15,8 @@
 #include "control/api/drop_advice.h"
 #include "control/api/json.h"
 #include "control/api/metrics.h"
+#include "control/log_events.h"
+#include "control/log_fields.h"
 #include "control/noise/outcome.h"
 #include "dataplane/drop_reason.h"
 
@@ -188,6 +190,28 @@ TEST(Documentation, OperationsListsEveryDropReason) {
   }
   for (const auto& [name, text] : rows)
     EXPECT_TRUE(reasons.contains(name)) << "no such drop reason: " << name;
+}
+
+TEST(Documentation, TheLogsPageListsEveryEvent) {
+  std::ifstream page(std::string(LINEGATE_SOURCE_DIR) + "/docs/log.md");
+  const std::string whole(std::istreambuf_iterator<char>(page), {});
+  std::size_t rows = 0;
+  const auto expect_row = [&](const std::string& row) {
+    EXPECT_NE(whole.find("\n" + row), std::string::npos) << "docs/log.md lacks: " << row;
+    ++rows;
+  };
+#define X(name, severity, when) expect_row("| `" #name "` | " #severity " | " when " |\n");
+  WG_LOG_EVENTS(X)
+#undef X
+#define X(kind, name, words, detail) expect_row("| `" name "` | ");
+  WG_PEER_EVENTS(X)
+#undef X
+  std::size_t shown = 0;
+  for (auto at = whole.find("## Events"); (at = whole.find("\n| `", at)) != std::string::npos; ++at) ++shown;
+  EXPECT_EQ(shown, rows) << "docs/log.md has events that are none";
+#define X(field) EXPECT_NE(whole.find("`" #field "`"), std::string::npos) << #field;
+  WG_LOG_FIELDS(X)
+#undef X
 }
 
 }  // namespace

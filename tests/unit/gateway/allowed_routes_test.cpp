@@ -3,7 +3,6 @@
 #include "control/interface/allowed_routes.h"
 
 #include <gtest/gtest.h>
-#include <spdlog/logger.h>
 
 #include <array>
 #include <map>
@@ -14,6 +13,7 @@
 
 #include "control/convert.h"
 #include "dataplane/session/peer_table.h"
+#include "tests/unit/gateway/log_to.h"
 
 namespace wg::control {
 namespace {
@@ -141,7 +141,7 @@ class AllowedRoutesTest : public testing::Test {
                    AllowedRoutes::Linux{
                        [this](RouteVerb verb, auto list) { return kernel.change(verb, list); },
                        [this](std::uint32_t table, const IpPrefix& p) { return kernel.find(table, p); }},
-                   std::make_shared<spdlog::logger>(""), AllowedRoutes::Netdev{"wg0", kDevice}, value);
+                   silent_log(), AllowedRoutes::Netdev{"wg0", kDevice}, value);
   }
   void add(unsigned peer, const Prefix& p) {
     book.give_prefix(*peers[peer], p);

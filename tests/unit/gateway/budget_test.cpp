@@ -2,7 +2,6 @@
 // docs/security.md that name unit_gateway.
 #include "tests/budget/table.h"
 
-#include <spdlog/spdlog.h>
 #include <stdlib.h>
 
 #include <chrono>
@@ -13,6 +12,7 @@
 
 #include "control/gateway/timestamps.h"
 #include "control/log_limit.h"
+#include "tests/unit/gateway/log_to.h"
 #include "tests/unit/noise/fake_host.h"
 
 namespace wg::control::test {
@@ -42,7 +42,7 @@ Measured state_writes() {
   std::uint64_t writes = 0;
   {
     Background background(loop);
-    Timestamps timestamps(directory, background, std::make_shared<spdlog::logger>(""));
+    Timestamps timestamps(directory, background, silent_log());
     noise::test::TwoEngines engines;
     std::promise<void> release;
     background.run([&] { release.get_future().wait(); }, {});

@@ -18,12 +18,17 @@ TEST(Journal, LevelsAreSyslogsPriorities) {
   EXPECT_EQ(journal_priority(spdlog::level::trace), 7);
 }
 
-TEST(Journal, AnEntryNamesItsInterface) {
-  const std::vector<std::string> of_wg0{"MESSAGE=wg0: up", "PRIORITY=4", "SYSLOG_IDENTIFIER=linegate",
-                                        "LINEGATE_INTERFACE=wg0"};
-  EXPECT_EQ(journal_fields("wg0: up", spdlog::level::warn, "wg0"), of_wg0);
+TEST(Journal, AnEntryHasItsEventAndWhatItIsAbout) {
+  const std::vector<std::string> of_wg0{"MESSAGE=wg0: up",
+                                        "PRIORITY=4",
+                                        "SYSLOG_IDENTIFIER=linegate",
+                                        "LINEGATE_EVENT=roamed",
+                                        "LINEGATE_INTERFACE=wg0",
+                                        "LINEGATE_PUBLIC_KEY=a=b"};
+  const std::string line = stored("up", "roamed", {.interface = "wg0", .public_key = "a=b"});
+  EXPECT_EQ(journal_fields("wg0: up", spdlog::level::warn, read_stored(line)), of_wg0);
   const std::vector<std::string> of_nobody{"MESSAGE=a\nb", "PRIORITY=2", "SYSLOG_IDENTIFIER=linegate"};
-  EXPECT_EQ(journal_fields("a\nb", spdlog::level::critical, ""), of_nobody);
+  EXPECT_EQ(journal_fields("a\nb", spdlog::level::critical, {}), of_nobody);
 }
 
 TEST(Journal, StderrIsTheJournalsOnlyWhenItIsTheSameFile) {

@@ -3,7 +3,6 @@
 
 #include <gtest/gtest.h>
 #include <sched.h>
-#include <spdlog/logger.h>
 #include <unistd.h>
 
 #include <cstdlib>
@@ -13,6 +12,7 @@
 #include <thread>
 
 #include "control/kernel/sysctl.h"
+#include "tests/unit/gateway/log_to.h"
 
 namespace wg::control {
 namespace {
@@ -54,7 +54,7 @@ class MachineStateTest : public testing::Test {
     }).join();
   }
   std::unique_ptr<MachineState> start(NetlinkConfigure& netlink) {
-    return std::make_unique<MachineState>(directory, netlink, std::make_shared<spdlog::logger>(""));
+    return std::make_unique<MachineState>(directory, netlink, silent_log());
   }
   static std::string value(const std::string& path) { return read_sysctl(path).value_or("?"); }
   static void change(MachineState& machine, std::uint32_t v0) {

@@ -75,15 +75,18 @@ TEST(LogLines, ComeToTheControlThreadWhileTheyAreFollowed) {
   std::vector<std::string> heard;
   const std::thread::id here = std::this_thread::get_id();
   const auto logger = make_logger("wg9");
-  logger->info("before");
+  logger->write(log_event::started, {}, "before");
   const std::uint64_t id = lines.follow([&](const LogLine& line) {
     EXPECT_EQ(std::this_thread::get_id(), here);
     EXPECT_EQ(line.interface, "wg9");
-    heard.push_back(std::string(config::to_string(line.level)) + " " + line.text);
+    std::string fields;
+    for (const auto& [name, value] : line.fields) fields += name + "=" + value + " ";
+    heard.push_back(std::string(config::to_string(line.level)) + " " + line.text + ": " + line.event + " " +
+                    fields);
   });
-  logger->warn("a {}", 1);
-  logger->debug("not logged");
-  logger->error("b");
+  logger->write(log_event::notice, {.port = "lan0"}, "a {}", 1);
+  logger->write(log_event::request_ignored, {}, "not logged");
+  logger->write(log_event::task_failed, {}, "b");
   const auto patience = std::chrono::steady_clock::now() + std::chrono::seconds{20};
   const auto wait = [&](std::size_t count) {
     while (heard.size() < count && std::chrono::steady_clock::now() < patience)
@@ -91,10 +94,12 @@ TEST(LogLines, ComeToTheControlThreadWhileTheyAreFollowed) {
   };
   wait(2);
   // "before" may have been written only after the tap was set: it was queued for the writer.
-  if (!heard.empty() && heard.front() == "info before") wait(3), heard.erase(heard.begin());
-  EXPECT_EQ(heard, (std::vector<std::string>{"warn a 1", "error b"}));
+  if (!heard.empty() && heard.front() == "info before: started interface=wg9 ")
+    wait(3), heard.erase(heard.begin());
+  EXPECT_EQ(heard, (std::vector<std::string>{"warn a 1: notice interface=wg9 port=lan0 ",
+                                             "error b: task_failed interface=wg9 "}));
   lines.unfollow(id);
-  logger->error("after");
+  logger->write(log_event::task_failed, {}, "after");
   for (int i = 0; i < 20; ++i) loop.run_once(std::chrono::milliseconds{1});
   EXPECT_EQ(heard.size(), 2U);
 }
@@ -113,14 +118,14 @@ TEST(LogLines, BeyondTheLimitAreCountedNotKept) {
   const auto logger = make_logger("flood");
   constexpr std::uint64_t kLines = LogLines::kWaitingMax + 500;
   for (std::uint64_t i = 0; i < kLines; ++i) {
-    logger->info("line");
+    logger->write(log_event::started, {}, "line");
     if (i % 500 == 0)
       std::this_thread::sleep_for(std::chrono::milliseconds{20});  // the writer's own queue is bounded
   }
   std::this_thread::sleep_for(std::chrono::milliseconds{200});
   for (int i = 0; i < 10; ++i) loop.run_once(std::chrono::milliseconds{1});
   EXPECT_EQ(heard, LogLines::kWaitingMax);
-  logger->info("last");
+  logger->write(log_event::started, {}, "last");
   const auto patience = std::chrono::steady_clock::now() + std::chrono::seconds{20};
   while (!last && std::chrono::steady_clock::now() < patience) loop.run_once(std::chrono::milliseconds{5});
   EXPECT_TRUE(last);

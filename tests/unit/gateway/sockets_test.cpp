@@ -2,7 +2,6 @@
 #include "control/gateway/sockets.h"
 
 #include <gtest/gtest.h>
-#include <spdlog/sinks/ostream_sink.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <unistd.h>
@@ -15,6 +14,7 @@
 
 #include "control/api/unix_socket.h"
 #include "tests/unit/api/fake_gateway.h"
+#include "tests/unit/gateway/log_to.h"
 
 namespace wg::control::test {
 namespace {
@@ -24,7 +24,6 @@ class SocketsTest : public ::testing::Test {
   SocketsTest() {
     directory = (std::filesystem::temp_directory_path() / "sockets_XXXXXX").string();
     if (mkdtemp(directory.data()) == nullptr) std::abort();
-    log->set_pattern("%v");
   }
   ~SocketsTest() override { std::filesystem::remove_all(directory); }
 
@@ -52,7 +51,6 @@ class SocketsTest : public ::testing::Test {
   }
 
   std::string logged() {
-    log->flush();
     std::string text = lines.str();
     lines.str("");
     return text;
@@ -60,7 +58,7 @@ class SocketsTest : public ::testing::Test {
 
   std::string directory;
   std::ostringstream lines;
-  Logger log = std::make_shared<spdlog::logger>("", std::make_shared<spdlog::sinks::ostream_sink_st>(lines));
+  Logger log = log_to(lines);
   EventLoop loop;
   FakeGateway gateway;
   Sockets sockets{loop, {gateway, gateway, gateway, {}}, log};

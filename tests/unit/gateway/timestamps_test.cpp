@@ -2,7 +2,6 @@
 #include "control/gateway/timestamps.h"
 
 #include <gtest/gtest.h>
-#include <spdlog/sinks/ostream_sink.h>
 
 #include <chrono>
 #include <cstdlib>
@@ -14,6 +13,7 @@
 #include <string>
 #include <vector>
 
+#include "tests/unit/gateway/log_to.h"
 #include "tests/unit/noise/fake_host.h"
 
 namespace wg::control::test {
@@ -24,7 +24,7 @@ using Bytes = std::vector<std::uint8_t>;
 
 class TimestampFiles : public ::testing::Test {
  protected:
-  TimestampFiles() { log->set_pattern("%v"); }
+  TimestampFiles() = default;
   ~TimestampFiles() override {
     background.stop();
     std::filesystem::remove_all(directory);
@@ -51,7 +51,6 @@ class TimestampFiles : public ::testing::Test {
   void obstruct() { std::filesystem::create_directories(path + "/in the way"); }
   void clear_away() { std::filesystem::remove_all(path); }
   std::string logged() {
-    log->flush();
     std::string text = lines.str();
     lines.str("");
     return text;
@@ -65,7 +64,7 @@ class TimestampFiles : public ::testing::Test {
 
   std::string directory = make_directory();
   std::ostringstream lines;
-  Logger log = std::make_shared<spdlog::logger>("", std::make_shared<spdlog::sinks::ostream_sink_st>(lines));
+  Logger log = log_to(lines);
   EventLoop loop;
   Background background{loop};
   TwoEngines engines;

@@ -83,6 +83,7 @@ struct FakeHost final : Host {
   }
   void retire(std::function<void()> free) override { retired.push_back(std::move(free)); }
   void event(const Peer*, const PeerEvent& event) override { events.push_back(event); }
+  void refused(const RefusedMessage& message) override { refusals.push_back(message); }
 
   void collect() {
     for (auto& free : retired) free();
@@ -98,6 +99,7 @@ struct FakeHost final : Host {
   std::vector<SentMessage> sent;
   std::vector<std::function<void()>> retired;
   std::vector<PeerEvent> events;
+  std::vector<RefusedMessage> refusals;
   std::map<const Peer*, int> staged;
   Endpoint remote;
   Endpoint local;
