@@ -46,7 +46,7 @@ int run_daemon(const DaemonOptions& options) {
   if (!confined) make_logger()->write(log_event::no_sandbox, {}, "no sandbox: {}", confined.error().text);
   int code = 0;
   try {
-    Gateway gateway(*parsed, options.config_path);
+    Gateway gateway(*parsed, options.config_path, options.allow_key_captures);
     gateway.run();
   } catch (const std::exception& error) {
     make_logger()->write(log_event::start_failed, {}, "{}", error.what());

@@ -8,6 +8,7 @@ namespace wg::control {
 struct DaemonOptions {
   std::string config_path;
   bool foreground = true;
+  bool allow_key_captures = false;
 };
 
 // Runs until SIGTERM, SIGINT or the stop request. Returns the exit code of the program: 0 after a clean

@@ -44,6 +44,7 @@ struct Services {
   CommandPort commands;
   Staging staging;
   noise::SystemRandom random;
+  bool key_captures_allowed = false;         // W: Gateway, once
   std::function<void(GatewayEvent&&)> emit;  // to the event stream
   std::function<bool()> has_subscribers;     // of the event stream; without one no event need be made
 };

@@ -93,8 +93,9 @@ wait_for() {
 }
 
 start_gateway() {
-  # Not through a function: $! must be the gateway itself.
-  ip netns exec "$GW" "$LINEGATE" run -c "$LAB_DIR/gateway.yaml" >>"$LAB_DIR/gateway.log" 2>&1 &
+  # Not through a function: $! must be the gateway itself. RUN_OPTIONS: further words.
+  # shellcheck disable=SC2086
+  ip netns exec "$GW" "$LINEGATE" run -c "$LAB_DIR/gateway.yaml" ${RUN_OPTIONS:-} >>"$LAB_DIR/gateway.log" 2>&1 &
   echo $! >"$LAB_DIR/gateway.pid"
   if ! wait_for 15 linegate show interfaces; then
     echo "the gateway did not start:" >&2

@@ -17,6 +17,7 @@ namespace wg::control {
   X(log_lines_dropped, lines, "Log lines dropped because the log's reader is too slow")                   \
   X(log_lines_limited, lines, "Log lines withheld because a peer caused too many")                        \
   X(tasks_failed, tasks, "Tasks of the control thread given up, for want of memory or of the system")     \
+  X(key_captures, captures, "Captures that recorded private keys, for laboratories")                      \
   X(netlink_resyncs, times, "Times the kernel's news overflowed and were read afresh")                    \
   X(put_back, things, "Addresses, routes and settings that Linux had lost and that were put back")        \
   X(endpoints_restored, peers, "Peers whose endpoint was known from before the start")                    \

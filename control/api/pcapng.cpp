@@ -123,6 +123,15 @@ std::string packet_block(const PacketBlock& packet) {
   return block(kPacket, body);
 }
 
+std::string wireguard_secrets_block(std::string_view lines) {
+  constexpr std::uint32_t kWireGuardKeyLog = 0x57474b4c;  // "WGKL"
+  std::string body;
+  put(body, kWireGuardKeyLog);
+  put(body, static_cast<std::uint32_t>(lines.size()));
+  put_padded(body, lines);
+  return block(kSecrets, body);
+}
+
 std::string statistics_block(std::uint32_t interface, WallTime at, std::uint64_t captured,
                              std::uint64_t lost) {
   std::string body;

@@ -13,7 +13,8 @@
 
 namespace wg::control::pcapng {
 
-inline constexpr std::uint32_t kSectionHeader = 0x0a0d0d0a, kInterface = 1, kStatistics = 5, kPacket = 6;
+inline constexpr std::uint32_t kSectionHeader = 0x0a0d0d0a, kInterface = 1, kStatistics = 5, kPacket = 6,
+                               kSecrets = 10;
 inline constexpr std::uint16_t kLinkEthernet = 1, kLinkRawIp = 101;
 inline constexpr std::uint16_t kOptionComment = 1;
 
@@ -31,6 +32,8 @@ struct PacketBlock {
   std::string comment;   // empty: none
 };
 std::string packet_block(const PacketBlock& packet);
+// `lines`: a key log as Wireshark's dissector of WireGuard reads it.
+std::string wireguard_secrets_block(std::string_view lines);
 // `lost`: packets that were not recorded for want of room.
 std::string statistics_block(std::uint32_t interface, WallTime at, std::uint64_t captured,
                              std::uint64_t lost);

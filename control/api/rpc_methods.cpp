@@ -378,6 +378,8 @@ const char* name_of_refusal(int code) {
       return "invalid";
     case EBUSY:
       return "busy";
+    case EPERM:
+      return "forbidden";
     default:
       return "failed";
   }
@@ -396,6 +398,7 @@ WatchRequest watch_request_of(const Json& params, bool trace) {
   request.inner = flag(params, "inner", true);
   request.outer = flag(params, "outer", true);
   request.drops_only = flag(params, "drops", false);
+  request.with_keys = flag(params, "with_keys", false);
   request.reasons = param::texts(params, "reasons");
   constexpr std::uint64_t kNoLimit = ~std::uint64_t{0};
   const auto small = [&](const char* name, std::uint32_t otherwise, std::uint32_t least, std::uint32_t most) {

@@ -30,6 +30,7 @@ struct WatchRequest {
   std::string peer, interface, port;            // empty: all
   bool inner = true, outer = true;
   bool drops_only = false;
+  bool with_keys = false;            // the secrets of the peer's handshakes too, for Wireshark
   std::vector<std::string> reasons;  // of drops; empty: all
   std::uint64_t count = 0;           // packets; 0: no limit
   std::uint32_t seconds = 0;         // 0: no limit
@@ -56,6 +57,7 @@ class WatchSource {
  public:
   virtual ~WatchSource() = default;
   // ENOENT: no such peer, interface or port. EINVAL: a bad filter or reason. EBUSY: too many at a time.
+  // EPERM: keys, which this gateway does not give.
   virtual Expected<std::unique_ptr<WatchSession>> watch(const WatchRequest& request, WatchOutput output) = 0;
 };
 

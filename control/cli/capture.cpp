@@ -165,6 +165,7 @@ Json params_of(const CaptureOptions& options) {
                  {"reasons", options.reasons},     {"count", options.count},
                  {"ring_mb", options.ring_mb},     {"snap", options.snap == 0 ? 65535 : options.snap}};
   params["seconds"] = options.seconds;
+  if (options.with_keys) params["with_keys"] = true;
   add_filter(options.filter, params);
   return params;
 }
@@ -189,6 +190,10 @@ void capture(const CaptureOptions& options, Invocation& invocation) {
   CaptureFile file(options.file, invocation.terminal.out);
   Blocks blocks(file, std::size_t{options.before_mb} << 20);
   gateway.call("capture", params);
+  if (options.with_keys)
+    invocation.terminal.err << "warning: " << options.file
+                            << " will hold the interface's private key: whoever has "
+                            << "it can read and forge the traffic of all its peers\n";
   bool told = false, read_on = true;  // false: whoever read the capture has gone
   while (read_on) {
     const auto bytes = gateway.receive(kLook);
@@ -307,7 +312,15 @@ void add_capture_command(CLI::App& app, Invocation& invocation) {
       ->check(whole_number(0))
       ->type_name("SECONDS")
       ->capture_default_str();
+  command
+      ->add_flag(
+          "--with-keys", options->with_keys,
+          "Record the secrets of the peer's handshakes too, for Wireshark: the gateway has to run with "
+          "--allow-key-captures")
+      ->needs(command->get_option("--peer"));
   command->callback([options, &invocation] {
+    if (options->file == "-" && options->with_keys)
+      throw CommandFailed(kBadUsage, "keys go into a file, which is made for its owner alone (-w FILE)");
     if (options->file == "-" && invocation.terminal.out_file >= 0 &&
         isatty(invocation.terminal.out_file) == 1)
       throw CommandFailed(kBadUsage,

@@ -12,6 +12,7 @@ namespace wg::control::cli {
 struct CaptureOptions {
   std::string peer, interface, port, filter;
   bool inner = false, outer = false, drops = false;  // none of them: inner and outer
+  bool with_keys = false;                            // those of the peer's handshakes, for Wireshark
   bool both = false;                                 // as none of them
   std::vector<std::string> reasons;
   std::string file;  // "-": standard output

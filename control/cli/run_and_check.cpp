@@ -76,9 +76,13 @@ void add_run_and_check(CLI::App& app, Invocation& invocation) {
   run->add_option("-c,--config", *path, "Configuration file (YAML)")
       ->type_name("FILE")
       ->capture_default_str();
-  run->callback([path, &invocation] {
+  const auto keys = std::make_shared<bool>(false);
+  run->add_flag("--allow-key-captures", *keys,
+                "Let `capture --with-keys` write private keys to files: for laboratories alone");
+  run->callback([path, keys, &invocation] {
     DaemonOptions options;
     options.config_path = *path;
+    options.allow_key_captures = *keys;
     invocation.exit_code = run_daemon(options);
   });
 

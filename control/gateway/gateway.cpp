@@ -39,7 +39,7 @@ std::string joined(const std::vector<Refusal>& errors) {
 
 }  // namespace
 
-Gateway::Gateway(const config::Gateway& value, std::string config_path)
+Gateway::Gateway(const config::Gateway& value, std::string config_path, bool allow_key_captures)
     : services_(dataplane_options(value)),
       log_(make_logger()),
       background_(services_.loop),
@@ -57,11 +57,12 @@ Gateway::Gateway(const config::Gateway& value, std::string config_path)
       runner_(services_, objects_, actions_),
       changes_({services_, objects_, keeper_, running_, runner_, background_, agreement_.drift}, log_,
                [this] { on_plan_carried_out(); }),
-      watched_{{services_, objects_}, {services_.loop, services_.dataplane.peers(), objects_, status_}},
+      watched_{{services_, objects_, log_}, {services_.loop, services_.dataplane.peers(), objects_, status_}},
       sockets_(services_.loop, {status_, status_, changes_, {}, &watched_.packets, &watched_.rates}, log_),
       rounds_(services_, objects_, flows_, watched_.packets),
       signals_(services_.loop) {
   services_.emit = [this](GatewayEvent&& event) { sockets_.publish(event); };
+  services_.key_captures_allowed = allow_key_captures;
   services_.has_subscribers = [this] { return sockets_.has_subscribers(); };
   try {
     start(value);

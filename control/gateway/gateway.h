@@ -39,7 +39,8 @@ namespace wg::control {
 class Gateway {
  public:
   // Starts DPDK, ports, interfaces and sockets. Throws std::runtime_error; everything is undone then.
-  Gateway(const config::Gateway& value, std::string config_path);
+  // `allow_key_captures`: captures may record secrets (docs/security.md).
+  Gateway(const config::Gateway& value, std::string config_path, bool allow_key_captures = false);
   ~Gateway();
   Gateway(const Gateway&) = delete;
   Gateway& operator=(const Gateway&) = delete;

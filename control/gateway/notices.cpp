@@ -37,6 +37,8 @@ bool Notices::short_cut_is_used() const {
 
 std::vector<std::string> Notices::gather() const {
   std::vector<std::string> out;
+  if (services_.key_captures_allowed)
+    out.emplace_back("captures may record private keys (run --allow-key-captures): for laboratories alone");
   for (const auto& [name, port] : objects_.ports()) {
     for (std::string& text : port->warnings()) out.push_back(std::move(text));
     if (port->value().forwarding == config::Forwarding::kShortCut)

@@ -3,12 +3,17 @@
 #include <pcap/bpf.h>
 #include <rte_cycles.h>
 
+#include <sodium.h>
+
 #include <algorithm>
 #include <cerrno>
 #include <optional>
 #include <utility>
 
 #include "config/key.h"
+#include "control/api/pcapng.h"
+#include "control/clock.h"
+#include "control/gateway/key_log.h"
 #include "dataplane/core/watcher.h"
 
 namespace wg::control {
@@ -144,19 +149,33 @@ std::string comment_of_file(const WatchRequest& request) {
 
 class PacketWatch::Session final : public WatchSession {
  public:
-  Session(PacketWatch& owner, std::shared_ptr<Watch> watch, std::unique_ptr<WatchSink> sink,
-          WatchOutput output, std::uint32_t seconds)
-      : owner_(owner), watch_(std::move(watch)), sink_(std::move(sink)), output_(std::move(output)) {
+  using Watches = std::vector<std::shared_ptr<Watch>>;
+  Session(PacketWatch& owner, Watches watches, std::unique_ptr<WatchSink> sink, WatchOutput output,
+          std::uint32_t seconds)
+      : owner_(owner), watches_(std::move(watches)), sink_(std::move(sink)), output_(std::move(output)) {
     owner_.add(*this);
     if (seconds != 0)
       timer_ = owner_.services_.loop.after(std::chrono::seconds(seconds), [this] { timer_ = 0, finish(); });
   }
   ~Session() override {
     owner_.services_.loop.cancel(timer_);
+    forget_keys();
     if (!finished_) owner_.remove(*this);
   }
 
-  [[nodiscard]] const std::shared_ptr<Watch>& watch() const { return watch_; }
+  [[nodiscard]] const Watches& watches() const { return watches_; }
+
+  // The secrets of `peer` go into the file, in front of the messages that they belong to.
+  void record_keys(Interface& interface, const PeerRecord& peer) {
+    tapped_ = interface.name();
+    interface.engine().tap_secrets([this, key = peer.public_key](const noise::HandshakeSecrets& secrets) {
+      if (secrets.peer != key.bytes) return;
+      std::string lines = key_log_lines(secrets);
+      sink_->add(pcapng::wireguard_secrets_block(lines));
+      sodium_memzero(lines.data(), lines.size());
+    });
+  }
+  [[nodiscard]] bool records_keys() const { return !tapped_.empty(); }
 
   // True: more is waiting, and its reader has room for it.
   bool advance(EventLoop::Clock::time_point until) {
@@ -176,6 +195,7 @@ class PacketWatch::Session final : public WatchSession {
   void finish() override {
     if (finished_) return;
     finished_ = true;
+    forget_keys();
     while (!sink_->is_full() && move_oldest({})) {
     }
     owner_.remove(*this);
@@ -185,15 +205,21 @@ class PacketWatch::Session final : public WatchSession {
   }
 
  private:
+  void forget_keys() {
+    Interface* interface = tapped_.empty() ? nullptr : owner_.objects_.find_interface(tapped_);
+    if (interface != nullptr) interface->engine().tap_secrets({});
+    tapped_.clear();
+  }
   // Moves the oldest record of all workers, unless a worker may still write an older one.
   bool move_oldest(std::chrono::nanoseconds settled) {
     dataplane::WatchRing* oldest = nullptr;
     WatchRecord found, record;
-    for (const auto& ring : watch_->rings) {
-      if (!ring->peek(&record) || (oldest != nullptr && record.tsc >= found.tsc)) continue;
-      oldest = ring.get();
-      found = record;
-    }
+    for (const auto& watch : watches_)
+      for (const auto& ring : watch->rings) {
+        if (!ring->peek(&record) || (oldest != nullptr && record.tsc >= found.tsc)) continue;
+        oldest = ring.get();
+        found = record;
+      }
     if (oldest == nullptr || clock_.of(found.tsc) + settled > clock_.now()) return false;
     last_ = std::max(last_, clock_.of(found.tsc));  // the wall's clock may have been set back
     sink_->take(found, oldest->packet(found), last_);
@@ -206,24 +232,26 @@ class PacketWatch::Session final : public WatchSession {
   }
   [[nodiscard]] std::uint64_t lost() const {
     std::uint64_t lost = 0;
-    for (const auto& ring : watch_->rings) lost += ring->lost();
+    for (const auto& watch : watches_)
+      for (const auto& ring : watch->rings) lost += ring->lost();
     return lost;
   }
 
   PacketWatch& owner_;
-  const std::shared_ptr<Watch> watch_;
+  const Watches watches_;
   const std::unique_ptr<WatchSink> sink_;
   const WatchOutput output_;
   WallClock clock_;
   WallTime last_;  // of the last record
   EventLoop::TimerId timer_ = 0;
+  std::string tapped_;  // the interface whose engine tells secrets; empty: none
   bool finished_ = false;
 };
 
 // ---------------------------------------------------------------- all of them
 
-PacketWatch::PacketWatch(Services& services, const Objects& objects)
-    : services_(services), objects_(objects), names_(names_from(services, objects)) {}
+PacketWatch::PacketWatch(Services& services, const Objects& objects, Logger log)
+    : services_(services), objects_(objects), log_(std::move(log)), names_(names_from(services, objects)) {}
 
 Expected<> PacketWatch::select(const WatchRequest& request, Watch& watch) const {
   if (!request.interface.empty()) {
@@ -263,11 +291,52 @@ Expected<std::shared_ptr<Watch>> PacketWatch::watch_of(const WatchRequest& reque
   return watch;
 }
 
+// ---------------------------------------------------------------- keys
+
+Expected<> PacketWatch::check_keys(const WatchRequest& request) const {
+  if (!request.with_keys) return {};
+  if (!services_.key_captures_allowed)
+    return Refusal{EPERM, "this gateway records no keys: it was not started with --allow-key-captures"};
+  if (request.trace || request.drops_only || request.peer.empty())
+    return Refusal{EINVAL, "keys are recorded by a capture of one peer"};
+  const bool busy =
+      std::any_of(sessions_.begin(), sessions_.end(), [](const Session* s) { return s->records_keys(); });
+  if (busy) return Refusal{EBUSY, "another capture records keys"};
+  return {};
+}
+
+// No session tells a handshake message's peer, so that a watch for a peer does not see it.
+std::shared_ptr<Watch> PacketWatch::handshakes_of(const WatchRequest& request) const {
+  auto watch = std::make_shared<Watch>();
+  const FoundPeer peer = objects_.find_peer(request.interface, request.peer);
+  watch->filter = {false, handshake_frames(peer.interface->listen_port()), {}};
+  watch->points = bit_of(WatchPoint::received) | bit_of(WatchPoint::transmitted);
+  for (std::size_t i = 0; i < services_.dataplane.workers().size(); ++i)
+    watch->rings.push_back(std::make_unique<dataplane::WatchRing>(std::size_t{1} << 20));
+  return watch;
+}
+
+// The handshake that follows is the one that the file needs: of a session that is there, it has none.
+void PacketWatch::record_keys(const WatchRequest& request, Session& session) {
+  const FoundPeer peer = objects_.find_peer(request.interface, request.peer);
+  session.record_keys(*peer.interface, *peer.record);
+  services_.counters.key_captures.add(1);
+  log_->write(
+      log_event::keys_recorded, {.interface = peer.interface->name(), .peer = request.peer},
+      "the private key of {} and the secrets of peer {} go into a capture: whoever has it reads what they "
+      "protect",
+      peer.interface->name(), request.peer);
+  peer.interface->engine().initiate(*peer.record->slot, now());
+}
+
+// ---------------------------------------------------------------- start and end
+
 Expected<std::unique_ptr<WatchSession>> PacketWatch::watch(const WatchRequest& request, WatchOutput output) {
   if (sessions_.size() >= kMost)
     return Refusal{EBUSY, std::to_string(kMost) + " captures and traces run already"};
   if (dataplane::watch_mark_offset() < 0)
     return Refusal{ENOSPC, "a driver has left no room in the packet buffers for marks"};
+  if (const auto allowed = check_keys(request); !allowed) return allowed.error();
   auto watch = catch_refusal([&] { return watch_of(request); });
   if (!watch) return watch.error();
   std::unique_ptr<WatchSink> sink;
@@ -278,24 +347,33 @@ Expected<std::unique_ptr<WatchSession>> PacketWatch::watch(const WatchRequest& r
     sink = std::make_unique<CaptureSink>(names_, request.count, comment_of_file(request),
                                          request.outer || all, request.inner || all);
   }
-  return std::make_unique<Session>(*this, *std::move(watch), std::move(sink), std::move(output),
-                                   request.seconds);
+  Session::Watches watches{*std::move(watch)};
+  if (request.with_keys) watches.push_back(handshakes_of(request));
+  auto session = std::make_unique<Session>(*this, std::move(watches), std::move(sink), std::move(output),
+                                           request.seconds);
+  if (request.with_keys) record_keys(request, *session);
+  return session;
 }
 
 // A bit comes back only after the others: by then no packet carries it any more.
 std::uint8_t PacketWatch::free_bit() {
   for (;;) {
     const auto bit = static_cast<std::uint8_t>(1u << (next_bit_++ % kBits));
-    const bool used = std::any_of(sessions_.begin(), sessions_.end(),
-                                  [&](const Session* session) { return session->watch()->bit == bit; });
-    if (!used) return bit;
+    if (!is_used(bit)) return bit;
   }
+}
+
+bool PacketWatch::is_used(std::uint8_t bit) const {
+  for (const Session* session : sessions_)
+    for (const auto& watch : session->watches())
+      if (watch->bit == bit) return true;
+  return false;
 }
 
 void PacketWatch::add(Session& session) {
   if (sessions_.empty()) ++generation_;
-  session.watch()->bit = free_bit();
   sessions_.push_back(&session);
+  for (const auto& watch : session.watches()) watch->bit = free_bit();
   publish();
 }
 
@@ -311,7 +389,8 @@ void PacketWatch::publish() {
     set = std::make_shared<dataplane::WatchSet>();
     set->generation = generation_;
     set->mark_offset = dataplane::watch_mark_offset();
-    for (const Session* session : sessions_) set->watches.push_back(session->watch());
+    for (const Session* session : sessions_)
+      set->watches.insert(set->watches.end(), session->watches().begin(), session->watches().end());
   }
   services_.publisher.set_watches(std::move(set));
   services_.publisher.flush();

@@ -11,6 +11,7 @@
 
 #include "control/api/watch_source.h"
 #include "control/gateway/objects.h"
+#include "control/log.h"
 #include "control/loop/event_loop.h"
 #include "control/services.h"
 #include "control/watch/sink.h"
@@ -22,7 +23,7 @@ class PacketWatch final : public WatchSource {
  public:
   static constexpr std::size_t kMost = 4;  // at a time
 
-  PacketWatch(Services& services, const Objects& objects);
+  PacketWatch(Services& services, const Objects& objects, Logger log);
 
   Expected<std::unique_ptr<WatchSession>> watch(const WatchRequest& request, WatchOutput output) override;
   // Moves records of all watches until then at the latest. True: more is waiting.
@@ -34,6 +35,10 @@ class PacketWatch final : public WatchSource {
 
   Expected<std::shared_ptr<dataplane::Watch>> watch_of(const WatchRequest& request) const;
   Expected<> select(const WatchRequest& request, dataplane::Watch& watch) const;
+  Expected<> check_keys(const WatchRequest& request) const;
+  [[nodiscard]] std::shared_ptr<dataplane::Watch> handshakes_of(const WatchRequest& request) const;
+  void record_keys(const WatchRequest& request, Session& session);
+  [[nodiscard]] bool is_used(std::uint8_t bit) const;
   void add(Session& session);
   void remove(Session& session);
   void publish();
@@ -41,6 +46,7 @@ class PacketWatch final : public WatchSource {
 
   Services& services_;
   const Objects& objects_;
+  const Logger log_;
   const WatchNames names_;
   std::vector<Session*> sessions_;
   std::uint16_t generation_ = 0;  // of the marks; another one whenever nobody has watched in between

@@ -85,6 +85,14 @@ struct HeardPeer {
   BootTime heard = kNever;  // latest authenticated message
 };
 
+// What a reader of a handshake's messages needs to decrypt its session.
+struct HandshakeSecrets {
+  PublicKey peer{};
+  Key own_static{}, own_ephemeral{};
+  PresharedKey preshared_key{};
+};
+using SecretsTap = std::function<void(const HandshakeSecrets& secrets)>;
+
 class Engine {
  public:
   Engine(Host& host, dataplane::KeypairTable& keypairs, Random& random, EngineOptions options = {});
@@ -155,6 +163,10 @@ class Engine {
   // For the operator: start a handshake now, as if data were staged; forget the peer's latest timestamp.
   void initiate(dataplane::Peer& peer, const Now& now);
   void reset_timestamp(dataplane::Peer& peer);
+
+  // For laboratories: `tap` is told the secrets of every handshake from now on, before our message leaves.
+  // Empty: nobody is.
+  void tap_secrets(SecretsTap tap);
 
   // ---- time
   // Runs timers that are due, at most so many that it takes a few milliseconds: next_deadline() has passed

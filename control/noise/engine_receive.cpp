@@ -267,7 +267,8 @@ void Engine::State::send_response(PeerState& p, ConsumedInitiation& initiation, 
   const std::uint32_t index = keypairs.reserve([this] { return random.u32(); });
   SessionKeys keys;
   ResponseMessage response;
-  if (create_response(initiation, p.keys(), index, random, &keys, &response) != Verdict::kOk) {
+  Secret ephemeral;
+  if (create_response(initiation, p.keys(), index, random, &keys, &response, &ephemeral) != Verdict::kOk) {
     keypairs.remove(index);
     note(p, PeerEventKind::kLowOrderKey, now.boot, 0, p.remote);
     return;
@@ -275,6 +276,7 @@ void Engine::State::send_response(PeerState& p, ConsumedInitiation& initiation, 
   p.last_sent_handshake = now.boot;  // blocks our own initiations for REKEY_TIMEOUT (protocol C3-3)
   install_as_responder(p, make_keypair(p, keys, index, false, now.boot));
   p.zero_keys_at = now.boot + kZeroKeysAfter;
+  tell_secrets(p, ephemeral);
   send(p, kResponse, {reinterpret_cast<std::uint8_t*>(&response), sizeof response}, now.boot);
   note(p, PeerEventKind::kResponseSent, now.boot, 0, p.remote);
 }

@@ -66,6 +66,7 @@ bool Engine::State::send_initiation(PeerState& p, bool is_retry, const Now& now)
     return false;
   }
   peers.add_handshake(index, p);
+  tell_secrets(p, p.handshake->ephemeral_private);
   send(p, kInitiation, {reinterpret_cast<std::uint8_t*>(&message), sizeof message}, now.boot);
   note(p, PeerEventKind::kInitiationSent, now.boot, p.attempts + 1, p.remote);
   p.retry_at = kNever;
@@ -80,6 +81,14 @@ void Engine::State::send(PeerState& p, MessageType type, std::span<std::uint8_t>
   p.peer->note_sent(now, false);
   p.peer->count_handshake_sent(message.size());
   host.send_handshake(p.remote, p.local, message, kHandshakeTos);
+}
+
+void Engine::State::tell_secrets(const PeerState& p, const Secret& ephemeral) const {
+  if (!secrets_tap) return;
+  HandshakeSecrets secrets{p.public_key, identity->static_key.private_key.bytes, ephemeral.bytes,
+                           p.keys().secrets.preshared_key.bytes};
+  secrets_tap(secrets);
+  wipe(&secrets, sizeof secrets);
 }
 
 void Engine::State::forget_handshake(PeerState& p) {
@@ -142,6 +151,10 @@ void Engine::initiate(Peer& peer, const Now& now) {
   if (p == nullptr) return;
   s_->send_initiation(*p, false, now);
   s_->arm(*p, now.boot);
+}
+
+void Engine::tap_secrets(SecretsTap tap) {
+  s_->secrets_tap = std::move(tap);
 }
 
 // ---- key slots

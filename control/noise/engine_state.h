@@ -84,6 +84,7 @@ struct Engine::State {
   bool timestamps_dirty = false;
   ClockWatch clock;
   HandshakeCounters counters;
+  SecretsTap secrets_tap;
 
   // engine.cpp
   void remove(PeerState& p);
@@ -93,9 +94,9 @@ struct Engine::State {
   void clear_source(PeerState& p);
   void note(PeerState& p, PeerEventKind kind, BootTime now, std::int64_t detail = 0,
             const Endpoint& remote = {});
-
   void note_from(const Endpoint& source, PeerState& p, PeerEventKind kind, BootTime now,
                  std::int64_t detail = 0);
+
   // engine_receive.cpp
   Outcome check(Bytes message, BootTime now);
   Outcome receive(Bytes message, const Endpoint& remote, const Endpoint& local, bool cookie_valid,
@@ -129,6 +130,7 @@ struct Engine::State {
   Keypair* exchange_next(PeerState& p, Keypair* keypair);
   void retire(Keypair* keypair);
   void forget_handshake(PeerState& p);
+  void tell_secrets(const PeerState& p, const Secret& ephemeral) const;
   void wipe_session(PeerState& p);
 
   // engine_timers.cpp

@@ -230,11 +230,12 @@ Verdict consume_initiation(const Identity& me, const FindPeer& find, const Initi
 }
 
 Verdict create_response(ConsumedInitiation& initiation, const PeerKeys& peer, std::uint32_t local_index,
-                        Random& random, SessionKeys* keys, ResponseMessage* message) {
+                        Random& random, SessionKeys* keys, ResponseMessage* message, Secret* ephemeral) {
   *message = {};
   Transcript& t = initiation.transcript;
-  const ResponseSecrets secrets =
-      response_secrets(generate_private_key(random), initiation.remote_ephemeral, peer.public_key);
+  const Secret own = generate_private_key(random);
+  const ResponseSecrets secrets = response_secrets(own, initiation.remote_ephemeral, peer.public_key);
+  if (ephemeral != nullptr) *ephemeral = own;
   if (!write_response(t, secrets, peer.secrets.preshared_key, {}, message->sealed_nothing.data()))
     return Verdict::kLowOrder;
   message->header = header_of(kResponse);

@@ -131,9 +131,10 @@ using FindPeer = std::function<const PeerSecrets*(const PublicKey&)>;
 [[nodiscard]] Verdict consume_initiation(const Identity& me, const FindPeer& find,
                                          const InitiationMessage& message, ConsumedInitiation* out,
                                          const EphemeralStatic* es = nullptr);
+// `ephemeral`: gets the private key, unless it is null.
 [[nodiscard]] Verdict create_response(ConsumedInitiation& initiation, const PeerKeys& peer,
                                       std::uint32_t local_index, Random& random, SessionKeys* keys,
-                                      ResponseMessage* message);
+                                      ResponseMessage* message, Secret* ephemeral = nullptr);
 // `handshake` is changed only on success: a forged response must not spoil the real one.
 [[nodiscard]] Verdict consume_response(const Identity& me, const PeerKeys& peer, Handshake& handshake,
                                        const ResponseMessage& message, SessionKeys* keys);

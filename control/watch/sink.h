@@ -28,6 +28,8 @@ class WatchSink {
   // In the order of time.
   virtual void take(const dataplane::WatchRecord& record, std::span<const std::uint8_t> bytes,
                     WallTime at) = 0;
+  // A block of its own, before what comes next.
+  void add(std::string_view block) { text_ += block; }
   // Nothing older than `at` comes any more.
   virtual void passed(WallTime) {}
   // `lost`: records that found no room in the rings.

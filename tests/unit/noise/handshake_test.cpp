@@ -477,5 +477,79 @@ TEST(Roaming, ListenPortChangeForgetsSourcesOnly) {
   EXPECT_EQ(t.at_b->current.load(), current) << "C5-14";
 }
 
+// The secrets of both sides are those of the messages that were sent.
+TEST(Secrets, AreToldToTheTapBeforeTheMessageLeaves) {
+  TwoEngines t;
+  PresharedKey psk{};
+  psk.fill(7);
+  t.a.engine.set_preshared_key(*t.at_a, psk, t.now);
+  t.b.engine.set_preshared_key(*t.at_b, psk, t.now);
+  std::vector<HandshakeSecrets> told;
+  const auto tap = [&](Side& side) {
+    side.engine.tap_secrets([&told, &side](const HandshakeSecrets& secrets) {
+      told.push_back(secrets);
+      EXPECT_TRUE(side.host.sent.empty());
+    });
+  };
+  tap(t.a), tap(t.b);
+  t.handshake();
+  ASSERT_EQ(told.size(), 2U);
+  const auto public_of = [](const Key& key) { return make_identity(key).static_key.public_key; };
+  const auto initiation = message_as<InitiationMessage>(t.a.host.sent[0].bytes);
+  const auto response = message_as<ResponseMessage>(t.b.host.sent[0].bytes);
+  EXPECT_EQ(public_of(told[0].own_ephemeral), initiation.ephemeral);
+  EXPECT_EQ(public_of(told[1].own_ephemeral), response.ephemeral);
+  EXPECT_EQ(told[0].own_static, t.a.engine.private_key());
+  EXPECT_EQ(told[1].own_static, t.b.engine.private_key());
+  EXPECT_EQ(told[0].peer, t.b.engine.public_key());
+  EXPECT_EQ(told[1].peer, t.a.engine.public_key());
+  EXPECT_EQ(told[0].preshared_key, psk);
+  EXPECT_EQ(told[1].preshared_key, psk);
+  t.a.engine.tap_secrets({});
+  t.b.engine.tap_secrets({});
+  t.pass(6 * kSec);
+  t.handshake();
+  EXPECT_EQ(told.size(), 2U) << "nobody is told any more";
+}
+
+// What refuses a message says where it came from; a history does not grow by the sources that replays have.
+TEST(Refused, TellsTheSourceButKeepsOneEntry) {
+  TwoEngines t;
+  t.a.engine.initiate(*t.at_a, t.now);
+  const Buffer initiation = t.a.host.sent.back().bytes;
+  t.deliver_last_to_b();
+  t.b.host.events.clear();
+  for (std::uint8_t host = 10; host < 15; ++host)
+    EXPECT_EQ(t.b.engine.on_handshake(initiation, endpoint(host, 1000), t.b_at, t.now),
+              Outcome::kTimestampNotNewer);
+  ASSERT_EQ(t.b.host.events.size(), 5U);
+  EXPECT_EQ(t.b.host.events[4].remote, endpoint(14, 1000));
+  const auto history = t.b.engine.peer_events(*t.at_b);
+  EXPECT_EQ(history.back().kind, PeerEventKind::kTimestampNotNewer);
+  EXPECT_EQ(history.back().count, 5U);
+  EXPECT_FALSE(history.back().remote.known());
+}
+
+TEST(Refused, MessagesOfNobodyAreToldToTheHost) {
+  TwoEngines t;
+  Side stranger(t.now, 3);
+  stranger.engine.set_private_key(stranger.key, t.now);
+  stranger.engine.up(t.now);
+  Peer& at_stranger = stranger.new_slot();
+  stranger.engine.add_peer(at_stranger, t.b.engine.public_key(), t.now);
+  stranger.engine.set_endpoint(at_stranger, t.b_at, t.now);
+  stranger.engine.initiate(at_stranger, t.now);
+  Buffer message = stranger.host.sent.back().bytes;
+  EXPECT_EQ(t.to_b(message), Outcome::kUnknownPeer);
+  ASSERT_EQ(t.b.host.refusals.size(), 1U);
+  EXPECT_EQ(t.b.host.refusals[0].claimed, stranger.engine.public_key());
+  EXPECT_EQ(t.b.host.refusals[0].remote, t.a_at);
+  message[100] ^= 1;
+  EXPECT_EQ(t.to_b(message), Outcome::kBadMac1);
+  ASSERT_EQ(t.b.host.refusals.size(), 2U);
+  EXPECT_EQ(t.b.host.refusals[1].outcome, Outcome::kBadMac1);
+  stranger.host.collect();
+}
+
 }  // namespace
 }  // namespace wg::noise::test
