@@ -1,8 +1,9 @@
 // Lookups in bursts of 32, memory and update time of our longest-prefix match, compared with DPDK's tables.
 //
-//   build/release/bench/lpm [--quick] [--prefixes N] [EAL arguments...]
+//   build/release/bench/lpm [--quick] [--prefixes N] [--lookups portable|avx2|avx512] [EAL arguments...]
 //
-// --quick: fewer passes, without the million; --prefixes: only this size.
+// --quick: fewer passes, without the million; --prefixes: only this size. --lookups: not the best variant
+// of this machine; DPDK's tables then use vectors no wider than ours.
 //
 // One pass looks up a quarter of the keys. The passes of all tables are interleaved and medians taken, so
 // that other load on the machine affects all alike. Each pass starts with the caches as its own previous pass
@@ -186,7 +187,8 @@ bool start_eal(int argc, char** argv, int first, std::size_t megabytes) {
   std::vector<std::string> arguments{
       "lpm", "--no-pci", "--no-telemetry",         "--log-level=error", "--lcores",
       "0",   "-m",       std::to_string(megabytes)};
-  arguments.emplace_back("--force-max-simd-bitwidth=512");
+  const bool wide = std::string_view(lpm::lookup_variant()) == "avx512";
+  arguments.emplace_back(wide ? "--force-max-simd-bitwidth=512" : "--force-max-simd-bitwidth=256");
   arguments.emplace_back(free_huge_pages() * 2 >= megabytes ? "--in-memory" : "--no-huge");
   for (int i = first; i < argc; ++i) arguments.emplace_back(argv[i]);
   std::vector<char*> pointers;
@@ -221,6 +223,11 @@ int main(int argc, char** argv) {
       quick = true;
     } else if (argument == "--prefixes" && first + 1 < argc) {
       only = std::stoul(argv[++first]);
+    } else if (argument == "--lookups" && first + 1 < argc) {
+      if (!wg::lpm::select_lookup(argv[++first])) {
+        std::fprintf(stderr, "lpm: %s lookups are unknown or cannot run here\n", argv[first]);
+        return 2;
+      }
     } else {
       break;
     }
