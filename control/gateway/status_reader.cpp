@@ -14,6 +14,7 @@
 #include "control/api/peer_list.h"
 #include "control/clock.h"
 #include "control/convert.h"
+#include "control/gateway/peer_walk.h"
 #include "control/gateway/published_counters.h"
 
 namespace wg::control {
@@ -92,40 +93,23 @@ const char* refusal_of(std::uint8_t type) {
   return type == RTN_PROHIBIT ? "prohibit" : "";
 }
 
-// Over the peers of all interfaces.
 PeerCursor begin_of_walk(const Objects& objects) {
   PeerCursor at;
-  at.begun = true;
-  for (const auto& [name, interface] : objects.interfaces()) {
-    at.end = std::max(at.end, interface->book().slots());
-    at.newest = std::max(at.newest, interface->book().newest());
-  }
+  for (const auto& [name, interface] : objects.interfaces()) include(interface->book(), at);
   return at;
 }
 
-// The peer whose slot is the next, if it was there at the begin of the walk.
-FoundPeer take_next(PeerCursor& at, const dataplane::PeerTable& table, const Objects& objects) {
-  const dataplane::Peer& peer = table.at(at.next++);
-  const std::uint32_t generation = relaxed(peer.generation);
-  if (generation == 0 || generation > at.newest) return {};
-  Interface* interface = objects.interface_by_id(peer.interface_id);
-  if (interface == nullptr) return {};
-  return {interface, interface->book().find_slot(peer.slot)};
-}
-
-// One slice. Slots stay while peers come and go; free ones are passed quickly.
+// One slice; `use` is called with (interface, record).
 template <class Use>
 bool walk(PeerCursor& at, SliceEnd until, const dataplane::PeerTable& table, const Objects& objects,
           const Use& use) {
-  constexpr std::uint32_t kFreeSlots = 256;  // between two looks at the clock
   if (!at.begun) at = begin_of_walk(objects);
-  while (at.next < at.end) {
-    const FoundPeer found = take_next(at, table, objects);
-    if (found.record != nullptr) use(*found.interface, *found.record);
-    const bool look = found.record != nullptr || at.next % kFreeSlots == 0;
-    if (look && std::chrono::steady_clock::now() >= until) break;
-  }
-  return at.next < at.end;
+  return walk(at, until, table, [&](const dataplane::Peer& peer) {
+    const Interface* interface = objects.interface_by_id(peer.interface_id);
+    const PeerRecord* record = interface == nullptr ? nullptr : interface->book().find_slot(peer.slot);
+    if (record != nullptr) use(*interface, *record);
+    return record != nullptr;
+  });
 }
 
 void add_drop(PeerStatus& status, dataplane::DropReason reason, std::uint64_t count) {

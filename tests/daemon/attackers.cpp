@@ -166,6 +166,10 @@ void Readers::take(Connection& connection, std::string_view bytes) {
 // ---------------------------------------------------------------- sets
 
 std::string wg_set(const std::string& interface, const std::string& lines) {
+  return end_wg_set(begin_wg_set(interface, lines));
+}
+
+int begin_wg_set(const std::string& interface, const std::string& lines) {
   const int fd = connect_to("/run/wireguard/" + interface + ".sock");
   if (fd < 0) throw std::runtime_error("no socket of " + interface);
   const std::string request = "set=1\n" + lines + "\n";
@@ -175,14 +179,18 @@ std::string wg_set(const std::string& interface, const std::string& lines) {
     if (sent <= 0) break;
     rest.remove_prefix(static_cast<std::size_t>(sent));
   }
+  return fd;
+}
+
+std::string end_wg_set(int connection) {
   std::string answer;
   std::array<char, 256> buffer;
   while (answer.find("\n\n") == std::string::npos) {
-    const auto got = recv(fd, buffer.data(), buffer.size(), 0);
+    const auto got = recv(connection, buffer.data(), buffer.size(), 0);
     if (got <= 0) break;
     answer.append(buffer.data(), static_cast<std::size_t>(got));
   }
-  ::close(fd);
+  ::close(connection);
   return answer;
 }
 
