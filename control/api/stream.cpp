@@ -136,7 +136,7 @@ bool Stream::take_turn() {
   last_progress_ = Clock::now();  // it was we who kept the other end waiting
   if (source_is_next() && ask_source()) return true;
   turn_asked_ = false;
-  if (output_pending()) {
+  if (output_pending() || ending_) {
     flush();
   } else if (!held_.empty() && !paused_) {
     deliver_held();

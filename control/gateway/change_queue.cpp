@@ -51,7 +51,10 @@ void ChangeQueue::find_way_back(const Task& task) {
 }
 
 void ChangeQueue::step(const Task& task) {
-  if (task->dry_run || runner_.step(task->run, RoundTimes::kPlan)) return end(task);
+  if (task->dry_run) return end(task);
+  const Expected<bool> over = catch_refusal([&] { return runner_.step(task->run, RoundTimes::kPlan); });
+  if (!over) return refuse(task, over.error());
+  if (*over) return end(task);
   if (task->run.needs_way_back()) return find_way_back(task);
   loop_.post([this, task] { step(task); });
 }
