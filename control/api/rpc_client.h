@@ -74,6 +74,7 @@ class RpcServer::Client final : public Stream {
   bool mid_request() const override { return wg_ ? wg_->mid_request() : !line_.empty(); }
   bool follows() const { return subscribed_ || log_; }
 
+  bool take_line(std::string_view& bytes);
   void request(std::string_view line);
   void dispatch(Json& request);
   void call(const RpcMethod& method, Json& params, const Json& id);

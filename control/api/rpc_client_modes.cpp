@@ -115,6 +115,7 @@ WgConversation::Connection RpcServer::Client::wg_connection(const std::string& i
                                                             std::uint32_t ifindex) {
   return {.send = [this](std::string text) { send(std::move(text)); },
           .send_from = [this](Source source) { send_from(std::move(source)); },
+          .answer_later = [this] { return answer_later(); },
           .end = [this] { close_after_output(); },
           .on_set =
               [this, interface](const WgSet& set) {
