@@ -173,9 +173,12 @@ void read_interfaces(const Value& value, Gateway& gateway) {
 
 }  // namespace
 
+// One that is refused keeps its place, as an address of nobody, so that the others keep their numbers.
 void read_addresses(const Value& value, std::vector<InterfaceAddress>& out, std::vector<Position>& where) {
   constexpr std::string_view kAllowed = "a list of address/length such as [192.0.2.1/24, \"2001:db8::1/64\"]";
   for (const Value& element : value.elements(kAllowed)) {
+    where.push_back(element.at());
+    InterfaceAddress& own = out.emplace_back();
     const auto text = element.scalar("address/length");
     if (!text) continue;
     const auto address = parse_interface_address(*text);
@@ -188,8 +191,7 @@ void read_addresses(const Value& value, std::vector<InterfaceAddress>& out, std:
     } else if (std::find(out.begin(), out.end(), *address) != out.end()) {
       element.refuse(*text, "is given twice", "once");
     } else {
-      out.push_back(*address);
-      where.push_back(element.at());
+      own = *address;
     }
   }
 }

@@ -120,8 +120,9 @@ struct PlacedAddress {
 template <class Holder>
 void place(std::vector<PlacedAddress>& all, const Holder& holder, const std::string& path) {
   for (std::size_t i = 0; i < holder.addresses.size(); ++i)
-    all.push_back({holder.addresses[i].address, nth(holder.where.addresses, i, holder.where.self),
-                   path + ".addresses[" + std::to_string(i) + "]"});
+    if (is_unicast(holder.addresses[i].address))  // another one has been refused
+      all.push_back({holder.addresses[i].address, nth(holder.where.addresses, i, holder.where.self),
+                     path + ".addresses[" + std::to_string(i) + "]"});
 }
 
 void check_addresses(Checker& checker) {

@@ -1,5 +1,7 @@
 #include "control/api/explain_route.h"
 
+#include <cstdlib>
+
 namespace wg::control {
 namespace {
 
@@ -11,6 +13,16 @@ std::string by_way_of(const RouteFacts& facts) {
 std::string owner_of(const RouteFacts& facts) {
   return "peer " + facts.peer + " of " + facts.peer_interface + " has it in its allowed IPs (" +
          facts.peer_prefix + ")";
+}
+
+// "192.0.2.0/24": 24
+int length_of(const std::string& prefix) {
+  return std::atoi(prefix.c_str() + prefix.find('/') + 1);
+}
+
+// The longest prefix is the one that counts: a LAN beside a peer that has 0.0.0.0/0 is meant to be a LAN.
+bool is_longer_than_the_peers(const RouteFacts& facts) {
+  return length_of(facts.prefix) > length_of(facts.peer_prefix);
 }
 
 RouteExplanation without_route(const RouteFacts& facts) {
@@ -71,6 +83,12 @@ RouteExplanation explain_route(const RouteFacts& facts) {
   if (!facts.port) out.verdict += ", which is no port of Linegate: Linux forwards it";
   if (facts.peer.empty()) {
     out.verdict += ".";
+    return out;
+  }
+  if (is_longer_than_the_peers(facts)) {
+    out.ok = true;
+    out.verdict += "; the route is longer than " + facts.peer_prefix + " of peer " + facts.peer + " (" +
+                   facts.peer_interface + "), which has everything else in it.";
     return out;
   }
   out.verdict += ", outside the tunnel and in clear, although " + owner_of(facts) + ".";

@@ -189,12 +189,24 @@ bool knock(const std::string& listen, int port) {
   return listens;
 }
 
+// With the body, unless the request is HEAD.
 void answer(mg_connection* connection, const char* status, const std::string& type, const std::string& body) {
   mg_printf(connection,
             "HTTP/1.1 %s\r\nContent-Type: %s\r\nContent-Length: %zu\r\nCache-Control: "
             "no-store\r\nConnection: close\r\n\r\n",
             status, type.c_str(), body.size());
-  mg_write(connection, body.data(), body.size());
+  const std::string_view method = mg_get_request_info(connection)->request_method;
+  if (method != "HEAD") mg_write(connection, body.data(), body.size());
+}
+
+bool refuse_method(mg_connection* connection) {
+  constexpr std::string_view kBody = "only GET and HEAD\n";
+  mg_printf(
+      connection,
+      "HTTP/1.1 405 Method Not Allowed\r\nAllow: GET, HEAD\r\nContent-Type: text/plain; charset=utf-8\r\n"
+      "Content-Length: %zu\r\nConnection: close\r\n\r\n%s",
+      kBody.size(), kBody.data());
+  return true;
 }
 
 constexpr const char* kPlainText = "text/plain; charset=utf-8";
@@ -209,6 +221,14 @@ class Page final : public CivetHandler {
     answer_(connection);
     return true;
   }
+  bool handleHead(CivetServer* server, mg_connection* connection) override {
+    return handleGet(server, connection);
+  }
+  bool handlePost(CivetServer*, mg_connection* connection) override { return refuse_method(connection); }
+  bool handlePut(CivetServer*, mg_connection* connection) override { return refuse_method(connection); }
+  bool handleDelete(CivetServer*, mg_connection* connection) override { return refuse_method(connection); }
+  bool handleOptions(CivetServer*, mg_connection* connection) override { return refuse_method(connection); }
+  bool handlePatch(CivetServer*, mg_connection* connection) override { return refuse_method(connection); }
 
  private:
   Answer answer_;

@@ -4,29 +4,17 @@
 #include <ostream>
 #include <utility>
 
+#include "control/cli/cells.h"
+
 namespace wg::control::cli {
 namespace {
 
 constexpr std::size_t kGap = 2;
 
-bool continues_character(char c) {
-  return (static_cast<unsigned char>(c) & 0xc0) == 0x80;  // UTF-8
-}
-
-std::size_t width_of(const std::string& text) {
-  return static_cast<std::size_t>(
-      std::count_if(text.begin(), text.end(), [](char c) { return !continues_character(c); }));
-}
-
-// The first `width` - 1 characters and an ellipsis when there are more than `width`.
+// Its beginning and an ellipsis when it takes more than `width` cells.
 std::string shortened(const std::string& text, std::size_t width) {
-  if (width_of(text) <= width) return text;
-  std::size_t end = 0;
-  for (std::size_t cells = 0; cells + 1 < width; ++cells) {
-    ++end;
-    while (continues_character(text[end])) ++end;
-  }
-  return text.substr(0, end) + "…";
+  if (cells_of(text) <= width) return text;
+  return std::string(first_cells(text, width - 1)) + "…";
 }
 
 }  // namespace
@@ -44,12 +32,12 @@ std::string wrapped(const std::string& text, std::size_t indent, const Layout& l
   for (std::size_t at = 0; at < text.size();) {
     const std::size_t space = std::min(text.find(' ', at), text.size());
     const std::string word = text.substr(at, space - at);
-    if (line_width != 0 && line_width + 1 + width_of(word) > layout.columns) {
+    if (line_width != 0 && line_width + 1 + cells_of(word) > layout.columns) {
       out += "\n" + std::string(indent, ' ') + word;
-      line_width = indent + width_of(word);
+      line_width = indent + cells_of(word);
     } else {
       out += (at == 0 ? "" : " ") + word;
-      line_width += (at == 0 ? 0 : 1) + width_of(word);
+      line_width += (at == 0 ? 0 : 1) + cells_of(word);
     }
     at = space + 1;
   }
@@ -65,10 +53,10 @@ void Table::row(std::vector<Cell> cells) {
 
 std::size_t Table::needed(std::size_t column, bool shortened) const {
   const Column& facts = columns_[column];
-  std::size_t width = width_of(facts.title);
-  for (const auto& cells : rows_) width = std::max(width, width_of(cells[column].text));
+  std::size_t width = cells_of(facts.title);
+  for (const auto& cells : rows_) width = std::max(width, cells_of(cells[column].text));
   if (!shortened || facts.least == 0) return width;
-  return std::min(width, std::max(facts.least, width_of(facts.title)));
+  return std::min(width, std::max(facts.least, cells_of(facts.title)));
 }
 
 std::vector<Table::Shown> Table::fit(const Layout& layout) const {
@@ -103,7 +91,7 @@ void Table::print(std::ostream& out, const Layout& layout) const {
     for (const auto& [column, width] : shown) {
       const Cell cell = cell_of(column);
       const std::string text = shortened(cell.text, width);
-      const std::size_t padding = width - width_of(text);
+      const std::size_t padding = width - cells_of(text);
       const bool left = columns_[column].align == Align::kLeft;
       blanks += (&column == &shown.front().column ? 0 : kGap) + (left ? 0 : padding);
       if (!text.empty())

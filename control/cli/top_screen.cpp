@@ -9,6 +9,7 @@
 
 #include "control/api/format.h"
 #include "control/api/members.h"
+#include "control/cli/cells.h"
 
 namespace wg::control::cli {
 namespace {
@@ -130,9 +131,8 @@ std::string peers_line(const Json& figures) {
 }
 
 // Cells of a terminal, cut to its width.
-std::string cut(std::string line, const Layout& layout) {
-  if (layout.terminal && line.size() > layout.columns) line.resize(layout.columns);
-  return line;
+std::string cut(const std::string& line, const Layout& layout) {
+  return layout.terminal ? std::string(first_cells(line, layout.columns)) : line;
 }
 
 std::vector<std::string> summary(const Json& figures, const TopState* state, const View& view) {

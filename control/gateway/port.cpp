@@ -145,6 +145,9 @@ void GatewayPort::prepare_wire() {
   if (!link)
     throw std::runtime_error("port " + name_ + ": no network interface " + wire + " (its device is " +
                              value_.device.text + ")");
+  Expected<WireClaim> claim = WireClaim::take(link->ifindex, wire);
+  if (!claim) throw std::runtime_error(claim.error().about("port " + name_).text);
+  wire_claim_ = *std::move(claim);
   wire_ifindex_ = link->ifindex;
   using Setting = MachineState::LinkSetting;
   const Link* before = services_.mirror.link(wire_ifindex_);

@@ -15,6 +15,7 @@
 #include "control/gateway/machine_state.h"
 #include "control/interface/own_addresses.h"
 #include "control/kernel/wanted_link.h"
+#include "control/kernel/wire_claim.h"
 #include "control/services.h"
 #include "dataplane/io/tun.h"
 
@@ -77,6 +78,7 @@ class GatewayPort {
   MachineState& machine_;
   std::string name_;
   config::Port value_;
+  WireClaim wire_claim_;
   std::uint32_t wire_ifindex_ = 0;   // the netdev under a linux:, af_packet or af_xdp port
   dataplane::Port* port_ = nullptr;  // owned by the dataplane
   std::unique_ptr<dataplane::TapDevice> tap_;

@@ -22,6 +22,11 @@ ip -n "$WAN" addr flush dev eth0
 ip netns exec "$WAN" "$LINEGATE" run -c "$LAB_DIR/second.yaml" >"$LAB_DIR/second.log" 2>&1 &
 second=$!
 wait_for 15 in_wan "$LINEGATE" --socket "$LAB_DIR/second/control.sock" show || fail "the second gateway does not start"
+sed -e "s/second/third/g; s/wan:/wan3:/; s/wgb:/wgc:/; s/51821/51831/" "$LAB_DIR/second.yaml" >"$LAB_DIR/third.yaml"
+mkdir "$LAB_DIR/third"
+third() { ip netns exec "$WAN" "$LINEGATE" run -c "$LAB_DIR/third.yaml" >"$LAB_DIR/third.out" 2>&1; }
+refuse "a third on the wire of the second" third
+check "it names the second" grep -q "eth0 is the wire of another gateway (process $second)" "$LAB_DIR/third.out"
 check "second to the LAN" pings 5 "$WAN" 192.168.1.2
 check "IPv6" pings 5 "$WAN" fd01::2
 check "LAN to second" pings 5 "$LAN" 10.10.0.2

@@ -225,6 +225,24 @@ TEST(ExplainRoute, EachWay) {
          f.link = "lan0";
        }),
        true, "192.168.2.7 leaves by port lan0 on the link (route 192.168.2.0/24)."},
+      {"a LAN host beside a full tunnel", but([](RouteFacts& f) {
+         f.peer_prefix = "0.0.0.0/0";
+         f.interface = false;
+         f.port = true;
+         f.link = "lan0";
+       }),
+       true,
+       "192.168.2.7 leaves by port lan0 on the link (route 192.168.2.0/24); the route is longer than "
+       "0.0.0.0/0 "
+       "of peer branch (wg0), which has everything else in it."},
+      {"a route of the peer's own length", but([](RouteFacts& f) {
+         f.interface = false;
+         f.port = true;
+         f.link = "lan0";
+       }),
+       false,
+       "192.168.2.7 leaves by port lan0 on the link (route 192.168.2.0/24), outside the tunnel and in clear, "
+       "although peer branch of wg0 has it in its allowed IPs (192.168.2.0/24)."},
       {"by Linux", but([](RouteFacts& f) {
          f.peer.clear();
          f.interface = false;

@@ -32,7 +32,7 @@ FakeGateway two_peers() {
   return gateway;
 }
 
-std::string http_get(std::uint16_t port, const std::string& page = "/metrics") {
+std::string http_ask(std::uint16_t port, const std::string& page, const std::string& method) {
   const int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
   sockaddr_in address{};
   address.sin_family = AF_INET;
@@ -40,7 +40,7 @@ std::string http_get(std::uint16_t port, const std::string& page = "/metrics") {
   address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
   std::string answer;
   if (connect(fd, reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0) {
-    const std::string request = "GET " + page + " HTTP/1.0\r\n\r\n";
+    const std::string request = method + " " + page + " HTTP/1.0\r\nContent-Length: 0\r\n\r\n";
     EXPECT_EQ(send(fd, request.data(), request.size(), 0), static_cast<ssize_t>(request.size()));
     std::array<char, 65536> buffer;
     for (ssize_t got = 0; (got = recv(fd, buffer.data(), buffer.size(), 0)) > 0;)
@@ -48,6 +48,10 @@ std::string http_get(std::uint16_t port, const std::string& page = "/metrics") {
   }
   close(fd);
   return answer;
+}
+
+std::string http_get(std::uint16_t port, const std::string& page = "/metrics") {
+  return http_ask(port, page, "GET");
 }
 
 TEST(Metrics, TextCarriesEveryFamily) {
@@ -122,6 +126,28 @@ TEST(Metrics, AScrapeDoesNotOutliveABusyControlThreadOrTheServer) {
 std::string body_of(const std::string& answer, const std::string& status) {
   EXPECT_TRUE(answer.starts_with("HTTP/1.1 " + status + "\r\n")) << answer.substr(0, 200);
   return answer.substr(std::min(answer.size(), answer.find("\r\n\r\n") + 4));
+}
+
+TEST(Metrics, HeadHasNoBodyAndOtherMethodsAreRefused) {
+  FakeGateway gateway = two_peers();
+  ServerThread server;
+  std::unique_ptr<MetricsServer> metrics;
+  MetricsOptions options;
+  options.listen = "127.0.0.1:0";
+  server.on_loop([&] { metrics = std::make_unique<MetricsServer>(server.loop, gateway, options); });
+  for (const char* page : {"/metrics", "/healthz", "/readyz"}) {
+    const std::string head = http_ask(metrics->port(), page, "HEAD");
+    EXPECT_TRUE(head.starts_with("HTTP/1.1 200 OK\r\n")) << page << head;
+    EXPECT_TRUE(head.ends_with("\r\n\r\n")) << page << head;
+    EXPECT_EQ(head.find("Content-Length: 0\r\n"), std::string::npos) << "it is the length of what GET brings";
+    for (const char* method : {"POST", "PUT", "DELETE", "OPTIONS", "PATCH"}) {
+      const std::string refused = http_ask(metrics->port(), page, method);
+      EXPECT_TRUE(refused.starts_with("HTTP/1.1 405 ")) << method << page << refused;
+      EXPECT_NE(refused.find("\r\nAllow: GET, HEAD\r\n"), std::string::npos) << method << page;
+    }
+  }
+  EXPECT_TRUE(http_ask(metrics->port(), "/nothing", "HEAD").starts_with("HTTP/1.1 404"));
+  server.on_loop([&] { metrics.reset(); });
 }
 
 TEST(Metrics, HealthAndReadinessBesideTheMetrics) {

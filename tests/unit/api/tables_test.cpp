@@ -8,6 +8,7 @@
 #include <map>
 #include <sstream>
 
+#include "control/cli/cells.h"
 #include "control/cli/render.h"
 #include "tests/unit/api/fake_gateway.h"
 
@@ -219,6 +220,29 @@ TEST(TableText, ShortensOnATerminalAndLeavesOutWhatHasNoRoom) {
   EXPECT_EQ(printed({true, false, 20}), "NAME           FIRST\na-rather-lon…  1\n");
   EXPECT_EQ(printed({true, false, 10}), "NAME\na-rather-…\n");
   EXPECT_EQ(printed({false, false, 10}), "NAME\na-rather-long-n\xc3\xa4me\n") << "a pipe gets the whole name";
+}
+
+// A Chinese, a Korean and a combined name, an emoji, and a byte that is no character.
+TEST(TableText, CountsCellsOfTheTerminalNotCharacters) {
+  cli::Table table({{"NAME", cli::Table::Align::kLeft, 0, 4}, {"N"}});
+  table.row({{"\u5317\u4eac"}, {"1"}});
+  table.row({{"\ud55c\uad6d-1"}, {"2"}});
+  table.row({{"re\u0301sume\u0301"}, {"3"}});
+  table.row({{"\U0001f600"}, {"4"}});
+  table.row({{"a\xffz"}, {"5"}});
+  const auto printed = [&](const cli::Layout& layout) {
+    std::ostringstream out;
+    table.print(out, layout);
+    return out.str();
+  };
+  EXPECT_EQ(printed({true, false, 40}),
+            "NAME    N\n\u5317\u4eac    1\n\ud55c\uad6d-1  2\nre\u0301sume\u0301  3\n\U0001f600      "
+            "4\na\xffz     5\n");
+  EXPECT_EQ(printed({true, false, 7}),
+            "NAME  N\n\u5317\u4eac  1\n\ud55c…   2\nre\u0301s…  3\n\U0001f600    4\na\xffz   5\n");
+  EXPECT_EQ(cli::cells_of("\u5317e\u0301"), 3U);
+  EXPECT_EQ(cli::first_cells("\u5317e\u0301x", 3), "\u5317e\u0301");
+  EXPECT_EQ(cli::first_cells("\u5317\u4eac", 3), "\u5317");
 }
 
 TEST(TableText, WrapsSentencesOnATerminal) {

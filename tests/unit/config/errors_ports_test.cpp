@@ -93,6 +93,14 @@ const std::vector<ErrorCase> kCases = {
     {"a loopback address of IPv4", "ports: { wan0: { device: tap, addresses: [127.0.0.5/8] } }\n",
      "gw.yaml:1:43: ports.wan0.addresses[0]: '127.0.0.5/8' is not the address of a host; allowed: a unicast "
      "address\n"},
+    {"an address keeps its number behind one that is none",
+     "ports:\n"
+     "  a: { device: tap, addresses: [192.0.2.1/24] }\n"
+     "  b: { device: tap, addresses: [bad/24, 192.0.2.1/24] }\n",
+     "gw.yaml:3:33: ports.b.addresses[0]: 'bad/24' is not an address; allowed: address/length "
+     "such as 192.0.2.1/24 or 2001:db8::1/64\n"
+     "gw.yaml:3:41: ports.b.addresses[1]: 192.0.2.1 is also an address at ports.a.addresses[0] "
+     "(gw.yaml:2:33); allowed: once\n"},
     {"an address twice in one port",
      "ports: { wan0: { device: tap, addresses: [192.0.2.1/24, 192.0.2.1/24] } }\n",
      "gw.yaml:1:57: ports.wan0.addresses[1]: '192.0.2.1/24' is given twice; allowed: once\n"},
