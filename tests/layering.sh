@@ -111,7 +111,7 @@ for path in sources:
 
 # The library of programs: C on the C library, nothing of the other folders, and they nothing of it.
 of_c = {"arpa/inet.h", "errno.h", "fcntl.h", "net/if.h", "poll.h", "pthread.h", "semaphore.h", "signal.h", "stdarg.h", "stdbool.h", "stddef.h", "stdint.h",
-        "stdio.h", "stdlib.h", "string.h", "sys/epoll.h", "sys/mman.h", "sys/socket.h", "sys/time.h", "sys/un.h", "time.h", "unistd.h", "internal.h", "linegate.h", "dataplane/ring/layout.h"}
+        "stdio.h", "stdlib.h", "string.h", "sys/epoll.h", "sys/eventfd.h", "sys/mman.h", "sys/socket.h", "sys/time.h", "sys/un.h", "time.h", "unistd.h", "internal.h", "linegate.h", "dataplane/ring/layout.h"}
 library = subprocess.run(["git", "ls-files", "-co", "--exclude-standard", "lib/include", "lib/src"], capture_output=True, text=True,
                          check=True).stdout.split()
 for path in library:
