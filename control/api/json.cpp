@@ -1,6 +1,7 @@
 #include "control/api/json.h"
 
 #include "control/api/drop_advice.h"
+#include "dataplane/ring/layout.h"
 
 namespace wg::control {
 namespace {
@@ -254,6 +255,11 @@ Json to_json(const LogLine& line) {
           {"level", config::to_string(line.level)},
           {"interface", text_or_null(line.interface)},
           {"text", line.text}};
+}
+
+Json to_json(const RingOffer& offer) {
+  return {{"layout", RING_LAYOUT_VERSION},  {"queues", offer.queues}, {"slots", offer.slots},
+          {"slot_bytes", offer.slot_bytes}, {"bytes", offer.bytes},   {"mtu", offer.mtu}};
 }
 
 Json to_json(const GatewayEvent& event) {

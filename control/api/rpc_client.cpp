@@ -93,7 +93,7 @@ void RpcServer::Client::dispatch(Json& request) {
   Json params = Json::object();
   if (!member("params").is_null()) params = std::move(request["params"]);
   if (names_another_interface(params)) return send_error(id, "not_found", "it is another interface by now");
-  if (own_method(name, params, id)) return;
+  if (own_method(name, params, id) || ring_method(name, params, id)) return;
   if (name == "rates" && server_.rates_ != nullptr) return tell_rates(params, id);
   const RpcMethod* method = find_rpc_method(name);
   if (method == nullptr) return send_error(id, "unknown_method", "no method " + name);

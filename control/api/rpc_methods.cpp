@@ -415,6 +415,18 @@ WatchRequest watch_request_of(const Json& params, bool trace) {
   return request;
 }
 
+RingRequest ring_request_of(const Json& params) {
+  RingRequest request;
+  request.interface = needed_text(params, "interface");
+  request.slots = static_cast<std::uint32_t>(number(params, "slots", request.slots, 1, 1u << 16));
+  for (const auto& word : param::texts(params, "sources")) {
+    const auto prefix = config::parse_interface_address(word);
+    if (!prefix) throw BadParam("sources", "is a list of ADDRESS/LENGTH");
+    request.sources.push_back(*prefix);
+  }
+  return request;
+}
+
 bool asks_to_bind(const RpcMethod& method, const Json& params) {
   return std::holds_alternative<BindMethod>(method.call) && flag(params, "bound", false);
 }

@@ -8,6 +8,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <cstring>
 #include <utility>
 #include <vector>
 
@@ -25,6 +26,10 @@ void wipe(std::string& text) {
 }
 
 }  // namespace
+
+Descriptors::~Descriptors() {
+  for (const int fd : fds_) ::close(fd);
+}
 
 Stream::Stream(EventLoop& loop, int fd, std::size_t chunk) : loop_(loop), fd_(fd), chunk_(chunk) {}
 
@@ -61,6 +66,7 @@ void Stream::close() {
 void Stream::drop_output() {
   wipe(out_);
   sent_ = 0;
+  out_descriptors_.reset();
   for (auto& item : queue_)
     if (auto* text = std::get_if<std::string>(&item)) wipe(*text);
   queue_.clear();
@@ -71,6 +77,13 @@ void Stream::send(std::string text) {
   if (closed()) return;
   queued_bytes_ += text.size();
   queue_.emplace_back(std::move(text));
+  flush();
+}
+
+void Stream::send_with(std::string text, std::unique_ptr<Descriptors> descriptors) {
+  if (closed()) return;
+  queued_bytes_ += text.size();
+  queue_.emplace_back(Parcel{std::move(text), std::move(descriptors)});
   flush();
 }
 
@@ -182,10 +195,15 @@ bool Stream::refill() {
   wipe(out_);
   sent_ = 0;
   if (queue_.empty()) return false;
-  auto* text = std::get_if<std::string>(&queue_.front());
-  if (text == nullptr) return false;  // a source, which has its turn later
-  queued_bytes_ -= text->size();
-  out_ = std::move(*text);
+  if (auto* text = std::get_if<std::string>(&queue_.front())) {
+    out_ = std::move(*text);
+  } else if (auto* parcel = std::get_if<Parcel>(&queue_.front())) {
+    out_ = std::move(parcel->text);
+    out_descriptors_ = std::move(parcel->descriptors);
+  } else {
+    return false;  // a source, which has its turn later
+  }
+  queued_bytes_ -= out_.size();
   queue_.pop_front();
   return true;
 }
@@ -202,13 +220,34 @@ bool Stream::ask_source() {
   return more && out_.empty();
 }
 
+ssize_t Stream::send_some() {
+  constexpr int kFlags = MSG_NOSIGNAL | MSG_DONTWAIT;
+  iovec piece{out_.data() + sent_, out_.size() - sent_};
+  if (!out_descriptors_) return ::send(fd_, piece.iov_base, piece.iov_len, kFlags);
+  const std::vector<int>& fds = out_descriptors_->all();
+  std::vector<char> control(CMSG_SPACE(fds.size() * sizeof(int)));
+  msghdr message{};
+  message.msg_iov = &piece;
+  message.msg_iovlen = 1;
+  message.msg_control = control.data();
+  message.msg_controllen = control.size();
+  cmsghdr* const rights = CMSG_FIRSTHDR(&message);
+  rights->cmsg_level = SOL_SOCKET;
+  rights->cmsg_type = SCM_RIGHTS;
+  rights->cmsg_len = CMSG_LEN(fds.size() * sizeof(int));
+  std::memcpy(CMSG_DATA(rights), fds.data(), fds.size() * sizeof(int));
+  const ssize_t sent = ::sendmsg(fd_, &message, kFlags);
+  if (sent > 0) out_descriptors_.reset();
+  return sent;
+}
+
 void Stream::flush() {
   if (closed() || flushing_) return;
   flushing_ = true;
   bool blocked = false;
   for (int turn = 0; turn < kChunksPerTurn && !blocked;) {
     if (sent_ == out_.size() && !refill()) break;
-    const auto sent = ::send(fd_, out_.data() + sent_, out_.size() - sent_, MSG_NOSIGNAL | MSG_DONTWAIT);
+    const auto sent = send_some();
     if (sent < 0 && errno != EAGAIN && errno != EINTR) {
       flushing_ = false;
       return close();

@@ -16,11 +16,26 @@
 #include <string>
 #include <string_view>
 #include <unordered_map>
+#include <utility>
 #include <variant>
+#include <vector>
 
 #include "control/loop/event_loop.h"
 
 namespace wg::control {
+
+// Descriptors on their way to the other end. They are closed here when they have been sent, or never will be.
+class Descriptors {
+ public:
+  explicit Descriptors(std::vector<int> fds) : fds_(std::move(fds)) {}
+  ~Descriptors();
+  Descriptors(const Descriptors&) = delete;
+  Descriptors& operator=(const Descriptors&) = delete;
+  [[nodiscard]] const std::vector<int>& all() const { return fds_; }
+
+ private:
+  std::vector<int> fds_;
+};
 
 class Stream : public std::enable_shared_from_this<Stream> {
  public:
@@ -70,6 +85,8 @@ class Stream : public std::enable_shared_from_this<Stream> {
   bool other_end_gone() const;
 
   void send(std::string text);
+  // The descriptors go with the first byte of the text (SCM_RIGHTS).
+  void send_with(std::string text, std::unique_ptr<Descriptors> descriptors);
   void send_from(Source source);
   void close_after_output();
   // For an answer that comes later: no more input is taken until what this returns is called with it, once,
@@ -77,7 +94,11 @@ class Stream : public std::enable_shared_from_this<Stream> {
   [[nodiscard]] std::function<void(std::string answer)> answer_later();
 
  private:
-  using Item = std::variant<std::string, Source>;
+  struct Parcel {
+    std::string text;
+    std::unique_ptr<Descriptors> descriptors;
+  };
+  using Item = std::variant<std::string, Parcel, Source>;
 
   void on_events(std::uint32_t events);
   void receive();
@@ -89,6 +110,7 @@ class Stream : public std::enable_shared_from_this<Stream> {
   bool take_turn();
   bool ask_source();
   void resume(std::string answer);
+  ssize_t send_some();
   void drop_output();
   void watch();
 
@@ -97,7 +119,8 @@ class Stream : public std::enable_shared_from_this<Stream> {
   std::size_t chunk_;
   std::string held_;  // input that waits for output to be taken, or for its turn
   std::string out_;
-  std::size_t sent_ = 0;  // bytes of out_ already sent
+  std::size_t sent_ = 0;                          // bytes of out_ already sent
+  std::unique_ptr<Descriptors> out_descriptors_;  // of out_, not sent yet; usually null
   std::deque<Item> queue_;
   std::size_t queued_bytes_ = 0;  // total size of the strings in queue_
   bool ended_ = false;            // the other end has closed its sending side

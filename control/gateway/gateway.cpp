@@ -58,8 +58,12 @@ Gateway::Gateway(const config::Gateway& value, std::string config_path)
       runner_(services_, objects_, actions_),
       changes_({services_, objects_, keeper_, running_, runner_, background_, agreement_.drift}, log_,
                [this] { on_plan_carried_out(); }),
-      watched_{{services_, objects_}, {services_.loop, services_.dataplane.peers(), objects_, status_}},
-      sockets_(services_.loop, {status_, status_, changes_, {}, &watched_.packets, &watched_.rates}, log_),
+      watched_{{services_, objects_},
+               {services_.loop, services_.dataplane.peers(), objects_, status_},
+               {services_, objects_, log_}},
+      sockets_(services_.loop,
+               {status_, status_, changes_, {}, &watched_.packets, &watched_.rates, nullptr, &watched_.rings},
+               log_),
       rounds_(services_, objects_, flows_, watched_.packets),
       signals_(services_.loop) {
   services_.emit = [this](GatewayEvent&& event) { sockets_.publish(event); };
@@ -254,6 +258,7 @@ void Gateway::on_resolved() {
 void Gateway::every_second() {
   watch_.check();
   flows_.every_second();
+  watched_.rings.every_second();
   counters_.publish();
   agreement_.ports.every_second();
   notices_.refresh();

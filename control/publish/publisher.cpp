@@ -64,7 +64,19 @@ dataplane::InterfaceId Publisher::add_interface(const dataplane::InterfaceView& 
 void Publisher::remove_interface(dataplane::InterfaceId id) {
   owners_.remove(id);
   next_.interfaces[id] = {};
+  list_rings();
   on_removed();
+}
+
+void Publisher::set_ring(dataplane::InterfaceId id, dataplane::ProgramRing* ring) {
+  interface(id).ring = ring;
+  list_rings();
+}
+
+void Publisher::list_rings() {
+  next_.rings.clear();
+  for (const dataplane::InterfaceId id : next_.interfaces.ids())
+    if (next_.interfaces[id].ring != nullptr) next_.rings.push_back(id);
 }
 
 void Publisher::on_removed() {
