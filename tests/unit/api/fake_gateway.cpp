@@ -46,6 +46,7 @@ void FakeGateway::add_peers(const std::string& interface, unsigned count) {
     address.bytes = {10, static_cast<std::uint8_t>(i >> 16), static_cast<std::uint8_t>(i >> 8),
                      static_cast<std::uint8_t>(i)};
     peer.allowed_ips.push_back(config::prefix_of(address, 32));
+    places_[config::to_string(peer.public_key)] = peers.size();
     peers.push_back(std::move(peer));
   }
 }

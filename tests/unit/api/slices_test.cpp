@@ -101,6 +101,7 @@ TEST(Sources, OneThatHasNothingYetIsAskedOnceARound) {
     }));
   });
   client.say("x");
+  loop.run_once(0ms);  // takes the request
   for (int round = 1; round < 10; ++round) {
     loop.run_once(0ms);
     EXPECT_EQ(asked, round);
@@ -190,7 +191,8 @@ TEST(Slices, AListOfVeryManyPeersHoldsNoRound) {
   EventLoop loop;
   FakeGateway gateway;
   gateway.add_peers("wg0", kVeryMany);
-  RpcServer server(loop, {gateway, gateway, gateway, {}}, {});
+  const StreamLimits patient{64, 600s, 600s};  // others may have the cores
+  RpcServer server(loop, {gateway, gateway, gateway, {}}, {}, patient);
   for (const char* params : {"{}", R"({"sort":"rx"})", R"({"peer":"nobody"})"}) {
     Conversation client(loop, [&](int fd) { server.adopt(fd, RpcRole::kRead); });
     client.say(R"({"id":1,"method":"show.peers","params":)" + std::string(params) + "}\n");
@@ -205,7 +207,7 @@ TEST(Slices, AGetOfVeryManyPeersHoldsNoRound) {
   char directory[] = "/tmp/linegate-api-XXXXXX";
   ASSERT_NE(mkdtemp(directory), nullptr);
   {
-    WgSocket socket(loop, gateway, gateway, "wg0", directory);
+    WgSocket socket(loop, gateway, gateway, "wg0", directory, StreamLimits{64, 600s, 600s});
     Conversation client(loop, [&](int fd) { socket.adopt(fd); });
     client.say("get=1\n\n");
     EXPECT_LT(longest_round(loop, client, "errno=0\n\n"), kBound);
@@ -218,9 +220,9 @@ TEST(Slices, AReadingForMetricsTakesManySlicesAndMeetsAll) {
   gateway.add_peers("wg0", kManyPeers);
   MetricsReading reading(gateway, true);
   unsigned slices = 1;
-  while (reading.read(EventLoop::Clock::now() + EventLoop::kStep)) ++slices;
+  while (reading.read(SliceEnd::min())) ++slices;
   EXPECT_EQ(reading.take().peers.size(), kManyPeers);
-  EXPECT_GT(slices, 5U);
+  EXPECT_GE(slices, kManyPeers) << "one peer in each";
 }
 
 // ---------------------------------------------------------------- gets and sets over many rounds
