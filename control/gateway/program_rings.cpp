@@ -51,12 +51,11 @@ class ProgramRings::Session final : public RingSession {
 
   Expected<> start() override {
     if (started_ || ended_) return Refusal{EINVAL, "the ring has started already"};
-    Interface* const interface = owner_.objects_.find_interface(interface_);
+    const Interface* const interface = owner_.objects_.find_interface(interface_);
     if (interface == nullptr) return Refusal{ENOENT, "no interface " + interface_};
-    if (interface->ring() != nullptr) return Refusal{EBUSY, "a program is its inner side already"};
     if (const Expected<> sealed = ring_->seal(); !sealed) return sealed.error();
     started_ = true;
-    interface->set_ring(ring_.get());
+    owner_.services_.publisher.set_ring(interface->id(), ring_.get());
     owner_.services_.publisher.flush();
     const std::string facts = std::to_string(ring_->queue_count()) + " queue(s) of " +
                               std::to_string(ring_->slots()) + " slots each way";
@@ -75,14 +74,17 @@ class ProgramRings::Session final : public RingSession {
 
  private:
   // The interface, while this is its ring.
-  [[nodiscard]] Interface* holder() const {
-    Interface* const interface = owner_.objects_.find_interface(interface_);
-    return interface != nullptr && interface->ring() == ring_.get() ? interface : nullptr;
+  [[nodiscard]] const Interface* holder() const {
+    const Interface* const interface = owner_.objects_.find_interface(interface_);
+    if (interface == nullptr) return nullptr;
+    const dataplane::ProgramRing* const ring =
+        std::as_const(owner_.services_.publisher).interface(interface->id()).ring;
+    return ring == ring_.get() ? interface : nullptr;
   }
   void give_back() {
-    Interface* const interface = holder();
+    const Interface* const interface = holder();
     if (interface == nullptr) return;
-    interface->set_ring(nullptr);
+    owner_.services_.publisher.set_ring(interface->id(), nullptr);
     owner_.services_.publisher.flush();
   }
   void end(const std::string& reason) {

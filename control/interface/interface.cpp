@@ -216,15 +216,8 @@ void Interface::apply_log_level() {
 }
 
 void Interface::publish_settings() {
-  dataplane::InterfaceSettings settings = view_of(settings_, core_.netdev.mtu());
-  if (ring_ != nullptr) settings.short_cut = settings.flows = false;
-  static_cast<dataplane::InterfaceSettings&>(core_.services.publisher.interface(core_.id)) = settings;
-}
-
-void Interface::set_ring(dataplane::ProgramRing* ring) {
-  ring_ = ring;
-  core_.services.publisher.set_ring(core_.id, ring);
-  publish_settings();
+  static_cast<dataplane::InterfaceSettings&>(core_.services.publisher.interface(core_.id)) =
+      view_of(settings_, core_.netdev.mtu());
 }
 
 void Interface::on_link(const Link& link) {

@@ -53,8 +53,6 @@ class Interface final {
   [[nodiscard]] bool is_up() const { return engine_->is_up(); }
   [[nodiscard]] bool takes_short_cut() const { return settings_.forwarding == config::Forwarding::kShortCut; }
   [[nodiscard]] bool remembers_endpoints() const { return settings_.remember_endpoints; }
-  // Of the program that is its inner side; null: Linux is.
-  [[nodiscard]] const dataplane::ProgramRing* ring() const { return ring_; }
   [[nodiscard]] std::uint16_t mtu() const { return core_.netdev.mtu(); }
   // While the wall clock is behind timestamps that have been sent: by how much.
   [[nodiscard]] std::optional<std::chrono::seconds> clock_behind() const { return host_.clock_behind(); }
@@ -79,8 +77,6 @@ class Interface final {
   // The level of an interface without one of its own is the gateway's, which may have changed.
   void apply_log_level();
   [[nodiscard]] AllowedRoutes& routes() { return routes_; }
-  // While there is one, every packet of a peer goes to it: no short cut, no route, no way between peers.
-  void set_ring(dataplane::ProgramRing* ring);
   // What its netdev shall be like; up or down is for the caller to say.
   [[nodiscard]] WantedLink wanted() const;
 
@@ -105,7 +101,6 @@ class Interface final {
 
   InterfaceCore core_;
   config::Interface settings_;  // the live settings alone; no key, no peer
-  dataplane::ProgramRing* ring_ = nullptr;
   AllowedRoutes routes_;
   PeerPaths paths_;
   PeerNotes notes_;

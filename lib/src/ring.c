@@ -12,7 +12,7 @@
 #include "dataplane/ring/layout.h"
 #include "internal.h"
 
-enum { SLOT_FREE = 0, SLOT_HELD = 1, SLOT_DONE = 2 };
+enum { SLOT_FREE = 0, SLOT_HELD = 1, SLOT_DONE = 2, LOOKS_BETWEEN_CALLS = 1024 };
 
 /* One way of a queue. Positions count packets, modulo 2^32; what is shared moves from `done` on, in order. */
 typedef struct way {
@@ -30,6 +30,7 @@ typedef struct queue {
   int socket;
   bool wants_room; /* the last allocation found none */
   bool gone;
+  uint32_t looks; /* of a program that polls, without a packet */
   uint64_t full;
 } queue;
 
@@ -55,6 +56,13 @@ static bool drain(queue *from) {
   return !from->gone;
 }
 
+/* The same without using up what woke it. */
+static bool is_up(queue *of) {
+  char byte;
+  if (recv(of->socket, &byte, 1, MSG_DONTWAIT | MSG_PEEK) == 0) of->gone = true;
+  return !of->gone;
+}
+
 static uint32_t waiting(const way *in) {
   return ring_load(&in->words->produced) - in->handed;
 }
@@ -73,7 +81,8 @@ static void remind(lg_ring *ring) {
 /* Before the program waits: the gateway is to wake it. True: packets have come meanwhile. */
 static bool wait_for_packets(lg_ring *ring, queue *from) {
   if ((ring->flags & LG_RING_POLLS) != 0) {
-    return waiting(&from->in) != 0 || (drain(from), false);
+    if (++from->looks % LOOKS_BETWEEN_CALLS == 0) (void)drain(from);
+    return waiting(&from->in) != 0;
   }
   (void)drain(from);
   ring_announce_sleep(&from->in.words->consumer_sleeps);
@@ -102,7 +111,7 @@ static bool take(lg_ring *ring, queue *from, lg_packet *packet) {
   way *const in = &from->in;
   const uint32_t there = waiting(in);
   uint32_t length;
-  if (there == 0 || there > ring->slots || from->gone) return false;
+  if (there == 0 || there > ring->slots) return false;
   length = ring_load_once(&in->lengths[in->handed & (ring->slots - 1)]);
   packet->data = packet_at(ring, in, in->handed);
   packet->bytes = length <= ring->slot_bytes ? length : ring->slot_bytes;
@@ -123,6 +132,7 @@ static bool has_room(lg_ring *ring, queue *in) {
   if (room_of(ring, &in->out) != 0) return true;
   ++in->full;
   in->wants_room = true;
+  (void)is_up(in);
   return false;
 }
 

@@ -62,6 +62,12 @@ for round in $(seq "${RING_KILLS:-15}"); do
   wait_for 10 settled || fail "round $round leaves $(descriptors) descriptors of $open, $(memory) mappings"
 done
 check "Linux answers after ${RING_KILLS:-15} kills" wait_for 5 pings 1 "$WAN" 10.99.0.1
+ip netns exec "$GW" python3 "$(dirname "$0")/../../lib/examples/card.py" app0 10.99.0.7 >/run/card.out 2>"$LAB_DIR/card.log" &
+CARD_PID=$!
+wait_for 10 grep -q '^up$' /run/card.out || fail "card.py does not come up: $(cat "$LAB_DIR/card.log")"
+check "the same in Python" pings 5 "$WAN" 10.99.0.7
+kill -KILL "$CARD_PID"
+check "Linux answers again" wait_for 5 pings 1 "$WAN" 10.99.0.1
 exists() { in_gw ip link show app0 >/run/link.out 2>&1; }
 check "the interface is there" exists
 
