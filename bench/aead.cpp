@@ -13,6 +13,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <optional>
 #include <random>
 #include <stdexcept>
 #include <string>
@@ -20,6 +21,7 @@
 #include <vector>
 
 #include "bench/aead_libraries.h"
+#include "bench/gate.h"
 
 namespace wg::bench {
 namespace {
@@ -35,6 +37,7 @@ struct Options {
   bool all_libraries = false;
   int rounds = 15;
   std::string variant;
+  std::string gate;  // a file of thresholds
   std::vector<std::uint32_t> payloads = {0, 64, 128, 256, 512, 1024, 1420, 1440, 8192, kImix};
   std::vector<std::size_t> bursts = {1, 2, 4, 8, 16, 32, 64, 256};
   std::vector<std::size_t> keys = {1, 32};
@@ -173,17 +176,20 @@ class Pass {
   bool cold_;
 };
 
-void print_line(const Case& c, const char* op, const char* variant, double ours, const char* best_name,
-                double best, double megabytes) {
-  std::printf(
+std::string line_of(const Case& c, const char* op, const char* variant, double ours, const char* best_name,
+                    double best, double megabytes) {
+  char line[256];
+  std::snprintf(
+      line, sizeof line,
       "aead payload=%s op=%s burst=%zu keys=%zu variant=%s ours_ns=%.1f best_ns=%.1f best=%s ratio=%.2f "
-      "buffers=%s ours_gbit=%.1f\n",
+      "buffers=%s ours_gbit=%.1f",
       payload_name(c.payload).c_str(), op, c.burst, c.keys, variant, ours, best, best_name, best / ours,
       c.cold ? "cold" : "hot", megabytes * 8 / ours);
+  return line;
 }
 
 void run_case(const Case& c, AeadLibrary& ours, std::vector<std::unique_ptr<AeadLibrary>>& libraries,
-              const Options& options) {
+              const Options& options, Gate* gate) {
   Workload workload(c);
   std::vector<AeadLibrary*> contenders = {&ours};
   for (auto& library : libraries) contenders.push_back(library.get());
@@ -207,15 +213,14 @@ void run_case(const Case& c, AeadLibrary& ours, std::vector<std::unique_ptr<Aead
     std::vector<double> medians;
     for (const auto& column : *figures) medians.push_back(median(column));
     const auto best = std::min_element(medians.begin() + 1, medians.end());
-    print_line(c, name, ours.name(), medians[0],
-               contenders[static_cast<std::size_t>(best - medians.begin())]->name(), *best, bytes);
+    const char* best_name = contenders[static_cast<std::size_t>(best - medians.begin())]->name();
+    report(gate, line_of(c, name, ours.name(), medians[0], best_name, *best, bytes));
     if (!options.all_libraries) continue;
     for (std::size_t i = 1; i < contenders.size(); ++i) {
       std::printf("aead-library payload=%s op=%s burst=%zu keys=%zu library=%s ns=%.1f\n",
                   payload_name(c.payload).c_str(), name, c.burst, c.keys, contenders[i]->name(), medians[i]);
     }
   }
-  std::fflush(stdout);
 }
 
 std::vector<Case> all_cases(const Options& options) {
@@ -230,13 +235,17 @@ std::vector<Case> all_cases(const Options& options) {
   return cases;
 }
 
-void run_interleaved(const Options& options) {
+// False: a threshold of the gate was missed.
+bool run_interleaved(const Options& options) {
   const crypto::AeadEngine* engine =
       options.variant.empty() ? &crypto::aead_engine() : crypto::aead_engine_named(options.variant.c_str());
   if (engine == nullptr) throw std::runtime_error("no such variant here: " + options.variant);
   const auto ours = make_ours(*engine);
   auto libraries = make_libraries(options.force_avx2);
-  for (const Case& c : all_cases(options)) run_case(c, *ours, libraries, options);
+  std::optional<Gate> gate;
+  if (!options.gate.empty()) gate = Gate::read(options.gate);
+  for (const Case& c : all_cases(options)) run_case(c, *ours, libraries, options, gate ? &*gate : nullptr);
+  return !gate || gate->kept();
 }
 
 // ---- Google Benchmark: one registered benchmark per engine or library, operation and case.
@@ -305,6 +314,8 @@ bool parse_option(std::string_view argument, Options& options) {
     options.all_libraries = true;
   } else if (argument == "--hot") {
     options.cold = {false};
+  } else if (argument.starts_with("--gate=")) {
+    options.gate = value;
   } else if (argument.starts_with("--variant=")) {
     options.variant = value;
   } else if (argument.starts_with("--rounds=")) {
@@ -336,7 +347,7 @@ int usage(const char* argument) {
       stderr,
       "aead: unknown option %s\n"
       "usage: aead [--quick] [--hot] [--variant=NAME] [--best-force-avx2] [--all-libraries] [--rounds=N]\n"
-      "            [--payloads=0,64,imix] [--bursts=1,32] [--keys=1,32]\n"
+      "            [--payloads=0,64,imix] [--bursts=1,32] [--keys=1,32] [--gate FILE]\n"
       "       aead --benchmark_filter=REGEX [--benchmark_format=json]  single figures, not interleaved\n",
       argument);
   return 2;
@@ -347,7 +358,9 @@ int run(int argc, char** argv) {
   bool single_figures = false;
   std::vector<char*> google_arguments = {argv[0]};
   for (int i = 1; i < argc; ++i) {
-    if (std::string_view(argv[i]).starts_with("--benchmark_")) {
+    if (std::string_view(argv[i]) == "--gate" && i + 1 < argc) {
+      options.gate = argv[++i];
+    } else if (std::string_view(argv[i]).starts_with("--benchmark_")) {
       single_figures = true;
       google_arguments.push_back(argv[i]);
     } else if (!parse_option(argv[i], options)) {
@@ -355,10 +368,7 @@ int run(int argc, char** argv) {
     }
   }
   if (options.force_avx2) restart_with_openssl_at_avx2(argv);
-  if (!single_figures) {
-    run_interleaved(options);
-    return 0;
-  }
+  if (!single_figures) return run_interleaved(options) ? 0 : 1;
   register_single_figures(options);
   int count = static_cast<int>(google_arguments.size());
   benchmark::Initialize(&count, google_arguments.data());

@@ -15,6 +15,7 @@
 #include <deque>
 #include <exception>
 #include <filesystem>
+#include <optional>
 #include <stdexcept>
 #include <string>
 #include <thread>
@@ -22,6 +23,7 @@
 
 #include "bench/dataplane_gateway.h"
 #include "bench/dataplane_paired.h"
+#include "bench/gate.h"
 
 namespace wg::bench {
 namespace {
@@ -32,6 +34,7 @@ struct Options {
   bool quick = false;
   bool stages = false;
   std::string only;  // run lines that contain this text
+  Gate* gate = nullptr;
 };
 
 std::uint64_t clock_now() {
@@ -115,10 +118,11 @@ double measure(Case c, const Options& options) {
   for (std::size_t packets = 0; packets < wanted; packets += gateway.batch().size())
     run_batch(gateway, samples);
   const double clocks = percentile(samples.path, 0.5), mpps = hertz() / clocks / 1e6;
-  std::printf("path %s clocks=%.1f ns=%.1f mpps=%.2f gbps=%.2f p10=%.1f aead=%.1f\n", label(c).c_str(),
-              clocks, 1e3 / mpps, mpps, mpps * c.inner * 8 / 1e3, percentile(samples.path, 0.1),
-              percentile(samples.aead, 0.5));
-  std::fflush(stdout);
+  char figures[160];
+  std::snprintf(figures, sizeof figures, " clocks=%.1f ns=%.1f mpps=%.2f gbps=%.2f p10=%.1f aead=%.1f",
+                clocks, 1e3 / mpps, mpps, mpps * c.inner * 8 / 1e3, percentile(samples.path, 0.1),
+                percentile(samples.aead, 0.5));
+  report(options.gate, "path " + label(c) + figures);
   if (options.stages) print_stages(samples);
   return clocks;
 }
@@ -412,6 +416,7 @@ struct Arguments {
   wg::bench::Options options;
   wg::bench::PairedOptions paired;  // with an old program: nothing else is measured
   std::string peers = "1";          // of the pairs
+  std::string gate;                 // a file of thresholds
 };
 
 // False: an argument that is not known, or misses its value.
@@ -428,6 +433,8 @@ bool parse(int argc, char** argv, Arguments& out) {
       return false;
     } else if (argument == "--only") {
       out.options.only = argv[++i];
+    } else if (argument == "--gate") {
+      out.gate = argv[++i];
     } else if (argument == "--paired") {
       out.paired.old_program = argv[++i];
     } else if (argument == "--peers") {
@@ -463,16 +470,25 @@ int main(int argc, char** argv) {
   if (!parse(argc, argv, arguments)) {
     std::fprintf(
         stderr,
-        "usage: dataplane [--quick] [--stages] [--small-pages] [--only TEXT]\n"
+        "usage: dataplane [--quick] [--stages] [--small-pages] [--only TEXT] [--gate FILE]\n"
         "       dataplane --paired OLD_BINARY [--peers N | --only TEXT] [--rounds N] [--small-pages]\n");
     return 2;
   }
   if (!arguments.paired.old_program.empty()) return run_paired(arguments);
   if (arguments.paired.small_pages) Gateway::use_small_pages();
-  const Options& options = arguments.options;
-  measure_paths(options);
-  measure_flows(options);
-  measure_scaling(options);
-  measure_load(options);
-  measure_floods(options);
+  Options& options = arguments.options;
+  try {
+    std::optional<Gate> gate;
+    if (!arguments.gate.empty()) gate = Gate::read(arguments.gate);
+    options.gate = gate ? &*gate : nullptr;
+    measure_paths(options);
+    measure_flows(options);
+    measure_scaling(options);
+    measure_load(options);
+    measure_floods(options);
+    return !gate || gate->kept() ? 0 : 1;
+  } catch (const std::exception& problem) {
+    std::fprintf(stderr, "dataplane: %s\n", problem.what());
+    return 2;
+  }
 }

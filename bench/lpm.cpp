@@ -1,8 +1,10 @@
 // Lookups in bursts of 32, memory and update time of our longest-prefix match, compared with DPDK's tables.
 //
-//   build/release/bench/lpm [--quick] [--prefixes N] [EAL arguments...]
+//   build/release/bench/lpm [--quick] [--prefixes N] [--lookups portable|avx2|avx512] [--gate FILE] [EAL
+//   arguments...]
 //
-// --quick: fewer passes, without the million; --prefixes: only this size.
+// --quick: fewer passes, without the million; --prefixes: only this size. --lookups: not the best variant
+// of this machine; DPDK's tables then use vectors no wider than ours. --gate: thresholds, see gate.h.
 //
 // One pass looks up a quarter of the keys. The passes of all tables are interleaved and medians taken, so
 // that other load on the machine affects all alike. Each pass starts with the caches as its own previous pass
@@ -14,9 +16,12 @@
 #include <chrono>
 #include <cstdio>
 #include <fstream>
+#include <optional>
 #include <random>
+#include <stdexcept>
 #include <string>
 
+#include "bench/gate.h"
 #include "bench/lpm_mix.h"
 #include "bench/lpm_rivals.h"
 #include "dataplane/lpm/lpm.h"
@@ -127,7 +132,7 @@ std::vector<double> time_updates(Ours& ours, const std::vector<Route>& routes) {
 }
 
 template <typename Ours>
-void compare(unsigned family, Mix mix, std::size_t prefixes, std::size_t rounds) {
+void compare(unsigned family, Mix mix, std::size_t prefixes, std::size_t rounds, Gate* gate) {
   const char* mix_name = mix == Mix::kRandom ? "random" : "bgp";
   std::printf("# family=%u prefixes=%zu mix=%s\n", family, prefixes, mix_name);
   const auto routes = make_routes(family, mix, prefixes);
@@ -165,14 +170,15 @@ void compare(unsigned family, Mix mix, std::size_t prefixes, std::size_t rounds)
   std::printf("# update us: median=%.2f p99=%.2f max=%.2f\n", quantile(updates, 0.5), quantile(updates, 0.99),
               quantile(updates, 1));
   const bool any = best < rivals.size();
-  std::printf(
-      "lpm family=%u prefixes=%zu ours_ns=%.2f best_ns=%.2f best=%s ours_bytes=%zu best_bytes=%zu "
-      "update_us=%.2f "
-      "mix=%s\n",
-      family, prefixes, quantile(our_times, 0.5), any ? quantile(times[best], 0.5) : 0,
-      any ? rivals[best]->name.c_str() : "none", our_bytes, any ? rivals[best]->bytes : 0,
-      quantile(updates, 0.5), mix_name);
-  std::fflush(stdout);
+  char line[256];
+  std::snprintf(line, sizeof line,
+                "lpm family=%u prefixes=%zu ours_ns=%.2f best_ns=%.2f best=%s ours_bytes=%zu best_bytes=%zu "
+                "update_us=%.2f "
+                "mix=%s",
+                family, prefixes, quantile(our_times, 0.5), any ? quantile(times[best], 0.5) : 0,
+                any ? rivals[best]->name.c_str() : "none", our_bytes, any ? rivals[best]->bytes : 0,
+                quantile(updates, 0.5), mix_name);
+  report(gate, line);
 }
 
 std::size_t free_huge_pages() {
@@ -186,7 +192,8 @@ bool start_eal(int argc, char** argv, int first, std::size_t megabytes) {
   std::vector<std::string> arguments{
       "lpm", "--no-pci", "--no-telemetry",         "--log-level=error", "--lcores",
       "0",   "-m",       std::to_string(megabytes)};
-  arguments.emplace_back("--force-max-simd-bitwidth=512");
+  const bool wide = std::string_view(lpm::lookup_variant()) == "avx512";
+  arguments.emplace_back(wide ? "--force-max-simd-bitwidth=512" : "--force-max-simd-bitwidth=256");
   arguments.emplace_back(free_huge_pages() * 2 >= megabytes ? "--in-memory" : "--no-huge");
   for (int i = first; i < argc; ++i) arguments.emplace_back(argv[i]);
   std::vector<char*> pointers;
@@ -197,13 +204,13 @@ bool start_eal(int argc, char** argv, int first, std::size_t megabytes) {
   return rte_eal_init(static_cast<int>(pointers.size()), pointers.data()) >= 0;
 }
 
-void compare_all(bool quick, std::size_t only) {
+void compare_all(bool quick, std::size_t only, Gate* gate) {
   for (const Mix mix : {Mix::kRandom, Mix::kBgp}) {
     for (const std::size_t prefixes : {1UL, 1000UL, 100000UL, 1000000UL}) {
       if (only != 0 ? prefixes != only : quick && prefixes > 100000) continue;
       const std::size_t rounds = quick ? 36 : 120;
-      compare<Ours4>(4, mix, prefixes, rounds);
-      compare<Ours6>(6, mix, prefixes, rounds);
+      compare<Ours4>(4, mix, prefixes, rounds, gate);
+      compare<Ours6>(6, mix, prefixes, rounds, gate);
     }
   }
 }
@@ -211,22 +218,48 @@ void compare_all(bool quick, std::size_t only) {
 }  // namespace
 }  // namespace wg::bench
 
-int main(int argc, char** argv) {
+namespace {
+
+struct Options {
   bool quick = false;
-  std::size_t only = 0;
-  int first = 1;
-  for (; first < argc; ++first) {
-    const std::string argument = argv[first];
+  std::size_t prefixes = 0;  // only this size; 0: all
+  std::optional<wg::bench::Gate> gate;
+};
+
+// The number of the first argument that is DPDK's. Throws for what cannot be used.
+int parse(int argc, char** argv, Options& options) {
+  int at = 1;
+  for (; at < argc; ++at) {
+    const std::string argument = argv[at];
     if (argument == "--quick") {
-      quick = true;
-    } else if (argument == "--prefixes" && first + 1 < argc) {
-      only = std::stoul(argv[++first]);
+      options.quick = true;
+    } else if (argument == "--prefixes" && at + 1 < argc) {
+      options.prefixes = std::stoul(argv[++at]);
+    } else if (argument == "--gate" && at + 1 < argc) {
+      options.gate = wg::bench::Gate::read(argv[++at]);
+    } else if (argument == "--lookups" && at + 1 < argc) {
+      if (!wg::lpm::select_lookup(argv[++at]))
+        throw std::runtime_error(std::string(argv[at]) + " lookups are unknown or cannot run here");
     } else {
       break;
     }
   }
+  return at;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  Options options;
+  int first = 0;
+  try {
+    first = parse(argc, argv, options);
+  } catch (const std::exception& error) {
+    std::fprintf(stderr, "lpm: %s\n", error.what());
+    return 2;
+  }
   if (!wg::bench::start_eal(argc, argv, first, 6144)) return 1;
-  wg::bench::compare_all(quick, only);
+  wg::bench::compare_all(options.quick, options.prefixes, options.gate ? &*options.gate : nullptr);
   rte_eal_cleanup();
-  return 0;
+  return !options.gate || options.gate->kept() ? 0 : 1;
 }

@@ -75,6 +75,9 @@ struct LogEvent {
   X(asked_by, trace, "who reads something")                                                        \
   X(wg_set, info, "who sets an interface by wg(8)")                                                \
   X(wg_set_refused, error, "what wg(8) asked for was refused")                                     \
+  X(ring_joined, info, "a program is the inner side of an interface")                              \
+  X(ring_left, info, "the program has closed its ring: Linux is the inner side again")             \
+  X(ring_ended, warn, "the gateway has ended the ring of a program")                               \
   X(flows_on, info, "connections may leave Linux")                                                 \
   X(flows_off, error, "connections stay with Linux")                                               \
   X(flows_unseen, warn, "connection tracking reports no events")                                   \

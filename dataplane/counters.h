@@ -105,6 +105,8 @@ enum class Shown : std::uint8_t { kOverview, kDetail };
   X(flows_carried, packets, kDetail, "Packets of connections that Linux had accepted, carried past it")  \
   X(flows_to_linux, packets, kDetail, "Packets of `forwarding: flows` that no connection was found for") \
   X(flows_wrong_way, packets, kDetail, "Among them, from elsewhere than the connection's own side")      \
+  X(to_program, packets, kDetail, "Packets put into the rings of programs")                              \
+  X(from_program, packets, kDetail, "Packets taken from the rings of programs")                          \
   X(sleeps, sleeps, kOverview, "Times the worker slept between polls")
 
 // TUN and TAP queues of a worker together; shown with "exception_" in front. "Read" is from the kernel.

@@ -18,6 +18,11 @@ namespace wg::dataplane {
   X(read_malformed, "packet read from Linux whose virtio-net header does not fit it")             \
   X(read_too_long, "packet read from Linux that is larger than a packet buffer")                  \
   X(read_truncated, "frame that Linux cut because its packet socket had no memory left")          \
+  /* a program that is the inner side of an interface (io/program_ring.h) */                      \
+  X(ring_bad_packet, "packet from a program's ring that is no whole IP packet")                   \
+  X(ring_source, "packet from a program's ring whose source is not the program's")                \
+  X(ring_full, "the program behind the interface does not empty its ring")                        \
+  X(program_inside, "packet of Linux into an interface whose inner side is a program")            \
   /* WireGuard message, protocol order of checks */                                               \
   X(bad_message_type, "message type is not 1 to 4, or reserved bytes are set")                    \
   X(bad_message_length, "message length is not the exact one of its type")                        \

@@ -13,6 +13,7 @@
 #include "dataplane/stage/flows.h"
 #include "dataplane/stage/fragment.h"
 #include "dataplane/stage/icmp.h"
+#include "dataplane/stage/program.h"
 #include "dataplane/stage/receive.h"
 #include "dataplane/stage/route.h"
 #include "dataplane/stage/send.h"
@@ -26,6 +27,7 @@ struct Journey {
   void begin_loop(std::uint64_t now) noexcept;  // TSC
   // Where packets come in; each runs what it found to its end. True: there was something.
   bool poll_port(BurstContext& at, PortIndex index);
+  bool poll_programs(BurstContext& at);
   bool poll_tuns(BurstContext& at);
   bool poll_taps(const BurstContext& at);
   bool drain_commands(BurstContext& at);
@@ -56,6 +58,7 @@ struct Journey {
   Send sender;
   Fragment fragment;
   Icmp icmp;
+  Program program;
   Crypto crypto;
   CryptoSharing sharing;
 

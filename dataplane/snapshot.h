@@ -26,6 +26,7 @@ namespace wg::dataplane {
 class Port;
 class TunDevice;
 class TapDevice;
+class ProgramRing;
 struct WatchSet;
 
 // What the configuration says about an interface; control/view.cpp is the only translation.
@@ -50,8 +51,9 @@ struct InterfaceView : InterfaceSettings {
   const lpm::Lpm6* allowed6 = nullptr;
   IpAddress icmp_source4;  // zero: none known, no ICMP error is generated
   IpAddress icmp_source6;
-  TunDevice* tun = nullptr;    // one queue per worker
-  bool report_strays = false;  // is transport data that no session opens worth an event?
+  TunDevice* tun = nullptr;     // one queue per worker
+  ProgramRing* ring = nullptr;  // in place of the TUN: a program is the inner side; see Snapshot::rings
+  bool report_strays = false;   // is transport data that no session opens worth an event?
 
   // Would Linux forward what came out of the tunnel? `ip_version`: 4 or 6.
   [[nodiscard]] bool is_forwarded(std::uint16_t ip_version) const noexcept {
@@ -152,6 +154,7 @@ struct Snapshot {
   LocalAddresses local_addresses;
   ById<InterfaceId, InterfaceView> interfaces;
   ById<PortIndex, PortView> ports;
+  std::vector<InterfaceId> rings;  // interfaces with a ring
   std::vector<NextHop> next_hops;
   const lpm::Lpm4* routes4 = nullptr;  // value: index into next_hops; no match: the kernel decides
   const lpm::Lpm6* routes6 = nullptr;

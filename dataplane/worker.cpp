@@ -17,6 +17,7 @@
 #include <vector>
 
 #include "dataplane/io/port.h"
+#include "dataplane/io/program_ring.h"
 #include "dataplane/io/tun.h"
 #include "dataplane/journey.h"
 
@@ -123,6 +124,20 @@ void Journey::release(CryptoJob& job, BootTime now) {
 
 // ---------------------------------------------------------------- where else packets come in
 
+// What programs send that are the inner side of an interface: inner packets.
+bool Journey::poll_programs(BurstContext& at) {
+  std::size_t taken = 0;
+  for (const InterfaceId id : at.view->rings) {
+    if (!at.view->interfaces[id].up || !sharing.has_room()) continue;
+    at.started_at = core.burst_started();
+    const std::size_t n = program.take(at, id, send);
+    if (n == kPollBurst) sharing.note_backlog();
+    taken += n;
+    send_all(at);
+  }
+  return finish_exceptions(at, taken);
+}
+
 // What Linux sends through the TUNs: inner packets.
 bool Journey::poll_tuns(BurstContext& at) {
   std::size_t taken = 0;
@@ -138,6 +153,10 @@ bool Journey::poll_tuns(BurstContext& at) {
     taken += n;
     if (core.watcher.on()) [[unlikely]]
       core.watcher.from_linux_by_tun(id, {packets, n});
+    if (interface.ring != nullptr) [[unlikely]] {
+      for (std::size_t i = 0; i < n; ++i) core.drop(packets[i], DropReason::program_inside);
+      continue;
+    }
     for (std::size_t i = 0; i < n; ++i) send.push(packets[i], PacketOrigin::at_interface(From::kKernel, id));
     send_all(at);
   }
@@ -262,6 +281,7 @@ Journey::Journey(const WorkerOptions& options, const crypto::AeadEngine& engine,
       sender(core, egress),
       fragment(core),
       icmp(core),
+      program(core),
       crypto(core),
       sharing(core, crypto, doorbell) {}
 
@@ -340,6 +360,8 @@ bool Worker::run_journey(BurstContext& at) {
   ++loop_;
   bool worked = journey.drain_commands(at);
   for (const PortIndex index : at.view->ports.ids()) worked |= journey.poll_port(at, index);
+  if (!at.view->rings.empty()) [[unlikely]]
+    worked |= journey.poll_programs(at);
   if (!worked || loop_ % kExceptionPollInterval == 0) {
     worked |= journey.poll_tuns(at);
     worked |= journey.poll_taps(at);
@@ -360,7 +382,7 @@ std::uint64_t Worker::hold_epoch() noexcept {
 
 namespace {
 
-// What ends a sleep at once: the doorbell, a packet socket, a TUN, a TAP.
+// What ends a sleep at once: the doorbell, a packet socket, a program, a TUN, a TAP.
 struct WakeUps {
   std::array<pollfd, 1 + 2 * kMaxPorts> fds;
   nfds_t n = 0;
@@ -379,11 +401,33 @@ WakeUps wake_ups(const Doorbell& doorbell, const Snapshot* view, std::uint16_t w
   for (const PortView& port : view->ports) {
     if (port.port != nullptr && port.up) out.add(port.port->wake_fd(worker));
   }
+  for (const InterfaceId id : view->rings) {
+    if (view->interfaces[id].up) out.add(view->interfaces[id].ring->queue(worker).wake_fd());
+  }
   for (const InterfaceView& interface : view->interfaces) {
     if (interface.up) out.add(interface.tun, worker);
   }
   for (const PortView& port : view->ports) out.add(port.tap, worker);
   return out;
+}
+
+// False: a program has sent something, do not sleep.
+bool programs_are_quiet(const Snapshot* view, std::uint16_t worker) noexcept {
+  bool quiet = true;
+  if (view == nullptr) return quiet;
+  for (const InterfaceId id : view->rings) {
+    if (view->interfaces[id].up) quiet &= view->interfaces[id].ring->queue(worker).prepare_sleep();
+  }
+  return quiet;
+}
+
+void stop_waiting_for_programs(const Snapshot* view, std::uint16_t worker) noexcept {
+  if (view == nullptr) return;
+  for (const InterfaceId id : view->rings) {
+    ProgramRing& ring = *view->interfaces[id].ring;
+    ring.queue(worker).awake();
+    ring.note_fault(ring.queue(worker));
+  }
 }
 
 }  // namespace
@@ -394,17 +438,21 @@ void Worker::sleep_if_idle(bool worked, BootTime now) {
     return;
   }
   // This worker is online until it sleeps, so what is published now stays until then.
-  WakeUps wake = wake_ups(doorbell_, published_.load(std::memory_order_acquire), id_);
+  const Snapshot* const view = published_.load(std::memory_order_acquire);
+  WakeUps wake = wake_ups(doorbell_, view, id_);
   const timespec limit{0, static_cast<long>(idle_.next_sleep_ns())};
   doorbell_.prepare_sleep();
   // A command posted before prepare_sleep() rang nobody: look once more before sleeping.
-  if (mailboxes().commands.empty() && !stopping_.load(std::memory_order_seq_cst)) {
+  if (programs_are_quiet(view, id_) && mailboxes().commands.empty() &&
+      !stopping_.load(std::memory_order_seq_cst)) {
     quiescence_.offline(id_);
     ppoll(wake.fds.data(), wake.n, &limit, nullptr);
     quiescence_.online(id_);
     journey_->core.counters.sleeps.add(1);
   }
   doorbell_.awake();
+  // Of now: rings that it slept beside may be gone.
+  stop_waiting_for_programs(published_.load(std::memory_order_acquire), id_);
 }
 
 }  // namespace wg::dataplane

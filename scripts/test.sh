@@ -2,13 +2,13 @@
 # The one command for all tests: installs what it needs, builds, runs everything that this machine can run, and
 # closes with a line "N passed, N failed, N skipped". Exits non-zero when anything failed.
 #   scripts/test.sh             all stages but vm
-#   scripts/test.sh STAGE...    only these: static unit clang asan tsan consttime fuzz e2e linux_agrees vm
+#   scripts/test.sh STAGE...    only these: static unit clang asan tsan consttime gates fuzz e2e linux_agrees vm
 # As root, or as a user who may use sudo: it then starts itself again through sudo. tests/README.md lists the variables.
 set -uo pipefail
 cd "$(dirname "$0")/.."
 source scripts/root.sh
 become_root "$@"
-all=(static unit clang tsan consttime e2e linux_agrees asan fuzz)
+all=(static unit clang tsan consttime gates e2e linux_agrees asan fuzz)
 by_name=(vm) # a quarter of an hour and more where the emulator has no KVM
 stages=("$@")
 [ ${#stages[@]} -gt 0 ] || stages=("${all[@]}")
@@ -119,6 +119,25 @@ units() { # PRESET [ARGUMENT...]: every unit test of the tree under it, and the 
     [ -x "$binary" ] && gtest "$1/$(basename "$binary")" "$binary" "${@:2}"
   done
 }
+# The same without daemon_tests, a program on each core, for trees whose cases do not measure speed. unit_dataplane comes last and
+# alone: its workers poll.
+units_side_by_side() { # PRESET
+  local binary code=$logs/$1/code
+  for binary in build/"$1"/tests/unit_*; do
+    { [ -x "$binary" ] && [ "$(basename "$binary")" != unit_dataplane ]; } || continue
+    while [ "$(jobs -rp | wc -l)" -ge "$(nproc)" ]; do wait -n; done
+    (
+      timeout "${GTEST_SECONDS:-600}" "$binary" --gtest_color=no >"$logs/$1/$(basename "$binary").log" 2>&1
+      echo $? >"$code-$(basename "$binary")"
+    ) &
+  done
+  wait
+  for binary in build/"$1"/tests/unit_*; do
+    { [ -x "$binary" ] && [ "$(basename "$binary")" != unit_dataplane ]; } || continue
+    judge "$1/$(basename "$binary")" "$binary" "$(cat "$code-$(basename "$binary")")"
+  done
+  gtest "$1/unit_dataplane" "build/$1/tests/unit_dataplane"
+}
 # gtest() logs by name: one folder per preset.
 mkdir -p "$logs"/{release,asan,tsan}
 
@@ -167,7 +186,7 @@ stage_clang() {
 stage_asan() {
   command -v clang++ >/dev/null || { skip "asan: clang is not installed"; return; }
   build asan unit_tests || return
-  units asan
+  units_side_by_side asan
 }
 
 # Thread tests that use no DPDK, whose inline assembly ThreadSanitizer cannot see.
@@ -185,6 +204,29 @@ stage_consttime() {
   else fail "constant time under memcheck"; tail -20 "$log"; fi
   if build/release/tests/consttime/consttime_statistical >"$log" 2>&1; then pass "constant time, statistical"; else
     fail "constant time, statistical"; tail -20 "$log"; fi
+}
+
+# Speed that is lost fails: the ratios of the benches beside the thresholds of this class of processor (bench/gates). On a shared
+# machine a run may be disturbed, so only what is lost three times counts.
+stage_gates() {
+  build release bench/aead bench/lpm bench/dataplane || return
+  gate aead --quick --bursts=1,32
+  gate lpm --quick --prefixes 1000
+  gate dataplane --quick --only "outer=4 peers=1 order=random buffers=hot"
+}
+
+gate() { # BENCH OPTION...
+  local name=$1 log=$logs/gate-$1.log try
+  shift
+  for try in 1 2 3; do
+    if "build/release/bench/$name" "$@" --gate "bench/gates/$name" >"$log" 2>&1; then
+      if grep -q '^gate class=.*no thresholds' "$log"; then skip "gate $name: $(grep -o 'class=.*' "$log")"
+      else pass "gate $name: $(grep -o 'class=.*' "$log"), try $try"; fi
+      return
+    fi
+  done
+  fail "gate $name, three times"
+  grep -E '^gate' "$log" || tail -5 "$log"
 }
 
 stage_fuzz() {

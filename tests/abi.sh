@@ -15,7 +15,7 @@ failed=0
 fault() { echo "abi: $*" >&2; failed=1; }
 
 # Only what a program sees: no locations, and nothing of what is behind the opaque handle.
-printf '[suppress_type]\nname_regexp = ^(lg_adapter$|lgi_)\ndrop = true\n' >"$work/opaque"
+printf '[suppress_type]\nname_regexp = ^(lg_adapter$|lg_ring$|way$|queue$|lgi_)\ndrop = true\n' >"$work/opaque"
 abi() {
   abidw --no-show-locs --no-comp-dir-path --no-corpus-path --no-elf-needed --exported-interfaces-only --type-id-style hash \
     --suppr "$work/opaque" "$library"
@@ -40,7 +40,7 @@ for bits in 64 32; do
 done
 
 nm -D --defined-only "$library" | awk '{ print $3 }' | sort >"$work/exported"
-grep -v '^lg_[a-z_]*@@LINEGATE_1\.0$\|^LINEGATE_1\.0$' "$work/exported" && fault "it exports more than lg_*"
+grep -v '^lg_[a-z_]*@@LINEGATE_1\.[01]$\|^LINEGATE_1\.[01]$' "$work/exported" && fault "it exports more than lg_*"
 { grep -o '\blg_[a-z_]*(' lib/include/linegate.h || true; } | tr -d '(' | grep -v '_$\|^lg_first_\|^lg_next_' | sort -u >"$work/declared"
 sed -n 's/@@.*//p' "$work/exported" | grep '^lg_' | diff "$work/declared" - || fault "the header (<) declares other functions than it exports (>)"
 needed=$(readelf -d "$library" | sed -n 's/.*(NEEDED).*\[\(.*\)\]/\1/p' | xargs)

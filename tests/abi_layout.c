@@ -45,6 +45,25 @@ AT(lg_allowed_ip, cidr, 25);
 AT(lg_allowed_ip, reserved0, 26);
 AT(lg_allowed_ip, reserved1, 28);
 
+SIZE(lg_packet, sizeof(void *) + 8);
+AT(lg_packet, data, 0);
+AT(lg_packet, bytes, sizeof(void *));
+AT(lg_packet, reserved, sizeof(void *) + 4);
+
+SIZE(lg_ring_statistics, 64);
+AT(lg_ring_statistics, size, 0);
+AT(lg_ring_statistics, queues, 4);
+AT(lg_ring_statistics, slots, 8);
+AT(lg_ring_statistics, largest, 12);
+AT(lg_ring_statistics, received, 16);
+AT(lg_ring_statistics, sent, 24);
+AT(lg_ring_statistics, full, 32);
+AT(lg_ring_statistics, held, 40);
+AT(lg_ring_statistics, blocked, 44);
+AT(lg_ring_statistics, unsent, 48);
+AT(lg_ring_statistics, reserved0, 52);
+AT(lg_ring_statistics, oldest_held, 56);
+
 SIZE(lg_error, 4);
 SIZE(lg_state, 4);
 SIZE(lg_level, 4);
@@ -64,6 +83,9 @@ IS(LG_NO_MEMORY, -10);
 IS(LG_SYSTEM, -11);
 IS(LG_PROTOCOL, -12);
 IS(LG_TIMED_OUT, -13);
+IS(LG_EMPTY, -14);
+IS(LG_FULL, -15);
+IS(LG_RING_POLLS, 1);
 IS(LG_PERMANENT, 1);
 IS(LG_INTERFACE_HAS_PUBLIC_KEY, 1);
 IS(LG_INTERFACE_HAS_PRIVATE_KEY, 2);

@@ -1,8 +1,9 @@
 // What can be asked of the daemon and changes it.
 //
-// Contract: every method is called on the control thread, never blocks and never throws. What needs a disk or
-// much time (reload, diff, save) takes a `done` that is called exactly once on the control thread, at once or
-// later; the caller may have lost interest meanwhile, `done` copes with that. Interface and peer names come
+// Contract: every method is called on the control thread, never blocks and never throws. What may take much
+// time takes a `done` that is called exactly once on the control thread, at once or later; the caller may
+// have lost interest meanwhile, `done` copes with that. Changes are carried out one after the other, in the
+// order in which they were asked for (a reload: when its file has been read). Interface and peer names come
 // from outside unchecked; the implementation refuses with ENOENT or EINVAL.
 #pragma once
 
@@ -46,7 +47,7 @@ class ChangeSink {
   virtual ~ChangeSink() = default;
 
   // All or nothing. Its codes go to wg(8): EADDRINUSE (the listen port is taken), ENODEV, EINVAL, EIO, ….
-  virtual Expected<> apply_wg_set(std::string_view interface, WgSet&& set) = 0;
+  virtual void apply_wg_set(std::string_view interface, WgSet&& set, ChangeDone done) = 0;
   virtual void reload(const ReloadOptions& options, PlanDone done) = 0;
   // The reload that waits for it stays. EINVAL: none waits.
   virtual Expected<> confirm() = 0;
@@ -57,19 +58,19 @@ class ChangeSink {
   virtual void diff(PlanDone done) = 0;
   // Writes runtime changes back to the file.
   virtual void save(PlanDone done) = 0;
-  virtual Expected<> interface_create(const std::string& name, const config::Interface& value) = 0;
+  virtual void interface_create(const std::string& name, config::Interface value, ChangeDone done) = 0;
   // Deletes the interfaces whose `bound_to` this is.
   virtual void release(std::uint64_t bound_to) = 0;
   // An interface exists.
   [[nodiscard]] virtual bool in_use() const = 0;
-  virtual Expected<> interface_up(const std::string& name) = 0;
-  virtual Expected<> interface_down(const std::string& name) = 0;
+  virtual void interface_up(const std::string& name, ChangeDone done) = 0;
+  virtual void interface_down(const std::string& name, ChangeDone done) = 0;
   // Done when the netdev is gone: its name is free.
   virtual void interface_delete(const std::string& name, ChangeDone done) = 0;
   // Starts the port's device anew; sessions are kept. It is asked when a device does not do what it should.
-  virtual Expected<> port_restart(const std::string& name) = 0;
+  virtual void port_restart(const std::string& name, ChangeDone done) = 0;
   // An empty `interface` sets the level of the whole gateway.
-  virtual Expected<> set_log_level(const std::string& interface, config::LogLevel level) = 0;
+  virtual void set_log_level(const std::string& interface, config::LogLevel level, ChangeDone done) = 0;
   // Ends the daemon after the answer has been sent.
   virtual void stop() = 0;
 };

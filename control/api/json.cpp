@@ -1,6 +1,7 @@
 #include "control/api/json.h"
 
 #include "control/api/drop_advice.h"
+#include "dataplane/ring/layout.h"
 
 namespace wg::control {
 namespace {
@@ -257,6 +258,11 @@ Json to_json(const LogLine& line) {
            {"text", line.text}};
   for (const auto& [name, value] : line.fields) out[name] = value;
   return out;
+}
+
+Json to_json(const RingOffer& offer) {
+  return {{"layout", RING_LAYOUT_VERSION},  {"queues", offer.queues}, {"slots", offer.slots},
+          {"slot_bytes", offer.slot_bytes}, {"bytes", offer.bytes},   {"mtu", offer.mtu}};
 }
 
 Json to_json(const GatewayEvent& event) {

@@ -20,20 +20,33 @@
 #include "control/api/health.h"
 
 namespace wg::control {
-MetricsSnapshot take_metrics_snapshot(const StatusSource& status, bool per_peer) {
-  MetricsSnapshot snapshot;
-  snapshot.gateway = status.status();
-  snapshot.interfaces = status.interfaces();
-  snapshot.ports = status.ports();
-  snapshot.workers = status.workers();
-  snapshot.drops = status.drops();
-  if (!per_peer) return snapshot;
-  snapshot.peers.reserve(snapshot.gateway.peers);
-  status.visit_peers({}, [&](PeerStatus&& peer) {
+
+// How many peers there are, and room for them, comes before any of them is met: later ones are not.
+bool MetricsReading::read(SliceEnd until) {
+  switch (slices_++) {
+    case 0:
+      snapshot_.interfaces = status_.interfaces();
+      return true;
+    case 1:
+      snapshot_.ports = status_.ports();
+      snapshot_.workers = status_.workers();
+      snapshot_.drops = status_.drops();
+      return true;
+    case 2:
+      snapshot_.gateway = status_.status();
+      if (per_peer_) snapshot_.peers.reserve(snapshot_.gateway.peers);
+      break;
+    default:
+      break;
+  }
+  return per_peer_ && read_peers(until);
+}
+
+bool MetricsReading::read_peers(SliceEnd until) {
+  return status_.visit_peers(at_, {}, until, [this](PeerStatus&& peer) {
     peer.allowed_ips = {};  // not a metric, and most of the memory
-    snapshot.peers.push_back(std::move(peer));
+    snapshot_.peers.push_back(std::move(peer));
   });
-  return snapshot;
 }
 
 class MetricsServer::Scrapes final : public std::enable_shared_from_this<Scrapes> {
@@ -43,7 +56,8 @@ class MetricsServer::Scrapes final : public std::enable_shared_from_this<Scrapes
 
   // The server's threads. Empty when the control thread has never answered.
   std::string metrics() {
-    const auto snapshot = current();
+    Retired retired;  // is destroyed here
+    const auto snapshot = current(retired);
     return snapshot ? prometheus::TextSerializer().Serialize(metric_families(*snapshot)) : std::string();
   }
 
@@ -76,6 +90,7 @@ class MetricsServer::Scrapes final : public std::enable_shared_from_this<Scrapes
 
  private:
   using Snapshot = std::shared_ptr<const MetricsSnapshot>;
+  using Retired = std::vector<Snapshot>;
 
   // nullopt also when the loop has ended without calling what was posted.
   std::optional<Missing> answer_of(std::future<Missing>& future) const try {
@@ -87,7 +102,7 @@ class MetricsServer::Scrapes final : public std::enable_shared_from_this<Scrapes
 
   bool fresh() const { return snapshot_ && EventLoop::Clock::now() - taken_ < options_.max_age; }
 
-  Snapshot current() {
+  Snapshot current(Retired& retired) {
     std::unique_lock lock(mutex_);
     if (!fresh() && !ended_) {
       if (!asked_) {
@@ -99,14 +114,23 @@ class MetricsServer::Scrapes final : public std::enable_shared_from_this<Scrapes
       const auto seen = handed_over_;
       arrived_.wait_for(lock, options_.wait, [&] { return handed_over_ != seen || ended_; });
     }
+    retired.swap(retired_);
     return snapshot_;
   }
 
   // Control thread.
   void refresh() {
-    hand_over(std::make_shared<MetricsSnapshot>(take_metrics_snapshot(status_, options_.per_peer)));
+    loop_.in_turns(
+        [self = weak_from_this(), reading = std::make_shared<MetricsReading>(status_, options_.per_peer)] {
+          const auto scrapes = self.lock();
+          if (!scrapes || scrapes->ended_) return false;
+          if (reading->read(EventLoop::Clock::now() + EventLoop::kStep)) return true;
+          scrapes->hand_over(std::make_shared<MetricsSnapshot>(reading->take()));
+          return false;
+        });
   }
 
+  // To destroy a snapshot of 100 000 peers takes its time: not on this thread.
   void hand_over(Snapshot snapshot) {
     std::unique_lock lock(mutex_, std::try_to_lock);
     if (!lock.owns_lock()) {
@@ -116,6 +140,7 @@ class MetricsServer::Scrapes final : public std::enable_shared_from_this<Scrapes
       return;
     }
     snapshot_.swap(snapshot);
+    if (snapshot) retired_.push_back(std::move(snapshot));
     taken_ = EventLoop::Clock::now();
     asked_ = false;
     ++handed_over_;
@@ -129,6 +154,7 @@ class MetricsServer::Scrapes final : public std::enable_shared_from_this<Scrapes
   std::mutex mutex_;  // guards what follows
   std::condition_variable arrived_;
   Snapshot snapshot_;
+  Retired retired_;  // snapshots before it
   EventLoop::Clock::time_point taken_;
   std::uint64_t handed_over_ = 0;
   bool asked_ = false;

@@ -2,16 +2,17 @@
 // describes them.
 //
 // civetweb answers on its own threads. A scrape asks the control thread for a snapshot
-// (through EventLoop::post) and waits for it at most `wait`; the control thread copies the state into an
-// immutable snapshot and hands it over under a mutex it only try-locks (it tries again a millisecond later
-// rather than wait). A snapshot younger than `max_age` is served again, so scrape storms cost the control
-// thread nothing.
+// (through EventLoop::post) and waits for it at most `wait`; the control thread copies the state, in slices,
+// into an immutable snapshot and hands it over under a mutex it only try-locks (it tries again a millisecond
+// later rather than wait). Snapshots are destroyed by the server's threads. A snapshot younger than `max_age`
+// is served again, so scrape storms cost the control thread nothing.
 #pragma once
 
 #include <chrono>
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "control/api/status_source.h"
@@ -33,8 +34,23 @@ struct MetricsSnapshot {
   std::vector<DropStatus> drops;
 };
 
-// Control thread: copies the state.
-MetricsSnapshot take_metrics_snapshot(const StatusSource& status, bool per_peer);
+// Control thread: copies the state, a slice in each of many rounds.
+class MetricsReading {
+ public:
+  MetricsReading(const StatusSource& status, bool per_peer) : status_(status), per_peer_(per_peer) {}
+  // One slice. False: it was the last, and the snapshot is there.
+  bool read(SliceEnd until);
+  MetricsSnapshot take() { return std::move(snapshot_); }
+
+ private:
+  bool read_peers(SliceEnd until);
+
+  const StatusSource& status_;
+  const bool per_peer_;
+  unsigned slices_ = 0;
+  PeerCursor at_;
+  MetricsSnapshot snapshot_;
+};
 
 // The metric families of a snapshot; pure.
 std::vector<prometheus::MetricFamily> metric_families(const MetricsSnapshot& snapshot);

@@ -1,7 +1,6 @@
 #include "control/api/peer_list.h"
 
 #include <algorithm>
-#include <functional>
 #include <numeric>
 #include <tuple>
 #include <utility>
@@ -14,45 +13,23 @@ std::uint64_t all_drops(const PeerStatus& peer) {
                          [](std::uint64_t sum, const NamedCount& drop) { return sum + drop.count; });
 }
 
-bool by_name(const PeerStatus& a, const PeerStatus& b) {
-  // Nameless peers go last, because a list is read from the top.
-  return std::forward_as_tuple(a.interface, a.name.empty(), a.name, a.public_key) <
-         std::forward_as_tuple(b.interface, b.name.empty(), b.name, b.public_key);
-}
-
-using Less = std::function<bool(const PeerStatus& a, const PeerStatus& b)>;
-
-template <typename Value>
-Less most_first(Value value) {
-  return [value](const PeerStatus& a, const PeerStatus& b) {
-    const auto left = value(a);
-    const auto right = value(b);
-    return left != right ? left > right : by_name(a, b);
-  };
-}
-
-Less order_of(PeerOrder order) {
+std::uint64_t value_of(const PeerStatus& peer, PeerOrder order) {
   switch (order) {
     case PeerOrder::kName:
       break;
     case PeerOrder::kHandshake:
-      return most_first([](const PeerStatus& peer) { return peer.last_handshake; });
+      return peer.last_handshake ? static_cast<std::uint64_t>(peer.last_handshake->time_since_epoch().count())
+                                 : 0;
     case PeerOrder::kRx:
-      return most_first([](const PeerStatus& peer) { return peer.rx_bytes; });
+      return peer.rx_bytes;
     case PeerOrder::kTx:
-      return most_first([](const PeerStatus& peer) { return peer.tx_bytes; });
+      return peer.tx_bytes;
     case PeerOrder::kTransfer:
-      return most_first([](const PeerStatus& peer) { return peer.rx_bytes + peer.tx_bytes; });
+      return peer.rx_bytes + peer.tx_bytes;
     case PeerOrder::kDrops:
-      return most_first(all_drops);
+      return all_drops(peer);
   }
-  return by_name;
-}
-
-void sort_first(std::vector<PeerStatus>& peers, std::size_t limit, const Less& less) {
-  if (limit == 0 || limit >= peers.size()) return std::sort(peers.begin(), peers.end(), less);
-  std::partial_sort(peers.begin(), peers.begin() + static_cast<std::ptrdiff_t>(limit), peers.end(), less);
-  peers.resize(limit);
+  return 0;
 }
 
 }  // namespace
@@ -67,17 +44,48 @@ std::optional<PeerOrder> parse_peer_order(std::string_view text) {
   return std::nullopt;
 }
 
-PeerList list_peers(const StatusSource& status, const PeerQuery& query) {
-  const auto less = order_of(query.order);
-  PeerList list;
-  status.visit_peers(query.filter, [&](PeerStatus&& peer) {
-    ++list.total;
-    list.peers.push_back(std::move(peer));
-    // The caller wants one page of perhaps 100 000 peers, so the others are dropped on the way.
-    if (query.limit != 0 && list.peers.size() / 2 == query.limit) sort_first(list.peers, query.limit, less);
+// Nameless peers go last, because a list is read from the top.
+bool PeerList::before(const Row& a, const Row& b) {
+  return std::forward_as_tuple(b.value, a.interface, a.name.empty(), a.name, a.key) <
+         std::forward_as_tuple(a.value, b.interface, b.name.empty(), b.name, b.key);
+}
+
+bool PeerList::read(SliceEnd until) {
+  Run run;
+  const bool more = status_.visit_peers(at_, query_.filter, until, [&](PeerStatus&& peer) {
+    const std::uint64_t value = value_of(peer, query_.order);
+    run.rows.push_back({value, std::move(peer.interface), std::move(peer.name), peer.public_key});
   });
-  sort_first(list.peers, query.limit, less);
-  return list;
+  total_ += run.rows.size();
+  std::sort(run.rows.begin(), run.rows.end(), before);
+  if (!run.rows.empty()) heap_.push_back(&runs_.emplace_back(std::move(run)));
+  if (!more) std::make_heap(heap_.begin(), heap_.end(), later);
+  return more;
+}
+
+const PeerList::Row* PeerList::take_first() {
+  if (heap_.empty()) return nullptr;
+  std::pop_heap(heap_.begin(), heap_.end(), later);
+  Run& run = *heap_.back();
+  const Row* row = &run.rows[run.next++];
+  if (run.next == run.rows.size()) {
+    heap_.pop_back();
+  } else {
+    std::push_heap(heap_.begin(), heap_.end(), later);
+  }
+  return row;
+}
+
+std::optional<PeerStatus> PeerList::next() {
+  while (query_.limit == 0 || told_ < query_.limit) {
+    const Row* row = take_first();
+    if (row == nullptr) break;
+    auto peer = status_.find_peer(row->interface, config::to_string(row->key));
+    if (!peer) continue;
+    ++told_;
+    return peer;
+  }
+  return std::nullopt;
 }
 
 }  // namespace wg::control

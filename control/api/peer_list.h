@@ -1,11 +1,14 @@
-// Selects and orders peers for `show.peers`. Pure functions over any number of peers.
+// Selects and orders peers for `show.peers`, any number of them.
 #pragma once
 
 #include <algorithm>
 #include <cstddef>
+#include <cstdint>
+#include <deque>
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "control/api/status_source.h"
@@ -28,12 +31,45 @@ struct PeerQuery {
   std::size_t limit = 0;  // 0: all
 };
 
-struct PeerList {
-  std::vector<PeerStatus> peers;
-  std::size_t total = 0;  // that passed the filter, before the limit
-};
+// The answer to a query, made in slices. Peers are sorted by what is read of them first; what is told of each
+// is of the moment when it is its turn. Those that are gone by then are left out.
+//
+// Only what they are sorted by is kept: the list of a slow reader is small.
+class PeerList {
+ public:
+  // `status` outlives it.
+  PeerList(const StatusSource& status, PeerQuery query) : status_(status), query_(std::move(query)) {}
 
-PeerList list_peers(const StatusSource& status, const PeerQuery& query);
+  // One slice of reading and sorting. False: it was the last, and next() may be called.
+  bool read(SliceEnd until);
+  // That passed the filter, before the limit.
+  [[nodiscard]] std::size_t total() const { return total_; }
+  // nullopt: there are no more.
+  std::optional<PeerStatus> next();
+
+ private:
+  struct Row {
+    std::uint64_t value = 0;  // the greater, the earlier
+    std::string interface, name;
+    config::Key key;
+  };
+  // Sorted rows of one slice; `next` is the first that is not told yet.
+  struct Run {
+    std::vector<Row> rows;
+    std::size_t next = 0;
+    [[nodiscard]] const Row& first() const { return rows[next]; }
+  };
+  static bool before(const Row& a, const Row& b);
+  static bool later(const Run* a, const Run* b) { return before(b->first(), a->first()); }
+  const Row* take_first();
+
+  const StatusSource& status_;
+  const PeerQuery query_;
+  PeerCursor at_;
+  std::deque<Run> runs_;
+  std::vector<Run*> heap_;  // of the runs that have rows left
+  std::size_t total_ = 0, told_ = 0;
+};
 
 // PeerFilter::text, parsed once. It matches a part of the name or of the base64 key, or an address inside an
 // allowed IP, before the peer's status is built.

@@ -21,7 +21,8 @@ RpcServer::RpcServer(EventLoop& loop, const RpcTargets& targets, const RpcSocket
                      StreamLimits limits)
     : loop_(loop),
       read_access_(targets.status),
-      admin_access_(targets.status, targets.secrets, targets.changes, targets.on_change, targets.watches),
+      admin_access_(targets.status, targets.secrets, targets.changes, targets.on_change, targets.watches,
+                    targets.rings),
       rates_(targets.rates),
       log_(targets.log),
       on_read_(targets.on_read),

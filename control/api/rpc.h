@@ -15,6 +15,7 @@
 
 #include "control/api/log_source.h"
 #include "control/api/rates.h"
+#include "control/api/ring_source.h"
 #include "control/api/rpc_access.h"
 #include "control/api/stream.h"
 #include "control/api/unix_socket.h"
@@ -57,6 +58,7 @@ struct RpcTargets {
   WatchSource* watches = nullptr;  // null: captures and traces are refused
   RateSource* rates = nullptr;     // for both sockets; null: rates are refused
   LogSource* log = nullptr;        // null: log.subscribe is refused
+  RingSource* rings = nullptr;     // null: rings are refused
   OnChange on_read = {};           // before a method that only reads; empty: nobody wants to know
 };
 

@@ -23,12 +23,13 @@ void ReadAccess::call(const RpcMethod& method, const RpcCaller&, Json& params,
 }
 
 AdminAccess::AdminAccess(const StatusSource& status, const SecretSource& secrets, ChangeSink& changes,
-                         OnChange on_change, WatchSource* watches)
+                         OnChange on_change, WatchSource* watches, RingSource* rings)
     : status_(status),
       secrets_(secrets),
       changes_(changes),
       on_change_(std::move(on_change)),
-      watches_(watches) {}
+      watches_(watches),
+      rings_(rings) {}
 
 WatchSource* AdminAccess::watches(const RpcCaller& caller, const std::string& method) const {
   if (watches_ != nullptr) note(caller, method);

@@ -7,6 +7,7 @@
 #include <string>
 
 #include "control/api/change_sink.h"
+#include "control/api/ring_source.h"
 #include "control/api/rpc_methods.h"
 #include "control/api/secret_source.h"
 #include "control/api/status_source.h"
@@ -40,6 +41,8 @@ class RpcAccess {
   virtual void note(const RpcCaller&, const std::string&) const {}
   // For captures and traces; nullptr: not allowed.
   [[nodiscard]] virtual WatchSource* watches(const RpcCaller&, const std::string&) const { return nullptr; }
+  // nullptr: not allowed.
+  [[nodiscard]] virtual RingSource* rings() const { return nullptr; }
 };
 
 // Of the read-only socket. It has nothing to change the daemon by.
@@ -60,7 +63,7 @@ class AdminAccess final : public RpcAccess {
  public:
   // `on_change` is called before a method that changes something or tells secrets is carried out.
   AdminAccess(const StatusSource& status, const SecretSource& secrets, ChangeSink& changes,
-              OnChange on_change, WatchSource* watches = nullptr);
+              OnChange on_change, WatchSource* watches = nullptr, RingSource* rings = nullptr);
   [[nodiscard]] bool allows(const RpcMethod&) const override { return true; }
   void call(const RpcMethod& method, const RpcCaller& caller, Json& params,
             const RpcAnswer& answer) const override;
@@ -69,6 +72,7 @@ class AdminAccess final : public RpcAccess {
   [[nodiscard]] ChangeSink* changes() const override { return &changes_; }
   void note(const RpcCaller& caller, const std::string& what) const override;
   [[nodiscard]] WatchSource* watches(const RpcCaller& caller, const std::string& method) const override;
+  [[nodiscard]] RingSource* rings() const override { return rings_; }
 
  private:
   const StatusSource& status_;
@@ -76,6 +80,7 @@ class AdminAccess final : public RpcAccess {
   ChangeSink& changes_;
   OnChange on_change_;
   WatchSource* const watches_;
+  RingSource* const rings_;
 };
 
 }  // namespace wg::control

@@ -37,27 +37,34 @@ bool nests_too_deep(std::string_view line) {
 
 }  // namespace
 
+// One request; blank lines before it are none.
 void RpcServer::Client::on_bytes(std::string_view& bytes) {
   if (wg_) return wg_->on_bytes(bytes);
   if (input_ended_ || watch_) {  // a connection that carries a capture takes no more requests
     bytes = {};
     return;
   }
+  while (!bytes.empty() && !take_line(bytes)) {
+  }
+}
+
+// True: it was a request, or is the last that is read.
+bool RpcServer::Client::take_line(std::string_view& bytes) {
   const auto newline = bytes.find('\n');
   const auto piece = bytes.substr(0, newline);
   if (line_.size() + piece.size() > request_max_) {
     bytes = {};
     send_error(nullptr, "too_large", "a request has at most " + std::to_string(request_max_ >> 10) + " KiB");
-    return close_after_output();
+    close_after_output();
+    return true;
   }
   append_secret(line_, piece);
   bytes.remove_prefix(newline == std::string_view::npos ? bytes.size() : newline + 1);
-  if (newline == std::string_view::npos) return;
+  if (newline == std::string_view::npos) return true;
   const bool blank = line_.find_first_not_of(" \t\r") == std::string::npos;
   if (!blank) request(line_);
   wipe_line();
-  // One request of each caller in a round of the loop; a blank line is none.
-  if (!blank && !bytes.empty()) yield();
+  return !blank;
 }
 
 void RpcServer::Client::request(std::string_view line) {
@@ -86,7 +93,7 @@ void RpcServer::Client::dispatch(Json& request) {
   Json params = Json::object();
   if (!member("params").is_null()) params = std::move(request["params"]);
   if (names_another_interface(params)) return send_error(id, "not_found", "it is another interface by now");
-  if (own_method(name, params, id)) return;
+  if (own_method(name, params, id) || ring_method(name, params, id)) return;
   if (name == "rates" && server_.rates_ != nullptr) return tell_rates(params, id);
   const RpcMethod* method = find_rpc_method(name);
   if (method == nullptr) return send_error(id, "unknown_method", "no method " + name);

@@ -74,6 +74,7 @@ class RpcServer::Client final : public Stream {
   bool mid_request() const override { return wg_ ? wg_->mid_request() : !line_.empty(); }
   bool follows() const { return subscribed_ || log_; }
 
+  bool take_line(std::string_view& bytes);
   void request(std::string_view line);
   void dispatch(Json& request);
   void call(const RpcMethod& method, Json& params, const Json& id);
@@ -90,6 +91,10 @@ class RpcServer::Client final : public Stream {
   void start_watch(bool trace, const Json& params, const Json& id);
   WatchOutput watch_output();
   void post_watched();
+  bool ring_method(const std::string& name, const Json& params, const Json& id);
+  void open_ring(const Json& params, const Json& id);
+  void start_ring(const Json& id);
+  RingSource::OnEnd on_ring_end();
   void set_subscribed(bool on) {
     if (on != subscribed_) on ? ++server_.counts_.subscribers : --server_.counts_.subscribers;
     subscribed_ = on;
@@ -123,6 +128,7 @@ class RpcServer::Client final : public Stream {
   std::string watched_;  // of the session, not sent yet
   bool watch_posted_ = false, watch_ended_ = false;
   std::unique_ptr<WatchSession> watch_;
+  std::unique_ptr<RingSession> ring_;  // of the program at the other end; it goes with the connection
 };
 
 }  // namespace wg::control

@@ -1,5 +1,5 @@
 // What a connection of the control socket may turn into: a stream of events or of log lines, a capture or a
-// trace, wg(8)'s protocol; and the interfaces that are bound to it.
+// trace, wg(8)'s protocol; and the interfaces and the ring that are bound to it.
 #include <optional>
 
 #include "config/forms.h"
@@ -115,6 +115,7 @@ WgConversation::Connection RpcServer::Client::wg_connection(const std::string& i
                                                             std::uint32_t ifindex) {
   return {.send = [this](std::string text) { send(std::move(text)); },
           .send_from = [this](Source source) { send_from(std::move(source)); },
+          .answer_later = [this] { return answer_later(); },
           .end = [this] { close_after_output(); },
           .on_set =
               [this, interface](const WgSet& set) {
@@ -173,6 +174,59 @@ void RpcServer::Client::post_watched() {
     if (!client.watched_.empty()) client.send(std::exchange(client.watched_, {}));
     if (client.watch_ended_ && !client.closed()) client.close_after_output();
   });
+}
+
+// ---------------------------------------------------------------- rings
+
+bool RpcServer::Client::ring_method(const std::string& name, const Json& params, const Json& id) {
+  if (name != "ring.open" && name != "ring.start") return false;
+  if (access_.rings() == nullptr) {
+    send_error(id, "forbidden", name + " needs the control socket; this is the read-only one");
+  } else if (name == "ring.open") {
+    open_ring(params, id);
+  } else {
+    start_ring(id);
+  }
+  return true;
+}
+
+void RpcServer::Client::open_ring(const Json& params, const Json& id) {
+  if (in_flight_ != 0 || follows() || ring_) return send_error(id, "busy", "the connection is in use");
+  try {
+    const RingRequest request = ring_request_of(params);
+    access_.note(caller_, "ring.open " + request.interface);
+    const RpcAnswer answer = answer_to(id);
+    if (!bind(answer)) return;
+    auto ring = access_.rings()->open_ring(request, on_ring_end());
+    if (!ring) return answer.error(name_of_refusal(ring.error().code), ring.error().text);
+    --in_flight_;
+    ring_ = *std::move(ring);
+  } catch (const BadParam& error) {
+    return send_error(id, "bad_params", error.what());
+  }
+  RingOffer offer = ring_->take_offer();
+  auto descriptors = std::make_unique<Descriptors>(std::move(offer.descriptors));
+  send_with(dump({{"id", id}, {"result", to_json(offer)}}) + "\n", std::move(descriptors));
+}
+
+void RpcServer::Client::start_ring(const Json& id) {
+  if (!ring_) return send_error(id, "not_found", "the connection has no ring");
+  const Expected<> started = ring_->start();
+  if (!started) return send_error(id, name_of_refusal(started.error().code), started.error().text);
+  send_json({{"id", id}, {"result", Json::object()}});
+}
+
+// By a task of its own: the end of the connection destroys the ring.
+RingSource::OnEnd RpcServer::Client::on_ring_end() {
+  return [self = weak_from_this(), &loop = loop_](const std::string& reason) {
+    loop.post([self, reason] {
+      const auto stream = self.lock();
+      if (!stream || stream->closed()) return;
+      auto& client = static_cast<Client&>(*stream);
+      client.send_json({{"ring", {{"closed", reason}}}});
+      if (!client.closed()) client.close_after_output();
+    });
+  };
 }
 
 }  // namespace wg::control

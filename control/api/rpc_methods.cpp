@@ -33,23 +33,32 @@ void answer_change(const Expected<>& change, const RpcAnswer& answer) {
   answer.error(name_of_refusal(change.error().code), change.error().text);
 }
 
+ChangeDone change_answer(const RpcAnswer& answer) {
+  return [answer](const Expected<>& change) { answer_change(change, answer); };
+}
+
 // ---------------------------------------------------------------- reading
 
 void show_gateway(const StatusSource& source, Json&, const RpcAnswer& answer) {
   answer.result(to_json(source.status()));
 }
 
-// {"total":N,"peers":[…]} without ever holding it as a whole.
+// {"total":N,"peers":[…]} in slices, without ever holding it as a whole.
 class PeerListWriter {
  public:
-  explicit PeerListWriter(PeerList list) : list_(std::move(list)) {}
+  PeerListWriter(const StatusSource& source, PeerQuery query) : list_(source, std::move(query)) {}
 
   bool write(std::string& out, std::size_t target) {
-    if (next_ == 0) out += "{\"total\":" + std::to_string(list_.total) + ",\"peers\":[";
-    while (next_ < list_.peers.size()) {
-      if (out.size() >= target) return true;
-      if (next_ != 0) out += ',';
-      out += dump(to_json(list_.peers[next_++]));
+    const auto until = EventLoop::Clock::now() + EventLoop::kStep;
+    if (!read_) {
+      read_ = !list_.read(until);
+      if (read_) out += "{\"total\":" + std::to_string(list_.total()) + ",\"peers\":[";
+      return true;
+    }
+    while (auto peer = list_.next()) {
+      if (std::exchange(begun_, true)) out += ',';
+      out += dump(to_json(*peer));
+      if (out.size() >= target || EventLoop::Clock::now() >= until) return true;
     }
     out += "]}";
     return false;
@@ -57,7 +66,7 @@ class PeerListWriter {
 
  private:
   PeerList list_;
-  std::size_t next_ = 0;
+  bool read_ = false, begun_ = false;
 };
 
 void no_such_interface(const std::string& name, const RpcAnswer& answer) {
@@ -66,8 +75,7 @@ void no_such_interface(const std::string& name, const RpcAnswer& answer) {
 
 // An empty name stands for every interface.
 bool has_interface(const StatusSource& source, const std::string& name) {
-  const auto names = source.status().interfaces;
-  return name.empty() || std::find(names.begin(), names.end(), name) != names.end();
+  return name.empty() || source.find_interface(name);
 }
 
 void no_such_peer(const StatusSource& source, const Json& params, const RpcAnswer& answer) {
@@ -88,7 +96,7 @@ void show_peers(const StatusSource& source, Json& params, const RpcAnswer& answe
   const auto order = parse_peer_order(text(params, "sort", "name"));
   if (!order) return bad_params(answer, "sort is one of name, handshake, rx, tx, transfer, drops");
   query.order = *order;
-  const auto writer = std::make_shared<PeerListWriter>(list_peers(source, query));
+  const auto writer = std::make_shared<PeerListWriter>(source, std::move(query));
   answer.stream([writer](std::string& out, std::size_t target) { return writer->write(out, target); });
 }
 
@@ -247,7 +255,7 @@ void interface_create(ChangeSink& sink, std::uint64_t connection, Json& params, 
   Expected<config::Interface> interface = read_interface(params);
   if (!interface) return bad_params(answer, interface.error().text);
   if (flag(params, "bound", false)) interface->bound_to = connection;
-  answer_change(sink.interface_create(name, *interface), answer);
+  sink.interface_create(name, *std::move(interface), change_answer(answer));
 }
 
 // {"text":"…"} of a file full of keys: rendered into the stream's own (wiped) buffer and nowhere else.
@@ -296,24 +304,23 @@ void interface_export(const SecretSource& secrets, Json& params, const RpcAnswer
 }
 
 void interface_up(ChangeSink& sink, Json& params, const RpcAnswer& answer) {
-  answer_change(sink.interface_up(text(params, "name")), answer);
+  sink.interface_up(text(params, "name"), change_answer(answer));
 }
 void interface_down(ChangeSink& sink, Json& params, const RpcAnswer& answer) {
-  answer_change(sink.interface_down(text(params, "name")), answer);
+  sink.interface_down(text(params, "name"), change_answer(answer));
 }
 void interface_delete(ChangeSink& sink, Json& params, const RpcAnswer& answer) {
-  sink.interface_delete(text(params, "name"),
-                        [answer](const Expected<>& change) { answer_change(change, answer); });
+  sink.interface_delete(text(params, "name"), change_answer(answer));
 }
 
 void port_restart(ChangeSink& sink, Json& params, const RpcAnswer& answer) {
-  answer_change(sink.port_restart(text(params, "port")), answer);
+  sink.port_restart(text(params, "port"), change_answer(answer));
 }
 
 void log_level(ChangeSink& sink, Json& params, const RpcAnswer& answer) {
   const auto level = config::parse_choice<config::LogLevel>(text(params, "level"));
   if (!level) return bad_params(answer, kLogLevelsAllowed);
-  answer_change(sink.set_log_level(text(params, "interface"), *level), answer);
+  sink.set_log_level(text(params, "interface"), *level, change_answer(answer));
 }
 
 void stop(ChangeSink& sink, Json& params, const RpcAnswer& answer) {
@@ -408,6 +415,18 @@ WatchRequest watch_request_of(const Json& params, bool trace) {
   request.seconds = small("seconds", 0, 0, ~std::uint32_t{0});
   request.snap = small("snap", request.snap, 1, WatchRequest::kMostSnap);
   request.ring_mb = small("ring_mb", request.ring_mb, 1, WatchRequest::kMostRingMb);
+  return request;
+}
+
+RingRequest ring_request_of(const Json& params) {
+  RingRequest request;
+  request.interface = needed_text(params, "interface");
+  request.slots = static_cast<std::uint32_t>(number(params, "slots", request.slots, 1, 1u << 16));
+  for (const auto& word : param::texts(params, "sources")) {
+    const auto prefix = config::parse_interface_address(word);
+    if (!prefix) throw BadParam("sources", "is a list of ADDRESS/LENGTH");
+    request.sources.push_back(*prefix);
+  }
   return request;
 }
 

@@ -8,6 +8,7 @@
 
 #include "control/api/change_sink.h"
 #include "control/api/json.h"
+#include "control/api/ring_source.h"
 #include "control/api/secret_source.h"
 #include "control/api/status_source.h"
 #include "control/api/stream.h"
@@ -48,11 +49,14 @@ const char* name_of_refusal(int code);
 // Of the params of `capture` and `trace`. Throws BadParam for a wrong value.
 WatchRequest watch_request_of(const Json& params, bool trace);
 
+// Of the params of `ring.open`. Throws BadParam for a wrong value.
+RingRequest ring_request_of(const Json& params);
+
 // Whether what the method makes is to be bound to the connection. Throws BadParam for a wrong value.
 bool asks_to_bind(const RpcMethod& method, const Json& params);
 
-// nullptr: no such method. `subscribe`, `unsubscribe`, `log.subscribe`, `interface.wg`, `capture` and `trace`
-// belong to the client itself and are not here.
+// nullptr: no such method. `subscribe`, `unsubscribe`, `log.subscribe`, `interface.wg`, `capture`, `trace`,
+// `ring.open` and `ring.start` belong to the client itself and are not here.
 const RpcMethod* find_rpc_method(std::string_view name);
 
 }  // namespace wg::control

@@ -328,7 +328,9 @@ struct WgDevice {
   X(kPortRestarted, "port_restarted")       \
   X(kPortLost, "port_lost")                 \
   X(kDriftFound, "drift_found")             \
-  X(kPutBack, "put_back")
+  X(kPutBack, "put_back")                   \
+  X(kRingOpened, "ring_opened")             \
+  X(kRingClosed, "ring_closed")
 
 enum class GatewayEventKind : std::uint8_t {
 #define X(kind, name) kind,

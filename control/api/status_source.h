@@ -5,6 +5,8 @@
 // names come from outside unchecked.
 #pragma once
 
+#include <chrono>
+#include <cstdint>
 #include <functional>
 #include <optional>
 #include <string>
@@ -21,6 +23,17 @@ struct PeerFilter {
   bool active_only = false;
 };
 
+// A place in a walk over peers that takes many rounds of the loop. Peers may come and go meanwhile: each that
+// is there from the begin of the walk to its end is met exactly once, one that came later is not met.
+struct PeerCursor {
+  bool begun = false;
+  std::uint32_t next = 0;    // slot
+  std::uint32_t end = 0;     // of the slots in use when it began
+  std::uint32_t newest = 0;  // generation: later ones came meanwhile
+};
+// A slice of a walk ends about then, but not before it has met a peer.
+using SliceEnd = std::chrono::steady_clock::time_point;
+
 class StatusSource {
  public:
   virtual ~StatusSource() = default;
@@ -34,8 +47,8 @@ class StatusSource {
   // Every reason of the list, in its order, zeros included.
   virtual std::vector<DropStatus> drops() const = 0;
   virtual FlowsStatus flows(const FlowQuery& query) const = 0;
-  // Calls `visit` for each peer that passes the filter, in any order.
-  virtual void visit_peers(const PeerFilter& filter,
+  // One slice: calls `visit` for the next peers that pass the filter, in any order. False: it was the last.
+  virtual bool visit_peers(PeerCursor& at, const PeerFilter& filter, SliceEnd until,
                            const std::function<void(PeerStatus&&)>& visit) const = 0;
   // O(1). `peer` is a name, or a key in base64 or hex. An empty `interface` means any.
   virtual std::optional<PeerStatus> find_peer(std::string_view interface, std::string_view peer) const = 0;

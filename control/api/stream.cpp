@@ -8,6 +8,8 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <cstring>
+#include <utility>
 #include <vector>
 
 namespace wg::control {
@@ -24,6 +26,10 @@ void wipe(std::string& text) {
 }
 
 }  // namespace
+
+Descriptors::~Descriptors() {
+  for (const int fd : fds_) ::close(fd);
+}
 
 Stream::Stream(EventLoop& loop, int fd, std::size_t chunk) : loop_(loop), fd_(fd), chunk_(chunk) {}
 
@@ -60,6 +66,7 @@ void Stream::close() {
 void Stream::drop_output() {
   wipe(out_);
   sent_ = 0;
+  out_descriptors_.reset();
   for (auto& item : queue_)
     if (auto* text = std::get_if<std::string>(&item)) wipe(*text);
   queue_.clear();
@@ -70,6 +77,13 @@ void Stream::send(std::string text) {
   if (closed()) return;
   queued_bytes_ += text.size();
   queue_.emplace_back(std::move(text));
+  flush();
+}
+
+void Stream::send_with(std::string text, std::unique_ptr<Descriptors> descriptors) {
+  if (closed()) return;
+  queued_bytes_ += text.size();
+  queue_.emplace_back(Parcel{std::move(text), std::move(descriptors)});
   flush();
 }
 
@@ -87,10 +101,11 @@ void Stream::close_after_output() {
 void Stream::on_events(std::uint32_t events) {
   if ((events & EPOLLERR) != 0) return close();
   if ((events & EPOLLOUT) != 0) flush();
-  if (!closed() && !yielded_ && (events & (EPOLLIN | EPOLLHUP)) != 0) {
-    // A hang-up while we only wait to write means that the output will not be read.
-    (watched_ & EPOLLIN) != 0 ? receive() : close();
-  }
+  if (closed() || (events & (EPOLLIN | EPOLLHUP)) == 0) return;
+  if ((watched_ & EPOLLIN) != 0) return receive();
+  // A hang-up while we only wait to write, or for an answer, means that nobody will read it. A request that
+  // has arrived is carried out all the same.
+  if (held_.empty() || output_pending() || paused_) close();
 }
 
 void Stream::receive() {
@@ -104,8 +119,9 @@ void Stream::receive() {
     ended_ = true;
     return on_end() ? close_after_output() : watch();
   }
-  deliver({buffer.data(), static_cast<std::size_t>(got)});
+  held_.assign(buffer.data(), static_cast<std::size_t>(got));  // it was empty: input was watched
   sodium_memzero(buffer.data(), static_cast<std::size_t>(got));
+  ask_for_turn();
 }
 
 bool Stream::other_end_gone() const {
@@ -113,31 +129,66 @@ bool Stream::other_end_gone() const {
   return poll(&end, 1, 0) > 0 && (end.revents & (POLLHUP | POLLERR)) != 0;
 }
 
-void Stream::deliver(std::string_view bytes) {
-  delivering_ = true;
-  while (!bytes.empty() && !closed() && !ending_ && !yielded_ && !output_pending()) on_bytes(bytes);
-  delivering_ = false;
-  if (closed()) return;
-  if (!ending_) held_.append(bytes);
+void Stream::ask_for_turn() {
+  if (!std::exchange(turn_asked_, true))
+    loop_.in_turns([self = weak_from_this()] {
+      const auto stream = self.lock();
+      if (!stream || stream->closed()) return false;
+      try {
+        return stream->take_turn();
+      } catch (...) {
+        stream->close();  // the other side must not wait for an answer
+        throw;
+      }
+    });
   watch();
 }
 
-void Stream::yield() {
-  if (yielded_) return;
-  yielded_ = true;
-  loop_.post([self = weak_from_this()] {
-    const auto stream = self.lock();
-    if (!stream || stream->closed()) return;
-    stream->yielded_ = false;
-    stream->output_pending() || stream->held_.empty() ? stream->watch() : stream->deliver_held();
-  });
+// True: another one in the next round.
+bool Stream::take_turn() {
+  last_progress_ = Clock::now();  // it was we who kept the other end waiting
+  if (source_is_next() && ask_source()) return true;
+  turn_asked_ = false;
+  if (output_pending() || ending_) {
+    flush();
+  } else if (!held_.empty() && !paused_) {
+    deliver_held();
+  } else {
+    watch();
+  }
+  return false;
 }
 
 void Stream::deliver_held() {
   std::string held = std::move(held_);
   held_.clear();
-  deliver(held);
+  std::string_view bytes = held;
+  delivering_ = true;
+  on_bytes(bytes);
+  delivering_ = false;
+  if (!closed() && !ending_) held_.assign(bytes);
   wipe(held);
+  if (closed()) return;
+  if (!held_.empty() && !output_pending() && !paused_) return ask_for_turn();
+  watch();
+}
+
+std::function<void(std::string)> Stream::answer_later() {
+  paused_ = true;
+  return [self = weak_from_this()](std::string answer) {
+    const auto stream = self.lock();
+    if (stream && !stream->closed()) stream->resume(std::move(answer));
+  };
+}
+
+void Stream::resume(std::string answer) {
+  paused_ = false;
+  last_progress_ = busy_since_ = Clock::now();
+  send(std::move(answer));
+}
+
+bool Stream::source_is_next() const {
+  return sent_ == out_.size() && !queue_.empty() && std::holds_alternative<Source>(queue_.front());
 }
 
 bool Stream::refill() {
@@ -145,15 +196,49 @@ bool Stream::refill() {
   sent_ = 0;
   if (queue_.empty()) return false;
   if (auto* text = std::get_if<std::string>(&queue_.front())) {
-    queued_bytes_ -= text->size();
     out_ = std::move(*text);
-    queue_.pop_front();
-    return true;
+  } else if (auto* parcel = std::get_if<Parcel>(&queue_.front())) {
+    out_ = std::move(parcel->text);
+    out_descriptors_ = std::move(parcel->descriptors);
+  } else {
+    return false;  // a source, which has its turn later
   }
-  out_.reserve(chunk_ + kSlack);
-  const Source source = std::get<Source>(queue_.front());
-  if (!source(out_, chunk_)) queue_.pop_front();
+  queued_bytes_ -= out_.size();
+  queue_.pop_front();
   return true;
+}
+
+// True: it has more, but nothing yet.
+bool Stream::ask_source() {
+  wipe(out_);
+  sent_ = 0;
+  out_.reserve(chunk_ + kSlack);
+  const Source source = std::get<Source>(queue_.front());  // it may close the stream, and with it the queue
+  const bool more = source(out_, chunk_);
+  if (closed()) return false;
+  if (!more) queue_.pop_front();
+  return more && out_.empty();
+}
+
+ssize_t Stream::send_some() {
+  constexpr int kFlags = MSG_NOSIGNAL | MSG_DONTWAIT;
+  iovec piece{out_.data() + sent_, out_.size() - sent_};
+  if (!out_descriptors_) return ::send(fd_, piece.iov_base, piece.iov_len, kFlags);
+  const std::vector<int>& fds = out_descriptors_->all();
+  std::vector<char> control(CMSG_SPACE(fds.size() * sizeof(int)));
+  msghdr message{};
+  message.msg_iov = &piece;
+  message.msg_iovlen = 1;
+  message.msg_control = control.data();
+  message.msg_controllen = control.size();
+  cmsghdr* const rights = CMSG_FIRSTHDR(&message);
+  rights->cmsg_level = SOL_SOCKET;
+  rights->cmsg_type = SCM_RIGHTS;
+  rights->cmsg_len = CMSG_LEN(fds.size() * sizeof(int));
+  std::memcpy(CMSG_DATA(rights), fds.data(), fds.size() * sizeof(int));
+  const ssize_t sent = ::sendmsg(fd_, &message, kFlags);
+  if (sent > 0) out_descriptors_.reset();
+  return sent;
 }
 
 void Stream::flush() {
@@ -162,7 +247,7 @@ void Stream::flush() {
   bool blocked = false;
   for (int turn = 0; turn < kChunksPerTurn && !blocked;) {
     if (sent_ == out_.size() && !refill()) break;
-    const auto sent = ::send(fd_, out_.data() + sent_, out_.size() - sent_, MSG_NOSIGNAL | MSG_DONTWAIT);
+    const auto sent = send_some();
     if (sent < 0 && errno != EAGAIN && errno != EINTR) {
       flushing_ = false;
       return close();
@@ -175,15 +260,18 @@ void Stream::flush() {
     if (sent_ == out_.size()) ++turn;
   }
   flushing_ = false;
-  if (!output_pending() && ending_) return close();
-  if (!output_pending() && !held_.empty() && !delivering_ && !yielded_) return deliver_held();
+  if (source_is_next()) return ask_for_turn();
+  if (!output_pending() && ending_ && !paused_) return close();
+  if (!output_pending() && !held_.empty() && !delivering_ && !paused_) return ask_for_turn();
   watch();
 }
 
 void Stream::watch() {
   if (closed() || delivering_) return;
-  const std::uint32_t input = ended_ || yielded_ ? 0U : std::uint32_t{EPOLLIN};
-  const std::uint32_t wanted = output_pending() ? std::uint32_t{EPOLLOUT} : input;
+  const bool waits = turn_asked_ || paused_;
+  const std::uint32_t input = ended_ || waits ? 0U : std::uint32_t{EPOLLIN};
+  const bool unsent = output_pending() && !source_is_next();
+  const std::uint32_t wanted = unsent ? std::uint32_t{EPOLLOUT} : input;
   if (wanted == watched_) return;
   watched_ = wanted;
   if (!loop_.modify(fd_, wanted)) close();  // nobody would read or write it any more
@@ -225,7 +313,7 @@ void StreamSet::sweep() {
     stream->note_idle(now);
     const bool stands = stream->last_progress() < now - limits_.idle_timeout;
     const bool drags = stream->bounded() && stream->busy_since() < now - limits_.request_timeout;
-    if (!stream->idle() && (stands || drags)) hanging.push_back(stream);
+    if (!stream->idle() && !stream->paused() && (stands || drags)) hanging.push_back(stream);
   }
   for (const auto& stream : hanging) stream->close();
   if (streams_.empty()) {

@@ -41,8 +41,10 @@ void WgConversation::act(WgRequestReader::Kind kind) {
 void WgConversation::set(WgSet&& wanted) {
   if (!exists()) return connection_.send(errno_answer(-ENODEV));
   if (connection_.on_set) connection_.on_set(wanted);
-  const Expected<> applied = changes_.apply_wg_set(interface_, std::move(wanted));
-  connection_.send(errno_answer(applied ? 0 : -applied.error().code));
+  changes_.apply_wg_set(interface_, std::move(wanted),
+                        [answer = connection_.answer_later()](const Expected<>& applied) {
+                          answer(errno_answer(applied ? 0 : -applied.error().code));
+                        });
 }
 
 void WgConversation::get() {
@@ -51,7 +53,12 @@ void WgConversation::get() {
   const auto& key = device->private_key;
   if (connection_.tells_public_key && key && !key->is_zero())
     device->own_public_key = config::public_key_of(*key);
-  const auto writer = std::make_shared<WgGetWriter>(std::move(*device));
+  const auto writer = std::make_shared<WgGetWriter>(
+      std::move(*device),
+      [&secrets = secrets_, interface = interface_, at = PeerCursor()](auto& peers) mutable {
+        return secrets.wg_peers(interface, at, EventLoop::Clock::now() + EventLoop::kStep,
+                                [&peers](WgPeer&& peer) { peers.push_back(std::move(peer)); });
+      });
   connection_.send_from(
       [writer](std::string& out, std::size_t target) { return writer->write(out, target); });
 }

@@ -20,6 +20,8 @@ class WgConversation {
   struct Connection {
     std::function<void(std::string)> send;
     std::function<void(Stream::Source)> send_from;
+    // Stream::answer_later().
+    std::function<std::function<void(std::string)>()> answer_later;
     std::function<void()> end;                     // closes it when the answers are out
     std::function<void(const WgSet& set)> on_set;  // before a set is applied, whatever becomes of it
     std::function<bool()> exists;                  // false: the interface that was meant has gone

@@ -295,23 +295,38 @@ WgRequestReader::Kind WgRequestReader::finish() {
 
 // ---------------------------------------------------------------- answers
 
-WgGetWriter::WgGetWriter(WgDevice device) : device_(std::move(device)) {}
+WgGetWriter::WgGetWriter(WgDevice device, More more) : device_(std::move(device)), more_(std::move(more)) {}
 
-bool WgGetWriter::write(std::string& out, std::size_t target) {
-  if (!header_written_) append_header(out, device_);
-  header_written_ = true;
+// False: there is no room for the rest of the portion.
+bool WgGetWriter::write_peers(std::string& out, std::size_t target) {
   while (next_peer_ < device_.peers.size()) {
     const WgPeer& peer = device_.peers[next_peer_];
     if (!peer_begun_) append_peer(out, peer);
     peer_begun_ = true;
     while (next_prefix_ < peer.allowed_ips.size()) {
-      if (out.size() >= target) return true;
+      if (out.size() >= target) return false;
       out.append("allowed_ip=").append(config::to_string(peer.allowed_ips[next_prefix_++])).push_back('\n');
     }
     ++next_peer_;
     next_prefix_ = 0;
     peer_begun_ = false;
-    if (out.size() >= target) return true;
+    if (out.size() >= target) return false;
+  }
+  return true;
+}
+
+bool WgGetWriter::write(std::string& out, std::size_t target) {
+  if (!header_written_) append_header(out, device_);
+  header_written_ = true;
+  if (!write_peers(out, target)) return true;
+  if (more_) {
+    device_.peers.clear();
+    next_peer_ = 0;
+    const Expected<bool> more = more_(device_.peers);
+    if (more && !*more) more_ = {};
+    if (more) return true;
+    out += errno_answer(more.error().code);
+    return false;
   }
   out += errno_answer(0);
   return false;

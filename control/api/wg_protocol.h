@@ -8,6 +8,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -124,18 +125,25 @@ class WgRequestReader {
   Refusal refusal_{0, {}};
 };
 
-// Renders the answer to a get in pieces, so that the text of 100 000 peers is never in memory as a whole.
+// Renders the answer to a get in pieces, so that 100 000 peers are never in memory as a whole.
 class WgGetWriter {
  public:
-  explicit WgGetWriter(WgDevice device);
-  // Appends until `out` holds `target` bytes (and at most kOvershoot more). Returns false when everything,
-  // `errno=0` included, is written.
+  // Appends some peers. False: they were the last. Refused: the interface has gone.
+  using More = std::function<Expected<bool>(std::vector<WgPeer>& peers)>;
+
+  // The peers of `device` come first.
+  explicit WgGetWriter(WgDevice device, More more = {});
+  // Appends until `out` holds `target` bytes (and at most kOvershoot more), or one portion of peers is
+  // written. Returns false when everything, `errno=N` included, is written.
   static constexpr std::size_t kOvershoot = 1024;
   bool write(std::string& out, std::size_t target);
 
  private:
+  bool write_peers(std::string& out, std::size_t target);
+
   WgDevice device_;
-  std::size_t next_peer_ = 0;
+  More more_;                    // empty: there are none to come
+  std::size_t next_peer_ = 0;    // of the portion at hand
   std::size_t next_prefix_ = 0;  // of the peer at next_peer_
   bool peer_begun_ = false;
   bool header_written_ = false;

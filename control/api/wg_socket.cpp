@@ -29,6 +29,7 @@ class WgClient final : public Stream {
   WgConversation::Connection connection() {
     return {.send = [this](std::string text) { send(std::move(text)); },
             .send_from = [this](Source source) { send_from(std::move(source)); },
+            .answer_later = [this] { return answer_later(); },
             .end = [this] { close_after_output(); },
             .on_set =
                 [this](const WgSet& set) {

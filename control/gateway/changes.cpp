@@ -33,6 +33,12 @@ Refusal by_system(const Refusal& refusal) {
   return {EIO, refusal.text};
 }
 
+// What `next` needs, and the way back. Off the control thread when the values are large.
+void plan_for(const config::Gateway& running, ChangeTask& task, const config::PeerEffects& effects = {}) {
+  task.run.wanted = plan_between(running, *task.next, effects);
+  task.run.back = [&running, next = task.next] { return plan_between(*next, running); };
+}
+
 Refusal no_interface(const std::string& name) {
   return {ENOENT, "no interface " + name};
 }
@@ -101,10 +107,12 @@ class ConcernedBy {
 }  // namespace
 
 Changes::Changes(const Parts& parts, Logger log, std::function<void()> carried_out)
-    : parts_(parts), log_(std::move(log)), carried_out_(std::move(carried_out)) {}
+    : parts_(parts),
+      log_(std::move(log)),
+      carried_out_(std::move(carried_out)),
+      queue_(parts.services.loop, parts.background, parts.runner, parts.running) {}
 
 PlanOutcome Changes::apply(config::Gateway next) {
-  finish_reload();
   const auto started = std::chrono::steady_clock::now();
   const config::Gateway& running = parts_.running.value();
   PlanOutcome outcome =
@@ -132,23 +140,57 @@ void Changes::destroy_elsewhere(std::unique_ptr<config::Gateway> value) {
                         {});
 }
 
-Expected<> Changes::change(config::Gateway&& next) {
-  if (const config::Problems problems = config::validate(next); !problems.empty()) {
-    return Refusal{EINVAL, problems.front().message};
-  }
-  const PlanOutcome outcome = apply(std::move(next));
-  if (!outcome.ok()) return by_system(outcome.errors.front());
+void Changes::change(Check check, Edit edit, ChangeDone done) {
+  auto task = std::make_shared<ChangeTask>();
+  task->begin = [check = std::move(check)](ChangeTask&) { return check(); };
+  task->work_out = [edit = std::move(edit)](const config::Gateway& running,
+                                            ChangeTask& wanted) -> Expected<> {
+    wanted.next = std::make_shared<config::Gateway>(running);
+    if (Expected<> edited = edit(*wanted.next); !edited) return edited;
+    if (const config::Problems problems = config::validate(*wanted.next); !problems.empty())
+      return Refusal{EINVAL, problems.front().message};
+    plan_for(running, wanted);
+    return {};
+  };
+  task->end = [this, done = std::move(done)](ChangeTask& ended) {
+    const Expected<> changed = end_change(ended);
+    done(changed || !ended.run.tried ? changed : by_system(changed.error()));
+  };
+  queue_.add(std::move(task));
+}
+
+// Takes the new value when the plan has been carried out.
+Expected<> Changes::end_change(ChangeTask& task) {
+  if (task.ok() && task.next) destroy_elsewhere(adopt(std::move(*task.next)));
+  if (task.run.tried) carried_out_();
+  if (!task.ok()) return task.run.outcome.errors.front();
+  return {};
+}
+
+Expected<> Changes::check_interface(const std::string& name) const {
+  if (parts_.objects.find_interface(name) == nullptr) return no_interface(name);
   return {};
 }
 
 void Changes::forget_interface(const std::string& name) {
-  log_->write(log_event::interface_gone, {.interface = name},
-              "interface {}: its netdev was deleted (ip link delete, wg-quick down): removing it", name);
-  config::Gateway next = copy_running();
-  next.interfaces.erase(name);
-  if (const Expected<> changed = change(std::move(next)); !changed)
-    log_->write(log_event::interface_failed, {.interface = name}, "interface {}: {}", name,
-                changed.error().text);
+  const Interface* gone = parts_.objects.find_interface(name);
+  if (gone == nullptr) return;
+  const auto check = [this, name, ifindex = gone->ifindex()]() -> Expected<> {
+    const Interface* interface = parts_.objects.find_interface(name);
+    if (interface == nullptr || interface->ifindex() != ifindex) return no_interface(name);  // forgotten
+    log_->write(log_event::interface_gone, {.interface = name},
+                "interface {}: its netdev was deleted (ip link delete, wg-quick down): removing it", name);
+    return {};
+  };
+  const auto edit = [name](config::Gateway& value) -> Expected<> {
+    value.interfaces.erase(name);
+    return {};
+  };
+  change(check, edit, [this, name](const Expected<>& changed) {
+    if (!changed && changed.error().code != ENOENT)
+      log_->write(log_event::interface_failed, {.interface = name}, "interface {}: {}", name,
+                  changed.error().text);
+  });
 }
 
 void Changes::announce(GatewayEventKind kind, const std::string& interface, const std::string& detail) {
@@ -171,8 +213,9 @@ void Changes::diff(PlanDone done) {
 }
 
 // While a reload waits to be confirmed, the way back leads to what ran before that one.
-void Changes::keep_for_rollback(const Reload& reload, std::unique_ptr<config::Gateway> before) {
-  const bool changed = !reload.run.outcome.plan.empty(), waited = way_back_.has_value();
+void Changes::keep_for_rollback(const ChangeTask& task, const Reload& reload,
+                                std::unique_ptr<config::Gateway> before) {
+  const bool changed = !task.run.outcome.plan.empty(), waited = way_back_.has_value();
   if (!reload.is_way_back && !waited && changed) before.swap(before_reload_);
   destroy_elsewhere(std::move(before));
   if (reload.is_way_back) return stop_waiting();
@@ -213,11 +256,10 @@ void Changes::rollback(PlanDone done) {
     refused.errors.push_back({EINVAL, "no reload was applied that could be undone"});
     return done(std::move(refused));
   }
-  auto reload = std::make_shared<Reload>();
-  reload->next = std::move(before_reload_);
-  reload->done = std::move(done);
-  reload->is_way_back = true;
-  queue_reload(std::move(reload));
+  Reload reload;
+  reload.done = std::move(done);
+  reload.is_way_back = true;
+  queue_reload(std::move(before_reload_), std::move(reload));
 }
 
 // Reading and parsing may take seconds and a slow disk: off the control thread.
@@ -233,20 +275,33 @@ void Changes::plan_against_file(const ReloadOptions& options, PlanDone done,
       },
       [this, parsed, text, options, done = std::move(done)] {
         if (!*parsed) return refuse(parsed->error(), options.dry_run, done);
-        auto reload = std::make_shared<Reload>();
-        reload->next = std::make_shared<config::Gateway>(std::move(**parsed));
-        reload->done = [this, text, done](PlanOutcome outcome) {
+        Reload reload;
+        reload.done = [this, text, done](PlanOutcome outcome) {
           if (outcome.applied) note_in_history(parts_.background, parts_.running, text, log_);
           done(std::move(outcome));
         };
-        reload->options = options;
-        queue_reload(std::move(reload));
+        reload.options = options;
+        queue_reload(std::make_shared<config::Gateway>(std::move(**parsed)), std::move(reload));
       });
 }
 
-void Changes::queue_reload(std::shared_ptr<Reload> reload) {
-  if (reload_) return waiting_.push_back(std::move(reload));
-  begin_reload(std::move(reload));
+void Changes::queue_reload(std::shared_ptr<config::Gateway> next, Reload reload) {
+  auto task = std::make_shared<ChangeTask>();
+  task->next = std::move(next);
+  task->dry_run = reload.options.dry_run;
+  const auto mine = std::make_shared<Reload>(std::move(reload));
+  task->begin = [mine](ChangeTask&) -> Expected<> {
+    mine->started = std::chrono::steady_clock::now();
+    return {};
+  };
+  task->work_out = [](const config::Gateway& running, ChangeTask& wanted) -> Expected<> {
+    keep_bound_interfaces(running, *wanted.next);
+    plan_for(running, wanted);
+    describe(wanted.run.wanted.plan, wanted.run.outcome);
+    return {};
+  };
+  task->end = [this, mine](ChangeTask& ended) { end_reload(ended, *mine); };
+  queue_.add(std::move(task));
 }
 
 void Changes::refuse(const config::Problems& problems, bool dry_run, const PlanDone& done) {
@@ -256,51 +311,13 @@ void Changes::refuse(const config::Problems& problems, bool dry_run, const PlanD
   done(std::move(outcome));
 }
 
-// To compare 100 000 peers takes a tenth of a second: off the control thread, which leaves the running value
-// alone until then (finish_reload()).
-void Changes::begin_reload(std::shared_ptr<Reload> reload) {
-  reload_ = std::move(reload);
-  reload_->started = std::chrono::steady_clock::now();
-  auto planned = std::make_shared<std::promise<void>>();
-  reload_->planned = planned->get_future();
-  const config::Gateway& running = parts_.running.value();
-  keep_bound_interfaces(running, *reload_->next);
-  reload_->run.back = [&running, next = reload_->next] { return plan_between(*next, running); };
-  parts_.background.run(
-      [&running, planned, reload = reload_] {
-        const Expected<> made = catch_refusal([&] {
-          reload->run.wanted = plan_between(running, *reload->next);
-          describe(reload->run.wanted.plan, reload->run.outcome);
-        });
-        if (!made) reload->run.outcome.errors.push_back(made.error());
-        planned->set_value();
-      },
-      [this, reload = reload_] { step_reload(reload); });
-}
-
-void Changes::step_reload(const std::shared_ptr<Reload>& reload) {
-  if (reload_ != reload) return;  // finished meanwhile
-  if (!reload->options.dry_run && !parts_.runner.step(reload->run, RoundTimes::kPlan))
-    return parts_.services.loop.post([this, reload] { step_reload(reload); });
-  end_reload(*reload);
-}
-
-void Changes::begin_waiting() {
-  if (reload_ || waiting_.empty()) return;
-  std::shared_ptr<Reload> next = std::move(waiting_.front());
-  waiting_.pop_front();
-  begin_reload(std::move(next));
-}
-
-void Changes::end_reload(Reload& reload) {
-  reload_ = nullptr;  // the caller holds it
-  if (!waiting_.empty()) parts_.services.loop.post([this] { begin_waiting(); });
-  PlanOutcome& outcome = reload.run.outcome;
+void Changes::end_reload(ChangeTask& task, const Reload& reload) {
+  PlanOutcome& outcome = task.run.outcome;
   if (!reload.options.dry_run) {
     if (outcome.ok()) {
-      keep_for_rollback(reload, adopt(std::move(*reload.next)));
+      keep_for_rollback(task, reload, adopt(std::move(*task.next)));
     } else if (reload.is_way_back) {
-      before_reload_ = std::make_unique<config::Gateway>(std::move(*reload.next));
+      before_reload_ = std::make_unique<config::Gateway>(std::move(*task.next));
     }
     carried_out_();
   }
@@ -309,10 +326,6 @@ void Changes::end_reload(Reload& reload) {
                                                                        reload.started);
   if (!reload.options.dry_run) report_reload(outcome);
   reload.done(std::move(outcome));
-  // To destroy the plan takes its time: not on this thread.
-  auto plan = std::make_unique<GatewayPlan>(std::move(reload.run.wanted));
-  parts_.background.run([plan = std::shared_ptr<GatewayPlan>(std::move(plan))]() mutable { plan.reset(); },
-                        {});
 }
 
 // Where Linux is not as the file says: told, or put back.
@@ -320,20 +333,6 @@ void Changes::add_drift(bool dry_run, PlanOutcome& outcome) {
   if (!outcome.ok()) return;
   for (std::string& text : dry_run ? parts_.drift.now() : parts_.drift.put_back_all())
     outcome.plan.push_back(std::move(text));
-}
-
-config::Gateway Changes::copy_running() {
-  finish_reload();
-  return parts_.running.value();
-}
-
-void Changes::finish_reload() {
-  if (!reload_) return;
-  const std::shared_ptr<Reload> reload = reload_;
-  reload->planned.wait();
-  while (!reload->options.dry_run && !parts_.runner.step(reload->run, std::chrono::hours(1))) {
-  }
-  end_reload(*reload);
 }
 
 void Changes::report_reload(const PlanOutcome& outcome) {
@@ -350,16 +349,26 @@ void Changes::report_reload(const PlanOutcome& outcome) {
               outcome.took.count(), outcome.restart.empty() ? "" : "; some need a restart");
 }
 
+// The value is copied when its turn has come; to write it is no change.
 void Changes::save(PlanDone done) {
-  auto outcome = std::make_shared<PlanOutcome>();
-  config::Gateway value = parts_.running.value();
-  remove_bound_interfaces(value);
-  parts_.background.run(
-      [outcome, path = parts_.running.path(), wanted = std::move(value)] {
-        const Expected<> saved = catch_refusal([&] { *outcome = save_to(path, wanted); });
-        if (!saved) outcome->errors.push_back(saved.error());
-      },
-      [outcome, done = std::move(done)] { done(std::move(*outcome)); });
+  auto task = std::make_shared<ChangeTask>();
+  task->dry_run = true;
+  task->work_out = [](const config::Gateway& running, ChangeTask& copied) -> Expected<> {
+    copied.next = std::make_shared<config::Gateway>(running);
+    remove_bound_interfaces(*copied.next);
+    return {};
+  };
+  task->end = [this, done = std::move(done)](ChangeTask& copied) {
+    if (!copied.ok()) return done(std::move(copied.run.outcome));
+    auto outcome = std::make_shared<PlanOutcome>();
+    parts_.background.run(
+        [outcome, path = parts_.running.path(), wanted = copied.next] {
+          const Expected<> saved = catch_refusal([&] { *outcome = save_to(path, *wanted); });
+          if (!saved) outcome->errors.push_back(saved.error());
+        },
+        [outcome, done] { done(std::move(*outcome)); });
+  };
+  queue_.add(std::move(task));
 }
 
 // Switched off, the watch stays with nothing to watch: to close it would hold the control thread for 10 to 20
@@ -387,96 +396,170 @@ void Changes::watch_files() {
 
 // ---------------------------------------------------------------- changes from the sockets
 
-Expected<> Changes::apply_wg_set(std::string_view name_view, WgSet&& set) {
-  finish_reload();
-  const std::string name(name_view);
-  Interface* interface = parts_.objects.find_interface(name);
-  if (interface == nullptr) return Refusal{ENODEV, "no interface " + name};
-  // Only the peers that the set can touch take part: one peer among 100 000 costs as much as one alone.
-  InterfacePart part = parts_.running.copy_part(name, ConcernedBy(set));
-  config::Gateway before, after;
-  config::Interface& value = after.interfaces[name] = before.interfaces[name] = std::move(part.value);
-  const config::PeerEffects effects = wg::control::apply(set, value, interface->listen_port());
-
-  const std::uint16_t mtu = auto_mtu(parts_.running.value());
-  const PlanOutcome outcome = parts_.runner.run({config::diff(before, after, effects), mtu}, [&] {
-    return GatewayPlan{config::diff(after, before), mtu};
-  });
-  if (outcome.ok()) parts_.running.replace_interface_part(name, part.seen, std::move(value));
-  for (const Refusal& error : outcome.errors)
-    interface->log()->write(log_event::wg_set_refused, {}, "wg set refused: {}", error.text);
-  carried_out_();
-  if (!outcome.ok()) return outcome.errors.front();
-  return {};
+bool Changes::is_small(const std::string& name, const WgSet& set) const {
+  constexpr std::size_t kFew = 256;  // peers, prefixes
+  std::size_t size = set.peers.size();
+  for (const WgPeerSet& section : set.peers) size += section.allowed_ips.size();
+  const config::Interface* value = set.replace_peers ? parts_.running.find_interface(name) : nullptr;
+  return size + (value != nullptr ? value->peers.size() : 0) <= kFew;
 }
 
-Expected<> Changes::interface_create(const std::string& name, const config::Interface& value) {
-  finish_reload();
-  if (!config::is_interface_name(name)) return Refusal{EINVAL, "'" + name + "' is no interface name"};
-  if (parts_.running.find_interface(name) != nullptr)
-    return Refusal{EEXIST, "interface " + name + " exists already"};
-  if (const std::string holder = holder_of_id(parts_.running.value(), value.id); !holder.empty())
-    return Refusal{EEXIST, "interface " + holder + " has this id"};
-  config::Gateway next = copy_running();
-  next.interfaces[name] = value;
-  return change(std::move(next));
+// All but the answer, which is the same for both.
+void Changes::apply_wg_set(std::string_view name_view, WgSet&& set, ChangeDone done) {
+  const std::string name(name_view);
+  const auto wanted = std::make_shared<WgSet>(std::move(set));
+  const Task task = is_small(name, *wanted) ? small_set(name, wanted) : large_set(name, wanted);
+  task->end = [this, name, take = std::move(task->end), done = std::move(done)](ChangeTask& ended) {
+    if (take && ended.ok()) take(ended);
+    const Expected<> changed = end_change(ended);
+    if (const Interface* interface = parts_.objects.find_interface(name))
+      for (const Refusal& error : ended.run.outcome.errors)
+        interface->log()->write(log_event::wg_set_refused, {}, "wg set refused: {}", error.text);
+    done(changed);
+  };
+  queue_.add(task);
+}
+
+// Only the peers that the set can touch take part: one peer among 100 000 costs little more than one alone.
+Changes::Task Changes::small_set(const std::string& name, std::shared_ptr<WgSet> set) {
+  auto task = std::make_shared<ChangeTask>();
+  auto part = std::make_shared<InterfacePart>();
+  task->begin = [this, name, set = std::move(set), part](ChangeTask& wanted) -> Expected<> {
+    const Interface* interface = parts_.objects.find_interface(name);
+    if (interface == nullptr) return Refusal{ENODEV, "no interface " + name};
+    *part = parts_.running.copy_part(name, ConcernedBy(*set));
+    auto before = std::make_shared<config::Gateway>(), after = std::make_shared<config::Gateway>();
+    before->interfaces[name] = part->value;
+    const config::PeerEffects effects = wg::control::apply(*set, part->value, interface->listen_port());
+    after->interfaces[name] = part->value;
+    const std::uint16_t mtu = auto_mtu(parts_.running.value());
+    wanted.run.wanted = {config::diff(*before, *after, effects), mtu};
+    wanted.run.back = [before, after, mtu] { return GatewayPlan{config::diff(*after, *before), mtu}; };
+    return {};
+  };
+  task->end = [this, name, part](ChangeTask&) {
+    parts_.running.replace_interface_part(name, part->seen, std::move(part->value));
+  };
+  return task;
+}
+
+Changes::Task Changes::large_set(const std::string& name, std::shared_ptr<WgSet> set) {
+  auto task = std::make_shared<ChangeTask>();
+  const auto port = std::make_shared<UdpPort>();
+  task->begin = [this, name, port](ChangeTask&) -> Expected<> {
+    const Interface* interface = parts_.objects.find_interface(name);
+    if (interface == nullptr) return Refusal{ENODEV, "no interface " + name};
+    *port = interface->listen_port();
+    return {};
+  };
+  task->work_out = [name, port, set = std::move(set)](const config::Gateway& running,
+                                                      ChangeTask& wanted) -> Expected<> {
+    wanted.next = std::make_shared<config::Gateway>(running);
+    const auto at = wanted.next->interfaces.find(name);
+    if (at == wanted.next->interfaces.end()) return Refusal{ENODEV, "no interface " + name};
+    plan_for(running, wanted, wg::control::apply(*set, at->second, *port));
+    return {};
+  };
+  return task;
+}
+
+void Changes::interface_create(const std::string& name, config::Interface value, ChangeDone done) {
+  const auto check = [this, name, id = value.id]() -> Expected<> {
+    if (!config::is_interface_name(name)) return Refusal{EINVAL, "'" + name + "' is no interface name"};
+    if (parts_.running.find_interface(name) != nullptr)
+      return Refusal{EEXIST, "interface " + name + " exists already"};
+    if (const std::string holder = holder_of_id(parts_.running.value(), id); !holder.empty())
+      return Refusal{EEXIST, "interface " + holder + " has this id"};
+    return {};
+  };
+  const auto edit = [name, value = std::make_shared<config::Interface>(std::move(value))](
+                        config::Gateway& next) -> Expected<> {
+    next.interfaces[name] = *value;
+    return {};
+  };
+  change(check, edit, std::move(done));
 }
 
 void Changes::release(std::uint64_t bound_to) {
-  config::Gateway next = copy_running();
-  if (!remove_interfaces_bound_to(bound_to, next)) return;
-  if (const Expected<> changed = change(std::move(next)); !changed)
-    log_->write(log_event::bound_interfaces_failed, {}, "the interfaces of a program that has gone: {}",
-                changed.error().text);
+  const auto check = [this, bound_to]() -> Expected<> {
+    for (const auto& [name, interface] : parts_.running.value().interfaces)
+      if (interface.bound_to == bound_to) return {};
+    return Refusal{ENOENT, "nothing is bound to it"};
+  };
+  const auto edit = [bound_to](config::Gateway& next) -> Expected<> {
+    remove_interfaces_bound_to(bound_to, next);
+    return {};
+  };
+  change(check, edit, [this](const Expected<>& changed) {
+    if (!changed && changed.error().code != ENOENT)
+      log_->write(log_event::bound_interfaces_failed, {}, "the interfaces of a program that has gone: {}",
+                  changed.error().text);
+  });
 }
 
 bool Changes::in_use() const {
   return !parts_.running.value().interfaces.empty();
 }
 
-Expected<> Changes::interface_up(const std::string& name) {
-  finish_reload();
-  if (parts_.objects.find_interface(name) == nullptr) return no_interface(name);
-  config::Gateway next = copy_running();
-  next.interfaces[name].enabled = true;
-  if (Expected<> changed = change(std::move(next)); !changed) return changed;
-  // `ip link set down` does not change the value, which may say "enabled" already.
-  if (Interface* interface = parts_.objects.find_interface(name)) {
-    if (const Expected<> up = interface->set_enabled(true); !up) return by_system(up.error());
-  }
-  announce(GatewayEventKind::kInterfaceUp, name);
-  return {};
+void Changes::interface_up(const std::string& name, ChangeDone done) {
+  const auto edit = [name](config::Gateway& next) -> Expected<> {
+    next.interfaces[name].enabled = true;
+    return {};
+  };
+  change([this, name] { return check_interface(name); }, edit,
+         [this, name, done = std::move(done)](const Expected<>& changed) {
+           if (!changed) return done(changed);
+           // `ip link set down` does not change the value, which may say "enabled" already.
+           Interface* interface = parts_.objects.find_interface(name);
+           const Expected<> up = interface == nullptr ? Expected<>() : interface->set_enabled(true);
+           if (!up) return done(by_system(up.error()));
+           announce(GatewayEventKind::kInterfaceUp, name);
+           done({});
+         });
 }
 
-Expected<> Changes::interface_down(const std::string& name) {
-  finish_reload();
-  if (parts_.objects.find_interface(name) == nullptr) return no_interface(name);
-  config::Gateway next = copy_running();
-  next.interfaces[name].enabled = false;
-  Expected<> changed = change(std::move(next));
-  if (changed) announce(GatewayEventKind::kInterfaceDown, name);
-  return changed;
+void Changes::interface_down(const std::string& name, ChangeDone done) {
+  const auto edit = [name](config::Gateway& next) -> Expected<> {
+    next.interfaces[name].enabled = false;
+    return {};
+  };
+  change([this, name] { return check_interface(name); }, edit,
+         [this, name, done = std::move(done)](const Expected<>& changed) {
+           if (changed) announce(GatewayEventKind::kInterfaceDown, name);
+           done(changed);
+         });
 }
 
-Expected<> Changes::port_restart(const std::string& name) {
-  finish_reload();
-  if (!parts_.running.value().ports.contains(name)) return Refusal{ENOENT, "no port " + name};
-  if (parts_.objects.find_port(name) == nullptr)
-    return Refusal{ENODEV, "port " + name + " is lost: it is made anew as soon as its device is there"};
-  Expected<> done = parts_.keeper.restart(name, "an operator asks for it");
-  carried_out_();
-  return done ? std::move(done) : by_system(done.error());
+void Changes::port_restart(const std::string& name, ChangeDone done) {
+  auto task = std::make_shared<ChangeTask>();
+  task->dry_run = true;  // there is no plan
+  task->begin = [this, name](ChangeTask&) -> Expected<> {
+    if (!parts_.running.value().ports.contains(name)) return Refusal{ENOENT, "no port " + name};
+    if (parts_.objects.find_port(name) == nullptr)
+      return Refusal{ENODEV, "port " + name + " is lost: it is made anew as soon as its device is there"};
+    const Expected<> restarted = parts_.keeper.restart(name, "an operator asks for it");
+    carried_out_();
+    return restarted ? Expected<>() : by_system(restarted.error());
+  };
+  task->end = [this, done = std::move(done)](ChangeTask& ended) { done(end_change(ended)); };
+  queue_.add(std::move(task));
 }
 
 void Changes::interface_delete(const std::string& name, ChangeDone done) {
-  finish_reload();
-  const Interface* interface = parts_.objects.find_interface(name);
-  if (interface == nullptr) return done(no_interface(name));
-  const std::uint32_t ifindex = interface->ifindex();
-  config::Gateway next = copy_running();
-  next.interfaces.erase(name);
-  if (Expected<> changed = change(std::move(next)); !changed) return done(std::move(changed));
-  wait_until_gone(ifindex, kGoneTries, done);
+  const auto ifindex = std::make_shared<std::uint32_t>();
+  const auto check = [this, name, ifindex]() -> Expected<> {
+    const Interface* interface = parts_.objects.find_interface(name);
+    if (interface == nullptr) return no_interface(name);
+    *ifindex = interface->ifindex();
+    return {};
+  };
+  const auto edit = [name](config::Gateway& next) -> Expected<> {
+    next.interfaces.erase(name);
+    return {};
+  };
+  change(check, edit, [this, ifindex, done = std::move(done)](const Expected<>& deleted) {
+    deleted ? wait_until_gone(*ifindex, kGoneTries, done) : done(deleted);
+  });
 }
 
 // A netdev goes when the last worker has let go of it.
@@ -487,15 +570,17 @@ void Changes::wait_until_gone(std::uint32_t ifindex, unsigned tries, const Chang
                              [this, ifindex, tries, done] { wait_until_gone(ifindex, tries - 1, done); });
 }
 
-Expected<> Changes::set_log_level(const std::string& interface, config::LogLevel level) {
-  config::Gateway next = copy_running();
-  if (interface.empty()) {
-    next.control.log.level = level;
-  } else {
-    if (parts_.objects.find_interface(interface) == nullptr) return no_interface(interface);
-    next.interfaces[interface].log_level = level;
-  }
-  return change(std::move(next));
+void Changes::set_log_level(const std::string& interface, config::LogLevel level, ChangeDone done) {
+  const auto edit = [interface, level](config::Gateway& next) -> Expected<> {
+    if (interface.empty()) {
+      next.control.log.level = level;
+    } else {
+      next.interfaces[interface].log_level = level;
+    }
+    return {};
+  };
+  change([this, interface] { return interface.empty() ? Expected<>() : check_interface(interface); }, edit,
+         std::move(done));
 }
 
 }  // namespace wg::control

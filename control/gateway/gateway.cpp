@@ -52,13 +52,18 @@ Gateway::Gateway(const config::Gateway& value, std::string config_path, bool all
       saved_(objects_, value.control.state_directory, services_.loop, background_, log_),
       flows_(services_, log_),
       counters_(services_, objects_),
-      status_({services_, objects_, running_, watch_, keeper_, notices_, agreement_.drift, flows_}),
+      status_({services_, objects_, running_, watch_, keeper_, notices_, agreement_.drift, flows_,
+               services_.dataplane.peers()}),
       actions_(services_, objects_, sockets_, saved_, log_),
       runner_(services_, objects_, actions_),
       changes_({services_, objects_, keeper_, running_, runner_, background_, agreement_.drift}, log_,
                [this] { on_plan_carried_out(); }),
-      watched_{{services_, objects_, log_}, {services_.loop, services_.dataplane.peers(), objects_, status_}},
-      sockets_(services_.loop, {status_, status_, changes_, {}, &watched_.packets, &watched_.rates}, log_),
+      watched_{{services_, objects_, log_},
+               {services_.loop, services_.dataplane.peers(), objects_, status_},
+               {services_, objects_, log_}},
+      sockets_(services_.loop,
+               {status_, status_, changes_, {}, &watched_.packets, &watched_.rates, nullptr, &watched_.rings},
+               log_),
       rounds_(services_, objects_, flows_, watched_.packets),
       signals_(services_.loop) {
   services_.emit = [this](GatewayEvent&& event) { sockets_.publish(event); };
@@ -255,6 +260,7 @@ void Gateway::on_resolved() {
 void Gateway::every_second() {
   watch_.check();
   flows_.every_second();
+  watched_.rings.every_second();
   counters_.publish();
   agreement_.ports.every_second();
   notices_.refresh();

@@ -21,6 +21,7 @@
 #include "control/gateway/plan_runner.h"
 #include "control/gateway/port_keeper.h"
 #include "control/gateway/port_watch.h"
+#include "control/gateway/program_rings.h"
 #include "control/gateway/published_counters.h"
 #include "control/gateway/rate_reader.h"
 #include "control/gateway/rounds.h"
@@ -61,10 +62,11 @@ class Gateway {
     PortWatch ports;
     Drift drift;
   };
-  // What clients of the control sockets watch.
+  // What clients of the control sockets watch, and the rings of programs.
   struct Watched {
     PacketWatch packets;
     RateReader rates;
+    ProgramRings rings;
   };
 
   void start(const config::Gateway& value);

@@ -139,6 +139,24 @@ WatchNames names_from(const Services& services, const Objects& objects) {
   return names;
 }
 
+// The rings of the workers come into memory while they are in use already.
+void populate(EventLoop& loop, const std::shared_ptr<Watch>& watch) {
+  loop.in_turns([weak = std::weak_ptr(watch), ring = std::size_t{0}]() mutable {
+    const auto live = weak.lock();
+    if (!live) return false;
+    if (!live->rings[ring]->populate_more()) ++ring;
+    return ring < live->rings.size();
+  });
+}
+
+// Nobody uses it any more.
+void discard(EventLoop& loop, Watch* watch) {
+  loop.in_turns([old = std::shared_ptr<Watch>(watch)] {
+    if (!old->rings.empty() && !old->rings.back()->discard_more()) old->rings.pop_back();
+    return !old->rings.empty();
+  });
+}
+
 std::string comment_of_file(const WatchRequest& request) {
   return request.filter.empty() ? "Linegate capture" : "Linegate capture, filter: " + request.filter;
 }
@@ -274,7 +292,7 @@ Expected<> PacketWatch::select(const WatchRequest& request, Watch& watch) const 
 }
 
 Expected<std::shared_ptr<Watch>> PacketWatch::watch_of(const WatchRequest& request) const {
-  auto watch = std::make_shared<Watch>();
+  std::shared_ptr<Watch> watch(new Watch, [&loop = services_.loop](Watch* old) { discard(loop, old); });
   auto ethernet = program_of(request.ethernet), ip = program_of(request.ip);
   if (!ethernet) return ethernet.error();
   if (!ip) return ip.error();
@@ -288,6 +306,7 @@ Expected<std::shared_ptr<Watch>> PacketWatch::watch_of(const WatchRequest& reque
       std::size_t{std::clamp<std::uint32_t>(request.ring_mb, 1, WatchRequest::kMostRingMb)} << 20;
   for (std::size_t i = 0; i < services_.dataplane.workers().size(); ++i)
     watch->rings.push_back(std::make_unique<dataplane::WatchRing>(ring));
+  populate(services_.loop, watch);
   return watch;
 }
 

@@ -37,8 +37,9 @@ std::uint16_t auto_mtu(const config::Gateway& value) {
   return static_cast<std::uint16_t>(std::max(smallest - kOuterHeaders, 1280));
 }
 
-GatewayPlan plan_between(const config::Gateway& from, const config::Gateway& to) {
-  GatewayPlan out{config::diff(from, to), auto_mtu(to)};
+GatewayPlan plan_between(const config::Gateway& from, const config::Gateway& to,
+                         const config::PeerEffects& effects) {
+  GatewayPlan out{config::diff(from, to, effects), auto_mtu(to)};
   if (auto_mtu(from) == out.auto_mtu) return out;
   for (const auto& [name, interface] : to.interfaces) {
     const auto old = from.interfaces.find(name);
@@ -59,23 +60,29 @@ PlanRunner::PlanRunner(Services& services, Objects& objects, Actions& actions)
     : services_(services), objects_(objects), actions_(actions) {}
 
 PlanOutcome PlanRunner::run(GatewayPlan wanted, std::function<GatewayPlan()> back) {
-  PlanRun all{std::move(wanted), std::move(back), {}};
+  PlanRun all;
+  all.wanted = std::move(wanted);
   describe(all.wanted.plan, all.outcome);
-  while (!step(all, std::chrono::hours(1))) {
-  }
+  while (!step(all, std::chrono::hours(1)))
+    if (all.needs_way_back()) all.way_back = back();
   return std::move(all.outcome);
 }
 
 bool PlanRunner::step(PlanRun& run, std::chrono::steady_clock::duration time) {
   const auto until = std::chrono::steady_clock::now() + time;
   if (!run.tried && !try_first(run)) return true;
+  if (run.refused) return take_back(run, until);
   actions_.use_auto_mtu(run.wanted.auto_mtu);
   if (!carry_out(run, until)) return false;
-  run.outcome.applied = run.outcome.ok();
-  if (!run.outcome.ok()) undo(run.back());
+  run.refused = !run.outcome.ok();
+  run.outcome.applied = !run.refused;
+  publish();
+  return !run.refused;
+}
+
+void PlanRunner::publish() {
   flush_routes();
   services_.publisher.flush();
-  return true;
 }
 
 bool PlanRunner::try_first(PlanRun& run) {
@@ -103,12 +110,18 @@ Expected<> PlanRunner::attempt(const config::Action& action) {
 }
 
 // Actions are idempotent: for those that were not reached the way back changes nothing.
-void PlanRunner::undo(const GatewayPlan& back) {
-  actions_.use_auto_mtu(back.auto_mtu);
+bool PlanRunner::take_back(PlanRun& run, std::chrono::steady_clock::time_point until) {
+  const std::vector<config::Action>& actions = run.way_back->plan.actions;
+  actions_.use_auto_mtu(run.way_back->auto_mtu);
   actions_.set_undoing(true);
-  for (const config::Action& action : back.plan.actions)
-    ignore(attempt(action), "on the way back from a plan that was refused");
+  while (run.taken_back < actions.size()) {
+    ignore(attempt(actions[run.taken_back++]), "on the way back from a plan that was refused");
+    if (run.taken_back % kActionsPerLook == 0 && std::chrono::steady_clock::now() >= until) break;
+  }
   actions_.set_undoing(false);
+  if (run.taken_back < actions.size()) return false;
+  publish();
+  return true;
 }
 
 bool PlanRunner::carry_out(PlanRun& run, std::chrono::steady_clock::time_point until) {

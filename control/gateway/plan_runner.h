@@ -6,6 +6,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <functional>
+#include <optional>
 
 #include "config/diff.h"
 #include "control/api/change_sink.h"
@@ -23,7 +24,8 @@ struct GatewayPlan {
 // Of interfaces that leave it to the gateway: that of the smallest port, less the outer headers.
 [[nodiscard]] std::uint16_t auto_mtu(const config::Gateway& value);
 // diff(), and what it cannot know: interfaces whose MTU is automatic follow the ports.
-[[nodiscard]] GatewayPlan plan_between(const config::Gateway& from, const config::Gateway& to);
+[[nodiscard]] GatewayPlan plan_between(const config::Gateway& from, const config::Gateway& to,
+                                       const config::PeerEffects& effects = {});
 
 // In words, into `plan` and `restart`.
 void describe(const config::Plan& plan, PlanOutcome& outcome);
@@ -33,9 +35,15 @@ struct PlanRun {
   GatewayPlan wanted;
   std::function<GatewayPlan()> back;  // asked for when the system refuses
   PlanOutcome outcome;
-  std::size_t reached = 0;  // how many actions were begun
-  bool tried = false;       // what would fail has been tried
-  bool taking = false;      // the last action took prefixes away
+  std::size_t reached = 0;              // how many actions were begun
+  bool tried = false;                   // what would fail has been tried
+  bool taking = false;                  // the last action took prefixes away
+  bool refused = false;                 // by the system, in the middle
+  std::optional<GatewayPlan> way_back;  // then
+  std::size_t taken_back = 0;           // how many of its actions were begun
+
+  // Whoever steps sees to `way_back` before the next step.
+  [[nodiscard]] bool needs_way_back() const { return refused && !way_back; }
 };
 
 class PlanRunner {
@@ -46,7 +54,8 @@ class PlanRunner {
   // What has been done is published.
   PlanOutcome run(GatewayPlan wanted, std::function<GatewayPlan()> back);
   // The same in steps of about `time` each, between which workers and control thread go on with what has been
-  // done. True: it is over. Between two steps no other plan may be carried out.
+  // done. True: it is over. False: there is more, or `run` needs its way back. Between two steps no other
+  // plan may be carried out.
   bool step(PlanRun& run, std::chrono::steady_clock::duration time);
 
  private:
@@ -55,7 +64,8 @@ class PlanRunner {
   bool try_first(PlanRun& run);
   Expected<> carry_out_next(PlanRun& run);
   void make_room(const config::Plan& plan);
-  void undo(const GatewayPlan& back);
+  bool take_back(PlanRun& run, std::chrono::steady_clock::time_point until);
+  void publish();
   // What an action throws is a refusal as well.
   Expected<> attempt(const config::Action& action);
   void flush_routes();

@@ -14,6 +14,7 @@
 #include "control/api/peer_list.h"
 #include "control/clock.h"
 #include "control/convert.h"
+#include "control/gateway/peer_walk.h"
 #include "control/gateway/published_counters.h"
 
 namespace wg::control {
@@ -92,6 +93,25 @@ const char* refusal_of(std::uint8_t type) {
   return type == RTN_PROHIBIT ? "prohibit" : "";
 }
 
+PeerCursor begin_of_walk(const Objects& objects) {
+  PeerCursor at;
+  for (const auto& [name, interface] : objects.interfaces()) include(interface->book(), at);
+  return at;
+}
+
+// One slice; `use` is called with (interface, record).
+template <class Use>
+bool walk(PeerCursor& at, SliceEnd until, const dataplane::PeerTable& table, const Objects& objects,
+          const Use& use) {
+  if (!at.begun) at = begin_of_walk(objects);
+  return walk(at, until, table, [&](const dataplane::Peer& peer) {
+    const Interface* interface = objects.interface_by_id(peer.interface_id);
+    const PeerRecord* record = interface == nullptr ? nullptr : interface->book().find_slot(peer.slot);
+    if (record != nullptr) use(*interface, *record);
+    return record != nullptr;
+  });
+}
+
 void add_drop(PeerStatus& status, dataplane::DropReason reason, std::uint64_t count) {
   if (count != 0) status.drops.push_back({kDropNames[static_cast<std::size_t>(reason)], count});
 }
@@ -137,14 +157,10 @@ GatewayStatus StatusReader::status() const {
   }
   const auto& notices = parts_.notices.current();
   out.warnings.insert(out.warnings.end(), notices.begin(), notices.end());
-  const noise::Now at = now();
+  for (const Sums& of : sums()) out.peers_active += of.active;
   for (const auto& [name, interface] : parts_.objects.interfaces()) {
     out.interfaces.push_back(name);
     out.peers += interface->book().records().size();
-    for (const auto& [key, record] : interface->book().records()) {
-      const dataplane::Keypair* current = record->slot->current.load(std::memory_order_relaxed);
-      out.peers_active += current != nullptr && !current->expired(at.boot);
-    }
     if (const auto behind = interface->clock_behind()) {
       out.warnings.push_back(
           name + ": the wall clock is " + std::to_string(behind->count()) +
@@ -158,7 +174,28 @@ FlowsStatus StatusReader::flows(const FlowQuery& query) const {
   return parts_.flows.status(query);
 }
 
-InterfaceStatus StatusReader::interface_status(const Interface& interface) const {
+// By slots, which lie in a row: 100 000 peers take a few milliseconds.
+std::vector<StatusReader::Sums> StatusReader::sums() const {
+  std::vector<Sums> out;
+  const BootTime at = now().boot;
+  const std::uint32_t end = begin_of_walk(parts_.objects).end;
+  for (std::uint32_t slot = 0; slot < end; ++slot) {
+    const dataplane::Peer& peer = parts_.peers.at(slot);
+    if (relaxed(peer.generation) == 0) continue;
+    const std::size_t number = number_of(peer.interface_id);
+    if (number >= out.size()) out.resize(number + 1);
+    const dataplane::Keypair* current = relaxed(peer.current);
+    const dataplane::Traffic received = peer.received(), sent = peer.sent();
+    out[number].active += current != nullptr && !current->expired(at);
+    out[number].rx_bytes += received.bytes;
+    out[number].tx_bytes += sent.bytes;
+    out[number].rx_packets += received.packets;
+    out[number].tx_packets += sent.packets;
+  }
+  return out;
+}
+
+InterfaceStatus StatusReader::interface_status(const Interface& interface, const Sums& sums) const {
   InterfaceStatus out;
   const noise::Now at = now();
   const noise::Engine& engine = interface.engine();
@@ -179,16 +216,11 @@ InterfaceStatus StatusReader::interface_status(const Interface& interface) const
       out.addresses.push_back(config::to_string(address));
   }
   out.peers = interface.book().records().size();
-  for (const auto& [key, record] : interface.book().records()) {
-    const dataplane::Peer& peer = *record->slot;
-    const dataplane::Keypair* current = peer.current.load(std::memory_order_relaxed);
-    out.peers_active += current != nullptr && !current->expired(at.boot);
-    const dataplane::Traffic received = peer.received(), sent = peer.sent();
-    out.rx_bytes += received.bytes;
-    out.tx_bytes += sent.bytes;
-    out.rx_packets += received.packets;
-    out.tx_packets += sent.packets;
-  }
+  out.peers_active = sums.active;
+  out.rx_bytes = sums.rx_bytes;
+  out.tx_bytes = sums.tx_bytes;
+  out.rx_packets = sums.rx_packets;
+  out.tx_packets = sums.tx_packets;
   for (std::size_t i = 0; i < noise::kOutcomes; ++i) {
     const auto outcome = static_cast<noise::Outcome>(i);
     out.handshakes.emplace_back(noise::name_of(outcome), engine.counters().of(outcome));
@@ -200,8 +232,11 @@ InterfaceStatus StatusReader::interface_status(const Interface& interface) const
 
 std::vector<InterfaceStatus> StatusReader::interfaces() const {
   std::vector<InterfaceStatus> out;
-  for (const auto& [name, interface] : parts_.objects.interfaces())
-    out.push_back(interface_status(*interface));
+  std::vector<Sums> all = sums();
+  for (const auto& [name, interface] : parts_.objects.interfaces()) {
+    const std::size_t number = number_of(interface->id());
+    out.push_back(interface_status(*interface, number < all.size() ? all[number] : Sums{}));
+  }
   return out;
 }
 
@@ -333,21 +368,20 @@ PeerStatus StatusReader::peer_status(const Interface& interface, const PeerRecor
   return out;
 }
 
-void StatusReader::visit_peers(const PeerFilter& filter,
+bool StatusReader::visit_peers(PeerCursor& place, const PeerFilter& filter, SliceEnd until,
                                const std::function<void(PeerStatus&&)>& visit) const {
   const noise::Now at = now();
   const PeerText text(filter.text);
-  for (const auto& [name, interface] : parts_.objects.interfaces()) {
-    if (!filter.interface.empty() && filter.interface != name) continue;
-    for (const auto& [key, record] : interface->book().records()) {
-      if (!text.matches(record->name, key, record->allowed_ips)) continue;
-      if (filter.active_only) {
-        const dataplane::Keypair* current = record->slot->current.load(std::memory_order_relaxed);
-        if (current == nullptr || current->expired(at.boot)) continue;
-      }
-      visit(peer_status(*interface, *record, at));
+  const auto use = [&](const Interface& interface, const PeerRecord& record) {
+    if (!filter.interface.empty() && filter.interface != interface.name()) return;
+    if (!text.matches(record.name, record.public_key, record.allowed_ips)) return;
+    if (filter.active_only) {
+      const dataplane::Keypair* current = relaxed(record.slot->current);
+      if (current == nullptr || current->expired(at.boot)) return;
     }
-  }
+    visit(peer_status(interface, record, at));
+  };
+  return walk(place, until, parts_.peers, parts_.objects, use);
 }
 
 std::optional<PeerStatus> StatusReader::find_peer(std::string_view interface, std::string_view peer) const {
@@ -388,17 +422,19 @@ std::optional<PeerFacts> StatusReader::explain_peer(std::string_view interface, 
 // The longest allowed prefix that contains `address`, over all interfaces.
 void StatusReader::find_owner(const config::Address& address, const noise::Now& at, RouteFacts& facts) const {
   int longest = -1;
-  for (const auto& [name, interface] : parts_.objects.interfaces())
-    for (const auto& [key, record] : interface->book().records())
-      for (const config::Prefix& prefix : record->allowed_ips) {
-        if (prefix.length <= longest || !config::contains(prefix, address)) continue;
-        longest = prefix.length;
-        facts.peer = record->name.empty() ? config::to_string(key) : record->name;
-        facts.peer_prefix = config::to_string(prefix);
-        facts.peer_interface = name;
-        const dataplane::Keypair* current = record->slot->current.load(std::memory_order_relaxed);
-        facts.peer_active = current != nullptr && !current->expired(at.boot);
-      }
+  for (const auto& [name, interface] : parts_.objects.interfaces()) {
+    const PeerRecord* record = interface->book().owner_of(address);
+    if (record == nullptr) continue;
+    for (const config::Prefix& prefix : record->allowed_ips) {
+      if (prefix.length <= longest || !config::contains(prefix, address)) continue;
+      longest = prefix.length;
+      facts.peer = record->name.empty() ? config::to_string(record->public_key) : record->name;
+      facts.peer_prefix = config::to_string(prefix);
+      facts.peer_interface = name;
+      const dataplane::Keypair* current = relaxed(record->slot->current);
+      facts.peer_active = current != nullptr && !current->expired(at.boot);
+    }
+  }
 }
 
 RouteFacts StatusReader::explain_route(const config::Address& address) const {
@@ -439,25 +475,38 @@ std::optional<WgDevice> StatusReader::wg_get(std::string_view name) const {
   }
   out.listen_port = interface->listen_port();
   out.fwmark = interface->fwmark();
-  out.peers.reserve(interface->book().records().size());
-  const noise::Now at = now();
-  for (const auto& [key, record] : interface->book().records()) {
-    const noise::PeerStatus status = engine.peer_status(*record->slot, at);
-    WgPeer& peer = out.peers.emplace_back();
-    peer.public_key = key;
-    if (status.has_preshared_key) {
-      noise::PresharedKey psk = engine.preshared_key(*record->slot);
-      peer.preshared_key = config::SecretKey(std::span<const std::uint8_t, config::kKeyBytes>(psk));
-      sodium_memzero(psk.data(), psk.size());
-    }
-    if (status.remote.known()) peer.endpoint = to_config(status.remote, parts_.services.mirror);
-    peer.last_handshake = status.last_handshake;
-    peer.tx_bytes = record->slot->sent().bytes;
-    peer.rx_bytes = record->slot->received().bytes;
-    peer.keepalive = record->keepalive;
-    peer.allowed_ips.assign(record->allowed_ips.begin(), record->allowed_ips.end());
-  }
   return out;
+}
+
+Expected<bool> StatusReader::wg_peers(std::string_view name, PeerCursor& place, SliceEnd until,
+                                      const std::function<void(WgPeer&&)>& visit) const {
+  const Interface* interface = parts_.objects.find_interface(name);
+  if (interface == nullptr) return Refusal{ENODEV, "no interface " + std::string(name)};
+  const noise::Engine& engine = interface->engine();
+  const noise::Now at = now();
+  const auto use = [&](const Interface& holder, const PeerRecord& record) {
+    if (&holder == interface) visit(wg_peer(engine, record, at));
+  };
+  return walk(place, until, parts_.peers, parts_.objects, use);
+}
+
+WgPeer StatusReader::wg_peer(const noise::Engine& engine, const PeerRecord& record,
+                             const noise::Now& at) const {
+  const noise::PeerStatus status = engine.peer_status(*record.slot, at);
+  WgPeer peer;
+  peer.public_key = record.public_key;
+  if (status.has_preshared_key) {
+    noise::PresharedKey psk = engine.preshared_key(*record.slot);
+    peer.preshared_key = config::SecretKey(std::span<const std::uint8_t, config::kKeyBytes>(psk));
+    sodium_memzero(psk.data(), psk.size());
+  }
+  if (status.remote.known()) peer.endpoint = to_config(status.remote, parts_.services.mirror);
+  peer.last_handshake = status.last_handshake;
+  peer.tx_bytes = record.slot->sent().bytes;
+  peer.rx_bytes = record.slot->received().bytes;
+  peer.keepalive = record.keepalive;
+  peer.allowed_ips.assign(record.allowed_ips.begin(), record.allowed_ips.end());
+  return peer;
 }
 
 }  // namespace wg::control

@@ -17,6 +17,7 @@
 #include "control/gateway/worker_watch.h"
 #include "control/noise/types.h"
 #include "control/services.h"
+#include "dataplane/session/peer_table.h"
 
 namespace wg::control {
 
@@ -32,6 +33,7 @@ class StatusReader final : public StatusSource, public SecretSource {
     const Notices& notices;
     const Drift& drift;
     const FlowService& flows;
+    const dataplane::PeerTable& peers;
   };
   explicit StatusReader(const Parts& parts);
 
@@ -43,7 +45,8 @@ class StatusReader final : public StatusSource, public SecretSource {
   std::vector<WorkerStatus> workers() const override;
   std::vector<DropStatus> drops() const override;
   FlowsStatus flows(const FlowQuery& query) const override;
-  void visit_peers(const PeerFilter& filter, const std::function<void(PeerStatus&&)>& visit) const override;
+  bool visit_peers(PeerCursor& at, const PeerFilter& filter, SliceEnd until,
+                   const std::function<void(PeerStatus&&)>& visit) const override;
   std::optional<PeerStatus> find_peer(std::string_view interface, std::string_view peer) const override;
   std::optional<PeerFacts> explain_peer(std::string_view interface, std::string_view peer) const override;
   RouteFacts explain_route(const config::Address& address) const override;
@@ -51,13 +54,22 @@ class StatusReader final : public StatusSource, public SecretSource {
   // ---- SecretSource
   std::optional<config::Interface> interface_config(std::string_view interface) const override;
   std::optional<WgDevice> wg_get(std::string_view interface) const override;
+  Expected<bool> wg_peers(std::string_view interface, PeerCursor& at, SliceEnd until,
+                          const std::function<void(WgPeer&&)>& visit) const override;
 
  private:
+  // Over the peers of an interface.
+  struct Sums {
+    std::uint64_t active = 0, rx_bytes = 0, tx_bytes = 0, rx_packets = 0, tx_packets = 0;
+  };
+  [[nodiscard]] std::vector<Sums> sums() const;  // by number of the interface
   [[nodiscard]] PeerStatus peer_status(const Interface& interface, const PeerRecord& record,
                                        const noise::Now& at) const;
+  [[nodiscard]] WgPeer wg_peer(const noise::Engine& engine, const PeerRecord& record,
+                               const noise::Now& at) const;
   [[nodiscard]] bool has_route(const Interface& interface, const PeerStatus& peer) const;
   void find_owner(const config::Address& address, const noise::Now& at, RouteFacts& facts) const;
-  [[nodiscard]] InterfaceStatus interface_status(const Interface& interface) const;
+  [[nodiscard]] InterfaceStatus interface_status(const Interface& interface, const Sums& sums) const;
 
   Parts parts_;
   const WallTime started_;

@@ -30,6 +30,11 @@ PeerRecord* PeerBook::find_slot(std::uint32_t slot) const {
   return find_in(by_slot_, slot);
 }
 
+PeerRecord* PeerBook::owner_of(const config::Address& address) const {
+  const auto ip = to_dataplane(address);
+  return find_slot(ip.v6 ? allowed6_.lookup({ip.bytes}) : allowed4_.lookup(ip.v4_host_order()));
+}
+
 std::vector<config::Key> PeerBook::keys() const {
   std::vector<config::Key> keys;
   keys.reserve(records_.size());
@@ -58,6 +63,7 @@ PeerRecord& PeerBook::add(dataplane::Peer& slot, const config::Key& key) {
   record.public_key = key;
   records_[key] = std::move(owned);
   slots_ = std::max(slots_, slot.slot + 1);
+  newest_ = slot.generation.load(std::memory_order_relaxed);
   by_slot_[slot.slot] = &record;
   return record;
 }

@@ -28,10 +28,14 @@ class PeerBook {
   [[nodiscard]] PeerRecord* find(const config::Key& key) const;
   [[nodiscard]] PeerRecord* find_name(const std::string& name) const;
   [[nodiscard]] PeerRecord* find_slot(std::uint32_t slot) const;
+  // Whose allowed IPs have the longest prefix that contains the address.
+  [[nodiscard]] PeerRecord* owner_of(const config::Address& address) const;
   [[nodiscard]] const Records& records() const { return records_; }
   [[nodiscard]] std::vector<config::Key> keys() const;
   // Every slot of a peer is below.
   [[nodiscard]] std::uint32_t slots() const { return slots_; }
+  // Generation of the peer that came last: those of later ones are greater.
+  [[nodiscard]] std::uint32_t newest() const { return newest_; }
   // A peer has exactly this prefix.
   [[nodiscard]] bool holds(const config::Prefix& prefix) const;
   // Of all peers, in no order.
@@ -64,7 +68,7 @@ class PeerBook {
   lpm::Lpm4 allowed4_;
   lpm::Lpm6 allowed6_;
   Records records_;
-  std::uint32_t slots_ = 0;
+  std::uint32_t slots_ = 0, newest_ = 0;
   std::unordered_map<std::uint32_t, PeerRecord*> by_slot_;
   std::unordered_map<std::string, PeerRecord*> by_name_;
 };

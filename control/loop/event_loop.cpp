@@ -123,6 +123,7 @@ void EventLoop::run() {
 // Rounded up, so that a timer is due when epoll_wait returns for it.
 int EventLoop::wait_milliseconds(Clock::duration wait) const {
   using namespace std::chrono;
+  if (!turns_.empty()) return 0;
   if (!due_.empty()) wait = std::min(wait, due_.begin()->first - Clock::now());
   const auto rounded = ceil<milliseconds>(std::max(wait, Clock::duration::zero()));
   return static_cast<int>(std::min<milliseconds::rep>(rounded.count(), 3'600'000));
@@ -145,6 +146,7 @@ void EventLoop::run_once(Clock::duration wait) {
     guarded([&] { (*callback)(events[i].events); });
   }
   run_timers();
+  run_turns();
 }
 
 EventLoop::Lasted EventLoop::lasted() const {
@@ -161,6 +163,20 @@ void EventLoop::run_posted() {
     posted.swap(posted_);
   }
   for (const auto& callback : posted) guarded(callback);
+}
+
+// One that throws was the last.
+void EventLoop::run_turns() {
+  if (turns_.empty()) return;
+  const auto until = Clock::now() + kTurns;
+  for (std::size_t waiting = turns_.size(); waiting != 0; --waiting) {
+    Step step = std::move(turns_.front());
+    turns_.pop_front();
+    bool more = false;
+    guarded([&] { more = step(); });
+    if (more) turns_.push_back(std::move(step));
+    if (Clock::now() >= until) return;
+  }
 }
 
 // To say it may fail as well.

@@ -10,6 +10,7 @@
 #include <atomic>
 #include <chrono>
 #include <cstdint>
+#include <deque>
 #include <exception>
 #include <functional>
 #include <memory>
@@ -28,7 +29,10 @@ class EventLoop {
   using Clock = std::chrono::steady_clock;
   using FdCallback = std::function<void(std::uint32_t events)>;  // EPOLLIN, EPOLLOUT, EPOLLHUP, …
   using Callback = std::function<void()>;
-  using TimerId = std::uint64_t;  // never 0, never reused
+  using TimerId = std::uint64_t;       // never 0, never reused
+  using Step = std::function<bool()>;  // false: it was the last
+  // How long the steps of a round may take together, and about how long each of them should be.
+  static constexpr std::chrono::milliseconds kTurns{3}, kStep{1};
 
   // Throws std::system_error when epoll or eventfd fails.
   EventLoop();
@@ -45,6 +49,10 @@ class EventLoop {
   TimerId after(Clock::duration delay, Callback callback);
   TimerId every(Clock::duration period, Callback callback);
   void cancel(TimerId id);
+
+  // For work of which there may be much: calls `step` once a round, in turn with the other steps, until it
+  // returns false. Steps for which a round has no time left come first in the next.
+  void in_turns(Step step) { turns_.push_back(std::move(step)); }
 
   // From any thread: runs `callback` on the loop's thread.
   void post(Callback callback);
@@ -86,6 +94,7 @@ class EventLoop {
   int wait_milliseconds(Clock::duration wait) const;
   void run_timers();
   void run_posted();
+  void run_turns();
   void report(const std::exception& error) noexcept;
   void wake();
 
@@ -99,6 +108,7 @@ class EventLoop {
   std::unordered_map<TimerId, Timer> timers_;
   std::set<std::pair<Clock::time_point, TimerId>> due_;
   TimerId next_timer_ = 1;
+  std::deque<Step> turns_;
   Clock::time_point woken_at_;
   Clock::duration core_at_wake_{0};
   std::atomic<bool> stopped_{false};

@@ -64,7 +64,19 @@ dataplane::InterfaceId Publisher::add_interface(const dataplane::InterfaceView& 
 void Publisher::remove_interface(dataplane::InterfaceId id) {
   owners_.remove(id);
   next_.interfaces[id] = {};
+  list_rings();
   on_removed();
+}
+
+void Publisher::set_ring(dataplane::InterfaceId id, dataplane::ProgramRing* ring) {
+  interface(id).ring = ring;
+  list_rings();
+}
+
+void Publisher::list_rings() {
+  next_.rings.clear();
+  for (const dataplane::InterfaceId id : next_.interfaces.ids())
+    if (next_.interfaces[id].ring != nullptr) next_.rings.push_back(id);
 }
 
 void Publisher::on_removed() {
@@ -76,7 +88,8 @@ void Publisher::on_removed() {
 dataplane::FlowIngress Publisher::flow_ingress(std::uint32_t ifindex) const {
   using dataplane::FlowIngress;
   if (const auto id = owners_.interface_of(ifindex))
-    return next_.interfaces[*id].flows ? FlowIngress::interface(*id) : FlowIngress();
+    return next_.interfaces[*id].flows && next_.interfaces[*id].ring == nullptr ? FlowIngress::interface(*id)
+                                                                                : FlowIngress();
   const auto link = port_of(ifindex);
   if (!link || !next_.ports[link->port].flows) return {};
   return FlowIngress::port(link->port, link->vlan.value_or(0));
@@ -193,6 +206,9 @@ void Publisher::publish() {
     for (dataplane::PortView& port : snapshot->ports) port.flows = false;
     for (dataplane::InterfaceView& interface : snapshot->interfaces) interface.flows = false;
   }
+  // What peers send goes to the program: no short cut, no way between peers.
+  for (const dataplane::InterfaceId id : snapshot->rings)
+    snapshot->interfaces[id].short_cut = snapshot->interfaces[id].flows = false;
   dataplane_.publish(std::move(snapshot));
   routes_.hops().published();
 }

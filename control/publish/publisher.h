@@ -49,6 +49,9 @@ class Publisher {
   // ---- connections that workers carry
   // Null: none; views with `flows` are then published as if they had `forwarding: kernel`.
   void set_flows(const dataplane::FlowTable* flows) { touch(), next_.flows = flows; }
+  // Null: the interface's inner side is Linux, by its TUN. Until then every packet of its peers goes to the
+  // ring: no short cut, no route, no way between peers.
+  void set_ring(dataplane::InterfaceId id, dataplane::ProgramRing* ring);
   // Null: nobody watches packets.
   void set_watches(std::shared_ptr<const dataplane::WatchSet> watches) {
     touch(), next_.watches = std::move(watches);
@@ -104,6 +107,7 @@ class Publisher {
   void on_change(const Resynced&) { start_over(); }
   void start_over();
   void touch_views();
+  void list_rings();
   void on_removed();
   void note_route(const IpPrefix& prefix);
   void publish();

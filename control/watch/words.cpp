@@ -147,6 +147,7 @@ std::string words_of(const WatchRecord& record, Packet bytes, const WatchNames& 
   switch (record.point) {
     case WatchPoint::received:
     case WatchPoint::from_linux:
+    case WatchPoint::from_program:
     case WatchPoint::from_control:
     case WatchPoint::transmitted:
       return place_of(record, names) + ": " + packet();

@@ -1,6 +1,11 @@
 #include "dataplane/core/egress.h"
 
+#include <rte_mbuf.h>
+
+#include <utility>
+
 #include "dataplane/io/port.h"
+#include "dataplane/io/program_ring.h"
 
 namespace wg::dataplane {
 
@@ -11,7 +16,10 @@ void Egress::punt_to_tap(const BurstContext& at, PortIndex port, rte_mbuf* packe
 }
 
 void Egress::punt_to_tun(const BurstContext& at, InterfaceId interface_id, rte_mbuf* packet) noexcept {
-  punt(at.view->interfaces[interface_id].tun, tuns_[interface_id], packet);
+  const InterfaceView& interface = at.view->interfaces[interface_id];
+  if (interface.ring != nullptr) [[unlikely]]
+    return give_to_program(*interface.ring, tuns_[interface_id], packet);
+  punt(interface.tun, tuns_[interface_id], packet);
 }
 
 void Egress::punt(const KernelInterface* to, OutQueue& out, rte_mbuf* packet) noexcept {
@@ -44,7 +52,10 @@ std::size_t Egress::flush_punts(const BurstContext& at) noexcept {
     if (taps_[index].n != 0) punted += write(*at.view->ports[index].tap, taps_[index], core_.counters.to_tap);
   }
   for (const InterfaceId id : at.view->interfaces.ids()) {
-    if (tuns_[id].n != 0) punted += write(*at.view->interfaces[id].tun, tuns_[id], core_.counters.to_tun);
+    if (tuns_[id].n == 0) continue;
+    const InterfaceView& interface = at.view->interfaces[id];
+    punted += interface.ring != nullptr ? write(*interface.ring, tuns_[id])
+                                        : write(*interface.tun, tuns_[id], core_.counters.to_tun);
   }
   return punted;
 }
@@ -88,6 +99,40 @@ std::size_t Egress::write(KernelInterface& to, OutQueue& out, Counter& written) 
   core_.counters.drop(DropReason::punt_full, n - accepted);
   if (core_.watcher.on()) [[unlikely]]
     core_.watcher.refused(burst, n - accepted, DropReason::punt_full);
+  return n;
+}
+
+// What goes to a program is no exception: it has no budget but its ring.
+void Egress::give_to_program(ProgramRing& ring, OutQueue& out, rte_mbuf* packet) noexcept {
+  if (out.n == kBurst) write(ring, out);
+  out.packet[out.n++] = packet;
+}
+
+std::size_t Egress::write(ProgramRing& to, OutQueue& out) noexcept {
+  const std::size_t n = std::exchange(out.n, 0);
+  ProgramQueue& queue = to.queue(core_.options.id);
+  const std::size_t room = queue.writer.room();
+  to.note_fault(queue);
+  std::size_t put = 0;
+  for (std::size_t i = 0; i < n; ++i) {
+    rte_mbuf* packet = out.packet[i];
+    if (packet->nb_segs != 1) {
+      core_.drop(packet, DropReason::segmented);
+    } else if (packet->data_len > queue.writer.largest()) {
+      core_.drop(packet, DropReason::too_big);
+    } else if (put == room) {
+      core_.drop(packet, DropReason::ring_full);
+    } else {
+      if (core_.watcher.on()) [[unlikely]]
+        core_.watcher.step(packet, WatchPoint::to_program);
+      queue.writer.put({rte_pktmbuf_mtod(packet, const std::uint8_t*), packet->data_len});
+      out.packet[put++] = packet;
+    }
+  }
+  if (put == 0) return n;
+  if (queue.writer.finish()) queue.wake();
+  rte_pktmbuf_free_bulk(out.packet.data(), static_cast<unsigned>(put));
+  core_.counters.to_program.add(put);
   return n;
 }
 

@@ -1,5 +1,6 @@
-// The only owner of outgoing queues: what leaves by a port, and what is punted to Linux by a TAP or a TUN.
-// Queues fill while a burst runs and are flushed at its end, under the same context.
+// The only owner of outgoing queues: what leaves by a port, what is punted to Linux by a TAP or a TUN, and
+// what goes to the program that is an interface's inner side in place of Linux. Queues fill while a burst
+// runs and are flushed at its end, under the same context.
 #pragma once
 
 #include <algorithm>
@@ -40,9 +41,10 @@ class Egress {
     out.n += packets.size();
   }
   void punt_to_tap(const BurstContext& at, PortIndex port, rte_mbuf* packet) noexcept;
+  // To the interface's inner side: Linux, or the program of its ring.
   void punt_to_tun(const BurstContext& at, InterfaceId interface_id, rte_mbuf* packet) noexcept;
 
-  // Hands everything that this burst produced to ports, TAPs and TUNs.
+  // Hands everything that this burst produced to ports, TAPs, TUNs and programs.
   void flush(const BurstContext& at) noexcept;
 
  private:
@@ -50,13 +52,15 @@ class Egress {
   [[gnu::cold]] void hand_over_watched(const BurstContext& at, PortIndex port, OutQueue& out) noexcept;
   void punt(const KernelInterface* to, OutQueue& out, rte_mbuf* packet) noexcept;
   std::size_t write(KernelInterface& to, OutQueue& out, Counter& written) noexcept;
+  void give_to_program(ProgramRing& ring, OutQueue& out, rte_mbuf* packet) noexcept;
+  std::size_t write(ProgramRing& to, OutQueue& out) noexcept;
   std::size_t flush_ports(const BurstContext& at) noexcept;
   std::size_t flush_punts(const BurstContext& at) noexcept;
 
   Core& core_;
   std::uint32_t punts_left_ = 0;            // of this loop
   ById<PortIndex, OutQueue> ports_, taps_;  // sized by control's limits
-  ById<InterfaceId, OutQueue> tuns_;
+  ById<InterfaceId, OutQueue> tuns_;        // or the rings in their place
 };
 
 }  // namespace wg::dataplane

@@ -145,6 +145,10 @@ void Watcher::from_linux_by_tun(InterfaceId id, std::span<rte_mbuf* const> packe
   for (rte_mbuf* packet : packets) enter(packet, WatchPoint::from_linux, WatchLink::kIp, number_of(id));
 }
 
+void Watcher::from_program(InterfaceId id, std::span<rte_mbuf* const> packets) noexcept {
+  for (rte_mbuf* packet : packets) enter(packet, WatchPoint::from_program, WatchLink::kIp, number_of(id));
+}
+
 void Watcher::from_control(InterfaceId id, rte_mbuf* packet) noexcept {
   enter(packet, WatchPoint::from_control, WatchLink::kIp, number_of(id));
 }

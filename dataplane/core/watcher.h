@@ -39,6 +39,7 @@ class Watcher {
   [[gnu::cold]] void received(PortIndex port, std::span<rte_mbuf* const> packets) noexcept;
   [[gnu::cold]] void from_linux_by_tap(PortIndex port, std::span<rte_mbuf* const> frames) noexcept;
   [[gnu::cold]] void from_linux_by_tun(InterfaceId id, std::span<rte_mbuf* const> packets) noexcept;
+  [[gnu::cold]] void from_program(InterfaceId id, std::span<rte_mbuf* const> packets) noexcept;
   // What a command brought: a packet that begins with IP, or a frame.
   [[gnu::cold]] void from_control(InterfaceId id, rte_mbuf* packet) noexcept;
   [[gnu::cold]] void frame_from_control(PortIndex port, rte_mbuf* frame) noexcept;

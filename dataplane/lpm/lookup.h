@@ -1,4 +1,5 @@
-// The readers' side, one file per instruction set: lookup_portable.cpp, lookup_avx512.cpp.
+// The readers' side, one file per instruction set: lookup_portable.cpp, lookup_avx2.cpp,
+// lookup_avx512.cpp.
 #pragma once
 
 #include "dataplane/lpm/node.h"
@@ -13,6 +14,7 @@ struct Lookup {
 };
 
 extern const Lookup kLookupPortable;
+extern const Lookup kLookupAvx2;    // AVX2, BMI, BMI2 and LZCNT
 extern const Lookup kLookupAvx512;  // AVX-512 F, BW, VL, DQ and BMI2
 
 }  // namespace wg::lpm

@@ -23,18 +23,26 @@ Address6 address_of(Uint128 bits) noexcept {
   return address;
 }
 
+bool runs_avx2() noexcept {
+  return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("bmi") && __builtin_cpu_supports("bmi2") &&
+         __builtin_cpu_supports("lzcnt");
+}
+bool runs_avx512() noexcept {
+  return runs_avx2() && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+         __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq");
+}
+
+// nullptr: unknown, or cannot run here.
 const Lookup* lookup_named(std::string_view name) noexcept {
   if (name == kLookupPortable.name) return &kLookupPortable;
-  if (name != kLookupAvx512.name) return nullptr;
-  const bool runs = __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
-                    __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq") &&
-                    __builtin_cpu_supports("bmi2");
-  return runs ? &kLookupAvx512 : nullptr;
+  if (name == kLookupAvx2.name) return runs_avx2() ? &kLookupAvx2 : nullptr;
+  if (name == kLookupAvx512.name) return runs_avx512() ? &kLookupAvx512 : nullptr;
+  return nullptr;
 }
 
 const Lookup* best_lookup() noexcept {
-  const Lookup* vector = lookup_named(kLookupAvx512.name);
-  return vector != nullptr ? vector : &kLookupPortable;
+  if (runs_avx512()) return &kLookupAvx512;
+  return runs_avx2() ? &kLookupAvx2 : &kLookupPortable;
 }
 
 std::atomic<const Lookup*>& chosen() noexcept {

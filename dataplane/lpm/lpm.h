@@ -49,8 +49,8 @@ class Reclaimer {
 // Frees immediately, for tables without concurrent readers.
 Reclaimer& immediate_reclaimer() noexcept;
 
-// The instruction set of lookups: "portable" or "avx512". It is the best one of this machine unless a test or
-// bench selects another; select returns false when the variant is unknown or cannot run here.
+// The instruction set of lookups: "portable", "avx2" or "avx512". It is the best one of this machine unless a
+// test or bench selects another; select returns false when the variant is unknown or cannot run here.
 const char* lookup_variant() noexcept;
 bool select_lookup(std::string_view name) noexcept;
 

@@ -16,6 +16,12 @@ LPM_INLINE std::size_t range_of(const Point* lasts, Point point) noexcept {
   const __m256i ends = _mm256_load_si256(reinterpret_cast<const __m256i*>(lasts));
   const __m256i points = _mm256_set1_epi32(static_cast<int>(point));
   return static_cast<std::size_t>(_mm_popcnt_u64(_mm256_mask_cmplt_epu32_mask(0x7f, ends, points)));
+#elif defined(__AVX2__)
+  const __m256i ends = _mm256_load_si256(reinterpret_cast<const __m256i*>(lasts));
+  const __m256i points = _mm256_set1_epi32(static_cast<int>(point));
+  const __m256i not_below = _mm256_cmpeq_epi32(_mm256_max_epu32(ends, points), ends);
+  const auto mask = static_cast<unsigned>(_mm256_movemask_ps(_mm256_castsi256_ps(not_below)));
+  return static_cast<std::size_t>(_mm_popcnt_u64(~mask & 0x7f));
 #else
   const __m128i points = _mm_set1_epi32(static_cast<int>(point));
   const __m128i low = _mm_load_si128(reinterpret_cast<const __m128i*>(lasts));

@@ -13,6 +13,7 @@ namespace wg::dataplane {
 #define LINEGATE_WATCH_POINTS(X)                                                     \
   X(received, "received from a port")                                                \
   X(from_linux, "sent by Linux")                                                     \
+  X(from_program, "sent by the program that is the inner side of its interface")     \
   X(from_control, "from the control thread: it waited for a session, or is its own") \
   X(session, "its receiver index belongs to a session")                              \
   X(opened, "the tag is good, the counter is new, the inner source is allowed")      \
@@ -20,6 +21,7 @@ namespace wg::dataplane {
   X(sending, "its peer, session and counter")                                        \
   X(transmitted, "handed to a port")                                                 \
   X(to_linux, "given to Linux by the exception path")                                \
+  X(to_program, "given to the program that is the inner side of its interface")      \
   X(to_kernel_socket, "sealed, for the kernel's UDP socket")                         \
   X(handshake, "a handshake message, for the control thread")                        \
   X(staged, "no session: it waits with the control thread")                          \

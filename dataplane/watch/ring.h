@@ -15,9 +15,9 @@ namespace wg::dataplane {
 
 class WatchRing {
  public:
-  // At least `bytes`, all of them in memory from the start on. Throws std::system_error.
+  // At least `bytes`, none of them in memory yet. Throws std::system_error.
   explicit WatchRing(std::size_t bytes);
-  // Wipes it: packets of the inside lay in it.
+  // Wipes what discard_more() has not: packets of the inside lay in it.
   ~WatchRing();
   WatchRing(const WatchRing&) = delete;
   WatchRing& operator=(const WatchRing&) = delete;
@@ -46,6 +46,13 @@ class WatchRing {
   }
 
   // ---- the control thread
+  // Both in parts of kPart, because a whole ring takes tens of milliseconds. True: there is more to do.
+  static constexpr std::size_t kPart = std::size_t{1} << 20;
+  // Puts the next part into memory: a page that is missing makes the worker wait for the kernel. Records may
+  // lie in it already.
+  bool populate_more() noexcept;
+  // Wipes the next part and gives it back. Nobody uses the ring any more.
+  bool discard_more() noexcept;
   // The oldest record. False: there is none.
   bool peek(WatchRecord* record) noexcept {
     std::size_t tail = tail_.load(std::memory_order_relaxed);
@@ -79,6 +86,7 @@ class WatchRing {
 
   std::size_t size_;  // a power of two
   std::uint8_t* memory_;
+  std::size_t populated_ = 0, discarded_ = 0;     // bytes from the begin. W: control
   alignas(64) std::atomic<std::size_t> head_{0};  // W: the worker
   std::size_t cached_tail_ = 0;                   // the worker's
   std::atomic<std::uint64_t> lost_{0};            // W: the worker

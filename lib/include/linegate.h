@@ -45,9 +45,11 @@ enum {
   LG_BUSY = -8,           /* too many connections, or interfaces exist; try again later */
   LG_ADDRESS_IN_USE = -9, /* the listen port is taken */
   LG_NO_MEMORY = -10,
-  LG_SYSTEM = -11,   /* the system refused, here or in the gateway; the text says what */
-  LG_PROTOCOL = -12, /* the gateway's answer was not understood */
-  LG_TIMED_OUT = -13 /* the gateway does not answer; whether the change was made is unknown */
+  LG_SYSTEM = -11,    /* the system refused, here or in the gateway; the text says what */
+  LG_PROTOCOL = -12,  /* the gateway's answer was not understood */
+  LG_TIMED_OUT = -13, /* the gateway does not answer; whether the change was made is unknown */
+  LG_EMPTY = -14,     /* of a ring: no packet has come; lg_last_error() is not changed */
+  LG_FULL = -15       /* of a ring: there is no room; lg_last_error() is not changed */
 };
 
 /* Of the last call of this thread that failed; LG_OK: none has. With `text` (may be NULL) the sentence that
@@ -250,6 +252,99 @@ enum {
 };
 /* Before the first call the adapter logs as the gateway does. */
 lg_error lg_adapter_set_logging(lg_adapter* adapter, lg_log_state state);
+
+/* ------------------------------------------------------------------ rings
+ *
+ * A program becomes the inner side of an adapter, in place of Linux: it receives the IP packets that the
+ * adapter's peers send, and what it sends goes to the peer whose allowed IPs contain the destination. Packets
+ * pass through memory that the program and the gateway share; while there is work, without a system call.
+ * While the ring is open nothing of the peers reaches Linux, and what Linux sends into the adapter's network
+ * interface is dropped. The ring is closed with the handle, or with the program, however it ends.
+ *
+ *   for (;;) {
+ *     while ((packet = lg_ring_receive(ring, &bytes, &error)) != NULL) { ...; lg_ring_release(ring, packet);
+ * } if (error != LG_EMPTY) break; poll() for POLLIN on lg_ring_wait_fd(ring)
+ *   }
+ *
+ * Packets are received in the order in which the gateway's worker had them, and are sent in the order of
+ * their allocations. They may be released, and sent, in any order, by any thread; room is given back in
+ * order, so one packet that is never released fills the ring in the end: lg_ring_get_statistics() names it.
+ *
+ * There is a queue of two rings for each worker of the gateway. The calls without a queue look at all of
+ * them, send by the first, and take turns. Those with a queue are for programs with a thread per queue: no
+ * two threads at a time with one queue, and with the queues that are used so no call without a queue but the
+ * last three.
+ */
+
+typedef struct lg_ring lg_ring;
+
+/* For lg_ring_open(). */
+enum {
+  LG_RING_POLLS = 1u << 0 /* the program never waits, so the gateway need not wake it: lg_ring_wait_fd() may
+                             stay silent */
+};
+
+/* Of an adapter that exists. `slots`: packets that a ring holds, a power of two from 64 to 4096; 0: 1024.
+ * `sources` (family, address and cidr; the rest zero) are the addresses from which the program sends, at most
+ * 16; packets from others are dropped. Without any they are the adapter's own addresses in the configuration.
+ * LG_BUSY: another program is the adapter's inner side. On LG_OK, *ring must be closed, before the adapter.
+ */
+lg_error lg_ring_open(lg_adapter* adapter, uint32_t slots, uint32_t flags, const lg_allowed_ip* sources,
+                      uint32_t sources_count, lg_ring** ring);
+/* The inner side is Linux again, shortly after. Packets that were received are not valid any more. NULL is
+ * nothing to close. No other call with the ring may run or follow. */
+void lg_ring_close(lg_ring* ring);
+
+/* The oldest packet that was not received yet, a whole IP packet of *bytes bytes, which may be changed in
+ * place; it is the program's until lg_ring_release(). NULL: *error (may be NULL) is LG_EMPTY, or LG_GONE: the
+ * gateway has given the ring up, its log says why. */
+void* lg_ring_receive(lg_ring* ring, uint32_t* bytes, lg_error* error);
+/* LG_INVALID: it is no packet that was received and not released. */
+lg_error lg_ring_release(lg_ring* ring, const void* packet);
+
+/* Room for an IP packet of `bytes` bytes, which the program writes and gives to lg_ring_send(). Packets
+ * behind it wait for it. NULL: *error (may be NULL) is LG_FULL, LG_GONE, or LG_INVALID: no packet has such a
+ * size. */
+void* lg_ring_alloc_send(lg_ring* ring, uint32_t bytes, lg_error* error);
+/* LG_INVALID: it is no packet that was allocated and not sent. */
+lg_error lg_ring_send(lg_ring* ring, const void* packet);
+
+/* Readable when packets, or room, may have come since the program was told LG_EMPTY or LG_FULL, and when the
+ * ring is gone; silent again when lg_ring_receive() has returned LG_EMPTY. For poll() and the like alone; it
+ * stays the ring's. */
+int lg_ring_wait_fd(lg_ring* ring);
+
+typedef struct lg_packet {
+  void* data;
+  uint32_t bytes;
+  uint32_t reserved; /* 0 */
+} lg_packet;
+
+uint32_t lg_ring_queues(lg_ring* ring);
+/* At most `count` packets of one queue; returns how many. */
+uint32_t lg_ring_receive_burst(lg_ring* ring, uint32_t queue, lg_packet* packets, uint32_t count);
+/* The oldest `count` packets of the queue that were received and are not released. */
+void lg_ring_release_burst(lg_ring* ring, uint32_t queue, uint32_t count);
+/* Copies them into the ring and sends them; returns how many there was room for. It ends at one of a size
+ * that no packet has. */
+uint32_t lg_ring_send_burst(lg_ring* ring, uint32_t queue, const lg_packet* packets, uint32_t count);
+
+/* Of all queues together, since the ring was opened. */
+typedef struct lg_ring_statistics {
+  uint32_t size; /* set by the caller: its sizeof */
+  uint32_t queues;
+  uint32_t slots;    /* of each ring */
+  uint32_t largest;  /* bytes of a packet that fits the adapter's MTU */
+  uint64_t received; /* packets */
+  uint64_t sent;     /* packets */
+  uint64_t full;     /* times that a packet found no room */
+  uint32_t held;     /* received and not released */
+  uint32_t blocked;  /* released, but behind one that is not: their room is not given back */
+  uint32_t unsent;   /* allocated; the first of them is not sent */
+  uint32_t reserved0;
+  uint64_t oldest_held; /* address of the first of the held packets; 0: none */
+} lg_ring_statistics;
+lg_error lg_ring_get_statistics(lg_ring* ring, lg_ring_statistics* statistics);
 
 /* ------------------------------------------------------------------ the gateway */
 

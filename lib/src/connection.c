@@ -134,10 +134,36 @@ static void make_room(lgi_connection *connection) {
   connection->end = left;
 }
 
+/* recv(), and what comes along. */
+static ssize_t receive_some(lgi_connection *connection, void *to, size_t room) {
+  union {
+    struct cmsghdr header; /* for its alignment */
+    char bytes[CMSG_SPACE(sizeof connection->descriptors)];
+  } control;
+  struct iovec piece = {to, room};
+  struct msghdr message = {0};
+  struct cmsghdr *rights;
+  ssize_t got;
+  if (!connection->takes_descriptors) return recv(connection->fd, to, room, MSG_DONTWAIT);
+  message.msg_iov = &piece;
+  message.msg_iovlen = 1;
+  message.msg_control = &control;
+  message.msg_controllen = sizeof control;
+  got = recvmsg(connection->fd, &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+  rights = got > 0 ? CMSG_FIRSTHDR(&message) : NULL;
+  if (rights != NULL && rights->cmsg_level == SOL_SOCKET && rights->cmsg_type == SCM_RIGHTS) {
+    const size_t bytes = rights->cmsg_len - CMSG_LEN(0);
+    memcpy(connection->descriptors, CMSG_DATA(rights), bytes);
+    connection->descriptors_count = (uint32_t)(bytes / sizeof(int));
+    connection->takes_descriptors = false; /* there is one offer */
+  }
+  return got;
+}
+
 static lg_error receive_more(lgi_connection *connection, int64_t deadline, int wake) {
   for (;;) {
     const size_t room = sizeof connection->buffer - connection->end;
-    const ssize_t got = recv(connection->fd, connection->buffer + connection->end, room, MSG_DONTWAIT);
+    const ssize_t got = receive_some(connection, connection->buffer + connection->end, room);
     if (got > 0) {
       connection->heard = true;
       connection->end += (size_t)got;

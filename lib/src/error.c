@@ -58,7 +58,7 @@ LG_API const char *lg_error_name(lg_error error) {
   static const char *const names[] = {"LG_OK",      "LG_INVALID",   "LG_MORE_DATA",   "LG_NOT_RUNNING",
                                       "LG_ACCESS",  "LG_GONE",      "LG_EXISTS",      "LG_NOT_FOUND",
                                       "LG_BUSY",    "LG_ADDRESS_IN_USE", "LG_NO_MEMORY", "LG_SYSTEM",
-                                      "LG_PROTOCOL", "LG_TIMED_OUT"};
+                                      "LG_PROTOCOL", "LG_TIMED_OUT", "LG_EMPTY", "LG_FULL"};
   const int32_t last = (int32_t)(sizeof names / sizeof *names) - 1;
   return error <= 0 && error >= -last ? names[-error] : "LG_UNKNOWN";
 }

@@ -56,10 +56,17 @@ bool lgi_read_number(const char* digits, size_t length, uint64_t max, uint64_t* 
 
 /* ------------------------------------------------------------------ connection.c */
 
+enum { LGI_DESCRIPTORS_MAX = 129 };
+
 /* A connected control socket, non-blocking, with what has been read and not been used. */
 typedef struct lgi_connection {
   int fd;     /* -1: none */
   bool heard; /* something was received since the last lgi_send() */
+  /* Descriptors that come along are kept here, and are the owner's to close; otherwise the system drops them.
+   */
+  bool takes_descriptors;
+  uint32_t descriptors_count;
+  int descriptors[LGI_DESCRIPTORS_MAX];
   size_t begin, end;
   char buffer[16384];
 } lgi_connection;

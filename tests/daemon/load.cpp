@@ -152,14 +152,33 @@ std::uint16_t Load::inject(rte_mbuf** packets, std::uint16_t n, std::uint16_t ro
   const std::unique_lock lock(mutex_, std::try_to_lock);
   if (!lock.owns_lock()) return n;
   while (n < room && !to_gateway_.empty()) {
-    rte_mbuf* packet = rte_pktmbuf_alloc(pool_);
+    rte_mbuf* packet = packet_of(to_gateway_.front());
     if (packet == nullptr) break;
-    const auto& frame = to_gateway_.front();
-    std::memcpy(rte_pktmbuf_append(packet, static_cast<std::uint16_t>(frame.size())), frame.data(),
-                frame.size());
     to_gateway_.pop_front();
     packets[n++] = packet;
   }
+  return flood_.empty() ? n : inject_flood(packets, n, room);
+}
+
+rte_mbuf* Load::packet_of(std::span<const std::uint8_t> frame) {
+  rte_mbuf* packet = rte_pktmbuf_alloc(pool_);
+  if (packet != nullptr)
+    std::memcpy(rte_pktmbuf_append(packet, static_cast<std::uint16_t>(frame.size())), frame.data(),
+                frame.size());
+  return packet;
+}
+
+// What is due by the clock, but not more than fits in: a flood does not catch up.
+std::uint16_t Load::inject_flood(rte_mbuf** packets, std::uint16_t n, std::uint16_t room) {
+  const std::uint64_t now = rte_rdtsc();
+  std::uint64_t number = flooded_.load(std::memory_order_relaxed);
+  for (; n < room && flood_due_ <= now; flood_due_ += flood_pace_) {
+    rte_mbuf* packet = packet_of(flood_[number++ % flood_.size()]);
+    if (packet == nullptr) break;
+    packets[n++] = packet;
+  }
+  flood_due_ = std::max(flood_due_, now);
+  flooded_.store(number, std::memory_order_relaxed);
   return n;
 }
 
@@ -270,6 +289,23 @@ void Load::send(const Remote& remote, std::span<const std::uint8_t> message) {
   std::copy(message.begin(), message.end(), frame.begin() + kMessage);
   const std::lock_guard lock(mutex_);
   to_gateway_.push_back(std::move(frame));
+}
+
+void Load::flood(const Messages& messages, unsigned per_second) {
+  constexpr std::uint32_t kStrangers = 0xc6120001;  // 198.18.0.1
+  constexpr std::uint16_t kStrangersPort = 7777;    // what is answered there, nobody reads
+  Messages frames;
+  for (const auto& message : messages) {
+    auto& frame = frames.emplace_back(kMessage + message.size());
+    write_ethernet(frame.data(), wan_mac_, kWanNeighbour);
+    write_ip_udp(frame.data() + kL3, kStrangers + static_cast<std::uint32_t>(frames.size()), kStrangersPort,
+                 kGatewayOuter, kListenPort, message.size());
+    std::copy(message.begin(), message.end(), frame.begin() + kMessage);
+  }
+  const std::lock_guard lock(mutex_);
+  flood_.swap(frames);
+  flood_pace_ = per_second == 0 ? 0 : rte_get_tsc_hz() / per_second;
+  flood_due_ = rte_rdtsc();
 }
 
 std::deque<std::vector<std::uint8_t>> Load::take() {

@@ -54,6 +54,15 @@ class Load {
   // One packet from each, so that the gateway may send; waits until it has noticed.
   void confirm(const std::vector<std::size_t>& wanted);
 
+  // One message of a remote, and what the gateway has answered since the last call.
+  void send(const Remote& remote, std::span<const std::uint8_t> message);
+  std::deque<std::vector<std::uint8_t>> take();
+
+  // Messages of strangers, over and over, so many a second; none: no more. Each comes from another address.
+  using Messages = std::vector<std::vector<std::uint8_t>>;
+  void flood(const Messages& messages, unsigned per_second);
+  [[nodiscard]] std::uint64_t flooded() const { return flooded_.load(std::memory_order_relaxed); }
+
   // Traffic of these remotes, both ways, until stop(). `share` of the polls bring packets (1: full load).
   void start(const std::vector<std::size_t>& wanted, unsigned poll_every = 1);
   void stop();  // returns when everything is through
@@ -78,8 +87,8 @@ class Load {
   std::uint16_t make_sealed(rte_mbuf** packets, std::uint16_t n);
   std::uint16_t make_plain(rte_mbuf** packets, std::uint16_t n);
   void wait_loops(std::uint64_t loops);
-  void send(const Remote& remote, std::span<const std::uint8_t> message);
-  std::deque<std::vector<std::uint8_t>> take();
+  std::uint16_t inject_flood(rte_mbuf** packets, std::uint16_t n, std::uint16_t room);
+  rte_mbuf* packet_of(std::span<const std::uint8_t> frame);
 
   Remotes& remotes_;
   std::uint16_t wan_ = 0, lan_ = 0;
@@ -94,8 +103,11 @@ class Load {
   std::size_t next_in_ = 0, next_out_ = 0;
   unsigned poll_every_ = 1;
 
-  std::mutex mutex_;  // the two queues of handshake frames
+  std::mutex mutex_;  // guards the two queues of handshake frames
   std::deque<std::vector<std::uint8_t>> to_gateway_, from_gateway_;
+  Messages flood_;                                // frames. Guarded by it too
+  std::uint64_t flood_pace_ = 0, flood_due_ = 0;  // in ticks of the TSC: between two, of the next
+  std::atomic<std::uint64_t> flooded_{0};
 
   LoopClock clock_;  // W: load; read while off
 };

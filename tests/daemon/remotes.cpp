@@ -78,7 +78,6 @@ void Remotes::initiate(Remote& remote, const Send& send) {
   send(remote, bytes);
 }
 
-// True when a handshake came to its end.
 bool Remotes::answer(std::span<const std::uint8_t> message) {
   if (message_type(message) == kCookieReply && message.size() == sizeof(CookieReplyMessage)) {
     const auto reply = message_as<CookieReplyMessage>(message);

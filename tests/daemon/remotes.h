@@ -66,10 +66,12 @@ class Remotes {
                        std::chrono::milliseconds patience, std::size_t window = 256);
   [[nodiscard]] std::size_t retries() const { return retries_; }
 
- private:
+  // The same by hand. One message; the remote waits for its answer then.
   void initiate(Remote& remote, const Send& send);
+  // True when a handshake came to its end.
   bool answer(std::span<const std::uint8_t> message);
 
+ private:
   noise::SystemRandom random_;
   noise::PublicKey gateway_{};
   std::vector<std::unique_ptr<Remote>> remotes_;

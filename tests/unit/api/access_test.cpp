@@ -13,13 +13,13 @@ namespace wg::control::test {
 namespace {
 
 template <typename Source>
-concept Reads = requires(Source& source, const PeerFilter& filter) {
+concept Reads = requires(Source& source, const PeerFilter& filter, PeerCursor at) {
   source.status();
   source.interfaces();
   source.ports();
   source.workers();
   source.drops();
-  source.visit_peers(filter, [](PeerStatus&&) {});
+  source.visit_peers(at, filter, SliceEnd::max(), [](PeerStatus&&) {});
   source.find_peer("wg0", "peer");
   source.explain_peer("wg0", "peer");
 };
@@ -33,8 +33,8 @@ concept ShowsSecrets = requires(Source& source) {
 };
 
 template <typename Source>
-concept Changes = requires(Source& source, WgSet set) {
-  source.apply_wg_set("wg0", std::move(set));
+concept Changes = requires(Source& source, WgSet set, ChangeDone done) {
+  source.apply_wg_set("wg0", std::move(set), done);
 }
 || requires(Source& source, PlanDone done) {
   source.reload(ReloadOptions{}, done);
@@ -51,20 +51,20 @@ concept Changes = requires(Source& source, WgSet set) {
 || requires(Source& source, PlanDone done) {
   source.save(done);
 }
-|| requires(Source& source, config::Interface value) {
-  source.interface_create("wg0", value);
+|| requires(Source& source, config::Interface value, ChangeDone done) {
+  source.interface_create("wg0", value, done);
 }
-|| requires(Source& source) {
-  source.interface_up("wg0");
+|| requires(Source& source, ChangeDone done) {
+  source.interface_up("wg0", done);
 }
-|| requires(Source& source) {
-  source.interface_down("wg0");
+|| requires(Source& source, ChangeDone done) {
+  source.interface_down("wg0", done);
 }
 || requires(Source& source, ChangeDone done) {
   source.interface_delete("wg0", done);
 }
-|| requires(Source& source) {
-  source.set_log_level("wg0", config::LogLevel::kInfo);
+|| requires(Source& source, ChangeDone done) {
+  source.set_log_level("wg0", config::LogLevel::kInfo, done);
 }
 || requires(Source& source) {
   source.stop();

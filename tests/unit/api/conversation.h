@@ -52,9 +52,10 @@ class Conversation {
     return true;
   }
 
-  // Turns the loop until nothing more comes for a moment; what has been heard since the last call.
+  // Turns the loop until nothing more comes for a while (long answers are made in many turns); what has been
+  // heard since the last call.
   std::string hear() {
-    for (int quiet = 0; quiet < 12;) {
+    for (int quiet = 0; quiet < 200;) {
       turn();
       quiet = take() ? 0 : quiet + 1;
     }

@@ -46,6 +46,7 @@ void FakeGateway::add_peers(const std::string& interface, unsigned count) {
     address.bytes = {10, static_cast<std::uint8_t>(i >> 16), static_cast<std::uint8_t>(i >> 8),
                      static_cast<std::uint8_t>(i)};
     peer.allowed_ips.push_back(config::prefix_of(address, 32));
+    places_[config::to_string(peer.public_key)] = peers.size();
     peers.push_back(std::move(peer));
   }
 }
@@ -171,25 +172,40 @@ PeerStatus FakeGateway::status_of(const std::string& interface, const config::Pe
   return status;
 }
 
-void FakeGateway::visit_peers(const PeerFilter& filter,
+// Slots of the cursor are places over all interfaces.
+bool FakeGateway::visit_peers(PeerCursor& at, const PeerFilter& filter, SliceEnd until,
                               const std::function<void(PeerStatus&&)>& visit) const {
   const PeerText text(filter.text);
+  std::size_t first = 0;
   for (const auto& [name, interface] : interfaces_by_name) {
-    if (!filter.interface.empty() && filter.interface != name) continue;
-    for (const auto& peer : interface.peers) {
+    for (; at.next - first < interface.peers.size(); ++at.next) {
+      if (at.begun && std::chrono::steady_clock::now() >= until) return at.begun = false, true;
+      at.begun = true;
+      const auto& peer = interface.peers[at.next - first];
+      if (!filter.interface.empty() && filter.interface != name) continue;
       if (!text.matches(peer.name, peer.public_key, peer.allowed_ips)) continue;
       auto status = status_of(name, peer);
       if (!filter.active_only || status.active()) visit(std::move(status));
     }
+    first += interface.peers.size();
   }
+  return false;
 }
 
 std::optional<PeerStatus> FakeGateway::find_peer(std::string_view interface, std::string_view wanted) const {
-  for (const auto& [name, value] : interfaces_by_name)
+  for (const auto& [name, value] : interfaces_by_name) {
+    if (!interface.empty() && interface != name) continue;
+    const auto is_wanted = [wanted](const config::Peer& peer) {
+      return peer.name == wanted || config::to_string(peer.public_key) == wanted;
+    };
+    std::size_t& place = places_[std::string(wanted)];  // it was there the last time
+    if (place < value.peers.size() && is_wanted(value.peers[place]))
+      return status_of(name, value.peers[place]);
     for (const auto& peer : value.peers)
-      if ((interface.empty() || interface == name) &&
-          (peer.name == wanted || config::to_string(peer.public_key) == wanted))
-        return status_of(name, peer);
+      places_[config::to_string(peer.public_key)] = &peer - &value.peers[0];
+    const auto found = std::find_if(value.peers.begin(), value.peers.end(), is_wanted);
+    if (found != value.peers.end()) return status_of(name, *found);
+  }
   return std::nullopt;
 }
 
@@ -214,20 +230,39 @@ std::optional<WgDevice> FakeGateway::wg_get(std::string_view interface) const {
   device.private_key = found->second.private_key;
   device.listen_port = found->second.listen_port;
   device.fwmark = found->second.fwmark;
-  for (const auto& peer : found->second.peers) {
-    WgPeer& out = device.peers.emplace_back();
+  return device;
+}
+
+Expected<bool> FakeGateway::wg_peers(std::string_view interface, PeerCursor& at, SliceEnd until,
+                                     const std::function<void(WgPeer&&)>& visit) const {
+  const auto found = interfaces_by_name.find(interface);
+  if (found == interfaces_by_name.end()) return Refusal{ENODEV, "no interface"};
+  while (at.next < found->second.peers.size()) {
+    const config::Peer& peer = found->second.peers[at.next++];
+    WgPeer out;
     out.public_key = peer.public_key;
     if (peer.preshared_key) out.preshared_key = *peer.preshared_key;
     out.endpoint = peer.endpoint;
     out.keepalive = peer.persistent_keepalive;
     out.allowed_ips = peer.allowed_ips;
-    if (const auto at = handshakes.find(peer.name); at != handshakes.end()) out.last_handshake = at->second;
+    if (const auto when = handshakes.find(peer.name); when != handshakes.end())
+      out.last_handshake = when->second;
+    visit(std::move(out));
+    if (std::chrono::steady_clock::now() >= until) return true;
   }
-  return device;
+  return false;
 }
 
-Expected<> FakeGateway::apply_wg_set(std::string_view interface, WgSet&& set) {
+void FakeGateway::apply_wg_set(std::string_view interface, WgSet&& wanted, ChangeDone done) {
   ++sets;
+  if (!defer_sets) return done(set(interface, std::move(wanted)));
+  deferred_sets.push_back([this, name = std::string(interface), wanted = std::move(wanted),
+                           done = std::move(done)](const Expected<>& refused) mutable {
+    done(refused ? set(name, std::move(wanted)) : refused);
+  });
+}
+
+Expected<> FakeGateway::set(std::string_view interface, WgSet&& set) {
   const auto found = interfaces_by_name.find(interface);
   if (found == interfaces_by_name.end()) return Refusal{ENODEV, "no interface"};
   if (set.listen_port && taken_ports.contains(*set.listen_port))
@@ -257,27 +292,27 @@ void FakeGateway::save(PlanDone done) {
   answer("save", std::move(done));
 }
 
-Expected<> FakeGateway::interface_create(const std::string& name, const config::Interface& value) {
-  if (interfaces_by_name.contains(name)) return Refusal{EEXIST, "interface " + name + " exists"};
-  interfaces_by_name[name] = value;
+void FakeGateway::interface_create(const std::string& name, config::Interface value, ChangeDone done) {
+  if (interfaces_by_name.contains(name)) return done(Refusal{EEXIST, "interface " + name + " exists"});
+  interfaces_by_name[name] = std::move(value);
   made_at[name] = static_cast<std::uint32_t>(++creations + 100);
-  return {};
+  done({});
 }
 
 void FakeGateway::release(std::uint64_t bound_to) {
   std::erase_if(interfaces_by_name, [=](const auto& entry) { return entry.second.bound_to == bound_to; });
 }
 
-Expected<> FakeGateway::interface_up(const std::string& name) {
-  if (!interfaces_by_name.contains(name)) return Refusal{ENOENT, "no interface " + name};
+void FakeGateway::interface_up(const std::string& name, ChangeDone done) {
+  if (!interfaces_by_name.contains(name)) return done(Refusal{ENOENT, "no interface " + name});
   interfaces_by_name[name].enabled = true;
-  return {};
+  done({});
 }
 
-Expected<> FakeGateway::interface_down(const std::string& name) {
-  if (!interfaces_by_name.contains(name)) return Refusal{ENOENT, "no interface " + name};
+void FakeGateway::interface_down(const std::string& name, ChangeDone done) {
+  if (!interfaces_by_name.contains(name)) return done(Refusal{ENOENT, "no interface " + name});
   interfaces_by_name[name].enabled = false;
-  return {};
+  done({});
 }
 
 void FakeGateway::interface_delete(const std::string& name, ChangeDone done) {
@@ -285,15 +320,15 @@ void FakeGateway::interface_delete(const std::string& name, ChangeDone done) {
   done({});
 }
 
-Expected<> FakeGateway::port_restart(const std::string& name) {
-  if (name != "wan0") return Refusal{ENOENT, "no port " + name};
+void FakeGateway::port_restart(const std::string& name, ChangeDone done) {
+  if (name != "wan0") return done(Refusal{ENOENT, "no port " + name});
   calls.push_back("port.restart " + name);
-  return {};
+  done({});
 }
 
-Expected<> FakeGateway::set_log_level(const std::string& interface, config::LogLevel level) {
+void FakeGateway::set_log_level(const std::string& interface, config::LogLevel level, ChangeDone done) {
   calls.push_back("log " + interface + " " + std::string(config::to_string(level)));
-  return {};
+  done({});
 }
 
 void FakeGateway::stop() {

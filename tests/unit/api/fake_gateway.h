@@ -6,6 +6,7 @@
 #include <set>
 #include <string>
 #include <thread>
+#include <unordered_map>
 #include <vector>
 
 #include "control/api/change_sink.h"
@@ -38,8 +39,9 @@ class FakeGateway : public StatusSource, public SecretSource, public ChangeSink 
   int creations = 0;
   config::PeerEffects effects;  // of the last set
   PlanOutcome plan;
-  bool defer_plans = false;
+  bool defer_plans = false, defer_sets = false;
   std::vector<PlanDone> deferred;
+  std::vector<ChangeDone> deferred_sets;
   std::map<std::string, WallTime> handshakes;  // by peer name
   std::optional<PeerFacts> facts;
   RouteFacts route;  // what explain_route() answers, with the address that was asked for
@@ -62,7 +64,8 @@ class FakeGateway : public StatusSource, public SecretSource, public ChangeSink 
   std::vector<WorkerStatus> workers() const override;
   std::vector<DropStatus> drops() const override;
   FlowsStatus flows(const FlowQuery& query) const override;
-  void visit_peers(const PeerFilter& filter, const std::function<void(PeerStatus&&)>& visit) const override;
+  bool visit_peers(PeerCursor& at, const PeerFilter& filter, SliceEnd until,
+                   const std::function<void(PeerStatus&&)>& visit) const override;
   std::optional<PeerStatus> find_peer(std::string_view interface, std::string_view peer) const override;
   std::optional<PeerFacts> explain_peer(std::string_view interface, std::string_view peer) const override;
   RouteFacts explain_route(const config::Address& address) const override {
@@ -72,7 +75,9 @@ class FakeGateway : public StatusSource, public SecretSource, public ChangeSink 
   }
   std::optional<config::Interface> interface_config(std::string_view interface) const override;
   std::optional<WgDevice> wg_get(std::string_view interface) const override;
-  Expected<> apply_wg_set(std::string_view interface, WgSet&& set) override;
+  Expected<bool> wg_peers(std::string_view interface, PeerCursor& at, SliceEnd until,
+                          const std::function<void(WgPeer&&)>& visit) const override;
+  void apply_wg_set(std::string_view interface, WgSet&& set, ChangeDone done) override;
   void reload(const ReloadOptions& options, PlanDone done) override;
   Expected<> confirm() override {
     if (!waits_for_confirm) return Refusal{EINVAL, "no reload waits to be confirmed"};
@@ -82,18 +87,20 @@ class FakeGateway : public StatusSource, public SecretSource, public ChangeSink 
   void rollback(PlanDone done) override { answer("rollback", std::move(done)); }
   void diff(PlanDone done) override;
   void save(PlanDone done) override;
-  Expected<> interface_create(const std::string& name, const config::Interface& value) override;
+  void interface_create(const std::string& name, config::Interface value, ChangeDone done) override;
   void release(std::uint64_t bound_to) override;
   [[nodiscard]] bool in_use() const override { return !interfaces_by_name.empty(); }
-  Expected<> interface_up(const std::string& name) override;
-  Expected<> interface_down(const std::string& name) override;
+  void interface_up(const std::string& name, ChangeDone done) override;
+  void interface_down(const std::string& name, ChangeDone done) override;
   void interface_delete(const std::string& name, ChangeDone done) override;
-  Expected<> port_restart(const std::string& name) override;
-  Expected<> set_log_level(const std::string& interface, config::LogLevel level) override;
+  void port_restart(const std::string& name, ChangeDone done) override;
+  void set_log_level(const std::string& interface, config::LogLevel level, ChangeDone done) override;
   void stop() override;
 
  private:
   void answer(const char* call, PlanDone done);
+  Expected<> set(std::string_view interface, WgSet&& set);
+  mutable std::unordered_map<std::string, std::size_t> places_;  // of peers in their interface, by key
   PeerStatus status_of(const std::string& interface, const config::Peer& peer) const;
 };
 

@@ -18,6 +18,13 @@ std::string text_of(const MetricsSnapshot& snapshot) {
   return prometheus::TextSerializer{}.Serialize(metric_families(snapshot));
 }
 
+MetricsSnapshot take_metrics_snapshot(const StatusSource& status, bool per_peer) {
+  MetricsReading reading(status, per_peer);
+  while (reading.read(SliceEnd::max())) {
+  }
+  return reading.take();
+}
+
 FakeGateway two_peers() {
   FakeGateway gateway;
   gateway.add_peers("wg0", 2);

@@ -33,7 +33,8 @@ FakeGateway gateway_with_peers() {
 
 Json peers_of(const StatusSource& source) {
   Json rows = Json::array();
-  source.visit_peers({}, [&](PeerStatus&& peer) { rows.push_back(to_json(peer)); });
+  PeerCursor at;
+  source.visit_peers(at, {}, SliceEnd::max(), [&](PeerStatus&& peer) { rows.push_back(to_json(peer)); });
   return {{"total", rows.size()}, {"peers", std::move(rows)}};
 }
 

@@ -107,9 +107,10 @@ TEST(LibAdapter, RefusalsSayWhatIsWrong) {
 }
 
 TEST(LibAdapter, ErrorsHaveNamesAndBelongToTheirThread) {
-  for (lg_error error = LG_TIMED_OUT; error <= LG_OK; ++error)
+  for (lg_error error = LG_FULL; error <= LG_OK; ++error)
     EXPECT_TRUE(std::string(lg_error_name(error)).starts_with("LG_"));
   EXPECT_STREQ(lg_error_name(LG_TIMED_OUT), "LG_TIMED_OUT");
+  EXPECT_STREQ(lg_error_name(LG_FULL), "LG_FULL");
   EXPECT_STREQ(lg_error_name(LG_MORE_DATA), "LG_MORE_DATA");
   EXPECT_STREQ(lg_error_name(1), "LG_UNKNOWN");
   EXPECT_STREQ(lg_error_name(INT32_MIN), "LG_UNKNOWN");

@@ -108,10 +108,13 @@ class GatewayProcess {
   std::unique_ptr<RpcServer> server_;
 };
 
-// A configuration in the making: structures behind one another.
+// A configuration in the making: structures behind one another, which stay where they are.
 class Buffer {
  public:
-  Buffer() { add<lg_interface>(); }
+  Buffer() {
+    words_.reserve(kMost);
+    add<lg_interface>();
+  }
   lg_interface& interface() { return *at<lg_interface>(0); }
   lg_peer& peer(std::uint8_t key, std::uint32_t flags = 0) {
     ++interface().peers_count;
@@ -141,10 +144,12 @@ class Buffer {
   Structure& add() {
     const std::size_t offset = bytes();
     words_.resize(words_.size() + sizeof(Structure) / sizeof words_[0]);
+    if (words_.size() > kMost) std::abort();
     at<Structure>(offset)->size = sizeof(Structure);
     return *at<Structure>(offset);
   }
 
+  static constexpr std::size_t kMost = std::size_t{1} << 20;
   std::vector<std::uint64_t> words_;
   std::size_t peer_ = 0;
 };

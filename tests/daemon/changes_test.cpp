@@ -1,0 +1,195 @@
+// Large changes over many rounds: all or nothing, one after the other, whoever hangs up meanwhile.
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include <chrono>
+#include <cstdio>
+#include <set>
+#include <string>
+#include <thread>
+
+#include "tests/daemon/attackers.h"
+#include "tests/daemon/live_gateway.h"
+#include "tests/daemon/load.h"
+#include "tests/daemon/remotes.h"
+#include "tests/daemon/sandbox.h"
+#include "tests/daemon/yaml.h"
+
+namespace wg::test {
+namespace {
+
+using namespace std::chrono_literals;
+using Clock = std::chrono::steady_clock;
+using std::chrono::microseconds;
+
+constexpr std::size_t kMany = 20'000;
+constexpr microseconds kLongestRound = 20ms;
+constexpr const char* kDone = "errno=0\n\n";
+
+std::string two_interfaces(const std::string& peers, const std::string& of_wg1 = {}) {
+  return std::string("dpdk: { workers: 1, memory: 64M, hugepages: off }\nports:\n  wan: { device: \"") +
+         kWanDevice + "\", addresses: [10.20.0.1/24] }\ninterfaces:\n  wg0:\n    private_key: \"" +
+         base64(gateway_key()) +
+         "\"\n    listen_port: 51820\n    peers:" + (peers.empty() ? std::string(" []\n") : "\n" + peers) +
+         "  wg1:\n    private_key: \"" + base64(gateway_key()) + "\"\n    listen_port: 51821\n" + of_wg1 +
+         "control: { socket: " + kSocket + ", state_directory: /run/lab/state, log: { level: off } }\n";
+}
+
+std::size_t peers_of(LiveGateway& gateway, const std::string& interface) {
+  for (const auto& row : gateway.call("show.interfaces")["interfaces"])
+    if (row["name"] == interface) return row["peers"].get<std::size_t>();
+  return ~std::size_t{0};
+}
+
+// Of a peer of wg_peers(), by its allowed IP.
+std::size_t number_of(const std::string& prefix) {
+  unsigned a = 0, b = 0, c = 0, d = 0;
+  if (std::sscanf(prefix.c_str(), "%u.%u.%u.%u/32", &a, &b, &c, &d) != 4) return 0;
+  return std::size_t{b} << 16 | c << 8 | d;
+}
+
+// What is wrong, in words.
+class Findings {
+ public:
+  template <class Value>
+  void expect(const char* what, const Value& found, const Value& wanted) {
+    if (found == wanted) return;
+    text_ += std::string(what) + ": " + testing::PrintToString(found) + " instead of " +
+             testing::PrintToString(wanted) + "\n";
+  }
+  void expect_short(const char* what, LiveGateway& gateway) {
+    const LiveGateway::Round round = gateway.take_longest_round();
+    std::fprintf(stderr, "round of=%s on_core_ms=%.1f took_ms=%.1f\n", what,
+                 static_cast<double>(round.on_core.count()) / 1000,
+                 static_cast<double>(round.took.count()) / 1000);
+    if (round.on_core > kLongestRound) text_ += std::string(what) + ": a round is too long\n";
+  }
+  [[nodiscard]] const std::string& text() const { return text_; }
+
+ private:
+  std::string text_;
+};
+
+TEST(LargeChanges, ASetIsAllThereOrRefusedAndHoldsNoRound) {
+  if (!may_make_namespaces()) GTEST_SKIP() << "needs root";
+  EXPECT_EQ(in_sandbox(
+                [] {
+                  LiveGateway gateway(two_interfaces({}));
+                  Findings wrong;
+                  static_cast<void>(gateway.take_longest_round());
+                  wrong.expect<std::string>("add", wg_set("wg0", wg_peers(0, kMany, false)), kDone);
+                  wrong.expect("peers", peers_of(gateway, "wg0"), kMany);
+                  wrong.expect_short("set_of_20000", gateway);
+                  // The port is our own, so that the plan begins; wg0 has it.
+                  wrong.expect<std::string>(
+                      "a port that is taken",
+                      wg_set("wg1", "listen_port=51820\n" + wg_peers(kMany, kMany, false)), "errno=-98\n\n");
+                  wrong.expect<std::size_t>("peers of wg1", peers_of(gateway, "wg1"), 0);
+                  wrong.expect("peers of wg0", peers_of(gateway, "wg0"), kMany);
+                  wrong.expect_short("refused_set", gateway);
+                  wrong.expect<std::string>("replace", wg_set("wg0", "replace_peers=true\n"), kDone);
+                  wrong.expect<std::size_t>("peers after", peers_of(gateway, "wg0"), 0);
+                  wrong.expect_short("all_removed", gateway);
+                  return wrong.text();
+                },
+                60),
+            "");
+}
+
+TEST(LargeChanges, WhatIsRefusedInTheMiddleIsTakenBackInSteps) {
+  if (!may_make_namespaces()) GTEST_SKIP() << "needs root";
+  EXPECT_EQ(in_sandbox(
+                [] {
+                  LiveGateway gateway(two_interfaces({}));
+                  Findings wrong;
+                  // Linux refuses an IPv6 address where IPv6 is off: behind the peers of wg0.
+                  shell("sysctl -q net.ipv6.conf.wg1.disable_ipv6=1");
+                  std::string peers;
+                  for (std::size_t i = 0; i < kMany; ++i)
+                    peers += peer_line({"", idle_public_key(i), "",
+                                        dotted(0x0ac00000u + static_cast<std::uint32_t>(i)) + "/32", 0, ""});
+                  static_cast<void>(gateway.take_longest_round());
+                  const auto reloaded =
+                      gateway.reload(two_interfaces(peers, "    addresses: [fd00::1/64]\n"));
+                  wrong.expect("reload", reloaded.ok, false);
+                  wrong.expect<std::size_t>("peers", peers_of(gateway, "wg0"), 0);
+                  wrong.expect_short("taken_back", gateway);
+                  return wrong.text();
+                },
+                60),
+            "");
+}
+
+TEST(LargeChanges, WaitForOneAnotherInTheirOrder) {
+  if (!may_make_namespaces()) GTEST_SKIP() << "needs root";
+  EXPECT_EQ(in_sandbox(
+                [] {
+                  LiveGateway gateway(two_interfaces({}));
+                  Findings wrong;
+                  const int large = begin_wg_set("wg0", wg_peers(0, kMany, false));
+                  while (peers_of(gateway, "wg0") == 0) std::this_thread::sleep_for(1ms);  // it has begun
+                  const int small = begin_wg_set("wg0", wg_peers(kMany, 1, false));
+                  std::this_thread::sleep_for(20ms);
+                  const int last = begin_wg_set("wg0", wg_peers(0, kMany, true));
+                  wrong.expect<std::string>("small", end_wg_set(small), kDone);
+                  wrong.expect("no peer is missing when it is answered", peers_of(gateway, "wg0") > 0, true);
+                  wrong.expect<std::string>("large", end_wg_set(large), kDone);
+                  wrong.expect<std::string>("last", end_wg_set(last), kDone);
+                  wrong.expect<std::size_t>("peers", peers_of(gateway, "wg0"), 1);
+                  return wrong.text();
+                },
+                60),
+            "");
+}
+
+TEST(LargeChanges, ASetIsDoneThoughItsClientHasHungUp) {
+  if (!may_make_namespaces()) GTEST_SKIP() << "needs root";
+  EXPECT_EQ(in_sandbox(
+                [] {
+                  LiveGateway gateway(two_interfaces({}));
+                  Findings wrong;
+                  close(begin_wg_set("wg0", wg_peers(0, kMany, false)));
+                  const auto late = Clock::now() + 20s;
+                  while (peers_of(gateway, "wg0") != kMany && Clock::now() < late)
+                    std::this_thread::sleep_for(5ms);
+                  wrong.expect("peers", peers_of(gateway, "wg0"), kMany);
+                  wrong.expect<std::string>("another set", wg_set("wg0", "fwmark=7\n"), kDone);
+                  return wrong.text();
+                },
+                60),
+            "");
+}
+
+// Peers that are there from the begin to the end of a list stand in it once, while others come and go.
+TEST(LargeChanges, AListBesideThemHasEveryPeerThatStaysOnce) {
+  if (!may_make_namespaces()) GTEST_SKIP() << "needs root";
+  EXPECT_EQ(in_sandbox(
+                [] {
+                  constexpr std::size_t kStay = 5'000, kComeAndGo = 5'000, kLists = 10;
+                  LiveGateway gateway(two_interfaces({}));
+                  Findings wrong;
+                  wg_set("wg0", wg_peers(kComeAndGo, kStay, false));
+                  Setter setter(kComeAndGo);
+                  for (std::size_t i = 0; i < kLists; ++i) {
+                    std::set<std::string> keys;
+                    std::size_t stay = 0, rows = 0;
+                    for (const auto& row : gateway.call("show.peers")["peers"]) {
+                      keys.insert(row["public_key"].get<std::string>());
+                      stay += !row["allowed_ips"].empty() &&
+                              number_of(row["allowed_ips"][0].get<std::string>()) >= kComeAndGo;
+                      ++rows;
+                    }
+                    wrong.expect("keys", keys.size(), rows);
+                    wrong.expect("that stay", stay, kStay);
+                  }
+                  setter.stop();
+                  wrong.expect<std::string>("sets", setter.refused(), "");
+                  wrong.expect("they came and went", setter.done() >= 2, true);
+                  return wrong.text();
+                },
+                60),
+            "");
+}
+
+}  // namespace
+}  // namespace wg::test

@@ -1,0 +1,352 @@
+// The library's end and the gateway's, over the real control server: order, room, waking, statistics.
+#include <gtest/gtest.h>
+#include <linegate.h>
+#include <poll.h>
+
+#include <algorithm>
+#include <cstdlib>
+#include <cstring>
+#include <random>
+#include <thread>
+#include <vector>
+
+#include "control/api/rpc.h"
+#include "dataplane/io/program_ring.h"
+#include "tests/unit/lib/support.h"
+
+namespace wg::control::test {
+namespace {
+
+constexpr std::uint32_t kSlots = 64;
+
+// What program_rings.cpp does, without interfaces.
+class RingModel : public RingSource {
+ public:
+  explicit RingModel(std::size_t queues) : queues_(queues) {}
+  Expected<std::unique_ptr<RingSession>> open_ring(const RingRequest& request, OnEnd) override {
+    if (ring != nullptr) return Refusal{EBUSY, "there is one"};
+    last = request;
+    dataplane::RingOptions options;
+    options.queues = queues_;
+    options.slots = request.slots;
+    auto made = dataplane::ProgramRing::create(options);
+    if (!made) return made.error();
+    return std::make_unique<Session>(*this, *std::move(made));
+  }
+  dataplane::ProgramRing* ring = nullptr;  // the one that has been started
+  RingRequest last;
+
+ private:
+  struct Session final : RingSession {
+    Session(RingModel& of, std::unique_ptr<dataplane::ProgramRing> made) : model(of), own(std::move(made)) {}
+    ~Session() override {
+      if (model.ring == own.get()) model.ring = nullptr;
+    }
+    RingOffer take_offer() override {
+      RingOffer offer{own->queue_count(), own->bytes(), own->slots(), own->slot_bytes(), 1420, {}};
+      for (auto& fd : own->take_descriptors()) offer.descriptors.push_back(fd.release());
+      return offer;
+    }
+    Expected<> start() override {
+      model.ring = own.get();
+      return own->seal();
+    }
+    RingModel& model;
+    std::unique_ptr<dataplane::ProgramRing> own;
+  };
+  const std::size_t queues_;
+};
+
+class Card {
+ public:
+  explicit Card(std::size_t queues = 1, std::uint32_t flags = 0) : model_(queues) {
+    thread_.on_loop([this] {
+      server_ = std::make_unique<RpcServer>(
+          thread_.loop, RpcTargets{gateway_, gateway_, gateway_, {}, nullptr, nullptr, nullptr, &model_},
+          RpcSockets{directory_.socket(), {}, {}, {}}, StreamLimits{});
+    });
+    EXPECT_EQ(lg_adapter_create("app0", nullptr, nullptr, 0, &adapter), LG_OK);
+    const lg_allowed_ip own{sizeof own, 0, {10, 9, 0, 1}, LG_IPV4, 32, 0, 0};
+    EXPECT_EQ(lg_ring_open(adapter, kSlots, flags, &own, 1, &ring), LG_OK);
+  }
+  ~Card() {
+    lg_ring_close(ring);
+    lg_adapter_close(adapter);
+    stop();
+  }
+  void stop() {
+    thread_.on_loop([this] { server_.reset(); });
+  }
+  [[nodiscard]] RingModel& model() { return model_; }
+  dataplane::ProgramQueue& worker(std::size_t queue = 0) {
+    thread_.on_loop([] {});
+    return model_.ring->queue(queue);
+  }
+
+  lg_adapter* adapter = nullptr;
+  lg_ring* ring = nullptr;
+
+ private:
+  SocketDirectory directory_;
+  FakeGateway gateway_;
+  RingModel model_;
+  ServerThread thread_;
+  std::unique_ptr<RpcServer> server_;
+};
+
+std::vector<std::uint8_t> packet_of(std::uint32_t number) {
+  std::vector<std::uint8_t> packet(20 + number % 1400, static_cast<std::uint8_t>(number));
+  std::memcpy(packet.data(), &number, sizeof number);
+  return packet;
+}
+std::uint32_t number_in(const void* packet) {
+  std::uint32_t number = 0;
+  std::memcpy(&number, packet, sizeof number);
+  return number;
+}
+
+TEST(LibRing, TellsTheGatewayWhatItWants) {
+  Card card;
+  EXPECT_EQ(card.model().last.interface, "app0");
+  EXPECT_EQ(card.model().last.slots, kSlots);
+  ASSERT_EQ(card.model().last.sources.size(), 1U);
+  EXPECT_EQ(config::to_string(card.model().last.sources[0]), "10.9.0.1/32");
+  lg_ring* second = nullptr;
+  EXPECT_EQ(lg_ring_open(card.adapter, 0, 0, nullptr, 0, &second), LG_BUSY);
+  EXPECT_EQ(second, nullptr);
+  const lg_allowed_ip wrong{sizeof wrong, 0, {}, 5, 32, 0, 0};
+  EXPECT_EQ(lg_ring_open(card.adapter, 0, 0, &wrong, 1, &second), LG_INVALID);
+  EXPECT_EQ(lg_ring_open(card.adapter, 0, 2, nullptr, 0, &second), LG_INVALID);
+}
+
+// Released in any order, given back in order, whatever is held.
+TEST(LibRing, WhatIsReceivedIsReleasedInAnyOrder) {
+  Card card;
+  dataplane::RingWriter& writer = card.worker().writer;
+  std::mt19937 random(7);
+  std::vector<std::pair<std::uint32_t, void*>> held;  // in the order of their coming
+  std::uint32_t put = 0, got = 0;
+  for (int round = 0; round < 20'000; ++round) {
+    for (std::uint32_t n = random() % 8; n != 0 && writer.room() != 0; --n) writer.put(packet_of(put++));
+    (void)writer.finish();
+    for (std::uint32_t n = random() % 8; n != 0; --n) {
+      std::uint32_t bytes = 0;
+      lg_error error = LG_OK;
+      void* const packet = lg_ring_receive(card.ring, &bytes, &error);
+      if (packet == nullptr) {
+        ASSERT_EQ(error, LG_EMPTY);
+        ASSERT_EQ(got, put);
+        break;
+      }
+      ASSERT_EQ(number_in(packet), got);
+      ASSERT_EQ(bytes, packet_of(got).size());
+      ASSERT_EQ(0, std::memcmp(packet, packet_of(got).data(), bytes));
+      held.emplace_back(got++, packet);
+    }
+    for (std::uint32_t n = random() % 8; n != 0 && !held.empty(); --n) {
+      const auto which = held.begin() + static_cast<std::ptrdiff_t>(random() % held.size());
+      ASSERT_EQ(lg_ring_release(card.ring, which->second), LG_OK);
+      held.erase(which);
+    }
+    const std::uint32_t oldest = held.empty() ? got : held.front().first;
+    ASSERT_EQ(writer.room(), kSlots - (put - oldest)) << "round " << round;
+  }
+  EXPECT_GT(got, 10 * kSlots);
+}
+
+TEST(LibRing, WhatIsAllocatedIsSentInAnyOrder) {
+  Card card;
+  dataplane::RingReader& reader = card.worker().reader;
+  std::mt19937 random(8);
+  std::vector<void*> open;
+  std::uint32_t allocated = 0, taken = 0;
+  std::vector<std::uint8_t> to(2048);
+  for (int round = 0; round < 20'000; ++round) {
+    for (std::uint32_t n = random() % 8; n != 0; --n) {
+      const auto packet = packet_of(allocated);
+      lg_error error = LG_OK;
+      void* const place = lg_ring_alloc_send(card.ring, static_cast<std::uint32_t>(packet.size()), &error);
+      if (place == nullptr) {
+        ASSERT_EQ(error, LG_FULL);
+        ASSERT_EQ(allocated - taken, kSlots);
+        break;
+      }
+      std::memcpy(place, packet.data(), packet.size());
+      open.push_back(place);
+      ++allocated;
+    }
+    for (std::uint32_t n = random() % 8; n != 0 && !open.empty(); --n) {
+      const auto which = open.begin() + static_cast<std::ptrdiff_t>(random() % open.size());
+      ASSERT_EQ(lg_ring_send(card.ring, *which), LG_OK);
+      open.erase(which);
+    }
+    for (std::uint32_t n = std::min(reader.available(), random() % 8); n != 0; --n) {
+      const std::size_t length = reader.take(to);
+      ASSERT_EQ(number_in(to.data()), taken);
+      ASSERT_EQ(length, packet_of(taken++).size());
+    }
+    (void)reader.finish();
+  }
+  EXPECT_GT(taken, 10 * kSlots);
+}
+
+TEST(LibRing, RefusesWhatIsNotItsOwn) {
+  Card card;
+  dataplane::ProgramQueue& worker = card.worker();
+  worker.writer.put(packet_of(1));
+  (void)worker.writer.finish();
+  std::uint32_t bytes = 0;
+  auto* const packet = static_cast<std::uint8_t*>(lg_ring_receive(card.ring, &bytes, nullptr));
+  ASSERT_NE(packet, nullptr);
+  EXPECT_EQ(lg_ring_send(card.ring, packet), LG_INVALID);
+  EXPECT_EQ(lg_ring_release(card.ring, packet + 1), LG_INVALID);
+  EXPECT_EQ(lg_ring_release(card.ring, packet + 2048), LG_INVALID);
+  EXPECT_EQ(lg_ring_release(card.ring, &bytes), LG_INVALID);
+  EXPECT_EQ(lg_ring_release(card.ring, nullptr), LG_INVALID);
+  EXPECT_EQ(lg_ring_release(card.ring, packet), LG_OK);
+  EXPECT_EQ(lg_ring_release(card.ring, packet), LG_INVALID) << "twice";
+  for (const std::uint32_t size : {0u, 19u, 2049u}) {
+    lg_error error = LG_OK;
+    EXPECT_EQ(lg_ring_alloc_send(card.ring, size, &error), nullptr);
+    EXPECT_EQ(error, LG_INVALID);
+  }
+}
+
+TEST(LibRing, StatisticsNameALeak) {
+  Card card;
+  dataplane::RingWriter& writer = card.worker().writer;
+  for (std::uint32_t i = 0; i < 3; ++i) writer.put(packet_of(i));
+  (void)writer.finish();
+  std::uint32_t bytes = 0;
+  void* packets[3];
+  for (void*& packet : packets) packet = lg_ring_receive(card.ring, &bytes, nullptr);
+  ASSERT_EQ(lg_ring_release(card.ring, packets[1]), LG_OK);
+  ASSERT_EQ(lg_ring_release(card.ring, packets[2]), LG_OK);
+  ASSERT_NE(lg_ring_alloc_send(card.ring, 20, nullptr), nullptr);
+  lg_ring_statistics now{};
+  now.size = sizeof now;
+  ASSERT_EQ(lg_ring_get_statistics(card.ring, &now), LG_OK);
+  EXPECT_EQ(now.received, 3U);
+  EXPECT_EQ(now.held, 1U);
+  EXPECT_EQ(now.blocked, 2U);
+  EXPECT_EQ(now.unsent, 1U);
+  EXPECT_EQ(now.sent, 0U);
+  EXPECT_EQ(now.slots, kSlots);
+  EXPECT_EQ(now.largest, 1420U);
+  EXPECT_EQ(now.oldest_held, reinterpret_cast<std::uintptr_t>(packets[0]));
+}
+
+TEST(LibRing, BurstsOfSeveralQueues) {
+  Card card(3);
+  ASSERT_EQ(lg_ring_queues(card.ring), 3U);
+  lg_packet packets[8];
+  for (std::uint32_t queue = 0; queue < 3; ++queue) {
+    dataplane::ProgramQueue& worker = card.worker(queue);
+    for (std::uint32_t i = 0; i < 5; ++i) worker.writer.put(packet_of(100 * queue + i));
+    (void)worker.writer.finish();
+    ASSERT_EQ(lg_ring_receive_burst(card.ring, queue, packets, 8), 5U);
+    for (std::uint32_t i = 0; i < 5; ++i) EXPECT_EQ(number_in(packets[i].data), 100 * queue + i);
+    ASSERT_EQ(lg_ring_send_burst(card.ring, queue, packets, 5), 5U);
+    lg_ring_release_burst(card.ring, queue, 2);
+    EXPECT_EQ(worker.writer.room(), kSlots - 3);
+    lg_ring_release_burst(card.ring, queue, 9);
+    EXPECT_EQ(worker.writer.room(), kSlots);
+    EXPECT_EQ(worker.reader.available(), 5U);
+    EXPECT_EQ(lg_ring_receive_burst(card.ring, queue, packets, 8), 0U);
+  }
+  EXPECT_EQ(lg_ring_receive_burst(card.ring, 3, packets, 8), 0U);
+  // The calls without a queue see all of them.
+  card.worker(2).writer.put(packet_of(7));
+  (void)card.worker(2).writer.finish();
+  std::uint32_t bytes = 0;
+  EXPECT_NE(lg_ring_receive(card.ring, &bytes, nullptr), nullptr);
+}
+
+bool readable(int fd, int milliseconds) {
+  pollfd wait{fd, POLLIN, 0};
+  return poll(&wait, 1, milliseconds) == 1;
+}
+
+TEST(LibRing, RoomIsAnnounced) {
+  Card card;
+  dataplane::ProgramQueue& worker = card.worker();
+  const int fd = lg_ring_wait_fd(card.ring);
+  std::uint32_t bytes = 0;
+  const auto packet = packet_of(0);
+  const lg_packet one{const_cast<std::uint8_t*>(packet.data()), static_cast<std::uint32_t>(packet.size()), 0};
+  while (lg_ring_send_burst(card.ring, 0, &one, 1) == 1) {
+  }
+  EXPECT_EQ(lg_ring_receive(card.ring, &bytes, nullptr), nullptr);
+  EXPECT_FALSE(readable(fd, 0));
+  std::vector<std::uint8_t> to(2048);
+  ASSERT_EQ(worker.reader.available(), kSlots);
+  EXPECT_NE(worker.reader.take(to), 0U);
+  ASSERT_TRUE(worker.reader.finish());
+  worker.wake();
+  EXPECT_TRUE(readable(fd, 1000));
+  // Not forgotten when the program looks for packets first.
+  EXPECT_EQ(lg_ring_receive(card.ring, &bytes, nullptr), nullptr);
+  EXPECT_TRUE(readable(fd, 1000));
+  EXPECT_NE(lg_ring_alloc_send(card.ring, 20, nullptr), nullptr);
+  EXPECT_EQ(lg_ring_receive(card.ring, &bytes, nullptr), nullptr);
+  EXPECT_FALSE(readable(fd, 0));
+}
+
+TEST(LibRing, TheEndOfTheGatewayIsSeen) {
+  Card card;
+  card.worker().writer.put(packet_of(5));
+  (void)card.worker().writer.finish();
+  card.stop();
+  std::uint32_t bytes = 0;
+  lg_error error = LG_OK;
+  EXPECT_TRUE(readable(lg_ring_wait_fd(card.ring), 1000));
+  EXPECT_NE(lg_ring_receive(card.ring, &bytes, &error), nullptr) << "what is there comes first";
+  EXPECT_EQ(lg_ring_receive(card.ring, &bytes, &error), nullptr);
+  EXPECT_EQ(error, LG_GONE);
+}
+
+// Both sides sleep and wake each other: packets go round, one side at a time has them. A lost wake-up is a
+// poll that times out. RING_ROUNDS for more.
+TEST(LibRing, NobodySleepsBesideItsWork) {
+  Card card;
+  dataplane::ProgramQueue& worker = card.worker();
+  const char* const wanted = std::getenv("RING_ROUNDS");
+  const int rounds = wanted != nullptr ? std::atoi(wanted) : 20'000;
+  std::atomic<int> late{0};
+  std::thread program([&] {
+    std::mt19937 random(3);
+    for (int done = 0; done < rounds;) {
+      std::uint32_t bytes = 0;
+      void* const packet = lg_ring_receive(card.ring, &bytes, nullptr);
+      if (packet == nullptr) {
+        late += readable(lg_ring_wait_fd(card.ring), 2000) ? 0 : 1;
+        if (late != 0) return;
+        continue;
+      }
+      for (std::uint32_t i = random() % 200; i != 0; --i) __builtin_ia32_pause();
+      void* const answer = lg_ring_alloc_send(card.ring, bytes, nullptr);
+      std::memcpy(answer, packet, bytes);
+      lg_ring_release(card.ring, packet);
+      lg_ring_send(card.ring, answer);
+      ++done;
+    }
+  });
+  std::mt19937 random(4);
+  std::vector<std::uint8_t> to(2048);
+  for (int done = 0; done < rounds && late == 0; ++done) {
+    worker.writer.put(packet_of(static_cast<std::uint32_t>(done) % 30));
+    if (worker.writer.finish()) worker.wake();
+    for (std::uint32_t i = random() % 200; i != 0; --i) __builtin_ia32_pause();
+    while (worker.reader.available() == 0 && late == 0) {  // Worker::sleep_if_idle
+      if (worker.prepare_sleep()) late += readable(worker.wake_fd(), 2000) ? 0 : 1;
+      worker.awake();
+    }
+    if (worker.reader.available() != 0) (void)worker.reader.take(to);
+    if (worker.reader.finish()) worker.wake();
+  }
+  program.join();
+  EXPECT_EQ(late, 0);
+}
+
+}  // namespace
+}  // namespace wg::control::test
