@@ -3,7 +3,6 @@
 #include <utility>
 
 #include "control/ignore.h"
-#include "control/round_times.h"
 
 namespace wg::control {
 
@@ -52,7 +51,7 @@ void ChangeQueue::find_way_back(const Task& task) {
 
 void ChangeQueue::step(const Task& task) {
   if (task->dry_run) return end(task);
-  const Expected<bool> over = catch_refusal([&] { return runner_.step(task->run, RoundTimes::kPlan); });
+  const Expected<bool> over = catch_refusal([&] { return step_plan_(task->run); });
   if (!over) return refuse(task, over.error());
   if (*over) return end(task);
   if (task->run.needs_way_back()) return find_way_back(task);

@@ -9,6 +9,7 @@
 #include <deque>
 #include <functional>
 #include <memory>
+#include <utility>
 
 #include "config/types.h"
 #include "control/gateway/plan_runner.h"
@@ -36,9 +37,12 @@ struct ChangeTask {
 
 class ChangeQueue {
  public:
+  // PlanRunner::step(), for a round's share of time.
+  using Step = std::function<bool(PlanRun& run)>;
+
   // What it refers to outlives it.
-  ChangeQueue(EventLoop& loop, Background& background, PlanRunner& runner, const RunningConfig& running)
-      : loop_(loop), background_(background), runner_(runner), running_(running) {}
+  ChangeQueue(EventLoop& loop, Background& background, Step step, const RunningConfig& running)
+      : loop_(loop), background_(background), step_plan_(std::move(step)), running_(running) {}
 
   // A small change, when no other is on its way, is carried out within this call.
   void add(std::shared_ptr<ChangeTask> task);
@@ -59,7 +63,7 @@ class ChangeQueue {
 
   EventLoop& loop_;
   Background& background_;
-  PlanRunner& runner_;
+  const Step step_plan_;
   const RunningConfig& running_;
   Task current_;  // null: none is on its way
   std::deque<Task> waiting_;

@@ -14,6 +14,7 @@
 #include "config/validate.h"
 #include "control/gateway/bound_interfaces.h"
 #include "control/gateway/config_history.h"
+#include "control/round_times.h"
 
 namespace wg::control {
 
@@ -110,7 +111,10 @@ Changes::Changes(const Parts& parts, Logger log, std::function<void()> carried_o
     : parts_(parts),
       log_(std::move(log)),
       carried_out_(std::move(carried_out)),
-      queue_(parts.services.loop, parts.background, parts.runner, parts.running) {}
+      queue_(
+          parts.services.loop, parts.background,
+          [&runner = parts.runner](PlanRun& run) { return runner.step(run, RoundTimes::kPlan); },
+          parts.running) {}
 
 PlanOutcome Changes::apply(config::Gateway next) {
   const auto started = std::chrono::steady_clock::now();

@@ -36,7 +36,7 @@ std::vector<std::uint8_t> random_message(noise::Random& random, std::size_t size
 }
 
 template <class Message>
-std::vector<std::uint8_t> wire_bytes(const Message& message) {
+std::vector<std::uint8_t> copy_of(const Message& message) {
   const auto* bytes = reinterpret_cast<const std::uint8_t*>(&message);
   return {bytes, bytes + sizeof message};
 }
@@ -86,7 +86,7 @@ Load::Messages messages_of_strangers(std::size_t of_each_kind, const noise::Key&
     static_cast<void>(noise::create_initiation(stranger, {gateway, secrets},
                                                noise::tai64n_whitened(std::chrono::system_clock::now()), 1,
                                                random, &handshake, &initiation));
-    out.push_back(wire_bytes(initiation));
+    out.push_back(copy_of(initiation));
     jar.add_macs(out.back(), BootClock::now());
     out.push_back(random_message(random, sizeof(noise::ResponseMessage), noise::kResponse));
     jar.add_macs(out.back(), BootClock::now());
