@@ -9,6 +9,8 @@
 #include <pthread.h>
 #include <sched.h>
 
+#include <atomic>
+#include <exception>
 #include <future>
 #include <mutex>
 #include <nlohmann/json.hpp>
@@ -173,7 +175,8 @@ struct LogState {
   std::shared_ptr<TappedSink> sink;
   bool to_journal = false;
   config::LogLevel level = config::LogLevel::kInfo;
-  std::size_t reported = 0;  // dropped lines that were logged
+  std::atomic<std::size_t> unwritten{0};  // lines for which there was no memory
+  std::size_t reported = 0;               // dropped lines that were logged
 };
 
 LogState& state() {
@@ -235,9 +238,16 @@ bool Log::says(const LogEvent& event) const {
   return out_->should_log(to_spdlog(event.severity));
 }
 
-void Log::put(const LogEvent& event, LogFields about, std::string_view text) {
-  if (about.interface.empty()) about.interface = out_->name();
-  out_->log(to_spdlog(event.severity), spdlog::string_view_t(stored(text, event.name, about)));
+void Log::put(const LogEvent& event, LogFields about, fmt::string_view words,
+              fmt::format_args values) noexcept {
+  try {
+    if (!says(event)) return;
+    if (about.interface.empty()) about.interface = out_->name();
+    const std::string line = stored(fmt::vformat(words, values), event.name, about);
+    out_->log(to_spdlog(event.severity), spdlog::string_view_t(line));
+  } catch (const std::exception&) {
+    state().unwritten.fetch_add(1, std::memory_order_relaxed);
+  }
 }
 
 void Log::set_level(config::LogLevel level) {
@@ -249,7 +259,8 @@ config::LogLevel Log::level() const {
 }
 
 std::size_t log_lines_dropped() {
-  return state().pool ? state().pool->overrun_counter() : 0;
+  const std::size_t overrun = state().pool ? state().pool->overrun_counter() : 0;
+  return overrun + state().unwritten.load(std::memory_order_relaxed);
 }
 
 void warn_of_dropped_lines(const Logger& logger) {

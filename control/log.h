@@ -29,18 +29,19 @@ class Log {
 
   // Whether a line of this event is written, for those that are dear to make.
   [[nodiscard]] bool says(const LogEvent& event) const;
-  // Lines of an interface's log name it without being told.
+  // Lines of an interface's log name it without being told. Never throws: destructors write lines. One for
+  // which there is no memory is lost, and counted as such.
   template <typename... Values>
   void write(const LogEvent& event, const LogFields& about, fmt::format_string<Values...> words,
-             Values&&... values) {
-    if (says(event)) put(event, about, fmt::format(words, std::forward<Values>(values)...));
+             Values&&... values) noexcept {
+    put(event, about, words, fmt::make_format_args(values...));
   }
 
   void set_level(config::LogLevel level);
   [[nodiscard]] config::LogLevel level() const;
 
  private:
-  void put(const LogEvent& event, LogFields about, std::string_view text);
+  void put(const LogEvent& event, LogFields about, fmt::string_view words, fmt::format_args values) noexcept;
 
   std::shared_ptr<spdlog::logger> out_;
 };
