@@ -1,8 +1,11 @@
 // What workers note about packets: the ring, and what becomes of it.
 #include <gtest/gtest.h>
+
 #include <pcap/pcap.h>
 #include <unistd.h>
+#include <algorithm>
 
+#include <algorithm>
 #include <cstdio>
 #include <cstring>
 #include <fstream>
@@ -77,6 +80,25 @@ TEST(WatchRingTest, RecordsComeBackInOrderOverManyRounds) {
   }
   EXPECT_EQ(read, written);
   EXPECT_EQ(ring.lost(), 0u);
+}
+
+// A whole ring at once would hold the control thread for tens of milliseconds.
+TEST(WatchRingTest, ComesIntoMemoryAndIsWipedInPartsAndWorksMeanwhile) {
+  WatchRing ring(4 * WatchRing::kPart);
+  EXPECT_TRUE(ring.populate_more());
+  const Octets bytes(100, 7);
+  ASSERT_TRUE(ring.write(record_of(1, WatchPoint::received), bytes));
+  unsigned parts = 2;
+  while (ring.populate_more()) ++parts;
+  EXPECT_EQ(parts, 4U);
+  EXPECT_FALSE(ring.populate_more()) << "all of it is there";
+  WatchRecord record;
+  ASSERT_TRUE(ring.peek(&record));
+  const auto packet = ring.packet(record);
+  EXPECT_TRUE(std::equal(packet.begin(), packet.end(), bytes.begin(), bytes.end()));
+  for (parts = 1; ring.discard_more(); ++parts) EXPECT_LT(parts, 4U);
+  EXPECT_EQ(parts, 4U);
+  EXPECT_EQ(std::count(packet.begin(), packet.end(), 0), 100) << "nothing of a packet is left";
 }
 
 TEST(WatchRingTest, WhatFindsNoRoomIsCountedAndTheRestStays) {
