@@ -155,7 +155,7 @@ bool refused_often(const PeerIndex& peers, Bytes response) {
 Outcome Engine::State::receive(Bytes message, const Endpoint& remote, const Endpoint& local,
                                bool cookie_valid, const Now& now, const EphemeralStatic* es) {
   const std::uint32_t type = message_type(message);
-  if (type == kCookieReply) return consume_cookie(message, now.boot);
+  if (type == kCookieReply) return consume_cookie(message, remote, now.boot);
   const bool loaded = intake.update_load(now.boot);
   const bool doubtful = !loaded && type == kResponse && refused_often(peers, message);
   if (loaded || doubtful) {
