@@ -4,6 +4,7 @@
 #include <map>
 #include <memory>
 #include <ostream>
+#include <sstream>
 #include <thread>
 
 #include "control/api/explain.h"
@@ -11,6 +12,7 @@
 #include "control/api/members.h"
 #include "control/cli/call.h"
 #include "control/cli/options.h"
+#include "control/cli/table.h"
 
 namespace wg::control::cli {
 namespace {
@@ -28,9 +30,19 @@ std::string render_explanation(const Json& result) {
   return to_text(explanation);
 }
 
+// Each line within the terminal; what continues is indented two cells more.
+std::string fitted(const std::string& text, const Layout& layout) {
+  std::string out;
+  std::istringstream lines(text);
+  for (std::string line; std::getline(lines, line);)
+    out += wrapped(line, std::min(line.find_first_not_of(' '), line.size()) + 2, layout) + "\n";
+  return out;
+}
+
 // Prints the answer; the exit code says whether the member `good` of it is true.
 void print(const Json& result, bool json, const char* good, Invocation& invocation) {
-  invocation.terminal.out << (json ? dump(result) + "\n" : render_explanation(result));
+  const Terminal& terminal = invocation.terminal;
+  terminal.out << (json ? dump(result) + "\n" : fitted(render_explanation(result), terminal.layout));
   invocation.exit_code = result.value(good, false) ? kDone : kNotAsItShould;
 }
 
@@ -91,12 +103,14 @@ Json with_rates(const Json& before, const Json& after, double seconds) {
   return drops;
 }
 
-void print_drop(const Json& drop, std::ostream& out) {
+std::string text_of_drop(const Json& drop) {
   const double rate = members::real(drop, "per_second");
+  std::ostringstream out;
   out << members::text(drop, "name") << ": " << members::text(drop, "text") << "\n  "
       << members::digits(drop, "count") << " packets, "
       << (rate > 0 ? members::one_decimal(rate) + " a second now" : std::string("none at the moment"))
       << "\n  " << members::text(drop, "advice") << "\n";
+  return out.str();
 }
 
 void explain_drops(double seconds, bool json, Invocation& invocation) {
@@ -116,8 +130,7 @@ void explain_drops(double seconds, bool json, Invocation& invocation) {
   const auto age = format_ago(started, std::chrono::system_clock::now());
   out << (drops.empty() ? "no packet was dropped" : "dropped packets") << " since the start, " << age << "\n";
   for (const auto& drop : drops) {
-    out << "\n";
-    print_drop(drop, out);
+    out << "\n" << fitted(text_of_drop(drop), invocation.terminal.layout);
   }
 }
 
