@@ -165,17 +165,18 @@ void EventLoop::run_posted() {
   for (const auto& callback : posted) guarded(callback);
 }
 
-// One that throws was the last.
+// One that throws was the last. A step stays in its place while it runs, and moves without memory being
+// taken: it must not end for want of it.
 void EventLoop::run_turns() {
-  if (turns_.empty()) return;
   const auto until = Clock::now() + kTurns;
-  for (std::size_t waiting = turns_.size(); waiting != 0; --waiting) {
-    Step step = std::move(turns_.front());
-    turns_.pop_front();
+  for (std::size_t waiting = turns_.size(); waiting != 0 && Clock::now() < until; --waiting) {
     bool more = false;
-    guarded([&] { more = step(); });
-    if (more) turns_.push_back(std::move(step));
-    if (Clock::now() >= until) return;
+    guarded([&] { more = turns_.front()(); });
+    if (more) {
+      std::rotate(turns_.begin(), turns_.begin() + 1, turns_.end());
+    } else {
+      turns_.pop_front();
+    }
   }
 }
 

@@ -22,7 +22,7 @@ on80 explain drops
 on80 explain route 192.168.1.2
 on80 explain route 10.10.0.2
 on80 top --once
-on80 history
+on80 history -c "$LAB_DIR/gateway.yaml"
 on80 diff
 on80 reload --dry-run
 on80 peer list -c "$LAB_DIR/gateway.yaml"
