@@ -16,6 +16,8 @@ in_wan ip link set far0 up
 ip netns exec "$GW" "$ADAPTER" app0 10.99.0.1/24 "$LAB_DIR/near.key" 51900 "$far" 10.99.0.2/32 10.20.0.2 51999 >/run/app0.out 2>"$LAB_DIR/app0.log" &
 wait_for 10 grep -q '^up$' /run/app0.out || fail "app0 does not come up: $(cat "$LAB_DIR/app0.log")"
 linegate events >/run/events 2>/dev/null &
+subscribed() { linegate reload >/dev/null && grep -q config_applied /run/events; }
+wait_for 20 subscribed || fail "no events"
 check "Linux answers before" pings 3 "$WAN" 10.99.0.1
 
 descriptors() { find "/proc/$(gateway_pid)/fd" -maxdepth 1 | wc -l; }
@@ -23,6 +25,7 @@ memory() { grep -c linegate-ring "/proc/$(gateway_pid)/maps" || true; }
 settled() { [ "$(descriptors)" -le "$open" ] && [ "$(memory)" = 0 ]; }
 open=$(descriptors)
 card() { # in the background; it says when it is there
+  rm -f /run/card.out
   ip netns exec "$GW" "$CARD" app0 10.99.0.7 >/run/card.out 2>"$LAB_DIR/card.log" &
   CARD_PID=$!
   wait_for 10 grep -q '^up$' /run/card.out || fail "the card does not come up: $(cat "$LAB_DIR/card.log")"
@@ -45,7 +48,6 @@ check "it cannot answer for another address" no_ping "$WAN" 10.99.0.1
 [ "$(drops ring_source)" -gt "$before" ] || fail "ring_source is not counted"
 before=$(drops program_inside)
 check "Linux is not the inner side" no_ping "$GW" 10.99.0.2
-wait_for 5 sh -c "true"
 [ "$(drops program_inside)" -gt "$before" ] || fail "program_inside is not counted"
 linegate show workers --json | grep -q '"to_program"' || fail "no counter of packets to programs"
 check "the event" wait_for 5 grep -q ring_opened /run/events
@@ -62,6 +64,7 @@ for round in $(seq "${RING_KILLS:-15}"); do
   wait_for 10 settled || fail "round $round leaves $(descriptors) descriptors of $open, $(memory) mappings"
 done
 check "Linux answers after ${RING_KILLS:-15} kills" wait_for 5 pings 1 "$WAN" 10.99.0.1
+rm -f /run/card.out
 ip netns exec "$GW" python3 "$(dirname "$0")/../../lib/examples/card.py" app0 10.99.0.7 >/run/card.out 2>"$LAB_DIR/card.log" &
 CARD_PID=$!
 wait_for 10 grep -q '^up$' /run/card.out || fail "card.py does not come up: $(cat "$LAB_DIR/card.log")"

@@ -180,7 +180,7 @@ TEST(LibRing, WhatIsAllocatedIsSentInAnyOrder) {
       ASSERT_EQ(lg_ring_send(card.ring, *which), LG_OK);
       open.erase(which);
     }
-    for (std::uint32_t n = std::min(reader.available(), random() % 8); n != 0; --n) {
+    for (std::uint32_t n = std::min<std::uint32_t>(reader.available(), random() % 8); n != 0; --n) {
       const std::size_t length = reader.take(to);
       ASSERT_EQ(number_in(to.data()), taken);
       ASSERT_EQ(length, packet_of(taken++).size());
