@@ -8,6 +8,7 @@
 // last cleared the counts. Memory counts only what the program's own code asks for: libraries end the process
 // on their own.
 #include <dlfcn.h>
+#include <execinfo.h>
 #include <fcntl.h>
 #include <linux/netlink.h>
 #include <pthread.h>
@@ -32,6 +33,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <exception>
 #include <new>
 
 namespace {
@@ -135,6 +137,14 @@ void* memory(std::size_t size, std::size_t alignment, const void* caller, bool m
 }
 
 }  // namespace
+
+// Where an exception ends the program is where the fault is: addr2line reads the offsets.
+[[noreturn]] void tell_where() {
+  void* frames[48];
+  backtrace_symbols_fd(frames, backtrace(frames, 48), STDERR_FILENO);
+  std::abort();
+}
+[[gnu::constructor]] void watch_the_end() { std::set_terminate(tell_where); }
 
 extern "C" int __libc_start_main(int (*run)(int, char**, char**), int argc, char** argv, void (*init)(),
                                  void (*fini)(), void (*rtld_fini)(), void* stack_end) {
