@@ -188,10 +188,22 @@ class PacketWatch::Session final : public WatchSession {
     tapped_ = interface.name();
     interface.engine().tap_secrets([this, key = peer.public_key](const noise::HandshakeSecrets& secrets) {
       if (secrets.peer != key.bytes) return;
+      told_ = true;
       std::string lines = key_log_lines(secrets);
       sink_->add(pcapng::wireguard_secrets_block(lines));
       sodium_memzero(lines.data(), lines.size());
     });
+  }
+  // The handshake that follows is the one that the file needs: of a session that is there, it has none. The
+  // engine begins none within REKEY_TIMEOUT of the last.
+  void begin_handshake(const config::Key& key, unsigned tries = kTries) {
+    handshake_timer_ = 0;
+    Interface* interface = owner_.objects_.find_interface(tapped_);
+    const PeerRecord* peer = interface == nullptr ? nullptr : interface->book().find(key);
+    if (told_ || tries == 0 || peer == nullptr) return;
+    interface->engine().initiate(*peer->slot, now());
+    handshake_timer_ = owner_.services_.loop.after(std::chrono::seconds(1),
+                                                   [this, key, tries] { begin_handshake(key, tries - 1); });
   }
   [[nodiscard]] bool records_keys() const { return !tapped_.empty(); }
 
@@ -227,6 +239,7 @@ class PacketWatch::Session final : public WatchSession {
     Interface* interface = tapped_.empty() ? nullptr : owner_.objects_.find_interface(tapped_);
     if (interface != nullptr) interface->engine().tap_secrets({});
     tapped_.clear();
+    owner_.services_.loop.cancel(std::exchange(handshake_timer_, 0));
   }
   // Moves the oldest record of all workers, unless a worker may still write an older one.
   bool move_oldest(std::chrono::nanoseconds settled) {
@@ -261,7 +274,9 @@ class PacketWatch::Session final : public WatchSession {
   const WatchOutput output_;
   WallClock clock_;
   WallTime last_;  // of the last record
-  EventLoop::TimerId timer_ = 0;
+  static constexpr unsigned kTries = 7;
+  EventLoop::TimerId timer_ = 0, handshake_timer_ = 0;
+  bool told_ = false;   // a secret
   std::string tapped_;  // the interface whose engine tells secrets; empty: none
   bool finished_ = false;
 };
@@ -335,7 +350,6 @@ std::shared_ptr<Watch> PacketWatch::handshakes_of(const WatchRequest& request) c
   return watch;
 }
 
-// The handshake that follows is the one that the file needs: of a session that is there, it has none.
 void PacketWatch::record_keys(const WatchRequest& request, Session& session) {
   const FoundPeer peer = objects_.find_peer(request.interface, request.peer);
   session.record_keys(*peer.interface, *peer.record);
@@ -345,7 +359,7 @@ void PacketWatch::record_keys(const WatchRequest& request, Session& session) {
       "the private key of {} and the secrets of peer {} go into a capture: whoever has it reads what they "
       "protect",
       peer.interface->name(), request.peer);
-  peer.interface->engine().initiate(*peer.record->slot, now());
+  session.begin_handshake(peer.record->public_key);
 }
 
 // ---------------------------------------------------------------- start and end

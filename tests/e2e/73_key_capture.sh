@@ -46,7 +46,7 @@ refuse "two at a time" capture --peer remote --with-keys -w /run/no.pcapng
 grep -q "warning: /run/keys.pcapng will hold the interface's private key" /run/capture.err || fail "no warning: $(cat /run/capture.err)"
 capture_stop
 expect "mode of the file" 600 "$(stat -c %a /run/keys.pcapng)"
-grep -q "wg0.*private key.*go into a capture" "$LAB_DIR/gateway.log" || fail "not logged"
+grep -q "private key of wg0.*go into a capture" "$LAB_DIR/gateway.log" || fail "not logged"
 check "tshark decrypts it" python3 "$TOOLS/decrypted.py" /run/keys.pcapng 50
 expect "key captures" 1 "$(linegate show --json | python3 -c 'import json,sys; print(json.load(sys.stdin)["key_captures"])')"
 
