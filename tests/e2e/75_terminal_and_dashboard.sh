@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Every command that only reads fits a terminal of 80 columns, also with long names and addresses; the dashboard's queries are
+# Every table fits a terminal of 80 columns, also with long, wide and missing names; the dashboard's queries are
 # answered by a Prometheus server that scrapes the gateway (when it is installed); both can be drawn.
 source "$(dirname "$0")/lib.sh"
 source "$ROOT/scripts/pictures/prometheus.sh"
@@ -16,15 +16,8 @@ for table in "" interfaces peers ports workers drops flows; do
   on80 show $table
   on80 show $table --watch 1 --times 2
 done
-on80 explain peer remote
-on80 explain peer a-peer-with-quite-a-long-name-of-an-office
-on80 explain drops
-on80 explain route 192.168.1.2
-on80 explain route 10.10.0.2
 on80 top --once
 on80 history
-on80 diff
-on80 reload --dry-run
 on80 peer list -c "$LAB_DIR/gateway.yaml"
 refuse "a line of 81 cells" terminal --widest 80 printf '%81s.\n' x
 
