@@ -17,7 +17,7 @@ for table in "" interfaces peers ports workers drops flows; do
   on80 show $table --watch 1 --times 2
 done
 on80 top --once
-on80 history
+on80 history -c "$LAB_DIR/gateway.yaml"
 on80 peer list -c "$LAB_DIR/gateway.yaml"
 refuse "a line of 81 cells" terminal --widest 80 printf '%81s.\n' x
 
