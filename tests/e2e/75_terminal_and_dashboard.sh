@@ -46,4 +46,4 @@ assert titles <= words, titles - words
 PY
 kill -INT "$pinging"
 kill "$PROMETHEUS"
-wait || true
+wait "$PROMETHEUS" || true
