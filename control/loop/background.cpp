@@ -1,9 +1,25 @@
 #include "control/loop/background.h"
 
+#include <chrono>
 #include <exception>
+#include <new>
 #include <utility>
 
 namespace wg::control {
+namespace {
+
+// Somebody waits for it, so want of memory only delays it; this thread may sleep.
+void post_surely(EventLoop& loop, const std::function<void()>& call) {
+  for (;;) {
+    try {
+      return loop.post(call);
+    } catch (const std::bad_alloc&) {
+      std::this_thread::sleep_for(std::chrono::milliseconds(10));
+    }
+  }
+}
+
+}  // namespace
 
 void Background::stop() {
   {
@@ -36,9 +52,9 @@ void Background::run() {
       item.task();
     } catch (const std::exception&) {
       // The loop's failure, since this thread has nobody to tell. `done` follows: somebody waits for it.
-      loop_.post([failed = std::current_exception()] { std::rethrow_exception(failed); });
+      post_surely(loop_, [failed = std::current_exception()] { std::rethrow_exception(failed); });
     }
-    if (item.done) loop_.post(std::move(item.done));
+    if (item.done) post_surely(loop_, item.done);
   }
 }
 

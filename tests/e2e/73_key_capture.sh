@@ -48,7 +48,7 @@ capture_stop
 expect "mode of the file" 600 "$(stat -c %a /run/keys.pcapng)"
 grep -q "private key of wg0.*go into a capture" "$LAB_DIR/gateway.log" || fail "not logged"
 check "tshark decrypts it" python3 "$TOOLS/decrypted.py" /run/keys.pcapng 50
-expect "key captures" 1 "$(linegate show --json | python3 -c 'import json,sys; print(json.load(sys.stdin)["key_captures"])')"
+expect "key captures" 1 "$(linegate show --json | grep -o '"key_captures": *[0-9]*' | grep -o '[0-9]*$')"
 
 # The peer initiates: from here on it knows where we are, and we do not know where it is.
 stop_peer
