@@ -12,6 +12,7 @@
 #include "config/key.h"
 #include "config/read_file.h"
 #include "config/scalars.h"
+#include "dataplane/base/directory.h"
 
 namespace wg::config {
 namespace {
@@ -71,11 +72,10 @@ std::string history_directory(const std::string& state_directory) {
 
 std::vector<HistoryEntry> history_of(const std::string& directory) {
   std::vector<HistoryEntry> entries;
-  std::error_code failed;
-  for (fs::directory_iterator at(directory, failed), end; !failed && at != end; at.increment(failed)) {
-    const std::string path = at->path().string();
+  for (const std::string& name : names_in(directory)) {
+    const std::string path = directory + "/" + name;
     struct stat found {};
-    const unsigned number = number_of(at->path());
+    const unsigned number = number_of(name);
     if (number == 0 || lstat(path.c_str(), &found) != 0 || !S_ISREG(found.st_mode)) continue;
     entries.push_back({number, path, static_cast<std::size_t>(found.st_size),
                        std::chrono::system_clock::from_time_t(found.st_mtime)});

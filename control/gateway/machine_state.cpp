@@ -6,7 +6,6 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstdlib>
-#include <filesystem>
 #include <fstream>
 #include <sstream>
 #include <utility>
@@ -14,6 +13,7 @@
 #include "control/ignore.h"
 #include "control/interface/allowed_routes.h"
 #include "control/kernel/sysctl.h"
+#include "dataplane/base/directory.h"
 
 namespace wg::control {
 namespace {
@@ -38,11 +38,7 @@ std::string conf(const char* family, const std::string& link, const char* leaf) 
 }
 
 std::vector<std::string> links_of(const char* family) {
-  std::vector<std::string> links;
-  std::error_code failure;
-  for (const auto& entry :
-       std::filesystem::directory_iterator(std::string("/proc/sys/net/") + family + "/conf", failure))
-    links.push_back(entry.path().filename());
+  std::vector<std::string> links = names_in(std::string("/proc/sys/net/") + family + "/conf");
   std::sort(links.begin(), links.end());
   return links;
 }

@@ -4,10 +4,10 @@
 #include <unistd.h>
 
 #include <cerrno>
-#include <filesystem>
-#include <system_error>
 #include <utility>
 #include <vector>
+
+#include "dataplane/base/directory.h"
 
 namespace wg::control {
 namespace {
@@ -64,9 +64,7 @@ Expected<> enable_ipv4_forwarding() {
   const std::string all = "net/ipv4/ip_forward";
   if (read_sysctl(all).value_or("0") != "0") return {};
   std::vector<std::string> off;
-  std::error_code failure;
-  for (const auto& entry : std::filesystem::directory_iterator("/proc/sys/net/ipv4/conf", failure)) {
-    const std::string link = entry.path().filename();
+  for (const std::string& link : names_in("/proc/sys/net/ipv4/conf")) {
     const bool is_link = link != "all" && link != "default";
     if (is_link && read_sysctl(family_path(link, false, "forwarding")) == "0") off.push_back(link);
   }

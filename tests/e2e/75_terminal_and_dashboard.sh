@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Every command that only reads fits a terminal of 80 columns, also with long names and addresses; the dashboard's queries are
+# Every command that only reads fits a terminal of 80 columns, also with long, wide and missing names; the dashboard's queries are
 # answered by a Prometheus server that scrapes the gateway (when it is installed); both can be drawn.
 source "$(dirname "$0")/lib.sh"
 source "$ROOT/scripts/pictures/prometheus.sh"
@@ -53,4 +53,4 @@ assert titles <= words, titles - words
 PY
 kill -INT "$pinging"
 kill "$PROMETHEUS"
-wait || true
+wait "$PROMETHEUS" || true

@@ -144,7 +144,9 @@ void* memory(std::size_t size, std::size_t alignment, const void* caller, bool m
   backtrace_symbols_fd(frames, backtrace(frames, 48), STDERR_FILENO);
   std::abort();
 }
-[[gnu::constructor]] void watch_the_end() { std::set_terminate(tell_where); }
+[[gnu::constructor]] void watch_the_end() {
+  std::set_terminate(tell_where);
+}
 
 extern "C" int __libc_start_main(int (*run)(int, char**, char**), int argc, char** argv, void (*init)(),
                                  void (*fini)(), void (*rtld_fini)(), void* stack_end) {
