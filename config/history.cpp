@@ -73,7 +73,8 @@ std::string history_directory(const std::string& state_directory) {
 std::vector<HistoryEntry> history_of(const std::string& directory) {
   std::vector<HistoryEntry> entries;
   for (const std::string& name : names_in(directory)) {
-    const std::string path = directory + "/" + name;
+    std::string path = directory;
+    path.append("/").append(name);
     struct stat found {};
     const unsigned number = number_of(name);
     if (number == 0 || lstat(path.c_str(), &found) != 0 || !S_ISREG(found.st_mode)) continue;
@@ -86,11 +87,11 @@ std::vector<HistoryEntry> history_of(const std::string& directory) {
 }
 
 Expected<> add_to_history(const std::string& directory, const std::string& text) {
-  if (const Expected<> made = make_private(directory); !made) return made;
+  if (Expected<> made = make_private(directory); !made) return made;
   const auto entries = history_of(directory);
   if (!entries.empty() && has_text(entries.back(), text)) return {};
   const unsigned number = entries.empty() ? 1 : entries.back().number + 1;
-  if (const Expected<> written = replace_file(path_of(directory, number), text, 0600, 0600); !written)
+  if (Expected<> written = replace_file(path_of(directory, number), text, 0600, 0600); !written)
     return written;
   remove_oldest(directory);
   return {};

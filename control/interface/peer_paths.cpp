@@ -65,7 +65,7 @@ void PeerPaths::on_routes_changed(const RoutesChanged& changed) {
     const bool moved = route.link != 0 && record->exit_link != 0 && route.link != record->exit_link;
     if (!local.address.is_zero() && (moved || !core_.services.mirror.is_local(local.address))) {
       record->exit_link = 0;
-      core_.engine->clear_source(*record->slot);
+      core_.engine->clear_sources(record->slot);
     } else {
       install_route(*record, route, remote, local);
     }

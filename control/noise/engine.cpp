@@ -28,18 +28,9 @@ Engine::~Engine() {
 }
 
 void Engine::State::note(PeerState& p, PeerEventKind kind, BootTime now, std::int64_t detail,
-                         const Endpoint& remote) {
-  const PeerEvent event{now, detail, remote, kind, 1};
-  p.events.push(event);
-  host.event(p.peer, event);
-}
-
-// Whoever can send the peer's messages again chooses their source: it is told, but makes no entry of its own
-// in the history.
-void Engine::State::note_from(const Endpoint& source, PeerState& p, PeerEventKind kind, BootTime now,
-                              std::int64_t detail) {
-  p.events.push({now, detail, {}, kind, 1});
-  host.event(p.peer, {now, detail, source, kind, 1});
+                         const Endpoint& remote, Source source) {
+  p.events.push({now, detail, source == Source::kAuthentic ? remote : Endpoint{}, kind, 1});
+  host.event(p.peer, {now, detail, remote, kind, 1});
 }
 
 // ---- private key
@@ -254,12 +245,9 @@ void Engine::State::clear_source(PeerState& p) {
   set_endpoint(p, p.remote, {});
 }
 
-void Engine::clear_sources() {
-  s_->peers.for_each([this](PeerState& p) { s_->clear_source(p); });
-}
-
-void Engine::clear_source(Peer& peer) {
-  if (PeerState* const p = s_->peers.find(peer)) s_->clear_source(*p);
+void Engine::clear_sources(Peer* of) {
+  if (of == nullptr) return s_->peers.for_each([this](PeerState& p) { s_->clear_source(p); });
+  if (PeerState* const p = s_->peers.find(*of)) s_->clear_source(*p);
 }
 
 // Whoever relays a peer's packets from ever other ports moves its endpoint with each of them.

@@ -195,12 +195,12 @@ Outcome Engine::State::consume_cookie(Bytes message, const Endpoint& remote, Boo
   if (p == nullptr) return counters.count(Outcome::kUnexpectedCookie);
   const auto refusal = p->jar.consume_reply(reply, now);
   if (!refusal) {
-    note_from(remote, *p, PeerEventKind::kCookieReceived, now);
+    note(*p, PeerEventKind::kCookieReceived, now, 0, remote, Source::kClaimed);
     return counters.count(Outcome::kCookieAccepted);
   }
   const Outcome outcome =
       *refusal == CookieJar::BadReply::kUnexpected ? Outcome::kUnexpectedCookie : Outcome::kBadCookie;
-  note_from(remote, *p, PeerEventKind::kCookieRefused, now, static_cast<std::int64_t>(outcome));
+  note(*p, PeerEventKind::kCookieRefused, now, static_cast<std::int64_t>(outcome), remote, Source::kClaimed);
   return refuse(outcome, {}, now, p);
 }
 
@@ -243,18 +243,18 @@ Outcome Engine::State::consume_initiation(Bytes bytes, const Endpoint& remote, c
 Outcome Engine::State::accept_timestamp(PeerState& p, const Tai64n& timestamp, bool cookie_valid,
                                         const Endpoint& remote, const Now& now) {
   if (timestamp <= p.latest_timestamp) {
-    note_from(remote, p, PeerEventKind::kTimestampNotNewer, now.boot,
-              tai_difference(p.latest_timestamp, timestamp).count());
+    note(p, PeerEventKind::kTimestampNotNewer, now.boot,
+         tai_difference(p.latest_timestamp, timestamp).count(), remote, Source::kClaimed);
     return Outcome::kTimestampNotNewer;
   }
   if (!cookie_valid && p.last_initiation_consumed != kNever &&
       elapsed(now.boot, p.last_initiation_consumed) < kInitiationInterval) {
-    note_from(remote, p, PeerEventKind::kInitiationFlood, now.boot);
+    note(p, PeerEventKind::kInitiationFlood, now.boot, 0, remote, Source::kClaimed);
     return Outcome::kInitiationFlood;
   }
   const std::chrono::nanoseconds ahead = tai_difference(timestamp, tai64n_whitened(now.wall));
   if (ahead > kBigJump) {
-    note_from(remote, p, PeerEventKind::kTimestampAhead, now.boot, ahead.count());
+    note(p, PeerEventKind::kTimestampAhead, now.boot, ahead.count(), remote, Source::kClaimed);
     if (!options.allow_big_future_timestamps) return Outcome::kTimestampAhead;
   }
   p.latest_timestamp = timestamp;
@@ -276,7 +276,7 @@ void Engine::State::send_response(PeerState& p, ConsumedInitiation& initiation, 
   p.last_sent_handshake = now.boot;  // blocks our own initiations for REKEY_TIMEOUT (protocol C3-3)
   install_as_responder(p, make_keypair(p, keys, index, false, now.boot));
   p.zero_keys_at = now.boot + kZeroKeysAfter;
-  tell_secrets(p, ephemeral);
+  secrets.tell(p, *identity, ephemeral);
   send(p, kResponse, {reinterpret_cast<std::uint8_t*>(&response), sizeof response}, now.boot);
   note(p, PeerEventKind::kResponseSent, now.boot, 0, p.remote);
 }

@@ -66,7 +66,7 @@ bool Engine::State::send_initiation(PeerState& p, bool is_retry, const Now& now)
     return false;
   }
   peers.add_handshake(index, p);
-  tell_secrets(p, p.handshake->ephemeral_private);
+  secrets.tell(p, *identity, p.handshake->ephemeral_private);
   send(p, kInitiation, {reinterpret_cast<std::uint8_t*>(&message), sizeof message}, now.boot);
   note(p, PeerEventKind::kInitiationSent, now.boot, p.attempts + 1, p.remote);
   p.retry_at = kNever;
@@ -83,11 +83,11 @@ void Engine::State::send(PeerState& p, MessageType type, std::span<std::uint8_t>
   host.send_handshake(p.remote, p.local, message, kHandshakeTos);
 }
 
-void Engine::State::tell_secrets(const PeerState& p, const Secret& ephemeral) const {
-  if (!secrets_tap) return;
-  HandshakeSecrets secrets{p.public_key, identity->static_key.private_key.bytes, ephemeral.bytes,
+void SecretsTeller::tell(const PeerState& p, const Identity& identity, const Secret& ephemeral) const {
+  if (!tap) return;
+  HandshakeSecrets secrets{p.public_key, identity.static_key.private_key.bytes, ephemeral.bytes,
                            p.keys().secrets.preshared_key.bytes};
-  secrets_tap(secrets);
+  tap(secrets);
   wipe(&secrets, sizeof secrets);
 }
 
@@ -154,7 +154,7 @@ void Engine::initiate(Peer& peer, const Now& now) {
 }
 
 void Engine::tap_secrets(SecretsTap tap) {
-  s_->secrets_tap = std::move(tap);
+  s_->secrets.tap = std::move(tap);
 }
 
 // ---- key slots

@@ -59,6 +59,15 @@ struct Arenas {
   SecretArena<Identity> identities;
 };
 
+// Whoever can send a peer's messages again chooses their source: it is told, but the peer's history keeps
+// none.
+enum class Source : std::uint8_t { kAuthentic, kClaimed };
+
+struct SecretsTeller {
+  SecretsTap tap;  // empty: nobody is told
+  void tell(const PeerState& p, const Identity& identity, const Secret& ephemeral) const;
+};
+
 struct Engine::State {
   State(Host& h, dataplane::KeypairTable& k, Random& r, EngineOptions o);
 
@@ -84,7 +93,7 @@ struct Engine::State {
   bool timestamps_dirty = false;
   ClockWatch clock;
   HandshakeCounters counters;
-  SecretsTap secrets_tap;
+  SecretsTeller secrets;
 
   // engine.cpp
   void remove(PeerState& p);
@@ -93,9 +102,7 @@ struct Engine::State {
   void roam(PeerState& p, const Endpoint& remote, const Endpoint& local, BootTime now);
   void clear_source(PeerState& p);
   void note(PeerState& p, PeerEventKind kind, BootTime now, std::int64_t detail = 0,
-            const Endpoint& remote = {});
-  void note_from(const Endpoint& source, PeerState& p, PeerEventKind kind, BootTime now,
-                 std::int64_t detail = 0);
+            const Endpoint& remote = {}, Source source = Source::kAuthentic);
 
   // engine_receive.cpp
   Outcome check(Bytes message, BootTime now);
@@ -130,7 +137,6 @@ struct Engine::State {
   Keypair* exchange_next(PeerState& p, Keypair* keypair);
   void retire(Keypair* keypair);
   void forget_handshake(PeerState& p);
-  void tell_secrets(const PeerState& p, const Secret& ephemeral) const;
   void wipe_session(PeerState& p);
 
   // engine_timers.cpp

@@ -41,8 +41,7 @@ enum { RING_TO_PROGRAM = 0, RING_FROM_PROGRAM = 1 };
 
 // `slots` is a power of two. All of these fit 32 bits: who opens a ring bounds it.
 static inline uint32_t ring_slots_offset(uint32_t slots) {
-  return (RING_LENGTHS_OFFSET + slots * (uint32_t)sizeof(uint32_t) + RING_PAGE - 1) &
-         ~(uint32_t)(RING_PAGE - 1);
+  return (RING_LENGTHS_OFFSET + slots * 4U + RING_PAGE - 1) / RING_PAGE * RING_PAGE;
 }
 static inline uint32_t ring_bytes(uint32_t slots, uint32_t slot_bytes) {
   return ring_slots_offset(slots) + slots * slot_bytes;

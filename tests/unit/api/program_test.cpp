@@ -23,7 +23,8 @@ class FakeLog : public LogSource {
            std::uint64_t lost = 0) {
     const auto followers = followers_;
     const auto at = std::chrono::system_clock::time_point{} + std::chrono::milliseconds{1'700'000'000'123};
-    for (const auto& [id, follower] : followers) follower({at, level, interface, text, lost});
+    for (const auto& [id, follower] : followers)
+      follower({.at = at, .level = level, .interface = interface, .text = text, .lost = lost});
   }
   [[nodiscard]] std::size_t followers() const { return followers_.size(); }
 
