@@ -5,7 +5,7 @@ install(FILES scripts/linegate.service scripts/linegate-ports.service DESTINATIO
 install(PROGRAMS scripts/bind-port.sh scripts/setup-hugepages.sh scripts/ports-at-boot.sh
   DESTINATION ${CMAKE_INSTALL_DATADIR}/linegate/scripts)
 install(FILES README.md DESTINATION ${CMAKE_INSTALL_DOCDIR})
-install(DIRECTORY docs/ DESTINATION ${CMAKE_INSTALL_DOCDIR} FILES_MATCHING PATTERN "*.md")
+install(DIRECTORY docs/ DESTINATION ${CMAKE_INSTALL_DOCDIR} FILES_MATCHING PATTERN "*.md" PATTERN "*.svg")
 install(DIRECTORY config/examples/ DESTINATION ${CMAKE_INSTALL_DOCDIR}/examples FILES_MATCHING PATTERN "*.yaml" PATTERN "*.conf")
 install(FILES LICENSE DESTINATION ${CMAKE_INSTALL_DOCDIR} RENAME copyright)
 
