@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <array>
 #include <cstdint>
 #include <string>
 #include <vector>
@@ -46,7 +47,7 @@ bool is_chosen(const Frame& frame) {
 
 TEST(KeyLog, ChoosesHandshakeMessagesOfThePortInBothDirections) {
   for (const bool v6 : {false, true})
-    for (const std::uint8_t type : {0, 1, 2, 3, 4, 5, 255}) {
+    for (const std::uint8_t type : std::array<std::uint8_t, 7>{0, 1, 2, 3, 4, 5, 255}) {
       const bool wanted = type >= 1 && type <= 3;
       EXPECT_EQ(is_chosen(frame_of({v6, kOther, kPort, type})), wanted) << v6 << int{type};
       EXPECT_EQ(is_chosen(frame_of({v6, kPort, kOther, type})), wanted) << v6 << int{type};

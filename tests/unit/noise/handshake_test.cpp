@@ -494,7 +494,7 @@ TEST(Secrets, AreToldToTheTapBeforeTheMessageLeaves) {
   tap(t.a), tap(t.b);
   t.handshake();
   ASSERT_EQ(told.size(), 2U);
-  const auto public_of = [](const Key& key) { return make_identity(key).static_key.public_key; };
+  const auto public_of = [](const Key& key) { return derive_public(key); };
   const auto initiation = message_as<InitiationMessage>(t.a.host.sent[0].bytes);
   const auto response = message_as<ResponseMessage>(t.b.host.sent[0].bytes);
   EXPECT_EQ(public_of(told[0].own_ephemeral), initiation.ephemeral);
