@@ -14,7 +14,7 @@ struct Lookup {
 };
 
 extern const Lookup kLookupPortable;
-extern const Lookup kLookupAvx2;    // AVX2, BMI, BMI2 and LZCNT
+extern const Lookup kLookupAvx2;    // AVX2, BMI and BMI2
 extern const Lookup kLookupAvx512;  // AVX-512 F, BW, VL, DQ and BMI2
 
 }  // namespace wg::lpm

@@ -1,4 +1,4 @@
-// The lookup for AVX2, BMI2 and LZCNT. IPv6 and the rare cases of IPv4 take the generic walk, of whose loops
+// The lookup for AVX2 and BMI2. IPv6 and the rare cases of IPv4 take the generic walk, of whose loops
 // the compiler makes vectors: AVX2 shifts each lane by its own
 // count. IPv4 below a grown root has a walk of
 // its own.

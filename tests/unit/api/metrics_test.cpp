@@ -137,7 +137,8 @@ TEST(Metrics, HeadHasNoBodyAndOtherMethodsAreRefused) {
   server.on_loop([&] { metrics = std::make_unique<MetricsServer>(server.loop, gateway, options); });
   for (const char* page : {"/metrics", "/healthz", "/readyz"}) {
     const std::string head = http_ask(metrics->port(), page, "HEAD");
-    EXPECT_TRUE(head.starts_with("HTTP/1.1 200 OK\r\n")) << page << head;
+    const std::string get = http_ask(metrics->port(), page, "GET");
+    EXPECT_EQ(head.substr(0, head.find('\r')), get.substr(0, get.find('\r'))) << page;
     EXPECT_TRUE(head.ends_with("\r\n\r\n")) << page << head;
     EXPECT_EQ(head.find("Content-Length: 0\r\n"), std::string::npos) << "it is the length of what GET brings";
     for (const char* method : {"POST", "PUT", "DELETE", "OPTIONS", "PATCH"}) {

@@ -24,7 +24,8 @@ class FakeLog : public LogSource {
     const auto followers = followers_;
     const auto at = std::chrono::system_clock::time_point{} + std::chrono::milliseconds{1'700'000'000'123};
     for (const auto& [id, follower] : followers)
-      follower({.at = at, .level = level, .interface = interface, .text = text, .lost = lost});
+      follower(
+          {.at = at, .level = level, .interface = interface, .text = text, .event = "started", .lost = lost});
   }
   [[nodiscard]] std::size_t followers() const { return followers_.size(); }
 
@@ -250,14 +251,15 @@ TEST_F(ProgramTest, LinesOfTheLogComeByLevelAndInterface) {
   log.say(config::LogLevel::kInfo, "wg0", "up \"now\"");
   log.say(config::LogLevel::kDebug, "wg1", "detail");
   log.say(config::LogLevel::kError, "", "the gateway");
-  EXPECT_EQ(
-      all.hear(),
-      "{\"log\":{\"at\":1700000000.123,\"level\":\"info\",\"interface\":\"wg0\",\"text\":\"up "
-      "\\\"now\\\"\"}}\n"
-      "{\"log\":{\"at\":1700000000.123,\"level\":\"error\",\"interface\":null,\"text\":\"the gateway\"}}\n");
-  EXPECT_EQ(
-      one.hear(),
-      "{\"log\":{\"at\":1700000000.123,\"level\":\"debug\",\"interface\":\"wg1\",\"text\":\"detail\"}}\n");
+  EXPECT_EQ(all.hear(),
+            "{\"log\":{\"at\":1700000000.123,\"level\":\"info\",\"event\":\"started\",\"interface\":\"wg0\","
+            "\"text\":\"up "
+            "\\\"now\\\"\"}}\n"
+            "{\"log\":{\"at\":1700000000.123,\"level\":\"error\",\"event\":\"started\",\"interface\":null,"
+            "\"text\":\"the gateway\"}}\n");
+  EXPECT_EQ(one.hear(),
+            "{\"log\":{\"at\":1700000000.123,\"level\":\"debug\",\"event\":\"started\",\"interface\":\"wg1\","
+            "\"text\":\"detail\"}}\n");
   EXPECT_EQ(code(call(one, "log.subscribe", {{"level", "loud"}})), "bad_params");
   EXPECT_EQ(code(call(one, "log.subscribe", {{"level", 3}})), "bad_params");
 }
