@@ -23,7 +23,8 @@ using Clock = std::chrono::steady_clock;
 using std::chrono::microseconds;
 
 constexpr std::size_t kMany = 20'000;
-constexpr microseconds kLongestRound = 20ms;
+// On a core that others share time on it doubles; on a quiet one rounds take half of this and less.
+constexpr microseconds kLongestRound = 50ms;
 constexpr const char* kDone = "errno=0\n\n";
 
 std::string two_interfaces(const std::string& peers, const std::string& of_wg1 = {}) {
@@ -36,7 +37,8 @@ std::string two_interfaces(const std::string& peers, const std::string& of_wg1 =
 }
 
 std::size_t peers_of(LiveGateway& gateway, const std::string& interface) {
-  for (const auto& row : gateway.call("show.interfaces")["interfaces"])
+  const auto answer = gateway.call("show.interfaces");
+  for (const auto& row : answer.at("interfaces"))
     if (row["name"] == interface) return row["peers"].get<std::size_t>();
   return ~std::size_t{0};
 }
@@ -173,7 +175,8 @@ TEST(LargeChanges, AListBesideThemHasEveryPeerThatStaysOnce) {
                   for (std::size_t i = 0; i < kLists; ++i) {
                     std::set<std::string> keys;
                     std::size_t stay = 0, rows = 0;
-                    for (const auto& row : gateway.call("show.peers")["peers"]) {
+                    const auto answer = gateway.call("show.peers");
+                    for (const auto& row : answer.at("peers")) {
                       keys.insert(row["public_key"].get<std::string>());
                       stay += !row["allowed_ips"].empty() &&
                               number_of(row["allowed_ips"][0].get<std::string>()) >= kComeAndGo;
