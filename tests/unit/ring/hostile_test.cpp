@@ -107,7 +107,8 @@ TEST(HostileProgram, ScribblesEverywhere) {
                                       &memory.lengths()[random() % kSlots]};
       __atomic_store_n(words[random() % std::size(words)], value, __ATOMIC_RELAXED);
       const std::size_t at = random() % (Memory::size() / sizeof value);
-      __atomic_store_n(reinterpret_cast<std::uint32_t*>(memory.bytes.get()) + at, random(), __ATOMIC_RELAXED);
+      __atomic_store_n(reinterpret_cast<std::uint32_t*>(memory.bytes.get()) + at,
+                       static_cast<std::uint32_t>(random()), __ATOMIC_RELAXED);
     }
   };
   std::thread first(scribble, std::cref(in), 1), second(scribble, std::cref(out), 2);
