@@ -54,7 +54,8 @@ lg_error lgi_connect(lgi_connection *connection, const char *path) {
     return refused(error, path);
   }
   connection->fd = fd;
-  connection->heard = false;
+  connection->heard = connection->takes_descriptors = false;
+  connection->descriptors_count = 0;
   connection->begin = connection->end = 0;
   return LG_OK;
 }

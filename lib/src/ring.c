@@ -435,7 +435,9 @@ static lg_error attach(lg_ring *ring, const lgi_text *request) {
   char data[LGI_REQUEST_MAX];
   lgi_text start = {data, 0, sizeof data, false};
   lgi_span offer, done;
-  lg_error error = lgi_call(&ring->connection, request, &offer);
+  lg_error error;
+  ring->connection.takes_descriptors = true;
+  error = lgi_call(&ring->connection, request, &offer);
   if (error != LG_OK) return error;
   if (!read_offer(offer, ring) || ring->connection.descriptors_count != 1 + ring->queues_count)
     return lgi_fail(LG_PROTOCOL, "the gateway's ring is not understood");
@@ -482,7 +484,6 @@ LG_API lg_error lg_ring_open(lg_adapter *adapter, uint32_t slots, uint32_t flags
     free(made);
     return lgi_fail(LG_NO_MEMORY, "a mutex");
   }
-  made->connection.takes_descriptors = true;
   error = ask_for_ring(made, adapter, slots, sources, sources_count);
   if (error != LG_OK) {
     lg_ring_close(made);
