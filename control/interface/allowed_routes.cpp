@@ -137,17 +137,23 @@ void AllowedRoutes::queue_all(RouteVerb verb) {
   flush();
 }
 
-// Those of the peers' prefixes may be many: compare() finds them in steps.
+// Those of the peers' prefixes may be many: then compare() finds them in steps. Of a few peers they change at
+// once, whatever the mirror knows yet of those that were set a moment ago.
 void AllowedRoutes::set_on_loss(config::OnLoss on_loss) {
   if (on_loss == on_loss_) return;
-  const auto change_others = [this](RouteVerb verb) {
-    for (const config::Prefix& prefix : kept_)
+  std::vector<config::Prefix> prefixes(kept_.begin(), kept_.end());
+  if (book_.slots() <= kSlotsAtOnce) {
+    const std::vector<config::Prefix> of_peers = book_.allowed_ips();
+    prefixes.insert(prefixes.end(), of_peers.begin(), of_peers.end());
+  }
+  const auto change_them = [&](RouteVerb verb) {
+    for (const config::Prefix& prefix : prefixes)
       if (is_unreachable_behind(prefix)) queue(verb, unreachable(prefix, table()));
     change_networks(verb);
   };
-  change_others(RouteVerb::kRemove);
+  change_them(RouteVerb::kRemove);
   on_loss_ = on_loss;
-  change_others(RouteVerb::kReplace);
+  change_them(RouteVerb::kReplace);
   other_on_loss_ = true;
   compare();
 }
