@@ -137,23 +137,17 @@ void AllowedRoutes::queue_all(RouteVerb verb) {
   flush();
 }
 
-// Those of the peers' prefixes may be many: then compare() finds them in steps. Of a few peers they change at
-// once, whatever the mirror knows yet of those that were set a moment ago.
+// Those of the peers' prefixes may be many: compare() changes them in steps.
 void AllowedRoutes::set_on_loss(config::OnLoss on_loss) {
   if (on_loss == on_loss_) return;
-  std::vector<config::Prefix> prefixes(kept_.begin(), kept_.end());
-  if (book_.slots() <= kSlotsAtOnce) {
-    const std::vector<config::Prefix> of_peers = book_.allowed_ips();
-    prefixes.insert(prefixes.end(), of_peers.begin(), of_peers.end());
-  }
-  const auto change_them = [&](RouteVerb verb) {
-    for (const config::Prefix& prefix : prefixes)
+  const auto change_others = [this](RouteVerb verb) {
+    for (const config::Prefix& prefix : kept_)
       if (is_unreachable_behind(prefix)) queue(verb, unreachable(prefix, table()));
     change_networks(verb);
   };
-  change_them(RouteVerb::kRemove);
+  change_others(RouteVerb::kRemove);
   on_loss_ = on_loss;
-  change_them(RouteVerb::kReplace);
+  change_others(RouteVerb::kReplace);
   other_on_loss_ = true;
   compare();
 }
@@ -301,8 +295,10 @@ void AllowedRoutes::compare_unreachable(const config::Prefix& prefix, std::uint3
   const bool there = routes != nullptr && std::any_of(routes->begin(), routes->end(), [&](const Route& r) {
                        return r.metric == metric_ && r.forwarding->type == RTN_UNREACHABLE;
                      });
+  // After another `on_loss` whatever the mirror says: it may not know yet of what was set a moment ago.
+  if (there == wanted && !other_on_loss_) return;
   const RouteVerb add = other_on_loss_ ? RouteVerb::kReplace : RouteVerb::kAdd;  // was it ever there?
-  if (there != wanted) queue(wanted ? add : RouteVerb::kRemove, unreachable(prefix, table));
+  queue(wanted ? add : RouteVerb::kRemove, unreachable(prefix, table));
 }
 
 bool AllowedRoutes::lacks_route(const config::Prefix& prefix) const {

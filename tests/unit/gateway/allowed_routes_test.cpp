@@ -6,6 +6,7 @@
 
 #include <array>
 #include <map>
+#include <optional>
 #include <random>
 #include <set>
 #include <string>
@@ -40,7 +41,7 @@ class FakeLinux {
   }
   const std::vector<Route>* find(std::uint32_t table, const IpPrefix& prefix) {
     found_.clear();
-    for (const auto& [key, type] : routes_) {
+    for (const auto& [key, type] : seen_ ? *seen_ : routes_) {
       if (std::get<0>(key) != table || std::get<1>(key) != prefix) continue;
       auto forwarding = std::make_shared<Forwarding>();
       forwarding->type = type;
@@ -49,6 +50,8 @@ class FakeLinux {
     }
     return found_.empty() ? nullptr : &found_;
   }
+  // The mirror sees nothing of what changes from now on.
+  void fall_behind() { seen_ = routes_; }
   // The link goes down.
   void drop_unicast() {
     std::erase_if(routes_, [](const auto& route) { return route.second == RTN_UNICAST; });
@@ -74,6 +77,7 @@ class FakeLinux {
   }
 
   std::map<Key, std::uint8_t> routes_;
+  std::optional<std::map<Key, std::uint8_t>> seen_;  // nullopt: the same
   std::vector<Route> found_;
 };
 
@@ -223,6 +227,20 @@ TEST_F(AllowedRoutesTest, WhatACrashLeftBehindGoesUnlessItIsWanted) {
   add(0, prefix("192.168.2.0/24"));
   settle();
   EXPECT_EQ(kernel.routes(), wanted.routes());
+}
+
+// What a reload has set is not in the mirror yet when the next one comes.
+TEST_F(AllowedRoutesTest, AnotherOnLossIsCarriedOutThoughTheMirrorIsBehind) {
+  kernel.fall_behind();
+  set_up(true);
+  for (unsigned i = 0; i < 40; ++i) add(i % kPeers, prefix("172.16." + std::to_string(i) + ".0/24"));
+  settle();
+  for (const auto on_loss : {config::OnLoss::kWithdraw, config::OnLoss::kUnreachable}) {
+    wanted.value.on_loss = on_loss;
+    routes->set_on_loss(on_loss);
+    settle();
+    EXPECT_EQ(kernel.routes(), wanted.routes());
+  }
 }
 
 TEST_F(AllowedRoutesTest, WhatIsLostIsPutBackAfterASecondAndCounted) {
