@@ -147,9 +147,7 @@ void lookup4(const Root& root, const std::uint32_t* keys, Value* out, std::size_
 }
 
 void lookup6(const Root& root, const std::uint8_t* const* keys, Value* out, std::size_t n) noexcept {
-  Uint128 bits[kMaxBurst];
-  for (std::size_t i = 0; i < n; ++i) bits[i] = bits_of(keys[i]);
-  walk_all(root, bits, out, n);
+  walk_all(root, keys, out, n);
 }
 
 }  // namespace

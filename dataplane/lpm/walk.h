@@ -187,5 +187,13 @@ LPM_INLINE void walk_all(const Root& root, const Bits* keys, Value* out, std::si
   walk.run(root, n);
 }
 
+// 16 bytes each, in network order.
+LPM_INLINE void walk_all(const Root& root, const std::uint8_t* const* keys, Value* out,
+                         std::size_t n) noexcept {
+  Uint128 bits[kMaxBurst];
+  for (std::size_t i = 0; i < n; ++i) bits[i] = bits_of(keys[i]);
+  walk_all(root, bits, out, n);
+}
+
 }  // namespace
 }  // namespace wg::lpm

@@ -31,6 +31,7 @@ std::size_t Program::take(const BurstContext& at, InterfaceId id, SendBurst& sen
   core_.counters.from_program.add(good);
   if (core_.watcher.on()) [[unlikely]]
     core_.watcher.from_program(id, {packets, good});
+  // From here on they are what Linux would have sent in the program's place.
   for (std::size_t i = 0; i < good; ++i) send.push(packets[i], PacketOrigin::at_interface(From::kKernel, id));
   return n;
 }
