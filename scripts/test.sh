@@ -122,20 +122,20 @@ units() { # PRESET [ARGUMENT...]: every unit test of the tree under it, and the 
 # The same without daemon_tests, a program on each core, for trees whose cases do not measure speed. unit_dataplane comes last and
 # alone: its workers poll.
 units_side_by_side() { # PRESET
-  local binary code=$logs/$1/code
+  local binary name code=$logs/$1/code names=()
   for binary in build/"$1"/tests/unit_*; do
-    { [ -x "$binary" ] && [ "$(basename "$binary")" != unit_dataplane ]; } || continue
+    name=$(basename "$binary")
+    [ -x "$binary" ] && [ "$name" != unit_dataplane ] && names+=("$name")
+  done
+  for name in "${names[@]}"; do
     while [ "$(jobs -rp | wc -l)" -ge "$(nproc)" ]; do wait -n; done
     (
-      timeout "${GTEST_SECONDS:-600}" "$binary" --gtest_color=no >"$logs/$1/$(basename "$binary").log" 2>&1
-      echo $? >"$code-$(basename "$binary")"
+      timeout "${GTEST_SECONDS:-600}" "build/$1/tests/$name" --gtest_color=no >"$logs/$1/$name.log" 2>&1
+      echo $? >"$code-$name"
     ) &
   done
   wait
-  for binary in build/"$1"/tests/unit_*; do
-    { [ -x "$binary" ] && [ "$(basename "$binary")" != unit_dataplane ]; } || continue
-    judge "$1/$(basename "$binary")" "$binary" "$(cat "$code-$(basename "$binary")")"
-  done
+  for name in "${names[@]}"; do judge "$1/$name" "build/$1/tests/$name" "$(cat "$code-$name")"; done
   gtest "$1/unit_dataplane" "build/$1/tests/unit_dataplane"
 }
 # gtest() logs by name: one folder per preset.
