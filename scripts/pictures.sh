@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Draws the pictures of the documents (docs/pictures) from a gateway with traffic: `show`, `show peers` and `top` as a
+# Draws the pictures of the documents (docs/pictures) from a gateway with traffic: `show`, `top` and `explain drops` as a
 # terminal of 80 columns shows them, and the Grafana dashboard from a Prometheus server's answers.
 #
 #   sudo scripts/pictures.sh [DIRECTORY]
@@ -39,7 +39,6 @@ draw() {
   ip netns exec "$GW" python3 scripts/pictures/terminal.py "$into/$name.svg" 80 "$LINEGATE" --socket "$SOCKET" "$@"
 }
 draw show show
-draw show-peers show peers
 draw top top --once
 draw explain-drops explain drops
 sleep 20
