@@ -200,18 +200,11 @@ void FlowFollower::lost() {
 
 void FlowFollower::on_ways_changed(const RoutesChanged& changed) {
   judge_waiting_again(changed);
-  // What was still to do for an earlier change is done with this one.
-  const bool unfinished = judged_ < table_.end() && changed_.any();
-  if (unfinished) {
-    changed_.everywhere = true;
-  } else {
-    changed_ = changed;
-    changed_.narrow();
-  }
-  judged_ = 0;
+  changed_next_.add(changed);
 }
 
 bool FlowFollower::advance() {
+  if (!changed_.any()) begin_to_judge();
   if (!changed_.any()) return false;
   const FlowNumber end = std::min(table_.end(), judged_ + kJudgedPerCall);
   for (; judged_ < end; ++judged_) {
@@ -219,7 +212,13 @@ bool FlowFollower::advance() {
   }
   if (judged_ < table_.end()) return true;
   changed_ = {};
-  return false;
+  return changed_next_.any();
+}
+
+void FlowFollower::begin_to_judge() {
+  changed_ = std::exchange(changed_next_, {});
+  changed_.narrow();
+  judged_ = 0;
 }
 
 void FlowFollower::judge_again(FlowNumber number) {

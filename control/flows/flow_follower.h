@@ -109,6 +109,7 @@ class FlowFollower final : public ConntrackSink {
   void forget_all();
   void want_dump(Dump dump);
   void judge_again(dataplane::FlowNumber number);
+  void begin_to_judge();
   void judge_waiting_again(const RoutesChanged& changed);
   void refresh_one(dataplane::FlowNumber number);
   void count_packets(dataplane::FlowNumber number);
@@ -123,7 +124,8 @@ class FlowFollower final : public ConntrackSink {
   std::unordered_map<std::uint32_t, Waiting> waiting_;
   bool forgot_waiting_ = false;  // there were more than kWaitingMax
   Dump dumping_ = Dump::kNone, next_dump_ = Dump::kNone;
-  RoutesChanged changed_;  // what the flows from judged_ on are judged again for
+  RoutesChanged changed_;       // what the flows from judged_ on are judged again for
+  RoutesChanged changed_next_;  // and after them all of them
   dataplane::FlowNumber judged_ = 0;
   Counts counts_;
 };

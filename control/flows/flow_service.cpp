@@ -73,7 +73,7 @@ void FlowService::apply(const config::Gateway& value) {
   if (active_ && (!wanted || !(value.flows == settings_))) stop();
   if (!wanted) return;
   if (!active_) return start(value.flows);
-  on_routes_changed({true, {}});  // ports, interfaces and peers may have other settings
+  on_routes_changed(RoutesChanged::all());  // ports, interfaces and peers may have other settings
 }
 
 void FlowService::start(const config::Flows& settings) {
@@ -116,7 +116,7 @@ void FlowService::stop() {
   if (!active_) return;
   for (const int fd : active_->conntrack.descriptors()) services_.loop.remove(fd);
   services_.publisher.set_flows(nullptr);
-  services_.publisher.flush();
+  services_.publisher.flush_settings();
   before_ = before_ + active_->follower.counts();
   before_.handed_back = before_.taken_over;
   services_.dataplane.quiescence().retire([table = active_->table] {});

@@ -186,7 +186,7 @@ void Gateway::inspect(Inspector inspector) {
 // ---------------------------------------------------------------- what others report
 
 void Gateway::on_kernel_changes() {
-  services_.mirror.process();
+  services_.mirror.process(NetlinkMirror::Clock::now() + RoundTimes::kKernel);
   const std::vector<Change> changes = services_.mirror.take_changes();
   if (changes.empty()) return;
   services_.publisher.on_changes(changes);
@@ -208,7 +208,7 @@ void Gateway::on_routes_and_neighbours() {
   if (routes.any()) flows_.on_routes_changed(routes);
   for (const auto& [name, interface] : objects_.interfaces()) {
     if (routes.any()) interface->paths().on_routes_changed(routes);
-    if (!routes.everywhere && !neighbours.empty()) interface->paths().on_neighbours_changed(neighbours);
+    interface->paths().on_neighbours_changed(neighbours);
   }
 }
 
@@ -220,7 +220,7 @@ void Gateway::on_ipsec_changed() {
 
 // The workers have to know of a port before they send what announces its addresses.
 void Gateway::follow_ports() {
-  services_.publisher.flush();
+  services_.publisher.flush_settings();
   agreement_.ports.follow();
 }
 
@@ -244,7 +244,7 @@ void Gateway::on_plan_carried_out() {
   on_kernel_changes();
   follow_ports();
   flows_.apply(running_.value());
-  services_.publisher.flush();
+  services_.publisher.flush_settings();
   notices_.refresh();
 }
 

@@ -426,7 +426,7 @@ void PacketWatch::publish() {
       set->watches.insert(set->watches.end(), session->watches().begin(), session->watches().end());
   }
   services_.publisher.set_watches(std::move(set));
-  services_.publisher.flush();
+  services_.publisher.flush_settings();
 }
 
 bool PacketWatch::advance(EventLoop::Clock::time_point until) {

@@ -16,7 +16,10 @@ namespace {
 
 constexpr std::size_t kActionsPerCollection = 64;
 constexpr std::size_t kActionsPerLook = 8;
+constexpr std::size_t kPeersAtOnce = 8;      // of an interface that is removed
 constexpr std::size_t kManyPeers = 1000;     // fewer grow the tables by the tables' own measure
+// Others may change routes all the time. In the end the whole plan may be unread, a round's share at a time.
+constexpr unsigned kPatience = 4, kPatienceAtTheEnd = 250;  // rounds
 constexpr std::uint16_t kOuterHeaders = 80;  // IPv6 40, UDP 8, message header and tag 32
 
 // What a plan does last, in all interfaces.
@@ -70,19 +73,41 @@ PlanOutcome PlanRunner::run(GatewayPlan wanted, std::function<GatewayPlan()> bac
 
 bool PlanRunner::step(PlanRun& run, std::chrono::steady_clock::duration time) {
   const auto until = std::chrono::steady_clock::now() + time;
+  if (run.carried_out) return finish(run);
   if (!run.tried && !try_first(run)) return true;
+  if (run.steps++ != 0 && must_wait(run, kPatience)) return false;
   if (run.refused) return take_back(run, until);
   actions_.use_auto_mtu(run.wanted.auto_mtu);
   if (!carry_out(run, until)) return false;
   run.refused = !run.outcome.ok();
   run.outcome.applied = !run.refused;
-  publish();
-  return !run.refused;
+  return end_actions(run) && !run.refused;
 }
 
-void PlanRunner::publish() {
+// Routes that Linux has been told of come back as messages. If the plan went on without a look at them they
+// would be more than the mirror can take in, or than a round has time for.
+bool PlanRunner::must_wait(PlanRun& run, unsigned patience) const {
+  if (run.waited < patience && (services_.mirror.has_unread() || services_.publisher.compares_routes())) {
+    ++run.waited;
+    return true;
+  }
+  run.waited = 0;
+  return false;
+}
+
+// Those of a small plan are read by whoever has it carried out.
+bool PlanRunner::end_actions(PlanRun& run) {
   flush_routes();
+  run.carried_out = !run.needs_way_back() && (run.steps > 1 || services_.publisher.compares_routes());
+  if (run.carried_out) return finish(run);
   services_.publisher.flush();
+  return true;
+}
+
+bool PlanRunner::finish(PlanRun& run) {
+  if (must_wait(run, kPatienceAtTheEnd)) return false;
+  services_.publisher.flush();
+  return true;
 }
 
 bool PlanRunner::try_first(PlanRun& run) {
@@ -114,30 +139,40 @@ bool PlanRunner::take_back(PlanRun& run, std::chrono::steady_clock::time_point u
   const std::vector<config::Action>& actions = run.way_back->plan.actions;
   actions_.use_auto_mtu(run.way_back->auto_mtu);
   actions_.set_undoing(true);
-  while (run.taken_back < actions.size()) {
-    ignore(attempt(actions[run.taken_back++]), "on the way back from a plan that was refused");
-    if (run.taken_back % kActionsPerLook == 0 && std::chrono::steady_clock::now() >= until) break;
+  for (std::size_t done = 0; run.taken_back < actions.size();) {
+    if (const config::Action& action = actions[run.taken_back]; !remove_some_peers(action)) {
+      ++run.taken_back;
+      ignore(attempt(action), "on the way back from a plan that was refused");
+    }
+    if (++done % kActionsPerLook == 0 && std::chrono::steady_clock::now() >= until) break;
   }
   actions_.set_undoing(false);
-  if (run.taken_back < actions.size()) return false;
-  publish();
-  return true;
+  return run.taken_back == actions.size() && end_actions(run);
 }
 
 bool PlanRunner::carry_out(PlanRun& run, std::chrono::steady_clock::time_point until) {
-  while (run.reached < run.wanted.plan.actions.size()) {
+  for (std::size_t count = 0; run.reached < run.wanted.plan.actions.size();) {
     if (const Expected<> done = carry_out_next(run); !done) {
       run.outcome.errors.push_back(done.error());
       return true;
     }
     // A look at the clock costs less than an action, but not nothing.
-    if (run.reached % kActionsPerLook == 0 && std::chrono::steady_clock::now() >= until) return false;
+    if (++count % kActionsPerLook == 0 && std::chrono::steady_clock::now() >= until) return false;
   }
   return true;
 }
 
+// To remove an interface with all of its peers may take long: first some of them go. False: none is left.
+bool PlanRunner::remove_some_peers(const config::Action& action) {
+  const auto* removal = std::get_if<config::RemoveInterface>(&action);
+  Interface* interface = removal == nullptr ? nullptr : objects_.find_interface(removal->interface);
+  return interface != nullptr && interface->peers().remove_some(kPeersAtOnce);
+}
+
 Expected<> PlanRunner::carry_out_next(PlanRun& run) {
-  const config::Action& action = run.wanted.plan.actions[run.reached++];
+  const config::Action& action = run.wanted.plan.actions[run.reached];
+  if (remove_some_peers(action)) return {};
+  ++run.reached;
   // A route that another interface takes over must be its own before this one gives it up.
   if (takes_prefixes(action) != run.taking) flush_routes();
   run.taking = takes_prefixes(action);

@@ -41,6 +41,9 @@ struct PlanRun {
   bool refused = false;                 // by the system, in the middle
   std::optional<GatewayPlan> way_back;  // then
   std::size_t taken_back = 0;           // how many of its actions were begun
+  unsigned steps = 0;
+  unsigned waited = 0;                  // rounds in a row, for the mirror
+  bool carried_out = false;             // but the mirror may not know of all of it yet
 
   // Whoever steps sees to `way_back` before the next step.
   [[nodiscard]] bool needs_way_back() const { return refused && !way_back; }
@@ -59,13 +62,18 @@ class PlanRunner {
   bool step(PlanRun& run, std::chrono::steady_clock::duration time);
 
  private:
+  // The mirror has not read what Linux says of the steps before, and there is still patience.
+  [[nodiscard]] bool must_wait(PlanRun& run, unsigned patience) const;
+  // True: all that was done is published.
+  bool end_actions(PlanRun& run);
+  bool finish(PlanRun& run);
   // False: there is more. What was refused is in `outcome`.
   bool carry_out(PlanRun& run, std::chrono::steady_clock::time_point until);
   bool try_first(PlanRun& run);
   Expected<> carry_out_next(PlanRun& run);
+  bool remove_some_peers(const config::Action& action);
   void make_room(const config::Plan& plan);
   bool take_back(PlanRun& run, std::chrono::steady_clock::time_point until);
-  void publish();
   // What an action throws is a refusal as well.
   Expected<> attempt(const config::Action& action);
   void flush_routes();

@@ -57,7 +57,7 @@ class ProgramRings::Session final : public RingSession {
     if (const Expected<> sealed = ring_->seal(); !sealed) return sealed.error();
     started_ = true;
     owner_.services_.publisher.set_ring(interface->id(), ring_.get());
-    owner_.services_.publisher.flush();
+    owner_.services_.publisher.flush_settings();
     const std::string facts = std::to_string(ring_->queue_count()) + " queue(s) of " +
                               std::to_string(ring_->slots()) + " slots each way";
     owner_.log_->write(log_event::ring_joined, {.interface = interface_},
@@ -87,7 +87,7 @@ class ProgramRings::Session final : public RingSession {
     const Interface* const interface = holder();
     if (interface == nullptr) return;
     owner_.services_.publisher.set_ring(interface->id(), nullptr);
-    owner_.services_.publisher.flush();
+    owner_.services_.publisher.flush_settings();
   }
   void end(const std::string& reason) {
     ended_ = true;

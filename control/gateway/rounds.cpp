@@ -39,7 +39,7 @@ std::chrono::nanoseconds Rounds::sleep_time(bool gather) {
   for (const auto& [name, interface] : objects_.interfaces()) {
     const BootTime due = interface->next_deadline();
     if (due != kNever) wait = std::min(wait, std::max(due - at, 0ns));
-    if (interface->engine().queued() != 0 || interface->routes().has_more_to_do()) wait = 0ns;
+    if (interface->has_more_to_do()) wait = 0ns;
   }
   for (const auto& worker : services_.dataplane.workers()) {
     const dataplane::WorkerMailboxes& boxes = worker->mailboxes();

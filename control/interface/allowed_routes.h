@@ -57,7 +57,7 @@ class AllowedRoutes {
   void end();
 
   // The routes of allowed IPs that were added or removed; the book knows of it. Batched until flush(): one
-  // netlink exchange per 4096 routes.
+  // netlink exchange per 256 routes.
   void change(RouteVerb verb, const std::vector<config::Prefix>& prefixes);
   void flush();
   // A prefix stays unreachable while no peer has it, or does no more.

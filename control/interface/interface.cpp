@@ -101,7 +101,7 @@ Interface::~Interface() {
   routes_.flush();
   core_.services.publisher.remove_interface(core_.id);
   engine_.reset();
-  core_.services.publisher.flush();
+  core_.services.publisher.flush_settings();
   core_.services.dataplane.quiescence().retire([tun = core_.netdev.release()] {});
   core_.services.dataplane.quiescence().retire(core_.book.release_tables());
 }
@@ -146,7 +146,7 @@ Expected<> Interface::set_enabled(bool enabled) {
 // Port, mark and source of a path are no longer what they were.
 void Interface::build_paths_anew() {
   engine_->clear_sources();
-  paths_.on_routes_changed();
+  paths_.build_all();
 }
 
 Expected<> Interface::set_listen_port(UdpPort port) {
@@ -246,6 +246,7 @@ void Interface::advance(std::chrono::steady_clock::time_point until) {
     done += engine_->process_queued(kHandshakesAtOnce, at);
   while (timers_due() && in_time()) engine_->advance(at);
   routes_.advance(until);
+  paths_.advance(until);
   endpoints_.leave_silent_ones();
   events_.clear_stale_sources();
 }

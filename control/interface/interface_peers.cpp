@@ -60,8 +60,16 @@ void InterfacePeers::remove(const config::Key& key) {
   core_.book.erase(*record);
 }
 
+bool InterfacePeers::remove_some(std::size_t count) {
+  const PeerBook::Records& records = core_.book.records();
+  if (records.empty()) return false;
+  for (; count != 0 && !records.empty(); --count) remove(config::Key(records.begin()->first));
+  return true;
+}
+
 void InterfacePeers::remove_all() {
-  for (const config::Key& key : core_.book.keys()) remove(key);
+  while (remove_some(core_.book.records().size())) {
+  }
 }
 
 void InterfacePeers::set_name(const config::Key& key, const std::string& name) {

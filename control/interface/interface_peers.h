@@ -33,6 +33,8 @@ class InterfacePeers {
   void expect(std::size_t count);
   void remove(const config::Key& key);
   void remove_all();
+  // For an interface that goes, in steps: any `count` of them. False: there is none.
+  bool remove_some(std::size_t count);
 
   // ---- one per action of a plan. A peer that has gone meanwhile is left out.
   void set_name(const config::Key& key, const std::string& name);

@@ -35,13 +35,6 @@ PeerRecord* PeerBook::owner_of(const config::Address& address) const {
   return find_slot(ip.v6 ? allowed6_.lookup({ip.bytes}) : allowed4_.lookup(ip.v4_host_order()));
 }
 
-std::vector<config::Key> PeerBook::keys() const {
-  std::vector<config::Key> keys;
-  keys.reserve(records_.size());
-  for (const auto& [key, record] : records_) keys.push_back(key);
-  return keys;
-}
-
 std::vector<config::Prefix> PeerBook::allowed_ips() const {
   std::vector<config::Prefix> prefixes;
   for (const auto& [key, record] : records_)

@@ -31,7 +31,6 @@ class PeerBook {
   // Whose allowed IPs have the longest prefix that contains the address.
   [[nodiscard]] PeerRecord* owner_of(const config::Address& address) const;
   [[nodiscard]] const Records& records() const { return records_; }
-  [[nodiscard]] std::vector<config::Key> keys() const;
   // Every slot of a peer is below.
   [[nodiscard]] std::uint32_t slots() const { return slots_; }
   // Generation of the peer that came last: those of later ones are greater.

@@ -8,6 +8,12 @@
 
 namespace wg::control {
 
+namespace {
+
+constexpr std::uint32_t kSlotsAtOnce = 64;  // between two looks at the clock
+
+}  // namespace
+
 void PeerPaths::install(PeerRecord& record, std::unique_ptr<dataplane::Path> path) {
   const dataplane::Path* old = record.slot->path.exchange(path.release(), std::memory_order_acq_rel);
   if (old != nullptr) core_.services.dataplane.quiescence().retire([old] { delete old; });
@@ -44,43 +50,77 @@ void PeerPaths::remove(PeerRecord& record) {
   install(record, nullptr);
 }
 
+// Nothing may lead to a port that has gone once its number is another's.
 void PeerPaths::on_routes_changed(const RoutesChanged& changed) {
-  for (const auto& [key, record] : core_.book.records()) {
-    const dataplane::Path* path = record->slot->path.load(std::memory_order_relaxed);
-    if (path == nullptr) continue;
-    const Endpoint remote = path->remote, local = path->local;
-    if (!changed.concerns(remote.address) && !changed.concerns(local.address)) continue;
-    if (record->endpoint && !record->endpoint->zone.empty()) {
-      // A link that was deleted and made again has another index.
-      const Endpoint configured = literal_endpoint(*record->endpoint, core_.services.mirror);
-      const bool same = configured.address == remote.address && configured.port == remote.port;
-      if (same && configured.scope != 0 && configured.scope != remote.scope) {
-        core_.engine->set_endpoint(*record->slot, configured, now());
-        continue;
-      }
-    }
-    const OuterRoute route = outer_route(remote, local);
-    // The source is remembered until its address disappears, or the path leaves by another link: a provider
-    // takes only its own sources (protocol C5-6, and the kernel's send4()).
-    const bool moved = route.link != 0 && record->exit_link != 0 && route.link != record->exit_link;
-    if (!local.address.is_zero() && (moved || !core_.services.mirror.is_local(local.address))) {
-      record->exit_link = 0;
-      core_.engine->clear_sources(record->slot);
-    } else {
-      install_route(*record, route, remote, local);
-    }
-  }
+  if (changed.port_gone) return build_all();
+  waiting_.routes.add(changed);
 }
 
 void PeerPaths::on_neighbours_changed(const std::vector<NextHopKey>& keys) {
-  for (const auto& [key, record] : core_.book.records()) {
-    if (record->next_hop.ifindex == 0 || std::find(keys.begin(), keys.end(), record->next_hop) == keys.end())
-      continue;
-    if (const dataplane::Path* path = record->slot->path.load(std::memory_order_relaxed)) {
-      const Endpoint remote = path->remote, local = path->local;
-      build(*record, remote, local);
-    }
+  if (waiting_.routes.everywhere) return;
+  waiting_.neighbours.insert(keys.begin(), keys.end());
+  if (waiting_.neighbours.size() > RoutesChanged::kPrefixesMax) waiting_ = {RoutesChanged::all(), {}};
+}
+
+// ---------------------------------------------------------------- looking at them again
+
+void PeerPaths::build_all() {
+  waiting_.routes = RoutesChanged::all();
+  walked_ = {};
+  advance(std::chrono::steady_clock::time_point::max());
+}
+
+// By slot: peers may come and go between two steps. One that comes gets its path of what holds then.
+void PeerPaths::advance(std::chrono::steady_clock::time_point until) {
+  while (has_more_to_do()) {
+    if (!walked_.any()) begin_walk();
+    const std::uint32_t end = std::min(core_.book.slots(), next_slot_ + kSlotsAtOnce);
+    for (; next_slot_ < end; ++next_slot_)
+      if (PeerRecord* record = core_.book.find_slot(next_slot_)) look_at(*record);
+    if (next_slot_ >= core_.book.slots()) walked_ = {};
+    if (std::chrono::steady_clock::now() >= until) return;
   }
+}
+
+void PeerPaths::begin_walk() {
+  walked_ = std::exchange(waiting_, {});
+  walked_.routes.narrow();
+  next_slot_ = 0;
+}
+
+void PeerPaths::look_at(PeerRecord& record) {
+  const dataplane::Path* path = record.slot->path.load(std::memory_order_relaxed);
+  if (path == nullptr) return;
+  const Endpoint remote = path->remote, local = path->local;
+  if (walked_.routes.concerns(remote.address) || walked_.routes.concerns(local.address)) {
+    route_again(record, remote, local);
+  } else if (walked_.neighbours.contains(record.next_hop)) {
+    build(record, remote, local);
+  }
+}
+
+void PeerPaths::route_again(PeerRecord& record, const Endpoint& remote, const Endpoint& local) {
+  if (takes_configured_scope(record, remote)) return;
+  const OuterRoute route = outer_route(remote, local);
+  // The source is remembered until its address disappears, or the path leaves by another link: a provider
+  // takes only its own sources (protocol C5-6, and the kernel's send4()).
+  const bool moved = route.link != 0 && record.exit_link != 0 && route.link != record.exit_link;
+  if (!local.address.is_zero() && (moved || !core_.services.mirror.is_local(local.address))) {
+    record.exit_link = 0;
+    core_.engine->clear_sources(record.slot);
+  } else {
+    install_route(record, route, remote, local);
+  }
+}
+
+// A link that was deleted and made again has another index: the endpoint with its zone is set anew.
+bool PeerPaths::takes_configured_scope(const PeerRecord& record, const Endpoint& remote) {
+  if (!record.endpoint || record.endpoint->zone.empty()) return false;
+  const Endpoint configured = literal_endpoint(*record.endpoint, core_.services.mirror);
+  const bool same = configured.address == remote.address && configured.port == remote.port;
+  if (!same || configured.scope == 0 || configured.scope == remote.scope) return false;
+  core_.engine->set_endpoint(*record.slot, configured, now());
+  return true;
 }
 
 }  // namespace wg::control

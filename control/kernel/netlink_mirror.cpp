@@ -5,6 +5,7 @@
 #include <linux/netconf.h>
 #include <linux/nexthop.h>
 #include <netinet/in.h>
+#include <poll.h>
 #include <sys/socket.h>
 
 #include <algorithm>
@@ -16,6 +17,7 @@ namespace {
 
 constexpr std::size_t kReceiveBuffer = 64 * 1024;
 constexpr int kDumpAttempts = 3;
+constexpr std::size_t kMessagesPerLook = 32;  // at the clock
 constexpr int kGroups[] = {RTNLGRP_LINK,       RTNLGRP_NEIGH,      RTNLGRP_IPV4_IFADDR, RTNLGRP_IPV6_IFADDR,
                            RTNLGRP_IPV4_ROUTE, RTNLGRP_IPV6_ROUTE, RTNLGRP_IPV4_RULE,   RTNLGRP_IPV6_RULE};
 constexpr int kOptionalGroups[] = {RTNLGRP_NEXTHOP, RTNLGRP_IPV4_NETCONF, RTNLGRP_IPV6_NETCONF};
@@ -141,8 +143,8 @@ void NetlinkMirror::discard_pending() {
 
 // ---- notifications
 
-bool NetlinkMirror::process() {
-  drain();
+bool NetlinkMirror::process(Clock::time_point until) {
+  drain(until);
   if (stale()) {
     ++resyncs_;
     resync();
@@ -150,8 +152,18 @@ bool NetlinkMirror::process() {
   return !changes_.empty();
 }
 
-void NetlinkMirror::drain() {
+bool NetlinkMirror::has_unread() const {
+  pollfd monitor{fd(), POLLIN, 0};
+  return poll(&monitor, 1, 0) > 0;
+}
+
+void NetlinkMirror::drain(Clock::time_point until) {
+  std::size_t look_at = kMessagesPerLook;
   for (std::size_t messages = 0; messages < options_.messages_per_process && !stale();) {
+    if (messages >= look_at) {
+      if (Clock::now() >= until) return;
+      look_at = messages + kMessagesPerLook;
+    }
     const ssize_t got = mnl_socket_recvfrom(monitor_.get(), buffer_.data(), buffer_.size());
     if (got < 0 && errno == EINTR) continue;
     if (got < 0) {

@@ -5,6 +5,7 @@
 // When notifications overflow (ENOBUFS) the mirror dumps everything again and reports Resynced.
 #pragma once
 
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <functional>
@@ -31,9 +32,13 @@ class NetlinkMirror {
   explicit NetlinkMirror(const MirrorOptions& options = {});
 
   [[nodiscard]] int fd() const;  // readable: call process()
-  // Applies at most messages_per_process pending messages. Returns true when there are changes to take. After
-  // an overflow this call also takes the new dump (about 1 us per route).
-  bool process();
+  // Applies at most messages_per_process pending messages, until `until` but for a few; the rest is still
+  // readable. Returns true when there are changes to take. After an overflow this call also takes the new dump
+  // (about 1 us per route).
+  using Clock = std::chrono::steady_clock;
+  bool process(Clock::time_point until = Clock::time_point::max());
+  // The kernel has said something that process() has not read.
+  [[nodiscard]] bool has_unread() const;
   // Returns the changes since the last call, in order, without consecutive repeats.
   [[nodiscard]] std::vector<Change> take_changes() { return changes_.take(); }
   // Dumps everything again and reports Resynced.
@@ -91,7 +96,7 @@ class NetlinkMirror {
   void open_monitor();
   void dump_all();
   void dump(std::uint16_t type, std::uint8_t family);
-  void drain();
+  void drain(Clock::time_point until);
   void discard_pending();
   [[nodiscard]] bool stale() const { return overrun_ || state_.unsure(); }
 

@@ -227,6 +227,16 @@ void RouteTable::for_each(const Visitor& visit) const {
   }
 }
 
+std::optional<IpPrefix> RouteTable::for_some(std::uint32_t table, bool v6, const std::optional<IpPrefix>& last,
+                                             const SomeVisitor& visit) const {
+  const auto known = tables_.find(Key{table, v6});
+  if (known == tables_.end()) return std::nullopt;
+  const Prefixes& prefixes = known->second.prefixes;
+  for (auto at = last ? prefixes.upper_bound(*last) : prefixes.begin(); at != prefixes.end(); ++at)
+    if (!visit(at->first)) return at->first;
+  return std::nullopt;
+}
+
 RouteTable::Picked RouteTable::pick(const ForwardingTest& test) const {
   Picked picked;
   for (const ForwardingRef& forwarding : forwardings_) {

@@ -61,6 +61,12 @@ class RouteTable {
   // In the order of table, family, prefix.
   using Visitor = std::function<void(std::uint32_t table, const IpPrefix&, const std::vector<Route>&)>;
   void for_each(const Visitor& visit) const;
+  // A walk in steps, while routes come and go: of one table and family, those after `last`, or from the first
+  // on. The walk goes on while `visit` returns true. The last prefix visited; nullopt: that was all.
+  using SomeVisitor = std::function<bool(const IpPrefix&)>;
+  [[nodiscard]] std::optional<IpPrefix> for_some(std::uint32_t table, bool v6,
+                                                 const std::optional<IpPrefix>& last,
+                                                 const SomeVisitor& visit) const;
   // Visits the prefixes with a route that passes `test`. The distinct forwardings are tested first, and the
   // routes are walked (about 0.1 us each) only when one passes. The two functions below do the same.
   void visit_if(const ForwardingTest& test, const ChangeSink& sink) const;

@@ -6,6 +6,7 @@
 
 #include <cstdint>
 #include <optional>
+#include <set>
 #include <type_traits>
 #include <unordered_map>
 
@@ -28,7 +29,9 @@ class LinkOwners {
   dataplane::PortIndex add_port(std::uint32_t ifindex) { return ports_.add(ifindex); }
   void remove(dataplane::PortIndex index) { ports_.remove(index); }
   dataplane::InterfaceId add_interface(std::uint32_t ifindex) { return interfaces_.add(ifindex); }
-  void remove(dataplane::InterfaceId id) { interfaces_.remove(id); }
+  // No interface gets its number before release_numbers(): routes may still lead to it.
+  void remove(dataplane::InterfaceId id) { interfaces_.remove(id, true); }
+  void release_numbers() { interfaces_.release(); }
 
   // A port, or a VLAN device on top of one; nullopt: neither.
   [[nodiscard]] std::optional<PortLink> port_of(std::uint32_t ifindex) const;
@@ -59,10 +62,12 @@ class LinkOwners {
       by_ifindex_[ifindex] = id;
       return id;
     }
-    void remove(Id id) {
+    void remove(Id id, bool reserve = false) {
       by_ifindex_.erase(ifindexes_[id]);
       ifindexes_[id] = 0;
+      if (reserve) reserved_.insert(id);
     }
+    void release() { reserved_.clear(); }
     [[nodiscard]] std::optional<Id> owner_of(std::uint32_t ifindex) const {
       const auto at = by_ifindex_.find(ifindex);
       return at == by_ifindex_.end() ? std::nullopt : std::optional(at->second);
@@ -72,7 +77,7 @@ class LinkOwners {
    private:
     Id free_number() {
       for (const Id id : ifindexes_.ids()) {
-        if (ifindexes_[id] == 0) return id;
+        if (ifindexes_[id] == 0 && !reserved_.contains(id)) return id;
       }
       ifindexes_.emplace_back();
       return static_cast<Id>(static_cast<std::underlying_type_t<Id>>(ifindexes_.size() - 1));
@@ -80,6 +85,7 @@ class LinkOwners {
 
     dataplane::ById<Id, std::uint32_t> ifindexes_;
     std::unordered_map<std::uint32_t, Id> by_ifindex_;
+    std::set<Id> reserved_;
   };
 
   const NetlinkMirror& mirror_;

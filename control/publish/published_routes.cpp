@@ -1,7 +1,7 @@
 #include "control/publish/published_routes.h"
 
 #include <algorithm>
-#include <set>
+#include <iterator>
 #include <utility>
 #include <vector>
 
@@ -14,6 +14,10 @@ namespace {
 
 // local, main, default, and one for all VRFs.
 constexpr std::size_t kDefaultRules = 4;
+constexpr std::size_t kPrefixesPerLook = 64;  // at the clock
+// Those that the workers' tables are made of.
+constexpr std::pair<std::uint32_t, bool> kTables[] = {
+    {RT_TABLE_LOCAL, false}, {RT_TABLE_MAIN, false}, {RT_TABLE_LOCAL, true}, {RT_TABLE_MAIN, true}};
 
 lpm::Address6 address6(const IpAddress& address) {
   return {address.bytes};
@@ -52,7 +56,7 @@ PublishedRoutes::PublishedRoutes(const Parts& parts)
 }
 
 bool PublishedRoutes::update(const RouteChanged& route) {
-  if (stale_ || (route.table != RT_TABLE_MAIN && route.table != RT_TABLE_LOCAL)) return true;
+  if ((stale_ && !walk_) || (route.table != RT_TABLE_MAIN && route.table != RT_TABLE_LOCAL)) return true;
   // A local prefix stands before what the table main has within it.
   const bool is_host = route.prefix.length == address_bits(route.prefix.address);
   if (route.table == RT_TABLE_LOCAL && !is_host) return false;
@@ -63,7 +67,7 @@ bool PublishedRoutes::update(const RouteChanged& route) {
 
 bool PublishedRoutes::update(const NextHopKey& neighbour) {
   if (!owners_.port_of(neighbour.ifindex) || !hops_.update(neighbour)) return false;
-  if (!stale_) update_prefix(host_prefix(neighbour.address));
+  if (!stale_ || walk_) update_prefix(host_prefix(neighbour.address));
   return true;
 }
 
@@ -76,40 +80,69 @@ bool PublishedRoutes::set_ipsec(bool policies) {
   return std::exchange(ipsec_, policies) != policies;
 }
 
-void PublishedRoutes::refresh() {
-  if (stale_) rebuild();
-}
-
 const dataplane::NextHop* PublishedRoutes::next_hop_for(const IpAddress& destination) const {
   const lpm::Value value = destination.v6 ? routes6_.lookup(destination.bytes.data())
                                           : routes4_.lookup(destination.v4_host_order());
   return value < next_.next_hops.size() ? &next_.next_hops[value] : nullptr;
 }
 
-void PublishedRoutes::rebuild() {
+// ---------------------------------------------------------------- comparing all of them
+
+// A walk that is on its way comes to its end before the next begins: else whoever changes something often
+// enough would keep it from the last prefixes for ever.
+void PublishedRoutes::refresh(Clock::time_point until) {
+  while (stale()) {
+    if (!walk_) begin_walk();
+    if (!walk_on(until)) return;
+    walk_.reset();
+  }
+}
+
+void PublishedRoutes::begin_walk() {
   stale_ = false;
   in_vrf_ = std::any_of(mirror_.links().begin(), mirror_.links().end(), [this](const auto& at) {
     return (owners_.port_of(at.first) || owners_.interface_of(at.first)) &&
            mirror_.vrf_of_link(at.first) != 0;
   });
   hops_.reload([this](std::uint32_t ifindex) { return owners_.port_of(ifindex).has_value(); });
-  std::set<IpPrefix> wanted;
-  mirror_.routes().for_each([&](std::uint32_t table, const IpPrefix& prefix, const std::vector<Route>&) {
-    if (table == RT_TABLE_MAIN || table == RT_TABLE_LOCAL) wanted.insert(prefix);
-  });
-  for (const auto& [key, mac] : hops_.resolved()) wanted.insert(host_prefix(key.address));
-  std::vector<IpPrefix> gone;
+  walk_.emplace().published = published();
+}
+
+std::vector<IpPrefix> PublishedRoutes::published() const {
+  std::vector<IpPrefix> all;
+  all.reserve(size() + hops_.resolved().size());
   routes4_.for_each([&](std::uint32_t prefix, unsigned length, lpm::Value) {
     const std::uint32_t network_order = __builtin_bswap32(prefix);
-    const IpPrefix p{IpAddress::from_v4(&network_order), static_cast<std::uint8_t>(length)};
-    if (!wanted.contains(p)) gone.push_back(p);
+    all.push_back({IpAddress::from_v4(&network_order), static_cast<std::uint8_t>(length)});
   });
   routes6_.for_each([&](const lpm::Address6& prefix, unsigned length, lpm::Value) {
-    const IpPrefix p{IpAddress::from_v6(prefix.bytes.data()), static_cast<std::uint8_t>(length)};
-    if (!wanted.contains(p)) gone.push_back(p);
+    all.push_back({IpAddress::from_v6(prefix.bytes.data()), static_cast<std::uint8_t>(length)});
   });
-  for (const IpPrefix& prefix : wanted) update_prefix(prefix);
-  for (const IpPrefix& prefix : gone) update_prefix(prefix);
+  for (const auto& [key, mac] : hops_.resolved()) all.push_back(host_prefix(key.address));
+  return all;
+}
+
+// True: the walk is over.
+bool PublishedRoutes::walk_on(Clock::time_point until) {
+  std::size_t left = kPrefixesPerLook;
+  const auto compare = [&](const IpPrefix& prefix) {
+    update_prefix(prefix);
+    if (--left != 0) return true;
+    left = kPrefixesPerLook;
+    return Clock::now() < until;
+  };
+  std::vector<IpPrefix>& published = walk_->published;
+  while (!published.empty()) {
+    const IpPrefix prefix = published.back();
+    published.pop_back();
+    if (!compare(prefix)) return false;
+  }
+  for (; walk_->table < std::size(kTables); ++walk_->table) {
+    const auto& [table, v6] = kTables[walk_->table];
+    walk_->last = mirror_.routes().for_some(table, v6, walk_->last, compare);
+    if (walk_->last) return false;
+  }
+  return true;
 }
 
 void PublishedRoutes::update_prefix(const IpPrefix& prefix) {

@@ -5,8 +5,12 @@
 // W: Publisher, on the control thread.
 #pragma once
 
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
+#include <optional>
+#include <utility>
+#include <vector>
 
 #include "control/kernel/netlink_configure.h"
 #include "control/kernel/netlink_mirror.h"
@@ -42,10 +46,12 @@ class PublishedRoutes {
   [[nodiscard]] bool set_ipsec(bool policies);
   [[nodiscard]] bool ipsec() const { return ipsec_; }
 
-  // All prefixes are compared with Linux's at the next refresh().
+  // All prefixes are compared with Linux's, by refresh(): at once, or until `until` and the rest by the next
+  // call. What Linux changes meanwhile is followed.
   void start_over() { stale_ = true; }
-  [[nodiscard]] bool stale() const { return stale_; }
-  void refresh();
+  [[nodiscard]] bool stale() const { return stale_ || walk_.has_value(); }
+  using Clock = std::chrono::steady_clock;
+  void refresh(Clock::time_point until = Clock::time_point::max());
 
   // What the workers would do with a packet to there; null: leave it to the kernel.
   [[nodiscard]] const dataplane::NextHop* next_hop_for(const IpAddress& destination) const;
@@ -56,7 +62,16 @@ class PublishedRoutes {
   [[nodiscard]] const NextHops& hops() const { return hops_; }
 
  private:
-  void rebuild();
+  // Which prefixes are still to be compared: those that the workers' tables had when the walk began, then
+  // Linux's, table by table.
+  struct Walk {
+    std::vector<IpPrefix> published;
+    std::size_t table = 0;  // of kTables
+    std::optional<IpPrefix> last;
+  };
+  void begin_walk();
+  [[nodiscard]] bool walk_on(Clock::time_point until);
+  [[nodiscard]] std::vector<IpPrefix> published() const;
   void update_prefix(const IpPrefix& prefix);
   void update_hosts_within(const IpPrefix& prefix);
   [[nodiscard]] lpm::Value value_for(const IpPrefix& prefix);
@@ -70,7 +85,8 @@ class PublishedRoutes {
   lpm::Lpm4 routes4_;
   lpm::Lpm6 routes6_;
   NextHops hops_;
-  bool stale_ = true;
+  bool stale_ = true;         // a walk is to begin
+  std::optional<Walk> walk_;  // the one that is on its way
   bool ipsec_ = false;
   bool in_vrf_ = false;  // a port or an interface is: the main table is not the truth for all, Linux routes
 };

@@ -11,10 +11,9 @@ namespace wg::control {
 
 namespace {
 
-// Beyond this many changed prefixes it is cheaper to check every path.
-constexpr std::size_t kChangedPrefixesMax = 4096;
 // A host on a link can make a change as often as it likes; this bounds what the snapshots of that cost.
 constexpr std::chrono::milliseconds kHopsInterval{1};
+constexpr std::chrono::milliseconds kRoutes{2};  // of a round, for comparing them
 
 }  // namespace
 
@@ -47,6 +46,7 @@ dataplane::PortIndex Publisher::add_port(const dataplane::PortView& view, std::u
 void Publisher::remove_port(dataplane::PortIndex index) {
   owners_.remove(index);
   next_.ports[index] = {};
+  routes_changed_.port_gone = true;
   on_removed();
 }
 
@@ -102,7 +102,7 @@ void Publisher::on_changes(const std::vector<Change>& changes) {
 }
 
 void Publisher::on_change(const RouteChanged& route) {
-  note_route(route.prefix);
+  routes_changed_.add(route.prefix);
   if (!routes_.update(route)) start_over();
 }
 
@@ -126,12 +126,6 @@ void Publisher::start_over() {
 void Publisher::touch_views() {
   views_.make_stale();
   touch();
-}
-
-void Publisher::note_route(const IpPrefix& prefix) {
-  if (routes_changed_.everywhere) return;
-  routes_changed_.prefixes.push_back(prefix);
-  if (routes_changed_.prefixes.size() > kChangedPrefixesMax) routes_changed_ = {true, {}};
 }
 
 void Publisher::set_ipsec(bool policies) {
@@ -179,20 +173,27 @@ OuterRoute Publisher::resolve_outer_route(const Endpoint& remote, const Endpoint
 }
 
 void Publisher::flush() {
-  views_.refresh();
   routes_.refresh();
+  flush_settings();
+}
+
+void Publisher::flush_settings() {
+  if (!routes_.stale()) owners_.release_numbers();
+  views_.refresh();
   if (routes_.hops().take_changed()) touch();
   if (dirty_) publish();
 }
 
 void Publisher::flush_paced(BootTime now) {
-  const bool others = dirty_ || routes_.stale();
-  if (!others && (!routes_.hops().changed() || now < hops_due_)) return;
+  const bool compares = routes_.stale();
+  if (compares) routes_.refresh(std::chrono::steady_clock::now() + kRoutes);
+  if (!dirty_ && !compares && (!routes_.hops().changed() || now < hops_due_)) return;
   hops_due_ = now + kHopsInterval;
-  flush();
+  flush_settings();
 }
 
 std::optional<BootTime> Publisher::next_flush() const {
+  if (routes_.stale()) return hops_due_;
   return routes_.hops().changed() ? std::optional(hops_due_) : std::nullopt;
 }
 

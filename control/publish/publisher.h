@@ -89,11 +89,14 @@ class Publisher {
   void want_neighbour(const NextHopKey& key) { routes_.hops().want(key); }
   void refresh_neighbours() { routes_.hops().refresh(); }
 
-  // Publishes when something changed.
+  // Publishes when something changed, all of it.
   void flush();
-  // The same at the end of an iteration, but changes of next hops alone wait until next_flush(): one snapshot
-  // a millisecond, however many neighbours change.
+  // The same, but all routes that are to be compared with Linux's may be left to flush_paced().
+  void flush_settings();
+  // At the end of a round. Routes are compared for a share of its time. Changes of next hops alone wait until
+  // next_flush(): one snapshot a millisecond, however many neighbours change.
   void flush_paced(BootTime now);
+  [[nodiscard]] bool compares_routes() const { return routes_.stale(); }
   [[nodiscard]] std::optional<BootTime> next_flush() const;  // none: nothing waits
   [[nodiscard]] std::size_t routes() const { return routes_.size(); }
 
@@ -109,7 +112,6 @@ class Publisher {
   void touch_views();
   void list_rings();
   void on_removed();
-  void note_route(const IpPrefix& prefix);
   void publish();
 
   dataplane::Dataplane& dataplane_;

@@ -5,6 +5,19 @@
 
 namespace wg::control {
 
+void RoutesChanged::add(const IpPrefix& prefix) {
+  if (everywhere) return;
+  prefixes.push_back(prefix);
+  if (prefixes.size() > kPrefixesMax) add(all());
+}
+
+void RoutesChanged::add(const RoutesChanged& more) {
+  if (more.everywhere) prefixes.clear();
+  everywhere = everywhere || more.everywhere;
+  port_gone = port_gone || more.port_gone;
+  for (const IpPrefix& prefix : more.prefixes) add(prefix);
+}
+
 void RoutesChanged::narrow() {
   for (IpPrefix& prefix : prefixes) prefix = prefix.network();
   std::sort(prefixes.begin(), prefixes.end());

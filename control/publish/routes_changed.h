@@ -1,6 +1,7 @@
 // Which paths may lead elsewhere after routes or links changed.
 #pragma once
 
+#include <cstddef>
 #include <vector>
 
 #include "control/kernel/types.h"
@@ -9,8 +10,15 @@ namespace wg::control {
 
 struct RoutesChanged {
   bool everywhere = false;
+  bool port_gone = false;  // its number may soon be another's
   std::vector<IpPrefix> prefixes;  // only towards (or from) these; sorted, none within another
 
+  // Beyond this many prefixes it is cheaper to look at every path.
+  static constexpr std::size_t kPrefixesMax = 4096;
+
+  [[nodiscard]] static RoutesChanged all() { return {true, false, {}}; }
+  void add(const IpPrefix& prefix);
+  void add(const RoutesChanged& more);
   // Brings `prefixes` into that form.
   void narrow();
   [[nodiscard]] bool any() const { return everywhere || !prefixes.empty(); }

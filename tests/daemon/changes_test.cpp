@@ -4,6 +4,7 @@
 
 #include <chrono>
 #include <cstdio>
+#include <map>
 #include <set>
 #include <string>
 #include <thread>
@@ -192,6 +193,52 @@ TEST(LargeChanges, AListBesideThemHasEveryPeerThatStaysOnce) {
                 },
                 60),
             "");
+}
+
+// A neighbour or a routing daemon can concern all peers at once, as often as it likes.
+TEST(LargeChanges, TheWaysToManyPeersFollowLinuxInSteps) {
+  if (!may_make_namespaces()) GTEST_SKIP() << "needs root";
+  EXPECT_EQ(
+      in_sandbox(
+          [] {
+            std::string peers;
+            for (std::size_t i = 0; i < kMany; ++i) {
+              const auto n = static_cast<std::uint32_t>(i);
+              peers += peer_line({"", idle_public_key(i), dotted(0x64400000u + n) + ":51820",
+                                  dotted(0x0ac00000u + n) + "/32", 0, ""});
+            }
+            LiveGateway gateway(two_interfaces(peers));
+            Findings wrong;
+            const auto all_lead_to = [&](const std::string& mac) {
+              std::map<std::string, std::size_t> found;
+              for (int i = 0; i < 300 && found[mac] != kMany; ++i) {
+                std::this_thread::sleep_for(10ms);
+                found = gateway.paths_by_mac();
+              }
+              wrong.expect(mac.c_str(), found, std::map<std::string, std::size_t>{{mac, kMany}});
+            };
+            shell("ip neigh replace 10.20.0.2 lladdr 02:00:00:00:00:02 nud permanent dev wan");
+            shell("ip neigh replace 10.20.0.3 lladdr 02:00:00:00:00:03 nud permanent dev wan");
+            shell("ip route add 100.64.0.0/10 via 10.20.0.2");
+            all_lead_to("02:00:00:00:00:02");
+            const auto after = [&](const char* what, const std::string& command, const std::string& mac) {
+              static_cast<void>(gateway.take_longest_round());
+              shell(command);
+              std::this_thread::sleep_for(300ms);
+              wrong.expect_short(what, gateway);
+              all_lead_to(mac);
+            };
+            after("another_gateway", "ip route replace 100.64.0.0/10 via 10.20.0.3", "02:00:00:00:00:03");
+            after("another_mac", "ip neigh replace 10.20.0.3 lladdr 02:00:00:00:00:04 nud permanent dev wan",
+                  "02:00:00:00:00:04");
+            // Changes without end: whoever stands last is reached all the same.
+            after("changes_without_end",
+                  "for i in $(seq 200); do ip route replace 100.64.0.0/10 via 10.20.0.$((2 + i % 2)); done",
+                  "02:00:00:00:00:02");
+            return wrong.text();
+          },
+          60),
+      "");
 }
 
 }  // namespace

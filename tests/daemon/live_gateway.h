@@ -4,6 +4,7 @@
 
 #include <chrono>
 #include <cstddef>
+#include <map>
 #include <memory>
 #include <string>
 #include <thread>
@@ -47,6 +48,8 @@ class LiveGateway {
   // they lead. IPv6 link-local addresses, multicast and own addresses, which Linux adds and removes by rules
   // of its own, are left out.
   std::vector<std::string> worker_tables();
+  // How many peers' paths lead to each MAC address.
+  std::map<std::string, std::size_t> paths_by_mac();
   // What the settings of an interface and a port have come to.
   struct Settings {
     dataplane::InterfaceSettings interface;

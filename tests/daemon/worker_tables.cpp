@@ -96,6 +96,24 @@ std::vector<std::string> LiveGateway::worker_tables() {
   return promise.get_future().get();
 }
 
+std::map<std::string, std::size_t> LiveGateway::paths_by_mac() {
+  std::promise<std::map<std::string, std::size_t>> promise;
+  gateway_->inspect([&promise](const Snapshot&, const Interfaces& interfaces) {
+    std::map<std::string, std::size_t> counts;
+    for (const auto& [name, interface] : interfaces) {
+      for (const auto& [key, record] : interface->book().records()) {
+        const dataplane::Path* path = record->slot->path.load();
+        if (path == nullptr) continue;
+        dataplane::MacAddress mac;
+        std::copy_n(path->header.begin(), mac.size(), mac.begin());
+        ++counts[path->header_length == 0 ? "the kernel" : control::to_string(mac)];
+      }
+    }
+    promise.set_value(std::move(counts));
+  });
+  return promise.get_future().get();
+}
+
 LiveGateway::Settings LiveGateway::settings(const std::string& interface, const std::string& port) {
   std::promise<Settings> promise;
   gateway_->inspect([&](const Snapshot& snapshot, const Interfaces& interfaces) {

@@ -290,12 +290,13 @@ TEST_F(Follower, LostEventsForgetAllAndLearnAgain) {
 TEST_F(Follower, FollowsRoutes) {
   const ConntrackEntry entry = masqueraded();
   carry(entry);
-  RoutesChanged elsewhere{false, {{ip("172.16.0.0"), 12}}};
+  RoutesChanged elsewhere, there;
+  elsewhere.add(IpPrefix{ip("172.16.0.0"), 12});
+  there.add(IpPrefix{ip("198.51.100.0"), 24});
   ways["198.51.100.7"] = {{}, FlowRefusal::no_route};
   follower.on_ways_changed(elsewhere);
   settle();
   EXPECT_EQ(reason_of(entry), "carried") << "nobody said that this route has changed";
-  const RoutesChanged there{false, {{ip("198.51.100.0"), 24}}};
   follower.on_ways_changed(there);
   settle();
   EXPECT_EQ(reason_of(entry), "no_route");
@@ -309,7 +310,7 @@ TEST_F(Follower, FollowsRoutes) {
   EXPECT_EQ(FlowIngress::from_bits(flow_of(entry).direction[kReply].ingress), kLan);
 
   ways["198.51.100.7"] = {kWan};
-  follower.on_ways_changed({true, {}});
+  follower.on_ways_changed(RoutesChanged::all());
   settle();
   EXPECT_EQ(FlowIngress::from_bits(flow_of(entry).direction[kReply].ingress), kWan) << "in place";
   EXPECT_EQ(follower.counts().handed_back, 1u);
@@ -339,7 +340,7 @@ TEST(FollowerSlices, ManyFlowsAreJudgedInSeveralCalls) {
   }
   EXPECT_GE(table.size(), 9990u);
   wan = kLan;
-  follower.on_ways_changed({true, {}});
+  follower.on_ways_changed(RoutesChanged::all());
   unsigned calls = 1;
   while (follower.advance()) ++calls;
   EXPECT_GT(calls, 1u);

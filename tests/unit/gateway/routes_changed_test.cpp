@@ -50,5 +50,30 @@ TEST(RoutesChanged, NothingConcernsNobodyAndEverywhereConcernsAll) {
   EXPECT_TRUE(changed.concerns({}));
 }
 
+TEST(RoutesChanged, ManyPrefixesAreEverywhereAndNothingIsLostInAdding) {
+  RoutesChanged all;
+  const auto prefix = [](std::size_t i) {
+    const std::uint8_t bytes[4] = {10, static_cast<std::uint8_t>(i >> 16), static_cast<std::uint8_t>(i >> 8),
+                                   static_cast<std::uint8_t>(i)};
+    return IpPrefix{IpAddress::from_v4(bytes), 32};
+  };
+  for (std::size_t i = 0; i < RoutesChanged::kPrefixesMax; ++i) all.add(prefix(i));
+  EXPECT_FALSE(all.everywhere);
+  RoutesChanged more;
+  more.port_gone = true;
+  all.add(more);
+  EXPECT_TRUE(all.port_gone);
+  EXPECT_EQ(all.prefixes.size(), RoutesChanged::kPrefixesMax);
+  more.add(prefix(RoutesChanged::kPrefixesMax));
+  all.add(more);
+  EXPECT_TRUE(all.everywhere);
+  EXPECT_TRUE(all.prefixes.empty());
+  all.add(prefix(1));
+  EXPECT_TRUE(all.prefixes.empty()) << "everywhere has it";
+  RoutesChanged sum;
+  sum.add(all);
+  EXPECT_TRUE(sum.everywhere && sum.port_gone);
+}
+
 }  // namespace
 }  // namespace wg::control

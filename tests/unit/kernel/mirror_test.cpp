@@ -382,6 +382,21 @@ TEST_F(Mirror, OneCallIsBounded) {
   EXPECT_EQ(follow_until_fresh(slow), "");
 }
 
+TEST_F(Mirror, OneCallEndsInTimeAndTheRestStaysReadable) {
+  shell(
+      "for i in $(seq 0 999); do echo route add 10.201.$((i / 256)).$((i % 256))/32 dev v0; done | ip -batch "
+      "-");
+  NetlinkMirror& late = *mirror;
+  EXPECT_TRUE(late.has_unread());
+  EXPECT_TRUE(late.process(Clock::now()));
+  const std::size_t first = late.take_changes().size();
+  EXPECT_GT(first, 0u) << "even when the time is over, some";
+  EXPECT_LE(first, 64u);
+  EXPECT_TRUE(late.has_unread());
+  EXPECT_EQ(follow_until_fresh(late), "");
+  EXPECT_FALSE(late.has_unread());
+}
+
 TEST_F(Mirror, TenThousandRoutesInTime) {
   constexpr std::size_t kRoutes = 10000;
   std::vector<RouteSpec> routes;

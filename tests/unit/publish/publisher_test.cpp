@@ -12,6 +12,9 @@
 #include <fstream>
 #include <limits>
 #include <optional>
+#include <span>
+#include <string>
+#include <vector>
 
 #include "tests/unit/kernel/mirror_oracle.h"
 #include "tests/unit/kernel/namespace_test.h"
@@ -153,6 +156,74 @@ TEST_F(PublisherTest, WhatTheConfigurationChangesDoesNotWait) {
   publisher->flush_paced(kStart + std::chrono::nanoseconds(1));
   EXPECT_EQ(dataplane.current()->generation, generation + 1);
   EXPECT_EQ(dataplane.current()->ports.front().mtu, 9000);
+}
+
+// What leads where, of every address of 10.1.0.0/16 and 10.2.0.0/16 that a test may have routed.
+std::string ways(const Publisher& publisher) {
+  std::string text;
+  for (std::uint32_t i = 0; i < 2 * 65'536; i += 3) {
+    const std::uint8_t bytes[4] = {10, static_cast<std::uint8_t>(1 + (i >> 16)),
+                                   static_cast<std::uint8_t>(i >> 8), static_cast<std::uint8_t>(i)};
+    const dataplane::NextHop* hop = publisher.next_hop_for(IpAddress::from_v4(bytes));
+    text += hop == nullptr ? '-' : static_cast<char>('0' + static_cast<int>(hop->kind));
+  }
+  return text;
+}
+
+// All routes are compared in steps, while more come and go: in the end nothing is missing and nothing too
+// much.
+TEST_F(PublisherTest, ManyRoutesAreComparedInStepsWhileTheyChange) {
+  constexpr std::uint32_t kRoutes = 40'000;
+  std::vector<RouteSpec> routes;
+  for (std::uint32_t i = 0; i < kRoutes; ++i) {
+    const std::uint8_t bytes[4] = {10, static_cast<std::uint8_t>(1 + (i >> 15)),
+                                   static_cast<std::uint8_t>(i >> 7), static_cast<std::uint8_t>(i << 1)};
+    RouteSpec route;
+    route.prefix = {IpAddress::from_v4(bytes), 31};
+    route.type = RTN_BLACKHOLE;
+    routes.push_back(route);
+  }
+  const std::span<const RouteSpec> all(routes);
+  ASSERT_EQ(netlink->change_routes(RouteVerb::kAdd, all).done, kRoutes);
+  follow();
+  BootTime now{std::chrono::seconds(1)};
+  publisher->on_changes({Resynced{}});
+  unsigned rounds = 0;
+  for (; publisher->compares_routes() && rounds < 1000; ++rounds) {
+    EXPECT_TRUE(publisher->next_flush() && *publisher->next_flush() <= now) << "no round is to wait";
+    publisher->flush_paced(now += std::chrono::milliseconds(5));
+    if (rounds == 0) {
+      netlink->change_routes(RouteVerb::kRemove, all.first(100));
+      netlink->change_routes(RouteVerb::kRemove, all.last(100));
+      follow();
+    }
+    if (rounds == 1) {
+      netlink->change_routes(RouteVerb::kAdd, all.first(50));
+      netlink->change_routes(RouteVerb::kAdd, all.last(50));
+      follow();
+      publisher->on_changes({Resynced{}});  // another walk, after this one
+    }
+  }
+  EXPECT_GT(rounds, 3u);
+  EXPECT_FALSE(publisher->compares_routes());
+  const std::string stepped = ways(*publisher);
+  publisher->on_changes({Resynced{}});
+  publisher->flush();
+  EXPECT_EQ(ways(*publisher), stepped);
+  EXPECT_EQ(std::count(stepped.begin(), stepped.end(), '0' + static_cast<int>(dataplane::HopKind::kDrop)),
+            static_cast<std::ptrdiff_t>((kRoutes - 100) * 2 / 3));
+}
+
+// Routes may lead to an interface for a moment after it has gone.
+TEST_F(PublisherTest, ANumberIsAnothersOnlyWhenNoRouteLeadsToIt) {
+  const auto first = publisher->add_interface({}, 1001);
+  publisher->flush();
+  publisher->remove_interface(first);
+  publisher->flush_settings();
+  const auto second = publisher->add_interface({}, 1002);
+  EXPECT_NE(first, second);
+  publisher->flush();
+  EXPECT_EQ(publisher->add_interface({}, 1003), first);
 }
 
 }  // namespace

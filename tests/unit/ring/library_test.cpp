@@ -10,89 +10,10 @@
 #include <thread>
 #include <vector>
 
-#include "control/api/rpc.h"
-#include "dataplane/io/program_ring.h"
-#include "tests/unit/lib/support.h"
+#include "tests/unit/ring/card.h"
 
 namespace wg::control::test {
 namespace {
-
-constexpr std::uint32_t kSlots = 64;
-
-// What program_rings.cpp does, without interfaces.
-class RingModel : public RingSource {
- public:
-  explicit RingModel(std::size_t queues) : queues_(queues) {}
-  Expected<std::unique_ptr<RingSession>> open_ring(const RingRequest& request, OnEnd) override {
-    if (ring != nullptr) return Refusal{EBUSY, "there is one"};
-    last = request;
-    dataplane::RingOptions options;
-    options.queues = queues_;
-    options.slots = request.slots;
-    auto made = dataplane::ProgramRing::create(options);
-    if (!made) return made.error();
-    return std::make_unique<Session>(*this, *std::move(made));
-  }
-  dataplane::ProgramRing* ring = nullptr;  // the one that has been started
-  RingRequest last;
-
- private:
-  struct Session final : RingSession {
-    Session(RingModel& of, std::unique_ptr<dataplane::ProgramRing> made) : model(of), own(std::move(made)) {}
-    ~Session() override {
-      if (model.ring == own.get()) model.ring = nullptr;
-    }
-    RingOffer take_offer() override {
-      RingOffer offer{own->queue_count(), own->bytes(), own->slots(), own->slot_bytes(), 1420, {}};
-      for (auto& fd : own->take_descriptors()) offer.descriptors.push_back(fd.release());
-      return offer;
-    }
-    Expected<> start() override {
-      model.ring = own.get();
-      return own->seal();
-    }
-    RingModel& model;
-    std::unique_ptr<dataplane::ProgramRing> own;
-  };
-  const std::size_t queues_;
-};
-
-class Card {
- public:
-  explicit Card(std::size_t queues = 1, std::uint32_t flags = 0) : model_(queues) {
-    thread_.on_loop([this] {
-      server_ = std::make_unique<RpcServer>(
-          thread_.loop, RpcTargets{gateway_, gateway_, gateway_, {}, nullptr, nullptr, nullptr, &model_},
-          RpcSockets{directory_.socket(), {}, {}, {}}, StreamLimits{});
-    });
-    EXPECT_EQ(lg_adapter_create("app0", nullptr, nullptr, 0, &adapter), LG_OK);
-    const lg_allowed_ip own{sizeof own, 0, {10, 9, 0, 1}, LG_IPV4, 32, 0, 0};
-    EXPECT_EQ(lg_ring_open(adapter, kSlots, flags, &own, 1, &ring), LG_OK);
-  }
-  ~Card() {
-    lg_ring_close(ring);
-    lg_adapter_close(adapter);
-    stop();
-  }
-  void stop() {
-    thread_.on_loop([this] { server_.reset(); });
-  }
-  [[nodiscard]] RingModel& model() { return model_; }
-  dataplane::ProgramQueue& worker(std::size_t queue = 0) {
-    thread_.on_loop([] {});
-    return model_.ring->queue(queue);
-  }
-
-  lg_adapter* adapter = nullptr;
-  lg_ring* ring = nullptr;
-
- private:
-  SocketDirectory directory_;
-  FakeGateway gateway_;
-  RingModel model_;
-  ServerThread thread_;
-  std::unique_ptr<RpcServer> server_;
-};
 
 std::vector<std::uint8_t> packet_of(std::uint32_t number) {
   std::vector<std::uint8_t> packet(20 + number % 1400, static_cast<std::uint8_t>(number));

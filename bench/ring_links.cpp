@@ -1,0 +1,196 @@
+#include "bench/ring_links.h"
+
+#include <poll.h>
+#include <rte_bus_vdev.h>
+#include <rte_cycles.h>
+#include <rte_ethdev.h>
+#include <rte_mbuf.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <chrono>
+#include <cstring>
+#include <stdexcept>
+#include <string>
+#include <thread>
+
+#include "tests/unit/ring/card.h"
+
+namespace wg::bench {
+
+namespace {
+
+constexpr std::size_t kLargest = 2048;
+
+void stamp(void* packet) {
+  const std::uint64_t now = rte_rdtsc();
+  std::memcpy(packet, &now, sizeof now);
+}
+std::uint64_t age(const void* packet) {
+  std::uint64_t then = 0;
+  std::memcpy(&then, packet, sizeof then);
+  return rte_rdtsc() - then;
+}
+
+// As many as there is memory for: all or none.
+std::size_t take_buffers(rte_mempool* pool, rte_mbuf** packets, std::size_t count) {
+  return rte_pktmbuf_alloc_bulk(pool, packets, static_cast<unsigned>(count)) == 0 ? count : 0;
+}
+
+class RingLink final : public Link {
+ public:
+  RingLink(rte_mempool* pool, bool polls)
+      : pool_(pool), card_(1, polls ? LG_RING_POLLS : 0, kRingSlots), queue_(card_.worker()) {
+    for (auto& packet : own_) packet.resize(kLargest);
+  }
+
+  std::size_t gateway_sends(std::size_t bytes, std::size_t burst) override {
+    const std::size_t room = std::min<std::size_t>(queue_.writer.room(), burst);
+    rte_mbuf* packets[kRingBurst];
+    const std::size_t count = room == 0 ? 0 : take_buffers(pool_, packets, room);
+    for (std::size_t i = 0; i < count; ++i) {
+      auto* const data = rte_pktmbuf_mtod(packets[i], std::uint8_t*);
+      stamp(data);
+      queue_.writer.put({data, bytes});
+    }
+    if (count == 0) return 0;
+    if (queue_.writer.finish()) queue_.wake();
+    rte_pktmbuf_free_bulk(packets, static_cast<unsigned>(count));
+    return count;
+  }
+
+  std::size_t gateway_receives() override {
+    const std::size_t there = std::min<std::size_t>(queue_.reader.available(), kRingBurst);
+    rte_mbuf* packets[kRingBurst];
+    const std::size_t count = there == 0 ? 0 : take_buffers(pool_, packets, there);
+    if (count == 0) return 0;
+    for (std::size_t i = 0; i < count; ++i)
+      if (queue_.reader.take({rte_pktmbuf_mtod(packets[i], std::uint8_t*), kLargest}) == 0)
+        throw std::runtime_error("the ring gives a packet without a length");
+    if (queue_.reader.finish()) queue_.wake();
+    rte_pktmbuf_free_bulk(packets, static_cast<unsigned>(count));
+    return count;
+  }
+
+  std::size_t program_sends(std::size_t bytes) override {
+    std::array<lg_packet, kRingBurst> packets;
+    for (std::size_t i = 0; i < kRingBurst; ++i) {
+      stamp(own_[i].data());
+      packets[i] = {own_[i].data(), static_cast<std::uint32_t>(bytes), 0};
+    }
+    return lg_ring_send_burst(card_.ring, 0, packets.data(), kRingBurst);
+  }
+
+  std::size_t program_receives(Latency latency, void* self) override {
+    std::array<lg_packet, kRingBurst> packets;
+    const std::uint32_t count = lg_ring_receive_burst(card_.ring, 0, packets.data(), kRingBurst);
+    for (std::uint32_t i = 0; i < count; ++i) {
+      const std::uint64_t clocks = age(packets[i].data);
+      if (latency != nullptr) latency(self, clocks);
+    }
+    if (count != 0) lg_ring_release_burst(card_.ring, 0, count);
+    return count;
+  }
+
+  void program_waits() override {
+    pollfd end{lg_ring_wait_fd(card_.ring), POLLIN, 0};
+    poll(&end, 1, 100);
+  }
+
+ private:
+  rte_mempool* pool_;
+  control::test::Card card_;
+  dataplane::ProgramQueue& queue_;
+  std::array<std::vector<std::uint8_t>, kRingBurst> own_;
+};
+
+// ---------------------------------------------------------------- memif
+
+class MemifLink final : public Link {
+ public:
+  explicit MemifLink(rte_mempool* pool) : pool_(pool) {
+    const std::string socket = "socket=/run/linegate-bench-" + std::to_string(getpid()) +
+                               ".sock,socket-abstract=no,rsize=10,bsize=2048";
+    gateway_ = open("net_memif0", "role=server," + socket);
+    program_ = open("net_memif1", "role=client," + socket);
+    for (auto& packet : own_) packet.resize(kLargest);
+    rte_eth_link link{};
+    for (int i = 0; i < 500; ++i) {
+      rte_eth_link_get_nowait(program_, &link);
+      if (link.link_status == RTE_ETH_LINK_UP) return;
+      std::this_thread::sleep_for(std::chrono::milliseconds(10));
+    }
+    throw std::runtime_error("the memif does not come up");
+  }
+  ~MemifLink() override {
+    for (const char* name : {"net_memif1", "net_memif0"}) rte_vdev_uninit(name);
+  }
+
+  std::size_t gateway_sends(std::size_t bytes, std::size_t burst) override {
+    return send(gateway_, bytes, burst, nullptr);
+  }
+  std::size_t gateway_receives() override { return receive(gateway_, nullptr, nullptr); }
+  std::size_t program_sends(std::size_t bytes) override { return send(program_, bytes, kRingBurst, &own_); }
+  std::size_t program_receives(Latency latency, void* self) override {
+    return receive(program_, latency, self);
+  }
+  void program_waits() override {}
+
+ private:
+  using Packets = std::array<std::vector<std::uint8_t>, kRingBurst>;
+
+  std::uint16_t open(const char* name, const std::string& arguments) {
+    std::uint16_t port = 0;
+    rte_eth_conf conf{};
+    if (rte_vdev_init(name, arguments.c_str()) != 0 || rte_eth_dev_get_port_by_name(name, &port) != 0 ||
+        rte_eth_dev_configure(port, 1, 1, &conf) != 0 ||
+        rte_eth_rx_queue_setup(port, 0, kRingSlots, SOCKET_ID_ANY, nullptr, pool_) != 0 ||
+        rte_eth_tx_queue_setup(port, 0, kRingSlots, SOCKET_ID_ANY, nullptr) != 0 ||
+        rte_eth_dev_start(port) != 0)
+      throw std::runtime_error(std::string("DPDK refuses ") + name);
+    return port;
+  }
+
+  // `from`: memory of the program, to be copied.
+  std::size_t send(std::uint16_t port, std::size_t bytes, std::size_t burst, const Packets* from) {
+    rte_mbuf* packets[kRingBurst];
+    if (take_buffers(pool_, packets, burst) == 0) return 0;
+    for (std::size_t i = 0; i < burst; ++i) {
+      auto* const data = rte_pktmbuf_mtod(packets[i], std::uint8_t*);
+      if (from != nullptr) std::memcpy(data, (*from)[i].data(), bytes);
+      stamp(data);
+      packets[i]->data_len = static_cast<std::uint16_t>(bytes);
+      packets[i]->pkt_len = static_cast<std::uint32_t>(bytes);
+    }
+    const std::size_t sent = rte_eth_tx_burst(port, 0, packets, static_cast<std::uint16_t>(burst));
+    rte_pktmbuf_free_bulk(packets + sent, static_cast<unsigned>(burst - sent));
+    return sent;
+  }
+
+  static std::size_t receive(std::uint16_t port, Latency latency, void* self) {
+    rte_mbuf* packets[kRingBurst];
+    const std::uint16_t count = rte_eth_rx_burst(port, 0, packets, kRingBurst);
+    for (std::uint16_t i = 0; i < count; ++i) {
+      const std::uint64_t clocks = age(rte_pktmbuf_mtod(packets[i], const void*));
+      if (latency != nullptr) latency(self, clocks);
+    }
+    if (count != 0) rte_pktmbuf_free_bulk(packets, count);
+    return count;
+  }
+
+  rte_mempool* pool_;
+  std::uint16_t gateway_ = 0, program_ = 0;
+  Packets own_;
+};
+
+}  // namespace
+
+std::unique_ptr<Link> make_ring(rte_mempool* pool, bool polls) {
+  return std::make_unique<RingLink>(pool, polls);
+}
+std::unique_ptr<Link> make_memif(rte_mempool* pool) {
+  return std::make_unique<MemifLink>(pool);
+}
+
+}  // namespace wg::bench
