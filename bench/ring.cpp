@@ -52,8 +52,9 @@ double mpps_of(std::size_t packets, std::uint64_t clocks) {
   return static_cast<double>(packets) * static_cast<double>(rte_get_tsc_hz()) / static_cast<double>(clocks) / 1e6;
 }
 
+// A thread inherits what the one before it may use: asked for once.
 void pin(std::size_t which) {
-  const std::vector<unsigned> cpus = dataplane::usable_cpus();
+  static const std::vector<unsigned> cpus = dataplane::usable_cpus();
   cpu_set_t one;
   CPU_ZERO(&one);
   CPU_SET(cpus[which % cpus.size()], &one);

@@ -1,8 +1,8 @@
 #include "bench/ring_links.h"
 
 #include <poll.h>
-#include <rte_bus_vdev.h>
 #include <rte_cycles.h>
+#include <rte_dev.h>
 #include <rte_ethdev.h>
 #include <rte_mbuf.h>
 #include <unistd.h>
@@ -124,7 +124,10 @@ class MemifLink final : public Link {
     throw std::runtime_error("the memif does not come up");
   }
   ~MemifLink() override {
-    for (const char* name : {"net_memif1", "net_memif0"}) rte_vdev_uninit(name);
+    for (const std::uint16_t port : {program_, gateway_}) {
+      static_cast<void>(rte_eth_dev_stop(port));
+      static_cast<void>(rte_eth_dev_close(port));
+    }
   }
 
   std::size_t gateway_sends(std::size_t bytes, std::size_t burst) override {
@@ -143,7 +146,7 @@ class MemifLink final : public Link {
   std::uint16_t open(const char* name, const std::string& arguments) {
     std::uint16_t port = 0;
     rte_eth_conf conf{};
-    if (rte_vdev_init(name, arguments.c_str()) != 0 || rte_eth_dev_get_port_by_name(name, &port) != 0 ||
+    if (rte_eal_hotplug_add("vdev", name, arguments.c_str()) != 0 || rte_eth_dev_get_port_by_name(name, &port) != 0 ||
         rte_eth_dev_configure(port, 1, 1, &conf) != 0 ||
         rte_eth_rx_queue_setup(port, 0, kRingSlots, SOCKET_ID_ANY, nullptr, pool_) != 0 ||
         rte_eth_tx_queue_setup(port, 0, kRingSlots, SOCKET_ID_ANY, nullptr) != 0 ||
