@@ -16,7 +16,7 @@ class RoundTimes {
  public:
   static constexpr std::chrono::milliseconds kSlow{20};
   // What the parts of a round that can be interrupted may use.
-  static constexpr std::chrono::milliseconds kKernel{2}, kEvents{3}, kHandshakes{4}, kPlan{4};
+  static constexpr std::chrono::milliseconds kKernel{1}, kEvents{2}, kHandshakes{4}, kPlan{2};
 
   // `on_core`: of `took`, how long the thread had a core. The rest it was blocked, or others had the core.
   void note(std::chrono::nanoseconds took, std::chrono::nanoseconds on_core) noexcept {

@@ -202,8 +202,7 @@ Json to_json(const FlowsStatus& status) {
           {"carried", status.carried},
           {"with_linux", status.with_linux},
           {"tracked", status.tracked},
-          {"reasons", counts_of(status.reasons)},
-          {"flows", to_json(status.flows)}};
+          {"reasons", counts_of(status.reasons)}};
 }
 
 Json to_json(const PlanOutcome& outcome) {

@@ -24,6 +24,7 @@ Json to_json(const WorkerStatus& status);
 Json to_json(const DropStatus& status);
 Json to_json(const FlowStatus& status);
 Json to_json(const FlowsStatus& status);
+Json to_json(const FlowStatus& status);
 Json to_json(const PlanOutcome& outcome);
 Json to_json(const PeerEvent& event);
 Json to_json(const Explanation& explanation);

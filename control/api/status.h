@@ -103,6 +103,9 @@ struct DropStatus {
 };
 
 struct FlowQuery {
+  // Of so many at most those with the most bytes come first; more come in no order.
+  static constexpr std::size_t kMostSorted = 65'536;
+
   std::string address;    // empty: all; else one that a tuple of the connection has
   std::size_t limit = 0;  // 0: all
 };
@@ -131,7 +134,6 @@ struct FlowsStatus {
   std::uint64_t with_linux = 0;     // with the mark, and not carried
   std::uint64_t tracked = 0;        // entries of connection tracking, of all kinds
   std::vector<NamedCount> reasons;  // of those with Linux; every reason, zeros included
-  std::vector<FlowStatus> flows;
 };
 
 struct PeerStatus {

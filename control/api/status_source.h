@@ -8,6 +8,7 @@
 #include <chrono>
 #include <cstdint>
 #include <functional>
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -34,6 +35,19 @@ struct PeerCursor {
 // A slice of a walk ends about then, but not before it has met a peer.
 using SliceEnd = std::chrono::steady_clock::time_point;
 
+// A list of connections, made in slices. What is told of each is of the moment when it is its turn; those that
+// have ended by then are left out.
+class FlowReading {
+ public:
+  virtual ~FlowReading() = default;
+  // One slice. False: it was the last, and the others may be called.
+  virtual bool read(SliceEnd until) = 0;
+  // Without the connections.
+  [[nodiscard]] virtual const FlowsStatus& totals() const = 0;
+  // nullopt: there are no more.
+  virtual std::optional<FlowStatus> next() = 0;
+};
+
 class StatusSource {
  public:
   virtual ~StatusSource() = default;
@@ -46,7 +60,8 @@ class StatusSource {
   virtual std::vector<WorkerStatus> workers() const = 0;
   // Every reason of the list, in its order, zeros included.
   virtual std::vector<DropStatus> drops() const = 0;
-  virtual FlowsStatus flows(const FlowQuery& query) const = 0;
+  // The reading does not outlive this object.
+  virtual std::unique_ptr<FlowReading> read_flows(const FlowQuery& query) const = 0;
   // One slice: calls `visit` for the next peers that pass the filter, in any order. False: it was the last.
   virtual bool visit_peers(PeerCursor& at, const PeerFilter& filter, SliceEnd until,
                            const std::function<void(PeerStatus&&)>& visit) const = 0;

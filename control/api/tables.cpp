@@ -267,11 +267,44 @@ constexpr TableSection kDropSections[] = {{drops_that_occurred, kDropColumns}};
 
 // ---------------------------------------------------------------- flows
 
+// The counts, then "flows":[…] in slices, without ever holding it as a whole.
+class FlowListWriter {
+ public:
+  explicit FlowListWriter(std::unique_ptr<FlowReading> reading) : reading_(std::move(reading)) {}
+
+  bool write(std::string& out, std::size_t target) {
+    const auto until = EventLoop::Clock::now() + EventLoop::kStep;
+    if (!read_) {
+      read_ = !reading_->read(until);
+      if (read_) out += begin();
+      return true;
+    }
+    while (const auto flow = reading_->next()) {
+      if (std::exchange(begun_, true)) out += ',';
+      out += dump(to_json(*flow));
+      if (out.size() >= target || EventLoop::Clock::now() >= until) return true;
+    }
+    out += "]}";
+    return false;
+  }
+
+ private:
+  [[nodiscard]] std::string begin() const {
+    std::string counts = dump(to_json(reading_->totals()));
+    counts.back() = ',';  // the brace
+    return counts + "\"flows\":[";
+  }
+
+  std::unique_ptr<FlowReading> reading_;
+  bool read_ = false, begun_ = false;
+};
+
 void show_flows(const StatusSource& source, Json& params, const RpcAnswer& answer) {
   FlowQuery query;
   query.address = param::text(params, "address");
   query.limit = param::number(params, "limit", query.limit, 0, ~std::uint32_t{0});
-  answer.result(to_json(source.flows(query)));
+  const auto writer = std::make_shared<FlowListWriter>(source.read_flows(query));
+  answer.stream([writer](std::string& out, std::size_t target) { return writer->write(out, target); });
 }
 
 constexpr TableColumn kFlowsColumns[] = {

@@ -169,15 +169,14 @@ FlowFollower::Counts FlowService::counts() const {
   return active_ ? before_ + active_->follower.counts() : before_;
 }
 
-FlowsStatus FlowService::status(const FlowQuery& query) const {
-  FlowsStatus out;
-  out.tracked = conntrack_count();
-  if (!active_) return out;
-  out.on = true;
-  out.mark = settings_.mark;
-  out.max = settings_.max;
-  list_flows(active_->follower, query, boot_seconds(), out);
-  return out;
+std::unique_ptr<FlowReading> FlowService::read(const FlowQuery& query) const {
+  FlowsStatus totals;
+  totals.tracked = conntrack_count();
+  totals.on = active_ != nullptr;
+  totals.mark = totals.on ? settings_.mark : 0;
+  totals.max = totals.on ? settings_.max : 0;
+  const auto follower = [this]() -> const FlowFollower* { return active_ ? &active_->follower : nullptr; };
+  return std::make_unique<FlowList>(FlowList::Source{follower, boot_seconds}, query, std::move(totals));
 }
 
 }  // namespace wg::control

@@ -10,7 +10,7 @@
 #include <memory>
 
 #include "config/types.h"
-#include "control/api/status.h"
+#include "control/api/status_source.h"
 #include "control/flows/flow_follower.h"
 #include "control/flows/flow_ways.h"
 #include "control/kernel/conntrack.h"
@@ -36,7 +36,7 @@ class FlowService {
   // Before the dataplane ends.
   void stop();
 
-  [[nodiscard]] FlowsStatus status(const FlowQuery& query) const;
+  [[nodiscard]] std::unique_ptr<FlowReading> read(const FlowQuery& query) const;
 
  private:
   // What there is while flows are asked for.

@@ -437,8 +437,8 @@ Changes::Task Changes::small_set(const std::string& name, std::shared_ptr<WgSet>
     const config::PeerEffects effects = wg::control::apply(*set, part->value, interface->listen_port());
     after->interfaces[name] = part->value;
     const std::uint16_t mtu = auto_mtu(parts_.running.value());
-    wanted.run.wanted = {config::diff(*before, *after, effects), mtu};
-    wanted.run.back = [before, after, mtu] { return GatewayPlan{config::diff(*after, *before), mtu}; };
+    wanted.run.wanted = GatewayPlan::of(config::diff(*before, *after, effects), mtu);
+    wanted.run.back = [before, after, mtu] { return GatewayPlan::of(config::diff(*after, *before), mtu); };
     return {};
   };
   task->end = [this, name, part](ChangeTask&) {

@@ -1,9 +1,7 @@
 #include "control/gateway/plan_runner.h"
 
 #include <algorithm>
-#include <map>
 #include <string>
-#include <string_view>
 #include <utility>
 #include <variant>
 
@@ -42,12 +40,22 @@ std::uint16_t auto_mtu(const config::Gateway& value) {
 
 GatewayPlan plan_between(const config::Gateway& from, const config::Gateway& to,
                          const config::PeerEffects& effects) {
-  GatewayPlan out{config::diff(from, to, effects), auto_mtu(to)};
-  if (auto_mtu(from) == out.auto_mtu) return out;
+  config::Plan plan = config::diff(from, to, effects);
+  const bool same_mtu = auto_mtu(from) == auto_mtu(to);
   for (const auto& [name, interface] : to.interfaces) {
     const auto old = from.interfaces.find(name);
-    if (!interface.mtu && old != from.interfaces.end() && !old->second.mtu)
-      out.plan.actions.emplace_back(config::SetInterfaceMtu{name, {}});
+    if (!same_mtu && !interface.mtu && old != from.interfaces.end() && !old->second.mtu)
+      plan.actions.emplace_back(config::SetInterfaceMtu{name, {}});
+  }
+  return GatewayPlan::of(std::move(plan), auto_mtu(to));
+}
+
+GatewayPlan GatewayPlan::of(config::Plan plan, std::uint16_t auto_mtu) {
+  GatewayPlan out{std::move(plan), auto_mtu, {}, {}};
+  for (std::size_t i = 0; i < out.plan.actions.size(); ++i) {
+    const config::Action& action = out.plan.actions[i];
+    if (may_be_refused(action)) out.to_try.push_back(i);
+    if (const auto* peer = std::get_if<config::AddPeer>(&action)) ++out.new_peers[peer->peer.interface];
   }
   return out;
 }
@@ -100,7 +108,7 @@ bool PlanRunner::end_actions(PlanRun& run) {
   flush_routes();
   run.carried_out = !run.needs_way_back() && (run.steps > 1 || services_.publisher.compares_routes());
   if (run.carried_out) return finish(run);
-  services_.publisher.flush();
+  services_.publisher.flush_settings();
   return true;
 }
 
@@ -112,22 +120,17 @@ bool PlanRunner::finish(PlanRun& run) {
 
 bool PlanRunner::try_first(PlanRun& run) {
   run.tried = true;
-  run.outcome.errors = preflight(run.wanted.plan, services_.netlink, objects_);
-  if (run.outcome.ok()) make_room(run.wanted.plan);
-  return run.outcome.ok();
+  run.outcome.errors = preflight(run.wanted.plan, run.wanted.to_try, services_.netlink, objects_);
+  if (!run.outcome.ok()) return false;
+  for (const auto& [name, count] : run.wanted.new_peers) make_room(run.wanted, name);
+  return true;
 }
 
-// Tables that grow while they are filled move all that is in them: for 100 000 peers a long round. Those of
-// an interface that the plan itself makes grow as they are filled.
-void PlanRunner::make_room(const config::Plan& plan) {
-  std::map<std::string_view, std::size_t> coming;  // by interface
-  for (const config::Action& action : plan.actions) {
-    if (const auto* peer = std::get_if<config::AddPeer>(&action)) ++coming[peer->peer.interface];
-  }
-  for (const auto& [name, count] : coming) {
-    Interface* interface = count < kManyPeers ? nullptr : objects_.find_interface(name);
-    if (interface != nullptr) interface->peers().expect(count);
-  }
+// Tables that grow while they are filled move all that is in them: for 100 000 peers a long round.
+void PlanRunner::make_room(const GatewayPlan& plan, const std::string& name) {
+  const auto coming = plan.new_peers.find(name);
+  if (coming == plan.new_peers.end() || coming->second < kManyPeers) return;
+  if (Interface* interface = objects_.find_interface(name)) interface->peers().expect(coming->second);
 }
 
 Expected<> PlanRunner::attempt(const config::Action& action) {
@@ -180,6 +183,7 @@ Expected<> PlanRunner::carry_out_next(PlanRun& run) {
   if (run.reached % kActionsPerCollection == 0) services_.dataplane.quiescence().collect();
   if (const Expected<> result = attempt(action); !result)
     return result.error().about(config::describe(action));
+  if (const auto* made = std::get_if<config::AddInterface>(&action)) make_room(run.wanted, made->interface);
   return {};
 }
 

@@ -6,7 +6,10 @@
 #include <cstddef>
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <optional>
+#include <string>
+#include <vector>
 
 #include "config/diff.h"
 #include "control/api/change_sink.h"
@@ -19,7 +22,12 @@ namespace wg::control {
 // A plan, and what its interfaces without an MTU of their own get.
 struct GatewayPlan {
   config::Plan plan;
-  std::uint16_t auto_mtu;
+  std::uint16_t auto_mtu = 0;
+  // ---- what to know of it before it begins, which takes its time when it is large
+  std::vector<std::size_t> to_try;              // which actions can be refused; see preflight.h
+  std::map<std::string, std::size_t> new_peers;  // by interface
+
+  [[nodiscard]] static GatewayPlan of(config::Plan plan, std::uint16_t auto_mtu);
 };
 // Of interfaces that leave it to the gateway: that of the smallest port, less the outer headers.
 [[nodiscard]] std::uint16_t auto_mtu(const config::Gateway& value);
@@ -64,7 +72,7 @@ class PlanRunner {
  private:
   // The mirror has not read what Linux says of the steps before, and there is still patience.
   [[nodiscard]] bool must_wait(PlanRun& run, unsigned patience) const;
-  // True: all that was done is published.
+  // False: the mirror or the workers' routes are not as far as the plan.
   bool end_actions(PlanRun& run);
   bool finish(PlanRun& run);
   // False: there is more. What was refused is in `outcome`.
@@ -72,7 +80,7 @@ class PlanRunner {
   bool try_first(PlanRun& run);
   Expected<> carry_out_next(PlanRun& run);
   bool remove_some_peers(const config::Action& action);
-  void make_room(const config::Plan& plan);
+  void make_room(const GatewayPlan& plan, const std::string& interface);
   bool take_back(PlanRun& run, std::chrono::steady_clock::time_point until);
   // What an action throws is a refusal as well.
   Expected<> attempt(const config::Action& action);

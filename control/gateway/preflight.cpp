@@ -58,10 +58,19 @@ class Preflight {
 
 }  // namespace
 
-std::vector<Refusal> preflight(const config::Plan& plan, NetlinkConfigure& netlink, const Objects& objects) {
+bool may_be_refused(const config::Action& action) {
+  return std::holds_alternative<config::AddPort>(action) ||
+         std::holds_alternative<config::RemovePort>(action) ||
+         std::holds_alternative<config::AddInterface>(action) ||
+         std::holds_alternative<config::RemoveInterface>(action) ||
+         std::holds_alternative<config::SetListenPort>(action);
+}
+
+std::vector<Refusal> preflight(const config::Plan& plan, const std::vector<std::size_t>& to_try,
+                               NetlinkConfigure& netlink, const Objects& objects) {
   Preflight check(netlink, objects);
-  for (const config::Action& action : plan.actions) check.note_leaving(action);
-  for (const config::Action& action : plan.actions) std::visit(check, action);
+  for (const std::size_t i : to_try) check.note_leaving(plan.actions[i]);
+  for (const std::size_t i : to_try) std::visit(check, plan.actions[i]);
   return check.take_refusals();
 }
 

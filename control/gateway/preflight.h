@@ -1,6 +1,7 @@
 // What a plan would fail at is tried first, while everything still runs as before.
 #pragma once
 
+#include <cstddef>
 #include <vector>
 
 #include "config/diff.h"
@@ -10,8 +11,12 @@
 
 namespace wg::control {
 
-// Names and listen ports that are taken, all of them; empty: nothing stands in the way.
-[[nodiscard]] std::vector<Refusal> preflight(const config::Plan& plan, NetlinkConfigure& netlink,
-                                             const Objects& objects);
+// Whether it names a network interface or a listen port, which may be taken, or gives one free.
+[[nodiscard]] bool may_be_refused(const config::Action& action);
+
+// Of the actions `to_try`, in order, which are all that may_be_refused(): names and listen ports that are
+// taken, all of them; empty: nothing stands in the way.
+[[nodiscard]] std::vector<Refusal> preflight(const config::Plan& plan, const std::vector<std::size_t>& to_try,
+                                             NetlinkConfigure& netlink, const Objects& objects);
 
 }  // namespace wg::control

@@ -57,19 +57,21 @@ std::chrono::nanoseconds Rounds::sleep_time(bool gather) {
 void Rounds::advance() {
   const auto begun = EventLoop::Clock::now();
   pace_.note(drain_mailboxes(begun + RoundTimes::kEvents), now().boot);
-  advance_interfaces(begun + RoundTimes::kEvents + RoundTimes::kHandshakes);
+  advance_interfaces(&Interface::advance, begun + RoundTimes::kEvents + RoundTimes::kHandshakes);
+  advance_interfaces(&Interface::follow_linux, EventLoop::Clock::now() + RoundTimes::kKernel);
   flows_unfinished_ = flows_.advance();
   records_wait_ = packets_.advance(EventLoop::Clock::now() + kPackets);
   services_.publisher.flush_paced(now().boot);
   ++first_;
 }
 
-void Rounds::advance_interfaces(EventLoop::Clock::time_point until) {
+// From the round's first one on; `call` is a member of Interface.
+void Rounds::advance_interfaces(Advance call, EventLoop::Clock::time_point until) {
   const Objects::Interfaces& all = objects_.interfaces();
   if (all.empty()) return;
   auto at = std::next(all.begin(), static_cast<std::ptrdiff_t>(first_ % all.size()));
   for (std::size_t i = 0; i < all.size(); ++i) {
-    at->second->advance(until);
+    (*at->second.*call)(until);
     if (++at == all.end()) at = all.begin();
   }
 }

@@ -29,7 +29,8 @@ class Rounds {
   [[nodiscard]] std::chrono::nanoseconds sleep_time(bool gather);
   void advance();
   std::size_t drain_mailboxes(EventLoop::Clock::time_point until);  // returns how many handshake messages
-  void advance_interfaces(EventLoop::Clock::time_point until);
+  using Advance = void (Interface::*)(EventLoop::Clock::time_point until);
+  void advance_interfaces(Advance call, EventLoop::Clock::time_point until);
   void on_event(const dataplane::Event& event);
 
   Services& services_;

@@ -170,8 +170,8 @@ GatewayStatus StatusReader::status() const {
   return out;
 }
 
-FlowsStatus StatusReader::flows(const FlowQuery& query) const {
-  return parts_.flows.status(query);
+std::unique_ptr<FlowReading> StatusReader::read_flows(const FlowQuery& query) const {
+  return parts_.flows.read(query);
 }
 
 // By slots, which lie in a row: 100 000 peers take a few milliseconds.

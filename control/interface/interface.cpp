@@ -245,10 +245,13 @@ void Interface::advance(std::chrono::steady_clock::time_point until) {
   for (std::size_t done = 0; done < kHandshakesPerIteration && engine_->queued() != 0 && in_time();)
     done += engine_->process_queued(kHandshakesAtOnce, at);
   while (timers_due() && in_time()) engine_->advance(at);
-  routes_.advance(until);
-  paths_.advance(until);
   endpoints_.leave_silent_ones();
   events_.clear_stale_sources();
+}
+
+void Interface::follow_linux(std::chrono::steady_clock::time_point until) {
+  routes_.advance(until);
+  paths_.advance(until);
 }
 
 void Interface::on_handshake(const dataplane::HandshakeMessage& message, const noise::Now& at) {

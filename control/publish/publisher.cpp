@@ -13,7 +13,7 @@ namespace {
 
 // A host on a link can make a change as often as it likes; this bounds what the snapshots of that cost.
 constexpr std::chrono::milliseconds kHopsInterval{1};
-constexpr std::chrono::milliseconds kRoutes{2};  // of a round, for comparing them
+constexpr std::chrono::milliseconds kRoutes{1};  // of a round, for comparing them
 
 }  // namespace
 
@@ -193,7 +193,7 @@ void Publisher::flush_paced(BootTime now) {
 }
 
 std::optional<BootTime> Publisher::next_flush() const {
-  if (routes_.stale()) return hops_due_;
+  if (routes_.stale()) return BootTime{};
   return routes_.hops().changed() ? std::optional(hops_due_) : std::nullopt;
 }
 

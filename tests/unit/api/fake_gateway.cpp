@@ -124,7 +124,28 @@ std::vector<DropStatus> FakeGateway::drops() const {
           {"replayed", "counter seen before", 0, {0, 0}}};
 }
 
-FlowsStatus FakeGateway::flows(const FlowQuery& query) const {
+namespace {
+
+// Its first slice tells nothing.
+class FakeFlows final : public FlowReading {
+ public:
+  bool read(SliceEnd) override { return ++slices_ == 1; }
+  [[nodiscard]] const FlowsStatus& totals() const override { return counts; }
+  std::optional<FlowStatus> next() override {
+    if (told_ == flows.size()) return std::nullopt;
+    return flows[told_++];
+  }
+  FlowsStatus counts;
+  std::vector<FlowStatus> flows;
+
+ private:
+  unsigned slices_ = 0;
+  std::size_t told_ = 0;
+};
+
+}  // namespace
+
+std::unique_ptr<FlowReading> FakeGateway::read_flows(const FlowQuery& query) const {
   FlowStatus carried;
   carried.protocol = "tcp";
   carried.source = "10.10.0.2:40000";
@@ -142,16 +163,17 @@ FlowsStatus FakeGateway::flows(const FlowQuery& query) const {
   other.reason_text = "too early";
   other.packets = {1, 2};
   other.bytes = {40, 60};
-  FlowsStatus status;
+  auto reading = std::make_unique<FakeFlows>();
+  FlowsStatus& status = reading->counts;
   status.on = true;
   status.mark = 0x40000000;
   status.max = 1024;
   status.carried = status.with_linux = 1;
   status.tracked = 7;
   status.reasons = {{"not_assured", 1}, {"helper", 0}};
-  if (query.address.empty() || query.address == "10.10.0.2") status.flows.push_back(carried);
-  if (query.address.empty() && query.limit != 1) status.flows.push_back(other);
-  return status;
+  if (query.address.empty() || query.address == "10.10.0.2") reading->flows.push_back(carried);
+  if (query.address.empty() && query.limit != 1) reading->flows.push_back(other);
+  return reading;
 }
 
 PeerStatus FakeGateway::status_of(const std::string& interface, const config::Peer& peer) const {

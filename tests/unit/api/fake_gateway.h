@@ -63,7 +63,7 @@ class FakeGateway : public StatusSource, public SecretSource, public ChangeSink 
   std::vector<PortStatus> ports() const override;
   std::vector<WorkerStatus> workers() const override;
   std::vector<DropStatus> drops() const override;
-  FlowsStatus flows(const FlowQuery& query) const override;
+  std::unique_ptr<FlowReading> read_flows(const FlowQuery& query) const override;
   bool visit_peers(PeerCursor& at, const PeerFilter& filter, SliceEnd until,
                    const std::function<void(PeerStatus&&)>& visit) const override;
   std::optional<PeerStatus> find_peer(std::string_view interface, std::string_view peer) const override;

@@ -453,6 +453,19 @@ TEST_F(Follower, AFullTableLeavesTheRestToLinux) {
 
 // ---------------------------------------------------------------- show flows
 
+struct Listed {
+  FlowsStatus counts;
+  std::vector<FlowStatus> flows;
+};
+Listed list_of(const FlowFollower& follower, const FlowQuery& query) {
+  FlowList list({[&follower] { return &follower; }, [] { return kNow + WholeSeconds(10); }}, query, {});
+  while (list.read(std::chrono::steady_clock::now())) {
+  }
+  Listed listed{list.totals(), {}};
+  while (auto flow = list.next()) listed.flows.push_back(*std::move(flow));
+  return listed;
+}
+
 TEST_F(Follower, ListsTheLargestFirstAndReasonsLast) {
   for (const std::uint16_t port : std::vector<std::uint16_t>{1, 2, 3}) {
     carry(masqueraded(kUdp, port));
@@ -465,11 +478,10 @@ TEST_F(Follower, ListsTheLargestFirstAndReasonsLast) {
   other.has_helper = true;
   follower.updated(other, false);
 
-  FlowsStatus all;
-  list_flows(follower, {}, kNow + WholeSeconds(10), all);
+  const Listed all = list_of(follower, {});
   ASSERT_EQ(all.flows.size(), 4u);
-  EXPECT_EQ(all.carried, 3u);
-  EXPECT_EQ(all.with_linux, 1u);
+  EXPECT_EQ(all.counts.carried, 3u);
+  EXPECT_EQ(all.counts.with_linux, 1u);
   const FlowStatus& first = all.flows[0];
   EXPECT_EQ(first.protocol + " " + first.source + " " + first.destination,
             "udp 10.10.0.2:3 198.51.100.7:443");
@@ -482,17 +494,33 @@ TEST_F(Follower, ListsTheLargestFirstAndReasonsLast) {
   EXPECT_EQ(first.idle, std::chrono::seconds(5));
   EXPECT_FALSE(all.flows[3].carried);
   EXPECT_EQ(all.flows[3].reason, "helper");
-  for (const NamedCount& reason : all.reasons)
+  for (const NamedCount& reason : all.counts.reasons)
     EXPECT_EQ(reason.count, reason.name == "helper" ? 1u : 0u) << reason.name;
 
-  FlowsStatus two, by_address, nonsense;
-  list_flows(follower, {"", 2}, kNow + WholeSeconds(10), two);
-  EXPECT_EQ(two.flows.size(), 2u);
-  list_flows(follower, {"192.168.1.5", 0}, kNow + WholeSeconds(10), by_address);
+  EXPECT_EQ(list_of(follower, {"", 2}).flows.size(), 2u);
+  const Listed by_address = list_of(follower, {"192.168.1.5", 0});
   ASSERT_EQ(by_address.flows.size(), 1u);
   EXPECT_EQ(by_address.flows[0].reason, "helper");
-  list_flows(follower, {"everything", 0}, kNow + WholeSeconds(10), nonsense);
-  EXPECT_TRUE(nonsense.flows.empty());
+  EXPECT_TRUE(list_of(follower, {"everything", 0}).flows.empty());
+}
+
+// A reader may be slow, and the configuration may take flows away.
+TEST_F(Follower, AListOutlivesWhatItLists) {
+  for (const std::uint16_t port : std::vector<std::uint16_t>{1, 2, 3}) carry(masqueraded(kUdp, port));
+  const FlowFollower* there = &follower;
+  FlowList list({[&there] { return there; }, [] { return kNow; }}, {}, {});
+  while (list.read(std::chrono::steady_clock::now())) {
+  }
+  EXPECT_TRUE(list.next());
+  follower.destroyed(masqueraded(kUdp, 1));
+  follower.destroyed(masqueraded(kUdp, 2));
+  follower.destroyed(masqueraded(kUdp, 3));
+  EXPECT_FALSE(list.next()) << "they have ended";
+  there = nullptr;
+  EXPECT_FALSE(list.next());
+  FlowList late({[] { return nullptr; }, [] { return kNow; }}, {}, {});
+  EXPECT_FALSE(late.read(std::chrono::steady_clock::now()));
+  EXPECT_FALSE(late.next());
 }
 
 }  // namespace
