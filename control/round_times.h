@@ -1,5 +1,5 @@
 // How long the control thread's rounds take, from the end of one wait to the begin of the next. While a round
-// lasts nobody else is served: no handshake, no timer, no operator. The bound is kSlow; what would take
+// lasts, nothing else is served: no handshake, no timer, no operator. The bound is kSlow; what would take
 // longer is done in steps over several rounds.
 #pragma once
 
@@ -15,7 +15,7 @@ namespace wg::control {
 class RoundTimes {
  public:
   static constexpr std::chrono::milliseconds kSlow{20};
-  // What the parts of a round that can be interrupted may use.
+  // The budget of those parts of a round that can be interrupted.
   static constexpr std::chrono::milliseconds kEvents{3}, kHandshakes{4}, kPlan{4};
 
   // `on_core`: of `took`, how long the thread had a core. The rest it was blocked, or others had the core.

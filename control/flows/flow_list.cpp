@@ -50,7 +50,7 @@ FlowStatus describe(const FlowFollower& follower, FlowNumber number, BootSeconds
 
 using Ranked = std::pair<std::uint64_t, FlowNumber>;  // bytes
 
-// The flows of the table that the query names; those with the most bytes first, as many as it wants.
+// The flows of the table that the query names; those with the most bytes first, as many as it requests.
 std::vector<Ranked> ranked(const FlowFollower& follower, const FlowQuery& query) {
   std::vector<Ranked> out;
   const dataplane::FlowTable& table = follower.table();

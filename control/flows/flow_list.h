@@ -1,4 +1,4 @@
-// What `show flows` shows of a follower.
+// The rows of `show flows`, from a follower.
 #pragma once
 
 #include <cstdint>

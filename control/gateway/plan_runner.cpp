@@ -19,7 +19,7 @@ constexpr std::size_t kActionsPerLook = 8;
 constexpr std::size_t kManyPeers = 1000;     // fewer grow the tables by the tables' own measure
 constexpr std::uint16_t kOuterHeaders = 80;  // IPv6 40, UDP 8, message header and tag 32
 
-// What a plan does last, in all interfaces.
+// Actions that take prefixes come last in a plan, in all interfaces.
 bool takes_prefixes(const config::Action& action) {
   return std::holds_alternative<config::RemoveAllowedIp>(action) ||
          std::holds_alternative<config::RemovePeer>(action);
@@ -115,7 +115,7 @@ bool PlanRunner::take_back(PlanRun& run, std::chrono::steady_clock::time_point u
   actions_.use_auto_mtu(run.way_back->auto_mtu);
   actions_.set_undoing(true);
   while (run.taken_back < actions.size()) {
-    ignore(attempt(actions[run.taken_back++]), "on the way back from a plan that was refused");
+    ignore(attempt(actions[run.taken_back++]), "rolling back a plan that was refused");
     if (run.taken_back % kActionsPerLook == 0 && std::chrono::steady_clock::now() >= until) break;
   }
   actions_.set_undoing(false);

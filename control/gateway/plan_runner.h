@@ -21,7 +21,7 @@ struct GatewayPlan {
   config::Plan plan;
   std::uint16_t auto_mtu;
 };
-// Of interfaces that leave it to the gateway: that of the smallest port, less the outer headers.
+// The MTU of interfaces that leave it to the gateway: that of the smallest port, less the outer headers.
 [[nodiscard]] std::uint16_t auto_mtu(const config::Gateway& value);
 // diff(), and what it cannot know: interfaces whose MTU is automatic follow the ports.
 [[nodiscard]] GatewayPlan plan_between(const config::Gateway& from, const config::Gateway& to,
@@ -42,7 +42,7 @@ struct PlanRun {
   std::optional<GatewayPlan> way_back;  // then
   std::size_t taken_back = 0;           // how many of its actions were begun
 
-  // Whoever steps sees to `way_back` before the next step.
+  // The caller of step() attends to `way_back` before the next step.
   [[nodiscard]] bool needs_way_back() const { return refused && !way_back; }
 };
 
@@ -66,7 +66,7 @@ class PlanRunner {
   void make_room(const config::Plan& plan);
   bool take_back(PlanRun& run, std::chrono::steady_clock::time_point until);
   void publish();
-  // What an action throws is a refusal as well.
+  // An exception of an action is a refusal as well.
   Expected<> attempt(const config::Action& action);
   void flush_routes();
 

@@ -47,7 +47,7 @@ class PublishedRoutes {
   [[nodiscard]] bool stale() const { return stale_; }
   void refresh();
 
-  // What the workers would do with a packet to there; null: leave it to the kernel.
+  // The workers' decision about a packet to there; null: leave it to the kernel.
   [[nodiscard]] const dataplane::NextHop* next_hop_for(const IpAddress& destination) const;
   // Then the main table alone does not decide about routes.
   [[nodiscard]] bool in_vrf() const { return in_vrf_; }

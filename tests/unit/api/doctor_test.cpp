@@ -115,7 +115,7 @@ const Row kRows[] = {
     {[](Patient& p) { p.machine.memory_mb = 100; },
      "warning memory: 100 MB available; do: lower dpdk.memory, or give the machine more"},
     {[](Patient& p) { p.machine.clock_synchronised = false; },
-     "warning clock: not synchronised: peers refuse a gateway whose clock has gone back, and do so for long; "
+     "warning clock: not synchronised: peers refuse a gateway whose clock went back, until it has caught up; "
      "do: run an "
      "NTP client: apt install chrony"},
     {[](Patient& p) { p.machine.sysctls["net/ipv4/conf/all/rp_filter"] = "1"; },

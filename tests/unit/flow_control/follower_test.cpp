@@ -294,7 +294,7 @@ TEST_F(Follower, FollowsRoutes) {
   ways["198.51.100.7"] = {{}, FlowRefusal::no_route};
   follower.on_ways_changed(elsewhere);
   settle();
-  EXPECT_EQ(reason_of(entry), "carried") << "nobody said that this route has changed";
+  EXPECT_EQ(reason_of(entry), "carried") << "no event of this route";
   const RoutesChanged there{false, {{ip("198.51.100.0"), 24}}};
   follower.on_ways_changed(there);
   settle();
