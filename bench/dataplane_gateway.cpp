@@ -280,7 +280,7 @@ void Gateway::write_flow(std::uint8_t* l3) {
   const FlowTuple tuple = case_.direction == Direction::send ? reply_of(flow) : original_of(flow);
   write_ipv4(l3, tuple.source.v4_host_order(), tuple.destination.v4_host_order(), case_.inner);
   write_udp(l3 + kIpv4HeaderSize, tuple.source_port, tuple.destination_port, case_.inner - kIpv4HeaderSize);
-  header_at<UdpHeader>(l3 + kIpv4HeaderSize)->checksum = Be16{0x1234};  // nobody verifies it on the way
+  header_at<UdpHeader>(l3 + kIpv4HeaderSize)->checksum = Be16{0x1234};  // not verified on the way
 }
 
 std::uint32_t Gateway::next_peer() {

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# What captures and traces cost while nobody watches: bench/dataplane of this tree beside one of the same tree whose hooks are
+# The cost of captures and traces while no watch runs: bench/dataplane of this tree beside one of the same tree whose hooks are
 # compiled out, packets of both taking turns (--paired). Fails above one clock a packet.
 #
 #   bench/watch_cost.sh [--peers N | --only TEXT] [--rounds N]

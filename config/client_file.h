@@ -23,7 +23,7 @@ struct ClientFile {
 // Holds secrets: the caller wipes the text.
 [[nodiscard]] std::string to_wg_quick(const ClientFile& file);
 
-// What lies behind the gateway: the subnets of the interface, and of the ports without a gateway.
+// The subnets behind the gateway: those of the interface, and of the ports without a gateway.
 [[nodiscard]] std::vector<Prefix> networks_behind(const Gateway& gateway, const Interface& interface);
 
 }  // namespace wg::config

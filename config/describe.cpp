@@ -18,7 +18,7 @@ std::string words_of_keepalive(std::chrono::seconds interval) {
   return interval.count() == 0 ? "off" : std::to_string(interval.count()) + " s";
 }
 
-std::string peer(const PeerRef& ref) {
+std::string peer(const PeerName& ref) {
   return ref.interface + ": peer " + printable(ref.label) + ": ";
 }
 

@@ -129,7 +129,7 @@ struct PortChange {
   UdpPort wanted;
 };
 
-// Interfaces may hand listen ports to each other. A port is bound only when nobody holds it any more;
+// Interfaces may hand listen ports to each other. A port is bound only when it is free again;
 // where they pass ports round in a ring, one of them goes to any free port first.
 void diff_listen_ports(Actions& out, const Gateway& running, const Gateway& next) {
   std::vector<PortChange> open;
@@ -295,7 +295,7 @@ class PeersDiff {
   const Peer* loser_of(const Prefix& prefix) const { return find(lost_, prefix); }
   bool is_gained(const Prefix& prefix) const { return find(gained_, prefix) != nullptr; }
 
-  PeerRef ref(const Peer& peer) const { return {interface_, peer.public_key, label_of(peer)}; }
+  PeerName ref(const Peer& peer) const { return {interface_, peer.public_key, label_of(peer)}; }
 
   std::string interface_;
   const EffectsByKey& effects_;

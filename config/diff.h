@@ -1,4 +1,4 @@
-// What must be done to turn one configuration into another: a pure function from two values to an
+// The actions that turn one configuration into another: a pure function from two values to an
 // ordered list of typed actions. Applying is the control thread's part.
 //
 // Both values must have passed validate(). Compared is what runs (see runtime_view): a peer that is
@@ -23,11 +23,11 @@
 namespace wg::config {
 
 // Which peer an action is about; the label (name or key) is for words only.
-struct PeerRef {
+struct PeerName {
   std::string interface;
   Key key;
   std::string label;
-  bool operator==(const PeerRef&) const = default;
+  bool operator==(const PeerName&) const = default;
 };
 
 // A change that the running process cannot make; the old value stays in force.
@@ -134,44 +134,44 @@ struct ForgetPrefix {
 
 // Peers.
 struct AddPeer {
-  PeerRef peer;
+  PeerName peer;
   Peer value;
 };  // `value.allowed_ips` without those that a MoveAllowedIp brings
 struct RemovePeer {
-  PeerRef peer;
+  PeerName peer;
 };  // holds no prefix any more that another peer gets, unless an AddPeer of the same peer follows
 struct SetPeerName {
-  PeerRef peer;
+  PeerName peer;
   std::string name;
 };
 struct SetPeerEndpoint {
-  PeerRef peer;
+  PeerName peer;
   std::optional<Endpoint> endpoint;
   bool forced;  // also when it is configured already: it then replaces what roaming has learnt
 };
 struct SetPresharedKey {
-  PeerRef peer;
+  PeerName peer;
   std::optional<SecretKey> key;
 };
 struct SetKeepalive {
-  PeerRef peer;
+  PeerName peer;
   std::chrono::seconds interval;
 };
 struct SetPeerMtu {
-  PeerRef peer;
+  PeerName peer;
   std::optional<std::uint16_t> mtu;
 };
 struct AddAllowedIp {
-  PeerRef peer;
+  PeerName peer;
   Prefix prefix;
 };
 struct MoveAllowedIp {
-  PeerRef from;
-  PeerRef to;
+  PeerName from;
+  PeerName to;
   Prefix prefix;
 };
 struct RemoveAllowedIp {
-  PeerRef peer;
+  PeerName peer;
   Prefix prefix;
 };
 
@@ -190,7 +190,7 @@ struct Plan {
   [[nodiscard]] bool needs_restart() const;
 };
 
-// What two values cannot say about a change of peers; `wg set` can.
+// Facts about a change of peers that two values cannot express; `wg set` can.
 struct PeerEffects {
   // Removed and added again (RemovePeer and AddPeer): they start afresh, although both values have them.
   std::vector<Key> recreated;
@@ -212,7 +212,7 @@ void keep_until_restart(const Gateway& running, Gateway& next);
 // The plan, one line per action; "nothing to change" when it is empty.
 [[nodiscard]] std::string describe(const Plan& plan);
 
-// What of a configuration runs: peers that are not enabled, file paths and positions are left out,
+// The part of a configuration that runs: peers that are not enabled, file paths and positions are left out,
 // lists whose order means nothing are sorted. Two values with equal views have an empty diff.
 [[nodiscard]] Gateway runtime_view(const Gateway& gateway);
 

@@ -54,7 +54,7 @@ inline constexpr std::array<std::string_view, 3> kMssClampExamples{"auto", "off"
 inline constexpr Form<MssClamp> kMssClamp{"off, auto, or 536 to 9000 bytes", kMssClampExamples,
                                           parse_mss_clamp, mss_clamp_text, mss_clamp_text};
 
-// Of an interface; absent: control.log.level.
+// An interface's own level; absent: control.log.level.
 Expected<std::optional<LogLevel>> parse_own_log_level(std::string_view text);
 [[nodiscard]] std::string own_log_level_text(const std::optional<LogLevel>& level);
 [[nodiscard]] std::string own_log_level_words(const std::optional<LogLevel>& level);

@@ -22,7 +22,7 @@ Address next(Address address) {
   return address;
 }
 
-// What is in use within the subnet, in order.
+// The addresses in use within the subnet, in order.
 std::vector<Range> taken_in(const Prefix& subnet, const Interface& interface) {
   std::vector<Range> taken;
   const bool has_network_address = subnet.address.bits() - subnet.length >= 2;

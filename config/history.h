@@ -24,7 +24,7 @@ struct HistoryEntry {
   std::chrono::system_clock::time_point at;  // when it was applied
 };
 
-// Of a state directory.
+// The history's directory within a state directory.
 [[nodiscard]] std::string history_directory(const std::string& state_directory);
 // The oldest first. Empty: none, or no permission to look.
 [[nodiscard]] std::vector<HistoryEntry> history_of(const std::string& directory);

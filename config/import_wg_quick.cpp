@@ -140,7 +140,7 @@ class Importer {
                                           {"persistentkeepalive", &Importer::read_keepalive}};
     if (section_ == Section::kInterface) return dispatch(kInterfaceKeys, value);
     if (section_ == Section::kPeer) return dispatch(kPeerKeys, value);
-    complain(quoted(key_) + " stands in no section; allowed: after [Interface] or [Peer]");
+    complain(quoted(key_) + " is outside a section; allowed: after [Interface] or [Peer]");
   }
 
   void dispatch(std::span<const Known> table, std::string_view value) {

@@ -1,4 +1,4 @@
-// What a configuration may say but probably should not, and what this machine lacks for it. `linegate check`
+// Warnings about valid configurations, and about a machine that lacks what they need. `linegate check`
 // prints both; whether warnings count as errors (--strict) is the caller's decision.
 #pragma once
 
@@ -13,7 +13,7 @@
 
 namespace wg::config {
 
-// What the linter asks the machine; replaceable in tests. nullopt: cannot be known.
+// The linter's questions to the machine; replaceable in tests. nullopt: cannot be known.
 struct Environment {
   std::function<std::optional<bool>()> clock_synchronised;
   std::function<std::optional<mode_t>(const std::string& path)> file_mode;

@@ -5,7 +5,7 @@
 
 namespace wg::config {
 
-// What the file asks for and this machine does not have: cores, interfaces, groups; the state of the clock.
+// Needs of the file that this machine does not meet: cores, interfaces, groups; the state of the clock.
 void lint_machine(const Gateway& gateway, const Environment& environment, Problems& problems);
 
 // Ports and interfaces as one network: gateways, default routes, subnets that are equal.

@@ -31,7 +31,7 @@ struct ParseOptions {
   bool open_files = true;
   // For reload on file change: each file must have been left alone for this long.
   std::chrono::milliseconds settle{0};
-  // What reads each file, key files included; replaceable, so that a text can be checked before it is
+  // Reads each file, key files included; replaceable, so that a text can be checked before it is
   // written.
   std::function<Expected<FileText>(const std::string& path, const ReadLimits& limits)> read =
       [](const std::string& path, const ReadLimits& limits) { return read_file(path, limits); };

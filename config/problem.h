@@ -38,7 +38,7 @@ using Problems = std::vector<Problem>;
 
 // One line without a newline; warnings and notes carry that word after the position.
 [[nodiscard]] std::string to_string(const Problem& problem);
-// By file (in the order of reading), line, column; stable.
+// Sorts by file (in the order of reading), line, column; stable.
 void sort_by_position(Problems& problems);
 
 }  // namespace wg::config

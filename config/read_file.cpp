@@ -47,9 +47,9 @@ bool same_file_state(const struct stat& a, const struct stat& b) {
          a.st_mtim.tv_sec == b.st_mtim.tv_sec && a.st_mtim.tv_nsec == b.st_mtim.tv_nsec;
 }
 
-// A read lease is granted only while nobody has the file open for writing (fcntl(2)). Where leases
+// A read lease is granted only while no process has the file open for writing (fcntl(2)). Where leases
 // do not exist (other owner, network file system) the comparison of size and time stands alone.
-bool somebody_writes(int fd) {
+bool is_open_for_writing(int fd) {
   // The default signal of a broken lease (SIGIO) would end the process; SIGURG is ignored by default.
   ::fcntl(fd, F_SETSIG, SIGURG);
   if (::fcntl(fd, F_SETLEASE, F_RDLCK) == 0) {
@@ -95,12 +95,13 @@ Expected<FileText> read_once(const std::string& path, const ReadLimits& limits) 
   if (static_cast<std::uint64_t>(before.st_size) > limits.max_bytes)
     return Refusal{EFBIG, "is too large: " + std::to_string(before.st_size) + " bytes; allowed are at most " +
                               std::to_string(limits.max_bytes)};
-  if (!settled(before, limits.settle) || somebody_writes(file.get()))
+  if (!settled(before, limits.settle) || is_open_for_writing(file.get()))
     return Refusal{EBUSY, "is being written"};
   Expected<std::string> text = read_bytes(file.get(), static_cast<std::size_t>(before.st_size));
   if (!text) return text.error();
   const bool whole = ::stat(path.c_str(), &after) == 0 && same_file_state(before, after) &&
-                     text->size() == static_cast<std::size_t>(before.st_size) && !somebody_writes(file.get());
+                     text->size() == static_cast<std::size_t>(before.st_size) &&
+                     !is_open_for_writing(file.get());
   if (!whole) return Refusal{EBUSY, "changed while it was read"};
   return FileText{*std::move(text), before.st_mode & 07777};
 }

@@ -2,7 +2,7 @@
 //
 // A configuration is replaced by writing a new file beside the old one and renaming it over the old
 // name (rename(2) is atomic: a reader sees the old file or the new one). Files written in place are
-// read with care: nobody may have the file open for writing, and its size and modification time must
+// read with care: no process may have the file open for writing, and its size and modification time must
 // be the same before and after. A writer that dies half-way leaves a half file that no reader can
 // tell from a whole one; only the rename rule protects from that.
 #pragma once
@@ -32,7 +32,7 @@ struct FileText {
   mode_t mode = 0;  // permission bits, for the check of key files
 };
 
-// A refusal's text does not name the file. EBUSY: somebody was still writing when the patience ended.
+// A refusal's text does not name the file. EBUSY: it was still being written when the patience ended.
 Expected<FileText> read_file(const std::string& path, const ReadLimits& limits = {});
 
 // Writes `text` beside `path`, flushes it to disk and renames it over `path`, keeping the mode and

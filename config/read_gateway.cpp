@@ -173,7 +173,7 @@ void read_interfaces(const Value& value, Gateway& gateway) {
 
 }  // namespace
 
-// One that is refused keeps its place, as an address of nobody, so that the others keep their numbers.
+// A refused one keeps its place, as an address that is not used, so that the others keep their numbers.
 void read_addresses(const Value& value, std::vector<InterfaceAddress>& out, std::vector<Position>& where) {
   constexpr std::string_view kAllowed = "a list of address/length such as [192.0.2.1/24, \"2001:db8::1/64\"]";
   for (const Value& element : value.elements(kAllowed)) {

@@ -1,4 +1,4 @@
-// Reads secret keys: inline, or from a file that nobody but its owner can open.
+// Reads secret keys: inline, or from a file that only its owner can open.
 #include "config/read_file.h"
 #include "config/reader.h"
 

@@ -27,7 +27,7 @@ void read_public_key(const Value& value, Peer& peer) {
     value.complain("is not a key (" + std::to_string(text->size()) +
                    " characters); allowed: " + std::string(kAllowed));
   else if (key->is_zero())
-    value.complain("is the all-zero key, which nobody has; allowed: " + std::string(kAllowed));
+    value.complain("is the all-zero key, which no peer can have; allowed: " + std::string(kAllowed));
   else
     peer.public_key = *key;
 }
@@ -66,7 +66,7 @@ std::optional<Prefix> read_allowed_ip(const Value& value) {
 
 void read_allowed_ips(const Value& value, Peer& peer) {
   constexpr std::string_view kAllowed = "a list of prefixes such as [10.0.0.2/32, \"fd00::2/128\"]";
-  // What was refused keeps its place, so that validate() tells the others' places in the file.
+  // A refused one keeps its place, so that validate() reports the others' places in the file.
   for (const Value& element : value.elements(kAllowed)) {
     peer.allowed_ips.push_back(read_allowed_ip(element).value_or(kRefusedPrefix));
     peer.where.allowed_ips.push_back(element.at());

@@ -26,7 +26,7 @@ namespace wg::config {
 // Stands for an entry of allowed_ips that the reader refused: no prefix is that long.
 inline constexpr Prefix kRefusedPrefix{{}, 255};
 
-// What all files of one parse share.
+// State that all files of one parse share.
 struct ReadContext {
   Gateway& gateway;
   Problems& problems;
@@ -177,7 +177,7 @@ struct NamedValue {
 [[nodiscard]] std::optional<std::string> read_string(const Value& value, std::string_view allowed);
 [[nodiscard]] std::optional<std::uint64_t> read_number(const Value& value, std::uint64_t least,
                                                        std::uint64_t most, std::string_view allowed);
-// By a form, as settings are read; `out` keeps its value when the text is refused.
+// Reads by a form, as settings are read; `out` keeps its value when the text is refused.
 template <const auto& kForm, class T>
 void read_by(const Value& value, T& out) {
   if (value.node().kind != NodeKind::kScalar) return value.refuse_kind(allowed_by<kForm>());
@@ -195,7 +195,7 @@ void read_interface(const Value& value, Interface& interface);  // read_interfac
 void read_peers(const Value& value, std::vector<Peer>& peers);  // read_peer.cpp
 void read_addresses(const Value& value, std::vector<InterfaceAddress>& out, std::vector<Position>& where);
 void read_mtu(const Value& value, std::optional<std::uint16_t>& out);
-// An inline secret key, or one in a file that nobody else can read. read_key.cpp
+// An inline secret key, or one in a file that no other user can read. read_key.cpp
 void read_secret(const Value& value, std::optional<SecretKey>& out);
 void read_secret_file(const Value& value, std::optional<SecretKey>& out, std::string& path);
 

@@ -57,14 +57,14 @@ std::string hex_prefix(const Key& key) {
   return text;
 }
 
-// One attempt at a save: `rewrite` says whether changed interfaces are edited or written anew.
+// One attempt at a save: `rewrite` says whether changed interfaces are edited or rewritten.
 class Saver {
  public:
   Saver(const std::string& path, const Gateway& on_disk, const Texts& texts, const SaveOptions& options)
       : path_(path), on_disk_(on_disk), texts_(texts), options_(options) {}
 
-  // What `wanted` looks like in the file: file paths, order and switched-off peers as they are there.
-  Gateway settle(const Gateway& wanted) {
+  // `wanted` as it looks in the file: file paths, order and switched-off peers as they are there.
+  Gateway value_in_file(const Gateway& wanted) {
     Gateway out = on_disk_;
     out.interfaces.clear();
     for (const auto& [name, interface] : wanted.interfaces) {
@@ -188,7 +188,7 @@ class Saver {
   void rewrite_interface(YamlEdit& edit, const YamlEdit::Pair& entry, const std::string& name,
                          const Interface& interface) {
     edit.replace_entry(entry, emit_interface(name, own(interface), entry.key->column - 1));
-    remarks_.push_back("interface " + name + " was written anew; its comments are gone");
+    remarks_.push_back("interface " + name + " was rewritten; its comments are lost");
   }
 
   void edit_interface(YamlEdit& edit, const Node& map, const Interface& old, const Interface& now) {
@@ -307,8 +307,7 @@ class Saver {
     for (const Peer& peer : of_file(now))
       text += (text.size() == 1 ? "\n  " : ",\n  ") + emit_peer_flow(peer);
     edit.replace(list, text + (text.size() == 1 ? "]" : "\n]"));
-    remarks_.push_back("peer file " + on_disk_.sources.files[file] +
-                       " was written anew; its comments are gone");
+    remarks_.push_back("peer file " + on_disk_.sources.files[file] + " was rewritten; its comments are lost");
   }
 
   const std::string& path_;
@@ -339,10 +338,10 @@ bool reads_as(const std::string& path, const Texts& texts, const std::vector<Sav
   return result && runtime_view(*result).interfaces == runtime_view(wanted).interfaces;
 }
 
-bool attempt(const std::string& path, Saver& saver, const Gateway& settled, const std::vector<SavedKey>& keys,
+bool attempt(const std::string& path, Saver& saver, const Gateway& in_file, const std::vector<SavedKey>& keys,
              bool rewrite, Texts& edited) try {
-  edited = saver.edit(settled, rewrite);
-  return reads_as(path, edited, keys, settled);
+  edited = saver.edit(in_file, rewrite);
+  return reads_as(path, edited, keys, in_file);
 } catch (const EditUnsupported&) {
   return false;
 }
@@ -395,12 +394,12 @@ Expected<Saved, Problems> save(const std::string& path, const Gateway& wanted, c
   }
   Saver saver(path, *on_disk, texts, options);
   Saved saved;
-  const Gateway settled = saver.settle(wanted);
+  const Gateway in_file = saver.value_in_file(wanted);
   saved.keys = saver.take_keys();
   Texts edited;
-  bool done = attempt(path, saver, settled, saved.keys, false, edited);
+  bool done = attempt(path, saver, in_file, saved.keys, false, edited);
   saver.take_remarks();
-  if (!done) done = attempt(path, saver, settled, saved.keys, true, edited);
+  if (!done) done = attempt(path, saver, in_file, saved.keys, true, edited);
   saved.remarks = saver.take_remarks();
   for (auto& [file, text] : edited)
     saved.files.push_back({file, text, inline_secrets(text) > inline_secrets(texts.at(file))});

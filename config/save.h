@@ -3,7 +3,7 @@
 //
 // Single values are edited in place; new peers are appended to the list of peers, removed ones are
 // taken out. Where the text is written in a way that cannot be edited so, the interface (or the peer
-// file) is written anew, with a remark. Either way the new texts are parsed and compared before they
+// file) is rewritten, with a remark. Either way the new texts are parsed and compared before they
 // are returned: what save() returns reads as `wanted`, or it returns problems and nothing else.
 #pragma once
 

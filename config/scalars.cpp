@@ -45,7 +45,7 @@ bool matches_vdev(std::string_view text) {
          !text.ends_with(',');
 }
 
-// What the kernel takes as the name of a network interface (dev_valid_name).
+// The kernel's rule for the name of a network interface (dev_valid_name).
 bool is_kernel_name(std::string_view name) {
   const auto refused = [](char c) { return c <= ' ' || c == 0x7f || c == '/' || c == ':'; };
   return !name.empty() && name.size() <= 15 && name != "." && name != ".." &&

@@ -65,7 +65,7 @@ enum class Routes : std::uint8_t { kAuto, kOff };
 template <>
 inline constexpr std::array<std::string_view, 2> kNames<Routes>{"auto", "off"};
 
-// What stands behind the routes of an interface: they may be lost, its traffic must not leave in clear.
+// The route behind the routes of an interface: they may be lost, its traffic must not leave in clear.
 enum class OnLoss : std::uint8_t { kUnreachable, kWithdraw };
 template <>
 inline constexpr std::array<std::string_view, 2> kNames<OnLoss>{"unreachable", "withdraw"};
@@ -130,7 +130,7 @@ enum class DeviceKind : std::uint8_t { kPci, kVdev, kTap, kLinux };
 
 inline constexpr std::string_view kLinuxDevice = "linux:";
 
-// What a port is made of. `text` is the PCI address (DDDD:BB:DD.F, with domain), the DPDK vdev
+// The device of a port. `text` is the PCI address (DDDD:BB:DD.F, with domain), the DPDK vdev
 // string, linux: and the name of a Linux interface, or the word tap.
 struct Device {
   DeviceKind kind = DeviceKind::kTap;
@@ -223,7 +223,7 @@ struct Interface {
   bool enabled = true;                  // administrative state: false wipes session keys
   Forwarding forwarding = Forwarding::kShortCut;
   OnLoss on_loss = OnLoss::kUnreachable;
-  // Not of the file: prefixes of its peers that `wg` has taken from them since. Sorted.
+  // State, not a key of the file: prefixes of its peers that `wg` has taken from them since. Sorted.
   std::vector<Prefix> kept;
   bool hairpin = true;  // may traffic go from peer to peer
   Dscp dscp = Dscp::kZero;
@@ -233,7 +233,7 @@ struct Interface {
   std::optional<LogLevel> log_level;  // nullopt: control.log.level
   std::string id;                     // a UUID that decides the ifindex; empty: Linux numbers it
   std::string type;                   // of the program that made it, in its words; for people
-  // Not of the file: the connection of the control socket with which it goes. 0: it stays.
+  // State, not a key of the file: the connection of the control socket with which it ends. 0: it stays.
   std::uint64_t bound_to = 0;
   InterfaceMarks where;
   bool operator==(const Interface&) const = default;
@@ -266,7 +266,7 @@ struct Log {
 struct Control {
   std::string socket = "/run/linegate/control.sock";
   std::string admin_group;               // empty: root alone
-  std::string read_group;                // empty: nobody beyond the admin group
+  std::string read_group;                // empty: no group beyond the admin group
   std::optional<MetricsListen> metrics;  // nullopt: off
   bool metrics_per_peer = true;
   Log log;

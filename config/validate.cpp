@@ -64,7 +64,7 @@ bool earlier(const Position& a, const Position& b) {
   return std::tie(a.file, a.line, a.column) < std::tie(b.file, b.line, b.column);
 }
 
-// What makes two ports use the same hardware: the PCI address, or the vdev's name without arguments.
+// Two ports use the same hardware if this is equal: the PCI address, or the vdev's name without arguments.
 std::string identity(const Device& device) {
   return device.kind == DeviceKind::kVdev ? device.text.substr(0, device.text.find(',')) : device.text;
 }
@@ -213,7 +213,7 @@ class PeerChecker {
     for (std::size_t i = 0; i < interface_.peers.size(); ++i)
       if (interface_.peers[i].public_key == own)
         checker_.complain(interface_.peers[i].where.public_key, paths_.of(i) + ".public_key",
-                          "is this interface's own key; allowed: the key of somebody else");
+                          "is this interface's own key; allowed: the key of another peer");
   }
 
   void check_public_keys() {

@@ -2,7 +2,7 @@
 //
 // Works on what people write: block maps and block or flow lists whose values stand on one line, or
 // flow values in matching brackets. Anything else (multi-line scalars, anchors at the place) throws
-// EditUnsupported, and the caller falls back to writing a larger part anew.
+// EditUnsupported, and the caller falls back to rewriting a larger part.
 #pragma once
 
 #include <cstdint>

@@ -90,7 +90,7 @@ class QuickReader {
     return false;
   }
 
-  // What may follow a value on its line: spaces, a comment. Goes on to the next line.
+  // Skips what may follow a value on its line: spaces, a comment. Goes on to the next line.
   bool end_line() {
     const bool space = peek() == ' ';
     skip_spaces();
@@ -206,7 +206,7 @@ class QuickReader {
     return index;
   }
 
-  // Of a plain key that a colon and a space or line end follow; 0: no such key.
+  // The length of a plain key that a colon and a space or line end follow; 0: no such key.
   std::size_t key_length() const {
     if (!is(peek(), kFirst)) return 0;
     std::size_t length = 1;

@@ -70,7 +70,7 @@ Position position_of_offset(std::string_view text, std::size_t offset, std::uint
   return {file, static_cast<std::uint32_t>(lines + 1), static_cast<std::uint32_t>(offset - line_start + 1)};
 }
 
-// The library's words do not tell of a tab in front of a line, which the eye takes for spaces.
+// The library's message does not mention a tab in front of a line, which looks like spaces.
 std::string note_of_tab(std::string_view text, std::uint32_t line) {
   for (; line > 1; --line) {
     const auto newline = text.find('\n');

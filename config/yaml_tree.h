@@ -46,7 +46,7 @@ class YamlTree {
   [[nodiscard]] static YamlTree read(std::string_view text, std::uint32_t file, const std::string& filename,
                                      Problems& problems);
 
-  // What read() is made of. Quickly: an empty tree for whatever is not plain. By yaml-cpp: every text.
+  // The two readers of read(). Quickly: an empty tree for a text that is not plain. By yaml-cpp: every text.
   [[nodiscard]] static YamlTree read_quickly(std::string_view text);
   [[nodiscard]] static YamlTree read_by_library(std::string_view text, std::uint32_t file,
                                                 const std::string& filename, Problems& problems);

@@ -17,7 +17,7 @@ bool CommandPort::post(std::uint32_t key, dataplane::Command command, PacketPtr 
   return true;
 }
 
-bool CommandPort::has_room_for_strangers(std::uint32_t key) const {
+bool CommandPort::has_room_for_unknown_hosts(std::uint32_t key) const {
   const auto& commands = worker_of(key).mailboxes().commands;
   return commands.size() < commands.capacity() / 2;
 }

@@ -24,8 +24,8 @@ class CommandPort {
   bool post(std::uint32_t key, dataplane::Command command, PacketPtr packet,
             dataplane::DropReason when_full) const;
 
-  // Half of each mailbox is kept for established peers. Who answers strangers asks first.
-  [[nodiscard]] bool has_room_for_strangers(std::uint32_t key) const;
+  // Half of each mailbox is kept for established peers. Callers that answer unknown hosts ask first.
+  [[nodiscard]] bool has_room_for_unknown_hosts(std::uint32_t key) const;
 
  private:
   [[nodiscard]] dataplane::Worker& worker_of(std::uint32_t key) const {

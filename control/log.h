@@ -29,7 +29,7 @@ class Log {
 
   // Whether a line of this event is written, for those that are dear to make.
   [[nodiscard]] bool says(const LogEvent& event) const;
-  // Lines of an interface's log name it without being told. Never throws: destructors write lines. One for
+  // Lines of an interface's log name it by themselves. Never throws: destructors write lines. One for
   // which there is no memory is lost, and counted as such.
   template <typename... Values>
   void write(const LogEvent& event, const LogFields& about, fmt::format_string<Values...> words,
@@ -61,7 +61,7 @@ void stop_log();
 // Empty name: the gateway's own.
 Logger make_logger(const std::string& interface = {});
 
-// Every line from now on goes to `tap` too, on the writer's thread; empty: to nobody. After the return the
+// Every line from now on goes to `tap` too, on the writer's thread; empty: to none. After the return the
 // tap before is not called any more.
 void tap_log(std::function<void(LogLine&&)> tap);
 

@@ -1,4 +1,4 @@
-// What a line of the log is about, apart from its words: as text beside them, which the writer of the log
+// The subjects of a line of the log, apart from its words: text beside them, which the writer of the log
 // turns into members of JSON and fields of the journal.
 #pragma once
 

@@ -12,7 +12,7 @@ std::atomic<std::size_t>& limited() {
   return lines;
 }
 
-// Of the lines of this second, of all limits. Control thread.
+// The lines of this second, of all limits. Control thread.
 bool take_of_all(LogLimit::Clock::time_point now) {
   static LogLimit::Clock::time_point since;
   static unsigned taken = 0;

@@ -28,7 +28,7 @@ class LogLimit {
   std::uint64_t withheld_ = 0;
 };
 
-// By kind of line. No more kinds than the caller's enumeration has.
+// Limits by kind of line. No more kinds than the caller's enumeration has.
 using LogLimits = std::map<std::uint8_t, LogLimit>;
 
 // Lines withheld since the start, of all limits.

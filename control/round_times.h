@@ -1,5 +1,5 @@
 // How long the control thread's rounds take, from the end of one wait to the begin of the next. While a round
-// lasts nobody else is served: no handshake, no timer, no operator. The bound is kSlow; what would take
+// lasts, nothing else is served: no handshake, no timer, no operator. The bound is kSlow; what would take
 // longer is done in steps over several rounds.
 #pragma once
 

@@ -66,7 +66,7 @@ int add_all(void* filter, std::uint32_t action, std::span<const int> calls) {
 }
 
 // A new process is a clone() without CLONE_THREAD. The flags of clone3() are in memory, which no filter
-// reads: the C library takes clone() when it is told that there is no clone3().
+// reads: the C library uses clone() when clone3() fails with ENOSYS.
 int refuse_processes(void* filter) {
   const int result = seccomp_rule_add(filter, SCMP_ACT_ERRNO(EPERM), SCMP_SYS(clone), 1,
                                       SCMP_A0(SCMP_CMP_MASKED_EQ, CLONE_THREAD, 0));

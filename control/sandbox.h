@@ -1,4 +1,4 @@
-// What the process gives up for good: system calls that it never makes, refused by seccomp filters
+// Drops rights of the process for good: system calls that it never makes are refused by seccomp filters
 // (seccomp(2)).
 //
 // A refused call fails with EPERM, in the kernel. Filters are inherited by new threads and cannot be taken

@@ -1,5 +1,5 @@
-// What every part of the gateway uses: DPDK, the kernel's interfaces, and what goes to the workers. Made
-// first and destroyed last; the parts hold references.
+// Services that every part of the gateway uses: DPDK, the kernel's interfaces, and what goes to the workers.
+// Made first and destroyed last; the parts hold references.
 #pragma once
 
 #include <functional>
@@ -32,15 +32,15 @@ struct Services {
   Services& operator=(const Services&) = delete;
 
   EventLoop loop;
+  dataplane::DropCounters drops;  // W: the control thread. R: status, telemetry
   dataplane::Dataplane dataplane;
   NetlinkConfigure netlink;
   NetlinkMirror mirror;
   IpsecPolicies ipsec;
   Publisher publisher;
   Resolver resolver;
-  dataplane::DropCounters drops;  // W: the control thread. R: status, telemetry
-  ControlCounters counters;       // W: the control thread, those rows that its parts count as they go
-  RoundTimes rounds;              // W: the control thread. R: any
+  ControlCounters counters;  // W: the control thread, those rows that its parts count as they go
+  RoundTimes rounds;         // W: the control thread. R: any
   CommandPort commands;
   Staging staging;
   noise::SystemRandom random;

@@ -17,7 +17,7 @@ namespace wg::control {
 // Handshake messages by outcome, over the present interfaces.
 using HandshakeCounters = std::array<dataplane::Counter, noise::kOutcomes>;
 
-// What the callbacks read, on DPDK's thread: atomics alone.
+// The callbacks read it on DPDK's thread: atomics alone.
 struct TelemetrySources {
   dataplane::Dataplane& dataplane;
   const dataplane::DropCounters& drops;  // of the control thread

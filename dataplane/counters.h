@@ -1,4 +1,4 @@
-// What a worker counts. W: the one worker (plain adds through relaxed atomics). R: any thread, any time.
+// The counters of a worker. W: the one worker (plain adds through relaxed atomics). R: any thread, any time.
 //
 // A row here is all that a counter costs beside the line that counts: `show workers --json`, Prometheus and
 // DPDK telemetry walk the lists, and a test compares docs/metrics.md with them.

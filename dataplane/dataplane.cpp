@@ -104,13 +104,13 @@ Port* Dataplane::add_linux_port(PortOptions options) {
   return ports_.back().get();
 }
 
-void Dataplane::remove_port(Port* port) {
+void Dataplane::remove_port(Port* port, DropCounters& drops) {
   const auto at =
       std::find_if(ports_.begin(), ports_.end(), [port](const auto& p) { return p.get() == port; });
   if (at == ports_.end()) return;
   std::shared_ptr<Port> closing(std::move(*at));
   ports_.erase(at);
-  quiescence_.retire([closing] {});
+  quiescence_.retire([closing, &drops] { drops.add(DropReason::port_down, closing->discard_handed_over()); });
 }
 
 void Dataplane::publish(std::unique_ptr<Snapshot> snapshot) {

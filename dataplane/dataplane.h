@@ -56,8 +56,9 @@ class Dataplane {
   Port* add_tap_port(PortOptions options);
   // Packet sockets on a Linux interface (`device: linux:NAME`); options.device is the interface.
   Port* add_linux_port(PortOptions options);
-  // The port is closed once no worker can touch it: publish a snapshot without it first.
-  void remove_port(Port* port);
+  // The port is closed once no worker can touch it: publish a snapshot without it first. Frames that have not
+  // left by then are counted in `drops` (port_down), which outlives this.
+  void remove_port(Port* port, DropCounters& drops);
 
   void publish(std::unique_ptr<Snapshot> snapshot);
   [[nodiscard]] const Snapshot* current() const noexcept {

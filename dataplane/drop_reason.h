@@ -12,7 +12,7 @@ namespace wg::dataplane {
   X(truncated_frame, "frame shorter than its headers say")                                        \
   X(other_host, "frame addressed to another MAC address")                                         \
   X(bad_outer_checksum, "outer IPv4 header or UDP checksum is wrong")                             \
-  X(martian_source, "handshake from an address that nobody can have")                             \
+  X(martian_source, "handshake from a martian source address")                                    \
   X(segmented, "chained buffer that does not fit into one")                                       \
   /* reading from Linux: TUN, TAP, packet socket */                                               \
   X(read_malformed, "packet read from Linux whose virtio-net header does not fit it")             \
@@ -65,7 +65,7 @@ namespace wg::dataplane {
   X(socket_malformed, "datagram at the kernel's socket shorter than any message")                 \
   X(socket_oversized, "datagram at the kernel's socket larger than a packet buffer")              \
   X(socket_full, "no buffer or mailbox room for a datagram of the kernel's socket")               \
-  X(socket_send_failed, "the kernel's socket did not take a message of ours")
+  X(socket_send_failed, "the kernel's socket refused a message of the gateway")
 
 enum class DropReason : std::uint8_t {
 #define LINEGATE_ENUM(name, text) name,

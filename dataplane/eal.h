@@ -33,8 +33,8 @@ EalFacts start_eal(const EalOptions& options);
 // CPUs this process may run on.
 std::vector<unsigned> usable_cpus();
 
-// Of these, where the control thread and all others but the workers may run: those without a worker, or all
-// when each has one.
+// Those of them where the control thread and all others but the workers may run: those without a worker, or
+// all when each has one.
 std::vector<unsigned> control_cpus(const std::vector<unsigned>& usable, const std::vector<unsigned>& workers);
 
 // The packet buffer pool. Element stride is never a multiple of 4096 (cache-set conflicts cost 20 %).

@@ -63,9 +63,9 @@ struct Journey {
   CryptoSharing sharing;
 
   DataBurst data;     // classified -> opened
-  InnerBurst inner;   // wants a route
+  InnerBurst inner;   // needs a route
   FlowBurst carried;  // of a connection that Linux has accepted
-  SendBurst send;     // wants a session and a seal
+  SendBurst send;     // needs a session and a seal
 };
 
 }  // namespace wg::dataplane

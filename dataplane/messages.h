@@ -1,4 +1,4 @@
-// What workers and the control thread say to each other through mailboxes.
+// The messages between workers and the control thread, through mailboxes.
 #pragma once
 
 #include <array>

@@ -12,7 +12,7 @@ enum class HopKind : std::uint8_t {
   kKernel,     // Linux decides: unresolved neighbour, no DPDK port that way, local delivery
   kPort,       // rewrite L2 and transmit
   kInterface,  // a WireGuard interface: cryptokey routing decides
-  kDrop,       // a blackhole: nobody is told
+  kDrop,       // a blackhole: no sender learns of it
 };
 
 // Immutable inside a snapshot.

@@ -1,4 +1,4 @@
-// What the workers see of the world: immutable once published, replaced whole, retired through quiescence.
+// The workers' view of the world: immutable once published, replaced whole, retired through quiescence.
 //
 // Tables that would be too large to copy per change (longest-prefix matches, keypair table, peer table)
 // are referenced: they have lock-free readers and one writer, the control thread.
@@ -29,7 +29,7 @@ class TapDevice;
 class ProgramRing;
 struct WatchSet;
 
-// What the configuration says about an interface; control/view.cpp is the only translation.
+// An interface's settings of the configuration; control/view.cpp is the only translation.
 struct InterfaceSettings {
   bool short_cut = true;  // false: every inner packet takes the kernel's way (forwarding: kernel)
   bool flows = false;     // but for connections in Snapshot::flows (forwarding: flows; not short_cut)
@@ -68,7 +68,7 @@ struct VlanIds {
   std::array<Ids, 2> linux_forwards;  // [IPv4, IPv6] what comes in by it
 };
 
-// What the configuration says about a port; control/view.cpp is the only translation.
+// A port's settings of the configuration; control/view.cpp is the only translation.
 struct PortSettings {
   bool short_cut = true;  // false: only transport data is taken from this port
   bool flows = false;     // and packets of connections in Snapshot::flows (not short_cut)
@@ -142,10 +142,10 @@ class LocalAddresses {
   static std::uint32_t filter_bit(std::uint32_t address) noexcept { return address * 0x9e3779b1u >> 26; }
   std::uint64_t filter4_ = 0;          // has bit filter_bit(a) of each address a in slots4_
   std::vector<Slot> slots_;            // IPv6
-  std::vector<std::uint32_t> slots4_;  // IPv4 as it lies in packets; 0: free (0.0.0.0 is nobody's address)
+  std::vector<std::uint32_t> slots4_;  // IPv4 as it lies in packets; 0: free (0.0.0.0 is no host's address)
 };
 
-// UDP destination port -> interface id, kNoInterface where nobody listens. Shared between snapshots.
+// UDP destination port -> interface id, kNoInterface where none listens. Shared between snapshots.
 using ListenPorts = std::array<InterfaceId, 65536>;
 
 struct Snapshot {
@@ -159,7 +159,7 @@ struct Snapshot {
   const lpm::Lpm4* routes4 = nullptr;  // value: index into next_hops; no match: the kernel decides
   const lpm::Lpm6* routes6 = nullptr;
   const FlowTable* flows = nullptr;         // null: no port or interface has `flows`
-  std::shared_ptr<const WatchSet> watches;  // null: nobody watches packets
+  std::shared_ptr<const WatchSet> watches;  // null: no watch runs
   const KeypairTable* keypairs = nullptr;
   const PeerTable* peers = nullptr;
 };

@@ -81,7 +81,7 @@ void Journey::route_and_send(const BurstContext& at) {
   egress.flush(at);
 }
 
-// Of ports and interfaces with `forwarding: flows`; the others' packets stay in `inner`.
+// Only for ports and interfaces with `forwarding: flows`; the others' packets stay in `inner`.
 void Journey::carry_flows(const BurstContext& at) {
   flows.run(at, inner, carried);
   if (carried.packets.n != 0) route.run_carried(at, carried, send);
@@ -124,7 +124,7 @@ void Journey::release(CryptoJob& job, BootTime now) {
 
 // ---------------------------------------------------------------- where else packets come in
 
-// What programs send that are the inner side of an interface: inner packets.
+// Packets of programs that are the inner side of an interface: inner packets.
 bool Journey::poll_programs(BurstContext& at) {
   std::size_t taken = 0;
   for (const InterfaceId id : at.view->rings) {
@@ -138,7 +138,7 @@ bool Journey::poll_programs(BurstContext& at) {
   return finish_exceptions(at, taken);
 }
 
-// What Linux sends through the TUNs: inner packets.
+// Packets that Linux sends through the TUNs: inner packets.
 bool Journey::poll_tuns(BurstContext& at) {
   std::size_t taken = 0;
   for (const InterfaceId id : at.view->interfaces.ids()) {
@@ -163,7 +163,7 @@ bool Journey::poll_tuns(BurstContext& at) {
   return finish_exceptions(at, taken);
 }
 
-// What Linux sends through the TAPs: frames, for the ports as they are.
+// Packets that Linux sends through the TAPs: frames, for the ports as they are.
 bool Journey::poll_taps(const BurstContext& at) {
   std::size_t taken = 0;
   for (const PortIndex index : at.view->ports.ids()) {
@@ -302,9 +302,9 @@ Worker::Worker(const WorkerOptions& options, const crypto::AeadEngine& engine, r
       quiescence_(quiescence),
       published_(snapshot),
       control_doorbell_(control_doorbell),
-      idle_(options.spin_ns),
+      idle_(options.spin),
       journey_(std::make_unique<Journey>(options, engine, pool, doorbell_)) {
-  set_idle(options.adaptive_idle, options.max_sleep_ns);
+  set_idle(options.adaptive_idle, options.max_sleep);
 }
 
 Worker::~Worker() = default;
@@ -382,7 +382,7 @@ std::uint64_t Worker::hold_epoch() noexcept {
 
 namespace {
 
-// What ends a sleep at once: the doorbell, a packet socket, a program, a TUN, a TAP.
+// The descriptors that end a sleep at once: the doorbell, a packet socket, a program, a TUN, a TAP.
 struct WakeUps {
   std::array<pollfd, 1 + 2 * kMaxPorts> fds;
   nfds_t n = 0;
@@ -440,9 +440,9 @@ void Worker::sleep_if_idle(bool worked, BootTime now) {
   // This worker is online until it sleeps, so what is published now stays until then.
   const Snapshot* const view = published_.load(std::memory_order_acquire);
   WakeUps wake = wake_ups(doorbell_, view, id_);
-  const timespec limit{0, static_cast<long>(idle_.next_sleep_ns())};
+  const timespec limit{0, static_cast<long>(idle_.next_sleep().count())};
   doorbell_.prepare_sleep();
-  // A command posted before prepare_sleep() rang nobody: look once more before sleeping.
+  // A command posted before prepare_sleep() rang no bell: look once more before sleeping.
   if (programs_are_quiet(view, id_) && mailboxes().commands.empty() &&
       !stopping_.load(std::memory_order_seq_cst)) {
     quiescence_.offline(id_);
@@ -451,7 +451,7 @@ void Worker::sleep_if_idle(bool worked, BootTime now) {
     journey_->core.counters.sleeps.add(1);
   }
   doorbell_.awake();
-  // Of now: rings that it slept beside may be gone.
+  // The snapshot of now: rings that it slept beside may be gone.
   stop_waiting_for_programs(published_.load(std::memory_order_acquire), id_);
 }
 

@@ -37,7 +37,7 @@ class Worker {
          Quiescence& quiescence, const std::atomic<const Snapshot*>& snapshot, Doorbell& control_doorbell);
   ~Worker();
 
-  // Who may help whom; before run(). The span's workers outlive this one's run().
+  // The workers that may help each other; before run(). The span's workers outlive this one's run().
   void join_team(std::span<const std::unique_ptr<Worker>> team);
 
   // ---- the lcore
@@ -47,7 +47,9 @@ class Worker {
   bool run_once(BootTime now);
 
   // ---- any thread
-  void set_idle(bool adaptive, std::uint32_t max_sleep_ns) noexcept { idle_.set(adaptive, max_sleep_ns); }
+  void set_idle(bool adaptive, std::chrono::nanoseconds max_sleep) noexcept {
+    idle_.set(adaptive, max_sleep);
+  }
   void stop() noexcept {
     stopping_.store(true, std::memory_order_release);
     doorbell_.ring();

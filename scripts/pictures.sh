@@ -29,7 +29,7 @@ ip netns exec "$LAN" iperf3 -s >/dev/null 2>&1 &
 server=$!
 ip netns exec "$WAN" timeout 60 iperf3 -c 192.168.1.2 --bidir -t 50 -b 20M >/dev/null 2>&1 &
 sleep 20
-# Some packets that nobody has a key for.
+# Some packets of an unknown key.
 for _ in $(seq 20); do
   printf '\004\0\0\0\377\377\377\377aaaaaaaabbbbbbbbbbbbbbbb' | ip netns exec "$WAN" nc -u -w0 10.20.0.1 51820 || true
 done

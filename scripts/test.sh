@@ -145,6 +145,7 @@ stage_static() {
   check "layering: every include follows the table of folders" layering tests/layering.sh
   check "every header compiles alone" headers tests/headers.sh
   check "documents: links, paths, names, columns" docs tests/docs/check.py
+  check "language: comments, texts and pages keep to docs/style.md" language tests/language.py
   check "the closing lines name what passed at the second try" second_try tests/second_try.sh
   check "dashboard and alerts: metrics and labels" monitoring tests/docs/monitoring.py
   if ! command -v clang-format-14 >/dev/null; then skip "format: clang-format-14 is not installed"

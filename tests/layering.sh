@@ -3,6 +3,7 @@
 # file of a folder (a path without its ending) that others may include without the rest. Rows stand bottom up: a room may
 # include itself, dataplane/base and rooms of rows above its own, so there is no circle. DIR/* means every room above under that folder.
 # A row whose room does not exist yet is allowed; a source without a row is not. No two files include each other in a circle.
+# A change of a stage's header recompiles four units at most.
 #   tests/layering.sh           prints each include that breaks a rule, and fails
 #   tests/layering.sh --used    prints the arrows that are in use
 set -euo pipefail
@@ -134,6 +135,29 @@ def visit(path, way):
     for other in includes.get(path, ()): visit(other, way + [path])
     done.add(path)
 for path in includes: visit(path, [])
+
+# What a private change of a stage recompiles: the sources that its header reaches.
+UNITS = 4
+everything = subprocess.run(["git", "ls-files", "-co", "--exclude-standard", "*.cpp", "*.h"], capture_output=True, text=True,
+                            check=True).stdout.split()
+includers = {}
+for path in everything:
+    try: text = open(path).read()
+    except FileNotFoundError: continue
+    for ours in re.findall(r'^#include "(\w+/[^"]+)"', text, re.M): includers.setdefault(ours, set()).add(path)
+
+def units_of(header, seen):
+    for path in includers.get(header, set()) - seen:
+        seen.add(path)
+        units_of(path, seen)
+    return {path for path in seen if path.endswith(".cpp")}
+
+for header in (path for path in everything if re.match(r"dataplane/(stage/|journey).*\.h$", path)):
+    units = units_of(header, set())
+    if header != "dataplane/journey.h" and len(units) > UNITS:
+        faults.append(f"{header}: a change recompiles {len(units)} units, {UNITS} are allowed: {' '.join(sorted(units))}")
+    if header == "dataplane/journey.h" and units != {"dataplane/worker.cpp"}:
+        faults.append(f"{header}: worker.cpp alone includes it")
 
 if sys.argv[4:] == ["--used"]:
     for room in allowed:

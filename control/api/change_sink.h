@@ -1,4 +1,4 @@
-// What can be asked of the daemon and changes it.
+// The requests that change the daemon.
 //
 // Contract: every method is called on the control thread, never blocks and never throws. What may take much
 // time takes a `done` that is called exactly once on the control thread, at once or later; the caller may
@@ -54,7 +54,7 @@ class ChangeSink {
   // Back to the configuration that ran before the last reload; whatever changed since then is undone too.
   // The file stays as it is. Refused when no reload was applied since the start or the last way back.
   virtual void rollback(PlanDone done) = 0;
-  // What is running against what the file says: the drift, in words. Changes nothing, but reads the file.
+  // The drift, in words: how Linux and the file differ. Changes nothing, but reads the file.
   virtual void diff(PlanDone done) = 0;
   // Writes runtime changes back to the file.
   virtual void save(PlanDone done) = 0;
@@ -67,7 +67,7 @@ class ChangeSink {
   virtual void interface_down(const std::string& name, ChangeDone done) = 0;
   // Done when the netdev is gone: its name is free.
   virtual void interface_delete(const std::string& name, ChangeDone done) = 0;
-  // Starts the port's device anew; sessions are kept. It is asked when a device does not do what it should.
+  // Restarts the port's device; sessions are kept. For a device that does not do what it should.
   virtual void port_restart(const std::string& name, ChangeDone done) = 0;
   // An empty `interface` sets the level of the whole gateway.
   virtual void set_log_level(const std::string& interface, config::LogLevel level, ChangeDone done) = 0;

@@ -1,4 +1,4 @@
-// What the control thread counts beside drops and handshake messages. W: control. R: any thread.
+// The counters of the control thread beside drops and handshake messages. W: control. R: any thread.
 //
 // A row here is all that a counter costs beside the line that counts, as in dataplane/counters.h.
 #pragma once
@@ -16,16 +16,17 @@ namespace wg::control {
 #define LINEGATE_CONTROL_COUNTERS(X)                                                                      \
   X(log_lines_dropped, lines, "Log lines dropped because the log's reader is too slow")                   \
   X(log_lines_limited, lines, "Log lines withheld because a peer caused too many")                        \
-  X(tasks_failed, tasks, "Tasks of the control thread given up, for want of memory or of the system")     \
+  X(tasks_failed, tasks, "Tasks of the control thread abandoned: no memory, or a system call failed")     \
   X(key_captures, captures, "Captures that recorded private keys, for laboratories")                      \
-  X(netlink_resyncs, times, "Times the kernel's news overflowed and were read afresh")                    \
+  X(netlink_resyncs, times, "Times netlink notifications were lost and the state was read again")         \
   X(put_back, things, "Addresses, routes and settings that Linux had lost and that were put back")        \
   X(endpoints_restored, peers, "Peers whose endpoint was known from before the start")                    \
   X(strays_answered, messages, "Initiations because a peer used a session from before the start")         \
   X(flows_taken_over, connections, "Connections given to the workers")                                    \
   X(flows_handed_back, connections, "Connections that ended or went back to Linux")                       \
-  X(flow_timeouts_refreshed, times, "Times connection tracking was told of packets that workers carried") \
-  X(flow_events_lost, times, "Times events of connection tracking were lost, and all were learnt afresh") \
+  X(flow_timeouts_refreshed, times, "Times the timeout of a connection that workers carry was refreshed") \
+  X(flow_events_lost, times,                                                                              \
+    "Times events of connection tracking were lost, and all entries were read again")                     \
   X(flow_rule_changes, times, "New generations of nftables: all connections had to earn the mark again")
 
 // The same for what the control thread itself does in a round.

@@ -1,4 +1,4 @@
-// What an operator looks at when packets are dropped for a reason. docs/operations.md shows the same texts,
+// Advice to an operator for each drop reason. docs/operations.md shows the same texts,
 // which a test compares.
 #pragma once
 

@@ -29,7 +29,7 @@ const Words& words_of(PeerEventKind kind) {
 
 using Kind = PeerEventKind;
 
-// What keeps a peer from being up, the most decisive first: what can never work, then what was refused with
+// The causes that keep a peer down, the most decisive first: what can never work, then what was refused with
 // a named check, then what is missing on the way, then silence.
 struct Cause {
   Kind kind;
@@ -47,16 +47,16 @@ constexpr std::array<Cause, 27> kCauses{{
     {Kind::kTimestampNotNewer,
      "the peer's clock went back (or one key is used by two devices): set its clock, then bring it up again"},
     {Kind::kTimestampAhead,
-     "set the peer's clock: when it is put right, its initiations will be refused as old"},
+     "set the peer's clock: once it is corrected, its initiations will be refused as old"},
     {Kind::kClockBehind, "set our clock (NTP): peers refuse our initiations until it has caught up"},
     {Kind::kInitiationFlood, "the peer starts handshakes in a loop: look for two devices with the same key"},
     {Kind::kRateLimited, "too many handshakes from one address while we are under load: look for a flood"},
     {Kind::kQueueFull, "we are flooded with handshakes: see `linegate show drops`"},
     {Kind::kCookieSent, "we are under load; the peer retries with the cookie within 5 s by itself"},
-    {Kind::kCookieRefused, "cookie replies do not match what we sent: somebody else may be answering"},
+    {Kind::kCookieRefused, "cookie replies do not match what we sent: another host may be answering"},
     {Kind::kNameUnresolved, "check the name and the resolver of this machine"},
     {Kind::kNoEndpoint,
-     "we do not know where the peer is: configure its endpoint, or let it start (persistent keepalive "
+     "the endpoint is unknown: configure it, or let the peer initiate (persistent keepalive "
      "there)"},
     {Kind::kNextHopUnresolved, "the gateway or neighbour does not answer ARP or ND: check link and route"},
     {Kind::kCookieReceived, "the peer is under load; we retry with the cookie by ourselves"},
@@ -67,11 +67,11 @@ constexpr std::array<Cause, 27> kCauses{{
      "compare the preshared keys of both sides; if they are equal, something drops UDP from us to the peer"},
     {Kind::kTwoDevices, "give each device a key and a peer entry of its own"},
     {Kind::kGaveUp,
-     "nothing answers there: wrong address or port, a firewall, the peer is off, or it does not know our "
+     "nothing answers there: wrong address or port, a firewall, the peer is off, or it does not have our "
      "key"},
     {Kind::kUnresponsive, "packets leave but nothing comes back: check the path from the peer to us"},
-    {Kind::kNoAnswer, "wrong address or port, a firewall, the peer is off, or it does not know our key"},
-    {Kind::kExpired, "the session ended for want of traffic; the next packet starts a new one"},
+    {Kind::kNoAnswer, "wrong address or port, a firewall, the peer is off, or it does not have our key"},
+    {Kind::kExpired, "the session expired without traffic; the next packet starts a new one"},
 }};
 
 // Trouble of a peer whose session stands.
@@ -84,8 +84,8 @@ constexpr std::array<Cause, 9> kDataTroubles{{
     {Kind::kBadMac1, "its newest handshakes are refused: the peer has a new, wrong public key for us"},
     {Kind::kResponseRefused, "our newest handshake failed: compare the preshared keys of both sides"},
     {Kind::kDisallowedSource, "add the prefix to this peer's allowed_ips, or stop the peer from sending it"},
-    {Kind::kBadTag, "damage on the way, or forged packets"},
-    {Kind::kReplayed, "packets are duplicated or very late on the way, or somebody replays them"},
+    {Kind::kBadTag, "damage in transit, or forged packets"},
+    {Kind::kReplayed, "packets are duplicated or delayed in transit, or an attacker replays them"},
     {Kind::kUnresponsive, "packets leave but nothing comes back: check the path from the peer to us"},
 }};
 
@@ -93,7 +93,7 @@ std::string host_of(const std::string& endpoint) {
   return endpoint.substr(0, endpoint.rfind(':'));
 }
 
-// A message that named no peer speaks about this one when it came from where this one is, or was.
+// A message without a peer concerns this one when it came from this peer's present or former address.
 bool concerns(const PeerEvent& event, const PeerFacts& facts) {
   if (event.from.empty()) return false;
   const auto same = [&](const std::string& known) {
@@ -169,9 +169,9 @@ PeerEvent concluded(Kind kind, const Tally& from) {
   return event;
 }
 
-// Who starts and who answers. A response of ours that does not arrive and one that the peer cannot open look
-// the same from here, unless our own initiations get no answer either: a peer with another preshared key
-// answers those.
+// Concludes from who starts and who answers. A response of ours that does not arrive and one that the peer
+// cannot open look the same from here, unless our own initiations get no answer either: a peer with another
+// preshared key answers those.
 void conclude_handshakes(const std::optional<WallTime>& since, Events& events) {
   const Tally sent = tally(events, Kind::kInitiationSent, since);
   const Tally answered = tally(events, Kind::kResponseSent, since);
@@ -205,7 +205,7 @@ void conclude_two_devices(WallTime now, Events& events) {
   }
 }
 
-// What says why there is no answer makes the bare fact superfluous.
+// An event that says why there is no answer makes the bare fact superfluous.
 void leave_out_the_obvious(Events& events, const std::optional<WallTime>& since) {
   const bool explained = std::any_of(events.begin(), events.end(), [&](const PeerEvent& event) {
     const bool says_why = event.kind == Kind::kWayBlocked || event.kind == Kind::kUnusedResponses ||
@@ -311,7 +311,7 @@ std::string describe(const PeerEvent& event) {
   if (!event.claimed_key.empty()) text += " (" + event.claimed_key + ")";
   if (!event.source.empty()) {
     text += " (source " + event.source;
-    text += event.owner.empty() ? ", in nobody's allowed_ips)" : ", which belongs to " + event.owner + ")";
+    text += event.owner.empty() ? ", in no peer's allowed_ips)" : ", which belongs to " + event.owner + ")";
   }
   if (event.number != 0) text += " (attempt " + std::to_string(event.number) + ")";
   if (!event.from.empty() && text.find(event.from) == std::string::npos)

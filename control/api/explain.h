@@ -17,7 +17,7 @@ namespace wg::control {
 struct Explanation {
   bool up = false;
   std::string verdict;               // one sentence
-  std::vector<std::string> reasons;  // what speaks for it, most decisive first, with figures and addresses
+  std::vector<std::string> reasons;  // evidence for it, most decisive first, with figures and addresses
   std::vector<std::string> advice;   // what to do or look at
   std::vector<std::string> history;  // one line per event, oldest first
 };

@@ -8,8 +8,8 @@
 
 namespace wg::control {
 
-// What is missing, one sentence each; empty: ready. Cheap: it does not walk the peers' figures more than
-// StatusSource::interfaces() does. Control thread.
+// The missing conditions, one sentence each; empty: ready. Cheap: it does not walk the peers' figures more
+// than StatusSource::interfaces() does. Control thread.
 std::vector<std::string> what_is_missing(const StatusSource& status);
 
 }  // namespace wg::control

@@ -1,4 +1,4 @@
-// What can be asked of the log: its lines, as they are written.
+// The log's lines for subscribers, as they are written.
 //
 // Contract: every method is called on the control thread, never blocks and never throws.
 #pragma once

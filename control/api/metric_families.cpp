@@ -82,7 +82,7 @@ void gateway_families(const GatewayStatus& gateway, Families& out) {
       {}, gateway.config_generation);
   sample(out.gauge("linegate_config_last_reload_seconds", "When a reload was last tried; 0: never."), {},
          seconds_of(gateway.last_reload));
-  sample(out.gauge("linegate_drift", "Where Linux is not as the file says, see `linegate show`."), {},
+  sample(out.gauge("linegate_drift", "Settings of Linux that differ from the file, see `linegate show`."), {},
          gateway.drift.size());
   sample(out.gauge("linegate_warnings", "Conditions an operator should know, see `linegate show`."), {},
          gateway.warnings.size());
@@ -180,7 +180,8 @@ void port_families(const std::vector<PortStatus>& list, Families& out) {
   each(out.counter("linegate_port_transmit_packets_total", "Packets sent."),
        [](S s) { return s.tx_packets; });
   each(out.counter("linegate_port_transmit_bytes_total", "Bytes sent."), [](S s) { return s.tx_bytes; });
-  each(out.counter("linegate_port_receive_missed_total", "Dropped by the device for want of buffers."),
+  each(out.counter("linegate_port_receive_missed_total",
+                   "Dropped by the device because it had no free buffer."),
        [](S s) { return s.rx_missed; });
   each(out.counter("linegate_port_receive_errors_total", "Damaged on reception."),
        [](S s) { return s.rx_errors; });

@@ -170,7 +170,7 @@ constexpr const char* kThreads = "4";
 constexpr const char* kRequestTimeoutMs = "2000";
 
 // Connects to the address part of `listen` ("192.0.2.1:9586", "[::1]:0") at `port`, without waiting. False:
-// nobody listens there.
+// no socket listens there.
 bool knock(const std::string& listen, int port) {
   auto host = listen.substr(0, listen.rfind(':'));
   if (host.starts_with('[') && host.ends_with(']')) host = host.substr(1, host.size() - 2);
@@ -274,8 +274,8 @@ MetricsServer::MetricsServer(EventLoop& loop, const StatusSource& status, Metric
   server_->addHandler("/", pages_->others);
 }
 
-// The server's accepting thread looks for its end every two seconds, or when somebody connects. So connect,
-// until nobody listens: a new server may want the same port at once. The threads that still serve somebody
+// The server's accepting thread checks for its end every two seconds, and when a client connects. So connect,
+// until the socket is closed: a new server may need the same port at once. Threads that still serve a client
 // end in the background; after end() they touch neither the loop nor the status.
 MetricsServer::~MetricsServer() {
   const auto listening = server_->getListeningPorts();

@@ -12,7 +12,7 @@
 
 namespace wg::control {
 
-// Whoever calls a method answers it with bad_params. The text never holds the value, which may be a key.
+// The caller of a method answers it with bad_params. The text never holds the value, which may be a key.
 class BadParam : public std::runtime_error {
  public:
   BadParam(const std::string& name, const std::string& allowed) : std::runtime_error(name + " " + allowed) {}

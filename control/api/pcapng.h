@@ -34,7 +34,7 @@ struct PacketBlock {
 std::string packet_block(const PacketBlock& packet);
 // `lines`: a key log as Wireshark's dissector of WireGuard reads it.
 std::string wireguard_secrets_block(std::string_view lines);
-// `lost`: packets that were not recorded for want of room.
+// `lost`: packets that were not recorded because the ring was full.
 std::string statistics_block(std::uint32_t interface, WallTime at, std::uint64_t captured,
                              std::uint64_t lost);
 
@@ -46,7 +46,7 @@ struct BlockHead {
 std::optional<BlockHead> first_block(std::string_view text);
 // The comment of a packet block of ours; empty: none.
 std::string_view comment_of(std::string_view packet_block);
-// What a statistics block of ours says.
+// The content of a statistics block that we wrote.
 struct Statistics {
   std::uint64_t captured = 0, lost = 0;
 };

@@ -77,12 +77,12 @@ const PeerList::Row* PeerList::take_first() {
 }
 
 std::optional<PeerStatus> PeerList::next() {
-  while (query_.limit == 0 || told_ < query_.limit) {
+  while (query_.limit == 0 || listed_ < query_.limit) {
     const Row* row = take_first();
     if (row == nullptr) break;
     auto peer = status_.find_peer(row->interface, config::to_string(row->key));
     if (!peer) continue;
-    ++told_;
+    ++listed_;
     return peer;
   }
   return std::nullopt;

@@ -31,8 +31,8 @@ struct PeerQuery {
   std::size_t limit = 0;  // 0: all
 };
 
-// The answer to a query, made in slices. Peers are sorted by what is read of them first; what is told of each
-// is of the moment when it is its turn. Those that are gone by then are left out.
+// The answer to a query, made in slices. Peers are sorted by what is read of them first; the rest of each row
+// is read when it is its turn. Peers that are gone by then are left out.
 //
 // Only what they are sorted by is kept: the list of a slow reader is small.
 class PeerList {
@@ -53,7 +53,7 @@ class PeerList {
     std::string interface, name;
     config::Key key;
   };
-  // Sorted rows of one slice; `next` is the first that is not told yet.
+  // Sorted rows of one slice; `next` is the first that is not rendered yet.
   struct Run {
     std::vector<Row> rows;
     std::size_t next = 0;
@@ -68,7 +68,7 @@ class PeerList {
   PeerCursor at_;
   std::deque<Run> runs_;
   std::vector<Run*> heap_;  // of the runs that have rows left
-  std::size_t total_ = 0, told_ = 0;
+  std::size_t total_ = 0, listed_ = 0;
 };
 
 // PeerFilter::text, parsed once. It matches a part of the name or of the base64 key, or an address inside an

@@ -67,15 +67,15 @@ struct Rates {
   std::vector<PeerRate> busiest;    // the first is the busiest
 };
 
-// What can be asked of the daemon about rates. On the control thread; never blocks, never throws.
+// Requests about rates. On the control thread; never blocks, never throws.
 class RateSource {
  public:
   virtual ~RateSource() = default;
-  // Counters are read while somebody asks: the first answers have no rates. Refused: no such interface.
+  // Counters are read while requests come: the first answers have no rates. Refused: no such interface.
   virtual Expected<Rates> rates(const RateQuery& query) = 0;
 };
 
-// Of the params of `rates`. Refused: a value that is not allowed. Throws BadParam for a wrong value.
+// Reads the params of `rates`. Refused: a value that is not allowed. Throws BadParam for a wrong value.
 Expected<RateQuery> rate_query_of(const Json& params);
 Json to_json(const Rates& rates);
 

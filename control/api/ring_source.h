@@ -1,4 +1,4 @@
-// What can be asked about rings: a program becomes the inner side of an interface by memory that it shares
+// Requests about rings: a program becomes the inner side of an interface by memory that it shares
 // with the workers (dataplane/io/program_ring.h). Only the control socket offers it.
 //
 // Contract: every method is called on the control thread, never blocks and never throws.
@@ -22,7 +22,7 @@ struct RingRequest {
   std::vector<config::InterfaceAddress> sources;  // prefixes; empty: the interface's own addresses
 };
 
-// What the program has to know, and its descriptors: the memory, then a socket for each queue.
+// The program's view of its ring, and its descriptors: the memory, then a socket for each queue.
 struct RingOffer {
   std::size_t queues = 0, bytes = 0;
   std::uint32_t slots = 0, slot_bytes = 0, mtu = 0;

@@ -65,7 +65,7 @@ std::vector<std::shared_ptr<Stream>> RpcServer::all_clients() const {
   return clients;
 }
 
-// From the first subscriber on; while there is none the lines come and nobody gets them.
+// Follows the log from the first subscriber on; publish_line() ends that when none is left.
 void RpcServer::follow_log() {
   if (log_follower_ == 0) log_follower_ = log_->follow([this](const LogLine& line) { publish_line(line); });
 }

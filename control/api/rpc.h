@@ -5,7 +5,7 @@
 // read group) may look but neither change anything nor see a secret. Lives on the control thread's
 // EventLoop and never waits for a client: requests are bounded, large answers are rendered as the client
 // takes them, each caller has one request carried out in a round of the loop, and a subscriber that does not
-// keep up loses events (it is told how many) and delays no one.
+// keep up loses events (it receives their number) and delays no one.
 #pragma once
 
 #include <cstddef>
@@ -30,8 +30,8 @@ inline constexpr std::size_t kRpcReadRequestMax = std::size_t{1} << 14;
 inline constexpr unsigned kRpcNestingMax = 16;  // arrays and objects within one another
 inline constexpr std::size_t kRpcEventBacklogMax = std::size_t{1} << 18;  // bytes waiting for one subscriber
 inline constexpr std::size_t kRpcWatchBacklogMax = std::size_t{1} << 20;  // bytes of a capture that wait
-// Of the connections of the control socket, how many may have interfaces bound to them: these are not closed
-// to make room for others.
+// The number of connections of the control socket that may have interfaces bound to them: these are not
+// closed to make room for others.
 inline constexpr std::size_t bound_connections_max(std::size_t connections) {
   return connections * 3 / 4;
 }
@@ -49,7 +49,7 @@ std::string read_socket_beside(const std::string& admin_path);
 
 enum class RpcRole : std::uint8_t { kRead, kAdmin };
 
-// What the sockets serve; it outlives the server. The read-only socket is given `status` alone.
+// The objects that the sockets serve; they outlive the server. The read-only socket is given `status` alone.
 struct RpcTargets {
   const StatusSource& status;
   const SecretSource& secrets;
@@ -59,7 +59,7 @@ struct RpcTargets {
   RateSource* rates = nullptr;     // for both sockets; null: rates are refused
   LogSource* log = nullptr;        // null: log.subscribe is refused
   RingSource* rings = nullptr;     // null: rings are refused
-  OnChange on_read = {};           // before a method that only reads; empty: nobody wants to know
+  OnChange on_read = {};           // before a method that only reads; empty: not reported
 };
 
 class RpcServer {
@@ -82,7 +82,7 @@ class RpcServer {
 
  private:
   class Client;
-  // What clients share: how many do what.
+  // State that clients share: the numbers of those in each mode.
   struct Counts {
     std::size_t subscribers = 0;
     std::size_t log_subscribers = 0;

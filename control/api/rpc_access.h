@@ -1,4 +1,4 @@
-// What a client of the control socket may call: decided by the socket it came in by, and held by the types.
+// The calls that a client of the control socket may make: its socket decides, and types hold it.
 #pragma once
 
 #include <sys/types.h>
@@ -15,14 +15,14 @@
 
 namespace wg::control {
 
-// Who asked for a change or a secret, by SO_PEERCRED: for the log.
+// The process that asked for a change or a secret, by SO_PEERCRED: for the log.
 struct RpcCaller {
   pid_t pid = 0;
   uid_t uid = 0;
   gid_t gid = 0;
   std::uint64_t connection = 0;  // what `bound` interfaces are bound to; 0: the connection cannot bind any
 };
-// Of a connected AF_UNIX socket; zeros when the kernel does not tell.
+// The process at the other end of a connected AF_UNIX socket; zeros when the kernel does not say.
 RpcCaller caller_of(int fd);
 using OnChange = std::function<void(const RpcCaller& caller, const std::string& method)>;
 
@@ -37,7 +37,7 @@ class RpcAccess {
   // nullptr: not allowed.
   [[nodiscard]] virtual const SecretSource* secrets() const { return nullptr; }
   [[nodiscard]] virtual ChangeSink* changes() const { return nullptr; }
-  // Said before a change or a secret is told, for the log.
+  // Called before a change is made or a secret is sent, for the log.
   virtual void note(const RpcCaller&, const std::string&) const {}
   // For captures and traces; nullptr: not allowed.
   [[nodiscard]] virtual WatchSource* watches(const RpcCaller&, const std::string&) const { return nullptr; }
@@ -45,7 +45,7 @@ class RpcAccess {
   [[nodiscard]] virtual RingSource* rings() const { return nullptr; }
 };
 
-// Of the read-only socket. It has nothing to change the daemon by.
+// Access of the read-only socket. It holds nothing that could change the daemon.
 class ReadAccess final : public RpcAccess {
  public:
   explicit ReadAccess(const StatusSource& status) : status_(status) {}
@@ -58,10 +58,10 @@ class ReadAccess final : public RpcAccess {
   const StatusSource& status_;
 };
 
-// Of the administrator's socket: everything.
+// Access of the administrator's socket: everything.
 class AdminAccess final : public RpcAccess {
  public:
-  // `on_change` is called before a method that changes something or tells secrets is carried out.
+  // `on_change` is called before a method that changes something or returns secrets is carried out.
   AdminAccess(const StatusSource& status, const SecretSource& secrets, ChangeSink& changes,
               OnChange on_change, WatchSource* watches = nullptr, RingSource* rings = nullptr);
   [[nodiscard]] bool allows(const RpcMethod&) const override { return true; }

@@ -1,5 +1,5 @@
-// What a connection of the control socket may turn into: a stream of events or of log lines, a capture or a
-// trace, wg(8)'s protocol; and the interfaces and the ring that are bound to it.
+// The modes that a connection of the control socket may turn to: a stream of events or of log lines, a
+// capture or a trace, wg(8)'s protocol; and the interfaces and the ring that are bound to it.
 #include <optional>
 
 #include "config/forms.h"
@@ -88,7 +88,7 @@ bool RpcServer::Client::bind(const RpcAnswer& answer) {
   return bound_ = true;
 }
 
-// By a task of its own: the connection may end anywhere. What changes the daemon outlives the server.
+// Runs in a task of its own: the connection may end anywhere. What changes the daemon outlives the server.
 void RpcServer::Client::release_bound() {
   --server_.counts_.bound;
   loop_.post([changes = access_.changes(), connection = caller_.connection] {
@@ -216,7 +216,7 @@ void RpcServer::Client::start_ring(const Json& id) {
   send_json({{"id", id}, {"result", Json::object()}});
 }
 
-// By a task of its own: the end of the connection destroys the ring.
+// Runs in a task of its own: the end of the connection destroys the ring.
 RingSource::OnEnd RpcServer::Client::on_ring_end() {
   return [self = weak_from_this(), &loop = loop_](const std::string& reason) {
     loop.post([self, reason] {

@@ -209,7 +209,7 @@ std::optional<config::SecretKey> take_secret(Json& params, const char* name) {
   return key;
 }
 
-// Of one setting of an interface, by its row; absent or null: as by default.
+// Reads one setting of an interface by its row; absent or null: as by default.
 Expected<> set_by_row(config::Interface& interface, const Json& params, const char* key) {
   const auto value = text(params, key);
   if (value.empty()) return {};

@@ -34,7 +34,7 @@ struct RpcAnswer {
 using ReadMethod = void (*)(const StatusSource& status, Json& params, const RpcAnswer& answer);
 using SecretMethod = void (*)(const SecretSource& secrets, Json& params, const RpcAnswer& answer);
 using ChangeMethod = void (*)(ChangeSink& sink, Json& params, const RpcAnswer& answer);
-// What it makes may be bound to `connection`, and then goes with it. 0: cannot be bound.
+// Interfaces it makes may be bound to `connection`, and end with it. 0: cannot be bound.
 using BindMethod = void (*)(ChangeSink& sink, std::uint64_t connection, Json& params,
                             const RpcAnswer& answer);
 
@@ -46,10 +46,10 @@ struct RpcMethod {
 
 // Codes of refusals by errno: not_found, exists, invalid, busy, failed.
 const char* name_of_refusal(int code);
-// Of the params of `capture` and `trace`. Throws BadParam for a wrong value.
+// Reads the params of `capture` and `trace`. Throws BadParam for a wrong value.
 WatchRequest watch_request_of(const Json& params, bool trace);
 
-// Of the params of `ring.open`. Throws BadParam for a wrong value.
+// Reads the params of `ring.open`. Throws BadParam for a wrong value.
 RingRequest ring_request_of(const Json& params);
 
 // Whether what the method makes is to be bound to the connection. Throws BadParam for a wrong value.

@@ -1,4 +1,4 @@
-// What can be asked of the daemon and holds private or preshared keys: for the administrator's control socket
+// Requests whose answers hold private or preshared keys: for the administrator's control socket
 // and for wg(8).
 //
 // Contract: as StatusSource. The SecretKeys of an answer wipe themselves.

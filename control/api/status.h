@@ -1,4 +1,4 @@
-// What the gateway tells about itself: plain values the daemon fills and the APIs render.
+// The state of the gateway: plain values the daemon fills and the APIs render.
 //
 // Units: bytes and packets are totals since the object came to be (they survive a reload); wall times
 // are system_clock, nullopt means never; shares are 0..1; latencies are microseconds. Nothing here is
@@ -77,7 +77,7 @@ struct InterfaceStatus {
   std::vector<std::pair<std::string, std::uint64_t>> handshakes;
 };
 
-// What does not need a walk over the peers.
+// The part that needs no walk over the peers.
 struct InterfaceIdentity {
   std::string name;
   std::string id, type;           // empty: none
@@ -177,7 +177,7 @@ struct PortStatus {
   std::uint64_t rx_bytes = 0;
   std::uint64_t tx_packets = 0;
   std::uint64_t tx_bytes = 0;
-  std::uint64_t rx_missed = 0;  // dropped by the device for want of buffers or speed
+  std::uint64_t rx_missed = 0;  // dropped by the device: no free buffer, or too slow
   std::uint64_t rx_errors = 0;
   std::uint64_t rx_no_mbuf = 0;  // times the packet buffer pool was empty
   std::uint64_t tx_errors = 0;
@@ -211,7 +211,7 @@ struct WorkerStatus {
 
 // ---------------------------------------------------------------- explain
 
-// What happens to a peer outside the engine, messages that the engine refuses without knowing whose they
+// Events of a peer outside the engine, messages that the engine refuses without knowing whose they
 // are, and, from kNoAnswer on, what explain() concludes from several events: X(kind, stable name for JSON,
 // words). The engine's own events come from noise/peer_event_kinds.h.
 #define WG_CONTROL_PEER_EVENTS(X)                                                                    \
@@ -230,7 +230,7 @@ struct WorkerStatus {
   X(kReplayed, "replayed", "data packet refused: its counter was seen before or is too old")         \
   X(kNoAnswer, "no_answer", "no answer to our initiations")                                          \
   X(kUnusedResponses, "unused_responses", "our responses lead to no session")                        \
-  X(kWayBlocked, "way_blocked", "the peer reaches us, but nothing of ours reaches it")               \
+  X(kWayBlocked, "way_blocked", "the peer reaches us, but our packets do not reach it")              \
   X(kTwoDevices, "two_devices", "two devices use this key at the same time")
 
 // The engine's kinds first, with the engine's values.
@@ -249,7 +249,7 @@ struct PeerEvent {
   std::uint32_t count = 1;         // equal events in a row are one entry
   std::string from;                // outer address with port, where from or to; empty: none
   std::string source;              // inner source address (kDisallowedSource)
-  std::string owner;               // label of the peer that source belongs to; empty: nobody
+  std::string owner;               // label of the peer that source belongs to; empty: no peer
   std::string claimed_key;         // base64, kUnknownKey: the key that was presented
   std::chrono::nanoseconds by{0};  // by how much a check failed (timestamps, clock)
   std::uint64_t number = 0;        // attempts (kInitiationSent, kGaveUp)
@@ -281,7 +281,7 @@ struct RouteFacts {
   bool port = false;          // `link` is a port of ours
   bool interface = false;     // `link` is a WireGuard interface of ours
   bool interface_up = false;  // when it is one
-  std::string peer;           // label of the peer whose allowed IPs contain it; empty: nobody's
+  std::string peer;           // label of the peer whose allowed IPs contain it; empty: no peer
   std::string peer_prefix;    // the longest of its allowed IPs that contains it
   std::string peer_interface;
   bool peer_active = false;
@@ -300,7 +300,7 @@ struct WgPeer {
   std::vector<config::Prefix> allowed_ips;
 };
 
-// A consistent copy of one interface, secrets included, as `get=1` tells it.
+// A consistent copy of one interface, secrets included, as `get=1` returns it.
 struct WgDevice {
   std::optional<config::SecretKey> private_key;
   std::optional<config::Key> own_public_key;  // wg(8) works it out by itself; for programs that do not
@@ -311,7 +311,7 @@ struct WgDevice {
 
 // ---------------------------------------------------------------- events
 
-// What the event stream reports: X(kind, stable name for JSON). A test compares docs/control-socket.md.
+// The kinds of the event stream: X(kind, stable name for JSON). A test compares docs/control-socket.md.
 #define WG_GATEWAY_EVENTS(X)                \
   X(kPeerUp, "peer_up")                     \
   X(kPeerRoamed, "peer_roamed")             \

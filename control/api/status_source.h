@@ -1,4 +1,4 @@
-// What can be asked of the daemon without changing it and without seeing a secret. The metrics endpoint and
+// Requests that change nothing and reveal no secret. The metrics endpoint and
 // the read-only control socket hold a `const StatusSource&` and nothing else.
 //
 // Contract: every method is called on the control thread, never blocks and never throws. Interface and peer

@@ -103,8 +103,8 @@ void Stream::on_events(std::uint32_t events) {
   if ((events & EPOLLOUT) != 0) flush();
   if (closed() || (events & (EPOLLIN | EPOLLHUP)) == 0) return;
   if ((watched_ & EPOLLIN) != 0) return receive();
-  // A hang-up while we only wait to write, or for an answer, means that nobody will read it. A request that
-  // has arrived is carried out all the same.
+  // A hang-up while we only wait to write, or for an answer, means that no client will read it. A request
+  // that has arrived is carried out all the same.
   if (held_.empty() || output_pending() || paused_) close();
 }
 
@@ -274,7 +274,7 @@ void Stream::watch() {
   const std::uint32_t wanted = unsent ? std::uint32_t{EPOLLOUT} : input;
   if (wanted == watched_) return;
   watched_ = wanted;
-  if (!loop_.modify(fd_, wanted)) close();  // nobody would read or write it any more
+  if (!loop_.modify(fd_, wanted)) close();  // no event would read or write it any more
 }
 
 // ---------------------------------------------------------------- the set

@@ -50,7 +50,7 @@ struct ShowTable {
 std::span<const ShowTable> show_tables();
 const ShowTable* find_show_table(std::string_view name);  // nullptr: no such table
 const TableSection& peers_section();
-// Of `linegate peer list`, whose rows are made of the file.
+// The table of `linegate peer list`, whose rows are made of the file.
 const TableSection& configured_peers_section();
 
 }  // namespace wg::control

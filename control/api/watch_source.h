@@ -1,4 +1,4 @@
-// What can be asked about single packets: captures and traces. Only the control socket offers it, because
+// Requests about single packets: captures and traces. Only the control socket offers it, because
 // packets of the inside are as secret as the keys that protect them outside.
 //
 // Contract: every method is called on the control thread, never blocks and never throws.

@@ -175,7 +175,7 @@ class Application {
         for (const auto& prefix : interface_.peers[i].allowed_ips) holder_[prefix] = i;
   }
 
-  // Of the peers that stand in a file and are enabled. A set never gives a peer another place.
+  // Prefixes of the peers that stand in a file and are enabled. A set never gives a peer another place.
   std::vector<Prefix> prefixes_of_file() const {
     std::vector<Prefix> prefixes;
     for (const Peer& peer : interface_.peers)
@@ -185,8 +185,8 @@ class Application {
     return prefixes;
   }
 
-  // What the file's peers have lost with themselves, or to other peers, stays unreachable (Interface::kept);
-  // what the set has taken from a peer by name does not.
+  // Prefixes that the file's peers lost when they were removed, or to other peers, stay unreachable
+  // (Interface::kept); those that the set has taken from a peer by name do not.
   void keep_what_they_lost() {
     const std::vector<Prefix> now = prefixes_of_file();
     std::vector<Prefix> lost, kept;

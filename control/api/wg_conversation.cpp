@@ -13,7 +13,7 @@ WgConversation::WgConversation(const SecretSource& secrets, ChangeSink& changes,
       interface_(std::move(interface)),
       connection_(std::move(connection)) {}
 
-// By the protocol the end of input ends a set. After the death of the writer the set may be truncated, and
+// In the protocol the end of input ends a set. After the death of the writer the set may be truncated, and
 // no client waits for the answer, so nothing is applied.
 void WgConversation::on_end(bool gone) {
   if (!gone) act(reader_.finish());

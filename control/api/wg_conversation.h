@@ -27,7 +27,7 @@ class WgConversation {
     std::function<bool()> exists;                  // false: the interface that was meant has gone
     bool tells_public_key = false;                 // its own, in the answer to a get
   };
-  // What it refers to outlives it.
+  // The objects it refers to outlive it.
   WgConversation(const SecretSource& secrets, ChangeSink& changes, std::string interface,
                  Connection connection);
 

@@ -33,7 +33,7 @@ class RpcClient {
   std::optional<Json> try_call(const std::string& method, const Json& params);
   // Subscribes to events and calls `take` with each one until it returns false or the gateway stops.
   void listen(const Json& params, const std::function<bool(const Json& event)>& take);
-  // What comes on a connection that carries a capture. nullopt: nothing within `patience`. Empty: the end.
+  // One piece of a capture's stream. nullopt: nothing within `patience`. Empty: the end.
   std::optional<std::string> receive(std::chrono::milliseconds patience);
   // Nothing more will be asked; the gateway finishes what it is sending.
   void end_requests();

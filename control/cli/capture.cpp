@@ -37,7 +37,7 @@ class Interruptible {
     struct sigaction action {};
     action.sa_handler = [](int) { interrupted = true; };
     for (std::size_t i = 0; i < 2; ++i) sigaction(kSignals[i], &action, &before_[i]);
-    action.sa_handler = SIG_IGN;  // of a pipe whose reader has gone write() tells
+    action.sa_handler = SIG_IGN;  // write() reports a pipe whose reader has gone
     sigaction(SIGPIPE, &action, &before_[2]);
   }
   ~Interruptible() {
@@ -89,7 +89,7 @@ class CaptureFile {
   int fd_ = -1;
 };
 
-// What the gateway sends, block by block. With a bound for what is kept, blocks of packets wait in memory,
+// Takes the gateway's stream block by block. With a bound for what is kept, blocks of packets wait in memory,
 // the oldest make room, and a dropped packet lets all of them go to the file.
 class Blocks {
  public:
@@ -202,7 +202,7 @@ void capture(const CaptureOptions& options, Invocation& invocation) {
     if (!told && is_over(blocks, options)) gateway.end_requests(), told = true;
   }
   invocation.terminal.err << counted(blocks.packets(), "packet") << " captured, " << blocks.lost()
-                          << " lost for want of room\n";
+                          << " lost: the buffer was full\n";
   if (!read_on && !told) throw CommandFailed(kFailed, "what read the capture has closed its end of the pipe");
   if (!blocks.ended() && !told)
     throw CommandFailed(kFailed,
@@ -254,7 +254,7 @@ void trace(const TraceOptions& options, Invocation& invocation) {
         const Json& end_of_trace = line["end"];
         invocation.terminal.err << counted(members::number(end_of_trace, "packets"), "packet") << " traced, "
                                 << counted(members::number(end_of_trace, "lost"), "note")
-                                << " lost for want of room\n";
+                                << " lost: the buffer was full\n";
       }
       text.erase(0, end + 1);
     }
@@ -331,7 +331,7 @@ void add_capture_command(CLI::App& app, Invocation& invocation) {
 
 void add_trace_command(CLI::App& app, Invocation& invocation) {
   const auto options = std::make_shared<TraceOptions>();
-  auto* command = app.add_subcommand("trace", "Tell what each stage decides about chosen packets");
+  auto* command = app.add_subcommand("trace", "Print what each stage decides about chosen packets");
   options->count = 10;
   options->seconds = 60;
   add_selection(*command, *options);

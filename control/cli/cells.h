@@ -7,7 +7,7 @@
 
 namespace wg::control::cli {
 
-// Of UTF-8; a byte that is none takes a cell, as terminals show a replacement for it.
+// The cells of UTF-8 text; an invalid byte takes one, as terminals show a replacement for it.
 [[nodiscard]] std::size_t cells_of(std::string_view text);
 // The longest beginning of `text` that fits `cells`, marks of its last character included.
 [[nodiscard]] std::string_view first_cells(std::string_view text, std::size_t cells);

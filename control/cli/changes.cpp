@@ -80,10 +80,10 @@ void add_plans(CLI::App& app, Invocation& invocation) {
     const Json result = plan("reload", params, *json, invocation);
     const bool changed = !result.value("plan", Json::array()).empty();
     if (!confirm->empty() && invocation.exit_code == kDone && !*dry_run && changed)
-      invocation.terminal.err << "goes back in " << *confirm << (config::parse_number(*confirm) ? " s" : "")
+      invocation.terminal.err << "undone in " << *confirm << (config::parse_number(*confirm) ? " s" : "")
                               << " unless confirmed: linegate confirm\n";
   });
-  app.add_subcommand("confirm", "Keep the reload that waits for it")->callback([&invocation] {
+  app.add_subcommand("confirm", "Keep a reload that waits for confirmation")->callback([&invocation] {
     RpcClient(invocation.socket, Access::kAdmin).call("confirm");
   });
   add_rollback(app, invocation);
@@ -151,7 +151,7 @@ void add_port(CLI::App& app, Invocation& invocation) {
   auto* port = app.add_subcommand("port", "Act on a port");
   port->require_subcommand(1);
   const auto name = std::make_shared<std::string>();
-  auto* restart = port->add_subcommand("restart", "Start a port's device anew; sessions are kept");
+  auto* restart = port->add_subcommand("restart", "Restart a port's device; sessions are kept");
   restart->add_option("name", *name, "The port")->required()->type_name("PORT");
   restart->callback([=, &invocation] {
     RpcClient(invocation.socket, Access::kAdmin).call("port.restart", {{"port", *name}});

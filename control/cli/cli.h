@@ -35,7 +35,7 @@ struct Terminal {
 // owner alone, and warns about one that others can read and that has contents.
 void guard_secret_output(Terminal& terminal);
 
-// Of standard output: the width from the terminal or COLUMNS, colours unless NO_COLOR is set or TERM is dumb.
+// Standard output: the width from the terminal or COLUMNS, colours unless NO_COLOR is set or TERM is dumb.
 Layout layout_of_stdout();
 
 // Ends a command with `code`; run() prints the message on stderr.

@@ -64,7 +64,7 @@ const OptionFacts* next_argument(const Position& at) {
   return last != nullptr && last->repeats ? last : nullptr;
 }
 
-constexpr std::size_t kMostNames = 500;  // a menu of more helps nobody
+constexpr std::size_t kMostNames = 500;  // a longer menu is of no use
 
 // Names that the running gateway has. None when it does not run.
 std::vector<Candidate> names_of(const std::string& kind, const std::string& socket) try {

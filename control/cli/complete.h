@@ -15,8 +15,8 @@ struct Candidate {
   std::string help;
 };
 
-// What the last of `words` may become, which may be empty. Asks the running gateway for names of interfaces
-// and peers.
+// The completions of the last of `words`, which may be empty. Asks the running gateway for names of
+// interfaces and peers.
 std::vector<Candidate> complete_words(const CommandFacts& root, const std::vector<std::string>& words);
 // For "bash", "zsh" or "fish".
 std::string completion_script(const std::string& shell);

@@ -30,7 +30,7 @@ std::string interface_name(const ImportOptions& options) {
   throw CommandFailed(kBadUsage, "the file name is not an interface name: use --name");
 }
 
-// A key that is there may be in use, and nobody has it twice.
+// A key that is there may be in use, and may be the only copy.
 void write_new_key(const std::string& path, const config::SecretKey& key) {
   std::error_code unknown;
   if (std::filesystem::exists(std::filesystem::symlink_status(path, unknown)))

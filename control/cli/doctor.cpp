@@ -60,7 +60,7 @@ void check_running(const Patient& patient, Findings& out) {
       out.push_back({"gateway", Verdict::kWarning, "it does not run", "start it: systemctl start linegate"});
     else
       out.push_back({"gateway", Verdict::kWarning, "it cannot be asked: no permission for its socket",
-                     "ask as root: sudo linegate doctor"});
+                     "run it as root: sudo linegate doctor"});
     return;
   }
   out.push_back({"gateway", Verdict::kOk, "it runs, pid " + members::digits(*patient.running, "pid"), ""});
@@ -122,7 +122,7 @@ void check_clock(const Patient& patient, Findings& out) {
     return;
   }
   out.push_back({"clock", Verdict::kWarning,
-                 "not synchronised: peers refuse a gateway whose clock has gone back, and do so for long",
+                 "not synchronised: peers refuse a gateway whose clock went back, until it has caught up",
                  "run an NTP client: apt install chrony"});
 }
 
@@ -132,10 +132,10 @@ void check_sysctls(const Patient& patient, Findings& out) {
     return found == patient.machine.sysctls.end() ? std::string() : found->second;
   };
   if (value("net/ipv4/conf/all/rp_filter") == "1")
-    out.push_back(
-        {"sysctls", Verdict::kWarning,
-         "net.ipv4.conf.all.rp_filter is 1: Linux drops what arrives by another way than it would answer",
-         "sysctl -w net.ipv4.conf.all.rp_filter=0"});
+    out.push_back({"sysctls", Verdict::kWarning,
+                   "net.ipv4.conf.all.rp_filter is 1: Linux drops packets that arrive by another interface "
+                   "than the reply would use",
+                   "sysctl -w net.ipv4.conf.all.rp_filter=0"});
   else
     out.push_back({"sysctls", Verdict::kOk, "rp_filter leaves the choice to the gateway", ""});
 }
@@ -242,8 +242,8 @@ void check_modes(const Patient& patient, Findings& out) {
   if (fine)
     out.push_back({"file modes", Verdict::kOk,
                    patient.config
-                       ? "nobody else may read the keys or write the configuration"
-                       : "nobody else may write the configuration; which keys it names is not known",
+                       ? "no other user can read the keys or write the configuration"
+                       : "no other user can write the configuration; which keys it names is not known",
                    ""});
 }
 
@@ -256,7 +256,7 @@ constexpr void (*kChecks[])(const Patient&, Findings&) = {
 constexpr const char* kVerdictNames[] = {"ok", "note", "warning", "fault"};
 constexpr Tone kVerdictTones[] = {Tone::kGood, Tone::kPlain, Tone::kWarning, Tone::kBad};
 
-std::vector<std::string> files_to_look_at(const std::string& config_path,
+std::vector<std::string> files_to_examine(const std::string& config_path,
                                           const std::optional<config::Gateway>& config) {
   std::vector<std::string> files{config_path};
   if (!config) return files;
@@ -274,7 +274,7 @@ Patient admit(const std::string& config_path, const std::string& socket) {
   auto parsed = config::parse_file(config_path);
   patient.problems = parsed ? config::lint(*parsed) : parsed.error();
   if (parsed) patient.config = *std::move(parsed);
-  patient.machine = read_machine("", files_to_look_at(config_path, patient.config));
+  patient.machine = read_machine("", files_to_examine(config_path, patient.config));
   patient.may_ask = access(socket.c_str(), W_OK) == 0 || errno != EACCES;
   try {
     patient.running = RpcClient(socket, Access::kAny).call("show.gateway");

@@ -1,4 +1,4 @@
-// Linegate as a capture program of Wireshark's (extcap): what it asks, in its words. A link to this program
+// Linegate as a capture program of Wireshark's (extcap): its requests, in its words. A link to this program
 // in Wireshark's folder of such programs is all that is needed; docs/seeing.md shows how.
 #include <memory>
 #include <ostream>
@@ -44,7 +44,7 @@ void print_interfaces(Invocation& invocation) {
         << ": its packets, inner ones in clear}\n";
 }
 
-// The file is pcapng and says it of each interface itself; Wireshark wants one answer.
+// The file is pcapng and says it of each interface itself; Wireshark expects one answer.
 void print_dlts(std::ostream& out) {
   out << "dlt {number=1}{name=EN10MB}{display=Ethernet, and raw IP for inner packets}\n";
 }
@@ -89,11 +89,11 @@ void add_extcap(CLI::App& app, Invocation& invocation) {
   const auto options = std::make_shared<ExtcapOptions>();
   auto* command = app.add_subcommand("extcap", "Answer Wireshark: a capture program of its kind (extcap)");
   command->add_flag("--extcap-interfaces", options->interfaces, "List what can be captured");
-  command->add_option("--extcap-version", options->version, "Version of the program that asks")
+  command->add_option("--extcap-version", options->version, "Version of the calling program")
       ->type_name("VERSION");
   command->add_option("--extcap-interface", options->chosen, "One of the list")->type_name("NAME");
   command->add_flag("--extcap-dlts", options->dlts, "Tell the link type");
-  command->add_flag("--extcap-config", options->config, "Tell the options");
+  command->add_flag("--extcap-config", options->config, "Print the options");
   command->add_option("--extcap-capture-filter", options->filter, "Filter as for tcpdump")
       ->type_name("FILTER");
   command->add_flag("--capture", options->capture, "Capture until the reader ends it");

@@ -18,7 +18,7 @@ void print_help(const CLI::App& app, const std::vector<std::string>& words, std:
     if (next == nullptr) throw CommandFailed(kBadUsage, unknown_command(word, *at));
     at = next;
   }
-  // Not help(), which prints that of the command that was parsed: of this one.
+  // The help of this command. help() would print that of the command that was parsed.
   out << at->get_formatter()->make_help(at, path, CLI::AppFormatMode::Normal);
 }
 

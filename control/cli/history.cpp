@@ -43,7 +43,7 @@ config::Gateway parsed(const std::string& text, const std::string& path) {
   return std::move(*gateway);
 }
 
-// Of a file that cannot be used, when the history is needed most: as its text says, else the default.
+// For a file that cannot be used, when the history is needed most: as its text says, else the default.
 std::string state_directory_in(std::string_view text) {
   constexpr std::string_view kKey = "state_directory:";
   const auto at = text.find(kKey);
@@ -79,7 +79,7 @@ class History {
   [[nodiscard]] bool file_was_applied() const {
     return !entries_.empty() && Text(entries_.back().path).text() == now_.text();
   }
-  // What going back to the entry changes.
+  // The changes that going back to the entry makes.
   [[nodiscard]] config::Plan way_to(unsigned number) const {
     const Text then(at(number).path);
     return config::diff(parsed(now_.text(), path_), parsed(then.text(), path_));

@@ -46,7 +46,7 @@ class Questions {
   bool ask_;
 };
 
-// What can become a port, the likeliest first: cards that vfio-pci holds, the interface of the default route,
+// Candidates for a port, the likeliest first: cards that vfio-pci holds, the interface of the default route,
 // other cards, then interfaces made by software (veth) that are up.
 std::vector<std::string> possible_ports(const Machine& machine) {
   std::vector<std::string> ports;
@@ -221,7 +221,8 @@ void init(InitOptions options, Invocation& invocation) {
 
 void add_init(CLI::App& app, Invocation& invocation) {
   const auto options = std::make_shared<InitOptions>();
-  auto* command = app.add_subcommand("init", "Write a first configuration and its key; asks on a terminal");
+  auto* command =
+      app.add_subcommand("init", "Write a first configuration and its key; prompts on a terminal");
   command->add_option("-c,--config", options->config, "Configuration file to write")
       ->type_name("FILE")
       ->capture_default_str();
@@ -239,7 +240,7 @@ void add_init(CLI::App& app, Invocation& invocation) {
       ->type_name("ADDRESS/LENGTH");
   command->add_option("--listen-port", options->listen_port, "UDP port (default: 51820)")->type_name("PORT");
   command->add_flag("--force", options->force, "Replace the configuration that exists; its key stays");
-  command->add_flag("-y,--yes", options->yes, "Do not ask: take what was found out");
+  command->add_flag("-y,--yes", options->yes, "Ask nothing; use the values that were detected");
   command->callback([options, &invocation] { init(*options, invocation); });
 }
 

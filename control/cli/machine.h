@@ -1,4 +1,4 @@
-// What `linegate doctor` reads about this machine, as plain values.
+// The facts about this machine that `linegate doctor` reads, as plain values.
 #pragma once
 
 #include <cstdint>

@@ -62,7 +62,7 @@ struct FoundPeer {
   std::size_t index;
 };
 
-// By name or public key, on the interface that is named or on any.
+// Finds a peer by name or public key, on the interface that is named or on any.
 FoundPeer find_peer(config::Gateway& gateway, const PeerOptions& options) {
   if (!options.interface.empty()) interface_of(gateway, options.interface);
   const auto key = config::parse_key(options.name);
@@ -83,7 +83,8 @@ FoundPeer find_peer(config::Gateway& gateway, const PeerOptions& options) {
   return found.front();
 }
 
-// What differs as new texts of the files. Fails when the result would not be valid or not read as `wanted`.
+// The differences as new texts of the files. Fails when the result would not be valid or not read as
+// `wanted`.
 config::Saved prepare(const PeerOptions& options, const config::Gateway& wanted, Terminal& terminal) {
   config::SaveOptions how;
   how.keep_disabled_peers = false;
@@ -263,7 +264,7 @@ void add_peer(const PeerOptions& options, Invocation& invocation) {
   const NewPeer made = make_peer(gateway, interface, options);
   interface.peers.push_back(made.peer);
   auto saved = prepare(options, gateway, terminal);
-  // Before the configuration: a peer whose keys nobody has would be of no use.
+  // Written before the configuration: a peer whose private key is lost would be of no use.
   if (!options.client_file.empty()) write_client_file(options.client_file, made.client);
   print_client(options, made.client, terminal);
   write(std::move(saved), terminal);

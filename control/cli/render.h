@@ -8,7 +8,7 @@
 
 namespace wg::control::cli {
 
-// What rendering depends on besides the answer.
+// The inputs of rendering besides the answer.
 struct View {
   WallTime now;
   Layout layout;

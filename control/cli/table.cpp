@@ -75,8 +75,8 @@ std::vector<Table::Shown> Table::fit(const Layout& layout) const {
   std::sort(shown.begin(), shown.end(), [](const Shown& a, const Shown& b) { return a.column < b.column; });
   std::size_t room = used < layout.columns ? layout.columns - used : 0;
   for (Shown& each : shown) {
-    const std::size_t wish = needed(each.column, false) - each.width;
-    const std::size_t grant = layout.terminal ? std::min(wish, room) : wish;
+    const std::size_t lacking = needed(each.column, false) - each.width;
+    const std::size_t grant = layout.terminal ? std::min(lacking, room) : lacking;
     each.width += grant;
     room -= std::min(grant, room);
   }

@@ -1,4 +1,4 @@
-// What `linegate top` shows and what its keys do. Pure functions; top.cpp has the terminal and the gateway.
+// The screen of `linegate top` and its keys. Pure functions; top.cpp has the terminal and the gateway.
 #pragma once
 
 #include <cstddef>
@@ -11,7 +11,7 @@
 
 namespace wg::control::cli {
 
-// What the gateway answered at one moment.
+// The gateway's answers at one moment.
 struct TopReading {
   Json rates, workers, drops, ports;
 };

@@ -22,7 +22,7 @@ namespace {
 constexpr FlowNumber kJudgedPerCall = 4096;
 // The counters of a flow are read at least this often: they are 32 bits wide.
 constexpr WholeSeconds kLongestInterval{60};
-// Of TCP's five days Linux is told once in an hour.
+// TCP's timeout is five days; one refresh an hour suffices.
 constexpr WholeSeconds kLongestRefresh{3600};
 // A silent entry is looked at this long before Linux drops it: packets may have come again.
 constexpr WholeSeconds kBeforeExpiry{2};
@@ -48,7 +48,7 @@ void FlowFollower::start() {
 
 // ---------------------------------------------------------------- judging
 
-// By what connection tracking says alone. A message without a TCP state says nothing against it: the answer
+// Decides by connection tracking alone. A message without a TCP state says nothing against it: the answer
 // to ask() has one.
 FlowRefusal FlowFollower::judge(const ConntrackEntry& entry) const {
   if ((entry.mark & mark_) != mark_) return FlowRefusal::not_marked;
@@ -72,7 +72,7 @@ FlowRefusal FlowFollower::judge_ways(const FlowTuple& original, const FlowTuple&
 void FlowFollower::consider(const ConntrackEntry& entry, bool ours) {
   FlowNumber number = table_.find(entry.original);
   if (number != kNoFlow && records_[number].id != entry.id) {
-    // The same addresses and ports again; the news of the former connection's end is lost or on its way.
+    // The same addresses and ports again; the event of the former connection's end is lost or on its way.
     hand_back(number, FlowRefusal::not_established);
     number = kNoFlow;
   }
@@ -90,7 +90,7 @@ void FlowFollower::consider(const ConntrackEntry& entry, bool ours) {
   ask(entry);
 }
 
-// Of UDP nothing need be changed, but only a change has an answer.
+// A UDP entry needs no change, but only a change has an answer.
 void FlowFollower::ask(const ConntrackEntry& entry) {
   wait(entry.id, {entry.original, entry.reply, FlowRefusal::asked});
   ConntrackUpdate update;
@@ -129,7 +129,7 @@ void FlowFollower::hand_back(FlowNumber number, FlowRefusal reason) {
   ++counts_.handed_back;
 }
 
-// Connections without the mark are nobody's concern here.
+// Connections without the mark are of no concern here.
 void FlowFollower::wait(std::uint32_t id, const Waiting& waiting) {
   if (waiting.reason == FlowRefusal::not_marked) {
     waiting_.erase(id);
@@ -259,7 +259,7 @@ void FlowFollower::refresh() {
   }
 }
 
-// Linux is told of the last packet at half the timeout, or in time before it drops the entry.
+// Linux learns of the last packet at half the timeout, or in time before it drops the entry.
 void FlowFollower::refresh_one(FlowNumber number) {
   count_packets(number);
   Record& record = records_[number];

@@ -91,7 +91,7 @@ class FlowFollower final : public ConntrackSink {
     WholeSeconds timeout{0};  // silence after which Linux drops the entry
     BootSeconds since;
     BootSeconds due;           // when refresh() looks at it
-    BootSeconds refreshed_to;  // the last packet that Linux has been told of
+    BootSeconds refreshed_to;  // the last packet that Linux has learned of
     BootSeconds refreshed_at;
     std::array<std::uint32_t, 2> counted{};  // of the workers' counters, which are modulo 2^32
     std::array<std::uint64_t, 2> packets{};

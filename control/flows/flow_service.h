@@ -39,7 +39,7 @@ class FlowService {
   [[nodiscard]] std::unique_ptr<FlowReading> read(const FlowQuery& query) const;
 
  private:
-  // What there is while flows are asked for.
+  // The objects that exist while flows are configured.
   struct Active;
 
   void start(const config::Flows& settings);

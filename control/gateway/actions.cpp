@@ -60,8 +60,7 @@ Expected<> Actions::carry_out_kind(const config::NeedsRestart&) {
 Expected<> Actions::carry_out_kind(const config::ChangeSettings<config::Dpdk>& a) {
   const config::Idle& idle = a.value.idle;
   for (const auto& worker : services_.dataplane.workers())
-    worker->set_idle(idle.mode == config::IdleMode::kAdaptive,
-                     static_cast<std::uint32_t>(idle.max_sleep.count() * 1000));
+    worker->set_idle(idle.mode == config::IdleMode::kAdaptive, idle.max_sleep);
   return done();
 }
 

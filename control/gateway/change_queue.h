@@ -1,7 +1,7 @@
 // Changes of what runs, one after the other, in the order in which they were asked for. What may take long
 // about one is done elsewhere or in steps: it is worked out on the background thread, which reads the running
-// value meanwhile, then carried out in steps over many rounds of the loop. Nobody changes the running value
-// but the change whose turn it is.
+// value meanwhile, then carried out in steps over many rounds of the loop. No one else changes the running
+// value but the change whose turn it is.
 //
 // Control thread only.
 #pragma once
@@ -24,7 +24,7 @@ struct ChangeTask {
   std::function<Expected<>(ChangeTask& task)> begin;
   // Works out `next` and `run`, on the background thread. Null: `begin` has done so, as little is to be done.
   std::function<Expected<>(const config::Gateway& running, ChangeTask& task)> work_out;
-  // What came of it is in `run.outcome`; the next change begins after this. Called once.
+  // The result is in `run.outcome`; the next change begins after this. Called once.
   std::function<void(ChangeTask& task)> end;
   bool dry_run = false;  // it is worked out and not carried out
 
@@ -40,7 +40,7 @@ class ChangeQueue {
   // PlanRunner::step(), for a round's share of time.
   using Step = std::function<bool(PlanRun& run)>;
 
-  // What it refers to outlives it.
+  // The objects it refers to outlive it.
   ChangeQueue(EventLoop& loop, Background& background, Step step, const RunningConfig& running)
       : loop_(loop), background_(background), step_plan_(std::move(step)), running_(running) {}
 

@@ -34,7 +34,7 @@ Refusal by_system(const Refusal& refusal) {
   return {EIO, refusal.text};
 }
 
-// What `next` needs, and the way back. Off the control thread when the values are large.
+// The plan to `next`, and the way back. Off the control thread when the values are large.
 void plan_for(const config::Gateway& running, ChangeTask& task, const config::PeerEffects& effects = {}) {
   task.run.wanted = plan_between(running, *task.next, effects);
   task.run.back = [&running, next = task.next] { return plan_between(*next, running); };
@@ -67,7 +67,7 @@ std::shared_ptr<std::string> secret_text() {
           }};
 }
 
-// What reads as `reading` does, and keeps the text of the file `path`.
+// A value that reads as `reading` does, and keeps the text of the file `path`.
 config::ParseOptions keeping(const config::ParseOptions& reading, const std::string& path,
                              std::string& text) {
   config::ParseOptions options = reading;
@@ -130,7 +130,7 @@ PlanOutcome Changes::apply(config::Gateway next) {
 
 // Returns what ran before.
 std::unique_ptr<config::Gateway> Changes::adopt(config::Gateway next) {
-  // What needs a restart stays as it runs, so that the next plan still names it.
+  // Settings that need a restart stay as they run, so that the next plan still names them.
   config::keep_until_restart(parts_.running.value(), next);
   auto old = std::make_unique<config::Gateway>(parts_.running.replace(std::move(next)));
   watch_files();
@@ -233,11 +233,10 @@ void Changes::keep_for_rollback(const ChangeTask& task, const Reload& reload,
   // Without a change there is nothing to go back from; the way back of an earlier reload is not this one's.
   if (!changed && !waited) return;
   stop_waiting();
-  log_->write(log_event::reload_waits, {}, "reload: goes back in {} s unless it is confirmed",
-              within.count());
+  log_->write(log_event::reload_waits, {}, "reload: undone in {} s unless it is confirmed", within.count());
   way_back_ = parts_.services.loop.after(within, [this] {
     way_back_.reset();
-    log_->write(log_event::reload_unconfirmed, {}, "reload: not confirmed, going back");
+    log_->write(log_event::reload_unconfirmed, {}, "reload: not confirmed, undoing it");
     rollback([](PlanOutcome) {});  // it is logged
   });
 }
@@ -332,7 +331,7 @@ void Changes::end_reload(ChangeTask& task, const Reload& reload) {
   reload.done(std::move(outcome));
 }
 
-// Where Linux is not as the file says: told, or put back.
+// Differences between Linux and the file: reported, or repaired.
 void Changes::add_drift(bool dry_run, PlanOutcome& outcome) {
   if (!outcome.ok()) return;
   for (std::string& text : dry_run ? parts_.drift.now() : parts_.drift.put_back_all())
@@ -496,7 +495,7 @@ void Changes::release(std::uint64_t bound_to) {
   };
   change(check, edit, [this](const Expected<>& changed) {
     if (!changed && changed.error().code != ENOENT)
-      log_->write(log_event::bound_interfaces_failed, {}, "the interfaces of a program that has gone: {}",
+      log_->write(log_event::bound_interfaces_failed, {}, "the interfaces of a program that ended: {}",
                   changed.error().text);
   });
 }
@@ -540,8 +539,8 @@ void Changes::port_restart(const std::string& name, ChangeDone done) {
   task->begin = [this, name](ChangeTask&) -> Expected<> {
     if (!parts_.running.value().ports.contains(name)) return Refusal{ENOENT, "no port " + name};
     if (parts_.objects.find_port(name) == nullptr)
-      return Refusal{ENODEV, "port " + name + " is lost: it is made anew as soon as its device is there"};
-    const Expected<> restarted = parts_.keeper.restart(name, "an operator asks for it");
+      return Refusal{ENODEV, "port " + name + " is lost: it is recreated as soon as its device is there"};
+    const Expected<> restarted = parts_.keeper.restart(name, "requested by an operator");
     carried_out_();
     return restarted ? Expected<>() : by_system(restarted.error());
   };

@@ -3,7 +3,7 @@
 // A change, wherever it comes from, is a new value of config::Gateway: diff() against the running value gives
 // the plan, PlanRunner carries it out, all or nothing, and RunningConfig takes the new value. Changes wait
 // for one another in ChangeQueue, which has what may take long done elsewhere or in steps. Meanwhile the
-// status tells what has been done so far, and what is made of the running value (export, save) is the value
+// status shows what has been done so far, and what is made of the running value (export, save) is the value
 // before.
 #pragma once
 
@@ -49,7 +49,7 @@ class Changes final : public ChangeSink {
   // system refused.
   PlanOutcome apply(config::Gateway next);
   [[nodiscard]] bool half_done() const { return queue_.half_done(); }
-  // Their netdevs were deleted by somebody else.
+  // Another program has deleted their netdevs.
   void forget_interface(const std::string& name);
   // No file is watched any more.
   void close() { file_watch_.reset(); }

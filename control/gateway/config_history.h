@@ -1,4 +1,4 @@
-// What was applied goes into the history of configurations (config/history.h), written by the background
+// Adds applied configurations to the history (config/history.h), written by the background
 // thread.
 #pragma once
 

@@ -40,7 +40,7 @@ dataplane::DataplaneOptions dataplane_options(const config::Gateway& value) {
   options.worker.adaptive_idle = value.dpdk.idle.mode == config::IdleMode::kAdaptive;
   // A filter that the kernel refuses is reported for the whole process (daemon.cpp).
   if (value.control.sandbox) options.worker.on_start = [] { static_cast<void>(confine_worker()); };
-  options.worker.max_sleep_ns = static_cast<std::uint32_t>(value.dpdk.idle.max_sleep.count() * 1000);
+  options.worker.max_sleep = value.dpdk.idle.max_sleep;
   unsigned frame = 2048;
   for (const auto& [name, port] : value.ports) {
     if (port.device.kind == config::DeviceKind::kPci) options.eal.pci_allow.push_back(port.device.text);

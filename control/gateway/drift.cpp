@@ -76,15 +76,14 @@ void Drift::on_changes(const std::vector<Change>& changes) {
 
 // ---------------------------------------------------------------- putting back
 
-// Not for ever against another program that wants it otherwise.
+// Repairs stop for a while when another program undoes them again and again.
 bool Drift::may_try(const std::string& what) {
   Patience& patience = patience_[what];
   if (patience.rest != 0) return false;
   patience.quiet = 0;
   if (++patience.used < kTries) return true;
   patience = {0, kRest, 0};
-  log_->write(log_event::put_back_rests, {}, "{}: it is lost again and again, left alone for {} s", what,
-              kRest);
+  log_->write(log_event::put_back_rests, {}, "{}: it is lost repeatedly, not restored for {} s", what, kRest);
   return true;
 }
 
@@ -109,13 +108,13 @@ std::string Drift::put_back_routes(const std::string& name, Interface& interface
   return text;
 }
 
-void Drift::look_at_routes() {
+void Drift::check_routes() {
   for (const auto& [name, interface] : objects_.interfaces()) {
     const std::string what = "interface " + name + ": routes";
     if (!put_back_routes(name, *interface).empty()) static_cast<void>(may_try(what));
     const auto at = patience_.find(what);
     if (at != patience_.end() && at->second.rest != 0) continue;
-    interface->routes().look_at_noted();
+    interface->routes().compare_noted();
     if (at != patience_.end() && ++at->second.quiet == kQuiet) patience_.erase(at);
   }
 }
@@ -123,7 +122,7 @@ void Drift::look_at_routes() {
 void Drift::every_second() {
   for (auto& [what, patience] : patience_)
     if (patience.rest != 0 && --patience.rest == 0) patience.used = 0;
-  look_at_routes();
+  check_routes();
   std::vector<std::string> found_now, remaining;
   for (const Found& found : find()) {
     const std::string& text = found.deviation.text;

@@ -1,6 +1,6 @@
 // Keeps Linux as the file says, or says where it is not. What was lost (an address, a route) is put back
-// after a second; what somebody has set otherwise (MTU, MAC address, up or down, a sysctl) is shown, and put
-// back by `reload` (docs/decisions/0042-drift.md).
+// after a second; what an operator has set otherwise (MTU, MAC address, up or down, a sysctl) is shown, and
+// put back by `reload` (docs/decisions/0042-drift.md).
 //
 // Control thread only.
 #pragma once
@@ -21,7 +21,7 @@ class Drift {
  public:
   Drift(Services& services, Objects& objects, const RunningConfig& running, Logger log);
 
-  // What the mirror has just taken.
+  // Called with the changes that the mirror has just taken.
   void on_changes(const std::vector<Change>& changes);
   void every_second();
   // At a reload: everything. In words, what was put back; routes of many peers follow in steps.
@@ -36,7 +36,7 @@ class Drift {
     WantedLink wanted;
     Deviation deviation;
   };
-  // Of something that is lost again and again.
+  // State of a thing that is lost repeatedly.
   struct Patience {
     unsigned used = 0;
     unsigned rest = 0;   // seconds until it is tried again
@@ -46,7 +46,7 @@ class Drift {
   [[nodiscard]] std::vector<WantedLink> wanted() const;
   [[nodiscard]] std::vector<Found> find() const;
   [[nodiscard]] bool may_try(const std::string& what);
-  void look_at_routes();
+  void check_routes();
   bool mend(const Found& found);
   void report(std::vector<std::string> now);
   void announce(GatewayEventKind kind, const std::string& detail);

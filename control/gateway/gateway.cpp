@@ -98,7 +98,7 @@ void Gateway::start(const config::Gateway& value) {
   watch_descriptors();
   services_.loop.on_failure([this](const std::exception& error) {
     services_.counters.tasks_failed.add(1);
-    log_->write(log_event::task_failed, {}, "a task was given up: {}", error.what());
+    log_->write(log_event::task_failed, {}, "a task was abandoned: {}", error.what());
   });
   note_start_in_history(background_, running_, log_);
   on_kernel_changes();
@@ -168,7 +168,7 @@ void Gateway::watch_descriptors() {
   watch(services_.dataplane.doorbell().fd(), [] {});
   loop.every(1s, [this] { every_second(); });
   loop.every(kLookInterval, [this] {
-    if (!changes_.half_done()) keeper_.look_at_cards();
+    if (!changes_.half_done()) keeper_.check_cards();
   });
   loop.every(kStateInterval, [this] {
     saved_.save();

@@ -62,7 +62,7 @@ class Gateway {
     PortWatch ports;
     Drift drift;
   };
-  // What clients of the control sockets watch, and the rings of programs.
+  // The watches of clients of the control sockets, and the rings of programs.
   struct Watched {
     PacketWatch packets;
     RateReader rates;

@@ -1,4 +1,4 @@
-// What lets Wireshark decrypt a capture: the secrets of handshakes, in the lines of its key log, and the
+// The key log by which Wireshark decrypts a capture: the secrets of handshakes, and the
 // frames that carried them. For laboratories (docs/security.md).
 #pragma once
 

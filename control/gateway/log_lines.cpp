@@ -14,7 +14,7 @@ struct LogLines::Queue {
   std::uint64_t lost = 0;
   bool posted = false;
 
-  // True: the control thread has to be told.
+  // True: the control thread must be woken.
   bool push(LogLine&& line) {
     const std::lock_guard lock(mutex);
     if (lines.size() >= kWaitingMax) {

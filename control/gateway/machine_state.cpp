@@ -24,7 +24,7 @@ constexpr const char* kSysctl = "sysctl";
 constexpr const char* kInterface = "interface";
 constexpr const char* kSettings[] = {"up", "noarp", "promiscuous", "mtu"};
 
-// Of this boot and this network namespace.
+// Identifies this boot and this network namespace.
 std::string this_place() {
   std::string boot;
   std::getline(std::ifstream("/proc/sys/kernel/random/boot_id") >> std::ws, boot);
@@ -75,7 +75,7 @@ MachineState::MachineState(const std::string& directory, NetlinkConfigure& netli
   entries_ = machine_entries(this_place(), std::string(bytes->begin(), bytes->end()));
   if (!entries_.empty())
     log_->write(log_event::crash_found, {},
-                "the run before has not put back what it changed on this machine");
+                "the previous run did not restore what it changed on this machine");
 }
 
 void MachineState::save_if_new() {
@@ -93,7 +93,7 @@ void MachineState::save() {
   reports_.report(path_, write_state_file(path_, {text.begin(), text.end()}));
 }
 
-// What the first run found counts.
+// The values that the first run found count.
 void MachineState::remember(Entry entry) {
   for (Entry& known : entries_) {
     if (known.subject != entry.subject || known.key != entry.key) continue;
@@ -126,7 +126,7 @@ void MachineState::remember_forwarding(const char* family) {
   }
 }
 
-// A router takes no router advertisements unless it is told to.
+// A router takes no router advertisements unless it is configured to.
 void MachineState::keep_router_advertisements() {
   for (const std::string& link : links_of("ipv6")) {
     const std::string path = conf("ipv6", link, "accept_ra");

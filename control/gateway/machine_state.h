@@ -1,7 +1,7 @@
-// What the daemon changes on the machine beside its own interfaces: sysctls, and flags and MTU of the wires.
+// The daemon's changes to the machine beside its own interfaces: sysctls, and flags and MTU of the wires.
 // Each value that was there before is on disk before it is changed, and put back at the stop; after a crash
-// by the next run, which knows what was there before the first (docs/decisions/0042-drift.md). What somebody
-// has changed meanwhile is theirs and stays.
+// by the next run, which knows what was there before the first (docs/decisions/0042-drift.md). A value that
+// another program has changed meanwhile stays.
 //
 // Control thread only.
 #pragma once
@@ -38,7 +38,7 @@ class MachineState {
   // ---- putting back
   // Of one link, newest first; of a link that is gone nothing.
   void put_back_link(std::uint32_t ifindex);
-  // What the run that crashed had changed and this one has not. Once, when the file has been carried out.
+  // Changes of the run that crashed that this one does not make. Once, when the file has been carried out.
   void put_back_rest_of_crash();
   // Everything, at the stop.
   void put_back_all();

@@ -1,4 +1,4 @@
-// What an operator should read now, in one sentence each: which rules of Linux the short cut passes by, and
+// Warnings for an operator, in one sentence each: which rules of Linux the short cut passes by, and
 // what keeps packets off it. `show` lists them; the log says when one begins and when it is over.
 #pragma once
 

@@ -69,10 +69,10 @@ Expected<> Objects::restart_port(const std::string& name) {
   if (port->port().is_card()) {
     port->port().pause();
     const Expected<> started = workers_have_passed()
-                                   ? port->start_anew()
+                                   ? port->restart_device()
                                    : Expected<>(Refusal{EBUSY, "a worker still uses the device"});
     if (started) return {};
-    log_->write(log_event::port_made_anew, {.port = name}, "port {}: {}: it is made anew", name,
+    log_->write(log_event::port_recreated, {.port = name}, "port {}: {}: recreating it", name,
                 started.error().text);
   }
   const config::Port value = port->value();

@@ -33,7 +33,7 @@ class Objects {
   Objects(Services& services, const std::string& state_directory, Logger log)
       : services_(services), machine_(state_directory, services.netlink, log), log_(std::move(log)) {}
 
-  // What was changed beside our own links.
+  // Changes beside our own links.
   [[nodiscard]] MachineState& machine() { return machine_; }
 
   [[nodiscard]] const Ports& ports() const { return ports_; }
@@ -45,15 +45,15 @@ class Objects {
     return interface_by_id_.has(id) ? interface_by_id_[id] : nullptr;
   }
 
-  // By name or public key, on the interface of that name; an empty name: on any.
+  // Finds by name or public key, on the interface of that name; an empty name: on any.
   [[nodiscard]] FoundPeer find_peer(std::string_view interface, std::string_view peer) const;
 
-  // What exists already is left alone. On failure nothing has been added.
+  // Objects that exist already are left alone. On failure nothing has been added.
   Expected<> add_port(const std::string& name, const config::Port& value);
   Expected<> add_interface(const std::string& name, const config::Interface& value, std::uint16_t auto_mtu);
   // Return when the workers have let go, so that names and devices are free again; after two seconds anyway.
   void remove_port(const std::string& name);
-  // Starts the port's device anew, and makes the port anew when that is refused, or when the device is no
+  // Restarts the port's device, and recreates the port when that is refused, or when the device is no
   // card. The sessions of all interfaces are kept.
   Expected<> restart_port(const std::string& name);
   void remove_interface(const std::string& name);

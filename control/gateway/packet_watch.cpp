@@ -29,7 +29,7 @@ constexpr std::uint32_t kTraceSnap = 128;
 constexpr std::size_t kMostInstructions = 4096;  // the kernel's limit too
 constexpr unsigned kBits = 8;                    // of WatchMark::chosen
 constexpr std::size_t kRecordsAtOnce = 64;       // between two looks at the clock
-// By then a worker's record is in its ring.
+// Long enough for a worker's record to reach its ring.
 constexpr std::chrono::microseconds kSettled{100};
 
 // From the clock of the workers' records to that of the wall. The two are read as close together as this
@@ -149,7 +149,7 @@ void populate(EventLoop& loop, const std::shared_ptr<Watch>& watch) {
   });
 }
 
-// Nobody uses it any more.
+// It is not used any more.
 void discard(EventLoop& loop, Watch* watch) {
   loop.in_turns([old = std::shared_ptr<Watch>(watch)] {
     if (!old->rings.empty() && !old->rings.back()->discard_more()) old->rings.pop_back();
@@ -188,7 +188,7 @@ class PacketWatch::Session final : public WatchSession {
     tapped_ = interface.name();
     interface.engine().tap_secrets([this, key = peer.public_key](const noise::HandshakeSecrets& secrets) {
       if (secrets.peer != key.bytes) return;
-      told_ = true;
+      key_sent_ = true;
       std::string lines = key_log_lines(secrets);
       sink_->add(pcapng::wireguard_secrets_block(lines));
       sodium_memzero(lines.data(), lines.size());
@@ -200,7 +200,7 @@ class PacketWatch::Session final : public WatchSession {
     handshake_timer_ = 0;
     Interface* interface = owner_.objects_.find_interface(tapped_);
     const PeerRecord* peer = interface == nullptr ? nullptr : interface->book().find(key);
-    if (told_ || tries == 0 || peer == nullptr) return;
+    if (key_sent_ || tries == 0 || peer == nullptr) return;
     interface->engine().initiate(*peer->slot, now());
     handshake_timer_ = owner_.services_.loop.after(std::chrono::seconds(1),
                                                    [this, key, tries] { begin_handshake(key, tries - 1); });
@@ -276,8 +276,8 @@ class PacketWatch::Session final : public WatchSession {
   WallTime last_;  // of the last record
   static constexpr unsigned kTries = 7;
   EventLoop::TimerId timer_ = 0, handshake_timer_ = 0;
-  bool told_ = false;   // a secret
-  std::string tapped_;  // the interface whose engine tells secrets; empty: none
+  bool key_sent_ = false;  // a secret
+  std::string tapped_;     // the interface whose engine has a tap; empty: none
   bool finished_ = false;
 };
 
@@ -290,7 +290,7 @@ Expected<> PacketWatch::select(const WatchRequest& request, Watch& watch) const 
   if (!request.interface.empty()) {
     const Interface* interface = objects_.find_interface(request.interface);
     if (interface == nullptr) return Refusal{ENOENT, "no interface " + request.interface};
-    watch.interface_id = number_of(interface->id());
+    watch.interface_id = interface->id();
   }
   if (!request.peer.empty()) {
     const FoundPeer peer = objects_.find_peer(request.interface, request.peer);
@@ -302,7 +302,7 @@ Expected<> PacketWatch::select(const WatchRequest& request, Watch& watch) const 
   if (port == nullptr) return Refusal{ENOENT, "no port " + request.port};
   const dataplane::Snapshot& view = *services_.dataplane.current();
   for (const dataplane::PortIndex index : view.ports.ids())
-    if (names_.port(number_of(index)) == request.port) watch.port = number_of(index);
+    if (names_.port(number_of(index)) == request.port) watch.port = index;
   return {};
 }
 
@@ -339,7 +339,7 @@ Expected<> PacketWatch::check_keys(const WatchRequest& request) const {
   return {};
 }
 
-// No session tells a handshake message's peer, so that a watch for a peer does not see it.
+// No session names a handshake message's peer, so that a watch for a peer misses it.
 std::shared_ptr<Watch> PacketWatch::handshakes_of(const WatchRequest& request) const {
   auto watch = std::make_shared<Watch>();
   const FoundPeer peer = objects_.find_peer(request.interface, request.peer);

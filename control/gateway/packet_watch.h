@@ -49,7 +49,7 @@ class PacketWatch final : public WatchSource {
   const Logger log_;
   const WatchNames names_;
   std::vector<Session*> sessions_;
-  std::uint16_t generation_ = 0;  // of the marks; another one whenever nobody has watched in between
+  std::uint16_t generation_ = 0;  // of the marks; another one whenever no watch ran in between
   unsigned next_bit_ = 0;
 };
 

@@ -1,5 +1,5 @@
 // Endpoints of the peers that were heard of lately, on disk: one file per interface in the state directory,
-// so that the next start can tell these peers to begin anew (control/interface/remembered_peers.h).
+// so that after the next start these peers get an initiation (control/interface/remembered_peers.h).
 //
 // Control thread only. A walk over the peers takes several rounds of the loop, the encoding and the file are
 // the background thread's.

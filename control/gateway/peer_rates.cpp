@@ -10,7 +10,7 @@ std::uint32_t low(std::uint64_t count) {
   return static_cast<std::uint32_t>(count);
 }
 
-// A counter that went back belongs to a peer that began anew.
+// A counter that went back belongs to a peer that was created again.
 template <typename Count>
 float per_second(Count now, Count before, double seconds) {
   return now < before ? 0 : static_cast<float>(static_cast<double>(now - before) / seconds);
@@ -51,9 +51,8 @@ bool PeerRates::read_slice(Clock::time_point now) {
     // Memory is touched slice by slice; some more is reserved, so that a new peer does not move all of it.
     if (samples_.capacity() < count) samples_.reserve(count + count / 4 + kSlice);
   }
-  const std::int64_t at_ns = now.time_since_epoch().count();
   const std::size_t last = std::min(next_slot_ + kSlice, table_.capacity());
-  while (next_slot_ < last && now_.peers < count) read(next_slot_++, at_ns);
+  while (next_slot_ < last && now_.peers < count) read(next_slot_++, now);
   if (next_slot_ == last && last < table_.capacity() && now_.peers < count) return true;
   samples_.resize(std::min<std::size_t>(samples_.size(), next_slot_));
   next_slot_ = 0;
@@ -62,7 +61,7 @@ bool PeerRates::read_slice(Clock::time_point now) {
   return false;
 }
 
-PeerRates::Sample PeerRates::sample_of(const dataplane::Peer& peer, std::int64_t at_ns) {
+PeerRates::Sample PeerRates::sample_of(const dataplane::Peer& peer, Clock::time_point at) {
   const dataplane::Traffic in = peer.received(), out = peer.sent();
   std::uint32_t drops = 0;
 #define X(reason) drops += dataplane::Peer::relaxed(peer.drop_##reason);
@@ -71,7 +70,7 @@ PeerRates::Sample PeerRates::sample_of(const dataplane::Peer& peer, std::int64_t
   Sample sample;
   sample.rx_bytes = in.bytes;
   sample.tx_bytes = out.bytes;
-  sample.at_ns = at_ns;
+  sample.at = at;
   sample.generation = dataplane::Peer::relaxed(peer.generation);
   sample.rx_packets = low(in.packets);
   sample.tx_packets = low(out.packets);
@@ -80,8 +79,8 @@ PeerRates::Sample PeerRates::sample_of(const dataplane::Peer& peer, std::int64_t
 }
 
 void PeerRates::set_rates(Sample& now, const Sample& before) {
-  if (before.at_ns == 0 || before.generation != now.generation || now.at_ns <= before.at_ns) return;
-  const double seconds = static_cast<double>(now.at_ns - before.at_ns) / 1e9;
+  if (before.at == Clock::time_point{} || before.generation != now.generation || now.at <= before.at) return;
+  const double seconds = std::chrono::duration<double>(now.at - before.at).count();
   now.rx_bytes_rate = per_second(now.rx_bytes, before.rx_bytes, seconds);
   now.tx_bytes_rate = per_second(now.tx_bytes, before.tx_bytes, seconds);
   // These wrap: the difference is right all the same.
@@ -90,9 +89,9 @@ void PeerRates::set_rates(Sample& now, const Sample& before) {
   now.drops_rate = per_second(now.drops - before.drops, 0u, seconds);
 }
 
-void PeerRates::read(std::uint32_t slot, std::int64_t at_ns) {
+void PeerRates::read(std::uint32_t slot, Clock::time_point at) {
   if (slot >= samples_.size()) samples_.resize(slot + 1);
-  Sample now = sample_of(table_.at(slot), at_ns);
+  Sample now = sample_of(table_.at(slot), at);
   if (now.generation == 0) {  // a free slot
     samples_[slot] = {};
     return;
@@ -119,7 +118,8 @@ std::vector<PeerRates::Found> PeerRates::busiest(RateOrder order, std::size_t mo
   found.reserve(samples_.size());
   for (std::uint32_t slot = 0; slot < samples_.size(); ++slot) {
     const Sample& sample = samples_[slot];
-    if (sample.at_ns != 0 && dataplane::Peer::relaxed(table_.at(slot).generation) == sample.generation)
+    if (sample.at != Clock::time_point{} &&
+        dataplane::Peer::relaxed(table_.at(slot).generation) == sample.generation)
       found.emplace_back(-static_cast<float>(rate_of(sample).by(order)), slot);
   }
   const auto end = found.begin() + static_cast<std::ptrdiff_t>(std::min(most, found.size()));

@@ -1,7 +1,7 @@
 // Rates of all peers, from two reads of their counters about a second apart. The counters are read only while
-// somebody asks, a slice of the peers at a time, so that no round of the control thread becomes long.
+// requests come, a slice of the peers at a time, so that no round of the control thread becomes long.
 //
-// W: RateReader tells that somebody asks; everything else happens by the loop's timers. Control thread
+// W: RateReader reports requests; everything else happens by the loop's timers. Control thread
 // only.
 #pragma once
 
@@ -25,7 +25,7 @@ class PeerRates {
   static constexpr std::chrono::milliseconds kPeriod{1000};  // from the begin of a sweep to the next
   static constexpr std::chrono::seconds kPatience{5};        // so long after the last question it ends
 
-  // `count` tells how many peers there are.
+  // `count` returns how many peers there are.
   PeerRates(EventLoop& loop, const dataplane::PeerTable& table, std::function<std::size_t()> count)
       : loop_(loop), table_(table), count_(std::move(count)) {}
   ~PeerRates() { loop_.cancel(timer_); }
@@ -55,7 +55,7 @@ class PeerRates {
   // 32 bits of a count are enough for the difference between two reads.
   struct Sample {
     std::uint64_t rx_bytes = 0, tx_bytes = 0;
-    std::int64_t at_ns = 0;  // 0: never read
+    Clock::time_point at{};  // zero: never read
     std::uint32_t generation = 0;
     std::uint32_t rx_packets = 0, tx_packets = 0, drops = 0;
     float rx_bytes_rate = 0, tx_bytes_rate = 0, rx_packets_rate = 0, tx_packets_rate = 0, drops_rate = 0;
@@ -66,16 +66,16 @@ class PeerRates {
   };
 
   void next();
-  void read(std::uint32_t slot, std::int64_t at_ns);
+  void read(std::uint32_t slot, Clock::time_point at);
   void end();
-  static Sample sample_of(const dataplane::Peer& peer, std::int64_t at_ns);
+  static Sample sample_of(const dataplane::Peer& peer, Clock::time_point at);
   static Rate rate_of(const Sample& sample);
   static void set_rates(Sample& now, const Sample& before);
 
   EventLoop& loop_;
   const dataplane::PeerTable& table_;
   const std::function<std::size_t()> count_;
-  EventLoop::TimerId timer_ = 0;  // 0: nobody asks
+  EventLoop::TimerId timer_ = 0;  // 0: no requests
   Clock::time_point asked_at_{}, sweep_began_{};
   std::uint32_t next_slot_ = 0;
   unsigned sweeps_ = 0;

@@ -19,7 +19,7 @@ inline void include(const PeerBook& book, PeerCursor& at) {
 }
 
 // One slice. A peer keeps its slot as long as it is there, and one that came after the begin has a greater
-// generation, whichever slot it got. `meet(peer)` is called for the others; false: it is nobody's by now.
+// generation, whichever slot it got. `meet(peer)` is called for the others; false: the peer is gone.
 // Returns false at the end.
 template <class Meet>
 bool walk(PeerCursor& at, SliceEnd until, const dataplane::PeerTable& table, const Meet& meet) {

@@ -20,7 +20,7 @@ constexpr std::size_t kManyPeers = 1000;     // fewer grow the tables by the tab
 constexpr unsigned kPatience = 4, kPatienceAtTheEnd = 250;  // rounds
 constexpr std::uint16_t kOuterHeaders = 80;  // IPv6 40, UDP 8, message header and tag 32
 
-// What a plan does last, in all interfaces.
+// Actions that take prefixes come last in a plan, in all interfaces.
 bool takes_prefixes(const config::Action& action) {
   return std::holds_alternative<config::RemoveAllowedIp>(action) ||
          std::holds_alternative<config::RemovePeer>(action);

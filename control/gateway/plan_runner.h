@@ -29,7 +29,7 @@ struct GatewayPlan {
 
   [[nodiscard]] static GatewayPlan of(config::Plan plan, std::uint16_t auto_mtu);
 };
-// Of interfaces that leave it to the gateway: that of the smallest port, less the outer headers.
+// The MTU of interfaces that leave it to the gateway: that of the smallest port, less the outer headers.
 [[nodiscard]] std::uint16_t auto_mtu(const config::Gateway& value);
 // diff(), and what it cannot know: interfaces whose MTU is automatic follow the ports.
 [[nodiscard]] GatewayPlan plan_between(const config::Gateway& from, const config::Gateway& to,
@@ -53,7 +53,7 @@ struct PlanRun {
   unsigned waited = 0;                  // rounds in a row, for the mirror
   bool carried_out = false;             // but the mirror may not know of all of it yet
 
-  // Whoever steps sees to `way_back` before the next step.
+  // The caller of step() attends to `way_back` before the next step.
   [[nodiscard]] bool needs_way_back() const { return refused && !way_back; }
 };
 

@@ -40,7 +40,7 @@ GatewayPort::GatewayPort(Services& services, MachineState& machine, std::string 
     configure_linux();
   } catch (...) {
     if (published_) services_.publisher.remove_port(index_);
-    if (port_ != nullptr) services_.dataplane.remove_port(port_);
+    if (port_ != nullptr) services_.dataplane.remove_port(port_, services_.drops);
     machine_.put_back_link(wire_ifindex_);
     throw;
   }
@@ -49,7 +49,7 @@ GatewayPort::GatewayPort(Services& services, MachineState& machine, std::string 
 GatewayPort::~GatewayPort() {
   services_.publisher.remove_port(index_);
   services_.publisher.flush();
-  services_.dataplane.remove_port(port_);
+  services_.dataplane.remove_port(port_, services_.drops);
   std::shared_ptr<dataplane::TapDevice> tap(std::move(tap_));
   services_.dataplane.quiescence().retire([tap] {});
   machine_.put_back_link(wire_ifindex_);
@@ -72,7 +72,7 @@ bool GatewayPort::link_up() const {
 
 bool GatewayPort::follow_carrier() {
   const bool present = link_up();
-  if (present == carrier_ || tap_->set_carrier(present) != 0) return false;
+  if (present == carrier_ || !tap_->set_carrier(present)) return false;
   carrier_ = present;
   return true;
 }
@@ -105,9 +105,9 @@ void GatewayPort::listen(const LinkFilters& filters) {
   port_->listen(wanted);
 }
 
-Expected<> GatewayPort::start_anew() {
+Expected<> GatewayPort::restart_device() {
   const MacAddress before = port_->facts().mac;
-  if (Expected<> started = port_->start_anew(); !started) return started;
+  if (Expected<> started = port_->restart_device(); !started) return started;
   const MacAddress now = port_->facts().mac;
   const Link* tap = services_.mirror.link(tap_->ifindex());
   const bool follows = !value_.mac && tap != nullptr && tap->mac == before;
@@ -264,7 +264,7 @@ RouteSpec GatewayPort::route_of(const config::PortGateway& gateway) const {
   return route;
 }
 
-// restart_port() makes the port of value() anew.
+// restart_port() recreates the port from value().
 Expected<> GatewayPort::add_address(const config::InterfaceAddress& address) {
   Expected<> added = addresses_.add(ifindex_, address);
   value_.addresses = addresses_.all();
@@ -287,7 +287,7 @@ WantedLink GatewayPort::wanted() const {
 }
 
 // New ones first, so that a way that only gets another metric is never missing. One of the same metric takes
-// the place of the old one, but never that of a route of somebody else: the drift in `show` tells of it.
+// the place of the old one, but never that of another program's route: the drift in `show` reports it.
 Expected<> GatewayPort::set_gateways(const std::vector<config::PortGateway>& gateways) {
   const std::vector<config::PortGateway> before = std::exchange(value_.gateways, gateways);
   give_way_without_carrier(!gateways.empty());

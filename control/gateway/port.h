@@ -35,7 +35,7 @@ class GatewayPort {
   [[nodiscard]] std::uint32_t ifindex() const { return ifindex_; }
   // False once its wire or its Linux interface has been removed: no packet passes any more.
   [[nodiscard]] bool whole() const;
-  // Of both ends: the device and, where a netdev is the wire, that netdev.
+  // Both ends have a link: the device and, where a netdev is the wire, that netdev.
   [[nodiscard]] bool link_up() const;
 
   // ---- the wire and Linux
@@ -47,10 +47,10 @@ class GatewayPort {
   Expected<> follow_wire_mtu();
   // Has the card pass what Linux listens to on the TAP: unicast and multicast addresses, VLANs.
   void listen(const LinkFilters& filters);
-  // Of a card that is paused and no worker's: starts it anew. Its MAC address may be another then; the TAP
+  // Restarts a card that is paused and no worker's. Its MAC address may be another then; the TAP
   // follows.
-  Expected<> start_anew();
-  // What Linux's counterpart shall be like.
+  Expected<> restart_device();
+  // The wanted state of Linux's counterpart.
   [[nodiscard]] WantedLink wanted() const;
   // Sentences for `show`.
   [[nodiscard]] std::vector<std::string> warnings() const;
@@ -86,7 +86,7 @@ class GatewayPort {
   std::uint32_t ifindex_ = 0;  // Linux's netdev with the addresses
   dataplane::PortIndex index_{};
   bool published_ = false;
-  bool carrier_ = true;            // as Linux is told
+  bool carrier_ = true;            // as set in Linux
   std::uint16_t applied_mtu_ = 0;  // what the TAP was given last
 };
 

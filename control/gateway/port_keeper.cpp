@@ -37,21 +37,21 @@ void PortKeeper::recreate_lost_ports() {
   for (const std::string& name : std::set(lost_ports_)) recreate(name);
 }
 
-void PortKeeper::look_at_cards() {
+void PortKeeper::check_cards() {
   std::vector<std::pair<std::string, std::string>> faulty;
   for (const auto& [name, port] : objects_.ports()) {
     if (std::optional<std::string> reason = port->port().look())
       faulty.emplace_back(name, *std::move(reason));
   }
   for (const auto& [name, reason] : faulty)
-    ignore(restart(name, reason), "it is logged, and the port is made anew later");
+    ignore(restart(name, reason), "it is logged, and the port is recreated later");
 }
 
 Expected<> PortKeeper::restart(const std::string& name, const std::string& reason) {
-  log_->write(log_event::port_restarting, {.port = name}, "port {}: {}: starting it anew", name, reason);
+  log_->write(log_event::port_restarting, {.port = name}, "port {}: {}: restarting it", name, reason);
   Expected<> done = objects_.restart_port(name);
   if (done) {
-    log_->write(log_event::port_restarted, {.port = name}, "port {}: started anew, MAC address {}", name,
+    log_->write(log_event::port_restarted, {.port = name}, "port {}: restarted, MAC address {}", name,
                 to_string(objects_.find_port(name)->port().facts().mac));
   } else {
     log_->write(log_event::port_failed, {.port = name}, "port {}: {}", name, done.error().text);

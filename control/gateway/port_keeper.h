@@ -1,5 +1,5 @@
 // Keeps ports alive. A card that was reset from outside (its physical function went down, a hypervisor
-// assigned another MAC address) receives nothing more until it is started anew, and not every driver says so.
+// assigned another MAC address) receives nothing more until it is restarted, and not every driver reports it.
 // When a wire is unplugged it comes back with another ifindex, and a TAP can be deleted: the port would never
 // carry a packet again. Such a port is recreated as soon as its wire is there.
 #pragma once
@@ -24,7 +24,7 @@ class PortKeeper {
   // Notes them, and recreates those whose wire is there.
   void recreate_lost_ports();
   // Several times a second.
-  void look_at_cards();
+  void check_cards();
   // `reason`: why, as the end of a sentence.
   Expected<> restart(const std::string& name, const std::string& reason);
   [[nodiscard]] const std::set<std::string>& lost_ports() const { return lost_ports_; }

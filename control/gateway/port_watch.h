@@ -1,6 +1,6 @@
-// Keeps Linux and the wires of the ports in agreement. Linux is told of a carrier that is lost or back, and
+// Keeps Linux and the wires of the ports in agreement. Linux learns of a carrier that is lost or back, and
 // of a wire with a smaller MTU; a port listens to the MAC addresses that Linux listens to; and the hosts on a
-// wire are told where an address is now.
+// wire learn where an address is now.
 #pragma once
 
 #include <cstdint>

@@ -1,4 +1,4 @@
-// What a plan would fail at is tried first, while everything still runs as before.
+// Tries first what a plan could fail at, while everything still runs as before.
 #pragma once
 
 #include <cstddef>

@@ -9,7 +9,7 @@
 
 namespace wg::control {
 
-// What they are now.
+// Their present values.
 void collect(const Services& services, ControlCounters& counters);
 
 // W: the control thread. R: telemetry.

@@ -11,7 +11,7 @@ namespace {
 // So many of the busiest peers are held against a filter.
 constexpr std::size_t kFilteredPeers = 5000;
 
-// Of all interfaces.
+// The peers of all interfaces.
 std::size_t count_of_peers(const Objects& objects) {
   std::size_t count = 0;
   for (const auto& [name, interface] : objects.interfaces()) count += interface->book().records().size();

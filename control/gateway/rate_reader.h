@@ -1,4 +1,4 @@
-// Answers `rates`: the busiest peers, with what the status tells of them.
+// Answers `rates`: the busiest peers, with their status.
 //
 // Control thread only.
 #pragma once

@@ -15,7 +15,7 @@ using namespace std::chrono_literals;
 
 constexpr std::size_t kHandshakesPerRound = 256;
 constexpr std::size_t kEventsPerRound = 2048;
-constexpr auto kPackets = 1ms;             // for packets that somebody watches
+constexpr auto kPackets = 1ms;             // records of watched packets
 constexpr std::size_t kEventsAtOnce = 16;  // between two looks at the clock; each may be an initiation
 
 }  // namespace
@@ -87,7 +87,7 @@ std::size_t Rounds::drain_mailboxes(EventLoop::Clock::time_point until) {
   std::size_t handshakes = 0;
   for (std::size_t i = 0; i < workers.size(); ++i) {
     dataplane::WorkerMailboxes& boxes = workers[(first_ + i) % workers.size()]->mailboxes();
-    // Events first: confirmations and roaming of established peers go before strangers' handshakes.
+    // Events first: confirmations and roaming of established peers go before handshakes of unknown hosts.
     for (std::size_t n = 0; n < kEventsPerRound && !boxes.events.empty(); n += kEventsAtOnce) {
       boxes.events.drain(kEventsAtOnce, on_event_of);
       if (EventLoop::Clock::now() >= until) break;

@@ -39,7 +39,7 @@ class Rounds {
   PacketWatch& packets_;
   noise::HandshakePace pace_;
   bool flows_unfinished_ = false;
-  bool records_wait_ = false;  // of packets that somebody watches
+  bool records_wait_ = false;  // records of watched packets
   std::size_t first_ = 0;      // which interface and worker begins the present round
 };
 

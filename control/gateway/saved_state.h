@@ -1,5 +1,5 @@
-// What outlives the daemon, in the state directory: timestamps of handshakes (timestamps.h) and endpoints of
-// peers (peer_files.h).
+// State that outlives the daemon, in the state directory: timestamps of handshakes (timestamps.h) and
+// endpoints of peers (peer_files.h).
 //
 // Control thread only. The background thread writes the files.
 #pragma once

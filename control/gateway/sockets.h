@@ -20,8 +20,8 @@ namespace wg::control {
 
 class Sockets {
  public:
-  // What they serve (`targets`; on_change and log are made here) outlives this, and may be made later. Every
-  // change and every export of private keys asked for by the control socket, and every set by wg(8), is
+  // The objects they serve (`targets`; on_change and log are made here) outlive this, and may be made later.
+  // Every change and every export of private keys asked for by the control socket, and every set by wg(8), is
   // logged with who asked.
   Sockets(EventLoop& loop, const RpcTargets& targets, Logger log);
 

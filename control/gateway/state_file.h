@@ -20,12 +20,12 @@ std::optional<std::vector<std::uint8_t>> read_state_file(const std::string& path
 // thread.
 Expected<> write_state_file(const std::string& path, const std::vector<std::uint8_t>& bytes);
 
-// What is logged of writes: one line per error and file, not one per try. Control thread only.
+// Logs failed writes: one line per error and file, not one per try. Control thread only.
 class StateFileReports {
  public:
   // `consequence`: what the failure means to people, after the error.
   StateFileReports(Logger log, std::string consequence);
-  // Of a write that has ended.
+  // Reports a write that has ended.
   void report(const std::string& path, const Expected<>& written);
 
  private:

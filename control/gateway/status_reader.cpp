@@ -174,7 +174,7 @@ std::unique_ptr<FlowReading> StatusReader::read_flows(const FlowQuery& query) co
   return parts_.flows.read(query);
 }
 
-// By slots, which lie in a row: 100 000 peers take a few milliseconds.
+// Reads by slots, which lie in a row: 100 000 peers take a few milliseconds.
 std::vector<StatusReader::Sums> StatusReader::sums() const {
   std::vector<Sums> out;
   const BootTime at = now().boot;
@@ -224,7 +224,7 @@ InterfaceStatus StatusReader::interface_status(const Interface& interface, const
   for (std::size_t i = 0; i < noise::kOutcomes; ++i) {
     const auto outcome = static_cast<noise::Outcome>(i);
     out.handshakes.emplace_back(noise::name_of(outcome), engine.counters().of(outcome));
-    // By the name that 0.1 shows; goes with the release after the next.
+    // Also under the name that 0.1 shows; removed with the release after the next.
     out.handshakes.emplace_back(noise::old_name_of(outcome), engine.counters().of(outcome));
   }
   return out;
@@ -334,7 +334,7 @@ std::vector<DropStatus> StatusReader::drops() const {
 PeerStatus StatusReader::peer_status(const Interface& interface, const PeerRecord& record,
                                      const noise::Now& at) const {
   const dataplane::Peer& peer = *record.slot;
-  const noise::PeerStatus engine = interface.engine().peer_status(peer, at);
+  const noise::PeerSession engine = interface.engine().peer_status(peer, at);
   PeerStatus out;
   out.interface = interface.name();
   out.name = record.name;
@@ -492,7 +492,7 @@ Expected<bool> StatusReader::wg_peers(std::string_view name, PeerCursor& place, 
 
 WgPeer StatusReader::wg_peer(const noise::Engine& engine, const PeerRecord& record,
                              const noise::Now& at) const {
-  const noise::PeerStatus status = engine.peer_status(*record.slot, at);
+  const noise::PeerSession status = engine.peer_status(*record.slot, at);
   WgPeer peer;
   peer.public_key = record.public_key;
   if (status.has_preshared_key) {

@@ -1,4 +1,4 @@
-// What runs, as plain values for the sockets. It reads; it can change nothing.
+// The running state as plain values for the sockets. It reads; it can change nothing.
 #pragma once
 
 #include <functional>

@@ -21,7 +21,7 @@ void Timestamps::load(const std::string& interface, noise::Engine& engine) {
   if (const auto bytes = read_state_file(path); bytes && !engine.import_timestamps(*bytes))
     log_->write(log_event::state_unreadable, {.interface = interface},
                 "{}: not a valid timestamps file, ignored", path);
-  // Of an interface of that name that was removed, and whose write is not done.
+  // An interface of that name was removed, and its write is not done.
   if (const auto at = unwritten_.find(interface); at != unwritten_.end()) {
     at->second.removed = false;
     static_cast<void>(engine.import_timestamps(*at->second.bytes));

@@ -8,9 +8,11 @@
 
 namespace wg::control {
 
+using namespace std::chrono_literals;
+
 namespace {
 
-constexpr unsigned kStallAlarmSeconds = 3, kStallAbortSeconds = 15;
+constexpr std::chrono::seconds kStallAlarm{3}, kStallAbort{15};
 
 }  // namespace
 
@@ -40,12 +42,12 @@ void WorkerWatch::sample(const dataplane::WorkerCounters& counters, Watched& wat
 
 void WorkerWatch::check_heartbeat(std::size_t worker, std::uint64_t heartbeat) {
   Watched& watched = watched_[worker];
-  watched.stalled_seconds = heartbeat == watched.heartbeat ? watched.stalled_seconds + 1 : 0;
+  watched.stalled = heartbeat == watched.heartbeat ? watched.stalled + 1s : 0s;
   watched.heartbeat = heartbeat;
-  if (watched.stalled_seconds == kStallAlarmSeconds)
+  if (watched.stalled == kStallAlarm)
     log_->write(log_event::worker_stalled, {}, "worker {} has made no progress for {} s", worker,
-                kStallAlarmSeconds);
-  if (watched.stalled_seconds != kStallAbortSeconds) return;
+                kStallAlarm.count());
+  if (watched.stalled != kStallAbort) return;
   log_->write(log_event::worker_stuck, {}, "worker {} is stuck: aborting, the supervisor restarts us",
               worker);
   stop_log();

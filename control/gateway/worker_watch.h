@@ -1,6 +1,7 @@
 // Watches that every worker makes progress, and measures what share of their time they are busy.
 #pragma once
 
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <vector>
@@ -28,7 +29,7 @@ class WorkerWatch {
     std::uint64_t busy = 0, idle = 0, at = 0;  // TSC clocks; at 0: never sampled
     Shares shares;
     std::uint64_t heartbeat = 0;
-    unsigned stalled_seconds = 0;
+    std::chrono::seconds stalled{0};
   };
   static void sample(const dataplane::WorkerCounters& counters, Watched& watched);
   void check_heartbeat(std::size_t worker, std::uint64_t heartbeat);

@@ -16,7 +16,7 @@ constexpr std::uint32_t kSlotsAtOnce = 64;  // between two looks at the clock
 constexpr std::size_t kNotedAtOnce = 1024;
 constexpr std::uint32_t kMetrics = 2'000'000'000;  // so many for the names of interfaces
 
-// Nobody routes a group into a tunnel by these routes, and fe80::/64 is on every link.
+// No group is routed into a tunnel by these routes, and fe80::/64 is on every link.
 bool may_be_unreachable(const config::Prefix& prefix) {
   const IpAddress address = to_dataplane(prefix.address);
   const bool group = address.v6 ? address.bytes[0] == 0xff : address.bytes[0] >> 4 == 0xe;
@@ -190,7 +190,7 @@ void AllowedRoutes::queue(RouteVerb verb, RouteSpec route) {
   waiting_.push_back(std::move(route));
 }
 
-// What the book says now is what stands behind a prefix that is kept.
+// Behind a kept prefix stands what the book says now.
 void AllowedRoutes::change(RouteVerb verb, const std::vector<config::Prefix>& prefixes) {
   for (const config::Prefix& prefix : prefixes) {
     if (up_ && is_routed(prefix)) queue(verb, route_of(prefix));
@@ -201,7 +201,7 @@ void AllowedRoutes::change(RouteVerb verb, const std::vector<config::Prefix>& pr
   }
 }
 
-// A peer's prefix came or went: what is kept within it is that peer's, or nobody's.
+// A peer's prefix came or went: prefixes kept within it belong to that peer, or to none.
 void AllowedRoutes::reconsider_kept_within(const config::Prefix& prefix) {
   for (auto at = kept_.lower_bound(prefix); at != kept_.end() && config::contains(prefix, *at); ++at) {
     if (*at == prefix || book_.holds(*at) || !may_be_there(*at)) continue;
@@ -224,7 +224,7 @@ void AllowedRoutes::flush() {
   if (waiting_.empty()) return;
   const std::vector<RouteSpec> routes = std::exchange(waiting_, {});
   const BatchOutcome outcome = linux_.change(waiting_verb_, routes);
-  // What is there already does not count: it was not missing.
+  // Routes that are there already do not count: they were not missing.
   if (waiting_verb_ == RouteVerb::kAdd) put_back_ += outcome.done;
   if (outcome.failed != 0 && waiting_verb_ == RouteVerb::kReplace) {
     log_->write(log_event::routes_failed, {}, "{} of {} routes: {}", outcome.failed, routes.size(),
@@ -238,7 +238,7 @@ void AllowedRoutes::change_networks(RouteVerb verb) {
   for (const config::Prefix& network : networks()) queue(verb, unreachable(network, RT_TABLE_MAIN));
 }
 
-// What an address decides: the peers' prefixes and the kept ones within the networks.
+// The prefixes that an address decides about: the peers' and the kept ones within the networks.
 std::vector<config::Prefix> AllowedRoutes::within(const std::set<config::Prefix>& networks) const {
   std::vector<config::Prefix> prefixes = book_.allowed_ips();
   prefixes.insert(prefixes.end(), kept_.begin(), kept_.end());
@@ -267,7 +267,7 @@ void AllowedRoutes::set_addresses(const std::vector<config::InterfaceAddress>& a
   addresses_ = addresses;
   change_networks(RouteVerb::kReplace);
   const std::set<config::Prefix> networks_now = networks();
-  // What comes first: no prefix is without a route in between.
+  // The order: no prefix is without a route in between.
   for (const RouteVerb verb : {RouteVerb::kReplace, RouteVerb::kRemove}) {
     const bool comes = verb == RouteVerb::kReplace;
     for (std::size_t i = 0; i < prefixes.size(); ++i) {
@@ -349,7 +349,7 @@ void AllowedRoutes::note(std::uint32_t table, const config::Prefix& prefix) {
   if (of_peers || (table == RT_TABLE_MAIN && is_network(prefix))) noted_.push_back(prefix);
 }
 
-void AllowedRoutes::look_at_noted() {
+void AllowedRoutes::compare_noted() {
   due_.insert(due_.end(), settling_.begin(), settling_.end());
   settling_ = std::exchange(noted_, {});
 }

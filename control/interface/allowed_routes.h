@@ -2,9 +2,9 @@
 // in few messages, and what stands behind them.
 //
 // Behind the route of each prefix stands an unreachable one of a high metric, for as long as the interface
-// is configured: when the route is lost (the netdev goes down, somebody deletes it), its packets are refused
-// instead of leaving in clear by the default route (docs/decisions/0041-no-clear-text.md). Prefixes without
-// a peer may be kept that way too.
+// is configured: when the route is lost (the netdev goes down, another program deletes it), its packets are
+// refused instead of leaving in clear by the default route (docs/decisions/0041-no-clear-text.md). Prefixes
+// without a peer may be kept that way too.
 //
 // W: Interface and InterfacePeers. Control thread only.
 #pragma once
@@ -33,7 +33,7 @@ namespace wg::control {
 
 class AllowedRoutes {
  public:
-  // What it asks of Linux.
+  // Requests to Linux.
   struct Linux {
     std::function<BatchOutcome(RouteVerb, std::span<const RouteSpec>)> change;
     // As the mirror knows them, which may be a moment behind.
@@ -43,12 +43,12 @@ class AllowedRoutes {
     std::string name;
     std::uint32_t ifindex;
   };
-  // Of `value` routes, table, addresses and on_loss.
+  // The parts of `value` in use: routes, table, addresses and on_loss.
   AllowedRoutes(const PeerBook& book, Linux calls, Logger log, Netdev netdev, const config::Interface& value);
 
   // Which routes there shall be, and where.
   void configure(config::Routes routes, std::optional<std::uint32_t> table);
-  // What stands behind them. The kernel follows with advance().
+  // The unreachable routes behind them. The kernel follows with advance().
   void set_on_loss(config::OnLoss on_loss);
   // The netdev went up: the kernel has dropped its routes when it went down.
   void go_up();
@@ -75,8 +75,8 @@ class AllowedRoutes {
   void note(std::uint32_t table, const config::Prefix& prefix);
   // Once a second: what was noted a second ago is compared. Until then it may be a change that is not
   // complete.
-  void look_at_noted();
-  // Of what was noted: prefixes that should have a route and have none.
+  void compare_noted();
+  // Missing routes among the noted prefixes: those that should have one and have none.
   [[nodiscard]] std::vector<config::Prefix> lost() const;
   // How many routes were put back since the last call.
   [[nodiscard]] std::size_t take_put_back() { return std::exchange(put_back_, 0); }

@@ -1,4 +1,4 @@
-// What the parts of an interface share. Interface makes it before them and destroys it after them; each
+// State that the parts of an interface share. Interface makes it before them and destroys it after them; each
 // member says who writes it.
 #pragma once
 

@@ -16,7 +16,7 @@ namespace wg::control {
                                  const dataplane::Endpoint& from, const dataplane::Endpoint& to,
                                  std::uint8_t tos, std::span<const std::uint8_t> payload);
 
-// Of a frame of frame_of(): RFC 768, RFC 8200 8.1.
+// The UDP checksum of a frame of frame_of(): RFC 768, RFC 8200 8.1.
 void fill_udp_checksum(rte_mbuf& packet, std::size_t l2, bool v6);
 
 // Whether an empty packet buffer has room for such a frame.

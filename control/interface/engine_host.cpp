@@ -43,7 +43,7 @@ bool EngineHost::answer_by_port(const Endpoint& to, const Endpoint& from,
   const dataplane::NextHop* hop = core_.services.publisher.next_hop_for(to.address);
   if (hop == nullptr || hop->kind != dataplane::HopKind::kPort) return false;
   PacketPtr packet;
-  if (core_.services.commands.has_room_for_strangers(number_of(to.port))) {
+  if (core_.services.commands.has_room_for_unknown_hosts(number_of(to.port))) {
     packet = frame_of(core_.services.dataplane.pool(), std::span(hop->header).first(hop->header_length), from,
                       to, tos, message);
   }

@@ -1,5 +1,5 @@
-// What the protocol engine of an interface asks of the world: datagrams to the kernel's socket or to a port,
-// commands to the workers, staged packets, and what becomes of its events.
+// The surroundings of an interface's protocol engine: datagrams to the kernel's socket or to a port,
+// commands to the workers, staged packets, and its events.
 //
 // Only the engine calls, on the control thread.
 #pragma once

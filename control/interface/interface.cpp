@@ -92,8 +92,8 @@ void Interface::add_view() {
   core_.id = core_.services.publisher.add_interface(view, core_.netdev.ifindex());
 }
 
-// What workers may still see is retired: it is freed once every worker has passed the snapshot without this
-// interface.
+// Objects that workers may still see are retired: they are freed once every worker has passed the snapshot
+// without this interface.
 Interface::~Interface() {
   go_down();
   routes_.end();
@@ -144,7 +144,7 @@ Expected<> Interface::set_enabled(bool enabled) {
 }
 
 // Port, mark and source of a path are no longer what they were.
-void Interface::build_paths_anew() {
+void Interface::rebuild_paths() {
   engine_->clear_sources();
   paths_.build_all();
 }
@@ -154,13 +154,13 @@ Expected<> Interface::set_listen_port(UdpPort port) {
   if (!moved) return moved.error();
   if (!*moved) return {};
   core_.services.publisher.interface(core_.id).listen_port = core_.socket.port();
-  build_paths_anew();
+  rebuild_paths();
   return {};
 }
 
 Expected<> Interface::set_fwmark(std::uint32_t fwmark) {
   if (Expected<> set = core_.socket.set_fwmark(fwmark); !set) return set;
-  build_paths_anew();
+  rebuild_paths();
   return {};
 }
 
@@ -240,7 +240,7 @@ void Interface::advance(std::chrono::steady_clock::time_point until) {
     const BootTime due = engine_->next_deadline();
     return due != kNever && due <= at.boot;
   };
-  // Some timers first: what fills the queue may be a flood of strangers.
+  // Some timers first: the queue may be full with a flood of unknown hosts.
   if (timers_due() && in_time()) engine_->advance(at);
   for (std::size_t done = 0; done < kHandshakesPerIteration && engine_->queued() != 0 && in_time();)
     done += engine_->process_queued(kHandshakesAtOnce, at);

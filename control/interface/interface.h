@@ -8,7 +8,7 @@
 //   PeerEndpoints   configured, resolved and remembered endpoints
 //   PeerPaths       how sealed packets leave for a peer
 //   PeerNotes       history, log and event stream
-//   EngineHost      what the engine asks of the world
+//   EngineHost      the surroundings of the engine
 //   WorkerEvents    what the workers report
 //
 // Only the control thread calls. What can fail at the kernel's hands throws std::runtime_error with a
@@ -77,7 +77,7 @@ class Interface final {
   // The level of an interface without one of its own is the gateway's, which may have changed.
   void apply_log_level();
   [[nodiscard]] AllowedRoutes& routes() { return routes_; }
-  // What its netdev shall be like; up or down is for the caller to say.
+  // The wanted state of its netdev; the caller adds up or down.
   [[nodiscard]] WantedLink wanted() const;
 
   // ---- input
@@ -85,7 +85,7 @@ class Interface final {
   void on_event(const dataplane::Event& event, PacketPtr packet) {
     events_.on_event(event, std::move(packet));
   }
-  // The netdev was set up or down, or its MTU changed, by somebody else (ip link).
+  // The netdev was set up or down, or its MTU changed, by another program (ip link).
   void on_link(const Link& link);
   // Queued handshakes and timers, until then at the latest but for a few; the rest by the next call.
   void advance(std::chrono::steady_clock::time_point until);
@@ -102,7 +102,7 @@ class Interface final {
   Expected<> go_up();
   void go_down();
   void on_datagram(const ReceivedDatagram& datagram);
-  void build_paths_anew();
+  void rebuild_paths();
   void publish_settings();
 
   InterfaceCore core_;

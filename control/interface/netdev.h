@@ -31,7 +31,7 @@ class Netdev {
 
   Expected<> set_up(bool up);
   Expected<> set_mtu(std::uint16_t mtu);
-  // The MTU was changed by somebody else (ip link). True: it is another one now.
+  // The MTU was changed by another program (ip link). True: it differs now.
   bool follow_mtu(const Link& link);
   // One that is there already is taken over.
   Expected<> add_address(const config::InterfaceAddress& address);

@@ -28,7 +28,7 @@ class PeerBook {
   [[nodiscard]] PeerRecord* find(const config::Key& key) const;
   [[nodiscard]] PeerRecord* find_name(const std::string& name) const;
   [[nodiscard]] PeerRecord* find_slot(std::uint32_t slot) const;
-  // Whose allowed IPs have the longest prefix that contains the address.
+  // The peer whose allowed IPs have the longest prefix that contains the address.
   [[nodiscard]] PeerRecord* owner_of(const config::Address& address) const;
   [[nodiscard]] const Records& records() const { return records_; }
   // Every slot of a peer is below.
@@ -37,7 +37,7 @@ class PeerBook {
   [[nodiscard]] std::uint32_t newest() const { return newest_; }
   // A peer has exactly this prefix.
   [[nodiscard]] bool holds(const config::Prefix& prefix) const;
-  // Of all peers, in no order.
+  // Visits all peers, in no order.
   [[nodiscard]] std::vector<config::Prefix> allowed_ips() const;
 
   PeerRecord& add(dataplane::Peer& slot, const config::Key& key);
@@ -56,7 +56,7 @@ class PeerBook {
 
   [[nodiscard]] const lpm::Lpm4& allowed4() const { return allowed4_; }
   [[nodiscard]] const lpm::Lpm6& allowed6() const { return allowed6_; }
-  // What frees the tables, for when every worker has let go of them. The book is not used any more.
+  // The function that frees the tables when every worker has let go of them. The book is not used any more.
   [[nodiscard]] std::function<void()> release_tables();
 
  private:

@@ -14,8 +14,8 @@ namespace {
 constexpr std::chrono::nanoseconds kFreshFor = RememberedPeers::kFreshFor;
 constexpr std::size_t kTriesPerAddress = 2;  // initiations without an answer
 
-// How many of the newest events are initiations to `remote`, with nothing between them. Attempts do not tell:
-// each packet of a persistent keepalive may begin a handshake anew.
+// How many of the newest events are initiations to `remote`, with nothing between them. The number of
+// attempts does not say it: each packet of a persistent keepalive may begin another handshake.
 std::size_t unanswered_initiations(const std::vector<noise::PeerEvent>& events, const Endpoint& remote) {
   std::size_t count = 0;
   for (auto event = events.rbegin(); event != events.rend(); ++event) {
@@ -74,10 +74,10 @@ void PeerEndpoints::on_resolved(PeerRecord& record, const ResolvedName& result) 
   record.candidates = result.endpoints;
   const bool first = record.name_unresolved;
   record.name_unresolved = false;
-  const noise::PeerStatus status = core_.engine->peer_status(*record.slot, now());
+  const noise::PeerSession status = core_.engine->peer_status(*record.slot, now());
   // Re-resolution must not undo roaming of a live session: it matters when the peer is silent.
   if ((!first || record.endpoint_restored) && status.has_session) return;
-  if (record.endpoint_restored) return;  // leave_silent_ones() asks again when nothing answers there
+  if (record.endpoint_restored) return;  // leave_silent_ones() tries again when nothing answers there
   if (std::find(result.endpoints.begin(), result.endpoints.end(), status.remote) != result.endpoints.end())
     return;
   core_.engine->set_endpoint(*record.slot, result.endpoints.front(), now());
@@ -161,7 +161,8 @@ std::size_t PeerEndpoints::list_heard(std::size_t from, std::size_t count,
                                       std::vector<RememberedPeer>& out) const {
   const noise::Now at = now();
   if (from == 0) {
-    // Not heard of in this life, and still fresh: for a start soon after this one.
+    // A peer not heard of since the start keeps its remembered endpoint while that is fresh: for a start soon
+    // after.
     std::vector<RememberedPeer> unheard = remembered_.list(at);
     out.insert(out.end(), unheard.begin(), unheard.end());
   }

@@ -34,7 +34,7 @@ class PeerEndpoints {
   void forget_restored(PeerRecord& record);
   void expire_restored();
   // Nothing answered where the peer is thought to be: at a restored endpoint, or at one of the addresses of a
-  // host name. The engine is told by leave_silent_ones(), later.
+  // host name. leave_silent_ones() reports it to the engine, later.
   void note_no_answer(const PeerRecord& record) { no_answer_.push_back(record.slot->ref()); }
   void leave_silent_ones();
   // Transport data that no session opens.

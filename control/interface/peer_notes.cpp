@@ -92,7 +92,7 @@ void PeerNotes::announce(GatewayEventKind kind, const PeerRecord& record, const 
 }
 
 LogLimits& PeerNotes::log_limits_of(PeerRecord* record) {
-  if (record == nullptr) return stranger_log_limits_;
+  if (record == nullptr) return unknown_host_log_limits_;
   if (!record->log_limits) record->log_limits = std::make_unique<LogLimits>();
   return *record->log_limits;
 }
@@ -100,7 +100,7 @@ LogLimits& PeerNotes::log_limits_of(PeerRecord* record) {
 void PeerNotes::log(PeerRecord* record, const noise::PeerEvent& event) {
   const LogEvent line{noise::facts_of(event.kind).name, severity_of(event.kind)};
   if (!core_.log->says(line)) return;  // most events of most peers: no word is made of them
-  // Whoever replays or relays packets causes a line for each. Lines of level debug are not limited.
+  // An attacker who replays or relays packets causes a line for each. Lines of level debug are not limited.
   std::uint64_t withheld = 0;
   if (line.severity <= Severity::info) {
     const auto allowed =

@@ -1,4 +1,4 @@
-// What people are told about the peers of an interface: the history of each, the log, the event stream.
+// Reports about the peers of an interface: the history of each, the log, the event stream.
 //
 // Control thread only.
 #pragma once
@@ -20,14 +20,14 @@ class PeerNotes {
   void announce(GatewayEventKind kind, const PeerRecord& record, const std::string& detail = {});
   // Null: an event about no peer.
   void log(PeerRecord* record, const noise::PeerEvent& event);
-  // One that belongs to no peer. At level debug alone: strangers decide how often.
+  // An event of no peer. At level debug alone: unknown hosts decide how often.
   void log(const noise::RefusedMessage& message);
 
  private:
   LogLimits& log_limits_of(PeerRecord* record);
 
   const InterfaceCore& core_;
-  LogLimits stranger_log_limits_;  // one for all who are no peers
+  LogLimits unknown_host_log_limits_;  // one for all who are no peers
 };
 
 }  // namespace wg::control

@@ -1,4 +1,4 @@
-// What the control thread keeps of a peer beside the engine and the workers.
+// The control thread's record of a peer beside the engine and the workers.
 #pragma once
 
 #include <chrono>
@@ -34,7 +34,7 @@ struct PeerRecord {
   // ---- W: PeerPaths
   NextHopKey next_hop;  // the path's; ifindex 0: none
   bool next_hop_unresolved = false;
-  std::uint32_t exit_link = 0;  // by which the path leaves; 0: only the kernel knows
+  std::uint32_t exit_link = 0;  // by which the path leaves; 0: the kernel decides
   // ---- W: PeerNotes
   std::unique_ptr<std::deque<PeerEvent>> events;  // the daemon's own events; null until the first
   std::unique_ptr<LogLimits> log_limits;          // null until the first line

@@ -36,7 +36,7 @@ struct RememberedPeer {
 
 class RememberedPeers {
  public:
-  // After this time a peer's session is over, and so is the wish to hear of us.
+  // After this time a peer's session is over, and so is its need for an initiation.
   static constexpr std::chrono::nanoseconds kFreshFor = REJECT_AFTER_TIME;
 
   // Those that were heard of within kFreshFor. A time in the future is a clock that went back: not taken.

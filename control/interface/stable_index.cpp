@@ -11,7 +11,7 @@ namespace wg::control {
 namespace {
 
 constexpr unsigned kAttempts = 16;
-// Not a secret: it keeps these numbers apart from other uses of the same hash over the same id.
+// Public: it keeps these numbers apart from other uses of the same hash over the same id.
 constexpr std::string_view kPurpose = "linegate interface index";
 
 const unsigned char* bytes_of(std::string_view text) {

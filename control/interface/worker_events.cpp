@@ -70,7 +70,7 @@ bool WorkerEvents::may_roam_to(const PeerRecord& record, const Endpoint& remote)
 
 // Workers know addresses, not links. A link-local peer that moves is taken to stay on its link; one that
 // comes from elsewhere, to be on the link of our address it writes to. Its next handshake comes through the
-// kernel, which knows the link.
+// kernel, which has the link.
 Endpoint WorkerEvents::on_its_link(const PeerRecord& record, Endpoint remote, const Endpoint& local) const {
   if (!remote.address.v6 || !is_link_local(remote.address)) return remote;
   const dataplane::Path* path = record.slot->path.load(std::memory_order_relaxed);

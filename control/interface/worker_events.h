@@ -1,5 +1,5 @@
-// What workers report to the control thread about the peers of an interface, and the transport data that
-// arrives by the kernel's socket and goes to them.
+// Events that workers report to the control thread about the peers of an interface, and the transport data
+// that arrives by the kernel's socket and goes to them.
 //
 // Control thread only.
 #pragma once

@@ -1,6 +1,6 @@
-// Tells the hosts of a link that an IP address is at a MAC address, so that they do not go on sending to
-// where it was before: a gratuitous ARP request (RFC 5227), or an unsolicited neighbour advertisement (RFC
-// 4861, 7.2.6). Linux itself does so only for some of the changes, and only when told to.
+// Announces to the hosts of a link that an IP address is at a MAC address, so that they do not go on sending
+// to where it was before: a gratuitous ARP request (RFC 5227), or an unsolicited neighbour advertisement (RFC
+// 4861, 7.2.6). Linux itself does so only for some of the changes, and only when configured to.
 #pragma once
 
 #include <cstdint>

@@ -1,4 +1,4 @@
-// What has changed in the kernel's state, in order, for those who follow it.
+// The changes of the kernel's state, in order, for those who follow it.
 #pragma once
 
 #include <cstdint>

@@ -261,7 +261,7 @@ void Conntrack::receive_dump(ConntrackSink& sink) {
   }
 }
 
-// Of updates whose entry has gone meanwhile.
+// Refused updates whose entry has gone meanwhile.
 void Conntrack::discard_errors() {
   for (std::size_t i = 0; i < kReadsPerCall; ++i) {
     if (mnl_socket_recvfrom(requests_.get(), received_.data(), received_.size()) <= 0) return;

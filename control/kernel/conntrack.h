@@ -36,7 +36,7 @@ struct ConntrackEntry {
   bool adjusts_sequence = false;  // sequence numbers differ between the two sides
 };
 
-// What is not given stays.
+// Members without a value stay as they are.
 struct ConntrackUpdate {
   FlowTuple original;  // which entry
   bool liberal = false;
@@ -44,7 +44,7 @@ struct ConntrackUpdate {
   std::uint32_t clear_mark = 0;         // bits
 };
 
-// What a follower of connection tracking asks of it; an interface, so that tests need no kernel.
+// The requests of a follower of connection tracking; an interface, so that tests need no kernel.
 class ConntrackRequests {
  public:
   virtual ~ConntrackRequests() = default;

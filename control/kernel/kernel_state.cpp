@@ -195,8 +195,8 @@ void KernelState::take_route(const nlmsghdr* message) {
   const std::uint16_t flags = changes_.loading() ? std::uint16_t{NLM_F_APPEND} : message->nlmsg_flags;
   const bool gone = message->nlmsg_type == RTM_DELROUTE;
   const auto outcome = gone ? routes_.remove(*route) : routes_.add(*route, flags);
-  if (outcome == RouteTable::Outcome::kUnsure && !changes_.loading()) unsure_ = true;
-  if (outcome == RouteTable::Outcome::kChanged)
+  if (outcome == RouteTable::Effect::kUnsure && !changes_.loading()) unsure_ = true;
+  if (outcome == RouteTable::Effect::kChanged)
     changes_.note(RouteChanged{route->table, route->prefix.network()});
 }
 
@@ -204,7 +204,7 @@ void KernelState::take_route(const nlmsghdr* message) {
 
 void KernelState::take_nexthop(const nlmsghdr* message) {
   const auto object = parse_nexthop(message);
-  if (object && nexthops_.put(*object) == NexthopTable::Outcome::kChanged) note_nexthop_routes(object->id);
+  if (object && nexthops_.put(*object) == NexthopTable::Effect::kChanged) note_nexthop_routes(object->id);
 }
 
 void KernelState::take_gone_nexthop(const nlmsghdr* message) {

@@ -34,7 +34,7 @@ class KernelState {
 
   // Applies one message and notes its changes. Messages of other types are ignored.
   void take(const nlmsghdr* message);
-  // A message was ambiguous, so that only a new dump can tell.
+  // A message was ambiguous, so that only a new dump can show.
   [[nodiscard]] bool unsure() const { return unsure_; }
   void clear();
 

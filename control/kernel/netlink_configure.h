@@ -49,7 +49,7 @@ struct RouteSpec {
   std::uint32_t mtu = 0;     // 0: none
   std::uint8_t protocol = kRouteProtocol;
 
-  // What the kernel takes `metric` for.
+  // The value that the kernel uses for `metric`.
   [[nodiscard]] std::uint32_t metric_in_force() const {
     return metric == 0 && prefix.address.v6 ? kIpv6Metric : metric;
   }
@@ -99,7 +99,7 @@ class NetlinkConfigure {
   // Adds a VLAN device with tag `id` on `parent`.
   Expected<> add_vlan(std::uint32_t parent, const std::string& name, std::uint16_t id);
 
-  // What Ethernet links listen to beside their own addresses. The kernel does not announce changes.
+  // The addresses that Ethernet links listen to beside their own. The kernel does not announce changes.
   [[nodiscard]] LinkFilters link_filters();
 
   // ---- addresses. Adding an existing one fails with EEXIST, removing a missing one with EADDRNOTAVAIL.

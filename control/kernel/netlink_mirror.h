@@ -1,5 +1,5 @@
 // A live copy of the kernel's routing state. It follows rtnetlink: the control thread polls fd() and calls
-// process(). kernel_state.h holds the state, route_lookup.h answers where packets go, change_log.h tells what
+// process(). kernel_state.h holds the state, route_lookup.h answers where packets go, change_log.h lists what
 // has changed.
 //
 // When notifications overflow (ENOBUFS) the mirror dumps everything again and reports Resynced.

@@ -94,8 +94,8 @@ class Attributes {
   TypeSet present_ = 0;
 };
 
-// What a lookup follows, or what makes no difference to where a packet goes. A route with anything else is
-// the kernel's: RTA_ENCAP, RTA_FLOW (realms), RTA_NEWDST, and what newer kernels have.
+// The attributes that a lookup follows, or that do not matter to where a packet goes. A route with any other
+// is the kernel's: RTA_ENCAP, RTA_FLOW (realms), RTA_NEWDST, and what newer kernels have.
 constexpr TypeSet kFollowedInRoutes =
     types(RTA_DST, RTA_SRC, RTA_IIF, RTA_OIF, RTA_GATEWAY, RTA_PRIORITY, RTA_PREFSRC, RTA_METRICS,
           RTA_MULTIPATH, RTA_CACHEINFO, RTA_TABLE, RTA_VIA, RTA_PREF, RTA_EXPIRES, RTA_PAD, RTA_NH_ID);
@@ -142,7 +142,7 @@ void read_link_kind(const nlattr* info, Link* link) {
   if (link->kind == "vlan") {
     const auto vlan = Attributes::of_nest(nest.get(IFLA_INFO_DATA));
     link->vlan_id = vlan.value<std::uint16_t>(IFLA_VLAN_ID);
-    // Kernels before 3.10 know no other protocol and do not tell it.
+    // Kernels before 3.10 have no other protocol and do not report it.
     const auto protocol = vlan.value<std::uint16_t>(IFLA_VLAN_PROTOCOL).value_or(htons(ETH_P_8021Q));
     link->vlan_8021q = protocol == htons(ETH_P_8021Q);
   } else if (link->kind == "vrf") {

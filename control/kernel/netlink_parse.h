@@ -31,7 +31,7 @@ struct Link {
   bool vlan_8021q = false;               // kind == "vlan": its tags are 0x8100 (802.1Q, not 802.1ad)
   std::uint32_t vrf_table = 0;           // kind == "vrf": its routing table
   bool all_multicast = false;            // IFF_ALLMULTI: a multicast router, the user
-  std::uint32_t promiscuity = 0;         // how many want every frame: packet sockets, a bridge, the user
+  std::uint32_t promiscuity = 0;         // how many listen to every frame: packet sockets, a bridge, the user
   // [IPv4, IPv6]: routes over this link are ignored without carrier (sysctl ignore_routes_with_linkdown). The
   // message does not contain it: the mirror reads it when the carrier is lost.
   std::array<bool, 2> ignored_without_carrier{};
@@ -68,7 +68,7 @@ struct Forwarding {
   std::uint8_t protocol = 0;
   std::optional<IpPrefix> from;  // IPv6: only for packets from there (RTA_SRC)
   // Has an attribute that a lookup does not follow (an encapsulation, a realm, a locked MTU, anything newer
-  // than this program): only the kernel knows where its packets go.
+  // than this program): only the kernel decides where its packets go.
   bool kernel_only = false;
 
   friend bool operator==(const Forwarding&, const Forwarding&) = default;
@@ -104,7 +104,7 @@ struct NexthopObject {
   friend bool operator==(const NexthopObject&, const NexthopObject&) = default;
 };
 
-// Of any transport protocol, in host order.
+// The range of ports of a rule, of any transport protocol, in host order.
 struct PortRange {
   std::uint16_t first = 0, last = 0;
 
@@ -136,8 +136,8 @@ struct RoutingRule {
   friend bool operator==(const RoutingRule&, const RoutingRule&) = default;
 };
 
-// What one message says about the switches of a link, or of all (RTM_NEWNETCONF). A notification names only
-// what has changed.
+// The content of one message about the switches of a link, or of all (RTM_NEWNETCONF). A notification names
+// only what has changed.
 struct ParsedSwitches {
   bool v6 = false;
   std::int32_t ifindex = 0;  // NETCONFA_IFINDEX_ALL: "all"; NETCONFA_IFINDEX_DEFAULT: "default"

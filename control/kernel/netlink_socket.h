@@ -117,7 +117,7 @@ class NetlinkSocket {
   std::vector<char> buffer_;
 };
 
-// What an NLMSG_ERROR message says: an acknowledgement, or the errno and the text of a refusal.
+// The content of an NLMSG_ERROR message: an acknowledgement, or the errno and the text of a refusal.
 Expected<> parse_acknowledgement(const nlmsghdr* message);
 
 }  // namespace wg::control

@@ -24,12 +24,12 @@ std::vector<std::uint32_t> NexthopTable::objects_via(std::uint32_t ifindex) cons
   return ids;
 }
 
-NexthopTable::Outcome NexthopTable::put(const NexthopObject& object) {
+NexthopTable::Effect NexthopTable::put(const NexthopObject& object) {
   const auto [at, is_new] = objects_.try_emplace(object.id, object);
-  if (is_new) return Outcome::kNew;
-  if (at->second == object) return Outcome::kUnchanged;
+  if (is_new) return Effect::kNew;
+  if (at->second == object) return Effect::kUnchanged;
   at->second = object;
-  return Outcome::kChanged;
+  return Effect::kChanged;
 }
 
 NexthopTable::Removed NexthopTable::remove(std::uint32_t id) {

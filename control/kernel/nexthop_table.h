@@ -16,8 +16,8 @@ class NexthopTable {
   [[nodiscard]] bool contains(std::uint32_t id, std::uint32_t object) const;
   [[nodiscard]] std::vector<std::uint32_t> objects_via(std::uint32_t ifindex) const;
 
-  enum class Outcome : std::uint8_t { kUnchanged, kNew, kChanged };
-  Outcome put(const NexthopObject& object);
+  enum class Effect : std::uint8_t { kUnchanged, kNew, kChanged };
+  Effect put(const NexthopObject& object);
   // Removes an object, and its membership in groups. A group without members is not removed, but named.
   struct Removed {
     bool known = false;

@@ -83,14 +83,14 @@ void RouteTable::sweep_forwardings() {
   sweep_at_ = std::max<std::size_t>(64, forwardings_.size() * 2);
 }
 
-RouteTable::Outcome RouteTable::add(const ParsedRoute& parsed, std::uint16_t flags) {
+RouteTable::Effect RouteTable::add(const ParsedRoute& parsed, std::uint16_t flags) {
   const IpPrefix prefix = parsed.prefix.network();
   FamilyTable& table = tables_[{parsed.table, prefix.address.v6}];
   const auto [at, is_new] = table.prefixes.try_emplace(prefix);
   if (is_new) ++table.per_length[prefix.length];
   std::vector<Route>& routes = at->second;
   Route route{parsed.metric, parsed.tos, share(canonical(parsed))};
-  if (std::find(routes.begin(), routes.end(), route) != routes.end()) return Outcome::kUnchanged;
+  if (std::find(routes.begin(), routes.end(), route) != routes.end()) return Effect::kUnchanged;
   const std::size_t before = routes.size();
   const bool v6 = prefix.address.v6;
   const auto outcome = v6 ? add_v6(routes, std::move(route), flags) : add_v4(routes, std::move(route), flags);
@@ -98,34 +98,34 @@ RouteTable::Outcome RouteTable::add(const ParsedRoute& parsed, std::uint16_t fla
   return outcome;
 }
 
-RouteTable::Outcome RouteTable::add_v4(std::vector<Route>& routes, Route route, std::uint16_t flags) {
+RouteTable::Effect RouteTable::add_v4(std::vector<Route>& routes, Route route, std::uint16_t flags) {
   if (flags & NLM_F_REPLACE) {
     const auto old =
         std::find_if(routes.begin(), routes.end(), [&](const Route& r) { return same_slot(r, route); });
     if (old != routes.end()) {
       *old = std::move(route);
-      return Outcome::kChanged;
+      return Effect::kChanged;
     }
   }
   insert_ordered(routes, std::move(route), (flags & NLM_F_APPEND) != 0);
-  return Outcome::kChanged;
+  return Effect::kChanged;
 }
 
 // Routes of equal metric with gateways form one multipath route, which each message contains as a whole.
 // Routes without gateways stay separate (fe80::/64 of every link).
-RouteTable::Outcome RouteTable::add_v6(std::vector<Route>& routes, Route route, std::uint16_t flags) {
+RouteTable::Effect RouteTable::add_v6(std::vector<Route>& routes, Route route, std::uint16_t flags) {
   const auto [first, last] = std::equal_range(routes.begin(), routes.end(), route, precedes);
-  if ((flags & NLM_F_REPLACE) && last - first > 1) return Outcome::kUnsure;
+  if ((flags & NLM_F_REPLACE) && last - first > 1) return Effect::kUnsure;
   // Some kernels combine an unreachable route and a gateway route of one metric; only a dump shows those.
   const bool mixed = std::any_of(
       first, last, [&](const Route& r) { return rejects(*r.forwarding) != rejects(*route.forwarding); });
   if (mixed) {
     routes.insert(last, std::move(route));
-    return Outcome::kUnsure;
+    return Effect::kUnsure;
   }
   if ((flags & NLM_F_REPLACE) && first != last) {
     *first = std::move(route);
-    return Outcome::kChanged;
+    return Effect::kChanged;
   }
   const auto grown = std::find_if(first, last, [&](const Route& r) {
     return !r.forwarding->nexthops.empty() && contains_hops(*route.forwarding, *r.forwarding);
@@ -138,26 +138,26 @@ RouteTable::Outcome RouteTable::add_v6(std::vector<Route>& routes, Route route, 
   } else {
     routes.insert(last, std::move(route));
   }
-  return Outcome::kChanged;
+  return Effect::kChanged;
 }
 
-RouteTable::Outcome RouteTable::remove(const ParsedRoute& parsed) {
+RouteTable::Effect RouteTable::remove(const ParsedRoute& parsed) {
   const IpPrefix prefix = parsed.prefix.network();
   const auto table = tables_.find({parsed.table, prefix.address.v6});
-  if (table == tables_.end()) return Outcome::kUnchanged;
+  if (table == tables_.end()) return Effect::kUnchanged;
   const auto at = table->second.prefixes.find(prefix);
-  if (at == table->second.prefixes.end()) return Outcome::kUnchanged;
+  if (at == table->second.prefixes.end()) return Effect::kUnchanged;
   std::vector<Route>& routes = at->second;
   const std::size_t before = routes.size();
   const Forwarding gone = canonical(parsed);
   const auto exact = std::find_if(routes.begin(), routes.end(), [&](const Route& r) {
     return r.tos == parsed.tos && r.metric == parsed.metric && *r.forwarding == gone;
   });
-  auto outcome = Outcome::kChanged;
+  auto outcome = Effect::kChanged;
   if (exact != routes.end()) {
     routes.erase(exact);
   } else {
-    outcome = prefix.address.v6 ? remove_v6_nexthops(routes, parsed) : Outcome::kUnchanged;
+    outcome = prefix.address.v6 ? remove_v6_nexthops(routes, parsed) : Effect::kUnchanged;
   }
   routes_ -= before - routes.size();
   if (routes.empty()) erase_prefix(table->second, at);
@@ -165,13 +165,13 @@ RouteTable::Outcome RouteTable::remove(const ParsedRoute& parsed) {
 }
 
 // Removes some nexthops of a multipath route.
-RouteTable::Outcome RouteTable::remove_v6_nexthops(std::vector<Route>& routes, const ParsedRoute& gone) {
+RouteTable::Effect RouteTable::remove_v6_nexthops(std::vector<Route>& routes, const ParsedRoute& gone) {
   const auto at = std::find_if(routes.begin(), routes.end(), [&](const Route& r) {
     return r.metric == gone.metric && r.forwarding->type == gone.forwarding.type &&
            r.forwarding->from == gone.forwarding.from && !gone.forwarding.nexthops.empty() &&
            contains_hops(*r.forwarding, gone.forwarding);
   });
-  if (at == routes.end()) return Outcome::kUnchanged;
+  if (at == routes.end()) return Effect::kUnchanged;
   Forwarding left = *at->forwarding;
   std::erase_if(left.nexthops, [&](const NextHop& hop) { return contains_hop(gone.forwarding, hop); });
   if (left.nexthops.empty()) {
@@ -179,7 +179,7 @@ RouteTable::Outcome RouteTable::remove_v6_nexthops(std::vector<Route>& routes, c
   } else {
     at->forwarding = share(left);
   }
-  return Outcome::kChanged;
+  return Effect::kChanged;
 }
 
 RouteTable::Prefixes::iterator RouteTable::erase_prefix(FamilyTable& table, Prefixes::iterator at) {

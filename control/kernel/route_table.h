@@ -40,10 +40,10 @@ class RouteTable {
 
   // Applies a message by the kernel's rules for its `flags` (NLM_F_REPLACE, NLM_F_APPEND; a dump appends).
   // kUnchanged: the route was known. kUnsure: IPv6 replaced one of several equal routes without naming it, so
-  // only a new dump can tell.
-  enum class Outcome : std::uint8_t { kUnchanged, kChanged, kUnsure };
-  Outcome add(const ParsedRoute& route, std::uint16_t flags);
-  Outcome remove(const ParsedRoute& route);
+  // only a new dump can show.
+  enum class Effect : std::uint8_t { kUnchanged, kChanged, kUnsure };
+  Effect add(const ParsedRoute& route, std::uint16_t flags);
+  Effect remove(const ParsedRoute& route);
 
   // The routes of a prefix in order of preference; nullptr: none.
   [[nodiscard]] const std::vector<Route>* find(std::uint32_t table, const IpPrefix& prefix) const;
@@ -106,9 +106,9 @@ class RouteTable {
   ForwardingRef share(const Forwarding& forwarding);
   void sweep_forwardings();
   [[nodiscard]] Picked pick(const ForwardingTest& test) const;
-  Outcome add_v4(std::vector<Route>& routes, Route route, std::uint16_t flags);
-  Outcome add_v6(std::vector<Route>& routes, Route route, std::uint16_t flags);
-  Outcome remove_v6_nexthops(std::vector<Route>& routes, const ParsedRoute& gone);
+  Effect add_v4(std::vector<Route>& routes, Route route, std::uint16_t flags);
+  Effect add_v6(std::vector<Route>& routes, Route route, std::uint16_t flags);
+  Effect remove_v6_nexthops(std::vector<Route>& routes, const ParsedRoute& gone);
   Prefixes::iterator erase_prefix(FamilyTable& table, Prefixes::iterator at);
 
   std::map<Key, FamilyTable> tables_;

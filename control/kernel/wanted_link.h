@@ -1,4 +1,4 @@
-// What one of our links in Linux shall be like, and where it is not: the comparison with the kernel behind
+// The wanted state of one of our links in Linux, and where it differs: the comparison with the kernel behind
 // `diff`, `reload` and the drift in `show` (docs/decisions/0042-drift.md).
 #pragma once
 
@@ -29,9 +29,9 @@ struct Deviation {
   Kind kind{};
   std::size_t index = 0;  // of the address or the route
   std::string text;       // "port wan: address 192.0.2.1/24 is missing"
-  bool taken = false;     // a route of somebody else stands in the place of ours
+  bool taken = false;     // another program's route is in the place of ours
 
-  // Somebody may want the others to be as they are; an operator's `reload` decides.
+  // The others may be set so on purpose; an operator's `reload` decides.
   [[nodiscard]] bool is_loss() const { return kind == Kind::kAddress || (kind == Kind::kRoute && !taken); }
 };
 

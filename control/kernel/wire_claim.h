@@ -24,7 +24,7 @@ class WireClaim {
  private:
   explicit WireClaim(int fd) : fd_(fd) {}
 
-  int fd_ = -1;  // a listening socket of an abstract name, which nobody else can bind
+  int fd_ = -1;  // a listening socket of an abstract name, which no other process can bind
 };
 
 }  // namespace wg::control

@@ -8,7 +8,7 @@
 namespace wg::control {
 namespace {
 
-// Somebody waits for it, so want of memory only delays it; this thread may sleep.
+// A caller waits for it, so lack of memory only delays it; this thread may sleep.
 void post_surely(EventLoop& loop, const std::function<void()>& call) {
   for (;;) {
     try {
@@ -51,7 +51,8 @@ void Background::run() {
     try {
       item.task();
     } catch (const std::exception&) {
-      // The loop's failure, since this thread has nobody to tell. `done` follows: somebody waits for it.
+      // The failure goes to the loop, because this thread has no caller. `done` follows: a caller waits for
+      // it.
       post_surely(loop_, [failed = std::current_exception()] { std::rethrow_exception(failed); });
     }
     if (item.done) post_surely(loop_, item.done);

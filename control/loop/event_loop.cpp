@@ -166,7 +166,7 @@ void EventLoop::run_posted() {
 }
 
 // One that throws was the last. A step stays in its place while it runs, and moves without memory being
-// taken: it must not end for want of it.
+// taken: it must not end when there is none.
 void EventLoop::run_turns() {
   const auto until = Clock::now() + kTurns;
   for (std::size_t waiting = turns_.size(); waiting != 0 && Clock::now() < until; --waiting) {
@@ -194,7 +194,7 @@ void EventLoop::run_timers() {
   const auto now = Clock::now();
   const TimerId newest = next_timer_;
   while (!due_.empty() && due_.begin()->first <= now && due_.begin()->second < newest) {
-    auto entry = due_.extract(due_.begin());  // put back as it is: a timer must not end for want of memory
+    auto entry = due_.extract(due_.begin());  // put back as it is: a lack of memory must not end a timer
     const TimerId id = entry.value().second;
     const auto timer = timers_.find(id);
     const auto callback = timer->second.callback;

@@ -60,7 +60,7 @@ class EventLoop {
   void stop();
   bool stopped() const { return stopped_.load(std::memory_order_acquire); }
 
-  // What becomes of an exception of a callback. Without one, it leaves run_once().
+  // Receives the exceptions of callbacks. Without it, they leave run_once().
   void on_failure(std::function<void(const std::exception&)> failed) { failed_ = std::move(failed); }
   // Calls `callback` as one of the loop's.
   template <class Call>

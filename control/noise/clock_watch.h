@@ -12,7 +12,7 @@ class ClockWatch {
  public:
   static constexpr std::chrono::seconds kReported{10};  // smaller steps are not
 
-  // By how much the wall clock has jumped since the last one that was reported; nullopt: it has not.
+  // The jump of the wall clock since the last one that was reported; nullopt: there was none.
   [[nodiscard]] std::optional<std::chrono::nanoseconds> jump(const Now& now) {
     const std::chrono::nanoseconds offset = now.wall.time_since_epoch() - now.boot.time_since_epoch();
     const std::chrono::nanoseconds jumped = offset - offset_;

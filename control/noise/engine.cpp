@@ -250,7 +250,7 @@ void Engine::clear_sources(Peer* of) {
   if (PeerState* const p = s_->peers.find(*of)) s_->clear_source(*p);
 }
 
-// Whoever relays a peer's packets from ever other ports moves its endpoint with each of them.
+// A host that relays a peer's packets from ever other ports moves its endpoint with each of them.
 bool Engine::on_roamed(PeerRef ref, const Endpoint& remote, const Endpoint& local, const Now& now) {
   PeerState* const p = s_->peers.find(ref);
   if (p == nullptr || (p->remote == remote && p->local == local)) return true;

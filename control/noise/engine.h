@@ -51,7 +51,7 @@ class Host {
   virtual void retire(std::function<void()> free) = 0;
   // Reports an event to the log and the event stream. `peer` is null for events of the interface (clock).
   virtual void event(const dataplane::Peer* peer, const PeerEvent& event) = 0;
-  // A handshake message that belongs to no configured peer was refused. Strangers decide how often.
+  // A handshake message that belongs to no configured peer was refused. Unknown hosts decide how often.
   virtual void refused(const RefusedMessage&) {}
 };
 
@@ -59,7 +59,7 @@ inline constexpr std::uint8_t kHandshakeTos = 0x88;
 
 enum class AddPeerResult : std::uint8_t { kAdded, kDuplicate, kOwnKey };
 
-struct PeerStatus {
+struct PeerSession {
   PublicKey public_key{};
   Endpoint remote;  // !known(): none
   Endpoint local;   // sticky source; zero address: none
@@ -85,7 +85,7 @@ struct HeardPeer {
   BootTime heard = kNever;  // latest authenticated message
 };
 
-// What a reader of a handshake's messages needs to decrypt its session.
+// The secrets that a reader of a handshake's messages needs to decrypt its session.
 struct HandshakeSecrets {
   PublicKey peer{};
   Key own_static{}, own_ephemeral{};
@@ -163,8 +163,8 @@ class Engine {
   void initiate(dataplane::Peer& peer, const Now& now);
   void reset_timestamp(dataplane::Peer& peer);
 
-  // For laboratories: `tap` is told the secrets of every handshake from now on, before our message leaves.
-  // Empty: nobody is.
+  // For laboratories: `tap` receives the secrets of every handshake from now on, before our message leaves.
+  // Empty: no tap.
   void tap_secrets(SecretsTap tap);
 
   // ---- time
@@ -176,13 +176,13 @@ class Engine {
   [[nodiscard]] BootTime next_deadline() const;
 
   // ---- status
-  [[nodiscard]] PeerStatus peer_status(const dataplane::Peer& peer, const Now& now) const;
+  [[nodiscard]] PeerSession peer_status(const dataplane::Peer& peer, const Now& now) const;
   [[nodiscard]] std::vector<PeerEvent> peer_events(const dataplane::Peer& peer) const;  // oldest first
   // Appends those heard of later than `since` among the next `count` peers from number `from` on. Returns the
   // number to go on with; 0: that was the last. For walks in steps, between which peers come and go.
   std::size_t heard_peers(std::size_t from, std::size_t count, BootTime since,
                           std::vector<HeardPeer>& out) const;
-  // Outcomes of messages, messages sent, refused messages of nobody.
+  // Outcomes of messages, messages sent, refused messages of unknown peers.
   [[nodiscard]] const HandshakeCounters& counters() const;
   [[nodiscard]] std::size_t memory_bytes() const;  // all memory the engine allocated, keypairs included
 

@@ -1,4 +1,4 @@
-// What bounds the work of one interface's engine.
+// The bounds on the work of one interface's engine.
 #pragma once
 
 #include <cstddef>
@@ -11,8 +11,8 @@ struct EngineOptions {
   // and responses in a second that were refused after their mac1 (forged, replayed, too many from one peer).
   std::size_t under_load_at = 4096 / 8;
   std::size_t wasted_at = 256;
-  // What strangers can make an interface do in a second, cookies or not; beyond it their messages are dropped
-  // (docs/security.md). A host with a valid cookie is a stranger too until its handshake authenticates.
+  // Work that unknown hosts can cause an interface in a second, cookies or not; beyond it their messages are
+  // dropped (docs/security.md). A host with a valid cookie is unknown too until its handshake authenticates.
   std::size_t hashes_per_second = 100'000;  // mac1 checks, and so cookie replies: honest peers need them too
   std::size_t wasted_per_second = 1024;     // messages refused after a Diffie-Hellman
   bool allow_big_future_timestamps =

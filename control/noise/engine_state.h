@@ -32,12 +32,12 @@ inline constexpr std::chrono::nanoseconds kNewHandshakeAfter = KEEPALIVE_TIMEOUT
 inline constexpr std::chrono::nanoseconds kWatchInterval = KEEPALIVE_TIMEOUT;
 inline constexpr std::chrono::milliseconds kRoamInterval{100};
 inline constexpr std::chrono::hours kBigJump{24};
-// Whoever sees an initiation pass knows its sender_index, and can make us compute two X25519 for each
+// A host that sees an initiation pass knows its sender_index, and can make us compute two X25519 for each
 // response that names it. After this many refused responses, the handshake takes only responses with a
 // cookie.
 inline constexpr unsigned kRefusedResponses = 4;
-// What one call of advance() does, so that timers of thousands of peers that are due together hold up nothing
-// else: about 3 ms.
+// The bounds of one call of advance(), so that timers of thousands of peers that are due together hold up
+// nothing else: about 3 ms.
 inline constexpr std::size_t kInitiationsPerAdvance = 16;
 inline constexpr std::size_t kTimersPerAdvance = 2048;
 
@@ -59,12 +59,12 @@ struct Arenas {
   SecretArena<Identity> identities;
 };
 
-// Whoever can send a peer's messages again chooses their source: it is told, but the peer's history keeps
-// none.
+// A host that can send a peer's messages again chooses their source: it is reported, but the peer's history
+// keeps none.
 enum class Source : std::uint8_t { kAuthentic, kClaimed };
 
 struct SecretsTeller {
-  SecretsTap tap;  // empty: nobody is told
+  SecretsTap tap;  // empty: no tap
   void tell(const PeerState& p, const Identity& identity, const Secret& ephemeral) const;
 };
 

@@ -8,8 +8,8 @@ namespace wg::noise {
 
 // ---- status
 
-PeerStatus Engine::peer_status(const Peer& peer, const Now& now) const {
-  PeerStatus status;
+PeerSession Engine::peer_status(const Peer& peer, const Now& now) const {
+  PeerSession status;
   const PeerState* const p = s_->peers.find(peer);
   if (p == nullptr) return status;
   status.public_key = p->public_key;

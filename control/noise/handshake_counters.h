@@ -1,4 +1,4 @@
-// What became of an interface's handshake messages: a counter per outcome, a counter of those sent per type,
+// Results of an interface's handshake messages: a counter per outcome, a counter of those sent per type,
 // and the latest refused ones that belong to no configured peer.
 //
 // W: the engine. R: status and metrics. Control thread only.
@@ -47,7 +47,7 @@ class HandshakeCounters {
   [[nodiscard]] std::uint64_t of(Outcome outcome) const {
     return outcomes_[static_cast<std::size_t>(outcome)];
   }
-  // By message type (1..3).
+  // Indexed by message type (1..3).
   [[nodiscard]] std::uint64_t sent(unsigned message_type) const {
     return message_type < sent_.size() ? sent_[message_type] : 0;
   }

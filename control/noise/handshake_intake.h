@@ -1,5 +1,5 @@
 // Handshake messages on their way in: what waits to be processed, whether the interface is under load, and
-// what strangers may still make it compute in this second (docs/security.md).
+// what unknown hosts may still make it compute in this second (docs/security.md).
 //
 // Control thread only.
 #pragma once

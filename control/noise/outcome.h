@@ -26,7 +26,7 @@ namespace wg::noise {
   X(kTimestampNotNewer, "timestamp_not_newer", "timestamp not newer: replay, or the peer's clock went back") \
   X(kTimestampAhead, "timestamp_ahead", "timestamp more than a day ahead of our clock")                      \
   X(kInitiationFlood, "initiation_flood", "peer sends more than 50 initiations/s")                           \
-  X(kUnknownIndex, "unknown_index", "answers no handshake of ours")                                          \
+  X(kUnknownIndex, "unknown_index", "answers no handshake that we started")                                  \
   X(kBadResponse, "bad_response", "response does not authenticate: wrong preshared key, or forged")          \
   X(kResponseNeedsCookie, "response_needs_cookie",                                                           \
     "too many refused responses to this handshake: cookie reply sent")                                       \

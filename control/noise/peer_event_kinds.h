@@ -1,4 +1,4 @@
-// What can happen to a peer, as the engine sees it: one list for the kind, its name and its words. The daemon
+// Events of a peer, as the engine sees them: one list for the kind, its name and its words. The daemon
 // adds events of its own (control/api/status.h). A row here and the line that reports it are all an event
 // costs.
 #pragma once
@@ -9,7 +9,7 @@
 
 namespace wg::noise {
 
-// What PeerEvent::detail holds.
+// The content of PeerEvent::detail.
 enum class EventDetail : std::uint8_t {
   kNothing,
   kAttempts,   // how many initiations were sent, this one included

@@ -1,4 +1,4 @@
-// What the engine knows of one peer. Only engine*.cpp and peer_index.* include this header.
+// The engine's state of one peer. Only engine*.cpp and peer_index.* include this header.
 #pragma once
 
 #include <chrono>

@@ -1,4 +1,4 @@
-// The protocol's primitives (WireGuard paper section 5.4) under the paper's names. Only this module knows
+// The protocol's primitives (WireGuard paper section 5.4) under the paper's names. Only this module uses
 // which library computes them: libb2 for BLAKE2s, libsodium for the rest.
 #pragma once
 

@@ -18,7 +18,7 @@
 namespace wg::noise {
 
 // Owns anonymous pages with the protections above. Locking may fail under RLIMIT_MEMLOCK: the pages are
-// then used unlocked and locked() returns false, because refusing to run would protect nobody.
+// then used unlocked and locked() returns false, because refusing to run would protect no one.
 class SecretPages {
  public:
   explicit SecretPages(std::size_t size) : size_(size) {

@@ -45,10 +45,10 @@ class StartQueue {
     paid_ = paid;
     return true;
   }
-  // When the next turn is due; kNever: nobody is queued.
+  // When the next turn is due; kNever: the queue is empty.
   [[nodiscard]] BootTime next_turn() const {
     if (empty()) return kNever;
-    // Nobody has started yet: at once, which is later than kNever.
+    // No peer has started yet: at once, which is later than kNever.
     constexpr std::chrono::nanoseconds kAhead = (kAtOnce - 1) * kInterval;
     return std::max(paid_ - kAhead, kNever + std::chrono::nanoseconds(1));
   }
@@ -57,7 +57,7 @@ class StartQueue {
   struct Heard {
     WallTime at{};
     PeerRef peer;
-    // Of a heap: the latest is on top.
+    // The order of a heap: the latest is on top.
     bool operator<(const Heard& other) const { return at < other.at; }
   };
 

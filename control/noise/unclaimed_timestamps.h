@@ -29,7 +29,7 @@ class UnclaimedTimestamps {
 
   // From the state file. It may exceed kMax, because peers that are about to be added are among them.
   void restore(const Record& record);
-  // Of a removed peer. It does not make more than kMax: the oldest is forgotten. All zero: nothing to keep.
+  // Keeps that of a removed peer, kMax of them at most: the oldest is forgotten. All zero: nothing to keep.
   void keep(const Record& record);
   // All zero: there is none. It is not here afterwards.
   [[nodiscard]] Tai64n take(const PublicKey& key);

@@ -43,7 +43,7 @@ class LinkOwners {
     return interfaces_.owner_of(ifindex);
   }
 
-  // By number; 0: not in use.
+  // Owners by number; 0: not in use.
   [[nodiscard]] const dataplane::ById<dataplane::PortIndex, std::uint32_t>& ports() const {
     return ports_.ifindexes();
   }

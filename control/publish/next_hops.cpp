@@ -182,6 +182,7 @@ void NextHops::ask(const NextHopKey& key) {
   if (key.address.is_zero()) return;
   const Neighbour* known = mirror_.neighbour(key.ifindex, key.address);
   if (known != nullptr && (known->state & (NUD_PERMANENT | NUD_NOARP)) != 0) return;
+  // When it is refused, refresh() asks again.
   static_cast<void>(netlink_.request_neighbour(key.ifindex, key.address));
 }
 

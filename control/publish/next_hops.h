@@ -31,7 +31,7 @@
 
 namespace wg::control {
 
-// What packets of the routes to a next hop have in common.
+// The common properties of packets to one next hop.
 struct HopUse {
   std::uint16_t mtu = 0;  // IP bytes; of a hop without a neighbour, 0: no limit of its own
   bool v6 = false;        // the IP version of the packets, not of the neighbour (RFC 5549)
@@ -48,7 +48,7 @@ class NextHops {
            dataplane::Quiescence& quiescence)
       : mirror_(mirror), netlink_(netlink), next_(next), quiescence_(quiescence) {}
 
-  // The index of a next hop; it is made when nobody holds one like it. The caller holds it next. A neighbour
+  // The index of a next hop; it is made when there is none like it. The caller holds it next. A neighbour
   // whose MAC address is unknown is asked for when the first hop through it is made.
   [[nodiscard]] lpm::Value simple(dataplane::HopKind kind, dataplane::InterfaceId interface_id,
                                   const HopUse& use);
@@ -64,9 +64,9 @@ class NextHops {
   // Neighbours that prefixes lead to.
   [[nodiscard]] std::size_t neighbours() const { return hops_of_.size(); }
 
-  // The mirror has news of a neighbour. False: neither its MAC address nor whether it is usable has changed.
+  // The mirror has updated a neighbour. False: neither its MAC address nor whether it is usable has changed.
   bool update(const NextHopKey& key);
-  // Reads everything anew from the mirror. `on_port` says whether a link is a port, or on top of one.
+  // Reads everything again from the mirror. `on_port` says whether a link is a port, or on top of one.
   void reload(const std::function<bool(std::uint32_t ifindex)>& on_port);
   // Usable neighbours on ports.
   [[nodiscard]] const MacAddresses& resolved() const { return macs_; }

@@ -53,7 +53,7 @@ class PublishedRoutes {
   using Clock = std::chrono::steady_clock;
   void refresh(Clock::time_point until = Clock::time_point::max());
 
-  // What the workers would do with a packet to there; null: leave it to the kernel.
+  // The workers' decision about a packet to there; null: leave it to the kernel.
   [[nodiscard]] const dataplane::NextHop* next_hop_for(const IpAddress& destination) const;
   // Then the main table alone does not decide about routes.
   [[nodiscard]] bool in_vrf() const { return in_vrf_; }

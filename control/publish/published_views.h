@@ -1,4 +1,4 @@
-// What the workers see of Linux's settings: which ports are up, which frames and packets of ports and
+// The workers' view of Linux's settings: which ports are up, which frames and packets of ports and
 // interfaces they may handle, the gateway's own addresses, and the listen ports.
 //
 // W: Publisher, on the control thread.
@@ -25,7 +25,7 @@ class PublishedViews {
 
   // The MAC addresses beside its own that each TAP listens to, by ifindex. False: nothing has changed.
   [[nodiscard]] bool set_filters(std::map<std::uint32_t, std::vector<MacAddress>> filters);
-  // Everything is read anew by the next refresh().
+  // Everything is read again by the next refresh().
   void make_stale() { stale_ = true; }
   void refresh();
   // From the interfaces of `next`, which their owners change.

@@ -207,7 +207,7 @@ void Publisher::publish() {
     for (dataplane::PortView& port : snapshot->ports) port.flows = false;
     for (dataplane::InterfaceView& interface : snapshot->interfaces) interface.flows = false;
   }
-  // What peers send goes to the program: no short cut, no way between peers.
+  // Packets of peers go to the program: no short cut, no way between peers.
   for (const dataplane::InterfaceId id : snapshot->rings)
     snapshot->interfaces[id].short_cut = snapshot->interfaces[id].flows = false;
   dataplane_.publish(std::move(snapshot));

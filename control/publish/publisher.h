@@ -1,4 +1,4 @@
-// From what Linux knows to what the workers see: follows Linux's changes in the routes (published_routes.h)
+// From Linux's state to the workers' view: follows Linux's changes in the routes (published_routes.h)
 // and in the settings of ports and interfaces (published_views.h), finds the routes of endpoints, and
 // publishes snapshots when something changed.
 //
@@ -52,7 +52,7 @@ class Publisher {
   // Null: the interface's inner side is Linux, by its TUN. Until then every packet of its peers goes to the
   // ring: no short cut, no route, no way between peers.
   void set_ring(dataplane::InterfaceId id, dataplane::ProgramRing* ring);
-  // Null: nobody watches packets.
+  // Null: no watch runs.
   void set_watches(std::shared_ptr<const dataplane::WatchSet> watches) {
     touch(), next_.watches = std::move(watches);
   }
@@ -82,7 +82,7 @@ class Publisher {
   [[nodiscard]] std::optional<PortLink> port_of(std::uint32_t ifindex) const {
     return owners_.port_of(ifindex);
   }
-  // What the workers would do with a packet to there; null: leave it to the kernel.
+  // The workers' decision about a packet to there; null: leave it to the kernel.
   [[nodiscard]] const dataplane::NextHop* next_hop_for(const IpAddress& destination) const {
     return routes_.next_hop_for(destination);
   }

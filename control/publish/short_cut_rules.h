@@ -33,7 +33,7 @@ class ShortCutRules {
   // ---- where packets go
   // Does the destination alone decide, by the tables local and main? Not with routing rules of the operator.
   [[nodiscard]] bool destination_decides(bool v6) const;
-  // What the longest-prefix match should hold for exactly this prefix. type RTN_UNSPEC and not `unsure`: no
+  // The entry of the longest-prefix match for exactly this prefix. type RTN_UNSPEC and not `unsure`: no
   // entry. `unsure`: Linux decides.
   [[nodiscard]] Resolved route_for(const IpPrefix& prefix) const;
 

@@ -59,7 +59,7 @@ void CaptureSink::take(const WatchRecord& record, Packet bytes, WallTime at) {
   ++packets_;
 }
 
-// The rings are common to all interfaces, so the first one tells what they have lost.
+// The rings are common to all interfaces, so the first one reports what they have lost.
 void CaptureSink::finish(WallTime at, std::uint64_t lost) {
   if (interfaces_.empty()) text_ += pcapng::interface_block(pcapng::kLinkRawIp, "linegate", "no packet");
   text_ += pcapng::statistics_block(0, at, packets_, lost);

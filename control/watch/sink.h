@@ -1,4 +1,4 @@
-// What becomes of the records of a watch: a pcapng file, or stories in JSON. Pure: records go in, text comes
+// The output of a watch: a pcapng file, or stories in JSON. Pure: records go in, text comes
 // out.
 #pragma once
 
@@ -35,7 +35,7 @@ class WatchSink {
   // `lost`: records that found no room in the rings.
   virtual void finish(WallTime at, std::uint64_t lost) = 0;
   [[nodiscard]] bool is_full() const { return limit_ != 0 && packets_ >= limit_; }
-  // What has been written since the last call.
+  // The text written since the last call.
   [[nodiscard]] std::string take_text() { return std::exchange(text_, {}); }
 
  protected:

@@ -1,4 +1,4 @@
-// What workers have noted about a packet, in words. Pure: names come from the caller.
+// The workers' records of a packet, in words. Pure: names come from the caller.
 #pragma once
 
 #include <cstdint>

@@ -26,7 +26,7 @@ struct BootClock {
 };
 
 using BootTime = BootClock::time_point;
-// What has not happened yet; of a timer: not armed.
+// An event that has not happened yet; of a timer: not armed.
 inline constexpr BootTime kNever{};
 
 // Half the size: for 136 years.

@@ -61,7 +61,7 @@ T value_or_throw(Expected<T> result) {
   if constexpr (!std::is_void_v<T>) return *std::move(result);
 }
 
-// What catch_refusal() returns: an Expected stays what it is.
+// The type that catch_refusal() returns: an Expected stays what it is.
 template <class T>
 struct CaughtAs {
   using Type = Expected<T>;

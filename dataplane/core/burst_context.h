@@ -1,6 +1,6 @@
-// What a burst is judged under. Made once per loop, stamped by each poll, and handed to every stage; a burst
-// whose crypto is done elsewhere carries its own until its last stage, so that snapshot and objects it was
-// prepared with stay.
+// The context that a burst is judged under. Made once per loop, stamped by each poll, and handed to every
+// stage; a burst whose crypto is done elsewhere carries its own until its last stage, so that snapshot and
+// objects it was prepared with stay.
 #pragma once
 
 #include <cstddef>

@@ -1,4 +1,4 @@
-// How much one burst holds, and how many ports and interfaces a worker knows.
+// How much one burst holds, and how many ports and interfaces a worker serves.
 #pragma once
 
 #include <cstddef>

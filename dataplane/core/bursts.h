@@ -1,4 +1,4 @@
-// What stages hand to each other: bursts as structures of arrays, values without a policy. Letters beside a
+// The bursts that stages hand to each other: structures of arrays, values without a policy. Letters beside a
 // field say behind which stage it is valid.
 #pragma once
 
@@ -35,7 +35,7 @@ struct PacketOrigin {
   [[nodiscard]] static PacketOrigin at_port(PortIndex port, std::uint16_t l2_length) noexcept {
     return {From::kPort, number_of(port), {}, l2_length};
   }
-  // What left a tunnel, or what Linux sends into it.
+  // Inner packets: out of a tunnel, or from Linux into it.
   [[nodiscard]] static PacketOrigin at_interface(From from, InterfaceId id) noexcept {
     return {from, number_of(id), id, 0};
   }
@@ -101,7 +101,7 @@ struct DataBurst {
   void take(DataBurst& other) noexcept;
 };
 
-// IP packets that want a route. l3 and length say where they lie; the buffer of one out of a tunnel does not
+// IP packets that need a route. l3 and length say where they lie; the buffer of one out of a tunnel does not
 // yet (extent.h).
 struct InnerBurst {
   std::size_t n = 0;
@@ -142,7 +142,7 @@ struct InnerBurst {
   void clear() noexcept { n = n6 = 0; }
 };
 
-// What the source check needs of an InnerBurst's packets beside them, at the same places.
+// The inputs of the source check beside an InnerBurst's packets, at the same places.
 struct PlainBurst {
   // Packets of one peer behind each other.
   struct Run {

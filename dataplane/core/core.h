@@ -1,6 +1,6 @@
-// What every stage may use beside its own state and what its signature names: options, packet pool, counters,
-// the mailboxes to control, and the end of a refused packet. One per worker, touched by its thread alone but
-// where a member says otherwise.
+// The parts that every stage may use beside its own state and what its signature names: options, packet pool,
+// counters, the mailboxes to control, and the end of a refused packet. One per worker, touched by its thread
+// alone but where a member says otherwise.
 #pragma once
 
 #include <array>

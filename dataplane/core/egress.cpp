@@ -102,7 +102,7 @@ std::size_t Egress::write(KernelInterface& to, OutQueue& out, Counter& written) 
   return n;
 }
 
-// What goes to a program is no exception: it has no budget but its ring.
+// A packet to a program is no exception: it has no budget but its ring.
 void Egress::give_to_program(ProgramRing& ring, OutQueue& out, rte_mbuf* packet) noexcept {
   if (out.n == kBurst) write(ring, out);
   out.packet[out.n++] = packet;

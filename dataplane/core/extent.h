@@ -1,5 +1,5 @@
-// What of a packet buffer is in use. From classify to the way out only the bursts say where a packet lies and
-// how long it is; its buffer is told once, where the packet leaves this worker's stages.
+// The part of a packet buffer in use. From classify to the way out only the bursts say where a packet lies
+// and how long it is; its buffer is set once, where the packet leaves this worker's stages.
 #pragma once
 
 #include <rte_mbuf.h>

@@ -4,7 +4,7 @@
 
 #include <algorithm>
 #include <atomic>
-#include <cstdint>
+#include <chrono>
 
 #include "dataplane/session/limits.h"
 
@@ -12,13 +12,13 @@ namespace wg::dataplane {
 
 class IdlePolicy {
  public:
-  // `spin_ns`: busy polling before the first sleep.
-  explicit IdlePolicy(std::uint32_t spin_ns) : spin_ns_(spin_ns) {}
+  // `spin`: busy polling before the first sleep.
+  explicit IdlePolicy(std::chrono::nanoseconds spin) : spin_(spin) {}
 
-  // ---- any thread. `max_sleep_ns`: the latency that an idle worker adds at most.
-  void set(bool adaptive, std::uint32_t max_sleep_ns) noexcept {
+  // ---- any thread. `max_sleep`: the latency that an idle worker adds at most.
+  void set(bool adaptive, std::chrono::nanoseconds max_sleep) noexcept {
     adaptive_.store(adaptive, std::memory_order_relaxed);
-    max_sleep_ns_.store(max_sleep_ns, std::memory_order_relaxed);
+    max_sleep_.store(max_sleep, std::memory_order_relaxed);
   }
 
   // ---- the worker, after each loop. False: poll on.
@@ -29,25 +29,25 @@ class IdlePolicy {
     }
     if (since_ == kNever) {
       since_ = now;
-      sleep_ns_ = kFirstSleepNs;
+      sleep_ = kFirstSleep;
     }
-    return now - since_ >= std::chrono::nanoseconds(spin_ns_);
+    return now - since_ >= spin_;
   }
   // How long this time; twice as long the next time.
-  [[nodiscard]] std::uint32_t next_sleep_ns() noexcept {
-    const std::uint32_t ns = sleep_ns_;
-    sleep_ns_ = std::min(sleep_ns_ * 2, max_sleep_ns_.load(std::memory_order_relaxed));
-    return ns;
+  [[nodiscard]] std::chrono::nanoseconds next_sleep() noexcept {
+    const std::chrono::nanoseconds sleep = sleep_;
+    sleep_ = std::min(sleep_ * 2, max_sleep_.load(std::memory_order_relaxed));
+    return sleep;
   }
 
  private:
-  static constexpr std::uint32_t kFirstSleepNs = 20'000;
+  static constexpr std::chrono::nanoseconds kFirstSleep{20'000};
 
-  const std::uint32_t spin_ns_;
+  const std::chrono::nanoseconds spin_;
   BootTime since_ = kNever;  // kNever: not idle
-  std::uint32_t sleep_ns_ = 0;
-  std::atomic<bool> adaptive_{true};            // W: control
-  std::atomic<std::uint32_t> max_sleep_ns_{0};  // W: control
+  std::chrono::nanoseconds sleep_{0};
+  std::atomic<bool> adaptive_{true};                   // W: control
+  std::atomic<std::chrono::nanoseconds> max_sleep_{};  // W: control
 };
 
 }  // namespace wg::dataplane

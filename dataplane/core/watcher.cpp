@@ -81,13 +81,18 @@ std::uint8_t Watcher::choose(WatchMark& mark, const Known& known, WatchLink link
   std::uint8_t chosen = 0;
   for (const auto& watch : set_->watches) {
     if ((mark.chosen & watch->bit) != 0) continue;
-    const bool fits = (watch->port == kNowhere || watch->port == known.port) &&
-                      (watch->interface_id == kNowhere || watch->interface_id == known.interface_id) &&
+    const bool fits = (watch->port == kNoPort || watch->port == known.port) &&
+                      (watch->interface_id == kNoInterface || watch->interface_id == known.interface_id) &&
                       (watch->peer == kNoPeer || watch->peer == known.peer);
     if (fits && watch->filter.matches(link, packet)) chosen |= watch->bit;
   }
   mark.chosen |= chosen;
   return chosen;
+}
+
+Watcher::Known Watcher::known_of(WatchLink link, std::uint16_t where, std::uint32_t peer) noexcept {
+  return link == WatchLink::kIp ? Known{kNoPort, InterfaceId{where}, peer}
+                                : Known{PortIndex{where}, kNoInterface, peer};
 }
 
 // ---------------------------------------------------------------- records
@@ -125,9 +130,7 @@ void Watcher::enter(rte_mbuf* packet, WatchPoint point, WatchLink link, std::uin
     mark.inner_length = packet->data_len;
   }
   const Packet bytes = frame_of(packet);
-  Known known;
-  (link == WatchLink::kIp ? known.interface_id : known.port) = where;
-  choose(mark, known, link, bytes);
+  choose(mark, known_of(link, where, kNoPeer), link, bytes);
   WatchRecord record = record_of(mark, point);
   record.leaving = point != WatchPoint::received;
   write(mark.chosen, record, bytes);
@@ -177,7 +180,7 @@ void Watcher::sessions_found(const DataBurst& data, BootTime now) noexcept {
     mark.inner_offset = offset_in(packet, data.op[i].data);
     mark.inner_length = static_cast<std::uint16_t>(data.op[i].length);
     const Packet frame = frame_of(packet);
-    const Known known{mark.where, number_of(data.interface_id[i]), mark.peer};
+    const Known known{PortIndex{mark.where}, data.interface_id[i], mark.peer};
     const std::uint8_t now_chosen = choose(mark, known, WatchLink::kEthernet, frame);
     write(now_chosen, record_of(mark, WatchPoint::received), frame);
     WatchRecord record = record_of(mark, WatchPoint::session);
@@ -193,7 +196,7 @@ void Watcher::opened(const InnerBurst& inner, std::size_t first) noexcept {
     WatchMark& mark = mark_of(packet);
     if (!is_marked(mark)) fresh(packet, WatchLink::kEthernet, kNowhere);
     const std::uint8_t* l3 = inner.l3[i];
-    const Known known{mark.where, number_of(inner.origin[i].interface()), mark.peer};
+    const Known known{PortIndex{mark.where}, inner.origin[i].interface(), mark.peer};
     const std::uint8_t now_chosen = choose(mark, known, WatchLink::kIp, {l3, inner.length[i]});
     write(now_chosen, record_of(mark, WatchPoint::received), frame_of(packet),
           static_cast<std::size_t>(l3 - frame_of(packet).data()));
@@ -232,11 +235,11 @@ void Watcher::to_send(const SendBurst& send) noexcept {
   for (std::size_t i = 0; i < send.n; ++i) {
     rte_mbuf* packet = send.packet[i];
     WatchMark& mark = mark_of(packet);
-    const std::uint16_t interface_id = number_of(send.origin[i].interface_id);
-    if (!is_marked(mark)) fresh(packet, WatchLink::kIp, interface_id);
-    const std::uint16_t port = mark.link == WatchLink::kEthernet ? mark.where : kNowhere;
+    const InterfaceId interface_id = send.origin[i].interface_id;
+    if (!is_marked(mark)) fresh(packet, WatchLink::kIp, number_of(interface_id));
+    const PortIndex port{mark.link == WatchLink::kEthernet ? mark.where : kNowhere};
     mark.link = WatchLink::kIp;
-    mark.where = interface_id;
+    mark.where = number_of(interface_id);
     mark.peer = kNoPeer;  // of a hairpin packet: who has sent it
     mark.session = 0;
     mark.inner_offset = offset_in(packet, send.l3[i]);
@@ -249,7 +252,7 @@ void Watcher::peers_chosen(const SendBurst& send) noexcept {
   for (std::size_t i = 0; i < send.n; ++i) {
     WatchMark& mark = mark_of(send.packet[i]);
     mark.peer = send.peer[i]->slot;
-    choose(mark, {kNowhere, mark.where, mark.peer}, WatchLink::kIp, {send.l3[i], send.length[i]});
+    choose(mark, {kNoPort, InterfaceId{mark.where}, mark.peer}, WatchLink::kIp, {send.l3[i], send.length[i]});
   }
 }
 
@@ -268,7 +271,7 @@ void Watcher::sending_one(const SendBurst& send, std::size_t i, const SendBurst:
   WatchMark& mark = mark_of(packet);
   const bool framed = run.path->header_length != 0;
   mark.session = run.keypair->local_index;
-  const Known known{record.to, number_of(run.peer->interface_id), mark.peer};
+  const Known known{PortIndex{record.to}, run.peer->interface_id, mark.peer};
   const Packet inner{send.l3[i], send.length[i]};
   choose(mark, known, WatchLink::kIp, inner);
   if (framed) choose(mark, known, WatchLink::kEthernet, frame_of(packet));
@@ -292,7 +295,7 @@ void Watcher::transmitting(PortIndex port, std::span<rte_mbuf* const> frames) no
     if (!is_marked(mark)) fresh(frame, WatchLink::kEthernet, number_of(port));
     mark.link = WatchLink::kEthernet;
     mark.where = number_of(port);
-    choose(mark, {number_of(port), kNowhere, kNoPeer}, WatchLink::kEthernet, frame_of(frame));
+    choose(mark, {port, kNoInterface, kNoPeer}, WatchLink::kEthernet, frame_of(frame));
     WatchRecord record = record_of(mark, WatchPoint::transmitted);
     record.leaving = true;
     write(mark.chosen, record, frame_of(frame));
@@ -308,9 +311,8 @@ void Watcher::step(rte_mbuf* packet, WatchPoint point) noexcept {
 void Watcher::dropped(rte_mbuf* packet, DropReason reason) noexcept {
   WatchMark& mark = mark_of(packet);
   if (!is_marked(mark)) fresh(packet, WatchLink::kNone, kNowhere);
-  Known known;
-  known.peer = mark.peer;
-  (mark.link == WatchLink::kEthernet ? known.port : known.interface_id) = mark.where;
+  const Known known = known_of(mark.link == WatchLink::kEthernet ? WatchLink::kEthernet : WatchLink::kIp,
+                               mark.where, mark.peer);
   std::size_t most = 65535;
   if (has_lost_payload(reason) && mark.inner_offset > packet->data_off)
     most = mark.inner_offset - packet->data_off;
@@ -318,7 +320,7 @@ void Watcher::dropped(rte_mbuf* packet, DropReason reason) noexcept {
   record.reason = reason;
   if (mark.link == WatchLink::kEthernet && mark.inner_offset != 0 && is_about_inside(reason)) {
     record.link = WatchLink::kIp;
-    record.where = kNowhere;  // the peer tells the interface
+    record.where = kNowhere;  // the peer names the interface
     return note_drop(mark, known, record, inner_of(packet, mark), most);
   }
   note_drop(mark, known, record, bytes_of(packet, mark), most);

@@ -1,10 +1,10 @@
-// A worker's side of watching: chooses packets, marks them, and writes records about them. While nobody
-// watches, each hook of a stage costs one test of on().
+// A worker's side of watching: chooses packets, marks them, and writes records about them. While no watch
+// runs, each hook of a stage costs one test of on().
 //
 // A packet is chosen where all that a watch asks for is known and fits: by its frame when it comes in, by its
 // peer when the session is found, by what is inside when it has been opened or is about to be sealed. A
-// packet that its inside has chosen is told from its begin on, but of the sealed datagram only the headers
-// are left.
+// packet that its inside has chosen is recorded from its begin on, but of the sealed datagram only the
+// headers are left.
 #pragma once
 
 #include <cstdint>
@@ -30,7 +30,7 @@ class Watcher {
  public:
   explicit Watcher(std::uint16_t worker) : worker_(worker) {}
 
-  // `set`: of this loop's snapshot; null: nobody watches.
+  // `set`: of this loop's snapshot; null: no watch runs.
   void begin_loop(const WatchSet* set) noexcept { set_ = set; }
   [[nodiscard]] bool on() const noexcept { return set_ != nullptr; }
 
@@ -40,7 +40,7 @@ class Watcher {
   [[gnu::cold]] void from_linux_by_tap(PortIndex port, std::span<rte_mbuf* const> frames) noexcept;
   [[gnu::cold]] void from_linux_by_tun(InterfaceId id, std::span<rte_mbuf* const> packets) noexcept;
   [[gnu::cold]] void from_program(InterfaceId id, std::span<rte_mbuf* const> packets) noexcept;
-  // What a command brought: a packet that begins with IP, or a frame.
+  // A command's packet: it begins with IP, or is a frame.
   [[gnu::cold]] void from_control(InterfaceId id, rte_mbuf* packet) noexcept;
   [[gnu::cold]] void frame_from_control(PortIndex port, rte_mbuf* frame) noexcept;
   // A packet of the worker's own; `of`: what it is a piece of, null: nothing.
@@ -72,13 +72,14 @@ class Watcher {
   [[gnu::cold]] void refused(const Burst& burst, std::size_t count, DropReason reason) noexcept;
 
  private:
-  // What is known of a packet, beside its mark.
+  // The known facts of a packet, beside its mark.
   struct Known {
-    std::uint16_t port = kNowhere;
-    std::uint16_t interface_id = kNowhere;
+    PortIndex port = kNoPort;
+    InterfaceId interface_id = kNoInterface;
     std::uint32_t peer = kNoPeer;
   };
   using Packet = std::span<const std::uint8_t>;
+  [[nodiscard]] static Known known_of(WatchLink link, std::uint16_t where, std::uint32_t peer) noexcept;
 
   [[nodiscard]] WatchMark& mark_of(rte_mbuf* packet) const noexcept;
   [[nodiscard]] bool is_marked(const WatchMark& mark) const noexcept {

@@ -18,7 +18,7 @@ const std::uint8_t kX25519Base[kX25519Size] = {9};
 
 namespace {
 
-// What the vectors' function may have left below the caller's frame: its registers, spilled.
+// The stack that the vectors' function may have used below the caller's frame: its registers, spilled.
 constexpr std::size_t kSpilled = 16384;
 
 void multiply_one(const X25519Op& op) noexcept {

@@ -10,7 +10,7 @@
 namespace wg::crypto {
 
 inline constexpr std::size_t kX25519Size = 32;
-// What one pass of the vectors holds: so many operations cost little more than one.
+// The operations of one pass of the vectors: so many cost little more than one.
 inline constexpr std::size_t kX25519Lanes = 8;
 
 // The caller owns all of it. A scalar is used clamped, a point without its top bit. `shared` may be secret

@@ -71,7 +71,7 @@ X25519_INLINE Element operator+(const Element& a, const Element& b) {
   return carried(sum);
 }
 
-// Of reduced elements: 2 * (2^255 - 19) in limbs is larger than b's in every limb.
+// For reduced elements: 2 * (2^255 - 19) in limbs is larger than b's in every limb.
 X25519_INLINE Element operator-(const Element& a, const Element& b) {
   Vec difference[kLimbs];
   for (int i = 0; i < kLimbs; ++i) {

@@ -60,7 +60,7 @@ class FlowIngress {
 struct alignas(64) FlowDirection {
   std::array<std::uint8_t, 16> source{}, destination{};  // IPv4: the first 4 bytes, the rest zero
   Be16 source_port{0}, destination_port{0};
-  // What to add to the complement of the old checksum (RFC 1624, equation 3), native order.
+  // The summand for the complement of the old checksum (RFC 1624, equation 3), native order.
   std::uint16_t ip_difference = 0;         // of the IPv4 header
   std::uint16_t transport_difference = 0;  // of TCP and UDP: addresses and ports
   std::atomic<std::uint32_t> ingress{0};   // FlowIngress; W: control, also while the flow is carried
@@ -73,7 +73,7 @@ struct alignas(64) FlowDirection {
   bool rewritten = false;               // false: packets leave as they came
   std::atomic<std::uint64_t> bytes{0};  // of IP. W: workers
 
-  // By a worker: a packet of so many IP bytes.
+  // Counts, by a worker, a packet of so many IP bytes.
   void note_carried(std::uint16_t length, BootSeconds now) noexcept {
     constexpr auto kRelaxed = std::memory_order_relaxed;
     packets.store(packets.load(kRelaxed) + 1, kRelaxed);

@@ -102,7 +102,7 @@ inline FlowTable::Bucket& FlowTable::first_bucket(std::uint64_t hash) const noex
   return index_[(hash >> 32) * buckets_ >> 32];
 }
 
-// Another half of the same hash, spread anew.
+// Another half of the same hash, spread again.
 inline FlowTable::Bucket& FlowTable::second_bucket(std::uint64_t hash) const noexcept {
   return index_[(mixed(hash ^ key_[4], key_[5]) >> 32) * buckets_ >> 32];
 }

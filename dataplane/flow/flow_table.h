@@ -4,8 +4,8 @@
 // the tuple's hash and the flow's number, and a count of the entries that found it full and went to a second
 // bucket. So a lookup reads one line of the index, and a second one only where that count is not 0, and then
 // the flow. The size is fixed: with both buckets full, which at this load takes luck, a flow is refused as it
-// is beyond the capacity, and stays Linux's. The hash has a secret key, so that nobody can choose connections
-// that fill a bucket.
+// is beyond the capacity, and stays Linux's. The hash has a secret key, so that no host can choose
+// connections that fill a bucket.
 //
 // A removed flow is found by no lookup that starts later. Its memory is used again when every worker has
 // finished the burst in which it may have been found.

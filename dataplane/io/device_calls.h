@@ -1,4 +1,4 @@
-// What DPDK can be asked about one Ethernet device, as the few questions that a port has. Tests put a device
+// The requests to DPDK about one Ethernet device, as few as a port needs. Tests put a device
 // of their own in its place: what real ones refuse, and what they claim without doing it, differs from driver
 // to driver.
 #pragma once
@@ -41,7 +41,7 @@ class DeviceCalls {
   [[nodiscard]] virtual DeviceSigns look() = 0;
 };
 
-// Of a configured ethdev. Its driver's events are heard until the object goes; close the device after that.
+// A configured ethdev. Its driver's events are received until the object goes; close the device after that.
 std::unique_ptr<DeviceCalls> calls_of_ethdev(std::uint16_t ethdev);
 
 }  // namespace wg::dataplane

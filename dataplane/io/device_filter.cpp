@@ -63,20 +63,20 @@ void DeviceFilter::apply_groups() {
 
 void DeviceFilter::apply_vlans() {
   if (!kind_.filters_vlans) return;
-  for (const std::uint16_t id : told_vlans_) {
+  for (const std::uint16_t id : passed_vlans_) {
     if (!wanted_.vlans.contains(id)) device_.set_vlan(id, false);
   }
-  std::set<std::uint16_t> told;
+  std::set<std::uint16_t> passed;
   for (const std::uint16_t id : wanted_.vlans) {
-    const int error = told_vlans_.contains(id) ? 0 : device_.set_vlan(id, true);
+    const int error = passed_vlans_.contains(id) ? 0 : device_.set_vlan(id, true);
     if (error == 0) {
-      told.insert(id);
+      passed.insert(id);
     } else {
       concerns_.push_back("the device takes no frames of VLAN " + std::to_string(id) + " (" + reason(error) +
                           ")");
     }
   }
-  told_vlans_ = std::move(told);
+  passed_vlans_ = std::move(passed);
 }
 
 }  // namespace wg::dataplane

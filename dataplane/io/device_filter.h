@@ -1,5 +1,5 @@
-// Which frames a device lets through: asks for what Linux listens to, checks the answer by what can be seen
-// afterwards, and says in words what the device does not do. Control thread only.
+// The frames that a device lets through: requests what Linux listens to, checks the result by what can be
+// seen afterwards, and says in words what the device does not do. Control thread only.
 #pragma once
 
 #include <set>
@@ -12,7 +12,7 @@ namespace wg::dataplane {
 
 struct WantedFrames {
   MacAddress mac{};              // the TAP's
-  bool other_addresses = false;  // also frames to unicast addresses that are nobody's here: promiscuous
+  bool other_addresses = false;  // also frames to unicast addresses of other hosts: promiscuous
   bool all_groups = false;
   std::vector<MacAddress> groups;  // multicast addresses, sorted
   std::set<std::uint16_t> vlans;   // ids of the VLAN devices on the TAP
@@ -22,7 +22,7 @@ struct WantedFrames {
 struct DeviceKind {
   // A virtual function: the physical one decides what reaches it, and may refuse without saying so.
   bool is_virtual_function = false;
-  bool filters_vlans = false;  // only tags that it was told of pass
+  bool filters_vlans = false;  // only configured tags pass
 };
 
 class DeviceFilter {
@@ -45,7 +45,7 @@ class DeviceFilter {
   DeviceKind kind_;
   MacAddress own_;
   WantedFrames wanted_;
-  std::set<std::uint16_t> told_vlans_;
+  std::set<std::uint16_t> passed_vlans_;
   bool list_refused_ = false;  // of multicast addresses: all of them are asked for from then on
   bool applied_ = false;
   std::vector<std::string> concerns_;

@@ -14,13 +14,13 @@ class DeviceWatch {
  public:
   explicit DeviceWatch(bool is_virtual_function) : is_virtual_function_(is_virtual_function) {}
 
-  // Several times a second. A sentence's end when the device must be started anew: "the link went and came
+  // Several times a second. A sentence's end when the device must be restarted: "the link went and came
   // back".
   [[nodiscard]] std::optional<std::string> judge(const DeviceSigns& signs);
   // After the device was started: what follows is compared with what is seen first.
   void start_over();
 
-  // Counted since the port was opened, up to `now`: what a device counts from anew, or jumps by, is left out.
+  // Counted since the port was opened, up to `now`: resets and jumps of the device's counters are left out.
   [[nodiscard]] DeviceCounts counts(const DeviceCounts& now) const;
   [[nodiscard]] const DeviceSigns& last() const { return last_; }
 

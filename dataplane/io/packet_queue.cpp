@@ -284,7 +284,8 @@ void PacketQueue::count_sent(std::size_t m, TunCounters& counters) noexcept {
   udp_accepted_ |= group.udp;
 }
 
-// Before Linux 6.2 a packet socket refuses UDP super-packets. The first one tells, and goes packet by packet.
+// Before Linux 6.2 a packet socket refuses UDP super-packets. The first one shows that, and goes packet by
+// packet.
 std::size_t PacketQueue::settle_refused(rte_mbuf** in, std::size_t m, int error,
                                         TunCounters& counters) noexcept {
   const Coalescer::Group& group = *batch_->group[m];

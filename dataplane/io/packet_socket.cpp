@@ -84,8 +84,8 @@ void join_membership(int fd, unsigned ifindex, std::uint16_t type, const std::st
   set(fd, SOL_PACKET, PACKET_ADD_MEMBERSHIP, request, interface, "PACKET_ADD_MEMBERSHIP");
 }
 
-// By flow, without PACKET_FANOUT_FLAG_DEFRAG: all fragments of a datagram have the hash of its addresses.
-// A group does not inherit PACKET_IGNORE_OUTGOING.
+// Spreads by flow, without PACKET_FANOUT_FLAG_DEFRAG: all fragments of a datagram have the hash of its
+// addresses. A group does not inherit PACKET_IGNORE_OUTGOING.
 constexpr unsigned kIgnoreOutgoing = 0x4000;  // PACKET_FANOUT_FLAG_IGNORE_OUTGOING of Linux 5.15
 constexpr unsigned kFanout = PACKET_FANOUT_HASH | kIgnoreOutgoing;
 

@@ -29,7 +29,7 @@
 
 namespace wg::dataplane {
 
-// What is wrong and what to do about it, in one sentence; only at start.
+// The fault and its remedy, in one sentence; only at start.
 class PacketSocketError : public std::runtime_error {
  public:
   using std::runtime_error::runtime_error;

@@ -112,11 +112,8 @@ Port::Port(const PortOptions& options, std::uint16_t ethdev) : options_(options)
 }
 
 Port::~Port() {
-  for (rte_ring* ring : hand_over_) {
-    void* packet;
-    while (rte_ring_dequeue(ring, &packet) == 0) rte_pktmbuf_free(static_cast<rte_mbuf*>(packet));
-    rte_ring_free(ring);
-  }
+  discard_handed_over();
+  for (rte_ring* ring : hand_over_) rte_ring_free(ring);
   if (owns_ethdev_) close_device();
 }
 
@@ -295,6 +292,14 @@ void Port::transmit_handed_over(std::uint16_t w, WorkerCounters& counters) noexc
   if (n != 0) transmit_queue(w, packets, static_cast<std::uint16_t>(n), counters);
 }
 
+std::size_t Port::discard_handed_over() noexcept {
+  std::size_t n = 0;
+  void* packet;
+  for (rte_ring* ring : hand_over_)
+    for (; rte_ring_dequeue(ring, &packet) == 0; ++n) rte_pktmbuf_free(static_cast<rte_mbuf*>(packet));
+  return n;
+}
+
 int Port::wake_fd(std::uint16_t w) noexcept {
   return socket_ && has_rx(w) ? socket_->queue(w).fd() : -1;
 }
@@ -325,7 +330,7 @@ void Port::listen(const WantedFrames& wanted) {
   if (!filter_ || paused_.load(std::memory_order_relaxed)) return;
   const MacAddress before = device_->mac();
   filter_->apply(wanted);
-  // Not a change from outside.
+  // This change does not come from outside.
   if (device_->mac() != before) watch_->start_over();
 }
 
@@ -343,7 +348,7 @@ std::optional<std::string> Port::look() {
 }
 
 // Stopping and starting would do for most resets, but drivers read a MAC address only when they are opened.
-Expected<> Port::start_anew() {
+Expected<> Port::restart_device() {
   WantedFrames wanted = filter_->wanted();
   const MacAddress before = facts_.mac;
   close_device();

@@ -41,7 +41,7 @@ struct PortFacts {
   std::uint16_t rx_queues = 0, tx_queues = 0, mtu = 0;
   std::array<std::uint8_t, 6> mac{};
   std::string driver;
-  // What the device does as it was configured.
+  // The features of the device as it was configured.
   bool tx_ipv4_checksum = false, tx_udp_checksum = false, rss = false;
 };
 
@@ -90,19 +90,21 @@ class Port {
   [[nodiscard]] std::uint32_t speed_mbps() const noexcept;  // 0: unknown, or no link
   // Which frames a card passes on. A device that is a virtual wire passes all of them.
   void listen(const WantedFrames& wanted);
-  // What the card does not do, in one sentence each.
+  // Features that the card lacks, in one sentence each.
   [[nodiscard]] std::vector<std::string> concerns() const;
 
-  // Several times a second, of a card: why it must be started anew, as the end of a sentence.
+  // Several times a second, for a card: why it must be restarted, as the end of a sentence.
   [[nodiscard]] std::optional<std::string> look();
   // Its card was taken out of the machine.
   [[nodiscard]] bool is_gone() const noexcept { return watch_ && watch_->last().removed; }
   [[nodiscard]] bool is_card() const noexcept { return watch_.has_value(); }
   // No worker touches the device once all are quiescent; what they send is dropped as port_down.
   void pause() noexcept { paused_.store(true, std::memory_order_seq_cst); }
-  // Of a paused card: closes the device and opens it again, which finds the MAC address that it has by now.
-  // What it was asked for is asked for again. After a refusal it stays paused, and may only be destroyed.
-  Expected<> start_anew();
+  // For a paused card: closes the device and opens it again, which finds the MAC address that it has by now.
+  // Its settings are made again. After a refusal it stays paused, and may only be destroyed.
+  Expected<> restart_device();
+  // Frees the frames that workers handed over and that have not left; only when no worker can touch the port.
+  std::size_t discard_handed_over() noexcept;
   // The TAP when the port is a TAP of this process; else null.
   [[nodiscard]] TapDevice* tap() const noexcept { return tap_.get(); }
 

@@ -55,7 +55,7 @@ bool RingSources::allow(const std::uint8_t* source, bool v6) const noexcept {
 
 // ---------------------------------------------------------------- a queue
 
-// Of a socket pair each side has an end of its own, so MSG_DONTWAIT is this side's word alone. An eventfd
+// In a socket pair each side has an end of its own, so MSG_DONTWAIT is this side's word alone. An eventfd
 // would be one for both: a program could fill it, make it blocking, and so stop the worker in a write. A full
 // socket is as readable as one with a byte.
 void ProgramQueue::wake() noexcept {
@@ -103,7 +103,7 @@ ProgramRing::ProgramRing(const RingOptions& options, std::uint32_t slot_bytes)
       bytes_(std::size_t{2} * options.queues * ring_bytes(options.slots, slot_bytes)),
       sources_(options.sources) {}
 
-// A file that could shrink would be a SIGBUS in a worker, so that is sealed before anybody else has it.
+// A file that could shrink would be a SIGBUS in a worker, so it is sealed before another process has it.
 Expected<> ProgramRing::make_memory() {
   memory_fd_ = FileDescriptor(::memfd_create("linegate-ring", MFD_CLOEXEC | MFD_ALLOW_SEALING));
   if (memory_fd_.get() < 0) return Refusal::from_errno(errno, "memory of a ring");

@@ -94,8 +94,8 @@ class ProgramRing {
   [[nodiscard]] std::size_t queue_count() const noexcept { return queues_.size(); }
   // The memory, then the program's end of each queue's socket pair. They are the caller's; call it once.
   [[nodiscard]] std::vector<FileDescriptor> take_descriptors() { return std::move(descriptors_); }
-  // The program has mapped the memory. From now on nobody can map it for writing or punch holes into it, and
-  // all of it is there: no worker ever waits for a page.
+  // The program has mapped the memory. From now on no process can map it for writing or punch holes into it,
+  // and all of it is there: no worker ever waits for a page.
   Expected<> seal();
 
   // ---- workers

@@ -121,7 +121,7 @@ bool Splitter::find_ip() {
   return end == l4_offset_ ? next == transport : find_inner_ip(end, next);
 }
 
-// What lies between the outer headers and the inner IP header is copied as it is, so only what counts or sums
+// Bytes between the outer headers and the inner IP header are copied as they are, so only what counts or sums
 // the segment's bytes has to be known.
 bool Splitter::find_inner_ip(std::size_t outer_end, std::uint8_t next_header) {
   std::size_t begin = outer_end;

@@ -14,7 +14,7 @@
 
 namespace wg::dataplane {
 
-// What a packet begins with: an IP header (TUN) or an Ethernet header (TAP).
+// The begin of a packet: an IP header (TUN) or an Ethernet header (TAP).
 enum class Framing : std::uint8_t { kIp, kEthernet };
 
 inline constexpr std::size_t kSuperPacketMax = 65535;  // bytes of IP packet

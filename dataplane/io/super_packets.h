@@ -30,7 +30,7 @@ std::size_t take_segments(Splitter& splitter, rte_mempool* pool, rte_mbuf** out,
 void finish_mbuf(rte_mbuf* mbuf, std::size_t size, const QueueCounters& counters) noexcept;
 
 // The bytes of a packet whose headers may be rewritten; an empty span for one that must be written as it is
-// (scattered, or somebody else refers to it).
+// (scattered, or with another reference to it).
 inline MutableBytes own_bytes(rte_mbuf* mbuf) noexcept {
   const bool own = mbuf->nb_segs == 1 && rte_mbuf_refcnt_read(mbuf) == 1 && RTE_MBUF_DIRECT(mbuf);
   return own ? MutableBytes{rte_pktmbuf_mtod(mbuf, std::uint8_t*), mbuf->data_len} : MutableBytes{};

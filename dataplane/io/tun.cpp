@@ -65,7 +65,7 @@ std::string attach_queue(int fd, const std::string& name, int flags) {
   fail(name, "cannot create it" + error_text(error));
 }
 
-// Of the interface that attach_queue() creates next.
+// The ifindex of the interface that attach_queue() creates next.
 void choose_index(int fd, const std::string& name, unsigned ifindex) {
   if (::ioctl(fd, TUNSETIFINDEX, &ifindex) != 0) fail(name, "cannot choose its ifindex" + error_text(errno));
 }
@@ -111,9 +111,10 @@ TapDevice::TapDevice(const TunOptions& options, const MacAddress& mac)
   }
 }
 
-int TapDevice::set_carrier(bool present) {
+Expected<> TapDevice::set_carrier(bool present) {
   int value = present ? 1 : 0;
-  return ::ioctl(queue(0).fd(), TUNSETCARRIER, &value) == 0 ? 0 : errno;
+  if (::ioctl(queue(0).fd(), TUNSETCARRIER, &value) == 0) return {};
+  return Refusal::from_errno(errno, "setting the carrier of " + name());
 }
 
 TunQueue::TunQueue(int fd, Framing framing, TunOffloads offloads)

@@ -14,19 +14,20 @@
 #include <string>
 #include <vector>
 
+#include "dataplane/base/expected.h"
 #include "dataplane/counters.h"
 #include "dataplane/io/segmentation.h"
 #include "dataplane/packet/headers.h"
 
 namespace wg::dataplane {
 
-// What is wrong and what to do about it, in one sentence; only at start.
+// The fault and its remedy, in one sentence; only at start.
 class TunError : public std::runtime_error {
  public:
   using std::runtime_error::runtime_error;
 };
 
-// What the kernel agreed to.
+// The features that the kernel agreed to.
 struct TunOffloads {
   bool vnet = false;  // virtio-net headers in front of every packet
   bool tcp = false;   // TCP super-packets and partial checksums both ways
@@ -47,8 +48,8 @@ class TunQueue {
   std::size_t read_burst(rte_mempool* pool, rte_mbuf** out, std::size_t n, const QueueCounters& counters);
 
   // Takes all n mbufs and frees them; returns how many packets the kernel accepted. Packets of a flow keep
-  // their order; of a burst, different flows may overtake each other. Headers of mbufs that nobody else
-  // references may be rewritten. A full queue drops and counts.
+  // their order; of a burst, different flows may overtake each other. Headers of mbufs without another
+  // reference may be rewritten. A full queue drops and counts.
   std::size_t write_burst(rte_mbuf** in, std::size_t n, TunCounters& counters);
 
   // For epoll. Readable also when read_pending().
@@ -82,8 +83,8 @@ struct TunOptions {
   unsigned ifindex = 0;    // 0: the kernel's choice
 };
 
-// What TUN and TAP share. The interface lives in the network namespace of the constructing thread, is down at
-// first, and disappears with this object.
+// The common part of TUN and TAP. The interface lives in the network namespace of the constructing thread, is
+// down at first, and disappears with this object.
 class KernelInterface {
  public:
   virtual ~KernelInterface() = default;
@@ -116,8 +117,8 @@ class TapDevice : public KernelInterface {
   // `mac` is what the kernel sees as the interface's own address.
   TapDevice(const TunOptions& options, const MacAddress& mac);
 
-  // What `ip link` shows as LOWER_UP or NO-CARRIER. Returns errno; 0: done.
-  int set_carrier(bool present);
+  // The carrier that `ip link` shows as LOWER_UP or NO-CARRIER. Control thread.
+  Expected<> set_carrier(bool present);
 };
 
 }  // namespace wg::dataplane

@@ -28,7 +28,7 @@ inline constexpr Value kNoMatch = 0xffffffff;
 inline constexpr Value kMaxValue = 0x7ffffffe;  // the largest value insert() takes
 inline constexpr std::size_t kMaxBurst = 256;
 
-// What insert() did: the prefix is new, or had a value already.
+// The result of insert(): the prefix is new, or had a value already.
 enum class Inserted : std::uint8_t { kAdded, kReplaced };
 
 // 16 bytes in network order.

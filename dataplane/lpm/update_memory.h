@@ -24,7 +24,7 @@ class UpdateMemory {
   // The update failed before it was published.
   void abandon() noexcept;
 
-  // What all nodes occupy, those that wait for the reclaimer not counted.
+  // The memory of all nodes, those that wait for the reclaimer not counted.
   [[nodiscard]] std::size_t bytes() const noexcept { return bytes_; }
 
  private:

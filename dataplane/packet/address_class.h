@@ -8,7 +8,7 @@
 
 namespace wg::dataplane {
 
-// IPv4 tells by the first byte: "this network", loopback, multicast and class E.
+// In IPv4 the first byte decides: "this network", loopback, multicast and class E.
 inline constexpr std::array<bool, 256> kSpecialFirstByte = [] {
   std::array<bool, 256> special{};
   for (std::size_t b = 0; b < 256; ++b) special[b] = b >= 224 || b == 127 || b == 0;

@@ -50,7 +50,7 @@ inline std::size_t build_ipv6(std::uint8_t* out, const IpFields& fields) {
   return kIpv6HeaderSize;
 }
 
-// By the family of the destination.
+// Chooses by the family of the destination.
 inline std::size_t build_ip(std::uint8_t* out, const IpFields& fields) {
   return fields.destination.v6 ? build_ipv6(out, fields) : build_ipv4(out, fields);
 }

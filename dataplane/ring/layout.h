@@ -5,12 +5,12 @@
 //
 //   +0    produced         W: the producer. Packets put into the ring since the start, modulo 2^32.
 //   +128  consumed         W: the consumer. Packets taken out of it; never more than produced.
-//   +256  consumer_sleeps  W: both. 1: the consumer waits for packets and wants to be woken.
-//   +384  producer_waits   W: both. 1: the producer waits for room and wants to be woken.
+//   +256  consumer_sleeps  W: both. 1: the consumer waits for packets and must be woken.
+//   +384  producer_waits   W: both. 1: the producer waits for room and must be woken.
 //   +512  length[slots]    W: the producer. Bytes of the IP packet in the slot of the same number.
 //   +...  slot[slots][slot_bytes], from the next page on
 //
-// Numbers of slots and bytes are told when the ring is opened and never read from the memory itself. Nothing
+// Numbers of slots and bytes are sent when the ring is opened and never read from the memory itself. Nothing
 // in it is a pointer or an offset. Byte order and atomicity are the machine's: both sides are on one.
 #ifndef LINEGATE_RING_LAYOUT_H
 #define LINEGATE_RING_LAYOUT_H
@@ -56,7 +56,7 @@ static inline uint32_t ring_load(const uint32_t* word) {
 static inline void ring_store(uint32_t* word, uint32_t value) {
   __atomic_store_n(word, value, __ATOMIC_RELEASE);
 }
-// Of a word that the other side may write at any time: read once, into a copy.
+// Reads a word that the other side may write at any time: once, into a copy.
 static inline uint32_t ring_load_once(const uint32_t* word) {
   return __atomic_load_n(word, __ATOMIC_RELAXED);
 }
@@ -71,7 +71,7 @@ static inline uint32_t ring_load_once(const uint32_t* word) {
 // then what it waits for; the other what is waited for, then the flag. Only a full fence between the two
 // keeps both from reading the old value, after which the sleeper would sleep beside its work.
 
-// The sleeper. What it waits for may have come before this call and woken nobody: look once more, then sleep.
+// The sleeper. A packet may have come before this call without a wake-up: look once more, then sleep.
 static inline void ring_announce_sleep(uint32_t* flag) {
   __atomic_store_n(flag, 1, __ATOMIC_RELAXED);
   __atomic_thread_fence(__ATOMIC_SEQ_CST);

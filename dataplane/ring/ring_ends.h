@@ -21,9 +21,9 @@ enum class RingFault : std::uint8_t { kNone, kProducedTooMuch, kConsumedTooMuch,
 [[nodiscard]] constexpr const char* text_of(RingFault fault) noexcept {
   switch (fault) {
     case RingFault::kProducedTooMuch:
-      return "the program says that it has put in more packets than the ring has slots";
+      return "the program claims to have put in more packets than the ring has slots";
     case RingFault::kConsumedTooMuch:
-      return "the program says that it has taken out packets that were never put in";
+      return "the program claims to have taken out packets that were never put in";
     case RingFault::kHungUp:
       return "the program has closed its end of a queue";
     case RingFault::kNone:
@@ -32,7 +32,7 @@ enum class RingFault : std::uint8_t { kNone, kProducedTooMuch, kConsumedTooMuch,
   return "";
 }
 
-// What both ends of the gateway know of a ring, in memory of its own.
+// The state of a ring for both ends of the gateway, in memory of its own.
 class RingPlace {
  public:
   // `memory`: of this ring, ring_bytes() of it, page-aligned.

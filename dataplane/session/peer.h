@@ -1,4 +1,4 @@
-// What the workers know of a peer. Slots of one table, addresses never move.
+// The workers' view of a peer. Slots of one table, addresses never move.
 //
 // Each field states its writers (W) and readers (R). Timestamps are BootTime stored relaxed: the control
 // thread's timers look at them lazily, so no timer operation happens per packet.
@@ -32,11 +32,11 @@ enum PeerRequest : std::uint32_t {
   kRequestHandshake = 1u << 0,  // no usable session, or rekey due on send
   kRequestKeyFresh = 1u << 1,   // initiator's key passed 165 s on receive (protocol C3-6)
   // The peer has moved and control has not followed yet: what is sent goes through control's mailbox, behind
-  // the news, so that not even the answer to the packet that told us goes to the old place (and pulls the
-  // peer back).
+  // the report, so that not even the answer to the packet that showed the move goes to the old place (and
+  // pulls the peer back).
   kRequestRoaming = 1u << 2,
 };
-// What a handshake answers. The engine lowers these alone: the news of a move may still be on its way.
+// The requests that a handshake answers. The engine lowers these alone: a move may be on its way to it.
 inline constexpr std::uint32_t kHandshakeRequests = kRequestHandshake | kRequestKeyFresh;
 
 // On the wire, with WireGuard's headers and tags.

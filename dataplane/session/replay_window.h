@@ -89,7 +89,7 @@ class ReplayWindow {
   static constexpr std::uint64_t kBlockBits = 64;
   static constexpr std::uint64_t kBlocks = kBits / kBlockBits;
 
-  // What a run changes, in registers: the compiler may not keep atomics there.
+  // The state that a run changes, in registers: the compiler may not keep atomics there.
   struct State {
     std::uint64_t top, passed_over, late;
   };

@@ -69,8 +69,8 @@ constexpr std::uint16_t kFragmentBits = std::bit_cast<std::uint16_t>(std::array<
 constexpr std::size_t kIp = kEthernetHeaderSize, kUdp = kIp + kIpv4HeaderSize;
 constexpr std::size_t kMessage = kUdp + kUdpHeaderSize;
 
-// Of the first 46 bytes of such a frame around transport data, what one has in common with the next one to
-// the same address and port: not lengths, ids, checksums, TOS, TTL, nor the sender.
+// The mask over the first 46 bytes of such a frame around transport data. It covers what the next frame to
+// the same address and port has in common with it: not lengths, ids, checksums, TOS, TTL, nor the sender.
 constexpr std::array<std::size_t, 3> kUsualPieces{0, 16, kMessage + sizeof(Le32) - 16};
 constexpr auto kUsualCompared = [] {
   std::array<std::uint8_t, kMessage + sizeof(Le32)> compared{};
@@ -266,7 +266,7 @@ void Classify::classify_v6(const Poll& poll, rte_mbuf* packet, const EthernetVie
   if (ip.has_extension()) return egress_.punt_to_tap(poll.at, poll.index, packet);
   if (!poll.at.view->local_addresses.contains_v6(ip.header->destination.data()))
     return queue_for_route(poll, packet, frame, ip.total_length, true);
-  // From a link-local address Linux takes handshakes: its socket tells the link, without which none is
+  // From a link-local address Linux takes handshakes: its socket gives the link, without which none is
   // answered.
   if (is_link_local_v6(ip.header->source.data()) && !is_data(ip.payload))
     return egress_.punt_to_tap(poll.at, poll.index, packet);

@@ -16,7 +16,7 @@ class Classify {
 
   // Unused budget for handshakes accumulates for a few loops (WorkerOptions::handshake_budget).
   void begin_loop() noexcept;
-  // Takes all `n` frames of port `index`: into `data` transport data, into `inner` what wants a route.
+  // Takes all `n` frames of port `index`: into `data` transport data, into `inner` what needs a route.
   [[gnu::flatten]] void run(const BurstContext& at, PortIndex index, rte_mbuf* const* packets, std::size_t n,
                             DataBurst& data, InnerBurst& inner);
   // A frame around transport data that reached the kernel's socket instead of a port.
@@ -32,7 +32,7 @@ class Classify {
     InterfaceId interface_id{};
     bool known = false;
   };
-  // What the frames of one poll share.
+  // The common input of the frames of one poll.
   struct Poll {
     const BurstContext& at;
     const PortView& port;
@@ -58,7 +58,7 @@ class Classify {
   bool take_usual(Poll& poll, rte_mbuf* packet);
   static void note_usual(const std::uint8_t* frame, InterfaceId interface_id, UsualDatagram& usual);
   bool classify_fast(Poll& poll, rte_mbuf* packet);
-  // Not inlined: rare, and they would take the usual frame's registers.
+  // Kept out of line: rare, and they would take the usual frame's registers.
   [[gnu::noinline]] void classify_slow(const Poll& poll, rte_mbuf* packet);
   void classify_v4(const Poll& poll, rte_mbuf* packet, const EthernetView& frame);
   void classify_v6(const Poll& poll, rte_mbuf* packet, const EthernetView& frame);

@@ -10,7 +10,7 @@ class Crypto {
  public:
   explicit Crypto(Core& core) : core_(core) {}
 
-  // Decrypts in place; op[i].authentic tells which tags verified.
+  // Decrypts in place; op[i].authentic says which tags verified.
   void open(DataBurst& burst);
   // Encrypts in place; then the UDP checksums that no port computes.
   void seal(SendBurst& burst);

@@ -43,7 +43,7 @@ class CryptoSharing {
   // `doorbell`: this worker's.
   CryptoSharing(Core& core, Crypto& crypto, Doorbell& doorbell);
 
-  // Who may help whom; before the workers run. The span's members outlive the last help.
+  // The members that may help each other; before the workers run. The span's members outlive the last help.
   void join(std::vector<CryptoSharing*> team) { team_ = std::move(team); }
   [[nodiscard]] bool has_team() const noexcept { return team_.size() > 1; }
   void begin_loop() noexcept { backlog_ = false; }
@@ -76,8 +76,8 @@ class CryptoSharing {
   void stop_helping() noexcept { idle_.store(false, std::memory_order_relaxed); }
 
  private:
-  // What one step of the owner offers at most: what it polled to open, the rounds of a send, and the slot
-  // that a finished job holds meanwhile.
+  // The most jobs that one step of the owner offers: what it polled to open, the rounds of a send, and the
+  // slot that a finished job holds meanwhile.
   static constexpr std::size_t kJobsPerStep = 1 + kSendRounds + 1;
 
   [[nodiscard]] bool wants_help(BootTime now, std::span<const crypto::AeadOp> ops) const noexcept;

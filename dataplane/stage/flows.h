@@ -2,8 +2,8 @@
 // Linux what else comes from such ports and interfaces.
 //
 // A packet is believed to belong to a connection only if it came in where the connection's own side is routed
-// to (FlowDirection::ingress). Otherwise anybody on another port could send packets of a connection whose
-// addresses and ports he guesses.
+// to (FlowDirection::ingress). Otherwise any host on another port could send packets of a connection whose
+// addresses and ports it guesses.
 #pragma once
 
 #include <cstddef>

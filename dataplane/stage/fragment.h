@@ -13,7 +13,7 @@ class Fragment {
  public:
   explicit Fragment(Core& core) : core_(core) {}
 
-  // True: `packet` is gone, its fragments wait for move_into(), or it was dropped for want of buffers. False:
+  // True: `packet` is gone, its fragments wait for move_into(), or it was dropped without buffers. False:
   // it may not be cut, or there is no room for its fragments in this burst.
   bool cut(rte_mbuf* packet, std::size_t mtu, const PacketOrigin& origin, Peer* peer);
 

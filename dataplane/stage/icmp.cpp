@@ -22,7 +22,7 @@ constexpr std::uint8_t kInternetworkControl = 0xc0;  // RFC 1812 4.3.2.5: preced
 struct TypeCode {
   std::uint8_t type, code;
 };
-// By family and IcmpError: RFC 792, RFC 4443.
+// Types and codes by family and IcmpError: RFC 792, RFC 4443.
 constexpr TypeCode kTypeCodes[2][2] = {
     {{3, 1}, {3, 4}},  // host unreachable, fragmentation needed
     {{1, 3}, {2, 0}},  // address unreachable, packet too big

@@ -1,6 +1,6 @@
 // ICMP errors to the inside sender about what Linux does not know of: no peer, no endpoint, larger than the
 // peer's MTU. RFC 1812 4.3, RFC 4443. Rate-limited, never about an error, a fragment that is not the first, a
-// group address or a source nobody could answer.
+// group address or a source that cannot be answered.
 #pragma once
 
 #include <array>

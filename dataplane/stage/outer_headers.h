@@ -1,4 +1,4 @@
-// What lies in front of the payloads of a run of packets of one peer: the path's headers and the message's,
+// The headers in front of the payloads of a run of packets of one peer: the path's headers and the message's,
 // complete but for lengths, TOS, id, checksums and counter. What differs is put into a word before the word
 // is stored.
 #pragma once
@@ -16,7 +16,7 @@
 
 namespace wg::dataplane {
 
-// What of a message's headers differs from that of its neighbours.
+// The fields of a message's headers that differ from its neighbours'.
 struct OuterFields {
   std::uint64_t counter;
   std::uint16_t udp_length;

@@ -44,7 +44,7 @@ bool Program::copy(ProgramQueue& queue, rte_mbuf& packet) noexcept {
   return length != 0;
 }
 
-// Of the copy: the program may rewrite its slot meanwhile. False: it is dropped.
+// Checks the copy: the program may rewrite its slot meanwhile. False: it is dropped.
 bool Program::judge(const ProgramRing& ring, rte_mbuf* packet) noexcept {
   const std::uint8_t* l3 = rte_pktmbuf_mtod(packet, const std::uint8_t*);
   IpView ip;

@@ -58,7 +58,7 @@ class KnownAddresses {
   std::uint64_t addresses_ = 0;  // source, destination
 };
 
-// RFC 6040 section 4.2. False: a combination that nobody may make, the packet is dropped.
+// RFC 6040 section 4.2. False: a forbidden combination, the packet is dropped.
 bool merge_ecn(const IpView& ip, std::uint8_t outer_tos, std::uint8_t* l3) {
   const std::uint8_t inner = ip.tos & kEcnMask, merged = kEcnMerged[inner][outer_tos & kEcnMask];
   if (merged == inner) return true;
@@ -72,15 +72,15 @@ bool merge_ecn(const IpView& ip, std::uint8_t outer_tos, std::uint8_t* l3) {
   return true;
 }
 
-// From nobody in a tunnel, whatever its peer's allowed IPs say. Linux refuses our own addresses as source
+// Allowed to no peer in a tunnel, whatever its allowed IPs say. Linux refuses our own addresses as source
 // too, but accepts them from a TUN, through which ICMP errors of ours come (accept_local).
 bool is_martian(const LocalAddresses& own, const std::uint8_t* source, bool v6) {
   return v6 ? is_martian_source_v6(source) || own.contains_v6(source)
             : is_martian_source_v4(source) || own.contains_v4(source);
 }
 
-// Of an IPv4 header without options. Words of any size have the same sum modulo 65535, which must be 0; a
-// number is a multiple of an odd one if it times the inverse is small.
+// Checks the sum of an IPv4 header without options. Words of any size have the same sum modulo 65535, which
+// must be 0; a number is a multiple of an odd one if it times the inverse is small.
 bool header_checksum_valid(const std::uint8_t* header) {
   using checksum_detail::load;
   __extension__ using Sum = unsigned __int128;
@@ -105,7 +105,7 @@ const UdpHeader& udp_of(const std::uint8_t* message) {
   return *header_at<UdpHeader>(message - kUdpHeaderSize);
 }
 
-// What accept_run() will write.
+// Prefetches what accept_run() will write.
 void prefetch_accepting(const Keypair& keypair, std::uint64_t counter) {
   keypair.replay.prefetch(counter);
   __builtin_prefetch(&keypair.peer->last_received, 1);
@@ -144,7 +144,7 @@ void Receive::prepare(const BurstContext& at, DataBurst& data) {
 void Receive::find_sessions(const BurstContext& at, DataBurst& data, MessageRuns& runs) {
   const KeypairTable& keypairs = *at.view->keypairs;
   std::size_t n = 0;
-  std::uint32_t index = 0;  // nobody's
+  std::uint32_t index = 0;  // no session's
   InterfaceId interface_id = kNoInterface;
   Keypair* keypair = nullptr;
   for (std::size_t i = 0; i < data.n; ++i) {
@@ -187,7 +187,7 @@ void Receive::refuse_unknown(const BurstContext& at, const DataBurst& data, std:
   core_.drop(data.packet[i], DropReason::unknown_index);
 }
 
-// Anybody can send these, so their rate has a bound. Control compares the address.
+// Any host can send these, so their rate has a bound. Control compares the address.
 void Receive::report_stray(const BurstContext& at, const DataBurst& data, std::size_t i) {
   if (at.now - stray_reported_ < kStrayInterval) return core_.counters.strays_withheld.add(1);
   Event event{};
@@ -342,7 +342,7 @@ void Receive::post_roamed(const DataBurst& data, std::size_t i) {
   if (event.peer == roamed_peer_ && ends.remote == roamed_to_ && ends.local == roamed_at_) return;
   event.remote = ends.remote;
   event.local = ends.local;
-  // Raised first: when control takes the news it lowers the flag.
+  // Raised first: when control takes the event it lowers the flag.
   peer.requested.fetch_or(kRequestRoaming, std::memory_order_relaxed);
   if (!core_.post(event)) {
     peer.requested.fetch_and(~std::uint32_t{kRequestRoaming}, std::memory_order_relaxed);

@@ -32,7 +32,7 @@ class Receive {
     std::size_t n = 0;
     std::array<std::size_t, kBurst + 1> begin;  // one more than n
   };
-  // What note_authenticated() has noted of a run of packets.
+  // The notes of note_authenticated() about a run of packets.
   struct Noted {
     bool any = false, data = false;
   };

@@ -34,7 +34,7 @@ bool is_special(const Ipv6Header& ip) {
   return special(ip.source) || special(ip.destination);
 }
 
-// Special addresses, and IPv4 options, which want a router that reads them.
+// Special addresses, and IPv4 options, which need a router that reads them.
 bool is_for_linux(const std::uint8_t* l3, bool v6) {
   if (v6) [[unlikely]]
     return is_special(*header_at<Ipv6Header>(l3));
@@ -129,7 +129,7 @@ Route::ForwardingDecision Route::decide(const Snapshot& view, const NextHop& hop
   using Kind = ForwardingDecision::Kind;
   const bool from_tunnel = origin.from == From::kTunnel;
   ForwardingDecision decision{Kind::kKernel, from_tunnel, hop.mtu, 0, &hop, origin};
-  // `forwarding: kernel` wants Linux to see everything; with its own forwarding off Linux refuses.
+  // `forwarding: kernel` leaves everything to Linux; with its own forwarding off Linux refuses.
   if (from_tunnel && !(view.interfaces[origin.interface()].short_cut &&
                        view.interfaces[origin.interface()].is_forwarded(hop.ip_version)))
     return decision;
@@ -218,7 +218,7 @@ bool Route::may_forward(const InnerBurst& inner, std::size_t i, const Forwarding
   return !is_for_linux(l3, v6) && ttl_of(l3, v6) > 1 && inner.length[i] <= decision.mtu;
 }
 
-// Of packets [begin, end), up to the first that may not be forwarded, which is returned.
+// Lowers the TTLs of packets [begin, end), up to the first that may not be forwarded; returns its place.
 std::size_t Route::lower_ttls(InnerBurst& inner, std::size_t begin, std::size_t end,
                               const ForwardingDecision& decision) {
   std::size_t i = begin;
@@ -238,7 +238,7 @@ void Route::put_for_interface(const InnerBurst& inner, std::size_t i, const Forw
   send.put(inner.packet[i], l3, inner.length[i], v6, inner.destination4[i], decision.origin);
 }
 
-// Of packets that are not forwarded: Linux's, or refused.
+// Takes packets that are not forwarded: Linux's, or refused.
 void Route::keep_back(const BurstContext& at, InnerBurst& inner, std::size_t i,
                       const ForwardingDecision& decision) {
   if (decision.kind == ForwardingDecision::Kind::kKernel || is_for_linux(inner.l3[i], inner.v6[i]))
@@ -246,8 +246,8 @@ void Route::keep_back(const BurstContext& at, InnerBurst& inner, std::size_t i,
   refuse(at, inner, i, decision);
 }
 
-// What a router answers, or cuts into fragments, is Linux's: only its stack knows the source address, the way
-// back and the limits of its ICMP errors.
+// Packets that a router answers, or cuts into fragments, are Linux's: only its stack knows the source
+// address, the way back and the limits of its ICMP errors.
 void Route::refuse(const BurstContext& at, InnerBurst& inner, std::size_t i,
                    const ForwardingDecision& decision) {
   using Kind = ForwardingDecision::Kind;

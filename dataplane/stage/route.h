@@ -21,7 +21,7 @@ class Route {
   void run_carried(const BurstContext& at, FlowBurst& carried, SendBurst& send);
 
  private:
-  // What becomes of packets that share next hop and origin.
+  // The decision about packets that share next hop and origin.
   struct ForwardingDecision {
     enum class Kind : std::uint8_t {  // as WatchRoute
       kInterface,

@@ -91,7 +91,7 @@ void prefetch_at(const void* base, std::size_t offset) {
 
 const Path kThroughControl{};
 
-// What one datagram of the path's MTU holds. Without headers of its own the path is the kernel's.
+// The inner bytes of one datagram of the path's MTU. Without headers of its own the path is the kernel's.
 std::size_t largest_inner(const Path& path) {
   if (path.header_length == 0) return SIZE_MAX;
   const std::size_t around = path.header_length - path.l3_offset + kTransportDataHeaderSize + kAuthTagSize;
@@ -201,7 +201,7 @@ void Send::find_runs(const SendBurst& send, Runs& found) {
   }
 }
 
-// Nobody to send to: the inside sender is told (protocol C5-7), the packet goes.
+// No peer to send to: the inside sender gets an ICMP error (protocol C5-7), the packet is dropped.
 void Send::refuse(const BurstContext& at, SendBurst& send, std::size_t i, DropReason reason, Icmp& icmp) {
   icmp.answer(at, IcmpError::kNoRoute, settled(send, i), 0, send.origin[i]);
   core_.drop(send.packet[i], reason);
@@ -305,7 +305,7 @@ void Send::drop_without_path(const BurstContext& at, SendBurst& send, std::size_
     if (send.length[i] == 0) return core_.drop(send.packet[i], DropReason::no_endpoint);
     return refuse(at, send, i, DropReason::no_endpoint, icmp);
   }
-  // A path may be published before, and outlive, the snapshot that knows its port.
+  // A path may be published before, and outlive, the snapshot that holds its port.
   core_.drop(send.packet[i], run.path->port == kLoopPath ? DropReason::routing_loop : DropReason::port_down);
 }
 
@@ -342,7 +342,7 @@ void Send::cut_or_refuse(const BurstContext& at, SendBurst& send, std::size_t i,
 void Send::stage(SendBurst& send, std::size_t i) {
   Peer& peer = *send.peer[i];
   core_.request_handshake(peer, kRequestHandshake, EventType::kNeedHandshake);
-  if (send.length[i] == 0) return rte_pktmbuf_free(send.packet[i]);  // a keepalive has no news to wait for
+  if (send.length[i] == 0) return rte_pktmbuf_free(send.packet[i]);  // a keepalive need not wait
   Event event{};
   event.type = EventType::kStage;
   event.peer = peer.ref();

@@ -18,7 +18,7 @@ class Send {
   Send(Core& core, Egress& egress) : core_(core), egress_(egress) {}
 
   // Leaves in `send` what can leave now, ready to be sealed. Of the rest, what is too big for its peer goes
-  // through `fragment`, what waits for a session to control; refusals the sender must hear of into `icmp`.
+  // through `fragment`, what waits for a session to control; refusals that the sender must get into `icmp`.
   [[gnu::flatten]] void prepare(const BurstContext& at, SendBurst& send, Icmp& icmp, Fragment& fragment);
   // Empties `send`, sealed, into the outgoing queues or to the kernel's socket.
   void transmit(const BurstContext& at, SendBurst& send);
@@ -29,7 +29,7 @@ class Send {
     std::size_t n = 0;
     std::array<Run, kBurst> run;
   };
-  // What the packets of a run are judged by.
+  // The limits that the packets of a run are judged by.
   struct RunLimits {
     std::size_t mtu;         // inner bytes that the peer takes
     std::size_t pad_limit;   // padding does not go beyond

@@ -14,7 +14,7 @@ class Doorbell {
 
   // ---- the sleeper
   [[nodiscard]] int fd() const noexcept { return fd_; }
-  // Work posted before this call rang nobody: look once more before sleeping.
+  // Work posted before this call rang no bell: look once more before sleeping.
   void prepare_sleep() noexcept;
   void awake() noexcept;
 

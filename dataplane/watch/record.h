@@ -1,4 +1,4 @@
-// What workers write about packets that somebody watches, and the mark by which a packet carries its identity
+// Records that workers write about watched packets, and the mark by which a packet carries its identity
 // from stage to stage. docs/seeing.md describes both from the outside.
 #pragma once
 
@@ -50,10 +50,10 @@ inline constexpr const char* kWatchPointWords[kWatchPoints] = {
   return std::uint32_t{1} << static_cast<unsigned>(point);
 }
 
-// What the bytes of a packet begin with.
+// The begin of a packet's bytes.
 enum class WatchLink : std::uint8_t { kNone, kEthernet, kIp };
 
-// What the route stage decided. Parallel to Route's own kinds.
+// The decision of the route stage. Parallel to Route's own kinds.
 enum class WatchRoute : std::uint8_t { kInterface, kPort, kLinux, kHairpinOff, kBlackhole };
 
 inline constexpr std::uint16_t kNowhere = 0xffff;
@@ -82,7 +82,7 @@ struct WatchRecord {
 };
 static_assert(sizeof(WatchRecord) == 64);
 
-// In each packet buffer, written while somebody watches. W, R: the worker that holds the packet.
+// In each packet buffer, written while a watch runs. W, R: the worker that holds the packet.
 struct WatchMark {
   std::uint64_t id;            // see watch_id()
   std::uint32_t peer;          // slot; 0xffffffff: not known
@@ -95,7 +95,7 @@ struct WatchMark {
 };
 static_assert(sizeof(WatchMark) == 24);
 
-// Which watching it belongs to, who named it, and which packet it is. `generation` tells marks that an
+// Which watching it belongs to, who named it, and which packet it is. `generation` tells apart marks that an
 // earlier watching left in a buffer.
 [[nodiscard]] constexpr std::uint64_t watch_id(std::uint16_t generation, std::uint16_t worker,
                                                std::uint64_t number) noexcept {

@@ -51,7 +51,7 @@ class WatchRing {
   // Puts the next part into memory: a page that is missing makes the worker wait for the kernel. Records may
   // lie in it already.
   bool populate_more() noexcept;
-  // Wipes the next part and gives it back. Nobody uses the ring any more.
+  // Wipes the next part and gives it back. The ring is not used any more.
   bool discard_more() noexcept;
   // The oldest record. False: there is none.
   bool peek(WatchRecord* record) noexcept {

@@ -1,5 +1,5 @@
-// Who watches which packets. Immutable but for the rings; workers find it in the snapshot, so it starts and
-// ends by publishing and is freed when every worker has let go.
+// The watches and their filters. Immutable but for the rings; workers find it in the snapshot, so it starts
+// and ends by publishing and is freed when every worker has let go.
 #pragma once
 
 #include <sys/types.h>
@@ -34,12 +34,14 @@ struct WatchFilter {
   }
 };
 
+inline constexpr PortIndex kNoPort{kNowhere};
+
 struct Watch {
   // ---- which packets: what is set has to fit
   WatchFilter filter;  // the frame or the inner packet matches
   std::uint32_t peer = kNoPeer;
-  std::uint16_t interface_id = kNowhere;
-  std::uint16_t port = kNowhere;
+  InterfaceId interface_id = kNoInterface;
+  PortIndex port = kNoPort;
   std::bitset<kDropReasons> reasons = std::bitset<kDropReasons>().set();  // which drops are recorded
   // ---- what of them
   std::uint32_t points = 0;                       // bit_of()

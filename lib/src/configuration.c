@@ -31,7 +31,7 @@ static lg_error ask(lg_adapter *adapter, const char *text, size_t length, int64_
     lgi_disconnect(&adapter->wg);
     if (error != LG_GONE || adapter->wg.heard) return error;
   } while (kept);
-  return lgi_fail(LG_GONE, "the gateway has ended the connection; whether a change was made is unknown");
+  return lgi_fail(LG_GONE, "the gateway has stopped the connection; whether a change was made is unknown");
 }
 
 /* errno=N and an empty line end every answer. */

@@ -1,5 +1,5 @@
-// The table of docs/security.md, "What strangers can cost", and the walk over it: each row is measured by the
-// test program that it names, and has a function there.
+// The table of docs/security.md, "What unknown senders can cost", and the walk over it: each row is measured
+// by the test program that it names, and has a function there.
 #pragma once
 
 #include <gtest/gtest.h>
@@ -55,7 +55,7 @@ inline std::map<std::string, BudgetRow> budget_rows(const std::string& document,
   std::map<std::string, BudgetRow> rows;
   bool inside = false;
   for (std::string line; std::getline(lines, line);) {
-    if (line.starts_with("#")) inside = line == "## What strangers can cost";
+    if (line.starts_with("#")) inside = line == "## What unknown senders can cost";
     if (!inside || !line.starts_with("| `")) continue;
     std::vector<std::string> cells;
     std::istringstream parts(line.substr(1));

@@ -77,13 +77,13 @@ Load::Messages messages_of_strangers(std::size_t of_each_kind, const noise::Key&
     out.push_back(random_message(random, sizeof(noise::InitiationMessage), noise::kInitiation));
     noise::Key key;
     random.fill(key);
-    const noise::Identity stranger = noise::make_identity(key);
+    const noise::Identity unknown = noise::make_identity(key);
     noise::PeerSecrets secrets;
     secrets.static_static_ok =
-        noise::dh(&secrets.static_static, stranger.static_key.private_key.bytes, gateway);
+        noise::dh(&secrets.static_static, unknown.static_key.private_key.bytes, gateway);
     noise::Handshake handshake;
     noise::InitiationMessage initiation{};
-    static_cast<void>(noise::create_initiation(stranger, {gateway, secrets},
+    static_cast<void>(noise::create_initiation(unknown, {gateway, secrets},
                                                noise::tai64n_whitened(std::chrono::system_clock::now()), 1,
                                                random, &handshake, &initiation));
     out.push_back(copy_of(initiation));

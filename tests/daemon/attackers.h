@@ -1,4 +1,4 @@
-// Those who want to keep the control thread busy: strangers on the wire, readers of every socket, and an
+// Attackers that keep the control thread busy: unknown hosts on the wire, readers of every socket, and an
 // administrator's program that never stops changing peers.
 #pragma once
 

@@ -1,4 +1,4 @@
-// Everything at once: what strangers, neighbours and small rights can do to keep the control thread busy,
+// Everything at once: what unknown hosts, neighbours and small rights can do to keep the control thread busy,
 // beside 10 000 peers that rekey and a reload of many. The aim is rounds of 20 ms and answers within 100 ms.
 // What is asserted is what holds while the attackers, the peers and a worker share two cores with the control
 // thread; the line has the figures. ATTACKS_IDLE=100000: so many peers come with the reload.

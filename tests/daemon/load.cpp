@@ -293,7 +293,7 @@ void Load::send(const Remote& remote, std::span<const std::uint8_t> message) {
 
 void Load::flood(const Messages& messages, unsigned per_second) {
   constexpr std::uint32_t kStrangers = 0xc6120001;  // 198.18.0.1
-  constexpr std::uint16_t kStrangersPort = 7777;    // what is answered there, nobody reads
+  constexpr std::uint16_t kStrangersPort = 7777;    // no process reads the answers to it
   Messages frames;
   for (const auto& message : messages) {
     auto& frame = frames.emplace_back(kMessage + message.size());

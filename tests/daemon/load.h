@@ -58,7 +58,7 @@ class Load {
   void send(const Remote& remote, std::span<const std::uint8_t> message);
   std::deque<std::vector<std::uint8_t>> take();
 
-  // Messages of strangers, over and over, so many a second; none: no more. Each comes from another address.
+  // Messages of unknown hosts, over and over, so many a second; none: no more. Each has another source.
   using Messages = std::vector<std::vector<std::uint8_t>>;
   void flood(const Messages& messages, unsigned per_second);
   [[nodiscard]] std::uint64_t flooded() const { return flooded_.load(std::memory_order_relaxed); }

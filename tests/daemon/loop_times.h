@@ -69,7 +69,7 @@ class LoopClock {
   std::uint64_t faults_ = 0, switches_ = 0;
 };
 
-// What the machine takes away from a thread that nobody disturbs: reads the clock for `time` on any core but
+// The time that the machine takes away from an undisturbed thread: reads the clock for `time` on any core but
 // `avoided`, which keeps that core busy. With `memory` it writes to a line of it, here and there, after each
 // reading, so that the caches and what lies behind them are shared as well.
 struct Jitter {

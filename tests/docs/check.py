@@ -1,11 +1,12 @@
 #!/usr/bin/env python3
 """Holds the documents to themselves and to the tree: `tests/docs/check.py` prints what does not hold.
 
-- a line of prose or code has at most 100 columns, the README at most 120 lines; rows of tables and
-  blocks of kind `text` (what a program prints) may be longer
+- a line of prose or code has at most 100 columns; rows of tables and blocks of kind `text` (what a
+  program prints) may be longer (a row to 200), but not in the README, which has at most 120 lines
 - every link between documents leads to a file and a heading
 - every path, and every `file: name` of code, that a document cites exists
 - every test that protocol.md, security.md and status.md name exists
+- every decision has a status, a date, and the three headings
 - every drop reason has its entry in operations.md, and no other has
 - figures are in figures.md alone, in tables that can be read; pages for users show no C++ enumerator
 
@@ -19,9 +20,10 @@ import sys
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 COLUMNS = 100
+ROW_COLUMNS = 200
 README_LINES = 120
 USER_PAGES = "README docs/operations docs/configuration docs/cli docs/control-socket docs/metrics docs/security docs/figures docs/status"
-# A rate or a cost that somebody measured: it belongs into figures.md. Decisions keep those they were made by.
+# A rate or a cost that was measured: it belongs into figures.md. Decisions keep those they were made by.
 FIGURE = re.compile(r"\d[\d ,.]* ?(?:Mpps|[GM]bit/s|ns per packet|clocks? per packet|clocks a packet)")
 problems = []
 
@@ -62,14 +64,24 @@ def lines(name):
 
 def check_columns(name):
     for number, line, code in lines(name):
-        if len(line) > COLUMNS and not line.lstrip().startswith("|") and code != "text":
+        row = line.lstrip().startswith("|")
+        if len(line) > (ROW_COLUMNS if row else COLUMNS) and code != "text":
             report(name, number, f"{len(line)} columns")
 
 
 def check_readme():
     count = len(text_of("README.md").splitlines())
+    for number, line, _ in lines("README.md"):
+        if len(line) > COLUMNS:
+            report("README.md", number, f"{len(line)} columns, tables and code included")
     if count > README_LINES:
         report("README.md", count, f"more than {README_LINES} lines")
+
+
+def check_decision(name):
+    for wanted in (r"^- Status: ", r"^- Date: \d{4}-\d\d-\d\d$", "^## Context$", "^## Decision$", "^## Consequences$"):
+        if not re.search(wanted, text_of(name), re.M):
+            report(name, 0, f"no line {wanted}")
 
 
 # ---- links
@@ -141,7 +153,7 @@ def check_word(name, number, file, found, word):
 
 
 def generated(file):
-    """A file of a build, of a user, or one that somebody is told to add (NAME in its name)."""
+    """A file of a build, of a user, or one that a recipe adds (NAME in its name)."""
     return file.startswith(("build/", "peers.d/")) or "NAME" in file or "NN_name" in file
 
 
@@ -306,6 +318,8 @@ def main():
             check_columns(name)
             check_links(name)
             check_citations(name)
+            if re.match(r"docs/decisions/\d", name):
+                check_decision(name)
         for name in ("docs/protocol.md", "docs/security.md", "docs/status.md"):
             check_tests(name)
         check_readme()

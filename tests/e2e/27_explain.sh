@@ -45,7 +45,7 @@ code=0
 linegate explain peer nonsense >/run/out 2>&1 || code=$?
 [ "$code" != 0 ] || fail "explain of an unknown peer succeeds: $(cat /run/out)"
 say "an unknown peer is refused"
-# A stranger: the key is nobody's.
+# An unknown peer: no peer has the key.
 in_wan wg set "$LAB" private-key <(wg genkey)
 in_wan ping -c 1 -W 1 192.168.1.2 >/dev/null 2>&1 || true
 linegate show interfaces --json >/run/out

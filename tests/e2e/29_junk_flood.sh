@@ -19,6 +19,6 @@ expect "answers to junk" "" "$(cat /run/answers)"
 [ "$(drops unknown_index)" -gt 0 ] || fail "unknown indices are not counted"
 expect "the session is the same" "$session" "$(handshake)"
 at_most "memory grown, KB" 20000 $(($(memory) - before))
-in_wan wg set "$LAB" private-key <(wg genkey) # a stranger with a perfect handshake
+in_wan wg set "$LAB" private-key <(wg genkey) # an unknown peer with a perfect handshake
 in_wan ping -c 2 -i 0.3 -W 1 192.168.1.2 >/dev/null 2>&1 || true
-expect "answers to a stranger" "" "$(cat /run/answers)"
+expect "answers to an unknown peer" "" "$(cat /run/answers)"

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Who may do what: the admin group, the read group, nobody; and clients that send too much, half a request, or a byte
+# Who may do what: the admin group, the read group, other users; and clients that send too much, half a request, or a byte
 # now and then. The metrics endpoint.
 source "$(dirname "$0")/lib.sh"
 # Accounts of this scenario's own, over a copy of the real files.
@@ -23,8 +23,8 @@ check "the admin group changes" as adam reload
 check "the read group looks" as rita show peers
 refuse "the read group does not change" as rita reload
 refuse "nor read keys" as rita export wg0
-refuse "nobody looks" as nick show peers
-refuse "nobody changes" as nick reload
+refuse "another user does not look" as nick show peers
+refuse "another user does not change" as nick reload
 refuse "wg is for root alone" in_gw setpriv --reuid adam --regid lgadmin --clear-groups wg show wg0
 in_gw python3 "$TOOLS/bad_clients.py" "$SOCKET" "$READ" /run/wireguard/wg0.sock "$(gateway_pid)" || fail "bad clients"
 check "the tunnel" pings 3 "$WAN" 192.168.1.2
@@ -48,4 +48,4 @@ scrape | grep -q 'peer="remote"' && fail "peers are still named"
 CONTROL=${CONTROL/metrics: \"127.0.0.1:9586\", /}
 lab_config
 check "no metrics, live" linegate reload
-refuse "nobody answers" scrape
+refuse "the socket does not answer" scrape

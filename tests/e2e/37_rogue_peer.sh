@@ -25,7 +25,7 @@ wait $answering || code=$?
 report /run/answer.out $code
 stream_stop "the honest peer's stream meanwhile"
 { linegate explain peer begins || true; } | grep -qi 'ahead' || fail "explain does not name the stamp ahead: $(linegate explain peer begins)"
-expect "initiations from where nobody can be" 5 "$(drops martian_source)"
+expect "initiations from martian sources" 5 "$(drops martian_source)"
 # What Linux hands to the gateway's own socket ends by name too.
 [ "$(drops socket_oversized)" -ge 20 ] || fail "the huge datagrams are counted as $(drops socket_oversized) socket_oversized"
 say "larger than any packet buffer: $(drops socket_oversized)"

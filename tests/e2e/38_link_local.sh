@@ -59,6 +59,6 @@ before=$(in_gw cat /sys/class/net/wan/ifindex)
 linegate save >/run/save.out
 sed -i 's|wan: { device: "linux|wan: { mac: "02:00:00:00:00:77", device: "linux|' "$LAB_DIR/gateway.yaml"
 linegate reload >/run/reload.out || fail "reload: $(cat /run/reload.out)"
-[ "$before" != "$(in_gw cat /sys/class/net/wan/ifindex)" ] || fail "the port was not made anew"
+[ "$before" != "$(in_gw cat /sys/class/net/wan/ifindex)" ] || fail "the port was not recreated"
 check "the port is recreated with another index" wait_for 20 both
 expect "far, at the same place" "[fe80::77%wan]:51900" "$(endpoint "$far")"

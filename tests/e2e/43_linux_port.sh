@@ -10,7 +10,7 @@ ports() { # EXTRA-KEYS
   LAN_PORT="device: \"linux:wire1\", addresses: [192.168.1.1/24, \"fd01::1/64\"]$1"
   lab_config
 }
-# again: both ends anew, so that nobody waits for a handshake.
+# again: both ends restart, so that neither waits for a handshake.
 again() {
   stop_gateway
   stop_peer

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # The gateway dies under traffic and is started again. Peers that it heard of lately get an initiation at once, so their
-# traffic is back within a second of the start; the peer alone would notice after 15 s. Nobody else hears anything.
+# traffic is back within a second of the start; the peer alone would notice after 15 s. No other peer hears anything.
 # limit: 120 s
 source "$(dirname "$0")/lib.sh"
 lab_namespaces

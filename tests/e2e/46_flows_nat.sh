@@ -11,7 +11,7 @@ in_wan ip route add 192.168.1.0/24 dev "$LAB" 2>/dev/null || true
 
 rules "Road warriors"
 check "ICMP through Linux's masquerade" pings 3 "$WAN" 192.168.1.2
-refuse "nobody from outside reaches a peer" reach "$LAN" 10.10.0.2 81
+refuse "no host from outside reaches a peer" reach "$LAN" 10.10.0.2 81
 start_echo "$LAN" 7000
 talk "$WAN" 192.168.1.2 7000
 check "a connection is carried" wait_for 5 carried_is 1

@@ -27,7 +27,7 @@ check "gratuitous ARP and an unsolicited neighbour advertisement" wait_for 5 ann
 check "from the LAN with the new address" pings 3 "$LAN" 10.10.0.2
 check "from the peer" pings 3 "$WAN" 192.168.1.2
 
-# A second MAC address on the port, as VRRP makes it, and one that nobody has.
+# A second MAC address on the port, as VRRP makes it, and one that no host has.
 if in_gw ip link add vrrp link lan address 00:00:5e:00:01:07 type macvlan mode bridge 2>/dev/null; then
   in_gw sysctl -qw net.ipv4.conf.lan.arp_ignore=1  # otherwise lan answers for the addresses of others too
   in_gw ip addr add 192.168.1.7/32 dev vrrp
@@ -42,7 +42,7 @@ fi
 before=$(drops other_host)
 ip -n "$LAN" neigh replace 192.168.1.9 lladdr 02:00:00:00:00:98 dev eth0 nud permanent
 no_ping "$LAN" 192.168.1.9
-[ "$(drops other_host)" -gt "$before" ] || fail "frames for nobody are not other_host"
+[ "$(drops other_host)" -gt "$before" ] || fail "frames for an unknown MAC address are not other_host"
 
 # The wire's MTU is smaller than the port's: it is in force, and a packet too large is answered.
 in_gw ip link set wire1 mtu 1300

@@ -48,7 +48,7 @@ put_back=$(python3 -c 'import json; d = json.load(open("/run/show")); d = d.get(
 [ "$put_back" -ge 7 ] || fail "only $put_back things are counted as put back"
 check "the tunnel" wait_for 5 pings 3 "$WAN" 192.168.1.2
 
-# What somebody has set otherwise.
+# What an operator has set otherwise.
 ip -n "$GW" link set wg0 mtu 1300
 ip -n "$GW" link set lan down
 told() { linegate show | grep -q "drift.*$1"; }

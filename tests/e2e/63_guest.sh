@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# A good guest: a default route of somebody else is not replaced, and what the gateway changes on the machine (sysctls,
+# A good guest: a default route of another program is not replaced, and what the gateway changes on the machine (sysctls,
 # flags of wires) is as before after a stop, also after a crash and another run. A gateway outside of every subnet; a wire
 # that keeps its address; two gateways with equal names in two network namespaces.
 # limit: 180 s
@@ -60,7 +60,7 @@ expect "a wire that the next run does not use" 0 "$(in_gw sysctl -n net.ipv6.con
 stop_gateway
 expect "after that" "$before" "$(machine)"
 
-# What somebody changes meanwhile is theirs.
+# A value that another program changes meanwhile stays.
 lab_config 'endpoint: "10.20.0.2:51821"'
 start_gateway
 in_gw sysctl -qw net.ipv6.conf.mgmt.accept_ra=0

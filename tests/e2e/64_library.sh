@@ -100,7 +100,7 @@ expect "interfaces after the kills" "$before" "$(in_gw ls /sys/class/net | sort 
 check "no descriptor is left" wait_for 10 sh -c "[ \$(find /proc/$(gateway_pid)/fd -maxdepth 1 | wc -l) -le $open ]"
 
 # ---- who may not
-in_gw setpriv --reuid 65534 --regid 65534 --clear-groups /usr/bin/python3 /run/many.py nobody0 >/run/nobody.out 2>&1 && fail "nobody makes adapters"
+in_gw setpriv --reuid 65534 --regid 65534 --clear-groups /usr/bin/python3 /run/many.py nobody0 >/run/nobody.out 2>&1 && fail "a user without rights makes adapters"
 grep -q '^-4 no permission' /run/nobody.out || fail "the refusal: $(cat /run/nobody.out)"
 say "without permission: $(cat /run/nobody.out)"
 

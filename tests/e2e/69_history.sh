@@ -19,7 +19,7 @@ echo 'nonsense: 1' >>"$FILE"
 refuse "a file with an error" linegate reload
 sleep 0.5
 expect "entries after a reload without change, a dry run and a refusal" 2 "$(entries)"
-refuse "the way back while the file has changes that nobody applied" linegate rollback 1 -c "$FILE"
+refuse "a rollback while the file has changes that are not applied" linegate rollback 1 -c "$FILE"
 cp /run/second.yaml "$FILE"
 linegate history -c "$FILE"
 linegate history -c "$FILE" | grep -qE '^ +2 .* as the file$' || fail "the newest is not marked"

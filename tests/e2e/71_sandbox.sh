@@ -11,7 +11,7 @@ filters() { # the number of filters of each thread, with its name
 }
 expect "threads without a filter" "" "$(filters | grep '^0' || true)"
 expect "workers have two" 2 "$(filters | grep -c '^2 .*worker')"
-expect "nobody else has" 0 "$(filters | grep -v worker | grep -vc '^1' || true)"
+expect "no other thread has" 0 "$(filters | grep -v worker | grep -vc '^1' || true)"
 expect "no new privileges" 1 "$(sed -n 's/^NoNewPrivs:\s*//p' /proc/"$pid"/status)"
 check "a tunnel" pings 3 "$WAN" 192.168.1.2
 check "reload" linegate reload

@@ -18,16 +18,16 @@ none() { [ "$(lines "$1")" = 0 ]; }
 check "traffic" pings 3 "$WAN" 192.168.1.2
 check "a session has its peer, key and address" some "l['event'] == 'session_up' and l['peer'] == 'remote' and l['public_key'] == '$PEER_PUBLIC' and l['remote'] == '10.20.0.2:51821' and l['interface'] == 'wg0' and l['level'] == 'info'"
 check "no handshake message at info" none "l['event'] in ('initiation_sent', 'response_received', 'asked_by')"
-check "a stranger is nothing at info" none "l['event'] == 'handshake_refused'"
+check "an unknown peer is no line at info" none "l['event'] == 'handshake_refused'"
 
 # The gateway's level is the one of all its loggers.
 linegate log level debug
 check "who changes something" some "l['event'] == 'changed_by' and l['method'] == 'log.level' and l['uid'] == '0' and int(l['pid']) > 0"
-new_key stranger
-wireguard_go "$WAN" stranger
-ns "$WAN" wg set stranger private-key "$LAB_DIR/stranger.key" peer "$GW_PUBLIC" endpoint 10.20.0.1:51820 allowed-ips 0.0.0.0/0 persistent-keepalive 1
-ip -n "$WAN" link set stranger up
-check "an unknown key is a line at debug" wait_for 10 some "l['event'] == 'handshake_refused' and l['public_key'] == '$(peer_key stranger)' and l['remote'].startswith('10.20.0.2:') and l['level'] == 'debug' and l['interface'] == 'wg0'"
+new_key unknown
+wireguard_go "$WAN" unknown
+ns "$WAN" wg set unknown private-key "$LAB_DIR/unknown.key" peer "$GW_PUBLIC" endpoint 10.20.0.1:51820 allowed-ips 0.0.0.0/0 persistent-keepalive 1
+ip -n "$WAN" link set unknown up
+check "an unknown key is a line at debug" wait_for 10 some "l['event'] == 'handshake_refused' and l['public_key'] == '$(peer_key unknown)' and l['remote'].startswith('10.20.0.2:') and l['level'] == 'debug' and l['interface'] == 'wg0'"
 check "nothing of trace yet" none "l['level'] == 'trace'"
 linegate log level trace
 linegate show peers >/dev/null

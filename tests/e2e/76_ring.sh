@@ -112,7 +112,7 @@ while True:
     told += more
 print(json.loads(told)["ring"]["closed"])
 PY
-expect "an index that cannot be" "the program says that it has put in more packets than the ring has slots" \
+expect "an index that cannot be" "the program claims to have put in more packets than the ring has slots" \
   "$(in_gw python3 /run/hostile.py index 2>&1 | tail -1)"
 check "Linux answers again" wait_for 5 pings 1 "$WAN" 10.99.0.1
 expect "a queue that is closed" "the program has closed its end of a queue" "$(in_gw python3 /run/hostile.py hangup 2>&1 | tail -1)"

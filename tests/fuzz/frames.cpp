@@ -72,7 +72,7 @@ struct Fuzzed {
     w.loop();
     w.loop();
     const auto wan = w.transmitted(kWan), lan = w.transmitted(kLan);
-    // Nobody without a key gets an answer, or anything through.
+    // No host without a key gets an answer, or anything through.
     must(!strangers_only || (wan.empty() && lan.empty()));
     for (const auto& frame : wan) must(frame.size() >= 14 && frame.size() <= 14 + 9000);
     w.handshakes();

@@ -20,7 +20,7 @@ from gateway import PEERS, TUNNELS, Gateway, Lost
 
 STEPS, PACKETS = 30, 20
 REFILL_SECONDS = 5.5  # route/error_burst
-NEIGHBOUR_SECONDS = 0.6  # networks.LIMITS: until a neighbour is asked for anew
+NEIGHBOUR_SECONDS = 0.6  # networks.LIMITS: until a neighbour is asked for again
 LATER_SHARE = 0.01  # of all states, at most: agreed only at the second try
 DIRECTORY = "/run/agree"
 SHORT_CUT_SHARE = 0.10  # of all packets, at least: with less the test would compare Linux with itself

@@ -48,7 +48,7 @@ void start_environment(unsigned memory_mb, Pages pages) {
   started = true;
 }
 
-RingPort make_ring_port(const std::string& name, unsigned size, rte_mempool* pool) {
+RingPort make_ring_port(const std::string& name, unsigned size, rte_mempool* pool, std::uint16_t workers) {
   RingPort out;
   out.arriving = rte_ring_create((name + "_rx").c_str(), size, SOCKET_ID_ANY, RING_F_SP_ENQ | RING_F_SC_DEQ);
   out.leaving = rte_ring_create((name + "_tx").c_str(), size, SOCKET_ID_ANY, RING_F_SP_ENQ | RING_F_SC_DEQ);
@@ -65,6 +65,7 @@ RingPort make_ring_port(const std::string& name, unsigned size, rte_mempool* poo
   dataplane::PortOptions options;
   options.name = name;
   options.device = "net_ring";
+  options.workers = workers;
   out.port = std::make_unique<dataplane::Port>(options, ethdev);
   return out;
 }

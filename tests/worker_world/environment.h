@@ -30,7 +30,7 @@ struct RingPort {
   std::unique_ptr<dataplane::Port> port;
 };
 
-// `size`: a power of two. Ports live as long as the process.
-RingPort make_ring_port(const std::string& name, unsigned size, rte_mempool* pool);
+// `size`: a power of two. Ports live as long as the process. `workers` share one queue each way.
+RingPort make_ring_port(const std::string& name, unsigned size, rte_mempool* pool, std::uint16_t workers = 1);
 
 }  // namespace wg::test

@@ -93,7 +93,7 @@ Message junk() {
   return m;
 }
 
-// Asks for a cookie until there is one: a target that is not under load answers nobody it does not know, so
+// Asks for a cookie until there is one: a target that is not under load answers no unknown host, so
 // we make the load ourselves.
 void fetch_cookie(const Target& target, CookieJar& jar) {
   const int fd = socket(AF_INET, SOCK_DGRAM | SOCK_NONBLOCK, 0);

@@ -296,7 +296,7 @@ void RoguePeer::bad_data(Session& s) {
   ++s.counter;
   Session stray = s;
   stray.keys.remote_index ^= 1;
-  judge("an index nobody has: silence", silent_to(sealed(stray, s.counter++, echo(++sequence_))));
+  judge("an unknown index: silence", silent_to(sealed(stray, s.counter++, echo(++sequence_))));
   judge("counter 2^64 - 1: silence", silent_to(sealed(s, ~0ull, echo(++sequence_))));
   judge("counter at REJECT_AFTER_MESSAGES: silence",
         silent_to(sealed(s, wg::REJECT_AFTER_MESSAGES, echo(++sequence_))));
@@ -385,13 +385,13 @@ void RoguePeer::bad_sessions(Session& s) {
   struct {
     const char* host;
     std::uint16_t port;
-  } nobody[] = {
+  } martians[] = {
       {"127.0.0.1", 7}, {"224.0.0.1", 7}, {"255.255.255.255", 7}, {"10.20.0.1", 7}, {"10.20.0.2", 0}};
-  for (const auto& from : nobody) {
+  for (const auto& from : martians) {
     home_.drain();
     send_from(from.host, from.port, sealed(s, s.counter++, echo(++sequence_)));
     const auto plain = opened(s, home_.receive(kPatience));
-    judge("data from where nobody can be does not move us", plain && plain->size() >= 28);
+    judge("data from a martian source does not move us", plain && plain->size() >= 28);
     send_from(from.host, from.port, initiation(wall_now(), 76));
     judge("an initiation from there: silence", silent(50));
     judge("and nothing has moved", works(s));

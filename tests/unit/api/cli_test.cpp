@@ -451,7 +451,7 @@ TEST_F(CliTest, AReloadMayWaitToBeConfirmed) {
   gateway.plan.plan = {"wg0: add peer carol"};
   const auto waits = linegate({"reload", "--confirm", "2m"});
   EXPECT_EQ(waits.code, 0);
-  EXPECT_EQ(waits.err, "goes back in 2m unless confirmed: linegate confirm\n");
+  EXPECT_EQ(waits.err, "undone in 2m unless confirmed: linegate confirm\n");
   EXPECT_EQ(linegate({"reload", "--dry-run", "--confirm", "60s"}).err, "");
   const auto early = linegate({"confirm"});
   EXPECT_EQ(early.code, 2);

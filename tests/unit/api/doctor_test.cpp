@@ -115,12 +115,13 @@ const Row kRows[] = {
     {[](Patient& p) { p.machine.memory_mb = 100; },
      "warning memory: 100 MB available; do: lower dpdk.memory, or give the machine more"},
     {[](Patient& p) { p.machine.clock_synchronised = false; },
-     "warning clock: not synchronised: peers refuse a gateway whose clock has gone back, and do so for long; "
+     "warning clock: not synchronised: peers refuse a gateway whose clock went back, until it has caught up; "
      "do: run an "
      "NTP client: apt install chrony"},
     {[](Patient& p) { p.machine.sysctls["net/ipv4/conf/all/rp_filter"] = "1"; },
-     "warning sysctls: net.ipv4.conf.all.rp_filter is 1: Linux drops what arrives by another way than it "
-     "would answer; "
+     "warning sysctls: net.ipv4.conf.all.rp_filter is 1: Linux drops packets that arrive by another "
+     "interface "
+     "than the reply would use; "
      "do: sysctl -w net.ipv4.conf.all.rp_filter=0"},
     {[](Patient& p) { p.machine.wires["eth1"].addresses = {"192.168.1.1"}; },
      "fault ports: lan0: eth1 keeps the address 192.168.1.1: Linux sends by it and not by lan0; do: ip addr "

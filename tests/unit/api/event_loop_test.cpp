@@ -118,7 +118,7 @@ TEST(EventLoop, PeriodicTimersRepeatUntilCancelled) {
   EXPECT_EQ(calls, 3);
 }
 
-TEST(EventLoop, ATimerThatRearmsItselfStarvesNobody) {
+TEST(EventLoop, ATimerThatRearmsItselfStarvesNoOther) {
   EventLoop loop;
   std::function<void()> again = [&] { loop.after(0ms, again); };
   loop.after(0ms, again);

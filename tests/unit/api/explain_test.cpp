@@ -105,7 +105,7 @@ TEST(Explain, TheWayToThePeerIsBlocked) {
                   times(event(Kind::kResponseSent, 2s), 3)};
   const auto out = explain(facts, kNow);
   ASSERT_EQ(out.reasons.size(), 1U) << "and not that the peer might be off";
-  EXPECT_NE(out.verdict.find("the peer reaches us, but nothing of ours reaches it"), std::string::npos)
+  EXPECT_NE(out.verdict.find("the peer reaches us, but our packets do not reach it"), std::string::npos)
       << out.verdict;
   EXPECT_NE(out.advice.at(0).find("firewall"), std::string::npos);
   facts.events.insert(facts.events.begin(), event(Kind::kResponseRefused, 20s));
@@ -200,7 +200,7 @@ TEST(ExplainRoute, EachWay) {
        "192.168.2.7 goes to peer branch (allowed IP 192.168.2.0/24) through wg0; the peer has no session."},
       {"interface down", but([](RouteFacts& f) { f.interface_up = false; }), false,
        "192.168.2.7 goes to peer branch (allowed IP 192.168.2.0/24) through wg0, which is down."},
-      {"nobody's", but([](RouteFacts& f) { f.peer.clear(); }), false,
+      {"no peer's", but([](RouteFacts& f) { f.peer.clear(); }), false,
        "route 192.168.2.0/24 leads 192.168.2.7 into wg0, but no peer has it in its allowed IPs: packets are "
        "dropped "
        "(no_peer)."},
@@ -332,7 +332,7 @@ TEST(Explain, UpButRefusedPacketsNameSourceAndOwner) {
       "packet refused: its inner source is not allowed (source 10.0.0.9, which belongs to bob), 7 times, "
       "1s ago");
   refused.owner = "";
-  EXPECT_NE(describe(refused).find("in nobody's allowed_ips"), std::string::npos);
+  EXPECT_NE(describe(refused).find("in no peer's allowed_ips"), std::string::npos);
 }
 
 TEST(Explain, EveryKindHasAStableNameAndWords) {

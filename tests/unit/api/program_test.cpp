@@ -278,7 +278,7 @@ TEST_F(ProgramTest, AFollowerThatDoesNotReadLosesLinesAndIsTold) {
   EXPECT_GT(lost, 1000);
 }
 
-TEST_F(ProgramTest, TheLogIsFollowedOnlyWhileSomebodyListens) {
+TEST_F(ProgramTest, TheLogIsFollowedOnlyWhileThereAreSubscribers) {
   EXPECT_EQ(log.followers(), 0U);
   {
     Conversation client(loop, serve());
@@ -287,7 +287,7 @@ TEST_F(ProgramTest, TheLogIsFollowedOnlyWhileSomebodyListens) {
     EXPECT_EQ(log.followers(), 1U);
   }
   turn();
-  log.say(config::LogLevel::kInfo, "", "nobody hears it");
+  log.say(config::LogLevel::kInfo, "", "a line without a subscriber");
   EXPECT_EQ(log.followers(), 0U);
 }
 

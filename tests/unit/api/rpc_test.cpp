@@ -271,7 +271,7 @@ TEST_F(RpcTest, LateAnswersFindTheirRequests) {
   EXPECT_EQ(first["id"], 2);
   EXPECT_EQ(first["result"]["plan"][0], "wg0: add peer carol");
   EXPECT_NE(answers.find("\"id\":1", answers.find('\n')), std::string::npos);
-  gateway.deferred[0](plan);  // a second answer is nobody's
+  gateway.deferred[0](plan);  // a second answer has no receiver
   EXPECT_EQ(client.hear(), "");
 }
 

@@ -144,7 +144,7 @@ TEST(WgApply, RemoveAndAddAgainIsACleanPeer /* 29 */) {
   EXPECT_EQ(effects.recreated, std::vector{key_of(1)});
 }
 
-TEST(WgApply, ReplacePeersRecreatesNobody) {
+TEST(WgApply, ReplacePeersRecreatesNone) {
   config::Interface wg0;
   run(wg0, "public_key=" + hex(1) + "\nallowed_ip=10.0.0.0/24\npublic_key=" + hex(2) + "\n");
   wg0.peers[0].name = "alice";

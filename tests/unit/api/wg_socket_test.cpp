@@ -369,7 +369,7 @@ TEST_F(WgSocketTest, ASetOfMoreThanItsLimitIsRefused) {
   EXPECT_EQ(socket->clients(), 0U);
 }
 
-TEST_F(WgSocketTest, AClientThatDoesNotReadBlocksNobody) {
+TEST_F(WgSocketTest, AClientThatDoesNotReadBlocksNoOther) {
   gateway.add_peers("wg0", kManyPeers);
   Conversation lazy(loop, serve());
   lazy.say("get=1\n\nget=1\n\n");

@@ -15,7 +15,7 @@ using namespace std::chrono_literals;
 // ---------------------------------------------------------------- the model
 
 // Applies actions to a value one by one, as dumbly as can be, and refuses what a real gateway would
-// refuse: a name in use, a prefix or a listen port held by somebody else, an action on what is absent.
+// refuse: a name in use, a prefix or a listen port that another holds, an action on what is absent.
 class Model {
  public:
   // `whole`: the plan is carried out from its beginning to its end.
@@ -29,7 +29,7 @@ class Model {
  private:
   Port& port(const std::string& name) { return gateway_.ports.at(name); }
   Interface& interface(const std::string& name) { return gateway_.interfaces.at(name); }
-  Peer& peer(const PeerRef& ref) {
+  Peer& peer(const PeerName& ref) {
     for (Peer& candidate : interface(ref.interface).peers)
       if (candidate.public_key == ref.key) return candidate;
     throw std::logic_error("no such peer");

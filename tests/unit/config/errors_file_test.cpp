@@ -76,14 +76,16 @@ const std::vector<ErrorCase> kCases = {
      "1024M\n"},
     {"hugepages unknown", "dpdk: { hugepages: maybe }\n",
      "gw.yaml:1:20: dpdk.hugepages: 'maybe' is not known here; allowed: auto, require, off\n"},
-    {"an EAL argument of ours", "dpdk: { eal: [\"--lcores=1\", \"-m\", \"--log-level=8\"] }\n",
+    {"an EAL argument that a key sets", "dpdk: { eal: [\"--lcores=1\", \"-m\", \"--log-level=8\"] }\n",
      "gw.yaml:1:14: dpdk.eal: '--lcores=1' is set from dpdk.workers; allowed: other EAL arguments\n"
      "gw.yaml:1:14: dpdk.eal: '-m' is set from dpdk.memory; allowed: other EAL arguments\n"},
-    {"an EAL argument of ours with its value", "dpdk: { eal: [\"-l 0\", \"-c3\", \"--socket-mem 64\"] }\n",
+    {"an EAL argument that a key sets with its value",
+     "dpdk: { eal: [\"-l 0\", \"-c3\", \"--socket-mem 64\"] }\n",
      "gw.yaml:1:14: dpdk.eal: '-l 0' is set from dpdk.workers; allowed: other EAL arguments\n"
      "gw.yaml:1:14: dpdk.eal: '-c3' is set from dpdk.workers; allowed: other EAL arguments\n"
      "gw.yaml:1:14: dpdk.eal: '--socket-mem 64' is set from dpdk.memory; allowed: other EAL arguments\n"},
-    {"an EAL argument of ours cut short", "dpdk: { eal: [\"--lcor=3\", \"--main-l 1\", \"--log\"] }\n",
+    {"an EAL argument that a key sets cut short",
+     "dpdk: { eal: [\"--lcor=3\", \"--main-l 1\", \"--log\"] }\n",
      "gw.yaml:1:14: dpdk.eal: '--lcor=3' is set from dpdk.workers; allowed: other EAL arguments\n"
      "gw.yaml:1:14: dpdk.eal: '--main-l 1' is set from dpdk.workers; allowed: other EAL arguments\n"},
     {"EAL arguments as one string", "dpdk: { eal: --log-level=8 }\n",

@@ -55,7 +55,8 @@ const std::vector<ErrorCase> kCases = {
      "    private_key: AQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQE=\n"
      "    peers:\n"
      "      - public_key: AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=\n",
-     "gw.yaml:5:21: interfaces.wg0.peers[0].public_key: is the all-zero key, which nobody has; allowed: 32 "
+     "gw.yaml:5:21: interfaces.wg0.peers[0].public_key: is the all-zero key, which no peer can have; "
+     "allowed: 32 "
      "bytes as 44 characters of base64 or 64 hexadecimal digits\n"},
     {"a peer with our own key",
      "interfaces:\n"
@@ -64,7 +65,7 @@ const std::vector<ErrorCase> kCases = {
      "    peers:\n"
      "      - public_key: pOCSkrZRwni5dyxWn1+puxPZBrRqtoyd+dwrRAn4ogk=\n",
      "gw.yaml:5:21: interfaces.wg0.peers[0].public_key: is this interface's own key; allowed: the key of "
-     "somebody else\n"},
+     "another peer\n"},
     {"a key of two peers",
      "interfaces:\n"
      "  wg0:\n"

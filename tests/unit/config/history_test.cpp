@@ -40,14 +40,14 @@ TEST_F(HistoryTest, KeepsEachTextOnceInARow) {
   EXPECT_EQ(text_of(0) + text_of(1) + text_of(2), "aba");
 }
 
-TEST_F(HistoryTest, NobodyElseReadsIt) {
+TEST_F(HistoryTest, NoOtherUserReadsIt) {
   umask(0);
   ASSERT_TRUE(add_to_history(directory, "private_key: …"));
   EXPECT_EQ(mode_of(directory), 0700U);
   EXPECT_EQ(mode_of(history_of(directory)[0].path), 0600U);
   chmod(directory.c_str(), 0755);
   ASSERT_TRUE(add_to_history(directory, "b"));
-  EXPECT_EQ(mode_of(directory), 0700U) << "what somebody opened is closed again";
+  EXPECT_EQ(mode_of(directory), 0700U) << "a mode that was widened is narrowed again";
 }
 
 TEST_F(HistoryTest, IsBoundedByEntries) {

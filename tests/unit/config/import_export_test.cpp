@@ -86,7 +86,7 @@ TEST(Import, ReportsEveryErrorWithItsLine) {
   EXPECT_FALSE(imported);
   const auto told = to_string(problems_of(imported));
   EXPECT_EQ(told,
-            "wg0.conf:1:1: 'Address' stands in no section; allowed: after [Interface] or [Peer]\n"
+            "wg0.conf:1:1: 'Address' is outside a section; allowed: after [Interface] or [Peer]\n"
             "wg0.conf:2:1: '[Interfaces]' is not a section; allowed: [Interface], [Peer]\n"
             "wg0.conf:4:1: PrivateKey: is not a key\n"
             "wg0.conf:5:1: ListenPort: '99999' is not a port\n"

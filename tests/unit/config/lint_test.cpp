@@ -161,7 +161,7 @@ TEST(Lint, TheClock) {
   EXPECT_EQ(warnings(text, machine(std::nullopt)), "");
 }
 
-// A machine with cores 0 and 1, the interface eth1, the group games and the user nobody.
+// A machine with cores 0 and 1, the interface eth1, the group games and one more user.
 Environment small_machine() {
   Environment environment = machine();
   environment.cpus = [] { return std::optional(std::vector<unsigned>{0, 1}); };

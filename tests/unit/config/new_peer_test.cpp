@@ -35,7 +35,7 @@ const Row kRows[] = {
     {"IPv6 behind a carry", "fd00:10::1/64", {"fd00:10::/120", "fd00:10::100/128"}, "fd00:10::101"},
 };
 
-TEST(FreeAddress, IsTheLowestThatNobodyHas) {
+TEST(FreeAddress, IsTheLowestFreeOne) {
   for (const Row& row : kRows) {
     Interface interface;
     interface.addresses.push_back(*parse_interface_address(row.own));

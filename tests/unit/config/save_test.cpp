@@ -292,7 +292,7 @@ TEST_F(SaveTest, RewritesAnInterfaceThatCannotBeEdited) {
   wanted.interfaces.at("wg0").listen_port = UdpPort{2};
   const Saved saved = save_and_check(wanted);
   ASSERT_EQ(saved.remarks.size(), 1U);
-  EXPECT_EQ(saved.remarks[0], "interface wg0 was written anew; its comments are gone");
+  EXPECT_EQ(saved.remarks[0], "interface wg0 was rewritten; its comments are lost");
   EXPECT_EQ(slurp(path),
             "ports: { wan0: { device: tap } }  # stays\ninterfaces:\n  wg0:\n    private_key: "
             "AQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQE=\n    listen_port: 2\n");
@@ -338,7 +338,7 @@ constexpr const char* kStyles[] = {
 };
 
 TEST_F(SaveTest, ReadsAsWantedAfterAnyChangeInAnyStyle) {
-  std::size_t in_place = 0, anew = 0;
+  std::size_t in_place = 0, rewritten = 0;
   for (unsigned seed = 0; seed < 240; ++seed) {
     std::mt19937 random(seed);
     const auto chance = [&] { return random() % 3 == 0; };
@@ -368,12 +368,12 @@ TEST_F(SaveTest, ReadsAsWantedAfterAnyChangeInAnyStyle) {
       wg0.peers.push_back(fresh);
     }
     const Saved saved = save_and_check(wanted);
-    (saved.remarks.empty() ? in_place : anew) += 1;
+    (saved.remarks.empty() ? in_place : rewritten) += 1;
     if (HasFailure()) FAIL() << "seed " << seed << "\n" << slurp(path);
   }
   EXPECT_GT(in_place, 120U);
-  EXPECT_GT(anew, 10U);
-  std::printf("config_save in_place=%zu anew=%zu\n", in_place, anew);
+  EXPECT_GT(rewritten, 10U);
+  std::printf("config_save in_place=%zu rewritten=%zu\n", in_place, rewritten);
 }
 
 }  // namespace

@@ -13,7 +13,7 @@ using namespace dataplane;
 
 const Octets kHi = inner4("10.10.0.2", "192.168.1.5");
 
-// A session that nobody knows, while control waits for peers from before the start.
+// A session that no peer has, while control waits for peers from before the start.
 Measured stray_reports() {
   WorkerWorld w;
   w.interface(kWg0).report_strays = true;

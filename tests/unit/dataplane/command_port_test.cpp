@@ -76,10 +76,10 @@ TEST(CommandPort, KeepsHalfOfAMailboxForEstablishedPeers) {
   Command keepalive{};
   keepalive.type = CommandType::kKeepalive;
   for (std::size_t i = 0; i < half; ++i) {
-    EXPECT_TRUE(port.has_room_for_strangers(0));
+    EXPECT_TRUE(port.has_room_for_unknown_hosts(0));
     ASSERT_TRUE(port.post(0, keepalive, nullptr, kFull));
   }
-  EXPECT_FALSE(port.has_room_for_strangers(0));
+  EXPECT_FALSE(port.has_room_for_unknown_hosts(0));
   EXPECT_TRUE(port.post(0, keepalive, nullptr, kFull));
 }
 

@@ -238,7 +238,7 @@ std::vector<Scenario> refused() {
                   .in = {{kWan, outer_from(kAlice, message_from(kAlice, 0, kHi, 2400)), 2}},
                   .drops = {{"segmented", 1}},
                   .then = untouched});
-  rows.push_back({.name = "nobody listens: Linux's business, but there is no exception path",
+  rows.push_back({.name = "no interface listens: for Linux, but there is no exception path",
                   .in = {{kWan, wan(hi)}},
                   .drops = {{"punt_off", 1}},
                   .given = [](WorkerWorld& w) { w.close_listen_port(51820); },
@@ -329,7 +329,7 @@ std::vector<Scenario> inner_checks() {
           "inner_malformed"),
       fed("v4 header checksum, with options", with_byte(kHi, 0, 0x46), "inner_malformed"),
       fed("source of another peer", inner4("10.10.0.3", "192.168.1.5"), "disallowed_source"),
-      fed("source of nobody", inner4("10.10.0.9", "192.168.1.5"), "disallowed_source"),
+      fed("a source that no peer has", inner4("10.10.0.9", "192.168.1.5"), "disallowed_source"),
       fed("v6 source of another peer", inner6("fd10::3", "fd01::5"), "disallowed_source"),
       fed("congestion on a packet that cannot carry it", kHi, "ecn_invalid", 3),
       {.name = "a malformed packet roams and confirms, order of events",
@@ -538,7 +538,7 @@ std::vector<Scenario> session_rows() {
 SCENARIOS(ReceiveSessions, session_rows);
 
 // RFC 6040 section 4.2, figure 4: inner field by arriving inner and outer; 0xff: drop.
-// A peer that may send from everywhere still is neither us nor an address that nobody has.
+// A peer that may send from everywhere still is neither us nor an unassigned address.
 std::vector<Scenario> martians() {
   const auto everywhere = [](WorkerWorld& w) {
     value_or_throw(w.allowed4(kWg0).insert(0, 0, kAlice.slot));
@@ -690,7 +690,7 @@ std::vector<Scenario> handshakes() {
               {kWan, outer_from(kAlice, handshake(3, 63))},
               {kWan, outer_from(kAlice, handshake(3, 65))}},
        .drops = {{"bad_message_length", 6}}},
-      {.name = "from where nobody can be there is no handshake",
+      {.name = "a martian source gets no handshake",
        .in = {{kWan, initiation_from("198.51.100.9", 0)},
               {kWan, initiation_from("0.0.0.0", 9)},
               {kWan, initiation_from("127.0.0.1", 53)},

@@ -95,11 +95,11 @@ Octets frame_from_host(const Octets& ip) {
 
 namespace {
 
-// The same with and without somebody who watches.
+// The same with and without a watch.
 void play_once(const Scenario& scenario, bool watched) {
   WorkerWorld world(scenario.options);
   if (scenario.given) scenario.given(world);
-  const auto unwatched = world.drops();  // before anybody watched
+  const auto unwatched = world.drops();  // before the watch
   if (watched) world.watch_everything();
   for (const Frame& frame : scenario.in) world.arrive(frame.port, frame.bytes, frame.segments);
   for (int i = 0; i < 64 && world.loop(); ++i) {

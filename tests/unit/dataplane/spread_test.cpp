@@ -93,7 +93,7 @@ TEST_P(Spread, TheOwnerPollsOnWhileAnotherWorkerHasItsBurst) {
   EXPECT_EQ(w.missing_buffers(), 0u);
 }
 
-TEST_P(Spread, ABurstNobodyTakesIsDoneByItsOwner) {
+TEST_P(Spread, ABurstThatNoWorkerTakesIsDoneByItsOwner) {
   WorkerWorld w({}, 2);
   w.loop(1);  // has time, and is never run again
   arrive(w, 6 * kPollBurst + 5);

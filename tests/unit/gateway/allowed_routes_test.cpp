@@ -1,5 +1,5 @@
 // The routes of an interface against a plain list of what there should be, through random changes, and with
-// routes that somebody deletes.
+// routes that another program deletes.
 #include "control/interface/allowed_routes.h"
 
 #include <gtest/gtest.h>
@@ -56,7 +56,7 @@ class FakeLinux {
   void drop_unicast() {
     std::erase_if(routes_, [](const auto& route) { return route.second == RTN_UNICAST; });
   }
-  // Somebody deletes a route; there is one.
+  // Another program deletes a route; there is one.
   Key remove_any(std::mt19937& random) {
     auto at = routes_.begin();
     std::advance(at, random() % routes_.size());
@@ -179,7 +179,7 @@ class AllowedRoutesTest : public testing::Test {
   }
   // As the second passes that a change may take to be complete.
   void look() {
-    for (int i = 0; i < 2; ++i) routes->look_at_noted();
+    for (int i = 0; i < 2; ++i) routes->compare_noted();
     settle();
   }
 
@@ -258,10 +258,10 @@ TEST_F(AllowedRoutesTest, WhatIsLostIsPutBackAfterASecondAndCounted) {
   }
   const std::vector<Prefix> told = routes->lost();
   EXPECT_EQ(std::set<Prefix>(told.begin(), told.end()), lost);
-  routes->look_at_noted();
+  routes->compare_noted();
   settle();
   EXPECT_NE(kernel.routes(), wanted.routes());  // it may be a change that is not complete
-  routes->look_at_noted();
+  routes->compare_noted();
   settle();
   EXPECT_EQ(kernel.routes(), wanted.routes());
   EXPECT_EQ(routes->take_put_back(), 20U);

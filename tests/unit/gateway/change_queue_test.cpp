@@ -111,7 +111,7 @@ TEST_F(ChangeQueueTest, ASmallOneIsDoneWithinTheCallUnlessOthersAreOnTheirWay) {
 }
 
 // A small one that comes between the end of a change and the begin of one that waits does not pass it.
-TEST_F(ChangeQueueTest, NobodyIsOvertaken) {
+TEST_F(ChangeQueueTest, NoRequestIsOvertaken) {
   const auto first = task("a", 1);
   first->end = [this](ChangeTask&) {
     log += "(a)";

@@ -32,7 +32,7 @@ class ListenSocketTest : public ::testing::Test {
     for (int i = 0; i < 5 && heard_.empty(); ++i) loop_.run_once(20ms);
     return heard_;
   }
-  // One that nobody has: it was drawn, and given back.
+  // A free one: it was drawn, and given back.
   static UdpPort free_port() {
     UdpSocket socket;
     EXPECT_TRUE(socket.open({}));

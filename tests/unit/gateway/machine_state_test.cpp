@@ -117,7 +117,7 @@ TEST_F(MachineStateTest, WhatTheNextRunDoesNotUseIsPutBackAtOnce) {
   });
 }
 
-TEST_F(MachineStateTest, WhatSomebodyHasChangedMeanwhileStays) {
+TEST_F(MachineStateTest, WhatAnotherProgramHasChangedMeanwhileStays) {
   in_namespace([&](NetlinkConfigure& netlink, std::uint32_t v0) {
     const auto machine = start(netlink);
     EXPECT_TRUE(machine->set_sysctl("net/ipv6/conf/v0/accept_ra", "2"));

@@ -25,7 +25,7 @@ class PeerBookTest : public testing::Test {
   PeerRecord& add(std::uint8_t number) {
     return book.add(*slots.add(dataplane::InterfaceId{0}), key_of(number));
   }
-  // Whose the longest prefix over 10.1.2.3 is, as the workers look it up; lpm::kNoMatch: nobody's.
+  // The owner of the longest prefix over 10.1.2.3, as the workers look it up; lpm::kNoMatch: none.
   std::uint32_t owner_of_10_1_2_3() const { return book.allowed4().lookup(0x0a010203); }
 
   dataplane::PeerTable slots{8};

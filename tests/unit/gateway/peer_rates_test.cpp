@@ -85,7 +85,7 @@ TEST_F(RatesTest, EachOrderPutsAnotherPeerFirst) {
   }
 }
 
-TEST_F(RatesTest, ASlotThatIsUsedAgainBeginsAnew) {
+TEST_F(RatesTest, ASlotThatIsUsedAgainStartsFromZero) {
   Peer& first = add();
   receive(first, 1'000'000, 1000);
   sweep(begin);
@@ -126,7 +126,7 @@ TEST_F(RatesTest, WithFreeSlotsEveryPeerIsMet) {
   EXPECT_EQ(rates.moving(), 1000U);
 }
 
-TEST_F(RatesTest, NobodyAsksAndNothingIsRead) {
+TEST_F(RatesTest, NothingIsReadWithoutRequests) {
   add();
   rates.ask();
   const auto until = PeerRates::Clock::now() + 1500ms;

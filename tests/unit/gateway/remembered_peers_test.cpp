@@ -78,7 +78,7 @@ TEST(RememberedPeers, WatchesTheExactAddressUntilThereIsASession) {
   RememberedPeers remembered;
   remembered.load({peer(1, 0), peer(2, 0)}, kNow);
   EXPECT_FALSE(remembered.watching());
-  EXPECT_FALSE(remembered.slot_at(peer(1, 0).remote)) << "nobody has claimed it";
+  EXPECT_FALSE(remembered.slot_at(peer(1, 0).remote)) << "no peer has claimed it";
   ASSERT_TRUE(remembered.claim(peer(1, 0).key, 11, kNow));
   EXPECT_TRUE(remembered.watching());
   EXPECT_EQ(remembered.slot_at(peer(1, 0).remote), 11u);

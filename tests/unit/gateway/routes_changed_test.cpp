@@ -42,7 +42,7 @@ TEST(RoutesChanged, ConcernsWhatSomePrefixContains) {
   EXPECT_GT(others, 1000u);
 }
 
-TEST(RoutesChanged, NothingConcernsNobodyAndEverywhereConcernsAll) {
+TEST(RoutesChanged, NothingConcernsNoneAndEverywhereConcernsAll) {
   RoutesChanged changed;
   changed.narrow();
   EXPECT_FALSE(changed.concerns({}));

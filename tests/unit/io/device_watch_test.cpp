@@ -21,7 +21,7 @@ TEST(DeviceWatch, ADeviceThatWorksIsLeftAlone) {
   for (std::uint64_t n = 0; n < 1000; n += 10) EXPECT_FALSE(watch.judge(signs(n))) << n;
 }
 
-TEST(DeviceWatch, AVirtualFunctionWhoseLinkWentIsStartedAnewWhenItIsBack) {
+TEST(DeviceWatch, AVirtualFunctionWhoseLinkWentIsRestartedWhenItIsBack) {
   DeviceWatch watch(kVirtualFunction);
   EXPECT_FALSE(watch.judge(signs(5)));
   EXPECT_FALSE(watch.judge(signs(5, false)));
@@ -45,7 +45,7 @@ TEST(DeviceWatch, ALinkMayTakeTwoSecondsToComeUpAfterAStart) {
   EXPECT_FALSE(watch.judge(signs(0)));
 }
 
-// The physical function is still down when the virtual one is started anew: it comes back with it.
+// The physical function is still down when the virtual one is restarted: it comes back with it.
 TEST(DeviceWatch, ALinkThatIsMissingForLongerIsFollowedByAnotherStart) {
   DeviceWatch watch(kVirtualFunction);
   EXPECT_FALSE(watch.judge(signs(5)));

@@ -51,7 +51,7 @@ class PacketKernel : public ::testing::Test {
       socket_ = std::make_unique<PacketSocket>(PacketSocketOptions{"lo", queues, 1500, true});
     });
   }
-  // Sends to a port of 127.0.0.1 where nobody listens. Not connected, so that it is not told.
+  // Sends to a port of 127.0.0.1 without a listener. Not connected, so that it gets no error.
   struct Sender {
     FileDescriptor socket;
     sockaddr_in to{};

@@ -414,7 +414,7 @@ TEST_F(PacketQueueTest, AChecksumLeftToThePortIsLeftToTheKernel) {
   EXPECT_EQ(sink.messages[0].first.checksum_offset, 6);
 }
 
-// A datagram of somebody else with wrong identifications or a damaged checksum leaves as it is.
+// A datagram of another host with wrong identifications or a damaged checksum leaves as it is.
 TEST_F(PacketQueueTest, ForeignDatagramsAreJoinedByTheStrictRules) {
   auto run = run_of(frame_recipe(true), 4, 300);
   run[2].id = 9;

@@ -409,7 +409,7 @@ TEST_P(Join, StopsAtItsBounds) {
   expect_round_trip(run_of(r, 128, 100), framing_of(r));
 }
 
-TEST_P(Join, AShorterPacketIsTheLastAndALongerOneStartsAnew) {
+TEST_P(Join, AShorterPacketIsTheLastAndALongerOneStartsANewGroup) {
   const Recipe r = recipe();
   Recipe a = r;
   a.payload = pattern(1000, 0);
@@ -689,7 +689,7 @@ TEST(JoinTcp, WhatIsNotUnderstoodEndsEveryFlow) {
   }
 }
 
-TEST(JoinTcp, AGapOrARepetitionStartsAnew) {
+TEST(JoinTcp, AGapOrARepetitionStartsANewGroup) {
   const auto run = run_of(Recipe{}, 6, 100);
   EXPECT_EQ(groups_of({run[0], run[1], run[3], run[4]}), (Groups{{0, 1}, {2, 3}}));
   EXPECT_EQ(groups_of({run[0], run[1], run[1], run[2]}), (Groups{{0, 1}, {2, 3}}));

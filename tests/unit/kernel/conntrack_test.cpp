@@ -49,7 +49,7 @@ class Tracking : public NamespaceTest {
     shell("ip link set lo up");
     shell("ip addr add 2001:db8::1/128 dev lo nodad");
     conntrack = std::make_unique<Conntrack>();
-    // On the reply alone the mark is the operator's; 7 is somebody else's.
+    // On the reply alone the mark is the operator's; 7 is another program's.
     shell(
         "nft 'table inet t { chain o { type filter hook output priority 0; ct mark set ct mark or 7; "
         "ct state established ct mark set ct mark or 0x40000000; }; }'");
@@ -197,8 +197,8 @@ TEST_F(Tracking, ADumpOfNothingEnds) {
 }
 
 TEST_F(Tracking, AnEntryThatHasGoneIsNoTrouble) {
-  FlowTuple nobody{ip("192.0.2.1"), ip("192.0.2.2"), 1, 2, IPPROTO_TCP};
-  ask({nobody, true, WholeSeconds(5), kMark});
+  FlowTuple unknown{ip("192.0.2.1"), ip("192.0.2.2"), 1, 2, IPPROTO_TCP};
+  ask({unknown, true, WholeSeconds(5), kMark});
   Connection connection(false);
   EXPECT_TRUE(wait(Note::Kind::kUpdated, is_marked));
 }

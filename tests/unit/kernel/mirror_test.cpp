@@ -462,11 +462,11 @@ TEST_F(MirrorNeighbours, AreResolvedOnDemand) {
     EXPECT_EQ(to_string(mirror->resolve(ip(there)).mac), "02:00:00:00:00:77");
     EXPECT_TRUE(has<NeighbourChanged>(mirror->take_changes()));
   }
-  for (const char* nobody : {"10.0.0.66", "fd00::66"}) {
-    EXPECT_TRUE(configure.request_neighbour(v0, ip(nobody)));
+  for (const char* absent : {"10.0.0.66", "fd00::66"}) {
+    EXPECT_TRUE(configure.request_neighbour(v0, ip(absent)));
     EXPECT_TRUE(follow_until(*mirror, [&] {
-      return mirror->resolve(ip(nobody)).neighbour == NeighbourState::kFailed;
-    })) << nobody;
+      return mirror->resolve(ip(absent)).neighbour == NeighbourState::kFailed;
+    })) << absent;
   }
   EXPECT_TRUE(configure.set_neighbour(v0, ip("10.0.0.9"), {2, 0, 0, 0, 0, 9}));
   EXPECT_TRUE(configure.add_route(RouteSpec::via_gateway(net("10.9.0.0/16"), ip("10.0.0.9"), v0)));

@@ -129,7 +129,7 @@ TEST(LibAdapter, WithoutAGatewayThereIsNone) {
   EXPECT_EQ(lg_adapter_open("app0", &adapter), LG_INVALID);
 }
 
-// Root may do everything: the question is asked by a process that is nobody.
+// Root may do everything: the question is asked by a process without rights.
 TEST(LibAdapter, WhoMayNotUseTheSocketIsRefused) {
   if (geteuid() != 0) GTEST_SKIP() << "needs root";
   GatewayProcess gateway;

@@ -154,7 +154,7 @@ TYPED_TEST(LpmConcurrencyTest, OwnerStaysWhileTheRootGrowsAndShrinks) {
   }
 }
 
-// A covering prefix changes its value while a longer one comes and goes: both owners are right, nobody is
+// A covering prefix changes its value while a longer one comes and goes: both owners are right, none is
 // not.
 TYPED_TEST(LpmConcurrencyTest, CoverMovesOverATableOfAllKindsOfNodes) {
   const auto address = random_address<TypeParam>(this->random_);

@@ -15,7 +15,7 @@ using wg::test::Measured;
 
 constexpr EngineOptions kNeverUnderLoad{.under_load_at = 1'000'000, .wasted_at = 1'000'000'000};
 
-// An initiation with a right mac1 from nobody.
+// An initiation with a right mac1 from an unknown peer.
 Buffer spoofed(const Side& to, std::uint32_t number) {
   InitiationMessage message{};
   Buffer out(sizeof message, 0);
@@ -78,7 +78,7 @@ Measured forged_responses() {
           t.a.engine.counters().of(Outcome::kResponseNeedsCookie)};
 }
 
-// Somebody relays a peer's packets, each from another port.
+// An attacker relays a peer's packets, each from another port.
 Measured endpoint_moves() {
   TwoEngines t;
   t.handshake();

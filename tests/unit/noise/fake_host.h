@@ -191,8 +191,8 @@ class TwoEngines {
     at_b->note_received(now.boot, false);
     b.engine.on_confirmed(receiving->local_index, now);
   }
-  PeerStatus status_a() { return a.engine.peer_status(*at_a, now); }
-  PeerStatus status_b() { return b.engine.peer_status(*at_b, now); }
+  PeerSession status_a() { return a.engine.peer_status(*at_a, now); }
+  PeerSession status_b() { return b.engine.peer_status(*at_b, now); }
 
   Now now;
   Side a;

@@ -509,7 +509,7 @@ TEST(Secrets, AreToldToTheTapBeforeTheMessageLeaves) {
   t.b.engine.tap_secrets({});
   t.pass(6 * kSec);
   t.handshake();
-  EXPECT_EQ(told.size(), 2U) << "nobody is told any more";
+  EXPECT_EQ(told.size(), 2U) << "no tap is called any more";
 }
 
 // What refuses a message says where it came from; a history does not grow by the sources that replays have.
@@ -530,25 +530,25 @@ TEST(Refused, TellsTheSourceButKeepsOneEntry) {
   EXPECT_FALSE(history.back().remote.known());
 }
 
-TEST(Refused, MessagesOfNobodyAreToldToTheHost) {
+TEST(Refused, MessagesOfUnknownPeersAreReportedToTheHost) {
   TwoEngines t;
-  Side stranger(t.now, 3);
-  stranger.engine.set_private_key(stranger.key, t.now);
-  stranger.engine.up(t.now);
-  Peer& at_stranger = stranger.new_slot();
-  stranger.engine.add_peer(at_stranger, t.b.engine.public_key(), t.now);
-  stranger.engine.set_endpoint(at_stranger, t.b_at, t.now);
-  stranger.engine.initiate(at_stranger, t.now);
-  Buffer message = stranger.host.sent.back().bytes;
+  Side unknown(t.now, 3);
+  unknown.engine.set_private_key(unknown.key, t.now);
+  unknown.engine.up(t.now);
+  Peer& at_unknown = unknown.new_slot();
+  unknown.engine.add_peer(at_unknown, t.b.engine.public_key(), t.now);
+  unknown.engine.set_endpoint(at_unknown, t.b_at, t.now);
+  unknown.engine.initiate(at_unknown, t.now);
+  Buffer message = unknown.host.sent.back().bytes;
   EXPECT_EQ(t.to_b(message), Outcome::kUnknownPeer);
   ASSERT_EQ(t.b.host.refusals.size(), 1U);
-  EXPECT_EQ(t.b.host.refusals[0].claimed, stranger.engine.public_key());
+  EXPECT_EQ(t.b.host.refusals[0].claimed, unknown.engine.public_key());
   EXPECT_EQ(t.b.host.refusals[0].remote, t.a_at);
   message[100] ^= 1;
   EXPECT_EQ(t.to_b(message), Outcome::kBadMac1);
   ASSERT_EQ(t.b.host.refusals.size(), 2U);
   EXPECT_EQ(t.b.host.refusals[1].outcome, Outcome::kBadMac1);
-  stranger.host.collect();
+  unknown.host.collect();
 }
 
 }  // namespace

@@ -131,7 +131,7 @@ TEST_F(Load, ReplayedInitiationsAreLoadToo) {
 
 class RefusedResponses : public Load {
  protected:
-  // What somebody can make who has seen our initiation pass: its sender_index, and an ephemeral of full
+  // The work of a host that has seen our initiation pass: its sender_index, and an ephemeral of full
   // order.
   Buffer forged(const Buffer& initiation, std::uint32_t n) {
     Buffer m(sizeof(ResponseMessage), 0);
@@ -160,7 +160,7 @@ TEST_F(RefusedResponses, FourPerHandshakeAreComputedWithoutACookie) {
   t.run(5400 * kMs);  // the next initiation
   EXPECT_EQ(t.a.engine.counters().sent(kInitiation), 2u);
   EXPECT_EQ(receive(forged(m, 1)), Outcome::kUnknownIndex);
-  EXPECT_EQ(receive(forged(t.a.host.sent.back().bytes, 1)), Outcome::kBadResponse) << "counted anew";
+  EXPECT_EQ(receive(forged(t.a.host.sent.back().bytes, 1)), Outcome::kBadResponse) << "counted from zero";
 }
 
 TEST_F(RefusedResponses, AreLoadToo) {
@@ -293,7 +293,7 @@ TEST_F(Load, ValidMac2BeyondTheRateIsSilence) {
 }
 
 // A source with a cookie floods: beyond its rate it neither occupies the queue nor has its mac2 computed, and
-// keeps nobody behind the same address from asking for a cookie.
+// keeps no host behind the same address from asking for a cookie.
 TEST_F(Load, SourceBeyondItsRateIsNotQueued) {
   put_under_load();
   t.to_b(initiation());

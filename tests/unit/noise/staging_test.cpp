@@ -30,7 +30,7 @@ TEST(Staging, TheOldestOf129Goes) {
 }
 
 // The limit of 64 MB for all peers: a peer with packets drops its own oldest, a new peer gets no space.
-TEST(Staging, TheTotalIsBoundedAndNobodyPaysForAnother) {
+TEST(Staging, TheTotalIsBoundedAndNonePaysForAnother) {
   dataplane::DropCounters drops;
   Staging staging(drops);
   std::uint32_t peers = 0;

@@ -56,7 +56,7 @@ TEST_F(Timers, RetransmitsTwentyTimesWithJitterThenGivesUp) {
   EXPECT_EQ(initiations(), 20u) << "and is quiet";
 }
 
-TEST_F(Timers, JitterIsDrawnAnewAndDiffersBetweenEngines) {
+TEST_F(Timers, JitterIsDrawnEachTimeAndDiffersBetweenEngines) {
   t.b.engine.set_endpoint(*t.at_b, t.a_at, t.now);
   t.a.engine.initiate(*t.at_a, t.now);
   t.b.engine.initiate(*t.at_b, t.now);
@@ -420,7 +420,7 @@ TEST_F(ManyStarts, AreForgottenWhenSwitchedOffRemovedOrDown) {
   }
   pass(kMs);
   side.engine.advance(now);
-  EXPECT_EQ(initiations(), kAtOnce + 1) << "only the last is left, and nobody is in front of it any more";
+  EXPECT_EQ(initiations(), kAtOnce + 1) << "only the last is left, and none is in front of it any more";
   side.engine.set_keepalive(*peers[kAtOnce], 25s, now);
   switch_on();
   side.engine.down(now);
@@ -433,7 +433,7 @@ TEST_F(ManyStarts, AreForgottenWhenSwitchedOffRemovedOrDown) {
   EXPECT_EQ(initiations(), before + kAtOnce);
 }
 
-TEST_F(ManyStarts, WithoutAnEndpointHoldUpNobody) {
+TEST_F(ManyStarts, WithoutAnEndpointHoldUpNoOther) {
   for (Peer* const peer : peers) side.engine.set_endpoint(*peer, {}, now);
   switch_on();
   Peer* const one = add(5000);

@@ -228,7 +228,7 @@ TEST(LibRing, TheEndOfTheGatewayIsSeen) {
 
 // Both sides sleep and wake each other: packets go round, one side at a time has them. A lost wake-up is a
 // poll that times out. RING_ROUNDS for more.
-TEST(LibRing, NobodySleepsBesideItsWork) {
+TEST(LibRing, NoWorkerSleepsBesideItsWork) {
   Card card;
   dataplane::ProgramQueue& worker = card.worker();
   const char* const wanted = std::getenv("RING_ROUNDS");

@@ -31,7 +31,7 @@ TEST(OrderedRing, FullIsAnAnswerAndAReleaseMakesRoom) {
   EXPECT_NE(ring.reserve(), nullptr);
 }
 
-TEST(OrderedRing, AReservedSlotIsNobodysBeforeItIsPublished) {
+TEST(OrderedRing, AReservedSlotIsUnusedBeforeItIsPublished) {
   OrderedRing<int> ring(2);
   ASSERT_NE(ring.reserve(), nullptr);
   EXPECT_FALSE(ring.claim());

@@ -43,7 +43,7 @@ TEST(PeerTable, AReusedSlotHasNothingOfThePeerBefore) {
   EXPECT_EQ(second->drop_replayed + second->drop_no_endpoint, 0U);
 }
 
-// For ThreadSanitizer, which reports a slot that is constructed anew beside the reader.
+// For ThreadSanitizer, which reports a slot that is constructed again beside the reader.
 TEST(PeerTable, AnOldCommandMayLookWhileASlotIsUsedAgain) {
   PeerTable table(1);
   const PeerRef old = table.add(InterfaceId{1})->ref();

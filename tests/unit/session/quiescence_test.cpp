@@ -15,7 +15,7 @@ TEST(Quiescence, WaitsForEveryOnlineWorkerAndForNoOther) {
   Quiescence q(3);
   int freed = 0;
   q.retire([&] { ++freed; });
-  EXPECT_EQ(q.collect(), 0u) << "nobody is online";
+  EXPECT_EQ(q.collect(), 0u) << "no worker is online";
   EXPECT_EQ(freed, 1);
 
   q.online(0);

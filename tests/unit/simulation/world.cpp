@@ -198,7 +198,7 @@ void SimulatedNetwork::change_psk() {
 void SimulatedNetwork::change_private_key() {
   Node& node = any();
   random_.fill(node.private_key);
-  must(node.engine->set_private_key(node.private_key, node.now()) == nullptr, "nobody has our new key");
+  must(node.engine->set_private_key(node.private_key, node.now()) == nullptr, "no peer has our new key");
   for (std::uint32_t i = 0; i < nodes_.size(); ++i) {
     if (i != node.id && !random_.one_in(4)) introduce(i, node.id);
   }
@@ -402,7 +402,7 @@ void SimulatedNetwork::check_configuration() {
     must(node->engine->peer_count() == nodes_.size() - 1, "I9: the peers are those configured");
     for (const auto& link : node->links) {
       if (!link->configured) continue;
-      const PeerStatus status = node->engine->peer_status(link->peer, node->now());
+      const PeerSession status = node->engine->peer_status(link->peer, node->now());
       must(status.public_key == link->key, "I9: public key");
       must(status.persistent_keepalive == link->keepalive, "I9: keepalive");
       must(node->engine->preshared_key(link->peer) == link->psk, "I9: preshared key");

@@ -40,7 +40,7 @@ check "the device computes them" in_output "wan0:.*checksums by the device" jour
 fresh
 check "outer IPv4 again" within 20 passes
 
-# ---- ports made anew by a reload
+# ---- ports recreated by a reload
 configure $WAN $LAN '' ', vlan: 7'
 check "reload with a VLAN on lan0" systemctl reload linegate
 ip -n host addr flush dev eth0
@@ -70,10 +70,10 @@ count=$(restarts_of lan0)
 ip link set "$PF2" down
 sleep 3
 ip link set "$PF2" up
-check "the physical function went and came: the port is started anew" within 15 restarted_more_than lan0 "$count"
+check "the physical function went and came: the port is restarted" within 15 restarted_more_than lan0 "$count"
 check "packets pass" within 10 passes
 check "and IPv6" within 10 passes6
-check "with a line in the journal" in_output "lan0.*starting it anew" journalctl -b -u linegate -p warning -o cat --no-pager
+check "with a line in the journal" in_output "lan0.*restarting it" journalctl -b -u linegate -p warning -o cat --no-pager
 check "counters are sane" test "$(port_value lan0 rx_packets)" -lt 1000000000 -a "$(port_value lan0 rx_packets)" -gt 2000
 ip link set "$PF2" vf 0 mac 52:54:00:aa:02:77
 check "another MAC address by the physical function: port restart takes it over" linegate port restart lan0
@@ -104,7 +104,7 @@ check "TCP from the LAN" stream -R
 expect "the MTU is in force" 1600 "$(cat /sys/class/net/wan0/mtu)"
 expect "no card has anything to complain of" "" "$(warnings_of wan0)$(warnings_of lan0)"
 configure 0000:03:00.0 0000:04:00.0 '' ', vlan: 7'
-check "reload: both ports made anew" systemctl reload linegate
+check "reload: both ports are recreated" systemctl reload linegate
 ip -n host addr flush dev eth0
 ip -n host link add link eth0 name eth0.7 type vlan id 7
 ip -n host link set eth0.7 up

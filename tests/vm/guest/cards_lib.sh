@@ -86,8 +86,8 @@ import json, sys
 for port in json.load(sys.stdin)['ports']:
     if port['name'] == '$1': print(port['$2'] if not isinstance(port['$2'], list) else '\n'.join(port['$2']))"
 }
-# How often the port was started anew since the machine booted.
-restarts_of() { journalctl -b -u linegate -o cat --no-pager | grep -c "port $1: started anew"; }
+# How often the port was restarted since the machine booted.
+restarts_of() { journalctl -b -u linegate -o cat --no-pager | grep -c "port $1: restarted"; }
 restarted_more_than() { [ "$(restarts_of "$1")" -gt "$2" ]; }
 # What `show` warns of about the port.
 warnings_of() { linegate show --json | grep -o "port $1: [^\"]*"; }
