@@ -1,12 +1,13 @@
-// The ring by which a program is the inner side of an interface, beside DPDK's memif in the same run: one queue,
-// 1 024 slots, bursts of 32, the two ends of each in two threads on a core each.
+// The ring by which a program is the inner side of an interface, beside DPDK's memif in the same run: one
+// queue, 1 024 slots, bursts of 32, the two ends of each in two threads on a core each.
 //   ring [--rounds N] [--gate FILE]
 // Rounds of 20 ms with the one and the other take turns; figures are medians, ratios medians of the rounds'
 // ratios. `side` is the one that receives.
 //   mode=turns  one thread has both ends, a burst each: what a packet costs them together
 //   mode=poll   both poll
 //   mode=event  the program sleeps whenever nothing is there; load=half: bursts at half of what mode=poll
-//               reached, load=sparse: one packet each 100 us. From the gateway's call until the program has it.
+//               reached, load=sparse: one packet each 100 us. From the gateway's call until the program has
+//               it.
 // ring side=program inner=64 mode=poll queues=1 mpps=... memif_mpps=... ratio=...
 // ring side=program inner=64 mode=event queues=1 load=half mpps=... wake_p50_us=... wake_p99_us=...
 // Needs root: memif's sockets are in /run.
@@ -49,7 +50,8 @@ std::uint64_t clocks_of(double seconds) {
 }
 
 double mpps_of(std::size_t packets, std::uint64_t clocks) {
-  return static_cast<double>(packets) * static_cast<double>(rte_get_tsc_hz()) / static_cast<double>(clocks) / 1e6;
+  return static_cast<double>(packets) * static_cast<double>(rte_get_tsc_hz()) / static_cast<double>(clocks) /
+         1e6;
 }
 
 // A thread inherits what the one before it may use: asked for once.

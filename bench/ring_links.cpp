@@ -146,8 +146,8 @@ class MemifLink final : public Link {
   std::uint16_t open(const char* name, const std::string& arguments) {
     std::uint16_t port = 0;
     rte_eth_conf conf{};
-    if (rte_eal_hotplug_add("vdev", name, arguments.c_str()) != 0 || rte_eth_dev_get_port_by_name(name, &port) != 0 ||
-        rte_eth_dev_configure(port, 1, 1, &conf) != 0 ||
+    if (rte_eal_hotplug_add("vdev", name, arguments.c_str()) != 0 ||
+        rte_eth_dev_get_port_by_name(name, &port) != 0 || rte_eth_dev_configure(port, 1, 1, &conf) != 0 ||
         rte_eth_rx_queue_setup(port, 0, kRingSlots, SOCKET_ID_ANY, nullptr, pool_) != 0 ||
         rte_eth_tx_queue_setup(port, 0, kRingSlots, SOCKET_ID_ANY, nullptr) != 0 ||
         rte_eth_dev_start(port) != 0)

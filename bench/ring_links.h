@@ -23,7 +23,7 @@ class Link {
   virtual std::size_t gateway_sends(std::size_t bytes, std::size_t burst) = 0;
   virtual std::size_t gateway_receives() = 0;
   virtual std::size_t program_sends(std::size_t bytes) = 0;
-  // Calls `latency` for each packet with the clocks since it was sent; null: nobody asks.
+  // Calls `latency`, unless it is null, for each packet with the clocks since it was sent.
   using Latency = void (*)(void* self, std::uint64_t clocks);
   virtual std::size_t program_receives(Latency latency, void* self) = 0;
   // Until packets may have come, or 100 ms.

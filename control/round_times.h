@@ -15,7 +15,7 @@ namespace wg::control {
 class RoundTimes {
  public:
   static constexpr std::chrono::milliseconds kSlow{20};
-  // What the parts of a round that can be interrupted may use.
+  // The time that each part of a round may use before it leaves the rest to the next round.
   static constexpr std::chrono::milliseconds kKernel{1}, kEvents{2}, kHandshakes{4}, kPlan{2};
 
   // `on_core`: of `took`, how long the thread had a core. The rest it was blocked, or others had the core.

@@ -103,7 +103,7 @@ struct DropStatus {
 };
 
 struct FlowQuery {
-  // Of so many at most those with the most bytes come first; more come in no order.
+  // The connections with the most bytes come first, up to this many. A longer list has no order.
   static constexpr std::size_t kMostSorted = 65'536;
 
   std::string address;    // empty: all; else one that a tuple of the connection has

@@ -35,8 +35,8 @@ struct PeerCursor {
 // A slice of a walk ends about then, but not before it has met a peer.
 using SliceEnd = std::chrono::steady_clock::time_point;
 
-// A list of connections, made in slices. What is told of each is of the moment when it is its turn; those that
-// have ended by then are left out.
+// A list of connections, made in slices. What is told of each is of the moment when it is its turn; those
+// that have ended by then are left out.
 class FlowReading {
  public:
   virtual ~FlowReading() = default;

@@ -99,8 +99,8 @@ void FlowList::read_carried(const FlowFollower& follower, FlowNumber number) {
 void FlowList::keep_first() {
   const std::size_t wanted = std::min(carried_.size(), limit_);
   if (wanted <= FlowQuery::kMostSorted)
-    std::partial_sort(carried_.begin(), carried_.begin() + static_cast<std::ptrdiff_t>(wanted), carried_.end(),
-                      [](const Ranked& a, const Ranked& b) { return a > b; });
+    std::partial_sort(carried_.begin(), carried_.begin() + static_cast<std::ptrdiff_t>(wanted),
+                      carried_.end(), [](const Ranked& a, const Ranked& b) { return a > b; });
   carried_.resize(wanted);
 }
 

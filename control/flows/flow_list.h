@@ -1,4 +1,4 @@
-// What `show flows` shows of a follower, read in slices.
+// The rows of `show flows`, read from a follower in slices.
 #pragma once
 
 #include <cstddef>
@@ -17,7 +17,7 @@ namespace wg::control {
 // those that are Linux's.
 class FlowList final : public FlowReading {
  public:
-  // What is asked at each step, as the configuration may take flows away meanwhile.
+  // Called at each step, because the configuration may take flows away meanwhile.
   struct Source {
     std::function<const FlowFollower*()> follower;  // null: there is none any more
     std::function<BootSeconds()> now;

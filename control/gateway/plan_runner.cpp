@@ -14,11 +14,11 @@ namespace {
 
 constexpr std::size_t kActionsPerCollection = 64;
 constexpr std::size_t kActionsPerLook = 8;
-constexpr std::size_t kPeersAtOnce = 8;      // of an interface that is removed
-constexpr std::size_t kManyPeers = 1000;     // fewer grow the tables by the tables' own measure
+constexpr std::size_t kPeersAtOnce = 8;   // of an interface that is removed
+constexpr std::size_t kManyPeers = 1000;  // fewer grow the tables by the tables' own measure
 // Others may change routes all the time. In the end the whole plan may be unread, a round's share at a time.
 constexpr unsigned kPatience = 4, kPatienceAtTheEnd = 250;  // rounds
-constexpr std::uint16_t kOuterHeaders = 80;  // IPv6 40, UDP 8, message header and tag 32
+constexpr std::uint16_t kOuterHeaders = 80;                 // IPv6 40, UDP 8, message header and tag 32
 
 // Actions that take prefixes come last in a plan, in all interfaces.
 bool takes_prefixes(const config::Action& action) {

@@ -24,7 +24,7 @@ struct GatewayPlan {
   config::Plan plan;
   std::uint16_t auto_mtu = 0;
   // ---- what to know of it before it begins, which takes its time when it is large
-  std::vector<std::size_t> to_try;              // which actions can be refused; see preflight.h
+  std::vector<std::size_t> to_try;               // which actions can be refused; see preflight.h
   std::map<std::string, std::size_t> new_peers;  // by interface
 
   [[nodiscard]] static GatewayPlan of(config::Plan plan, std::uint16_t auto_mtu);
@@ -50,8 +50,8 @@ struct PlanRun {
   std::optional<GatewayPlan> way_back;  // then
   std::size_t taken_back = 0;           // how many of its actions were begun
   unsigned steps = 0;
-  unsigned waited = 0;                  // rounds in a row, for the mirror
-  bool carried_out = false;             // but the mirror may not know of all of it yet
+  unsigned waited = 0;       // rounds in a row, for the mirror
+  bool carried_out = false;  // but the mirror may not know of all of it yet
 
   // The caller of step() attends to `way_back` before the next step.
   [[nodiscard]] bool needs_way_back() const { return refused && !way_back; }
@@ -82,7 +82,7 @@ class PlanRunner {
   bool remove_some_peers(const config::Action& action);
   void make_room(const GatewayPlan& plan, const std::string& interface);
   bool take_back(PlanRun& run, std::chrono::steady_clock::time_point until);
-  // What an action throws is a refusal as well.
+  // An exception of the action is a refusal as well.
   Expected<> attempt(const config::Action& action);
   void flush_routes();
 

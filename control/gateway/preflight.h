@@ -14,8 +14,8 @@ namespace wg::control {
 // Whether it names a network interface or a listen port, which may be taken, or gives one free.
 [[nodiscard]] bool may_be_refused(const config::Action& action);
 
-// Of the actions `to_try`, in order, which are all that may_be_refused(): names and listen ports that are
-// taken, all of them; empty: nothing stands in the way.
+// Names and listen ports that are taken, all of them; empty: the plan can begin. `to_try`: the indices, in
+// order, of all actions that may_be_refused().
 [[nodiscard]] std::vector<Refusal> preflight(const config::Plan& plan, const std::vector<std::size_t>& to_try,
                                              NetlinkConfigure& netlink, const Objects& objects);
 

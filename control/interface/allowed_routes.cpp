@@ -12,7 +12,7 @@ namespace wg::control {
 namespace {
 
 constexpr std::size_t kRoutesWaiting = 256;  // to set them takes most of a millisecond
-constexpr std::uint32_t kSlotsAtOnce = 64;  // between two looks at the clock
+constexpr std::uint32_t kSlotsAtOnce = 64;   // between two looks at the clock
 constexpr std::size_t kNotedAtOnce = 1024;
 constexpr std::uint32_t kMetrics = 2'000'000'000;  // so many for the names of interfaces
 

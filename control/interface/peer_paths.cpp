@@ -70,7 +70,8 @@ void PeerPaths::build_all() {
   advance(std::chrono::steady_clock::time_point::max());
 }
 
-// By slot: peers may come and go between two steps. One that comes gets its path of what holds then.
+// The walk goes by slot, because peers may come and go between two steps. A new one already has a path by the
+// routes of its time.
 void PeerPaths::advance(std::chrono::steady_clock::time_point until) {
   while (has_more_to_do()) {
     if (!walked_.any()) begin_walk();
@@ -113,7 +114,7 @@ void PeerPaths::route_again(PeerRecord& record, const Endpoint& remote, const En
   }
 }
 
-// A link that was deleted and made again has another index: the endpoint with its zone is set anew.
+// A link that was deleted and created again has another index: the endpoint with its zone is set again.
 bool PeerPaths::takes_configured_scope(const PeerRecord& record, const Endpoint& remote) {
   if (!record.endpoint || record.endpoint->zone.empty()) return false;
   const Endpoint configured = literal_endpoint(*record.endpoint, core_.services.mirror);

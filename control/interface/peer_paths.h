@@ -51,8 +51,8 @@ class PeerPaths {
   [[nodiscard]] OuterRoute outer_route(const Endpoint& remote, Endpoint local) const;
 
   InterfaceCore& core_;
-  Changed walked_;              // which paths are looked at again, from the slot next_ on
-  Changed waiting_;             // what has changed since that walk began
+  Changed walked_;   // which paths are looked at again, from the slot next_ on
+  Changed waiting_;  // what has changed since that walk began
   std::uint32_t next_slot_ = 0;
 };
 

@@ -33,8 +33,8 @@ class NetlinkMirror {
 
   [[nodiscard]] int fd() const;  // readable: call process()
   // Applies at most messages_per_process pending messages, until `until` but for a few; the rest is still
-  // readable. Returns true when there are changes to take. After an overflow this call also takes the new dump
-  // (about 1 us per route).
+  // readable. Returns true when there are changes to take. After an overflow this call also takes the new
+  // dump (about 1 us per route).
   using Clock = std::chrono::steady_clock;
   bool process(Clock::time_point until = Clock::time_point::max());
   // The kernel has said something that process() has not read.

@@ -227,7 +227,8 @@ void RouteTable::for_each(const Visitor& visit) const {
   }
 }
 
-std::optional<IpPrefix> RouteTable::for_some(std::uint32_t table, bool v6, const std::optional<IpPrefix>& last,
+std::optional<IpPrefix> RouteTable::for_some(std::uint32_t table, bool v6,
+                                             const std::optional<IpPrefix>& last,
                                              const SomeVisitor& visit) const {
   const auto known = tables_.find(Key{table, v6});
   if (known == tables_.end()) return std::nullopt;

@@ -10,7 +10,7 @@ namespace wg::control {
 
 struct RoutesChanged {
   bool everywhere = false;
-  bool port_gone = false;  // its number may soon be another's
+  bool port_gone = false;          // its number may soon be another's
   std::vector<IpPrefix> prefixes;  // only towards (or from) these; sorted, none within another
 
   // Beyond this many prefixes it is cheaper to look at every path.
