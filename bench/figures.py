@@ -2,7 +2,7 @@
 """Runs the benches and rewrites the generated tables of docs/figures.md.
 
   bench/figures.py                  aead, dataplane, lpm and handshake, each with --quick where it has one
-  bench/figures.py aead dataplane   only these; `tun` and `wire` (root, iperf3) run only when they are named
+  bench/figures.py aead dataplane   only these; `tun` and `wire` (root, iperf3), and `ring` (root), run only when they are named
   bench/figures.py --rounds 5 aead  five runs, medians; the default is written beside each bench below
   bench/figures.py --build DIR      programs from DIR/bench (build/release)
 
@@ -202,6 +202,43 @@ BENCHES = {
                     ("back", "back_ratio", ".2f"),
                     ("stream", "stream_ratio", ".2f"),
                 ),
+            ),
+        ),
+        on_request=True,
+    ),
+    "ring": Bench(
+        ("ring",),
+        1,
+        (
+            *(
+                Table(
+                    "ring",
+                    (
+                        ("receiver", "side", ""),
+                        ("inner bytes", "inner", ""),
+                        ("Mpps", "mpps", ".2f"),
+                        ("memif Mpps", "memif_mpps", ".2f"),
+                        ("times memif", "ratio", ".2f"),
+                    ),
+                    {"mode": mode},
+                    title,
+                )
+                for mode, title in (
+                    ("turns", "Both ends on one core, in turns:"),
+                    ("poll", "Both ends poll, a core each:"),
+                )
+            ),
+            Table(
+                "ring",
+                (
+                    ("load", "load", ""),
+                    ("inner bytes", "inner", ""),
+                    ("Mpps", "mpps", ".3f"),
+                    ("median, µs", "wake_p50_us", ".1f"),
+                    ("99 %, µs", "wake_p99_us", ".1f"),
+                ),
+                {"mode": "event"},
+                "A program that sleeps, from the gateway's call until it has the packet:",
             ),
         ),
         on_request=True,

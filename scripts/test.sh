@@ -210,10 +210,11 @@ stage_consttime() {
 # Speed that is lost fails: the ratios of the benches beside the thresholds of this class of processor (bench/gates). On a shared
 # machine a run may be disturbed, so only what is lost three times counts.
 stage_gates() {
-  build release bench/aead bench/lpm bench/dataplane || return
+  build release bench/aead bench/lpm bench/dataplane bench/ring || return
   gate aead --quick --bursts=1,32
   gate lpm --quick --prefixes 1000
   gate dataplane --quick --only "outer=4 peers=1 order=random buffers=hot"
+  gate ring --rounds 7
 }
 
 gate() { # BENCH OPTION...

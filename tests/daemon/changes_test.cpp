@@ -24,8 +24,8 @@ using Clock = std::chrono::steady_clock;
 using std::chrono::microseconds;
 
 constexpr std::size_t kMany = 20'000;
-// On a core that others share time on it doubles; on a quiet one rounds take half of this and less.
-constexpr microseconds kLongestRound = 50ms;
+// The aim is 20 ms, and a quiet machine needs half of it. On a core that others share, time on it grows.
+constexpr microseconds kLongestRound = 25ms;
 constexpr const char* kDone = "errno=0\n\n";
 
 std::string two_interfaces(const std::string& peers, const std::string& of_wg1 = {}) {
@@ -49,6 +49,14 @@ std::size_t number_of(const std::string& prefix) {
   unsigned a = 0, b = 0, c = 0, d = 0;
   if (std::sscanf(prefix.c_str(), "%u.%u.%u.%u/32", &a, &b, &c, &d) != 4) return 0;
   return std::size_t{b} << 16 | c << 8 | d;
+}
+
+std::string idle_lines(std::size_t count) {
+  std::string peers;
+  for (std::size_t i = 0; i < count; ++i)
+    peers += peer_line(
+        {"", idle_public_key(i), "", dotted(0x0ac00000u + static_cast<std::uint32_t>(i)) + "/32", 0, ""});
+  return peers;
 }
 
 // What is wrong, in words.
@@ -107,13 +115,9 @@ TEST(LargeChanges, WhatIsRefusedInTheMiddleIsTakenBackInSteps) {
                   Findings wrong;
                   // Linux refuses an IPv6 address where IPv6 is off: behind the peers of wg0.
                   shell("sysctl -q net.ipv6.conf.wg1.disable_ipv6=1");
-                  std::string peers;
-                  for (std::size_t i = 0; i < kMany; ++i)
-                    peers += peer_line({"", idle_public_key(i), "",
-                                        dotted(0x0ac00000u + static_cast<std::uint32_t>(i)) + "/32", 0, ""});
                   static_cast<void>(gateway.take_longest_round());
                   const auto reloaded =
-                      gateway.reload(two_interfaces(peers, "    addresses: [fd00::1/64]\n"));
+                      gateway.reload(two_interfaces(idle_lines(kMany), "    addresses: [fd00::1/64]\n"));
                   wrong.expect("reload", reloaded.ok, false);
                   wrong.expect<std::size_t>("peers", peers_of(gateway, "wg0"), 0);
                   wrong.expect_short("taken_back", gateway);
@@ -189,6 +193,59 @@ TEST(LargeChanges, AListBesideThemHasEveryPeerThatStaysOnce) {
                   setter.stop();
                   wrong.expect<std::string>("sets", setter.refused(), "");
                   wrong.expect("they came and went", setter.done() >= 2, true);
+                  return wrong.text();
+                },
+                60),
+            "");
+}
+
+TEST(LargeChanges, AnInterfaceWithManyPeersComesAndGoesInSteps) {
+  if (!may_make_namespaces()) GTEST_SKIP() << "needs root";
+  EXPECT_EQ(in_sandbox(
+                [] {
+                  LiveGateway gateway(two_interfaces({}));
+                  Findings wrong;
+                  const std::string wg1 = "    peers:\n" + idle_lines(kMany);
+                  const std::string with = two_interfaces({}, wg1);
+                  const std::string without =
+                      with.substr(0, with.find("  wg1:")) + with.substr(with.find("control:"));
+                  const auto reload = [&](const char* what, const std::string& text) {
+                    static_cast<void>(gateway.take_longest_round());
+                    const auto reloaded = gateway.reload(text);
+                    wrong.expect<std::string>(what, reloaded.error, "");
+                    wrong.expect_short(what, gateway);
+                  };
+                  reload("gone", without);
+                  reload("come", with);
+                  wrong.expect("peers", peers_of(gateway, "wg1"), kMany);
+                  reload("gone_with_its_peers", without);
+                  wrong.expect("peers", peers_of(gateway, "wg1"), ~std::size_t{0});
+                  wrong.expect<std::string>("routes left", shell("ip route show table all proto 87"), "");
+                  reload("come_again", with);
+                  wrong.expect("peers", peers_of(gateway, "wg1"), kMany);
+                  return wrong.text();
+                },
+                90),
+            "");
+}
+
+// A pulled cable: all routes of the workers are compared with Linux's.
+TEST(LargeChanges, ALinkThatFlapsBesideManyRoutesHoldsNoRound) {
+  if (!may_make_namespaces()) GTEST_SKIP() << "needs root";
+  EXPECT_EQ(in_sandbox(
+                [] {
+                  LiveGateway gateway(two_interfaces(idle_lines(kMany)));
+                  Findings wrong;
+                  const auto before = gateway.worker_tables();
+                  std::this_thread::sleep_for(50ms);  // the round of that list is long, and over
+                  static_cast<void>(gateway.take_longest_round());
+                  for (int i = 0; i < 5; ++i) {
+                    shell("ip link set wan down; ip link set wan up");
+                    std::this_thread::sleep_for(100ms);
+                  }
+                  std::this_thread::sleep_for(300ms);
+                  wrong.expect_short("link_flaps", gateway);
+                  wrong.expect("tables", gateway.worker_tables() == before, true);
                   return wrong.text();
                 },
                 60),
