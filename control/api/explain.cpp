@@ -35,7 +35,7 @@ struct Cause {
   Kind kind;
   std::string_view advice;
 };
-constexpr std::array<Cause, 27> kCauses{{
+constexpr std::array<Cause, 31> kCauses{{
     {Kind::kInterfaceDown, "bring it up: linegate interface up NAME"},
     {Kind::kNoPrivateKey, "give the interface a private key"},
     {Kind::kLowOrderKey, "the configured public key is not a real one: ask the peer for its key"},
@@ -59,6 +59,11 @@ constexpr std::array<Cause, 27> kCauses{{
      "the endpoint is unknown: configure it, or let the peer initiate (persistent keepalive "
      "there)"},
     {Kind::kNextHopUnresolved, "the gateway or neighbour does not answer ARP or ND: check link and route"},
+    {Kind::kIcmpPortUnreachable,
+     "the host is there, but nothing listens on that UDP port: wrong port, or WireGuard does not run there"},
+    {Kind::kIcmpProhibited, "a firewall on the way refuses our packets: allow the endpoint's UDP port there"},
+    {Kind::kIcmpUnreachable, "the host is off, or a router on the way has no route to it: ask who answered"},
+    {Kind::kIcmpTooBig, "lower the peer's `mtu`: what is larger than the way is lost or cut"},
     {Kind::kCookieReceived, "the peer is under load; we retry with the cookie by ourselves"},
     {Kind::kBadHandshake, "a handshake message was refused: see its reason above"},
     {Kind::kWayBlocked,
@@ -75,7 +80,7 @@ constexpr std::array<Cause, 27> kCauses{{
 }};
 
 // Trouble of a peer whose session stands.
-constexpr std::array<Cause, 9> kDataTroubles{{
+constexpr std::array<Cause, 13> kDataTroubles{{
     {Kind::kTwoDevices, "give each device a key and a peer entry of its own"},
     {Kind::kTimestampNotNewer,
      "its newest handshakes are refused, and the session ends 180 s after its start: set the peer's clock"},
@@ -84,6 +89,10 @@ constexpr std::array<Cause, 9> kDataTroubles{{
     {Kind::kBadMac1, "its newest handshakes are refused: the peer has a new, wrong public key for us"},
     {Kind::kResponseRefused, "our newest handshake failed: compare the preshared keys of both sides"},
     {Kind::kDisallowedSource, "add the prefix to this peer's allowed_ips, or stop the peer from sending it"},
+    {Kind::kIcmpTooBig, "lower the peer's `mtu`: what is larger than the way is lost or cut"},
+    {Kind::kIcmpPortUnreachable, "WireGuard has ended there, or the peer has another port now"},
+    {Kind::kIcmpProhibited, "a firewall on the way refuses our packets: allow the endpoint's UDP port there"},
+    {Kind::kIcmpUnreachable, "the host is off, or a router on the way has no route to it: ask who answered"},
     {Kind::kBadTag, "damage in transit, or forged packets"},
     {Kind::kReplayed, "packets are duplicated or delayed in transit, or an attacker replays them"},
     {Kind::kUnresponsive, "packets leave but nothing comes back: check the path from the peer to us"},
@@ -205,12 +214,18 @@ void conclude_two_devices(WallTime now, Events& events) {
   }
 }
 
+// Too big is none: a smaller packet passes.
+bool is_icmp_refusal(Kind kind) {
+  return kind == Kind::kIcmpUnreachable || kind == Kind::kIcmpPortUnreachable ||
+         kind == Kind::kIcmpProhibited;
+}
+
 // An event that says why there is no answer makes the bare fact superfluous.
 void leave_out_the_obvious(Events& events, const std::optional<WallTime>& since) {
   const bool explained = std::any_of(events.begin(), events.end(), [&](const PeerEvent& event) {
     const bool says_why = event.kind == Kind::kWayBlocked || event.kind == Kind::kUnusedResponses ||
                           event.kind == Kind::kResponseRefused || event.kind == Kind::kNextHopUnresolved ||
-                          event.kind == Kind::kNameUnresolved;
+                          event.kind == Kind::kNameUnresolved || is_icmp_refusal(event.kind);
     return says_why && (!since || event.at > *since);
   });
   const bool counted = tally(events, Kind::kNoAnswer, since).count != 0;
@@ -290,7 +305,7 @@ bool is_outgoing(Kind kind) {
   return kind == Kind::kInitiationSent || kind == Kind::kResponseSent || kind == Kind::kCookieSent ||
          kind == Kind::kGaveUp || kind == Kind::kRoamed || kind == Kind::kEndpointSet ||
          kind == Kind::kEndpointRestored || kind == Kind::kNoAnswer || kind == Kind::kUnusedResponses ||
-         kind == Kind::kWayBlocked;
+         kind == Kind::kWayBlocked || kind == Kind::kIcmpTooBig || is_icmp_refusal(kind);
 }
 
 // The words with the address where it belongs: after what was received, before why it was refused.

@@ -37,6 +37,11 @@ Json json_of(const std::optional<Latency>& latency) {
           {"p999_us", latency->p999_us}};
 }
 
+Json json_of(const std::optional<ProgramStatus>& program) {
+  if (!program) return nullptr;
+  return {{"pid", program->pid}, {"queues", program->queues}, {"slots", program->slots}};
+}
+
 }  // namespace
 
 std::string dump(const Json& json) {
@@ -77,6 +82,7 @@ Json to_json(const InterfaceStatus& status) {
           {"mtu", status.mtu},
           {"under_load", status.under_load},
           {"log_level", status.log_level},
+          {"program", json_of(status.program)},
           {"addresses", status.addresses},
           {"peers", status.peers},
           {"peers_active", status.peers_active},
@@ -177,7 +183,10 @@ Json to_json(const DropStatus& status) {
           {"advice", drop_advice(status.name)},
           {"count", status.count},
           {"per_worker", status.per_worker},
-          {"control", status.control}};
+          {"control", status.control},
+          {"first", time_of(status.first)},
+          {"spell", time_of(status.spell)},
+          {"last", time_of(status.last)}};
 }
 
 Json to_json(const FlowStatus& status) {
@@ -247,6 +256,17 @@ Json to_json(const RouteFacts& facts) {
           {"peer_prefix", text_or_null(facts.peer_prefix)},
           {"peer_interface", text_or_null(facts.peer_interface)},
           {"peer_active", facts.peer_active}};
+}
+
+Json to_json(const PacketExplanation& explanation) {
+  Json steps = Json::array();
+  for (const PacketStep& step : explanation.steps)
+    steps.push_back({{"stage", step.stage}, {"words", step.words}});
+  return {{"ok", explanation.ok},
+          {"verdict", explanation.verdict},
+          {"drop_reason", text_or_null(explanation.drop_reason)},
+          {"steps", std::move(steps)},
+          {"advice", explanation.advice}};
 }
 
 Json to_json(const LogLine& line) {

@@ -6,6 +6,7 @@
 
 #include "control/api/change_sink.h"
 #include "control/api/explain.h"
+#include "control/api/explain_packet.h"
 #include "control/api/explain_route.h"
 #include "control/api/ring_source.h"
 #include "control/api/status_source.h"
@@ -29,6 +30,7 @@ Json to_json(const PlanOutcome& outcome);
 Json to_json(const PeerEvent& event);
 Json to_json(const Explanation& explanation);
 Json to_json(const RouteFacts& facts);
+Json to_json(const PacketExplanation& explanation);
 Json to_json(const GatewayEvent& event);
 Json to_json(const RingOffer& offer);
 Json to_json(const LogLine& line);

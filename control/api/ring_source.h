@@ -20,6 +20,7 @@ struct RingRequest {
   std::string interface;
   std::uint32_t slots = 1024;
   std::vector<config::InterfaceAddress> sources;  // prefixes; empty: the interface's own addresses
+  std::int64_t pid = 0;                           // who asks; 0: not known
 };
 
 // The program's view of its ring, and its descriptors: the memory, then a socket for each queue.

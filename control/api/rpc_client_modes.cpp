@@ -193,7 +193,8 @@ bool RpcServer::Client::ring_method(const std::string& name, const Json& params,
 void RpcServer::Client::open_ring(const Json& params, const Json& id) {
   if (in_flight_ != 0 || follows() || ring_) return send_error(id, "busy", "the connection is in use");
   try {
-    const RingRequest request = ring_request_of(params);
+    RingRequest request = ring_request_of(params);
+    request.pid = caller_.pid;
     access_.note(caller_, "ring.open " + request.interface);
     const RpcAnswer answer = answer_to(id);
     if (!bind(answer)) return;

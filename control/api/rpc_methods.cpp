@@ -10,6 +10,7 @@
 #include "config/forms.h"
 #include "config/settings.h"
 #include "control/api/explain.h"
+#include "control/api/explain_packet.h"
 #include "control/api/params.h"
 #include "control/api/peer_list.h"
 #include "control/api/tables.h"
@@ -138,6 +139,52 @@ void explain_route_method(const StatusSource& source, Json& params, const RpcAns
                  {"verdict", explanation.verdict},
                  {"advice", explanation.advice},
                  {"route", to_json(facts)}});
+}
+
+config::Address address_param(const Json& params, const char* name) {
+  const auto address = config::parse_address(needed_text(params, name));
+  if (!address) throw BadParam(name, "is an IP address");
+  return *address;
+}
+
+UdpPort port_param(const Json& params, const char* name) {
+  return UdpPort{static_cast<std::uint16_t>(number(params, name, 0, 0, 65535))};
+}
+
+// "tcp", "udp", "icmp" (of the addresses' version), or a number.
+std::uint8_t protocol_param(const Json& params, bool v6) {
+  const Json* const value = param::find(params, "protocol");
+  if (value == nullptr || !value->is_string())
+    return static_cast<std::uint8_t>(number(params, "protocol", 0, 0, 255));
+  const auto word = text(params, "protocol");
+  if (word == "tcp") return 6;
+  if (word == "udp") return 17;
+  if (word == "icmp") return v6 ? 58 : 1;
+  throw BadParam("protocol", "is tcp, udp, icmp or a number from 0 to 255");
+}
+
+PacketQuery packet_query_of(const Json& params) {
+  PacketQuery query;
+  query.from = needed_text(params, "from");
+  query.peer = text(params, "peer");
+  query.source = address_param(params, "source");
+  query.destination = address_param(params, "destination");
+  if (query.source.is_v4() != query.destination.is_v4())
+    throw BadParam("destination", "has another IP version than the source");
+  query.protocol = protocol_param(params, !query.source.is_v4());
+  query.source_port = port_param(params, "source_port");
+  query.destination_port = port_param(params, "destination_port");
+  query.size = static_cast<std::uint16_t>(number(params, "size", query.size, 20, 65535));
+  query.ttl = static_cast<std::uint8_t>(number(params, "ttl", query.ttl, 1, 255));
+  if (param::find(params, "vlan") != nullptr)
+    query.vlan = static_cast<std::uint16_t>(number(params, "vlan", 0, 0, 4094));
+  return query;
+}
+
+void explain_packet_method(const StatusSource& source, Json& params, const RpcAnswer& answer) {
+  const Expected<PacketFacts> facts = source.explain_packet(packet_query_of(params));
+  if (!facts) return answer.error(name_of_refusal(facts.error().code), facts.error().text);
+  answer.result(to_json(explain_packet(*facts)));
 }
 
 // ---------------------------------------------------------------- changing
@@ -329,7 +376,7 @@ void stop(ChangeSink& sink, Json& params, const RpcAnswer& answer) {
   sink.stop();
 }
 
-constexpr std::array<RpcMethod, 20> kMethods{{
+constexpr std::array<RpcMethod, 21> kMethods{{
     {"version", version},
     {"show.gateway", show_gateway},
     {"show.interface", show_interface},
@@ -337,6 +384,7 @@ constexpr std::array<RpcMethod, 20> kMethods{{
     {"show.peer", show_peer},
     {"explain.peer", explain_peer},
     {"explain.route", explain_route_method},
+    {"explain.packet", explain_packet_method},
     {"interface.export", interface_export},
     {"diff", diff},
     {"reload", reload, true},

@@ -56,6 +56,13 @@ struct GatewayStatus {
   ControlCounterValues counters{};  // parallel to kControlCounterFacts
 };
 
+// A program that is the inner side of an interface, by a ring.
+struct ProgramStatus {
+  std::int64_t pid = 0;  // 0: not known
+  std::uint64_t queues = 0;
+  std::uint32_t slots = 0;  // of each ring
+};
+
 struct InterfaceStatus {
   std::string name;
   std::string public_key;  // base64; empty without a private key
@@ -66,6 +73,7 @@ struct InterfaceStatus {
   std::uint16_t mtu = 0;
   bool under_load = false;
   std::string log_level;
+  std::optional<ProgramStatus> program;  // its inner side, in place of Linux
   std::vector<std::string> addresses;
   std::uint64_t peers = 0;
   std::uint64_t peers_active = 0;
@@ -100,6 +108,8 @@ struct DropStatus {
   std::uint64_t count = 0;                // over all workers and the control thread
   std::vector<std::uint64_t> per_worker;  // parallel to the worker list
   std::uint64_t control = 0;              // of the control thread
+  // To the second, as the control thread saw the count move. A spell begins after a minute without drops.
+  std::optional<WallTime> first, spell, last;
 };
 
 struct FlowQuery {
@@ -231,7 +241,11 @@ struct WorkerStatus {
   X(kNoAnswer, "no_answer", "no answer to our initiations")                                          \
   X(kUnusedResponses, "unused_responses", "our responses lead to no session")                        \
   X(kWayBlocked, "way_blocked", "the peer reaches us, but our packets do not reach it")              \
-  X(kTwoDevices, "two_devices", "two devices use this key at the same time")
+  X(kTwoDevices, "two_devices", "two devices use this key at the same time")                         \
+  X(kIcmpUnreachable, "icmp_unreachable", "ICMP says host unreachable for our packets")              \
+  X(kIcmpPortUnreachable, "icmp_port_unreachable", "ICMP says port unreachable for our packets")     \
+  X(kIcmpProhibited, "icmp_prohibited", "ICMP says prohibited for our packets")                      \
+  X(kIcmpTooBig, "icmp_too_big", "ICMP says too big for our packets")
 
 // The engine's kinds first, with the engine's values.
 enum class PeerEventKind : std::uint8_t {

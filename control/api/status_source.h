@@ -14,7 +14,9 @@
 #include <string_view>
 #include <vector>
 
+#include "control/api/packet_facts.h"
 #include "control/api/status.h"
+#include "dataplane/base/expected.h"
 
 namespace wg::control {
 
@@ -69,6 +71,8 @@ class StatusSource {
   virtual std::optional<PeerStatus> find_peer(std::string_view interface, std::string_view peer) const = 0;
   virtual std::optional<PeerFacts> explain_peer(std::string_view interface, std::string_view peer) const = 0;
   virtual RouteFacts explain_route(const config::Address& address) const = 0;
+  // Sends nothing. Refused: what `query` names does not exist, or its addresses do not belong together.
+  virtual Expected<PacketFacts> explain_packet(const PacketQuery& query) const = 0;
 };
 
 }  // namespace wg::control

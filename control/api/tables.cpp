@@ -66,6 +66,7 @@ void show_interfaces(const StatusSource& source, Json&, const RpcAnswer& answer)
 
 Cell interface_state(const Json& row, WallTime) {
   if (!truth(row, "up")) return {"down", Tone::kBad};
+  if (!map(row, "program").empty()) return {"up, program", Tone::kGood};
   return truth(row, "under_load") ? Cell{"up, under load", Tone::kWarning} : Cell{"up", Tone::kGood};
 }
 
@@ -256,10 +257,16 @@ Cell drop_shares(const Json& row, WallTime) {
   return shares;
 }
 
+Cell drop_last(const Json& row, WallTime now) {
+  const auto last = time(row, "last");
+  return last ? format_age(*last, now) : std::string("-");
+}
+
 constexpr TableColumn kDropColumns[] = {
     {"REASON", text_of<"name">},
     {"COUNT", digits_of<"count">, true},
     {"PER SECOND", decimal_of<"count_rate">, true, 0, 0, "count_rate"},
+    {"LAST", drop_last, true},
     {"PER WORKER", drop_shares, false, 2, 10},
     {"MEANING", text_of<"text">, false, 1, 20},
 };

@@ -92,9 +92,13 @@ std::string RpcClient::nearest_existing(const Json& params) {
     const Json ports = ask("show.ports", Json::object(), kPatience)["result"]["ports"];
     return suggestion(params.value("port", ""), names_in(ports));
   }
-  const auto interface =
-      params.contains("interface") ? params.value("interface", "") : params.value("name", "");
-  const auto known = names_in(ask("show.interfaces", Json::object(), kPatience)["result"]["interfaces"]);
+  auto interface = params.contains("interface") ? params.value("interface", "") : params.value("name", "");
+  auto known = names_in(ask("show.interfaces", Json::object(), kPatience)["result"]["interfaces"]);
+  if (params.contains("from")) {  // a port or an interface
+    interface = params.value("from", "");
+    for (auto& port : names_in(ask("show.ports", Json::object(), kPatience)["result"]["ports"]))
+      known.push_back(std::move(port));
+  }
   const bool exists = std::find(known.begin(), known.end(), interface) != known.end();
   if (!interface.empty() && !exists) return suggestion(interface, known);
   const auto peer = params.value("peer", "");

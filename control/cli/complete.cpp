@@ -82,10 +82,23 @@ std::vector<Candidate> names_of(const std::string& kind, const std::string& sock
   return {};
 }
 
+// Where a packet can come from: `explain packet`.
+std::vector<Candidate> places_of(const std::string& socket) try {
+  std::vector<Candidate> found = names_of("INTERFACE", socket);
+  RpcClient gateway(socket, Access::kAny);
+  for (const auto& port : gateway.call("show.ports")["ports"])
+    found.push_back({port.value("name", ""), "port"});
+  found.push_back({"linux", "this machine"});
+  return found;
+} catch (const CommandFailed&) {
+  return {};
+}
+
 std::vector<Candidate> values_of(const OptionFacts& option, const std::string& socket) {
   std::vector<Candidate> values;
   for (const auto& choice : option.choices) values.push_back({choice, option.help});
   if (option.value == "FILE" || option.value == "PATH" || option.value == "DIRECTORY") return {{kFiles, ""}};
+  if (option.value == "FROM") return places_of(socket);
   if (option.value == "INTERFACE" || option.value == "PEER") return names_of(option.value, socket);
   return values;
 }

@@ -53,7 +53,7 @@ Gateway::Gateway(const config::Gateway& value, std::string config_path, bool all
       flows_(services_, log_),
       counters_(services_, objects_),
       status_({services_, objects_, running_, watch_, keeper_, notices_, agreement_.drift, flows_,
-               services_.dataplane.peers()}),
+               services_.dataplane.peers(), counters_.drop_times(), path_errors_}),
       actions_(services_, objects_, sockets_, saved_, log_),
       runner_(services_, objects_, actions_),
       changes_({services_, objects_, keeper_, running_, runner_, background_, agreement_.drift}, log_,
@@ -262,12 +262,21 @@ void Gateway::every_second() {
   flows_.every_second();
   watched_.rings.every_second();
   counters_.publish();
+  path_errors_.every_second(BootClock::now(), [this](const Endpoint& local) { return listens(local); });
   agreement_.ports.every_second();
   notices_.refresh();
   if (!changes_.half_done()) agreement_.drift.every_second();
   if (!keeper_.lost_ports().empty() && !changes_.half_done()) keeper_.recreate_lost_ports();
   sd_notify(0, "WATCHDOG=1");
   warn_of_dropped_lines(log_);
+}
+
+// On one of our addresses, for an interface.
+bool Gateway::listens(const Endpoint& local) const {
+  const auto& interfaces = objects_.interfaces();
+  return services_.mirror.is_local(local.address) &&
+         std::any_of(interfaces.begin(), interfaces.end(),
+                     [&](const auto& named) { return named.second->listen_port() == local.port; });
 }
 
 // ---------------------------------------------------------------- stop

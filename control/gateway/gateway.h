@@ -18,6 +18,7 @@
 #include "control/gateway/notices.h"
 #include "control/gateway/objects.h"
 #include "control/gateway/packet_watch.h"
+#include "control/gateway/path_errors.h"
 #include "control/gateway/plan_runner.h"
 #include "control/gateway/port_keeper.h"
 #include "control/gateway/port_watch.h"
@@ -83,6 +84,7 @@ class Gateway {
   void on_plan_carried_out();
   void on_resolved();
   void every_second();
+  [[nodiscard]] bool listens(const Endpoint& local) const;
   void stop_everything();
 
   // In the order in which they are made: a part refers to those above it, and Actions to `sockets_` too.
@@ -98,6 +100,7 @@ class Gateway {
   SavedState saved_;
   FlowService flows_;
   PublishedCounters counters_;
+  PathErrors path_errors_;
   StatusReader status_;
   Actions actions_;
   PlanRunner runner_;

@@ -126,7 +126,7 @@ Expected<std::unique_ptr<RingSession>> ProgramRings::make(const RingRequest& req
   const auto sources = sources_of(request, *interface);
   if (!sources) return sources.error();
   auto ring = dataplane::ProgramRing::create(
-      {services_.dataplane.workers().size(), request.slots, interface->mtu(), *sources});
+      {services_.dataplane.workers().size(), request.slots, interface->mtu(), *sources, request.pid});
   if (!ring) return ring.error();
   return std::make_unique<Session>(*this, request.interface, *std::move(ring), std::move(on_end));
 }

@@ -14,6 +14,16 @@ void collect(const Services& services, ControlCounters& counters) {
   counters.netlink_resyncs.set(services.mirror.resyncs());
 }
 
+DropCounts drop_counts(const Services& services) {
+  DropCounts counts{};
+  for (std::size_t reason = 0; reason < counts.size(); ++reason) {
+    counts[reason] = services.drops[reason].get();
+    for (const auto& worker : services.dataplane.workers())
+      counts[reason] += worker->counters().drops[reason].get();
+  }
+  return counts;
+}
+
 PublishedCounters::PublishedCounters(Services& services, const Objects& objects)
     : services_(services),
       objects_(objects),
@@ -21,6 +31,7 @@ PublishedCounters::PublishedCounters(Services& services, const Objects& objects)
 
 void PublishedCounters::publish() {
   collect(services_, counters_);
+  drop_times_.note(drop_counts(services_), BootClock::now());
   for (std::size_t i = 0; i < noise::kOutcomes; ++i) {
     std::uint64_t sum = 0;
     for (const auto& [name, interface] : objects_.interfaces())

@@ -1,8 +1,9 @@
 // Counts that other code of the control thread keeps, published once a second to where DPDK's telemetry
-// thread may read them.
+// thread may read them; and when drops were counted.
 #pragma once
 
 #include "control/api/control_counters.h"
+#include "control/gateway/drop_times.h"
 #include "control/gateway/objects.h"
 #include "control/services.h"
 #include "control/telemetry.h"
@@ -11,6 +12,8 @@ namespace wg::control {
 
 // Their present values.
 void collect(const Services& services, ControlCounters& counters);
+// The sum of workers and control thread.
+[[nodiscard]] DropCounts drop_counts(const Services& services);
 
 // W: the control thread. R: telemetry.
 class PublishedCounters {
@@ -19,6 +22,7 @@ class PublishedCounters {
 
   void publish();
   [[nodiscard]] const TelemetrySources& sources() const { return sources_; }
+  [[nodiscard]] const DropTimes& drop_times() const { return drop_times_; }
 
  private:
   Services& services_;
@@ -26,6 +30,7 @@ class PublishedCounters {
   ControlCounters counters_;
   HandshakeCounters handshakes_;
   TelemetrySources sources_;
+  DropTimes drop_times_;
 };
 
 }  // namespace wg::control

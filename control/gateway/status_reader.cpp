@@ -14,8 +14,10 @@
 #include "control/api/peer_list.h"
 #include "control/clock.h"
 #include "control/convert.h"
+#include "control/gateway/packet_reader.h"
 #include "control/gateway/peer_walk.h"
 #include "control/gateway/published_counters.h"
+#include "dataplane/io/program_ring.h"
 
 namespace wg::control {
 
@@ -110,6 +112,31 @@ bool walk(PeerCursor& at, SliceEnd until, const dataplane::PeerTable& table, con
     if (record != nullptr) use(*interface, *record);
     return record != nullptr;
   });
+}
+
+PeerEventKind kind_of(IcmpError::Kind kind) {
+  switch (kind) {
+    case IcmpError::Kind::kPortUnreachable:
+      return PeerEventKind::kIcmpPortUnreachable;
+    case IcmpError::Kind::kProhibited:
+      return PeerEventKind::kIcmpProhibited;
+    case IcmpError::Kind::kTooBig:
+      return PeerEventKind::kIcmpTooBig;
+    case IcmpError::Kind::kUnreachable:
+      break;
+  }
+  return PeerEventKind::kIcmpUnreachable;
+}
+
+PeerEvent event_of(const PathErrors::Entry& entry, WallTime at) {
+  PeerEvent event;
+  event.at = at;
+  event.kind = kind_of(entry.error.kind);
+  event.count = static_cast<std::uint32_t>(std::min<std::uint64_t>(entry.count, 0xffffffff));
+  event.from = dataplane::to_string(entry.error.remote);
+  event.detail = "sent by " + dataplane::to_string(entry.error.from);
+  if (entry.error.mtu != 0) event.detail += ", whose next link has MTU " + std::to_string(entry.error.mtu);
+  return event;
 }
 
 void add_drop(PeerStatus& status, dataplane::DropReason reason, std::uint64_t count) {
@@ -211,6 +238,8 @@ InterfaceStatus StatusReader::interface_status(const Interface& interface, const
   const config::LogLevel gateway_level = parts_.running.value().control.log.level;
   out.log_level = std::string(
       config::to_string(value == nullptr ? gateway_level : value->log_level.value_or(gateway_level)));
+  if (const dataplane::ProgramRing* ring = parts_.services.publisher.interface(interface.id()).ring)
+    out.program = ProgramStatus{ring->pid(), ring->queue_count(), ring->slots()};
   if (value != nullptr) {
     for (const config::InterfaceAddress& address : value->addresses)
       out.addresses.push_back(config::to_string(address));
@@ -318,10 +347,18 @@ std::vector<WorkerStatus> StatusReader::workers() const {
 }
 
 std::vector<DropStatus> StatusReader::drops() const {
+  const noise::Now at = now();
+  const auto seen = [&at](BootTime time) {
+    return time == kNever ? std::nullopt : std::optional(wall_of(time, at));
+  };
   std::vector<DropStatus> out(kDropReasons);
   for (std::size_t i = 0; i < kDropReasons; ++i) {
     out[i].name = kDropNames[i];
     out[i].text = kDropTexts[i];
+    const DropTimes::Times& times = parts_.drop_times.of(i);
+    out[i].first = seen(times.first);
+    out[i].spell = seen(times.began);
+    out[i].last = seen(times.last);
     out[i].control = out[i].count = parts_.services.drops[i].get();
     for (const auto& worker : parts_.services.dataplane.workers()) {
       out[i].per_worker.push_back(worker->counters().drops[i].get());
@@ -409,6 +446,11 @@ std::optional<PeerFacts> StatusReader::explain_peer(std::string_view interface, 
   for (const noise::PeerEvent& event : found.interface->engine().peer_events(*found.record->slot)) {
     facts.events.push_back(event_of(event, wall_of(event.at, at)));
   }
+  const dataplane::Path* const path = relaxed(found.record->slot->path);
+  if (path != nullptr) {
+    for (const auto& entry : parts_.path_errors.about(path->remote, facts.listen_port))
+      facts.events.push_back(event_of(entry, wall_of(entry.last, at)));
+  }
   if (found.record->events)
     facts.events.insert(facts.events.end(), found.record->events->begin(), found.record->events->end());
   std::stable_sort(facts.events.begin(), facts.events.end(),
@@ -424,24 +466,21 @@ void StatusReader::find_owner(const config::Address& address, const noise::Now& 
   int longest = -1;
   for (const auto& [name, interface] : parts_.objects.interfaces()) {
     const PeerRecord* record = interface->book().owner_of(address);
-    if (record == nullptr) continue;
-    for (const config::Prefix& prefix : record->allowed_ips) {
-      if (prefix.length <= longest || !config::contains(prefix, address)) continue;
-      longest = prefix.length;
-      facts.peer = record->name.empty() ? config::to_string(record->public_key) : record->name;
-      facts.peer_prefix = config::to_string(prefix);
-      facts.peer_interface = name;
-      const dataplane::Keypair* current = relaxed(record->slot->current);
-      facts.peer_active = current != nullptr && !current->expired(at.boot);
-    }
+    const auto prefix = record == nullptr ? std::nullopt : allowed_prefix_of(*record, address);
+    if (!prefix || prefix->length <= longest) continue;
+    longest = prefix->length;
+    facts.peer = label_of(*record);
+    facts.peer_prefix = config::to_string(*prefix);
+    facts.peer_interface = name;
+    const dataplane::Keypair* current = relaxed(record->slot->current);
+    facts.peer_active = current != nullptr && !current->expired(at.boot);
   }
 }
 
-RouteFacts StatusReader::explain_route(const config::Address& address) const {
+RouteFacts StatusReader::route_facts(const config::Address& address, const Resolved& route) const {
   RouteFacts facts;
   facts.address = config::to_string(address);
   find_owner(address, now(), facts);
-  const Resolved route = parts_.services.mirror.resolve(to_dataplane(address));
   facts.local = route.type == RTN_LOCAL;
   facts.routed = route.type == RTN_UNICAST || facts.local;
   facts.refusal = refusal_of(route.type);
@@ -456,6 +495,22 @@ RouteFacts StatusReader::explain_route(const config::Address& address) const {
   facts.interface = interface != nullptr;
   facts.interface_up = interface != nullptr && interface->is_up();
   return facts;
+}
+
+RouteFacts StatusReader::explain_route(const config::Address& address) const {
+  return route_facts(address, parts_.services.mirror.resolve(to_dataplane(address)));
+}
+
+Expected<PacketFacts> StatusReader::explain_packet(const PacketQuery& query) const {
+  ResolveKey key;
+  key.source = to_dataplane(query.source);
+  key.protocol = query.protocol;
+  key.source_port = query.source_port;
+  key.destination_port = query.destination_port;
+  const Resolved route = parts_.services.mirror.resolve(to_dataplane(query.destination), key);
+  return PacketReader(parts_.services, parts_.objects, query, route_facts(query.destination, route), route,
+                      now())
+      .read();
 }
 
 std::optional<config::Interface> StatusReader::interface_config(std::string_view interface) const {

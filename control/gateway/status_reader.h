@@ -10,8 +10,10 @@
 #include "control/api/status_source.h"
 #include "control/flows/flow_service.h"
 #include "control/gateway/drift.h"
+#include "control/gateway/drop_times.h"
 #include "control/gateway/notices.h"
 #include "control/gateway/objects.h"
+#include "control/gateway/path_errors.h"
 #include "control/gateway/port_keeper.h"
 #include "control/gateway/running_config.h"
 #include "control/gateway/worker_watch.h"
@@ -34,6 +36,8 @@ class StatusReader final : public StatusSource, public SecretSource {
     const Drift& drift;
     const FlowService& flows;
     const dataplane::PeerTable& peers;
+    const DropTimes& drop_times;
+    const PathErrors& path_errors;
   };
   explicit StatusReader(const Parts& parts);
 
@@ -50,6 +54,7 @@ class StatusReader final : public StatusSource, public SecretSource {
   std::optional<PeerStatus> find_peer(std::string_view interface, std::string_view peer) const override;
   std::optional<PeerFacts> explain_peer(std::string_view interface, std::string_view peer) const override;
   RouteFacts explain_route(const config::Address& address) const override;
+  Expected<PacketFacts> explain_packet(const PacketQuery& query) const override;
 
   // ---- SecretSource
   std::optional<config::Interface> interface_config(std::string_view interface) const override;
@@ -69,6 +74,8 @@ class StatusReader final : public StatusSource, public SecretSource {
                                const noise::Now& at) const;
   [[nodiscard]] bool has_route(const Interface& interface, const PeerStatus& peer) const;
   void find_owner(const config::Address& address, const noise::Now& at, RouteFacts& facts) const;
+  // `route`: of the mirror.
+  [[nodiscard]] RouteFacts route_facts(const config::Address& address, const Resolved& route) const;
   [[nodiscard]] InterfaceStatus interface_status(const Interface& interface, const Sums& sums) const;
 
   Parts parts_;

@@ -101,7 +101,8 @@ ProgramRing::ProgramRing(const RingOptions& options, std::uint32_t slot_bytes)
     : slots_(options.slots),
       slot_bytes_(slot_bytes),
       bytes_(std::size_t{2} * options.queues * ring_bytes(options.slots, slot_bytes)),
-      sources_(options.sources) {}
+      sources_(options.sources),
+      pid_(options.pid) {}
 
 // A file that could shrink would be a SIGBUS in a worker, so it is sealed before another process has it.
 Expected<> ProgramRing::make_memory() {

@@ -48,6 +48,7 @@ struct RingOptions {
   std::uint32_t slots = 1024;    // a power of two, of each ring
   std::uint32_t largest = 1500;  // bytes of a packet; slots are made at least as large
   RingSources sources;
+  std::int64_t pid = 0;  // of the program, for people; 0: not known
 };
 
 class alignas(128) ProgramQueue {
@@ -91,6 +92,7 @@ class ProgramRing {
   [[nodiscard]] std::uint32_t slots() const noexcept { return slots_; }
   [[nodiscard]] std::uint32_t slot_bytes() const noexcept { return slot_bytes_; }
   [[nodiscard]] std::size_t bytes() const noexcept { return bytes_; }
+  [[nodiscard]] std::int64_t pid() const noexcept { return pid_; }
   [[nodiscard]] std::size_t queue_count() const noexcept { return queues_.size(); }
   // The memory, then the program's end of each queue's socket pair. They are the caller's; call it once.
   [[nodiscard]] std::vector<FileDescriptor> take_descriptors() { return std::move(descriptors_); }
@@ -117,6 +119,7 @@ class ProgramRing {
   const std::uint32_t slots_, slot_bytes_;
   const std::size_t bytes_;
   const RingSources sources_;
+  const std::int64_t pid_;
   FileDescriptor memory_fd_;
   std::uint8_t* memory_ = nullptr;
   std::vector<ProgramQueue> queues_;

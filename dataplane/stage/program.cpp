@@ -21,7 +21,11 @@ std::size_t Program::take(const BurstContext& at, InterfaceId id, SendBurst& sen
   }
   std::size_t good = 0;
   for (std::size_t i = 0; i < n; ++i) {
-    if (!copy(queue, *packets[i])) {
+    const bool whole = copy(queue, *packets[i]);
+    // Before anything is dropped: the buffer has the mark of whatever it held before.
+    if (core_.watcher.on()) [[unlikely]]
+      core_.watcher.from_program(id, {&packets[i], 1});
+    if (!whole) {
       core_.drop(packets[i], DropReason::ring_bad_packet);
     } else if (judge(ring, packets[i])) {
       packets[good++] = packets[i];
@@ -29,8 +33,6 @@ std::size_t Program::take(const BurstContext& at, InterfaceId id, SendBurst& sen
   }
   if (queue.reader.finish()) queue.wake();
   core_.counters.from_program.add(good);
-  if (core_.watcher.on()) [[unlikely]]
-    core_.watcher.from_program(id, {packets, good});
   // From here on they are what Linux would have sent in the program's place.
   for (std::size_t i = 0; i < good; ++i) send.push(packets[i], PacketOrigin::at_interface(From::kKernel, id));
   return n;

@@ -20,7 +20,6 @@ class Route {
   // They are rewritten last, when nothing refuses them; otherwise Linux gets the packet as it came.
   void run_carried(const BurstContext& at, FlowBurst& carried, SendBurst& send);
 
- private:
   // The decision about packets that share next hop and origin.
   struct ForwardingDecision {
     enum class Kind : std::uint8_t {  // as WatchRoute
@@ -37,10 +36,12 @@ class Route {
     const NextHop* hop;
     PacketOrigin origin;  // with the interface that sends, for Kind::kInterface
   };
-
-  static void look_up_routes(const Snapshot& view, const InnerBurst& inner, lpm::Value* route);
+  // But for special addresses, TTL and size. The control thread asks too.
   [[nodiscard]] static ForwardingDecision decide(const Snapshot& view, const NextHop& hop,
                                                  const PacketOrigin& origin) noexcept;
+
+ private:
+  static void look_up_routes(const Snapshot& view, const InnerBurst& inner, lpm::Value* route);
   static void look_up_new_destinations(const Snapshot& view, const FlowBurst& carried, const NextHop** hop);
   [[nodiscard]] static ForwardingDecision decide_carried(const Snapshot& view, const NextHop& hop,
                                                          const PacketOrigin& origin) noexcept;

@@ -110,7 +110,24 @@ Keypair* session_of(const Peer& peer) {
   return peer.current.load(std::memory_order_acquire);
 }
 
+// `mtu`: inner bytes, of the peer or else of its interface; 0: no limit.
+std::size_t padding_limit(std::size_t mtu, std::size_t path_limit) {
+  return std::min(mtu != 0 ? mtu : SIZE_MAX, path_limit);
+}
+
 }  // namespace
+
+bool Send::can_send_to(const Peer& peer, BootTime now) {
+  return can_send(session_of(peer), now);
+}
+
+std::size_t Send::sealed_size(const Path& path, std::size_t length, std::size_t peer_mtu,
+                              std::size_t interface_mtu) {
+  const std::size_t mtu = peer_mtu != 0 ? peer_mtu : interface_mtu;
+  const std::size_t padded = padded_length(length, padding_limit(mtu, largest_inner(path)));
+  const std::size_t ip = path.remote.address.v6 ? kIpv6HeaderSize : kIpv4HeaderSize;
+  return ip + kUdpHeaderSize + kTransportDataHeaderSize + padded + kAuthTagSize;
+}
 
 void Send::prepare(const BurstContext& at, SendBurst& send, Icmp& icmp, Fragment& fragment) {
   const std::size_t wanted = send.n;
@@ -294,7 +311,7 @@ Send::RunLimits Send::limits_of(const BurstContext& at, const Run& run) {
   const std::size_t peer_mtu = run.peer->mtu.load(std::memory_order_relaxed);
   const std::size_t mtu = peer_mtu != 0 ? peer_mtu : at.view->interfaces[run.peer->interface_id].mtu;
   const std::size_t path_limit = largest_inner(*run.path);
-  return {peer_mtu != 0 ? peer_mtu : SIZE_MAX, std::min(mtu != 0 ? mtu : SIZE_MAX, path_limit), path_limit,
+  return {peer_mtu != 0 ? peer_mtu : SIZE_MAX, padding_limit(mtu, path_limit), path_limit,
           kTransportDataHeaderSize + run.path->header_length, can_send(run.keypair, at.now)};
 }
 

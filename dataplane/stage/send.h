@@ -23,6 +23,13 @@ class Send {
   // Empties `send`, sealed, into the outgoing queues or to the kernel's socket.
   void transmit(const BurstContext& at, SendBurst& send);
 
+  // ---- about packets that do not exist (control thread)
+  // Is there a session to send with?
+  [[nodiscard]] static bool can_send_to(const Peer& peer, BootTime now);
+  // The size of `length` inner bytes, sealed and with the outer IP header. `peer_mtu` 0: the interface's.
+  [[nodiscard]] static std::size_t sealed_size(const Path& path, std::size_t length, std::size_t peer_mtu,
+                                               std::size_t interface_mtu);
+
  private:
   using Run = SendBurst::Run;
   struct Runs {

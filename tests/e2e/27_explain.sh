@@ -21,7 +21,8 @@ check "no endpoint" explains silent 'no endpoint|endpoint is (not known|unknown)
 in_lan ping -c 1 -W 0.3 10.10.0.5 >/dev/null 2>&1 || true
 sleep 6
 in_lan ping -c 1 -W 0.3 10.10.0.5 >/dev/null 2>&1 || true
-check "no answer from its endpoint" explains nobody 'no (answer|response)|unanswered|silent|not answer'
+check "nothing listens at its endpoint" explains nobody 'ICMP says port unreachable for our packets to 10.20.0.2:9: sent by 10.20.0.2'
+check "and what to do" explains nobody 'nothing listens on that UDP port'
 start_peer
 pings 3 "$WAN" 192.168.1.2
 check "up" explains remote 'up|session' 0

@@ -38,6 +38,12 @@ check "large packets" pings 5 "$WAN" 10.99.0.7 -s 1300
 check "after a pause" sh -c "sleep 1; ip netns exec $WAN ping -n -c 3 -i 0.4 -W 3 10.99.0.7 >/run/ping.out"
 say "$(tail -1 /run/ping.out)"
 expect "one memory" 1 "$(memory)"
+state() { linegate show interfaces | sed -n 's/^app0 *\(up[a-z, ]*[a-z]\) .*/\1/p'; }
+expect "who is inside" "up, program" "$(state)"
+inside() { linegate show interfaces --json | python3 -c 'import json, sys; print([i["program"] for i in json.load(sys.stdin)["interfaces"] if i["name"] == "app0"][0]["pid"])'; }
+expect "the process" "$CARD_PID" "$(inside)"
+linegate explain packet app0 10.99.0.2 10.99.0.7 icmp >/run/told.txt || fail "explain packet: $(cat /run/told.txt)"
+grep -q '^the program that is the inner side of app0 gets it' /run/told.txt || fail "explain packet: $(cat /run/told.txt)"
 in_gw "$CARD" app0 10.99.0.8 >/run/second.out 2>&1 && fail "two programs inside of one interface"
 grep -q 'LG_BUSY' /run/second.out || fail "the refusal: $(cat /run/second.out)"
 say "a second one: $(cat /run/second.out)"
@@ -56,6 +62,7 @@ check "the event" wait_for 5 grep -q ring_opened /run/events
 stream_start "$WAN" 192.168.1.2
 kill -KILL "$CARD_PID"
 check "Linux answers again" wait_for 5 pings 1 "$WAN" 10.99.0.1
+expect "nobody is inside" up "$(state)"
 check "no descriptor and no memory is left" wait_for 10 settled
 check "the event of its end" wait_for 5 grep -q ring_closed /run/events
 for round in $(seq "${RING_KILLS:-15}"); do

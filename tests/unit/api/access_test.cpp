@@ -91,8 +91,9 @@ TEST(Access, TheReadOnlySocketAllowsMethodsOfStatusAlone) {
   FakeGateway gateway;
   const ReadAccess read(gateway);
   const AdminAccess admin(gateway, gateway, gateway, {});
-  for (const char* name : {"show.gateway", "show.interfaces", "show.peers", "show.peer", "show.ports",
-                           "show.workers", "show.drops", "show.flows", "explain.peer"}) {
+  for (const char* name :
+       {"show.gateway", "show.interfaces", "show.peers", "show.peer", "show.ports", "show.workers",
+        "show.drops", "show.flows", "explain.peer", "explain.route", "explain.packet"}) {
     const RpcMethod* method = find_rpc_method(name);
     ASSERT_NE(method, nullptr) << name;
     EXPECT_TRUE(std::holds_alternative<ReadMethod>(method->call)) << name;

@@ -176,6 +176,7 @@ TEST_F(CliTest, CompletesCommandsOptionsAndNames) {
   EXPECT_EQ(complete({"show", "peers", "--peer", "peer"}), (Words{"peer0", "peer1", "peer2"}));
   EXPECT_EQ(complete({"show", "interfaces", "--interface", ""}), (Words{"wg0"}));
   EXPECT_EQ(complete({"explain", "peer", "peer2"}), (Words{"peer2"}));
+  EXPECT_EQ(complete({"explain", "packet", ""}), (Words{"wg0", "wan0", "linux"}));
   EXPECT_EQ(complete({"interface", "down", ""}), (Words{"wg0"}));
   EXPECT_EQ(complete({"log", "level", "d"}), (Words{"debug"}));
   EXPECT_EQ(complete({"check", "-c", ""}), (Words{":files"}));
@@ -543,6 +544,60 @@ TEST_F(CliTest, ExplainsRoutes) {
   EXPECT_EQ(bad.err, "address: here is not an IP address\n");
 }
 
+TEST_F(CliTest, ExplainsPackets) {
+  start();
+  const auto none = linegate({"explain", "packet", "lan0", "192.168.1.9", "192.168.2.7", "tcp", "443"});
+  EXPECT_EQ(none.code, 4) << none.err;
+  EXPECT_EQ(none.out,
+            "  received          lan0: 192.168.1.9 > 192.168.2.7:443, TCP, 84 bytes\n"
+            "  to_linux          Linux decides: no short cut\n"
+            "  linux             there is no route to 192.168.2.7.\n"
+            "\n"
+            "there is no route to 192.168.2.7.\n");
+  gateway.packet.way = PacketWay::kPort;
+  gateway.packet.to = "wan0";
+  const auto good = linegate({"explain", "packet", "lan0", "fd00::9", "fd00:2::7", "icmp", "--size", "1400",
+                              "--vlan", "7", "--json"});
+  EXPECT_EQ(good.code, 0) << good.err;
+  const auto json = Json::parse(good.out);
+  EXPECT_EQ(json["steps"][0]["stage"], "received");
+  EXPECT_EQ(json["steps"][0]["words"], "lan0, VLAN 7: fd00::9 > fd00:2::7, ICMPv6, 1400 bytes");
+  EXPECT_EQ(json["drop_reason"], nullptr);
+  EXPECT_EQ(json["verdict"], "it leaves by port wan0 on the short cut.");
+  gateway.packet.port_up = false;
+  const auto dropped = linegate({"explain", "packet", "lan0", "10.0.0.1", "10.0.0.2", "47", "--json"});
+  EXPECT_EQ(dropped.code, 4);
+  EXPECT_EQ(Json::parse(dropped.out)["drop_reason"], "port_down");
+}
+
+TEST_F(CliTest, APacketThatCannotBeIsRefused) {
+  start();
+  const std::pair<std::vector<std::string>, const char*> rows[] = {
+      {{"lan0", "192.168.1.9"}, "destination is required"},
+      {{"lan0", "here", "192.168.2.7"}, "'here' is not an IP address\n"},
+      {{"lan0", "192.168.1.9", "192.168.2.7", "sctp"},
+       "'sctp' is not tcp, udp, icmp or a number from 0 to 255\n"},
+      {{"lan0", "192.168.1.9", "192.168.2.7", "256"},
+       "'256' is not tcp, udp, icmp or a number from 0 to 255\n"},
+      {{"lan0", "192.168.1.9", "192.168.2.7", "tcp", "65536"},
+       "'65536' is not a whole number from 0 to 65535\n"},
+      {{"lan0", "192.168.1.9", "192.168.2.7", "--size", "19"},
+       "'19' is not a whole number from 20 to 65535\n"},
+      {{"lan0", "192.168.1.9", "192.168.2.7", "--vlan", "4095"},
+       "'4095' is not a whole number from 0 to 4094\n"},
+      {{"lan0", "192.168.1.9", "fd00::1"}, "destination has another IP version than the source\n"}};
+  for (const auto& [words, message] : rows) {
+    std::vector<std::string> command{"explain", "packet"};
+    command.insert(command.end(), words.begin(), words.end());
+    const auto result = linegate(command);
+    EXPECT_EQ(result.code, 2) << message;
+    expect_in(message, result.err);
+  }
+  const auto nowhere = linegate({"explain", "packet", "wan", "10.0.0.1", "10.0.0.2"});
+  EXPECT_EQ(nowhere.code, 1);
+  EXPECT_EQ(nowhere.err, "no port and no interface wan; did you mean 'wan0'?\n");
+}
+
 TEST_F(CliTest, ExplainsDrops) {
   start();
   const auto result = linegate({"explain", "drops", "--seconds", "0.1"});
@@ -550,6 +605,17 @@ TEST_F(CliTest, ExplainsDrops) {
   expect_in("bad_tag: tag does not verify\n  5 packets, none at the moment\n  damage, or forgery\n",
             result.out);
   EXPECT_EQ(result.out.find("replayed"), std::string::npos) << "it never occurred";
+  const auto told = [&](std::chrono::seconds first, std::chrono::seconds spell, std::chrono::seconds last) {
+    const WallTime now = std::chrono::system_clock::now();
+    server.on_loop([&] { gateway.drop_times = {now - first, now - spell, now - last}; });
+    return linegate({"explain", "drops", "--seconds", "0.1"}).out;
+  };
+  using std::chrono::seconds;
+  expect_in("at the moment\n  first 2h0m ago, again since 5m0s, last 1m40s ago\n",
+            told(seconds{7200}, seconds{300}, seconds{100}));
+  expect_in("at the moment\n  first 2h0m ago, last 1m40s ago\n",
+            told(seconds{7200}, seconds{7200}, seconds{100}));
+  expect_in("at the moment\n  all of them 1m40s ago\n", told(seconds{100}, seconds{100}, seconds{100}));
   std::thread traffic([&] {
     std::this_thread::sleep_for(std::chrono::milliseconds{300});
     server.on_loop([&] { gateway.dropped += 1000; });

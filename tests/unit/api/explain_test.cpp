@@ -152,6 +152,41 @@ TEST(Explain, OneKeyOnTwoDevices) {
   EXPECT_TRUE(explain(facts, kNow).reasons.empty()) << "it only moves on";
 }
 
+TEST(Explain, IcmpSaysWhoAnsweredAndWhat) {
+  auto facts = alice();
+  facts.events = {event(Kind::kInitiationSent, 6s), event(Kind::kIcmpPortUnreachable, 5s),
+                  event(Kind::kInitiationSent, 1s)};
+  facts.events[1].detail = "sent by 192.0.2.7";
+  facts.events[1].count = 3;
+  const auto out = explain(facts, kNow);
+  EXPECT_EQ(out.verdict,
+            "alice is not up: ICMP says port unreachable for our packets to 192.0.2.7:51820: sent by "
+            "192.0.2.7, 3 times, 5s ago.");
+  EXPECT_EQ(out.reasons.size(), 1U) << "that there is no answer is said by it";
+  EXPECT_NE(out.advice.at(0).find("nothing listens on that UDP port"), std::string::npos);
+  facts.events[1].at = kNow - 60s;
+  facts.events.insert(facts.events.begin(), event(Kind::kSessionUp, 30s));
+  const auto old = explain(facts, kNow);
+  EXPECT_NE(old.verdict.find("no answer to our initiations"), std::string::npos)
+      << "what was before the last session is history";
+}
+
+TEST(Explain, IcmpOfPacketsThatAreTooBigIsToldWhileThePeerIsUp) {
+  auto facts = alice();
+  facts.peer.session_age = 20s;
+  facts.peer.last_handshake = kNow - 20s;
+  facts.peer.last_received = kNow - 1s;
+  facts.events = {event(Kind::kIcmpTooBig, 5s)};
+  facts.events[0].detail = "sent by 203.0.113.9, whose next link has MTU 1280";
+  const auto out = explain(facts, kNow);
+  EXPECT_TRUE(out.up);
+  ASSERT_EQ(out.reasons.size(), 1U);
+  EXPECT_EQ(out.reasons[0],
+            "ICMP says too big for our packets to 192.0.2.7:51820: sent by 203.0.113.9, whose next link has "
+            "MTU 1280, 5s ago");
+  EXPECT_NE(out.advice.at(0).find("lower the peer's `mtu`"), std::string::npos);
+}
+
 TEST(Explain, OurClockIsNamedWhenItMatters) {
   auto facts = alice();
   facts.clock_synchronised = false;

@@ -120,8 +120,11 @@ std::vector<WorkerStatus> FakeGateway::workers() const {
 }
 
 std::vector<DropStatus> FakeGateway::drops() const {
-  return {{"bad_tag", "tag does not verify", dropped, {2, 3}},
-          {"replayed", "counter seen before", 0, {0, 0}}};
+  DropStatus bad_tag{"bad_tag", "tag does not verify", dropped, {2, 3}, 0, {}, {}, {}};
+  bad_tag.first = drop_times.first;
+  bad_tag.spell = drop_times.spell;
+  bad_tag.last = drop_times.last;
+  return {std::move(bad_tag), {"replayed", "counter seen before", 0, {0, 0}, 0, {}, {}, {}}};
 }
 
 namespace {

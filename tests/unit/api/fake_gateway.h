@@ -44,7 +44,8 @@ class FakeGateway : public StatusSource, public SecretSource, public ChangeSink 
   std::vector<ChangeDone> deferred_sets;
   std::map<std::string, WallTime> handshakes;  // by peer name
   std::optional<PeerFacts> facts;
-  RouteFacts route;  // what explain_route() answers, with the address that was asked for
+  RouteFacts route;    // what explain_route() answers, with the address that was asked for
+  PacketFacts packet;  // what explain_packet() answers, with the packet that was asked for
   std::map<std::string, std::uint32_t> made_at;  // the ifindex of created interfaces; others have 1
   bool stopped = false;
   bool waits_for_confirm = false;
@@ -52,6 +53,9 @@ class FakeGateway : public StatusSource, public SecretSource, public ChangeSink 
   std::uint32_t ifindex = 0;            // of each interface
   std::uint64_t received_bytes = 1536;  // of each interface
   std::uint64_t dropped = 5;            // as bad_tag
+  struct {
+    std::optional<WallTime> first, spell, last;
+  } drop_times;  // of bad_tag
 
   config::Interface& wg0() { return interfaces_by_name["wg0"]; }
   // A peer "peerN" with key bytes derived from N, one allowed IP and figures that follow from N.
@@ -71,6 +75,13 @@ class FakeGateway : public StatusSource, public SecretSource, public ChangeSink 
   RouteFacts explain_route(const config::Address& address) const override {
     RouteFacts answer = route;
     answer.address = config::to_string(address);
+    return answer;
+  }
+  Expected<PacketFacts> explain_packet(const PacketQuery& query) const override {
+    if (query.from == "wan") return Refusal{ENOENT, "no port and no interface wan"};
+    PacketFacts answer = packet;
+    answer.packet = query;
+    answer.linux_route.address = config::to_string(query.destination);
     return answer;
   }
   std::optional<config::Interface> interface_config(std::string_view interface) const override;

@@ -16,6 +16,7 @@
 #include <fstream>
 #include <thread>
 
+#include "dataplane/io/program_ring.h"
 #include "dataplane/io/tun.h"
 #include "tests/unit/dataplane/scenario.h"
 
@@ -180,6 +181,7 @@ TEST_F(ExceptionPath, ArpPassesBothWays) {
 
 TEST_F(ExceptionPath, AFloodForLinuxIsBoundedPerLoop) {
   WorkerWorld bounded({.punt_budget = 3});
+  bounded.watch_everything();
   bounded.interface(kWg0).tun = tun_.get();
   bounded.port(kLan).tap = tap_.get();
   for (std::uint64_t i = 0; i < 5; ++i)
@@ -187,17 +189,29 @@ TEST_F(ExceptionPath, AFloodForLinuxIsBoundedPerLoop) {
   bounded.arrive(kWan, from_alice(5, inner4("10.10.0.2", "192.168.1.5")));
   bounded.arrive(kLan, Packet().eth(Octets(6, 0xff), kHostMac).data(46));
   bounded.loop();
-  EXPECT_EQ(bounded.drops(), (std::map<std::string, std::uint64_t>{{"punt_budget", 3}}));
+  expect_told(bounded, {{"punt_budget", 3}});
   EXPECT_EQ(bounded.worker().counters().to_tun.get(), 3u);
   EXPECT_EQ(bounded.transmitted(kLan).size(), 1u);
   EXPECT_EQ(bounded.missing_buffers(), 0u);
 }
 
+TEST_F(ExceptionPath, LinuxHasNoBusinessWhereAProgramIsTheInnerSide) {
+  const auto ring = *ProgramRing::create({});
+  world_.interface(kWg0).ring = ring.get();
+  world_.watch_everything();
+  linux_tun_->send(inner4("10.10.0.1", "10.10.0.2", 70));
+  idle();
+  EXPECT_TRUE(world_.transmitted(kWan).empty());
+  expect_told(world_, {{"program_inside", 1}});
+  EXPECT_EQ(world_.missing_buffers(), 0u);
+}
+
 TEST_F(ExceptionPath, WhatLinuxDoesNotTakeIsCounted) {
   set_up("tun0", false);
+  world_.watch_everything();
   world_.arrive(kWan, from_alice(0, inner4("10.10.0.2", "8.8.8.8", 70)));
   world_.loop();
-  EXPECT_EQ(world_.drops(), (std::map<std::string, std::uint64_t>{{"punt_full", 1}}));
+  expect_told(world_, {{"punt_full", 1}});
   EXPECT_EQ(world_.missing_buffers(), 0u);
 }
 

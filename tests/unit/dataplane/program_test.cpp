@@ -118,17 +118,19 @@ TEST_F(ProgramInside, IsToldThatThereIsNoPeer) {
 }
 
 TEST_F(ProgramInside, CannotSendFromElsewhere) {
+  world_.watch_everything();
   program_->send(inner4("10.10.0.3", "10.10.0.2"));
   program_->send(inner6("fd10::3", "fd10::2"));
   world_.loop();
   EXPECT_TRUE(world_.transmitted(kWan).empty());
-  EXPECT_EQ(world_.drops(), (Drops{{"ring_source", 2}}));
+  expect_told(world_, {{"ring_source", 2}});
 }
 
 TEST_F(ProgramInside, OnlyWholePacketsPass) {
   const Octets good = inner4(kProgram, "10.10.0.2", 70);
   Octets broken = good;
   broken[10] ^= 1;  // header checksum
+  world_.watch_everything();
   program_->send(broken);
   program_->send(good, 69);
   program_->send(good, 71);
@@ -138,17 +140,18 @@ TEST_F(ProgramInside, OnlyWholePacketsPass) {
   program_->send(good);
   world_.loop();
   EXPECT_EQ(world_.transmitted(kWan).size(), 1u) << "the last one passes";
-  EXPECT_EQ(world_.drops(), (Drops{{"ring_bad_packet", 6}}));
+  expect_told(world_, {{"ring_bad_packet", 6}});
   EXPECT_EQ(ring_->fault(), RingFault::kNone);
 }
 
 TEST_F(ProgramInside, AFullRingDropsTheNewest) {
+  world_.watch_everything();
   for (std::uint64_t i = 0; i < kSlots + 6; ++i) {
     from_alice(i, inner4("10.10.0.2", kProgram, 64));
     if (i % 16 == 15) world_.loop();
   }
   world_.loop();
-  EXPECT_EQ(world_.drops(), (Drops{{"ring_full", 6}}));
+  expect_told(world_, {{"ring_full", 6}});
   for (std::uint32_t i = 0; i < kSlots; ++i) EXPECT_FALSE(program_->receive().empty());
   EXPECT_TRUE(program_->receive().empty());
 }
@@ -162,6 +165,22 @@ TEST_F(ProgramInside, ThatBreaksTheRulesIsReportedAndGetsNoMore) {
   world_.loop();
   EXPECT_EQ(world_.drops(), (Drops{{"ring_full", 1}}));
   EXPECT_TRUE(world_.transmitted(kWan).empty());
+}
+
+// The buffers come from packets of a peer, whose marks they still have.
+TEST_F(ProgramInside, WhatIsDroppedIsNoPacketOfBefore) {
+  world_.watch_everything();
+  for (std::uint64_t i = 0; i < 4; ++i) from_alice(i, inner4("10.10.0.99", kProgram));
+  world_.loop();
+  EXPECT_FALSE(world_.seen().empty());
+  program_->send(inner4("10.10.0.3", "10.10.0.2"));
+  world_.loop();
+  const auto seen = world_.seen();
+  ASSERT_EQ(seen.size(), 2u);
+  EXPECT_EQ(seen[0].record.point, WatchPoint::from_program);
+  EXPECT_EQ(seen[1].record.point, WatchPoint::dropped);
+  EXPECT_EQ(seen[1].record.id, seen[0].record.id);
+  EXPECT_EQ(seen[1].record.peer, kNoPeer) << "not the peer whose packet was in the buffer before";
 }
 
 TEST_F(ProgramInside, OneBurstALoopIsItsShare) {

@@ -47,6 +47,7 @@ void expect_told(const std::vector<WorkerWorld::Seen>& seen, std::map<std::strin
   std::erase_if(drops, [](const auto& drop) { return !has_packet(drop.first); });
   std::erase_if(told, [](const auto& drop) { return !has_packet(drop.first); });
   EXPECT_EQ(told, drops);
+  for (const auto& [reason, count] : told) told_reasons().insert(reason);
 }
 
 // Each frame that leaves has been recorded as it left.
@@ -63,6 +64,16 @@ void expect_recorded(const std::vector<WorkerWorld::Seen>& seen, dataplane::Port
 }
 
 }  // namespace
+
+void expect_told(WorkerWorld& world, const std::map<std::string, std::uint64_t>& drops) {
+  EXPECT_EQ(world.drops(), drops);
+  expect_told(world.seen(), drops);
+}
+
+std::set<std::string>& told_reasons() {
+  static std::set<std::string> reasons;
+  return reasons;
+}
 
 std::string hex(const Octets& bytes) {
   static const char* digits = "0123456789abcdef";

@@ -5,6 +5,7 @@
 
 #include <functional>
 #include <map>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -31,6 +32,10 @@ struct Scenario {
 };
 
 void play(const Scenario& scenario);
+// Of a world that has been watched from the begin: its trace tells each of these drops, and no other.
+void expect_told(WorkerWorld& world, const std::map<std::string, std::uint64_t>& drops);
+// The drop reasons that a trace has told in a scenario so far.
+std::set<std::string>& told_reasons();
 std::string hex(const Octets& bytes);
 std::ostream& operator<<(std::ostream& out, const Scenario& scenario);
 
