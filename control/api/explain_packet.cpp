@@ -135,7 +135,7 @@ class Story {
     if (facts_.source_owner != facts_.sender)
       return disallowed(config::to_string(packet_.source) +
                         (facts_.source_owner.empty()
-                             ? " is in nobody's allowed IPs"
+                             ? " is in no peer's allowed IPs"
                              : " belongs to " + facts_.source_owner + " (" + facts_.source_prefix + ")"));
     step("source", facts_.source_prefix + " is " + facts_.sender + "'s");
     if (facts_.martian_source)
@@ -213,7 +213,7 @@ class Story {
     end(false, "Linux does not forward the packet: " + why + ".");
   }
 
-  // Links and routes alone: nobody asks nftables about a packet that does not exist.
+  // Only links and routes: nftables is not asked about a packet that does not exist.
   void routed_by_linux() {
     const RouteExplanation route = explain_route(facts_.linux_route);
     step("linux", route.verdict);

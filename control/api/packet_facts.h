@@ -42,7 +42,7 @@ struct PacketSending {
   std::uint32_t outer_size = 0;  // of the sealed packet, with its IP header
 };
 
-// What the workers' route stage decides.
+// The decision of the workers' route stage.
 enum class PacketWay : std::uint8_t { kInterface, kPort, kLinux, kHairpinOff, kBlackhole };
 
 struct PacketFacts {
@@ -59,9 +59,9 @@ struct PacketFacts {
   // ---- from a peer
   bool interface_up = true;
   bool program = false;         // the inner side is a program
-  std::string sender;           // label; empty: nobody may send from that source
+  std::string sender;           // label; empty: no peer may send from that source
   bool sender_active = false;   // it has a session
-  std::string source_owner;     // label; empty: nobody
+  std::string source_owner;     // label; empty: none
   std::string source_prefix;    // the allowed IP that has the source
   bool martian_source = false;  // our own, loopback, a group
   // ---- the route, of packets from a port or a peer
