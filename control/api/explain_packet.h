@@ -1,4 +1,5 @@
-// Tells what would happen to a packet, stage by stage, in the words of a trace. A pure function of PacketFacts.
+// Tells what would happen to a packet, stage by stage, in the words of a trace. A pure function of
+// PacketFacts.
 #pragma once
 
 #include <string>

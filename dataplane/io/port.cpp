@@ -171,6 +171,7 @@ void Port::configure(rte_mempool* pool) {
   facts_.rss = conf.rxmode.mq_mode == RTE_ETH_MQ_RX_RSS;
   const DeviceKind kind = kind_of(info);
   if (kind.filters_vlans) conf.rxmode.offloads |= RTE_ETH_RX_OFFLOAD_VLAN_FILTER;
+  strips_tags_ = kind.filters_vlans;
   if ((*info.dev_flags & RTE_ETH_DEV_INTR_RMV) != 0) conf.intr_conf.rmv = 1;
   if (options_.mtu != 0) {
     const std::uint32_t largest = largest_mtu(info);
@@ -245,7 +246,8 @@ std::uint16_t Port::receive(std::uint16_t w, rte_mbuf** packets, std::uint16_t n
   if (!socket_ && !tap_) {
     if (paused_.load(std::memory_order_acquire)) [[unlikely]]
       return 0;
-    return rte_eth_rx_burst(ethdev_, w, packets, n);
+    const std::uint16_t got = rte_eth_rx_burst(ethdev_, w, packets, n);
+    return strips_tags_ ? tags_.put_back(packets, got, counters) : got;
   }
   const QueueCounters of_queue{wire_counters_[w], counters.drops};
   const std::size_t got = socket_ ? socket_->queue(w).receive(pool_, packets, n, of_queue)
@@ -329,6 +331,7 @@ PortStatistics Port::statistics() const noexcept {
 void Port::listen(const WantedFrames& wanted) {
   if (!filter_ || paused_.load(std::memory_order_relaxed)) return;
   const MacAddress before = device_->mac();
+  tags_.know(wanted.vlans);
   filter_->apply(wanted);
   // This change does not come from outside.
   if (device_->mac() != before) watch_->start_over();

@@ -17,6 +17,7 @@
 #include "dataplane/counters.h"
 #include "dataplane/io/device_filter.h"
 #include "dataplane/io/device_watch.h"
+#include "dataplane/io/stripped_tags.h"
 #include "dataplane/io/tun.h"
 #include "dataplane/messages.h"
 
@@ -126,9 +127,11 @@ class Port {
   rte_mempool* pool_ = nullptr;
   bool owns_ethdev_ = false;
   std::atomic<bool> paused_{false};  // control writes, workers read
+  bool strips_tags_ = false;         // the device takes VLAN tags off; changes while paused
   std::unique_ptr<DeviceCalls> device_;
   std::optional<DeviceFilter> filter_;  // of a card
-  std::optional<DeviceWatch> watch_;    // of a card
+  StrippedTags tags_;
+  std::optional<DeviceWatch> watch_;  // of a card
   std::unique_ptr<TapDevice> tap_;
   std::unique_ptr<PacketSocket> socket_;
   std::vector<TunCounters> wire_counters_;  // per queue of tap_ or socket_

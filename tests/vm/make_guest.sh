@@ -35,7 +35,7 @@ fetch_emulator() {
 }
 
 make_root() {
-  local include=systemd-sysv,udev,kmod,dbus,iproute2,iputils-ping,pciutils,wireguard-tools,iperf3,ethtool,procps,tcpdump,python3-minimal
+  local include=systemd-sysv,udev,kmod,dbus,iproute2,iputils-ping,pciutils,wireguard-tools,iperf3,ethtool,procps,tcpdump,jq
   rm -rf root
   debootstrap --variant=minbase --include=$include "$release" root "$mirror" >debootstrap.log 2>&1 ||
     { tail -3 debootstrap.log >&2; return 1; }

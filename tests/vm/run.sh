@@ -4,6 +4,7 @@
 #   sudo tests/vm/run.sh [PART...]    parts: systemd (without arguments), cards; each is a script in guest/ that runs inside
 #   tests/vm/run.sh shell             leaves the machine running until its input ends: tests/e2e/kernel_vm/guest.py BUILD/vm/shell.sock
 # LINEGATE_VM_PACKAGE: the package under test (by default scripts/package.sh makes it). LINEGATE_VM: the cache (build/vm).
+# LINEGATE_VM_SECONDS: the most that a part may take.
 # The machine has no network of the host's: its own network cards are joined by two hubs inside the emulator, "wan" and "lan".
 # Function only: nothing here says how fast a card is.
 set -uo pipefail
@@ -100,6 +101,22 @@ await_boot() {
     sleep 1
   done
 }
+boot_id() { guest 'cat /proc/sys/kernel/random/boot_id' 10 2>/dev/null; }
+await_another_boot() { # BOOT_ID
+  local deadline=$((SECONDS + 300)) now
+  until now=$(boot_id) && [ -n "$now" ] && [ "$now" != "$1" ]; do
+    [ $SECONDS -lt $deadline ] || return 1
+    sleep 1
+  done
+  await_boot
+}
+reboot_for_cards() {
+  local before
+  before=$(boot_id)
+  guest "bash /payload/prepare_cards.sh" 120 >"$cache/prepare.log" 2>&1 || tail -5 "$cache/prepare.log"
+  guest "systemd-run --on-active=1 systemctl reboot" 20 >/dev/null 2>&1
+  await_another_boot "$before" || echo "FAIL  the machine does not come back from its reboot"
+}
 
 run_part() { # NAME SECONDS
   local begin=$SECONDS code=0
@@ -121,13 +138,8 @@ fi
 parts=("$@")
 [ ${#parts[@]} -gt 0 ] || parts=(systemd)
 for part in "${parts[@]}"; do
-  if [ "$part" = cards ]; then
-    guest "bash /payload/prepare_cards.sh" 120 >"$cache/prepare.log" 2>&1 || tail -5 "$cache/prepare.log"
-    guest "systemd-run --on-active=1 systemctl reboot" 20 >/dev/null 2>&1
-    sleep 8
-    await_boot || echo "FAIL  the machine does not come back from its reboot"
-  fi
-  run_part "$part" 480
+  [ "$part" != cards ] || reboot_for_cards
+  run_part "$part" "${LINEGATE_VM_SECONDS:-1200}"
 done | tee "$work/report"
 guest "systemctl poweroff --force" 5 >/dev/null 2>&1
 passed=$((${passed:-0} + $(grep -c '^ok  ' "$work/report"))) failed=$(grep -c '^FAIL  ' "$work/report") skipped=$(grep -c '^skip  ' "$work/report")

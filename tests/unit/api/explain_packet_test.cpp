@@ -131,7 +131,7 @@ TEST(ExplainPacket, EveryDropSaysItsReasonInTheWordsOfTheList) {
       {"disallowed_source", from_alice(), [](auto& f) { f.source_owner = "bob"; },
        "10.10.0.2 belongs to bob (10.10.0.2/32)"},
       {"disallowed_source", from_alice(), [](auto& f) { f.source_owner.clear(); },
-       "10.10.0.2 is in nobody's allowed IPs"},
+       "10.10.0.2 is in no peer's allowed IPs"},
       {"martian_inner", from_alice(), [](auto& f) { f.martian_source = true; },
        "10.10.0.2 is a source that no peer may use"},
       {"hairpin_off", from_alice(),

@@ -81,10 +81,7 @@ stream() { # [iperf3's words]
   in_peer timeout 40 iperf3 -c 192.168.1.2 -t 2 "$@" >/tmp/iperf 2>&1 || { tail -3 /tmp/iperf; return 1; }
 }
 port_value() { # PORT MEMBER
-  linegate show ports --json | python3 -c "
-import json, sys
-for port in json.load(sys.stdin)['ports']:
-    if port['name'] == '$1': print(port['$2'] if not isinstance(port['$2'], list) else '\n'.join(port['$2']))"
+  linegate show ports --json | jq -r --arg port "$1" --arg member "$2" '.ports[] | select(.name == $port) | .[$member]'
 }
 # How often the port was restarted since the machine booted.
 restarts_of() { journalctl -b -u linegate -o cat --no-pager | grep -c "port $1: restarted"; }
