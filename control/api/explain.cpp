@@ -313,6 +313,7 @@ std::string words_with_address(const PeerEvent& event) {
   const std::string words = words_of(event.kind).words;
   if (event.from.empty()) return words;
   const std::string where = (is_outgoing(event.kind) ? " to " : " from ") + event.from;
+  if (event.kind == Kind::kIcmpTooBig || is_icmp_refusal(event.kind)) return words + where;
   const auto colon = words.find(": ");
   return colon == std::string::npos ? words : words.substr(0, colon) + where + words.substr(colon);
 }

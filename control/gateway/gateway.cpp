@@ -47,13 +47,13 @@ Gateway::Gateway(const config::Gateway& value, std::string config_path, bool all
       objects_(services_, value.control.state_directory, log_),
       watch_(services_.dataplane, log_),
       keeper_(services_, objects_, running_, log_),
-      agreement_{{services_, objects_, log_}, {services_, objects_, running_, log_}},
+      agreement_{{services_, objects_, log_}, {services_, objects_, running_, log_}, {}},
       notices_(services_, objects_, log_),
       saved_(objects_, value.control.state_directory, services_.loop, background_, log_),
       flows_(services_, log_),
       counters_(services_, objects_),
       status_({services_, objects_, running_, watch_, keeper_, notices_, agreement_.drift, flows_,
-               services_.dataplane.peers(), counters_.drop_times(), path_errors_}),
+               services_.dataplane.peers(), counters_.drop_times(), agreement_.path_errors}),
       actions_(services_, objects_, sockets_, saved_, log_),
       runner_(services_, objects_, actions_),
       changes_({services_, objects_, keeper_, running_, runner_, background_, agreement_.drift}, log_,
@@ -262,7 +262,8 @@ void Gateway::every_second() {
   flows_.every_second();
   watched_.rings.every_second();
   counters_.publish();
-  path_errors_.every_second(BootClock::now(), [this](const Endpoint& local) { return listens(local); });
+  agreement_.path_errors.every_second(BootClock::now(),
+                                      [this](const Endpoint& local) { return listens(local); });
   agreement_.ports.every_second();
   notices_.refresh();
   if (!changes_.half_done()) agreement_.drift.every_second();

@@ -58,10 +58,11 @@ class Gateway {
   [[nodiscard]] RoundTimes& round_times() { return services_.rounds; }
 
  private:
-  // Linux as the wires and the file say.
+  // Linux as the wires and the file say, and what comes back from the paths to peers.
   struct Agreement {
     PortWatch ports;
     Drift drift;
+    PathErrors path_errors;
   };
   // The watches of clients of the control sockets, and the rings of programs.
   struct Watched {
@@ -100,7 +101,6 @@ class Gateway {
   SavedState saved_;
   FlowService flows_;
   PublishedCounters counters_;
-  PathErrors path_errors_;
   StatusReader status_;
   Actions actions_;
   PlanRunner runner_;
