@@ -14,5 +14,5 @@ install(TARGETS linegate_library LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR} COM
 install(FILES lib/include/linegate.h DESTINATION ${CMAKE_INSTALL_INCLUDEDIR} COMPONENT development)
 install(FILES ${PROJECT_BINARY_DIR}/lib/liblinegate.pc DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig COMPONENT development)
 install(FILES lib/man/liblinegate.3 DESTINATION ${CMAKE_INSTALL_MANDIR}/man3 COMPONENT development)
-install(FILES lib/examples/adapter.c lib/examples/adapter.py lib/examples/card.c lib/examples/card.py lib/examples/go/adapter.go
+install(FILES lib/examples/adapter.c lib/examples/adapter.py lib/examples/card.c lib/examples/card.py lib/examples/echo.c lib/examples/go/adapter.go
   DESTINATION ${CMAKE_INSTALL_DATADIR}/doc/liblinegate-dev/examples COMPONENT development)

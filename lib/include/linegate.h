@@ -270,6 +270,9 @@ lg_error lg_adapter_set_logging(lg_adapter* adapter, lg_log_state state);
  * their allocations. They may be released, and sent, in any order, by any thread; room is given back in
  * order, so one packet that is never released fills the ring in the end: lg_ring_get_statistics() names it.
  *
+ * LG_GONE is the end of a ring: of the gateway, of the adapter, or by what the program wrote. It closes the
+ * ring and the adapter, and opens both again until it succeeds: lib/examples/echo.c.
+ *
  * There is a queue of two rings for each worker of the gateway. The calls without a queue look at all of
  * them, send by the first, and take turns. Those with a queue are for programs with a thread per queue: no
  * two threads at a time with one queue, and with the queues that are used so no call without a queue but the

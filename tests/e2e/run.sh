@@ -3,6 +3,7 @@
 #   sudo tests/e2e/run.sh [-v] [PATTERN...]    only those whose name contains a pattern
 # JOBS: how many at a time (2). LINEGATE: the program under test (build/release/linegate). LINEGATE_VM_CACHE: where the
 # kernel scenarios' image is kept (build/kernel_vm).
+# E2E_SECONDS: the limit of each, in place of its own.
 # Scenarios with "# slow" in their head run in parallel to the others from the start.
 set -uo pipefail
 cd "$(dirname "$0")"
@@ -26,7 +27,7 @@ wanted() {
 
 run_one() {
   local script=$1 name=${1%.sh} start=$EPOCHREALTIME limit code took
-  limit=$(sed -n '1,8s/^# limit: \([0-9]*\) s$/\1/p' "$script")
+  limit=${E2E_SECONDS:-$(sed -n '1,8s/^# limit: \([0-9]*\) s$/\1/p' "$script")}
   timeout -k 5 "${limit:-120}" unshare --mount --propagation private --net --pid --fork --kill-child --mount-proc \
     bash -c 'mount -t tmpfs tmpfs /run && mkdir /run/netns /run/wireguard /run/linegate /run/lab && ip link set lo up && exec bash "$0"' \
     "$script" >"$out/$name.log" 2>&1 </dev/null
