@@ -225,7 +225,7 @@ class Story {
     if (way.routed && !way.local && facts_.linux_mtu != 0 && packet_.size > facts_.linux_mtu)
       step("linux", "larger than the MTU of " + way.link + ", " + std::to_string(facts_.linux_mtu) +
                         ": cut into fragments, or refused with ICMP when it must not be cut");
-    if (way.routed && way.interface && way.interface_up && facts_.sending) {
+    if (way.routed && !way.local && way.interface && way.interface_up && facts_.sending) {
       step("from_linux", "into " + facts_.sending->interface);
       return send();
     }

@@ -86,8 +86,8 @@ std::vector<Candidate> names_of(const std::string& kind, const std::string& sock
 std::vector<Candidate> places_of(const std::string& socket) try {
   std::vector<Candidate> found = names_of("INTERFACE", socket);
   RpcClient gateway(socket, Access::kAny);
-  for (const auto& port : gateway.call("show.ports")["ports"])
-    found.push_back({port.value("name", ""), "port"});
+  const Json answer = gateway.call("show.ports");
+  for (const auto& port : answer["ports"]) found.push_back({port.value("name", ""), "port"});
   found.push_back({"linux", "this machine"});
   return found;
 } catch (const CommandFailed&) {

@@ -19,7 +19,13 @@ const WallTime kNow{std::chrono::seconds{1'700'000'000}};
 
 Json answer_of(const RpcMethod& method, const StatusSource& source) {
   Json answer, params = Json::object();
-  const RpcAnswer take{[&](Json result) { answer = std::move(result); }, {}, {}};
+  const auto read_all = [&](const Stream::Source& source_of_text) {
+    std::string text;
+    while (source_of_text(text, 1 << 16)) {
+    }
+    answer = Json::parse(text);
+  };
+  const RpcAnswer take{[&](Json result) { answer = std::move(result); }, {}, read_all};
   std::get<ReadMethod>(method.call)(source, params, take);
   return answer;
 }
@@ -28,6 +34,7 @@ FakeGateway gateway_with_peers() {
   FakeGateway gateway;
   gateway.add_peers("wg0", 2);
   gateway.handshakes["peer1"] = kNow - std::chrono::seconds{89};
+  gateway.drop_times.last = kNow - std::chrono::seconds{100};
   return gateway;
 }
 
