@@ -158,8 +158,8 @@ TEST(Tables, ReadAsFollows) {
        "WORKER  QUEUE      DEPTH  CAPACITY\n"
        "     0  handshake      3      4096\n"},
       {"drops",
-       "REASON   COUNT  LAST  PER WORKER  MEANING\n"
-       "bad_tag      5     -  2 3         tag does not verify\n"},
+       "REASON   COUNT   LAST  PER WORKER  MEANING\n"
+       "bad_tag      5  1m40s  2 3         tag does not verify\n"},
       {"flows",
        "FLOWS  CARRIED  AT MOST  WITH LINUX  TRACKED\n"
        "on           1     1024           1        7\n"
