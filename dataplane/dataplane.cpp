@@ -108,9 +108,12 @@ void Dataplane::remove_port(Port* port, DropCounters& drops) {
   const auto at =
       std::find_if(ports_.begin(), ports_.end(), [port](const auto& p) { return p.get() == port; });
   if (at == ports_.end()) return;
-  std::shared_ptr<Port> closing(std::move(*at));
+  quiescence_.retire([port, &drops] {
+    drops.add(DropReason::port_down, port->discard_handed_over());
+    delete port;
+  });
+  static_cast<void>(at->release());
   ports_.erase(at);
-  quiescence_.retire([closing, &drops] { drops.add(DropReason::port_down, closing->discard_handed_over()); });
 }
 
 void Dataplane::publish(std::unique_ptr<Snapshot> snapshot) {

@@ -18,6 +18,7 @@
 #include "control/gateway/dataplane_options.h"
 #include "control/ignore.h"
 #include "control/privileges.h"
+#include "control/surely.h"
 #include "control/telemetry.h"
 
 namespace wg::control {
@@ -285,15 +286,15 @@ bool Gateway::listens(const Endpoint& local) const {
 void Gateway::stop_everything() {
   unregister_telemetry();
   background_.stop();  // first: an older write that ends later would win
-  saved_.save_and_wait();
-  changes_.close();
-  sockets_.close_all();
-  flows_.stop();
-  objects_.clear();
-  objects_.machine().put_back_all();
+  surely([this] { saved_.save_and_wait(); });
+  surely([this] { changes_.close(); });
+  surely([this] { sockets_.close_all(); });
+  surely([this] { flows_.stop(); });
+  surely([this] { objects_.clear(); });
+  surely([this] { objects_.machine().put_back_all(); });
   services_.dataplane.stop();
-  rounds_.empty_mailboxes();
-  services_.dataplane.quiescence().collect();
+  surely([this] { rounds_.empty_mailboxes(); });
+  surely([this] { services_.dataplane.quiescence().collect(); });
   log_->write(log_event::stopped, {}, "stopped");
 }
 

@@ -117,7 +117,7 @@ void Objects::clear() {
 }
 
 void Objects::wait_for_quiescence() {
-  services_.publisher.flush();
+  services_.publisher.flush_settings();
   wait_until([&] { return services_.dataplane.quiescence().collect() == 0; });
 }
 

@@ -9,6 +9,7 @@
 #include "control/convert.h"
 #include "control/ignore.h"
 #include "control/kernel/sysctl.h"
+#include "control/surely.h"
 #include "control/view.h"
 
 namespace wg::control {
@@ -48,11 +49,11 @@ GatewayPort::GatewayPort(Services& services, MachineState& machine, std::string 
 
 GatewayPort::~GatewayPort() {
   services_.publisher.remove_port(index_);
-  services_.publisher.flush();
-  services_.dataplane.remove_port(port_, services_.drops);
-  std::shared_ptr<dataplane::TapDevice> tap(std::move(tap_));
-  services_.dataplane.quiescence().retire([tap] {});
-  machine_.put_back_link(wire_ifindex_);
+  surely([this] { services_.publisher.flush(); });
+  surely([this] { services_.dataplane.remove_port(port_, services_.drops); });
+  surely([this] { services_.dataplane.quiescence().retire([tap = tap_.get()] { delete tap; }); });
+  static_cast<void>(tap_.release());  // its worker's, until it has let go of it
+  surely([this] { machine_.put_back_link(wire_ifindex_); });
 }
 
 bool GatewayPort::whole() const {

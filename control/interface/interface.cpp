@@ -11,6 +11,7 @@
 #include "control/clock.h"
 #include "control/convert.h"
 #include "control/ignore.h"
+#include "control/surely.h"
 #include "control/view.h"
 
 namespace wg::control {
@@ -95,15 +96,18 @@ void Interface::add_view() {
 // Objects that workers may still see are retired: they are freed once every worker has passed the snapshot
 // without this interface.
 Interface::~Interface() {
-  go_down();
-  routes_.end();
-  peers_.remove_all();
-  routes_.flush();
-  core_.services.publisher.remove_interface(core_.id);
+  dataplane::Quiescence& quiescence = core_.services.dataplane.quiescence();
+  surely([this] { go_down(); });
+  surely([this] { routes_.end(); });
+  surely([this] { peers_.remove_all(); });
+  surely([this] { routes_.flush(); });
+  surely([this] { core_.services.publisher.remove_interface(core_.id); });
   engine_.reset();
-  core_.services.publisher.flush_settings();
-  core_.services.dataplane.quiescence().retire([tun = core_.netdev.release()] {});
-  core_.services.dataplane.quiescence().retire(core_.book.release_tables());
+  surely([this] { core_.services.publisher.flush_settings(); });
+  surely([&] { core_.netdev.retire(quiescence); });
+  std::shared_ptr<PeerBook::Tables> tables;
+  surely([&] { tables = core_.book.take_tables(); });
+  surely([&] { quiescence.retire([tables] {}); });
 }
 
 // ---------------------------------------------------------------- up, down, sockets

@@ -39,8 +39,11 @@ class Netdev {
   Expected<> remove_address(const config::InterfaceAddress& address, bool undone = false);
   [[nodiscard]] const std::vector<config::InterfaceAddress>& addresses() const { return addresses_.all(); }
 
-  // The TUN, for when every worker has let go of it. The object is not used any more.
-  [[nodiscard]] std::shared_ptr<dataplane::TunDevice> release() { return std::move(tun_); }
+  // The TUN is freed when every worker has let go of it. The object is not used any more.
+  void retire(dataplane::Quiescence& quiescence) {
+    quiescence.retire([tun = tun_.get()] { delete tun; });
+    static_cast<void>(tun_.release());
+  }
 
  private:
   Services& services_;

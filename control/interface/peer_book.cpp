@@ -127,10 +127,8 @@ void PeerBook::clear_allowed_ips(PeerRecord& record) {
   for (const config::Prefix& prefix : record.allowed_ips) remove(prefix);
 }
 
-std::function<void()> PeerBook::release_tables() {
-  auto allowed4 = std::make_shared<lpm::Lpm4>(std::move(allowed4_));
-  auto allowed6 = std::make_shared<lpm::Lpm6>(std::move(allowed6_));
-  return [allowed4, allowed6] {};
+std::shared_ptr<PeerBook::Tables> PeerBook::take_tables() {
+  return std::make_shared<Tables>(std::move(allowed4_), std::move(allowed6_));
 }
 
 }  // namespace wg::control

@@ -6,10 +6,10 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <functional>
 #include <memory>
 #include <string>
 #include <unordered_map>
+#include <utility>
 #include <vector>
 
 #include "config/types.h"
@@ -56,8 +56,13 @@ class PeerBook {
 
   [[nodiscard]] const lpm::Lpm4& allowed4() const { return allowed4_; }
   [[nodiscard]] const lpm::Lpm6& allowed6() const { return allowed6_; }
-  // The function that frees the tables when every worker has let go of them. The book is not used any more.
-  [[nodiscard]] std::function<void()> release_tables();
+  // The tables, for whoever frees them when every worker has let go of them. The book is not used any more.
+  struct Tables {
+    Tables(lpm::Lpm4&& of4, lpm::Lpm6&& of6) : allowed4(std::move(of4)), allowed6(std::move(of6)) {}
+    lpm::Lpm4 allowed4;
+    lpm::Lpm6 allowed6;
+  };
+  [[nodiscard]] std::shared_ptr<Tables> take_tables();
 
  private:
   void insert(const config::Prefix& prefix, std::uint32_t slot);

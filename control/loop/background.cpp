@@ -1,25 +1,11 @@
 #include "control/loop/background.h"
 
-#include <chrono>
 #include <exception>
-#include <new>
 #include <utility>
 
+#include "control/surely.h"
+
 namespace wg::control {
-namespace {
-
-// A caller waits for it, so lack of memory only delays it; this thread may sleep.
-void post_surely(EventLoop& loop, const std::function<void()>& call) {
-  for (;;) {
-    try {
-      return loop.post(call);
-    } catch (const std::bad_alloc&) {
-      std::this_thread::sleep_for(std::chrono::milliseconds(10));
-    }
-  }
-}
-
-}  // namespace
 
 void Background::stop() {
   {
@@ -53,9 +39,9 @@ void Background::run() {
     } catch (const std::exception&) {
       // The failure goes to the loop, because this thread has no caller. `done` follows: a caller waits for
       // it.
-      post_surely(loop_, [failed = std::current_exception()] { std::rethrow_exception(failed); });
+      surely([&] { loop_.post([failed = std::current_exception()] { std::rethrow_exception(failed); }); });
     }
-    if (item.done) post_surely(loop_, item.done);
+    if (item.done) surely([&] { loop_.post(item.done); });
   }
 }
 

@@ -198,7 +198,6 @@ std::optional<BootTime> Publisher::next_flush() const {
 }
 
 void Publisher::publish() {
-  dirty_ = false;
   routes_.hops().trim();
   views_.refresh_listen_ports();
   next_.generation = ++generation_;
@@ -211,6 +210,7 @@ void Publisher::publish() {
   for (const dataplane::InterfaceId id : snapshot->rings)
     snapshot->interfaces[id].short_cut = snapshot->interfaces[id].flows = false;
   dataplane_.publish(std::move(snapshot));
+  dirty_ = false;
   routes_.hops().published();
 }
 

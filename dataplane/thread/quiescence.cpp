@@ -19,9 +19,8 @@ bool Quiescence::passed(std::uint64_t ticket) const noexcept {
 
 std::size_t Quiescence::collect() {
   while (!retired_.empty() && passed(retired_.front().ticket)) {
-    const auto free = std::move(retired_.front().free);
+    retired_.front().free();  // if it throws for want of memory, the next call tries again
     retired_.pop_front();
-    free();
   }
   return retired_.size();
 }

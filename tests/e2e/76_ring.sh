@@ -38,7 +38,7 @@ check "large packets" pings 5 "$WAN" 10.99.0.7 -s 1300
 check "after a pause" sh -c "sleep 1; ip netns exec $WAN ping -n -c 3 -i 0.4 -W 3 10.99.0.7 >/run/ping.out"
 say "$(tail -1 /run/ping.out)"
 expect "one memory" 1 "$(memory)"
-state() { linegate show interfaces | sed -n 's/^app0 *\(up[a-z, ]*[a-z]\) .*/\1/p'; }
+state() { linegate show interfaces | sed -n 's/^app0 *\(up\(, program\)\?\) .*/\1/p'; }
 expect "who is inside" "up, program" "$(state)"
 inside() { linegate show interfaces --json | python3 -c 'import json, sys; print([i["program"] for i in json.load(sys.stdin)["interfaces"] if i["name"] == "app0"][0]["pid"])'; }
 expect "the process" "$CARD_PID" "$(inside)"
@@ -129,7 +129,7 @@ in_gw python3 /run/hostile.py scribble >/run/scribble.out 2>&1 || fail "scribble
 check "nothing is left" wait_for 10 settled
 check "Linux answers again" wait_for 5 pings 1 "$WAN" 10.99.0.1
 stream_stop "the stream of another peer, beside all of it"
-check "the reason in the log" grep -q 'the ring of its program ends: the program says' "$LAB_DIR/gateway.log"
+check "the reason in the log" grep -q 'the ring of its program ends: the program claims' "$LAB_DIR/gateway.log"
 
 # ---- the interface goes from under a program
 card

@@ -59,7 +59,7 @@ before=$(drops no_peer)
 no_ping "$LAN" 10.10.0.77
 [ "$(drops no_peer)" -gt "$before" ] || fail "no_peer is not what happens"
 explained 4 wg0 10.10.0.9 192.168.1.2 icmp --peer remote
-told 'disallowed_source.*10.10.0.9 is in nobody.s allowed IPs'
+told 'disallowed_source.*10.10.0.9 is in no peer.s allowed IPs'
 explained 4 wg0 192.168.1.2 10.10.0.2 --peer silent
 told 'disallowed_source'
 explained 4 lan 192.168.1.2 10.10.0.4 icmp
