@@ -160,14 +160,14 @@ void Engine::remove_peer(Peer& peer) {
 
 // Unpublishes everything first. The keypairs are freed once no worker can hold them (protocol C4-8).
 void Engine::State::remove(PeerState& p) {
+  unclaimed.keep({p.public_key, p.latest_timestamp});  // first: it needs memory
+  timestamps_dirty = true;
   wheel.cancel(p.id);
   wipe_session(p);
   host.drop_staged(*p.peer);
   host.endpoint_changed(*p.peer, {}, {});
   p.peer->requested.fetch_and(~dataplane::kHandshakeRequests, std::memory_order_relaxed);
   arenas->peer_secrets.destroy(p.secrets);
-  unclaimed.keep({p.public_key, p.latest_timestamp});
-  timestamps_dirty = true;
   peers.remove(p);
 }
 
