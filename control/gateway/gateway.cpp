@@ -91,6 +91,7 @@ void Gateway::start(const config::Gateway& value) {
   services_.publisher.flush();
   services_.dataplane.start();
   apply_in_order(value);
+  follow_start();
   open_sockets();
   watch_signals();
   register_telemetry(counters_.sources());
@@ -150,6 +151,13 @@ void Gateway::watch_signals() {
                         log_->write(log_event::stopping, {}, "signal {}: stopping", signal);
                         services_.loop.stop();
                       }});
+}
+
+// The start is not over before the workers know its routes. Other programs may change routes without end.
+void Gateway::follow_start() {
+  const auto late = std::chrono::steady_clock::now() + 10s;
+  while (services_.mirror.has_unread() && std::chrono::steady_clock::now() < late) on_kernel_changes();
+  services_.publisher.flush();
 }
 
 void Gateway::run() {

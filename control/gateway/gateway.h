@@ -82,6 +82,7 @@ class Gateway {
   void follow_ports();
   void on_ipsec_changed();
   void on_routes_and_neighbours();
+  void follow_start();
   void on_plan_carried_out();
   void on_resolved();
   void every_second();

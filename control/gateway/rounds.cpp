@@ -18,6 +18,17 @@ constexpr std::size_t kEventsPerRound = 2048;
 constexpr auto kPackets = 1ms;             // records of watched packets
 constexpr std::size_t kEventsAtOnce = 16;  // between two looks at the clock; each may be an initiation
 
+// Its routes are compared with Linux's, and its paths led elsewhere, where Linux has changed something.
+void follow_linux(Interface& interface, EventLoop::Clock::time_point until) {
+  interface.routes().advance(until);
+  interface.paths().advance(until);
+}
+
+bool has_more_to_do(Interface& interface) {
+  return interface.engine().queued() != 0 || interface.routes().has_more_to_do() ||
+         interface.paths().has_more_to_do();
+}
+
 }  // namespace
 
 void Rounds::run_once() {
@@ -32,6 +43,17 @@ void Rounds::run_once() {
   services_.loop.guarded([this] { advance(); });
 }
 
+template <class Step>
+void Rounds::for_interfaces(const Step& step) {
+  const Objects::Interfaces& all = objects_.interfaces();
+  if (all.empty()) return;
+  auto at = std::next(all.begin(), static_cast<std::ptrdiff_t>(first_ % all.size()));
+  for (std::size_t i = 0; i < all.size(); ++i) {
+    step(*at->second);
+    if (++at == all.end()) at = all.begin();
+  }
+}
+
 // Until the next timer of an engine; not at all while messages wait.
 std::chrono::nanoseconds Rounds::sleep_time(bool gather) {
   std::chrono::nanoseconds wait = gather ? std::chrono::nanoseconds(noise::HandshakePace::kGather) : 1s;
@@ -39,7 +61,7 @@ std::chrono::nanoseconds Rounds::sleep_time(bool gather) {
   for (const auto& [name, interface] : objects_.interfaces()) {
     const BootTime due = interface->next_deadline();
     if (due != kNever) wait = std::min(wait, std::max(due - at, 0ns));
-    if (interface->has_more_to_do()) wait = 0ns;
+    if (has_more_to_do(*interface)) wait = 0ns;
   }
   for (const auto& worker : services_.dataplane.workers()) {
     const dataplane::WorkerMailboxes& boxes = worker->mailboxes();
@@ -57,23 +79,16 @@ std::chrono::nanoseconds Rounds::sleep_time(bool gather) {
 void Rounds::advance() {
   const auto begun = EventLoop::Clock::now();
   pace_.note(drain_mailboxes(begun + RoundTimes::kEvents), now().boot);
-  advance_interfaces(&Interface::advance, begun + RoundTimes::kEvents + RoundTimes::kHandshakes);
-  advance_interfaces(&Interface::follow_linux, EventLoop::Clock::now() + RoundTimes::kKernel);
+  for_interfaces([until = begun + RoundTimes::kEvents + RoundTimes::kHandshakes](Interface& interface) {
+    interface.advance(until);
+  });
+  for_interfaces([until = EventLoop::Clock::now() + RoundTimes::kKernel](Interface& interface) {
+    follow_linux(interface, until);
+  });
   flows_unfinished_ = flows_.advance();
   records_wait_ = packets_.advance(EventLoop::Clock::now() + kPackets);
   services_.publisher.flush_paced(now().boot);
   ++first_;
-}
-
-// From the round's first one on; `call` is a member of Interface.
-void Rounds::advance_interfaces(Advance call, EventLoop::Clock::time_point until) {
-  const Objects::Interfaces& all = objects_.interfaces();
-  if (all.empty()) return;
-  auto at = std::next(all.begin(), static_cast<std::ptrdiff_t>(first_ % all.size()));
-  for (std::size_t i = 0; i < all.size(); ++i) {
-    (*at->second.*call)(until);
-    if (++at == all.end()) at = all.begin();
-  }
 }
 
 std::size_t Rounds::drain_mailboxes(EventLoop::Clock::time_point until) {

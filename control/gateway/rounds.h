@@ -29,8 +29,9 @@ class Rounds {
   [[nodiscard]] std::chrono::nanoseconds sleep_time(bool gather);
   void advance();
   std::size_t drain_mailboxes(EventLoop::Clock::time_point until);  // returns how many handshake messages
-  using Advance = void (Interface::*)(EventLoop::Clock::time_point until);
-  void advance_interfaces(Advance call, EventLoop::Clock::time_point until);
+  // From the interface that begins the round.
+  template <class Step>
+  void for_interfaces(const Step& step);
   void on_event(const dataplane::Event& event);
 
   Services& services_;

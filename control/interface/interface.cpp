@@ -253,11 +253,6 @@ void Interface::advance(std::chrono::steady_clock::time_point until) {
   events_.clear_stale_sources();
 }
 
-void Interface::follow_linux(std::chrono::steady_clock::time_point until) {
-  routes_.advance(until);
-  paths_.advance(until);
-}
-
 void Interface::on_handshake(const dataplane::HandshakeMessage& message, const noise::Now& at) {
   engine_->queue_handshake({message.bytes.data(), message.length}, message.remote, message.local, at);
 }

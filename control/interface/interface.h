@@ -89,13 +89,7 @@ class Interface final {
   void on_link(const Link& link);
   // Queued handshakes and timers, until then at the latest but for a few; the rest by the next call.
   void advance(std::chrono::steady_clock::time_point until);
-  // Routes that are to be compared with Linux's, and paths that lead elsewhere since Linux changed something.
-  void follow_linux(std::chrono::steady_clock::time_point until);
   [[nodiscard]] BootTime next_deadline() const { return engine_->next_deadline(); }
-  // advance() or follow_linux() is due at once.
-  [[nodiscard]] bool has_more_to_do() const {
-    return engine_->queued() != 0 || routes_.has_more_to_do() || paths_.has_more_to_do();
-  }
 
  private:
   void add_view();

@@ -19,7 +19,7 @@ bool Quiescence::passed(std::uint64_t ticket) const noexcept {
 
 std::size_t Quiescence::collect() {
   while (!retired_.empty() && passed(retired_.front().ticket)) {
-    retired_.front().free();  // if it throws for want of memory, the next call tries again
+    retired_.front().free();  // if it throws, as memory is short, the next call tries again
     retired_.pop_front();
   }
   return retired_.size();
