@@ -105,7 +105,7 @@ void PublishedRoutes::begin_walk() {
            mirror_.vrf_of_link(at.first) != 0;
   });
   hops_.reload([this](std::uint32_t ifindex) { return owners_.port_of(ifindex).has_value(); });
-  walk_.emplace().published = published();
+  walk_ = Walk{published(), 0, std::nullopt};
 }
 
 std::vector<IpPrefix> PublishedRoutes::published() const {

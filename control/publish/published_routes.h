@@ -66,7 +66,7 @@ class PublishedRoutes {
   // Linux's, table by table.
   struct Walk {
     std::vector<IpPrefix> published;
-    std::size_t table = 0;  // of kTables
+    std::size_t table;  // of kTables
     std::optional<IpPrefix> last;
   };
   void begin_walk();
