@@ -40,7 +40,7 @@ default_route_interfaces() {
 carries_default_route() {
   local name
   for name in $(netdevs_of "$1"); do
-    if default_route_interfaces | grep -qxF "$name"; then return 0; fi
+    if grep -qxF "$name" <<<"$(default_route_interfaces)"; then return 0; fi
   done
   return 1
 }

@@ -14,7 +14,7 @@ source scripts/lab_lib.sh
 case $1 in
   up)
     [ -x "$LINEGATE" ] || { echo "lab: $LINEGATE is missing: cmake --preset release && cmake --build --preset release" >&2; exit 1; }
-    if ip netns list | grep -qw "$GW"; then echo "lab: it is up already" >&2; exit 1; fi
+    if grep -qw "$GW" <<<"$(ip netns list)"; then echo "lab: it is up already" >&2; exit 1; fi
     trap lab_down ERR
     lab_namespaces
     lab_keys

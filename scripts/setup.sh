@@ -18,7 +18,7 @@ wanted=("${build[@]}" "${test_[@]}" "${lab[@]}" "${vm[@]}" "${packages[@]}")
 
 missing=()
 for package in "${wanted[@]}"; do
-  dpkg-query -W -f='${Status}' "$package" 2>/dev/null | grep -q 'install ok installed' || missing+=("$package")
+  grep -q 'install ok installed' <<<"$(dpkg-query -W -f='${Status}' "$package" 2>/dev/null)" || missing+=("$package")
 done
 [ ${#missing[@]} -eq 0 ] && exit 0
 

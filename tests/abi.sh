@@ -45,7 +45,7 @@ grep -v '^lg_[a-z_]*@@LINEGATE_1\.[01]$\|^LINEGATE_1\.[01]$' "$work/exported" &&
 sed -n 's/@@.*//p' "$work/exported" | grep '^lg_' | diff "$work/declared" - || fault "the header (<) declares other functions than it exports (>)"
 needed=$(readelf -d "$library" | sed -n 's/.*(NEEDED).*\[\(.*\)\]/\1/p' | xargs)
 [[ "$needed" =~ ^libc\.so\.6( ld-linux[^ ]*)?$ || "$needed" == *asan* || "$needed" == *tsan* ]] || fault "it needs $needed"
-readelf -d "$library" | grep -q 'SONAME.*\[liblinegate\.so\.1\]' || fault "its name"
+grep -q 'SONAME.*\[liblinegate\.so\.1\]' <<<"$(readelf -d "$library")" || fault "its name"
 
 if ! command -v abidiff >/dev/null; then echo "abi: abigail-tools are not installed, the recorded ABI is not compared"
 else

@@ -57,13 +57,13 @@ if grep -q kernel_vm/boot.sh "${scripts[@]}"; then
     echo "e2e: no kernel image: $(tail -1 "$LINEGATE_VM_CACHE/log")"
 fi
 for script in "${scripts[@]}"; do
-  if head -8 "$script" | grep -q '^# slow'; then run_one "$script" & fi
+  if grep -q '^# slow' <<<"$(head -8 "$script")"; then run_one "$script" & fi
 done
 mkfifo "$out/slots"
 exec 3<>"$out/slots"
 for ((i = 0; i < JOBS; ++i)); do echo >&3; done
 for script in "${scripts[@]}"; do
-  head -8 "$script" | grep -q '^# slow' && continue
+  grep -q '^# slow' <<<"$(head -8 "$script")" && continue
   read -r <&3
   { run_one "$script"; echo >&3; } &
 done
