@@ -24,7 +24,9 @@ std::string wg_quick_lines(const Interface& interface) {
   return text;
 }
 
-std::string peer_section(const Peer& peer) {
+}  // namespace
+
+std::string export_peer(const Peer& peer) {
   std::string text = "\n[Peer]\n";
   if (!peer.name.empty()) text += "# Name = " + peer.name + "\n";
   text += line("PublicKey", to_string(peer.public_key));
@@ -36,17 +38,13 @@ std::string peer_section(const Peer& peer) {
   return text;
 }
 
-}  // namespace
-
-std::string export_wg(const Interface& interface, ExportFormat format) {
+std::string export_interface(const Interface& interface, ExportFormat format) {
   std::string text = "[Interface]\n";
   if (interface.private_key) text += line("PrivateKey", reveal(*interface.private_key));
   if (interface.listen_port != kAnyPort)
     text += line("ListenPort", std::to_string(number_of(interface.listen_port)));
   if (interface.fwmark != 0) text += line("FwMark", std::to_string(interface.fwmark));
   if (format == ExportFormat::kWgQuick) text += wg_quick_lines(interface);
-  for (const Peer& peer : interface.peers)
-    if (peer.enabled) text += peer_section(peer);
   return text;
 }
 

@@ -12,8 +12,10 @@ enum class ExportFormat : std::uint8_t {
   kWgQuick,  // with Address, MTU and Table besides
 };
 
-// The text holds the private key and the preshared keys: write it with mode 0600 and wipe() it.
-// Peers that are not enabled are left out; names become `# Name = …`, which import_wg_quick reads.
-[[nodiscard]] std::string export_wg(const Interface& interface, ExportFormat format = ExportFormat::kSetconf);
+// The file's parts: the interface, then each peer that is enabled. Names become `# Name = …`, which
+// import_wg_quick reads. The texts hold the private key and the preshared keys: write the file with mode 0600
+// and wipe() them.
+[[nodiscard]] std::string export_interface(const Interface& interface, ExportFormat format);
+[[nodiscard]] std::string export_peer(const Peer& peer);
 
 }  // namespace wg::config

@@ -34,6 +34,29 @@ class Checker {
   Problems problems_;
 };
 
+// In the order of the files. What stands in no file came later, at run time.
+bool earlier(const Position& a, const Position& b) {
+  if (a.known() != b.known()) return a.known();
+  return std::tie(a.file, a.line, a.column) < std::tie(b.file, b.line, b.column);
+}
+
+// ---------------------------------------------------------------- how many
+
+template <class Value>
+void check_count(Checker& checker, const std::map<std::string, Value>& all, const std::string& section,
+                 std::size_t most) {
+  if (all.size() <= most) return;
+  std::vector<const std::pair<const std::string, Value>*> in_order;
+  for (const auto& entry : all) in_order.push_back(&entry);
+  std::stable_sort(in_order.begin(), in_order.end(), [](const auto* a, const auto* b) {
+    return earlier(a->second.where.self, b->second.where.self);
+  });
+  const auto& [name, value] = *in_order[most];
+  checker.complain(value.where.self, section + "." + name,
+                   "is number " + std::to_string(most + 1) + " of " + std::to_string(all.size()) +
+                       "; allowed: at most " + std::to_string(most));
+}
+
 // ---------------------------------------------------------------- names, devices, ports, addresses
 
 void check_name(Checker& checker, const std::string& name, const Position& at, std::string_view section) {
@@ -56,12 +79,6 @@ void check_names(Checker& checker) {
                        "is also the name of a port" + checker.see(port->second.where.self) +
                            "; allowed: different names, both become Linux interfaces");
   }
-}
-
-// In the order of the files. What stands in no file came later, at run time.
-bool earlier(const Position& a, const Position& b) {
-  if (a.known() != b.known()) return a.known();
-  return std::tie(a.file, a.line, a.column) < std::tie(b.file, b.line, b.column);
 }
 
 // Two ports use the same hardware if this is equal: the PCI address, or the vdev's name without arguments.
@@ -304,6 +321,8 @@ class PeerChecker {
 
 Problems validate(const Gateway& gateway) {
   Checker checker(gateway);
+  check_count(checker, gateway.ports, "ports", kMostPorts);
+  check_count(checker, gateway.interfaces, "interfaces", kMostInterfaces);
   check_names(checker);
   check_devices(checker);
   check_wires(checker);

@@ -384,7 +384,7 @@ namespace {
 
 // The descriptors that end a sleep at once: the doorbell, a packet socket, a program, a TUN, a TAP.
 struct WakeUps {
-  std::array<pollfd, 1 + 2 * kMaxPorts> fds;
+  std::array<pollfd, 1 + 2 * kMaxPorts + kMaxInterfaces> fds;
   nfds_t n = 0;
   void add(int fd) noexcept {
     if (fd >= 0 && n != fds.size()) fds[n++] = {fd, POLLIN, 0};

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
+#include <deque>
 #include <memory>
 #include <utility>
 
@@ -305,25 +306,63 @@ void interface_create(ChangeSink& sink, std::uint64_t connection, Json& params, 
   sink.interface_create(name, *std::move(interface), change_answer(answer));
 }
 
-// {"text":"…"} of a file full of keys: rendered into the stream's own (wiped) buffer and nowhere else.
-class SecretTextWriter {
+// {"text":"…"} of a file full of keys, in slices: read as a whole first, since what is written cannot be
+// taken back when the interface changes meanwhile.
+class ExportWriter {
  public:
-  explicit SecretTextWriter(std::string text) : text_(std::move(text)) {}
-  ~SecretTextWriter() { config::wipe(text_); }
-  SecretTextWriter(const SecretTextWriter&) = delete;
-  SecretTextWriter& operator=(const SecretTextWriter&) = delete;
+  ExportWriter(const SecretSource& source, std::string name, config::ExportFormat format)
+      : source_(source), name_(std::move(name)), format_(format) {}
+  ~ExportWriter() { forget(); }
+  ExportWriter(const ExportWriter&) = delete;
+  ExportWriter& operator=(const ExportWriter&) = delete;
 
+  // Reads the first slice. False: there is no such interface.
+  bool begin() {
+    const Expected<bool> more = read();
+    read_ = more && !*more;
+    return more.has_value();
+  }
+  // An interface that has gone by then is an empty text.
   bool write(std::string& out, std::size_t target) {
-    if (next_ == 0) out += "{\"text\":\"";
-    while (next_ < text_.size()) {
-      if (out.size() >= target) return true;
-      append(out, text_[next_++]);
+    if (!read_) {
+      read_ = !read().value_or(false);
+      return true;
     }
+    if (!std::exchange(begun_, true)) out += "{\"text\":\"";
+    for (; !parts_.empty() && out.size() < target; parts_.pop_front()) {
+      for (const char c : parts_.front()) append(out, c);
+      config::wipe(parts_.front());
+    }
+    if (!parts_.empty()) return true;
     out += "\"}";
     return false;
   }
 
  private:
+  static constexpr unsigned kPatience = 8;  // changes during the reading; then it is all read at once
+
+  // One slice, from the begin when something has changed. False: it was the last. Refused: there is no such
+  // interface.
+  Expected<bool> read() {
+    const auto until = changes_ < kPatience ? EventLoop::Clock::now() + EventLoop::kStep : SliceEnd::max();
+    const ConfigVisitor visit{
+        [this](const config::Interface& it) { parts_.push_back(config::export_interface(it, format_)); },
+        [this](const config::Peer& peer) {
+          if (peer.enabled) parts_.push_back(config::export_peer(peer));
+        }};
+    Expected<bool> more = source_.visit_config(name_, at_, until, visit);
+    if (more) return more;
+    forget();
+    if (more.error().code != EAGAIN) return more;
+    at_ = {};
+    ++changes_;
+    return true;
+  }
+
+  void forget() {
+    for (std::string& part : parts_) config::wipe(part);
+    parts_.clear();
+  }
   static void append(std::string& out, char c) {
     constexpr std::string_view kDigits = "0123456789abcdef";
     const auto byte = static_cast<unsigned char>(c);
@@ -335,18 +374,22 @@ class SecretTextWriter {
     }
   }
 
-  std::string text_;
-  std::size_t next_ = 0;
+  const SecretSource& source_;
+  const std::string name_;
+  const config::ExportFormat format_;
+  ConfigCursor at_;
+  std::deque<std::string> parts_;
+  unsigned changes_ = 0;
+  bool read_ = false, begun_ = false;
 };
 
 void interface_export(const SecretSource& secrets, Json& params, const RpcAnswer& answer) {
   const auto name = text(params, "name");
   const auto format = text(params, "format", "setconf");
   if (format != "setconf" && format != "wg-quick") return bad_params(answer, "format is setconf or wg-quick");
-  const auto interface = secrets.interface_config(name);
-  if (!interface) return no_such_interface(name, answer);
-  const auto writer = std::make_shared<SecretTextWriter>(config::export_wg(
-      *interface, format == "setconf" ? config::ExportFormat::kSetconf : config::ExportFormat::kWgQuick));
+  const auto writer = std::make_shared<ExportWriter>(
+      secrets, name, format == "setconf" ? config::ExportFormat::kSetconf : config::ExportFormat::kWgQuick);
+  if (!writer->begin()) return no_such_interface(name, answer);
   answer.stream([writer](std::string& out, std::size_t target) { return writer->write(out, target); });
 }
 

@@ -59,6 +59,7 @@ void export_interface(const std::string& name, bool wg_quick, Invocation& invoca
   auto result =
       gateway.call("interface.export", {{"name", name}, {"format", wg_quick ? "wg-quick" : "setconf"}});
   auto& text = result["text"].get_ref<std::string&>();
+  if (text.empty()) throw CommandFailed(kFailed, "interface " + name + " has gone meanwhile");
   guard_secret_output(invocation.terminal);
   invocation.terminal.out << text;
   config::wipe(text);

@@ -95,7 +95,10 @@ bool PlanRunner::step(PlanRun& run, std::chrono::steady_clock::duration time) {
 // Routes that Linux has been told of come back as messages. If the plan went on without a look at them they
 // would be more than the mirror can take in, or than a round has time for.
 bool PlanRunner::must_wait(PlanRun& run, unsigned patience) const {
-  if (run.waited < patience && (services_.mirror.has_unread() || services_.publisher.compares_routes())) {
+  const Publisher& publisher = services_.publisher;
+  if (!publisher.has_room()) patience = kPatienceAtTheEnd;
+  if (run.waited < patience &&
+      (services_.mirror.has_unread() || publisher.compares_routes() || !publisher.has_room())) {
     ++run.waited;
     return true;
   }

@@ -70,7 +70,8 @@ class PlanRunner {
   bool step(PlanRun& run, std::chrono::steady_clock::duration time);
 
  private:
-  // The mirror has not read what Linux says of the steps before, and there is still patience.
+  // The mirror has not read what Linux says of the steps before, or there is no room for another port, and
+  // there is still patience.
   [[nodiscard]] bool must_wait(PlanRun& run, unsigned patience) const;
   // False: the mirror or the workers' routes are not as far as the plan.
   bool end_actions(PlanRun& run);

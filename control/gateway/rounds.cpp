@@ -88,7 +88,14 @@ void Rounds::advance() {
   flows_unfinished_ = flows_.advance();
   records_wait_ = packets_.advance(EventLoop::Clock::now() + kPackets);
   services_.publisher.flush_paced(now().boot);
+  release_ports();
   ++first_;
+}
+
+void Rounds::release_ports() {
+  bool followed = !flows_unfinished_;
+  for_interfaces([&followed](Interface& interface) { followed &= !interface.paths().has_more_to_do(); });
+  if (followed) services_.publisher.release_ports();
 }
 
 std::size_t Rounds::drain_mailboxes(EventLoop::Clock::time_point until) {

@@ -28,6 +28,7 @@ class Rounds {
  private:
   [[nodiscard]] std::chrono::nanoseconds sleep_time(bool gather);
   void advance();
+  void release_ports();  // numbers of those that have gone, when nothing leads to them
   std::size_t drain_mailboxes(EventLoop::Clock::time_point until);  // returns how many handshake messages
   // From the interface that begins the round.
   template <class Step>

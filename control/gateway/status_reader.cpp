@@ -9,6 +9,8 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <chrono>
+#include <utility>
 
 #include "control/api/explain.h"
 #include "control/api/peer_list.h"
@@ -26,6 +28,8 @@ namespace {
 using dataplane::kDropNames;
 using dataplane::kDropReasons;
 using dataplane::kDropTexts;
+
+constexpr std::size_t kPeersPerLook = 16;  // at the clock
 
 template <typename T>
 T relaxed(const std::atomic<T>& value) {
@@ -513,9 +517,21 @@ Expected<PacketFacts> StatusReader::explain_packet(const PacketQuery& query) con
       .read();
 }
 
-std::optional<config::Interface> StatusReader::interface_config(std::string_view interface) const {
+Expected<bool> StatusReader::visit_config(std::string_view interface, ConfigCursor& at, SliceEnd until,
+                                          const ConfigVisitor& visit) const {
   const config::Interface* value = parts_.running.find_interface(std::string(interface));
-  return value == nullptr ? std::nullopt : std::optional(*value);
+  if (value == nullptr) return Refusal{ENODEV, "no interface " + std::string(interface)};
+  if (!std::exchange(at.begun, true)) {
+    at.generation = parts_.running.generation();
+    visit.interface(*value);
+  }
+  if (at.generation != parts_.running.generation())
+    return Refusal{EAGAIN, "interface " + std::string(interface) + " has changed meanwhile"};
+  while (at.next < value->peers.size()) {
+    visit.peer(value->peers[at.next]);
+    if (++at.next % kPeersPerLook == 0 && std::chrono::steady_clock::now() >= until) break;
+  }
+  return at.next < value->peers.size();
 }
 
 std::optional<WgDevice> StatusReader::wg_get(std::string_view name) const {

@@ -57,7 +57,8 @@ class StatusReader final : public StatusSource, public SecretSource {
   Expected<PacketFacts> explain_packet(const PacketQuery& query) const override;
 
   // ---- SecretSource
-  std::optional<config::Interface> interface_config(std::string_view interface) const override;
+  Expected<bool> visit_config(std::string_view interface, ConfigCursor& at, SliceEnd until,
+                              const ConfigVisitor& visit) const override;
   std::optional<WgDevice> wg_get(std::string_view interface) const override;
   Expected<bool> wg_peers(std::string_view interface, PeerCursor& at, SliceEnd until,
                           const std::function<void(WgPeer&&)>& visit) const override;

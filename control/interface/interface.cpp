@@ -147,24 +147,18 @@ Expected<> Interface::set_enabled(bool enabled) {
   return {};
 }
 
-// Port, mark and source of a path are no longer what they were.
-void Interface::rebuild_paths() {
-  engine_->clear_sources();
-  paths_.build_all();
-}
-
 Expected<> Interface::set_listen_port(UdpPort port) {
   const Expected<bool> moved = core_.socket.set_port(port);
   if (!moved) return moved.error();
   if (!*moved) return {};
   core_.services.publisher.interface(core_.id).listen_port = core_.socket.port();
-  rebuild_paths();
+  paths_.renew();
   return {};
 }
 
 Expected<> Interface::set_fwmark(std::uint32_t fwmark) {
   if (Expected<> set = core_.socket.set_fwmark(fwmark); !set) return set;
-  rebuild_paths();
+  paths_.renew();
   return {};
 }
 

@@ -96,7 +96,6 @@ class Interface final {
   Expected<> go_up();
   void go_down();
   void on_datagram(const ReceivedDatagram& datagram);
-  void rebuild_paths();
   void publish_settings();
 
   InterfaceCore core_;

@@ -5,6 +5,7 @@
 
 #include "control/clock.h"
 #include "control/interface/peer_endpoints.h"
+#include "control/round_times.h"
 
 namespace wg::control {
 
@@ -50,24 +51,25 @@ void PeerPaths::remove(PeerRecord& record) {
   install(record, nullptr);
 }
 
-// Nothing may lead to a port that has gone once its number is another's.
 void PeerPaths::on_routes_changed(const RoutesChanged& changed) {
-  if (changed.port_gone) return build_all();
   waiting_.routes.add(changed);
 }
 
 void PeerPaths::on_neighbours_changed(const std::vector<NextHopKey>& keys) {
   if (waiting_.routes.everywhere) return;
   waiting_.neighbours.insert(keys.begin(), keys.end());
-  if (waiting_.neighbours.size() > RoutesChanged::kPrefixesMax) waiting_ = {RoutesChanged::all(), {}};
+  if (waiting_.neighbours.size() <= RoutesChanged::kPrefixesMax) return;
+  waiting_.routes = RoutesChanged::all();
+  waiting_.neighbours.clear();
 }
 
 // ---------------------------------------------------------------- looking at them again
 
-void PeerPaths::build_all() {
-  waiting_.routes = RoutesChanged::all();
+// A first step at once: for few peers everything is done when the change is answered.
+void PeerPaths::renew() {
+  waiting_ = {RoutesChanged::all(), {}, true};
   walked_ = {};
-  advance(std::chrono::steady_clock::time_point::max());
+  advance(std::chrono::steady_clock::now() + RoundTimes::kKernel);
 }
 
 // The walk goes by slot, because peers may come and go between two steps. A new one already has a path by the
@@ -93,7 +95,10 @@ void PeerPaths::look_at(PeerRecord& record) {
   const dataplane::Path* path = record.slot->path.load(std::memory_order_relaxed);
   if (path == nullptr) return;
   const Endpoint remote = path->remote, local = path->local;
-  if (walked_.routes.concerns(remote.address) || walked_.routes.concerns(local.address)) {
+  if (walked_.sources) {
+    record.exit_link = 0;
+    if (!core_.engine->clear_source(*record.slot)) build(record, remote, local);
+  } else if (walked_.routes.concerns(remote.address) || walked_.routes.concerns(local.address)) {
     route_again(record, remote, local);
   } else if (walked_.neighbours.contains(record.next_hop)) {
     build(record, remote, local);
@@ -108,7 +113,7 @@ void PeerPaths::route_again(PeerRecord& record, const Endpoint& remote, const En
   const bool moved = route.link != 0 && record.exit_link != 0 && route.link != record.exit_link;
   if (!local.address.is_zero() && (moved || !core_.services.mirror.is_local(local.address))) {
     record.exit_link = 0;
-    core_.engine->clear_sources(record.slot);
+    core_.engine->clear_source(*record.slot);
   } else {
     install_route(record, route, remote, local);
   }

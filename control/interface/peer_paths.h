@@ -23,8 +23,9 @@ class PeerPaths {
   void lead_to(PeerRecord& record, const Endpoint& remote, const Endpoint& local);
   // The peer leaves.
   void remove(PeerRecord& record);
-  // All of them, now: the port or the mark is another one, or a port that they lead to is going.
-  void build_all();
+  // The port or the mark of the interface is another one: all paths are built again, with a source that the
+  // kernel chooses.
+  void renew();
 
   // ---- what Linux says. The paths that it concerns are built again by advance().
   void on_routes_changed(const RoutesChanged& changed);
@@ -36,6 +37,7 @@ class PeerPaths {
   struct Changed {
     RoutesChanged routes;
     std::unordered_set<NextHopKey, NextHopKeyHash> neighbours;
+    bool sources = false;  // none counts any more
 
     [[nodiscard]] bool any() const { return routes.any() || !neighbours.empty(); }
   };

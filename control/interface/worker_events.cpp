@@ -128,7 +128,7 @@ void WorkerEvents::receive_data(const ReceivedDatagram& datagram) {
 
 void WorkerEvents::clear_stale_sources() {
   for (const dataplane::PeerRef& ref : std::exchange(stale_sources_, {})) {
-    if (dataplane::Peer* peer = core_.services.dataplane.peers().find(ref)) core_.engine->clear_sources(peer);
+    if (dataplane::Peer* peer = core_.services.dataplane.peers().find(ref)) core_.engine->clear_source(*peer);
   }
 }
 

@@ -240,14 +240,15 @@ void Engine::State::roam(PeerState& p, const Endpoint& remote, const Endpoint& l
   if (moved) note(p, PeerEventKind::kRoamed, now, 0, remote);
 }
 
-void Engine::State::clear_source(PeerState& p) {
-  if (p.local == Endpoint{}) return;
+bool Engine::State::clear_source(PeerState& p) {
+  if (p.local == Endpoint{}) return false;
   set_endpoint(p, p.remote, {});
+  return true;
 }
 
-void Engine::clear_sources(Peer* of) {
-  if (of == nullptr) return s_->peers.for_each([this](PeerState& p) { s_->clear_source(p); });
-  if (PeerState* const p = s_->peers.find(*of)) s_->clear_source(*p);
+bool Engine::clear_source(Peer& peer) {
+  PeerState* const p = s_->peers.find(peer);
+  return p != nullptr && s_->clear_source(*p);
 }
 
 // A host that relays a peer's packets from ever other ports moves its endpoint with each of them.

@@ -134,7 +134,8 @@ class Engine {
                         const Now& now);
   // Forgets sticky sources and keeps sessions, after a change of listen port, fwmark or local address
   // (C5-14).
-  void clear_sources(dataplane::Peer* of = nullptr);  // nullptr: of all
+  // True: it had one, and Host::endpoint_changed() has been called.
+  bool clear_source(dataplane::Peer& peer);
 
   // ---- input
   // Checks, answers and counts one handshake message (types 1 to 3) at once.

@@ -100,7 +100,7 @@ struct Engine::State {
   void adopt_private_key(const Now& now);
   void set_endpoint(PeerState& p, const Endpoint& remote, const Endpoint& local);
   void roam(PeerState& p, const Endpoint& remote, const Endpoint& local, BootTime now);
-  void clear_source(PeerState& p);
+  bool clear_source(PeerState& p);
   void note(PeerState& p, PeerEventKind kind, BootTime now, std::int64_t detail = 0,
             const Endpoint& remote = {}, Source source = Source::kAuthentic);
 

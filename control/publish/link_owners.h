@@ -4,14 +4,18 @@
 // W: Publisher, on the control thread. R: what follows routes and links there.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <optional>
 #include <set>
+#include <stdexcept>
+#include <string>
 #include <type_traits>
 #include <unordered_map>
 
 #include "control/kernel/netlink_mirror.h"
 #include "dataplane/base/ids.h"
+#include "dataplane/core/burst_size.h"
 
 namespace wg::control {
 
@@ -25,13 +29,16 @@ class LinkOwners {
  public:
   explicit LinkOwners(const NetlinkMirror& mirror) : mirror_(mirror) {}
 
-  // The lowest number that is free, or one more than there are. `ifindex` is not 0.
+  // The lowest number that is free, or one more than there are. `ifindex` is not 0. Throws when none is left.
   dataplane::PortIndex add_port(std::uint32_t ifindex) { return ports_.add(ifindex); }
-  void remove(dataplane::PortIndex index) { ports_.remove(index); }
   dataplane::InterfaceId add_interface(std::uint32_t ifindex) { return interfaces_.add(ifindex); }
-  // No interface gets its number before release_numbers(): routes may still lead to it.
-  void remove(dataplane::InterfaceId id) { interfaces_.remove(id, true); }
-  void release_numbers() { interfaces_.release(); }
+  // The number is kept until it is released: something may still lead to it.
+  void remove(dataplane::PortIndex index) { ports_.remove(index); }
+  void remove(dataplane::InterfaceId id) { interfaces_.remove(id); }
+  void release_ports() { ports_.release(); }
+  void release_interfaces() { interfaces_.release(); }
+  // Whether a port and an interface can come now.
+  [[nodiscard]] bool has_room() const { return ports_.has_room() && interfaces_.has_room(); }
 
   // A port, or a VLAN device on top of one; nullopt: neither.
   [[nodiscard]] std::optional<PortLink> port_of(std::uint32_t ifindex) const;
@@ -53,7 +60,7 @@ class LinkOwners {
 
  private:
   // Numbers of one kind in both directions.
-  template <typename Id>
+  template <typename Id, std::size_t kMost>
   class Numbers {
    public:
     Id add(std::uint32_t ifindex) {
@@ -62,12 +69,13 @@ class LinkOwners {
       by_ifindex_[ifindex] = id;
       return id;
     }
-    void remove(Id id, bool reserve = false) {
+    void remove(Id id) {
       by_ifindex_.erase(ifindexes_[id]);
       ifindexes_[id] = 0;
-      if (reserve) reserved_.insert(id);
+      kept_.insert(id);
     }
-    void release() { reserved_.clear(); }
+    void release() { kept_.clear(); }
+    [[nodiscard]] bool has_room() const { return by_ifindex_.size() + kept_.size() < kMost; }
     [[nodiscard]] std::optional<Id> owner_of(std::uint32_t ifindex) const {
       const auto at = by_ifindex_.find(ifindex);
       return at == by_ifindex_.end() ? std::nullopt : std::optional(at->second);
@@ -77,20 +85,23 @@ class LinkOwners {
    private:
     Id free_number() {
       for (const Id id : ifindexes_.ids()) {
-        if (ifindexes_[id] == 0 && !reserved_.contains(id)) return id;
+        if (ifindexes_[id] == 0 && !kept_.contains(id)) return id;
       }
+      if (ifindexes_.size() == kMost)
+        throw std::runtime_error("there is no room for another one beside " + std::to_string(kMost) +
+                                 ", those counted that have just been removed");
       ifindexes_.emplace_back();
       return static_cast<Id>(static_cast<std::underlying_type_t<Id>>(ifindexes_.size() - 1));
     }
 
     dataplane::ById<Id, std::uint32_t> ifindexes_;
     std::unordered_map<std::uint32_t, Id> by_ifindex_;
-    std::set<Id> reserved_;
+    std::set<Id> kept_;  // of owners that have gone
   };
 
   const NetlinkMirror& mirror_;
-  Numbers<dataplane::PortIndex> ports_;
-  Numbers<dataplane::InterfaceId> interfaces_;
+  Numbers<dataplane::PortIndex, dataplane::kMaxPorts> ports_;
+  Numbers<dataplane::InterfaceId, dataplane::kMaxInterfaces> interfaces_;
 };
 
 }  // namespace wg::control

@@ -7,6 +7,7 @@
 #include <utility>
 #include <variant>
 
+#include "config/validate.h"
 namespace wg::control {
 
 namespace {
@@ -14,6 +15,9 @@ namespace {
 // A host on a link can make a change as often as it likes; this bounds what the snapshots of that cost.
 constexpr std::chrono::milliseconds kHopsInterval{1};
 constexpr std::chrono::milliseconds kRoutes{1};  // of a round, for comparing them
+
+static_assert(config::kMostPorts < dataplane::kMaxPorts &&
+              config::kMostInterfaces < dataplane::kMaxInterfaces);
 
 }  // namespace
 
@@ -46,8 +50,11 @@ dataplane::PortIndex Publisher::add_port(const dataplane::PortView& view, std::u
 void Publisher::remove_port(dataplane::PortIndex index) {
   owners_.remove(index);
   next_.ports[index] = {};
-  routes_changed_.port_gone = true;
   on_removed();
+}
+
+void Publisher::release_ports() {
+  if (!routes_.stale() && !routes_changed_.any()) owners_.release_ports();
 }
 
 dataplane::InterfaceId Publisher::add_interface(const dataplane::InterfaceView& view, std::uint32_t ifindex) {
@@ -178,7 +185,7 @@ void Publisher::flush() {
 }
 
 void Publisher::flush_settings() {
-  if (!routes_.stale()) owners_.release_numbers();
+  if (!routes_.stale()) owners_.release_interfaces();
   views_.refresh();
   if (routes_.hops().take_changed()) touch();
   if (dirty_) publish();

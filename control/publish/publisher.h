@@ -31,6 +31,11 @@ class Publisher {
   // ---- what is published. Indices are reused; views are changed in place and published by flush().
   dataplane::PortIndex add_port(const dataplane::PortView& view, std::uint32_t ifindex);
   void remove_port(dataplane::PortIndex index);
+  // No path and no connection leads to a port that has gone: its number may be another's. Nothing happens
+  // while routes are to be compared, or before take_routes_changed() has told of the removal.
+  void release_ports();
+  // Whether a port and an interface can be added now.
+  [[nodiscard]] bool has_room() const { return owners_.has_room(); }
   [[nodiscard]] dataplane::PortView& port(dataplane::PortIndex index) {
     touch();
     return next_.ports[index];

@@ -14,7 +14,6 @@ void RoutesChanged::add(const IpPrefix& prefix) {
 void RoutesChanged::add(const RoutesChanged& more) {
   if (more.everywhere) prefixes.clear();
   everywhere = everywhere || more.everywhere;
-  port_gone = port_gone || more.port_gone;
   for (const IpPrefix& prefix : more.prefixes) add(prefix);
 }
 

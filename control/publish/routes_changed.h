@@ -10,13 +10,12 @@ namespace wg::control {
 
 struct RoutesChanged {
   bool everywhere = false;
-  bool port_gone = false;          // its number may soon be another's
   std::vector<IpPrefix> prefixes;  // only towards (or from) these; sorted, none within another
 
   // Beyond this many prefixes it is cheaper to look at every path.
   static constexpr std::size_t kPrefixesMax = 4096;
 
-  [[nodiscard]] static RoutesChanged all() { return {true, false, {}}; }
+  [[nodiscard]] static RoutesChanged all() { return {true, {}}; }
   void add(const IpPrefix& prefix);
   void add(const RoutesChanged& more);
   // Brings `prefixes` into that form.

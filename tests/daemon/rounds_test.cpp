@@ -14,6 +14,7 @@
 #include <thread>
 #include <vector>
 
+#include "tests/daemon/attackers.h"
 #include "tests/daemon/live_gateway.h"
 #include "tests/daemon/load.h"
 #include "tests/daemon/remotes.h"
@@ -32,7 +33,7 @@ constexpr microseconds kLongestRound = 20ms;
 std::string idle_peers(std::size_t count, std::size_t from = 0) {
   std::string text;
   for (std::size_t i = 0; i < count; ++i)
-    text += peer_line({"idle" + std::to_string(from + i), idle_public_key(from + i), "",
+    text += peer_line({"idle" + std::to_string(from + i), idle_public_key(from + i), "10.20.0.9:51820",
                        dotted(0x0ac00000u + static_cast<std::uint32_t>(from + i)) + "/32", 0, ""});
   return text;
 }
@@ -84,6 +85,15 @@ std::string reload_figure(LiveGateway& gateway, const char* what, const std::str
   return figure(what, gateway.take_longest_round(), answer);
 }
 
+template <class Ask>
+std::string asked_figure(LiveGateway& gateway, const char* what, const Ask& ask) {
+  static_cast<void>(gateway.take_longest_round());
+  auto asked = std::async(std::launch::async, ask);
+  const microseconds answer = longest_answer(gateway, asked);
+  if (!asked.get()) throw std::runtime_error(std::string(what) + " was refused");
+  return figure(what, gateway.take_longest_round(), answer);
+}
+
 void expect_no_long_round(const std::string& figures) {
   std::printf("%s", figures.c_str());
   EXPECT_EQ(figures.find("TOO LONG"), std::string::npos) << figures;
@@ -99,6 +109,11 @@ TEST(Rounds, AreShortWhileAHundredThousandPeersComeAndGo) {
             reload_figure(gateway, "reload_100000_peers_come", with_peers(idle_peers(kPeers)), kPeers - 1);
         std::this_thread::sleep_for(12s);  // state files are written meanwhile
         figures += figure("ten_seconds_beside_them", gateway.take_longest_round(), 0ms);
+        figures += asked_figure(gateway, "export", [&gateway] {
+          return gateway.call("interface.export", {{"name", "wg0"}}).at("text").size() > kPeers * 50;
+        });
+        figures += asked_figure(gateway, "another_listen_port",
+                                [] { return wg_set("wg0", "listen_port=51999\n") == "errno=0\n\n"; });
         figures += reload_figure(gateway, "reload_100000_peers_go", with_peers({}), kPeers - 1);
         return figures;
       },

@@ -20,7 +20,7 @@ check "but ping" pings 2 "$WAN" 192.168.1.2
 talk "$LAN" 10.10.0.2 7000
 check "carried" wait_for 5 carried_is 1
 ip -n "$WAN" addr add 192.168.1.2/32 dev lo
-port=$(in_gw conntrack -L -p tcp --dport 7000 --state ESTABLISHED 2>/dev/null | grep -o 'sport=[0-9]*' | head -1 | cut -d= -f2)
+port=$(in_gw conntrack -L -p tcp --dport 7000 --state ESTABLISHED 2>/dev/null | grep -o 'sport=[0-9]*' | sed -n 1p | cut -d= -f2)
 in_wan python3 "$TOOLS/forged_ack.py" eth0 "$(in_gw cat /sys/class/net/wan0/address)" 192.168.1.2 "$port" 10.10.0.2 7000
 check "a forged packet is not carried" wait_for 3 sh -c "[ \"\$(ip netns exec $GW $LINEGATE --socket $SOCKET show workers --json | grep -o '\"flows_wrong_way\":[0-9]*' | cut -d: -f2)\" -ge 1 ]"
 ip -n "$WAN" addr del 192.168.1.2/32 dev lo

@@ -21,7 +21,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     require(!imported.error().empty());
     return 0;
   }
-  const auto text = export_wg(imported->interface, ExportFormat::kWgQuick);
+  auto text = export_interface(imported->interface, ExportFormat::kWgQuick);
+  for (const Peer& peer : imported->interface.peers) text += export_peer(peer);
   const auto again = import_wg_quick(text, "again.conf");
   require(again && again->interface == imported->interface);
   require(parse_text(to_yaml("wg0", imported->interface), "again.yaml").has_value());

@@ -14,7 +14,7 @@ depends=$(dpkg-deb -f "$package" Depends)
 stamp=$({ cat "$here"/make_guest.sh "$here"/../e2e/kernel_vm/kernel.sh; echo "$depends"; } | sha256sum | cut -c1-16)
 [ "$(cat stamp 2>/dev/null)" = "$stamp" ] && exit 0
 rm -f stamp
-mirror=$(apt-get indextargets --format '$(REPO_URI)' "Created-By: Packages" "Label: Debian" | head -1)
+mirror=$(apt-get indextargets --format '$(REPO_URI)' "Created-By: Packages" "Label: Debian" | sed -n 1p)
 mirror=${mirror:-http://deb.debian.org/debian}
 release=$(. /etc/os-release && echo "$VERSION_CODENAME")
 

@@ -25,8 +25,8 @@ concept Reads = requires(Source& source, const PeerFilter& filter, PeerCursor at
 };
 
 template <typename Source>
-concept ShowsSecrets = requires(Source& source) {
-  source.interface_config("wg0");
+concept ShowsSecrets = requires(Source& source, ConfigCursor at) {
+  source.visit_config("wg0", at, SliceEnd::max(), ConfigVisitor{});
 }
 || requires(Source& source) {
   source.wg_get("wg0");

@@ -242,10 +242,22 @@ std::optional<PeerFacts> FakeGateway::explain_peer(std::string_view interface, s
   return result;
 }
 
-std::optional<config::Interface> FakeGateway::interface_config(std::string_view interface) const {
+// A peer a slice. While `config_changes` lasts something changes behind each.
+Expected<bool> FakeGateway::visit_config(std::string_view interface, ConfigCursor& at, SliceEnd until,
+                                         const ConfigVisitor& visit) const {
   const auto found = interfaces_by_name.find(interface);
-  if (found == interfaces_by_name.end()) return std::nullopt;
-  return found->second;
+  if (found == interfaces_by_name.end()) return Refusal{ENODEV, "no interface"};
+  const std::vector<config::Peer>& peers = found->second.peers;
+  if (!std::exchange(at.begun, true)) {
+    visit.interface(found->second);
+  } else if (config_changes != 0) {
+    --config_changes;
+    return Refusal{EAGAIN, "it has changed"};
+  }
+  do {
+    if (at.next < peers.size()) visit.peer(peers[at.next++]);
+  } while (at.next < peers.size() && until == SliceEnd::max());
+  return at.next < peers.size();
 }
 
 std::optional<WgDevice> FakeGateway::wg_get(std::string_view interface) const {

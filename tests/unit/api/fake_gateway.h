@@ -49,6 +49,7 @@ class FakeGateway : public StatusSource, public SecretSource, public ChangeSink 
   std::map<std::string, std::uint32_t> made_at;  // the ifindex of created interfaces; others have 1
   bool stopped = false;
   bool waits_for_confirm = false;
+  mutable unsigned config_changes = 0;  // while an interface is exported
   bool link_up = true;                  // of the port
   std::uint32_t ifindex = 0;            // of each interface
   std::uint64_t received_bytes = 1536;  // of each interface
@@ -84,7 +85,8 @@ class FakeGateway : public StatusSource, public SecretSource, public ChangeSink 
     answer.linux_route.address = config::to_string(query.destination);
     return answer;
   }
-  std::optional<config::Interface> interface_config(std::string_view interface) const override;
+  Expected<bool> visit_config(std::string_view interface, ConfigCursor& at, SliceEnd until,
+                              const ConfigVisitor& visit) const override;
   std::optional<WgDevice> wg_get(std::string_view interface) const override;
   Expected<bool> wg_peers(std::string_view interface, PeerCursor& at, SliceEnd until,
                           const std::function<void(WgPeer&&)>& visit) const override;

@@ -266,6 +266,25 @@ TEST_F(RpcTest, ExportIsWholeAndEscaped) {
   EXPECT_NE(call("interface.export", {{"name", "wg0"}, {"format", "x"}})["error"]["code"], nullptr);
 }
 
+// It is read in slices; a change between two of them begins it again, and at last it is read at once.
+TEST_F(RpcTest, ExportIsOfOneMoment) {
+  const auto peers_in = [this] {
+    const auto answer = call("interface.export", {{"name", "wg0"}});
+    const auto text = answer.at("result").at("text").get<std::string>();
+    EXPECT_EQ(text.find("[Interface]"), text.rfind("[Interface]"));
+    std::size_t count = 0;
+    for (auto at = text.find("[Peer]"); at != std::string::npos; at = text.find("[Peer]", at + 1)) ++count;
+    return count;
+  };
+  const std::size_t all = peers_in();
+  ASSERT_GE(all, 2u);
+  for (const unsigned changes : {1u, 3u, 1000u}) {
+    gateway.config_changes = changes;
+    EXPECT_EQ(peers_in(), all) << changes;
+    gateway.config_changes = 0;
+  }
+}
+
 TEST_F(RpcTest, LateAnswersFindTheirRequests) {
   gateway.defer_plans = true;
   Conversation client(loop, serve());

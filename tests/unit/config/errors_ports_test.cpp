@@ -160,5 +160,21 @@ TEST_P(PortsErrors, AreReportedExactly) {
 
 INSTANTIATE_TEST_SUITE_P(Config, PortsErrors, testing::ValuesIn(kCases), name_of_case);
 
+std::string lines(std::size_t count, const std::string& name, const std::string& value) {
+  std::string text;
+  for (std::size_t i = 0; i < count; ++i) text += "  " + name + std::to_string(i) + ": " + value + "\n";
+  return text;
+}
+
+TEST(Counts, OfPortsAndInterfacesAreWhatWorkersHaveRoomFor) {
+  const std::string tap = "{ device: tap }";
+  const std::string most = "ports:\n" + lines(48, "p", tap) + "interfaces:\n" + lines(240, "wg", "{}");
+  EXPECT_TRUE(parse_text(most, "gw.yaml", {}));
+  expect_errors({"ports", "ports:\n" + lines(50, "p", tap),
+                 "gw.yaml:50:3: ports.p48: is number 49 of 50; allowed: at most 48\n"});
+  expect_errors({"interfaces", "interfaces:\n" + lines(241, "wg", "{}"),
+                 "gw.yaml:242:3: interfaces.wg240: is number 241 of 241; allowed: at most 240\n"});
+}
+
 }  // namespace
 }  // namespace wg::config

@@ -471,7 +471,7 @@ TEST(Roaming, ListenPortChangeForgetsSourcesOnly) {
   TwoEngines t;
   t.handshake();
   const Keypair* const current = t.at_b->current.load();
-  t.b.engine.clear_sources();
+  t.b.engine.clear_source(*t.at_b);
   EXPECT_EQ(t.status_b().local, Endpoint{});
   EXPECT_EQ(t.status_b().remote, t.a_at);
   EXPECT_EQ(t.at_b->current.load(), current) << "C5-14";

@@ -226,5 +226,40 @@ TEST_F(PublisherTest, ANumberIsAnothersOnlyWhenNoRouteLeadsToIt) {
   EXPECT_EQ(publisher->add_interface({}, 1003), first);
 }
 
+// The same of ports, to which paths and connections lead as well.
+TEST_F(PublisherTest, APortsNumberIsAnothersOnlyWhenNothingLeadsToIt) {
+  const auto first = publisher->add_port({}, 1001);
+  publisher->flush();
+  static_cast<void>(publisher->take_routes_changed());
+  publisher->remove_port(first);
+  publisher->release_ports();
+  EXPECT_NE(publisher->add_port({}, 1002), first) << "routes are to be compared";
+  publisher->flush();
+  publisher->release_ports();
+  EXPECT_NE(publisher->add_port({}, 1003), first) << "nobody has been told to look at paths";
+  static_cast<void>(publisher->take_routes_changed());
+  publisher->flush();
+  EXPECT_NE(publisher->add_port({}, 1004), first) << "whoever looks at paths has not come to the end";
+  publisher->flush();
+  publisher->release_ports();
+  EXPECT_EQ(publisher->add_port({}, 1005), first);
+}
+
+// Workers have room for so many; a number beyond would be read and written behind their arrays.
+TEST_F(PublisherTest, NoNumberIsBeyondWhatWorkersHaveRoomFor) {
+  std::size_t ports = 0, interfaces = 0;
+  for (std::uint32_t ifindex = 2000; publisher->has_room(); ++ifindex, ++interfaces)
+    EXPECT_LT(number_of(publisher->add_interface({}, ifindex)), dataplane::kMaxInterfaces);
+  EXPECT_THROW(publisher->add_interface({}, 1), std::runtime_error);
+  publisher->remove_interface(dataplane::InterfaceId{0});
+  EXPECT_FALSE(publisher->has_room()) << "a number that is kept takes room";
+  publisher->flush();
+  for (std::uint32_t ifindex = 3000; publisher->has_room(); ++ifindex, ++ports)
+    EXPECT_LT(number_of(publisher->add_port({}, ifindex)), dataplane::kMaxPorts);
+  EXPECT_THROW(publisher->add_port({}, 1), std::runtime_error);
+  EXPECT_EQ(interfaces, dataplane::kMaxInterfaces);
+  EXPECT_GE(ports, dataplane::kMaxPorts - 1) << "the fixture has one";
+}
+
 }  // namespace
 }  // namespace wg::control
