@@ -15,8 +15,10 @@ namespace wg::control {
 class RoundTimes {
  public:
   static constexpr std::chrono::milliseconds kSlow{20};
-  // The time that each part of a round may use before it leaves the rest to the next round.
-  static constexpr std::chrono::milliseconds kKernel{1}, kEvents{2}, kHandshakes{4}, kPlan{2};
+  // The time that each part of a round may use before it leaves the rest to the next round. The loop itself
+  // has a share for descriptors that take turns (EventLoop::kTurns).
+  static constexpr std::chrono::microseconds kKernel{500}, kRoutes{500}, kPaths{500}, kEvents{1000},
+      kHandshakes{2000}, kPlan{1000}, kPackets{500};
 
   // `on_core`: of `took`, how long the thread had a core. The rest it was blocked, or others had the core.
   void note(std::chrono::nanoseconds took, std::chrono::nanoseconds on_core) noexcept {

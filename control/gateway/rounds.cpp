@@ -15,7 +15,6 @@ using namespace std::chrono_literals;
 
 constexpr std::size_t kHandshakesPerRound = 256;
 constexpr std::size_t kEventsPerRound = 2048;
-constexpr auto kPackets = 1ms;             // records of watched packets
 constexpr std::size_t kEventsAtOnce = 16;  // between two looks at the clock; each may be an initiation
 
 // Its routes are compared with Linux's, and its paths led elsewhere, where Linux has changed something.
@@ -82,11 +81,11 @@ void Rounds::advance() {
   for_interfaces([until = begun + RoundTimes::kEvents + RoundTimes::kHandshakes](Interface& interface) {
     interface.advance(until);
   });
-  for_interfaces([until = EventLoop::Clock::now() + RoundTimes::kKernel](Interface& interface) {
+  for_interfaces([until = EventLoop::Clock::now() + RoundTimes::kPaths](Interface& interface) {
     follow_linux(interface, until);
   });
   flows_unfinished_ = flows_.advance();
-  records_wait_ = packets_.advance(EventLoop::Clock::now() + kPackets);
+  records_wait_ = packets_.advance(EventLoop::Clock::now() + RoundTimes::kPackets);
   services_.publisher.flush_paced(now().boot);
   release_ports();
   ++first_;

@@ -219,14 +219,19 @@ void Interface::publish_settings() {
       view_of(settings_, core_.netdev.mtu());
 }
 
-void Interface::on_link(const Link& link) {
-  if (link.up && !engine_->is_up()) {
+// The mirror may not have read of our own last change yet: where it says something else than we do, the
+// kernel itself is asked, before that counts as the operator's wish.
+void Interface::on_link(const Link& said) {
+  if (said.up == engine_->is_up() && said.mtu == core_.netdev.mtu()) return;
+  const std::optional<LinkSummary> link = core_.services.netlink.find_link(ifindex());
+  if (!link) return;
+  if (link->up && !engine_->is_up()) {
     if (const Expected<> up = go_up(); !up)
       core_.log->write(log_event::interface_failed, {}, "cannot go up: {}", up.error().text);
-  } else if (!link.up && engine_->is_up()) {
+  } else if (!link->up && engine_->is_up()) {
     go_down();
   }
-  if (core_.netdev.follow_mtu(link)) publish_settings();
+  if (core_.netdev.follow_mtu(link->mtu)) publish_settings();
 }
 
 // ---------------------------------------------------------------- time and queues

@@ -53,9 +53,9 @@ Expected<> Netdev::set_mtu(std::uint16_t mtu) {
   return {};
 }
 
-bool Netdev::follow_mtu(const Link& link) {
-  if (link.mtu == mtu_ || link.mtu == 0 || link.mtu > 65535) return false;
-  mtu_ = static_cast<std::uint16_t>(link.mtu);
+bool Netdev::follow_mtu(std::uint32_t mtu) {
+  if (mtu == mtu_ || mtu == 0 || mtu > 65535) return false;
+  mtu_ = static_cast<std::uint16_t>(mtu);
   return true;
 }
 

@@ -32,7 +32,7 @@ class Netdev {
   Expected<> set_up(bool up);
   Expected<> set_mtu(std::uint16_t mtu);
   // The MTU was changed by another program (ip link). True: it differs now.
-  bool follow_mtu(const Link& link);
+  bool follow_mtu(std::uint32_t mtu);
   // One that is there already is taken over.
   Expected<> add_address(const config::InterfaceAddress& address);
   // No error when it is gone. `undone`: on the way back from a plan; one that was there before stays.

@@ -69,7 +69,7 @@ void PeerPaths::on_neighbours_changed(const std::vector<NextHopKey>& keys) {
 void PeerPaths::renew() {
   waiting_ = {RoutesChanged::all(), {}, true};
   walked_ = {};
-  advance(std::chrono::steady_clock::now() + RoundTimes::kKernel);
+  advance(std::chrono::steady_clock::now() + RoundTimes::kPaths);
 }
 
 // The walk goes by slot, because peers may come and go between two steps. A new one already has a path by the

@@ -32,7 +32,7 @@ class EventLoop {
   using TimerId = std::uint64_t;       // never 0, never reused
   using Step = std::function<bool()>;  // false: it was the last
   // How long the steps of a round may take together, and about how long each of them should be.
-  static constexpr std::chrono::milliseconds kTurns{2}, kStep{1};
+  static constexpr std::chrono::microseconds kTurns{1000}, kStep{500};
 
   // Throws std::system_error when epoll or eventfd fails.
   EventLoop();

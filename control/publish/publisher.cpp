@@ -8,13 +8,13 @@
 #include <variant>
 
 #include "config/validate.h"
+#include "control/round_times.h"
 namespace wg::control {
 
 namespace {
 
 // A host on a link can make a change as often as it likes; this bounds what the snapshots of that cost.
 constexpr std::chrono::milliseconds kHopsInterval{1};
-constexpr std::chrono::milliseconds kRoutes{1};  // of a round, for comparing them
 
 static_assert(config::kMostPorts < dataplane::kMaxPorts &&
               config::kMostInterfaces < dataplane::kMaxInterfaces);
@@ -193,7 +193,7 @@ void Publisher::flush_settings() {
 
 void Publisher::flush_paced(BootTime now) {
   const bool compares = routes_.stale();
-  if (compares) routes_.refresh(std::chrono::steady_clock::now() + kRoutes);
+  if (compares) routes_.refresh(std::chrono::steady_clock::now() + RoundTimes::kRoutes);
   if (!dirty_ && !compares && (!routes_.hops().changed() || now < hops_due_)) return;
   hops_due_ = now + kHopsInterval;
   flush_settings();

@@ -314,5 +314,46 @@ TEST(LargeChanges, TheWaysToManyPeersFollowLinuxInSteps) {
       "");
 }
 
+// While the mirror has much to read, its word of a link is older than the gateway's own last change: it must
+// not count as an operator's `ip link set down` or `mtu`.
+TEST(LargeChanges, OldMessagesOfLinuxAreNotTheOperatorsWish) {
+  if (!may_make_namespaces()) GTEST_SKIP() << "needs root";
+  EXPECT_EQ(
+      in_sandbox(
+          [] {
+            LiveGateway gateway(two_interfaces({}));
+            Findings wrong;
+            shell("for i in $(seq 150); do echo link add v$i type veth peer name w$i; done > /run/lab/links");
+            std::jthread storm([] {
+              for (int i = 0; i < 3; ++i)
+                shell(
+                    "ip -batch /run/lab/links; sed 's/add \\(v[0-9]*\\).*/del \\1/' /run/lab/links | ip "
+                    "-batch -");
+            });
+            const auto link = [] { return shell("ip -o link show wg0"); };
+            const auto is_up = [&gateway] {
+              const auto answer = gateway.call("show.interfaces");
+              for (const auto& row : answer.at("interfaces"))
+                if (row["name"] == "wg0") return row["up"].get<bool>();
+              return false;
+            };
+            for (int i = 0; i < 25; ++i) {
+              gateway.call("interface.down", {{"name", "wg0"}});
+              gateway.call("interface.up", {{"name", "wg0"}});
+            }
+            storm.join();
+            std::this_thread::sleep_for(500ms);
+            wrong.expect("the link is up", link().find(",UP") != std::string::npos, true);
+            wrong.expect("the interface is up", is_up(), true);
+            shell("ip link set wg0 down mtu 1300");
+            std::this_thread::sleep_for(500ms);
+            wrong.expect("the operator's down", is_up(), false);
+            wrong.expect<int>("his MTU", gateway.settings("wg0", "wan").interface.mtu, 1300);
+            return wrong.text();
+          },
+          60),
+      "");
+}
+
 }  // namespace
 }  // namespace wg::test

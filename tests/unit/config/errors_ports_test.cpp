@@ -167,13 +167,13 @@ std::string lines(std::size_t count, const std::string& name, const std::string&
 }
 
 TEST(Counts, OfPortsAndInterfacesAreWhatWorkersHaveRoomFor) {
-  const std::string tap = "{ device: tap }";
-  const std::string most = "ports:\n" + lines(48, "p", tap) + "interfaces:\n" + lines(240, "wg", "{}");
+  const std::string tap = "{ device: tap }", wg = "{ private_key: " + to_string(public_key(1)) + " }";
+  const std::string most = "ports:\n" + lines(48, "p", tap) + "interfaces:\n" + lines(240, "wg", wg);
   EXPECT_TRUE(parse_text(most, "gw.yaml", {}));
   expect_errors({"ports", "ports:\n" + lines(50, "p", tap),
-                 "gw.yaml:50:3: ports.p48: is number 49 of 50; allowed: at most 48\n"});
-  expect_errors({"interfaces", "interfaces:\n" + lines(241, "wg", "{}"),
-                 "gw.yaml:242:3: interfaces.wg240: is number 241 of 241; allowed: at most 240\n"});
+                 "gw.yaml:50:8: ports.p48: is number 49 of 50; allowed: at most 48\n"});
+  expect_errors({"interfaces", "interfaces:\n" + lines(241, "wg", wg),
+                 "gw.yaml:242:10: interfaces.wg240: is number 241 of 241; allowed: at most 240\n"});
 }
 
 }  // namespace
