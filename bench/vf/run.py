@@ -1,0 +1,438 @@
+#!/usr/bin/env python3
+"""Measures a gateway between two ports as RFC 2544 does. The generator is the N WireGuard peers and the host.
+
+  bench/vf/run.py [--quick | --ci] [--out DIR]           on memif pairs of this machine
+  bench/vf/run.py --ports LAN WAN GATEWAY_LAN GATEWAY_WAN   on VFs (PCI addresses bound to vfio-pci), or any
+                                                         devices of DPDK: generator's two, then the gateway's
+  --inner 64,512,1420,imix   --peers 1,1000   --direction receive,send   --cores 1
+
+Prints a line for each figure, and writes DIR/results.json and DIR/report.html. docs/benchmarking.md explains
+both. Needs root. The exit code is 1 when nothing was forwarded, or it is not known what limits a rate."""
+import argparse
+import json
+import os
+import pathlib
+import statistics
+import sys
+import tempfile
+import time
+
+HERE = pathlib.Path(__file__).resolve().parent
+sys.path.insert(0, str(HERE))
+import machine
+import report
+from processes import Bench, Failed, Ports
+from search import Goal, Precision, Search, Trial
+
+NDR, PDR = Goal("ndr", 0.0), Goal("pdr", 0.005)
+SIZES = {"imix": (64 * 7 + 570 * 4 + 1420) / 12}
+LARGEST_REPORT = 500_000
+MOST_SKIPPED = 0.001  # share of a trial that the generator may leave out
+OFFER_TRIES = 4
+ENOUGH, SOME = 1.5, 1.1  # times the result that the generator must reach to be no bound; to be close to one
+
+
+class Plan:
+    """How long what takes."""
+
+    def __init__(self, seconds, trials, width, ndr, pdr, ceiling, loads, bursts):
+        self.ndr = Precision(width, seconds, trials, ndr)
+        self.pdr = Precision(width, seconds, trials, pdr)
+        self.ceiling = Precision(max(width, 0.02), min(seconds, 1.0), 1, ceiling)
+        self.seconds, self.loads, self.bursts = seconds, loads, bursts
+
+
+FULL = Plan(60, 3, 0.005, float("inf"), float("inf"), 120, [n / 10 for n in range(1, 11)] + [1.2, 1.5, 2.0], 50)
+QUICK = Plan(0.5, 3, 0.02, 20, 10, 6, [0.2, 0.4, 0.6, 0.8, 0.9, 1.0, 1.1, 1.2, 1.5, 2.0], 5)
+CI = Plan(0.2, 3, 0.05, 3, 1.5, 1.5, [0.5, 1.0, 1.5, 2.0], 0)
+
+
+def mean_size(inner):
+    return SIZES.get(inner) or float(inner)
+
+
+def gbps(mpps, inner):
+    return mpps * mean_size(inner) * 8 / 1000
+
+
+def bits_on_wire(inner):
+    """Of a sealed packet over IPv4, with Ethernet's header, check, preamble and gap: a mean for imix."""
+    sizes = [64] * 7 + [570] * 4 + [1420] if inner == "imix" else [int(inner)]
+    def frame(size):
+        padded = min((size + 15) // 16 * 16, max(size, 1420))
+        return 14 + 20 + 8 + 16 + padded + 16 + 4 + 20
+    return statistics.mean(map(frame, sizes)) * 8
+
+
+def share(part, whole):
+    return part / whole if whole else 0.0
+
+
+class Load:
+    """Trials of one direction and size, through a gateway or, looped, through the forwarder."""
+
+    def __init__(self, generator, direction, inner, gateway=None, sealed=True):
+        self.generator, self.direction, self.inner, self.gateway, self.sealed = generator, direction, inner, gateway, sealed
+        self.waited = self.seconds = self.stalled = 0.0
+        self.trials = 0
+
+    def once(self, rate, seconds, packets=0):
+        waited = self.gateway.worker_wait() if self.gateway else 0.0
+        words = {} if self.gateway else {"looped": 1, "sealed": int(self.sealed)}
+        answer = self.generator.ask("trial", wait=seconds + 60, direction=self.direction, inner=self.inner, rate=f"{rate:.1f}",
+                                    seconds=seconds, packets=packets, **words)
+        if self.gateway:
+            self.waited += max(0.0, self.gateway.worker_wait() - waited)
+        self.seconds += answer["seconds"]
+        self.stalled += answer["stalled_us"] / 1e6
+        self.trials += 1
+        answer["offered"] = share(answer["sent"], answer["seconds"])
+        answer["goodput"] = share(answer["in_time"], answer["seconds"])
+        answer["loss"] = share(answer["lost"], answer["lost"] + answer["received"])
+        answer["complete"] = answer["skipped"] <= MOST_SKIPPED * max(rate * seconds, 1)
+        return answer
+
+    def at(self, rate, seconds):
+        """The generator may be off its core: a trial that it did not offer as a whole is repeated."""
+        best = None
+        for _ in range(OFFER_TRIES):
+            answer = self.once(rate, seconds)
+            if best is None or answer["skipped"] < best["skipped"]:
+                best = answer
+            if best["complete"]:
+                break
+        return best
+
+    def measure(self, rate, seconds):
+        answer = self.at(rate, seconds)
+        return Trial(rate, seconds, answer["loss"], answer["complete"], answer["goodput"])
+
+    def disturbance(self):
+        """What others took of the two cores during these trials, in per cent."""
+        return {"gateway_waited_percent": 100 * share(self.waited, self.seconds) if self.gateway else None,
+                "generator_stalled_percent": 100 * share(self.stalled, self.seconds), "trials": self.trials}
+
+
+def latency_of(answer):
+    return {name: round(value, 2) if name.endswith("_us") else value for name, value in answer["latency"].items()}
+
+
+def drops_of(gateway):
+    """Count by reason, of the gateway as a whole."""
+    found = {}
+    def walk(value):
+        if isinstance(value, list):
+            for one in value:
+                walk(one)
+        elif isinstance(value, dict):
+            reason = value.get("reason") or value.get("name")
+            count = value.get("packets", value.get("count", value.get("total")))
+            if isinstance(reason, str) and isinstance(count, (int, float)):
+                found[reason] = found.get(reason, 0) + count
+            else:
+                for one in value.values():
+                    walk(one)
+    walk(gateway.show("drops") or [])
+    return found
+
+
+class Cell:
+    """All figures of one size, direction and number of peers."""
+
+    def __init__(self, inner, direction, peers, cores):
+        self.where = {"inner": inner, "direction": direction, "peers": peers, "cores": cores}
+        self.figures, self.rates = {}, {}
+
+    @property
+    def inner(self):
+        return self.where["inner"]
+
+    def put(self, test, **values):
+        self.figures[test] = values
+
+    # ---- through the gateway
+
+    def measure(self, generator, gateway, plan):
+        load = Load(generator, self.where["direction"], self.inner, gateway)
+        flood = [load.once(0, min(plan.seconds, 0.5)) for _ in range(3)]
+        peak = statistics.median(answer["goodput"] for answer in flood)
+        highest = max(answer["offered"] for answer in flood)
+        self.throughput(load, plan, peak, highest)
+        base = self.figures["ndr"]["rate"] or self.figures["pdr"]["rate"] or peak / 2
+        self.latency(load, plan, base)
+        self.sweep(load, plan, base, peak, gateway)
+        if plan.bursts:
+            self.back_to_back(load, plan)
+        self.put("load", offered_most_mpps=highest / 1e6, **load.disturbance())
+
+    def throughput(self, load, plan, peak, highest):
+        search = Search(load.measure, plan.pdr, max(highest, 2000.0))
+        for goal, precision in ((PDR, plan.pdr), (NDR, plan.ndr)):
+            search.precision = precision
+            before = sum(map(len, search.trials.values()))
+            found = search.find(goal, peak)
+            self.put(goal.name, rate=found.rate, mpps=found.rate / 1e6, gbps=gbps(found.rate / 1e6, self.inner),
+                     wire_gbps=found.rate * bits_on_wire(self.inner) / 1e9, above_mpps=found.above and found.above / 1e6,
+                     width_percent=100 * found.width, precise=found.precise, limit=found.limit,
+                     trials=found.trials - (before if goal is not PDR else 0), trial_seconds=precision.seconds, trials_decide=precision.trials)
+
+    def latency(self, load, plan, base):
+        rows = []
+        for part in (0.1, 0.5, 0.9):
+            self.rates[part] = base * part
+            answer = load.at(base * part, plan.seconds)
+            rows.append({"of_ndr": part, "offered_mpps": answer["offered"] / 1e6, "loss": answer["loss"], **latency_of(answer)})
+        self.put("latency", rows=rows)
+
+    def sweep(self, load, plan, base, peak, gateway):
+        rows, lost_where = [], {}
+        for part in plan.loads:
+            before = drops_of(gateway)
+            answer = load.once(base * part, plan.seconds)
+            if part > 1:
+                for reason, count in drops_of(gateway).items():
+                    lost_where[reason] = lost_where.get(reason, 0) + count - before.get(reason, 0)
+                lost_where["wire_full"] = lost_where.get("wire_full", 0) + answer["refused"]
+            rows.append({"of_ndr": part, "intended_mpps": base * part / 1e6, "offered_mpps": answer["offered"] / 1e6,
+                         "goodput_mpps": answer["goodput"] / 1e6, "loss": answer["loss"], "complete": answer["complete"],
+                         "late": answer["late"], "twice": answer["twice"], "bad": answer["bad"]})
+        self.put("loss", rows=rows)
+        most = max([row["goodput_mpps"] for row in rows] + [peak / 1e6])
+        over = [row for row in rows if row["of_ndr"] > 1]
+        worst = min(over, key=lambda row: row["goodput_mpps"])
+        self.put("overload", peak_mpps=most, goodput_mpps=worst["goodput_mpps"], offered_mpps=max(row["offered_mpps"] for row in over),
+                 ratio=share(worst["goodput_mpps"], most), lost_where={reason: count for reason, count in lost_where.items() if count > 0})
+
+    def back_to_back(self, load, plan):
+        """The longest burst at the generator's full speed without loss. It tells of a buffer: which one is in `overload`."""
+        lengths = []
+        for _ in range(plan.bursts):
+            kept, lost = 0, 1 << 20
+            length = 64
+            while lost - kept > max(32, kept // 20) and length < 1 << 20:
+                if load.once(0, 5, packets=length)["lost"] == 0:
+                    kept = length
+                else:
+                    lost = length
+                length = kept * 2 if lost == 1 << 20 else (kept + lost) // 2
+                if length < 32:
+                    break
+            lengths.append(kept)
+        self.put("back_to_back", packets=statistics.median(lengths), least=min(lengths), most=max(lengths), repetitions=len(lengths))
+
+    # ---- through the forwarder in the gateway's place
+
+    def compare(self, generator, plan):
+        plain = Load(generator, self.where["direction"], self.inner, sealed=False)
+        sealed = Load(generator, self.where["direction"], self.inner)
+        able = statistics.median(sealed.once(0, min(plan.seconds, 0.5))["goodput"] for _ in range(3))
+        peak = statistics.median(plain.once(0, min(plan.seconds, 0.5))["goodput"] for _ in range(3))
+        found = Search(plain.measure, plan.ceiling, max(peak * 1.2, 2000.0)).find(PDR, peak)
+        self.put("ceiling", mpps=max(found.rate, 0) / 1e6, gbps=gbps(found.rate / 1e6, self.inner), generator_mpps=able / 1e6,
+                 width_percent=100 * found.width, loss_percent=100 * PDR.loss, **plain.disturbance())
+        for row in self.figures["latency"]["rows"]:
+            answer = plain.once(self.rates[row["of_ndr"]], min(plan.seconds, 1.0))
+            row["ports_p50_us"], row["ports_p99_us"] = round(answer["latency"]["p50_us"], 2), round(answer["latency"]["p99_us"], 2)
+
+    def judge(self):
+        """What a rate is bound by."""
+        able = self.figures.get("ceiling", {}).get("generator_mpps")
+        for test in ("ndr", "pdr"):
+            figure = self.figures[test]
+            margin = share(able or 0, figure["mpps"])
+            figure["generator_margin"] = margin
+            if not able or not figure["mpps"]:
+                figure["bound"] = "unknown"
+            elif margin >= ENOUGH:
+                figure["bound"] = "gateway"
+            else:
+                figure["bound"] = "close" if margin >= SOME and figure["limit"] == "loss" else "generator"
+
+    def lines(self):
+        where = " ".join(f"{name}={value}" for name, value in self.where.items())
+        f = self.figures
+        ceiling = f["ceiling"]["mpps"]
+        middle = f["latency"]["rows"][1]
+        waited = f["load"]["gateway_waited_percent"]
+        for test in ("ndr", "pdr"):
+            yield (f"vf test={test} {where} mpps={f[test]['mpps']:.4f} gbps={f[test]['gbps']:.3f} p99_us={middle['p99_us']:.1f} "
+                   f"ceiling_mpps={ceiling:.4f} width_percent={f[test]['width_percent']:.1f} bound={f[test]['bound']} "
+                   f"generator_margin={f[test]['generator_margin']:.2f} gateway_waited_percent={waited:.1f}")
+        for row in f["latency"]["rows"]:
+            yield (f"vf test=latency {where} load_percent={row['of_ndr'] * 100:.0f} mpps={row['offered_mpps']:.4f} p50_us={row['p50_us']:.1f} "
+                   f"p99_us={row['p99_us']:.1f} max_us={row['most_us']:.1f} ports_p50_us={row['ports_p50_us']:.1f} loss={row['loss']:.5f}")
+        for row in f["loss"]["rows"]:
+            yield (f"vf test=loss {where} load_percent={row['of_ndr'] * 100:.0f} offered_mpps={row['offered_mpps']:.4f} "
+                   f"goodput_mpps={row['goodput_mpps']:.4f} loss={row['loss']:.5f}")
+        over = f["overload"]
+        yield (f"vf test=overload {where} offered_mpps={over['offered_mpps']:.4f} goodput_mpps={over['goodput_mpps']:.4f} "
+               f"peak_mpps={over['peak_mpps']:.4f} ratio={over['ratio']:.3f}")
+        if "back_to_back" in f:
+            burst = f["back_to_back"]
+            yield f"vf test=back_to_back {where} packets={burst['packets']:.0f} least={burst['least']} most={burst['most']}"
+
+
+class Run:
+    def __init__(self, options, bench, plan):
+        self.options, self.bench, self.plan = options, bench, plan
+        self.cells, self.handshakes = [], []
+
+    def say(self, text):
+        print(f"# {text}", file=sys.stderr, flush=True)
+
+    def all(self):
+        for peers in self.options.peers:
+            cells = [Cell(inner, direction, peers, len(self.bench.gateway_cores))
+                     for direction in self.options.direction for inner in self.options.inner]
+            self.through_gateway(peers, cells)
+            self.through_forwarder(peers, cells)
+            for cell in cells:
+                cell.judge()
+                for line in cell.lines():
+                    print(line, flush=True)
+            self.cells += cells
+
+    def through_gateway(self, peers, cells):
+        generator = self.bench.generator(peers, for_gateway=True)
+        gateway = None
+        try:
+            gateway = self.bench.gateway()
+            connected = generator.ask("connect", wait=200, seconds=60 + peers / 500)
+            if connected["sessions"] != peers:
+                raise Failed(f"{connected['sessions']} of {peers} peers have a session: {connected}")
+            self.handshakes.append({"peers": peers, "seconds": connected["seconds"], "per_second": share(peers, connected["seconds"])})
+            for direction in self.options.direction:
+                self.warm_up(Load(generator, direction, self.options.inner[0], gateway))
+            for cell in cells:
+                self.say(f"gateway: {cell.where}")
+                cell.measure(generator, gateway, self.plan)
+        finally:
+            generator.stop()
+            if gateway:
+                gateway.stop()
+
+    def warm_up(self, load):
+        """Linux resolves the generator's addresses with the first packets."""
+        for _ in range(100):
+            answer = load.once(2000, 0.05)
+            if answer["received"] and not answer["lost"]:
+                return
+        raise Failed(f"no packet was forwarded, direction={load.direction}: {answer}")
+
+    def through_forwarder(self, peers, cells):
+        generator = self.bench.generator(peers, for_gateway=False)
+        forwarder = None
+        try:
+            forwarder = self.bench.forwarder()
+            connected = generator.ask("connect", wait=90, seconds=30, looped=1)
+            if not connected["gateway"]:
+                raise Failed(f"the forwarder is not reached: {connected}")
+            for cell in cells:
+                self.say(f"forwarder: {cell.where}")
+                cell.compare(generator, self.plan)
+        finally:
+            generator.stop()
+            if forwarder:
+                forwarder.stop()
+
+
+def problems_of(results, page):
+    """What makes a run worth nothing."""
+    out = []
+    if not results["cells"]:
+        out.append("nothing was measured")
+    for cell in results["cells"]:
+        where = " ".join(f"{name}={value}" for name, value in cell["where"].items())
+        if not cell["figures"]["overload"]["peak_mpps"]:
+            out.append(f"{where}: no packet was forwarded")
+        if any(row["bad"] for row in cell["figures"]["loss"]["rows"]):
+            out.append(f"{where}: packets arrived that were not sent so")
+        for test in ("pdr",):
+            if cell["figures"][test]["bound"] == "unknown":
+                out.append(f"{where}: it is not known what limits {test}")
+    if not page.exists() or not page.stat().st_size:
+        out.append(f"{page} is missing")
+    elif page.stat().st_size > LARGEST_REPORT:
+        out.append(f"{page} has {page.stat().st_size} bytes, {LARGEST_REPORT} are allowed")
+    return out
+
+
+def list_of(kind):
+    return lambda text: [kind(word) for word in text.split(",")]
+
+
+def options_of(words):
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    length = parser.add_mutually_exclusive_group()
+    length.add_argument("--quick", action="store_true", help="short trials: about a minute for a size and direction")
+    length.add_argument("--ci", action="store_true", help="one size, half a minute: does the bench work?")
+    parser.add_argument("--out", default="vf-results", help="folder of results.json and report.html")
+    parser.add_argument("--ports", nargs=4, metavar=("LAN", "WAN", "GATEWAY_LAN", "GATEWAY_WAN"))
+    parser.add_argument("--inner", type=list_of(str), help="bytes of the inner IP packet, 64 to 1420, or imix")
+    parser.add_argument("--peers", type=list_of(int), default=[1])
+    parser.add_argument("--direction", type=list_of(str), default=["receive", "send"], help="out of the tunnel, into it")
+    parser.add_argument("--core", type=int, help="CPU of the generator")
+    parser.add_argument("--gateway-cores", type=list_of(int), help="CPUs of the gateway's workers")
+    parser.add_argument("--slots", type=int, default=1024, help="of a memif ring, a power of two; descriptors of a card")
+    parser.add_argument("--memory", default="256M", help="dpdk.memory of the gateway")
+    parser.add_argument("--huge", action="store_true", help="the generator does not start without huge pages")
+    build = HERE.parents[1] / "build" / "release"
+    parser.add_argument("--program", default=str(build / "bench" / "vf"))
+    parser.add_argument("--linegate", default=str(build / "linegate"))
+    options = parser.parse_args(words)
+    cpus = sorted(os.sched_getaffinity(0))
+    options.gateway_cores = options.gateway_cores or [cpus[-1]]
+    options.core = cpus[0] if options.core is None else options.core
+    options.inner = options.inner or (["512"] if options.ci else ["64", "512", "1420", "imix"])
+    if not set(options.direction) <= {"send", "receive"}:
+        parser.error("--direction: send and receive are allowed")
+    if options.slots & (options.slots - 1) or not 64 <= options.slots <= 16384:
+        parser.error("--slots: a power of two from 64 to 16384 is allowed")
+    if any(not 1 <= peers <= 1_000_000 for peers in options.peers):
+        parser.error("--peers: 1 to 1000000 are allowed")
+    return options
+
+
+def main(words):
+    options = options_of(words)
+    if os.geteuid() != 0:
+        print("vf: skipped, ports and network namespaces need root", file=sys.stderr)
+        return 2
+    plan = CI if options.ci else QUICK if options.quick else FULL
+    out = pathlib.Path(options.out)
+    out.mkdir(parents=True, exist_ok=True)
+    begin = time.time()
+    with tempfile.TemporaryDirectory(prefix="linegate-vf.") as folder:
+        ports = Ports(folder, options.ports, options.slots)
+        bench = Bench(options.program, options.linegate, folder, ports, options.core, options.gateway_cores, options.slots,
+                      options.memory, options.huge)
+        run = Run(options, bench, plan)
+        try:
+            run.all()
+        except Failed as failed:
+            print(f"vf: {failed}", file=sys.stderr)
+            return 1
+    facts = machine.facts(options.linegate, [options.core, *options.gateway_cores])
+    cards = machine.card_facts(options.ports or [])
+    results = {
+        "format": 1, "command": " ".join(["bench/vf/run.py", *words]), "date": time.strftime("%Y-%m-%d %H:%M:%S %z", time.localtime(begin)),
+        "seconds": time.time() - begin, "mode": "ci" if options.ci else "quick" if options.quick else "full",
+        "ports": ports.kind, "slots": options.slots, "generator_core": options.core, "gateway_cores": options.gateway_cores,
+        "machine": facts, "cards": cards, "handshakes": run.handshakes,
+        "concerns": machine.concerns(facts, options.core, options.gateway_cores, ports.virtual, cards),
+        "cells": [{"where": cell.where, "figures": cell.figures} for cell in run.cells],
+    }
+    (out / "results.json").write_text(json.dumps(results, indent=1) + "\n")
+    page = out / "report.html"
+    page.write_text(report.page(results))
+    for concern in results["concerns"]:
+        print(f"# {concern}")
+    problems = problems_of(results, page)
+    for problem in problems:
+        print(f"vf: {problem}", file=sys.stderr)
+    print(f"# {time.time() - begin:.0f} s; {page}")
+    return 1 if problems else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
