@@ -19,7 +19,8 @@ struct Payload {
   std::uint32_t magic, trial, flow, rest;
   std::uint64_t number, clock;
 };
-static_assert(sizeof(Payload) == 32 && kPlainHeaders + sizeof(Payload) + sizeof(std::uint32_t) <= kSmallestInner);
+static_assert(sizeof(Payload) == 32 &&
+              kPlainHeaders + sizeof(Payload) + sizeof(std::uint32_t) <= kSmallestInner);
 
 IpAddress ipv4(std::uint32_t address) {
   const Be32 wire{address};
@@ -99,7 +100,8 @@ bool read_stamp(Bytes inner, Stamp* out) {
   Ipv4View ip;
   UdpView udp;
   if (parse_ipv4(inner, &ip) != Parse::kOk || ip.header->protocol != ip_protocol::kUdp ||
-      parse_udp(ip.payload, &udp) != Parse::kOk || udp.payload.size() < sizeof(Payload) + sizeof(std::uint32_t))
+      parse_udp(ip.payload, &udp) != Parse::kOk ||
+      udp.payload.size() < sizeof(Payload) + sizeof(std::uint32_t))
     return false;
   Payload payload;
   std::memcpy(&payload, udp.payload.data(), sizeof payload);

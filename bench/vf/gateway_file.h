@@ -8,9 +8,9 @@
 namespace wg::bench {
 
 struct GatewayFile {
-  std::string folder;                    // the file, the key and the socket are in it
+  std::string folder;  // the file, the key and the socket are in it
   std::string lan_device, wan_device;
-  std::string workers = "1";             // as `dpdk.workers` takes it
+  std::string workers = "1";              // as `dpdk.workers` takes it
   std::string memory = "256M", eal = "";  // `eal`: further arguments, comma between
 };
 

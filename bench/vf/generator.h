@@ -1,5 +1,5 @@
-// Sends packets at a rate through the gateway between its two wires, and judges each that arrives. One thread,
-// one core, one queue of each wire.
+// Sends packets at a rate through the gateway between its two wires, and judges each that arrives. One
+// thread, one core, one queue of each wire.
 #pragma once
 
 #include <cstdint>
@@ -22,17 +22,18 @@ struct Order {
   std::vector<std::uint32_t> sizes = {64};  // taken in turn
   double rate = 0;                          // packets a second; 0: as fast as it can
   double seconds = 1;
-  std::uint64_t packets = 0;    // 0: as many as the time allows
-  std::uint32_t open_every = 8; // into the tunnel: one in so many is opened; all are counted by their counter
+  std::uint64_t packets = 0;  // 0: as many as the time allows
+  std::uint32_t open_every =
+      8;  // into the tunnel: one in so many is opened; all are counted by their counter
 };
 
 struct Result {
-  double seconds = 0;           // the time in which packets were sent
-  std::uint64_t sent = 0;       // offered to the wire
-  std::uint64_t refused = 0;    // the wire did not take them: lost on a virtual wire, not offered on a card
-  std::uint64_t skipped = 0;    // not sent because the generator was late
-  std::uint64_t received = 0;   // once each
-  std::uint64_t in_time = 0;    // among them, before the last was sent
+  double seconds = 0;          // the time in which packets were sent
+  std::uint64_t sent = 0;      // offered to the wire
+  std::uint64_t refused = 0;   // the wire did not take them: lost on a virtual wire, not offered on a card
+  std::uint64_t skipped = 0;   // not sent because the generator was late
+  std::uint64_t received = 0;  // once each
+  std::uint64_t in_time = 0;   // among them, before the last was sent
   std::uint64_t lost = 0;
   std::uint64_t late = 0, twice = 0;  // out of order; received again
   std::uint64_t bad = 0;              // not what was sent, or no tag that verifies
@@ -56,6 +57,14 @@ class Generator {
   void idle();
   Result run(const Order& order);
 
+  // Seconds from the end of a gateway's process, which this call kills, to what its successor does. 0: it did
+  // not in time.
+  struct Recovered {
+    double link = 0, gateway = 0, sessions = 0;
+    bool by_gateway = false;  // it began the handshakes, from the endpoints that it remembers
+  };
+  Recovered recover(int process, double seconds);
+
   [[nodiscard]] const Peers& peers() const { return peers_; }
 
  private:
@@ -73,6 +82,10 @@ class Generator {
   // Anything but the packets of a trial.
   void take_other(Wire& wire, rte_mbuf* packet);
   void take_others(Wire& wire);
+  void take_message(dataplane::Bytes frame);
+  // The first message on a session that the gateway began lets us send with it.
+  void confirm_by(dataplane::Bytes message);
+  bool wait_for_sessions(double seconds, bool* by_gateway);
   void renew_sessions(double for_seconds);
 
   Wire &lan_, &wan_;

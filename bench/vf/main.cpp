@@ -10,9 +10,10 @@
 //   connect [looped=1] [seconds=20]          links, MAC addresses, a session for each peer
 //   trial direction=send|receive inner=64|...|imix rate=PACKETS_A_SECOND seconds=S [packets=N] [looped=1]
 //         [sealed=0] [open_every=N]           rate=0: as fast as it can
+//   recover process=PID [seconds=30]         kills the gateway, and waits for what is started in its place
 // It ends with its input. `forward` ends by SIGTERM.
-#include <rte_cycles.h>
 #include <poll.h>
+#include <rte_cycles.h>
 #include <sched.h>
 #include <unistd.h>
 
@@ -89,7 +90,8 @@ bool is_pci(const std::string& device) {
 void start_environment(const Words& words) {
   dataplane::EalOptions options;
   options.memory_mb = static_cast<std::size_t>(number(words, "memory-mb", 128));
-  options.hugepages = words.contains("huge") ? dataplane::Hugepages::kRequire : dataplane::Hugepages::kAutomatic;
+  options.hugepages =
+      words.contains("huge") ? dataplane::Hugepages::kRequire : dataplane::Hugepages::kAutomatic;
   for (const char* name : {"lan", "wan"}) {
     const std::string& device = word(words, name);
     if (is_pci(device)) options.pci_allow.push_back(device.substr(0, device.find(',')));
@@ -158,6 +160,15 @@ Json connect(Generator& generator, const Words& words) {
           {"seconds", found.seconds}};
 }
 
+Json recover(Generator& generator, const Words& words) {
+  const auto found =
+      generator.recover(static_cast<int>(number(words, "process", 0)), number(words, "seconds", 30));
+  return {{"link", found.link},
+          {"gateway", found.gateway},
+          {"sessions", found.sessions},
+          {"by_gateway", found.by_gateway}};
+}
+
 Json answer(Generator& generator, const std::string& line) {
   std::istringstream in(line);
   std::string command;
@@ -169,6 +180,7 @@ Json answer(Generator& generator, const std::string& line) {
     words[pair.substr(0, equals)] = pair.substr(equals + 1);
   }
   if (command == "connect") return connect(generator, words);
+  if (command == "recover") return recover(generator, words);
   if (command == "trial") return json_of(generator.run(order_of(words)));
   throw std::runtime_error("unknown command: " + command);
 }
@@ -209,10 +221,10 @@ void generate(const Words& words) {
            {kWanGateway, kWanPeers, (peers - 1) / kPortsOfAddress + 1});
   Generator generator(lan, wan, peers, pool);
   if (words.contains("folder")) {
-    write_gateway_file({word(words, "folder"), word(words, "gateway-lan"), word(words, "gateway-wan"),
-                        word_or(words, "workers", "1"), word_or(words, "memory", "256M"),
-                        word_or(words, "gateway-eal", "")},
-                       generator.peers());
+    write_gateway_file(
+        {word(words, "folder"), word(words, "gateway-lan"), word(words, "gateway-wan"),
+         word_or(words, "workers", "1"), word_or(words, "memory", "256M"), word_or(words, "gateway-eal", "")},
+        generator.peers());
   }
   // Later than the threads of DPDK, which stay on all CPUs.
   pin(static_cast<unsigned>(number(words, "core", 0)));

@@ -13,7 +13,8 @@ using dataplane::Keypair;
 namespace {
 
 noise::Now now() {
-  return {BootClock::now(), std::chrono::time_point_cast<WallTime::duration>(std::chrono::system_clock::now())};
+  return {BootClock::now(),
+          std::chrono::time_point_cast<WallTime::duration>(std::chrono::system_clock::now())};
 }
 
 noise::Endpoint gateway_endpoint() {
@@ -85,19 +86,22 @@ void Peers::send_keepalive(dataplane::Peer& peer) {
   if (session == nullptr) return;
   static const crypto::AeadScratchPtr scratch = crypto::make_aead_scratch();
   // What the AEAD may read around a payload is part of the buffer.
-  std::array<std::uint8_t, crypto::kAeadReadBefore + dataplane::kKeepaliveSize + crypto::kAeadReadAfter> buffer{};
+  std::array<std::uint8_t, crypto::kAeadReadBefore + dataplane::kKeepaliveSize + crypto::kAeadReadAfter>
+      buffer{};
   std::uint8_t* const message = buffer.data() + crypto::kAeadReadBefore - dataplane::kTransportDataHeaderSize;
   const std::uint64_t counter = session->sending_counter.fetch_add(1, std::memory_order_relaxed);
   *dataplane::header_at<dataplane::TransportDataHeader>(message) = {
       dataplane::Le32{dataplane::kMessageTransportData}, dataplane::Le32{session->remote_index},
       dataplane::Le64{counter}};
-  crypto::AeadOp op{message + dataplane::kTransportDataHeaderSize, session->sending_key.data(), counter, 0, 0};
+  crypto::AeadOp op{message + dataplane::kTransportDataHeaderSize, session->sending_key.data(), counter, 0,
+                    0};
   crypto::aead_engine().seal(*scratch, {&op, 1});
   peer.note_sent(BootClock::now(), false);
   send_(peer.slot, {message, dataplane::kKeepaliveSize});
 }
 
-void Peers::send_handshake(const noise::Endpoint&, const noise::Endpoint&, noise::Bytes message, std::uint8_t) {
+void Peers::send_handshake(const noise::Endpoint&, const noise::Endpoint&, noise::Bytes message,
+                           std::uint8_t) {
   send_(speaking_, message);
 }
 

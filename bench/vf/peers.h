@@ -1,5 +1,5 @@
-// The N peers that the generator is: an engine of the product for each, with a private key of its own, and one
-// gateway as the peer of all. One thread makes all calls.
+// The N peers that the generator is: an engine of the product for each, with a private key of its own, and
+// one gateway as the peer of all. One thread makes all calls.
 #pragma once
 
 #include <cstdint>
@@ -28,7 +28,9 @@ class Peers final : private noise::Host {
   // The session a flow sends with; null: none.
   [[nodiscard]] dataplane::Keypair* session(std::uint32_t flow) const;
   // The session and the flow of a receiver index; null: none has it.
-  [[nodiscard]] dataplane::Keypair* find(std::uint32_t receiver_index) const { return table_.find(receiver_index); }
+  [[nodiscard]] dataplane::Keypair* find(std::uint32_t receiver_index) const {
+    return table_.find(receiver_index);
+  }
   [[nodiscard]] static std::uint32_t flow_of(const dataplane::Keypair& session) { return session.peer->slot; }
 
   void initiate(std::uint32_t flow);

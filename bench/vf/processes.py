@@ -66,10 +66,13 @@ class Speaker(Program):
             raise Failed(f"{self.name}: {answer['error']}")
         return answer
 
-    def ask(self, command, wait=60, **words):
+    def tell(self, command, **words):
         text = " ".join([command, *(f"{name}={value}" for name, value in words.items())])
         self.process.stdin.write(text.encode() + b"\n")
         self.process.stdin.flush()
+
+    def ask(self, command, wait=60, **words):
+        self.tell(command, **words)
         return self.line(wait)
 
     def stop(self, *words, **more):

@@ -144,6 +144,15 @@ def bursts(cells):
     return table(("inner", "direction", "peers", "median packets", "least", "most", "repetitions"), rows)
 
 
+def recoveries(rows):
+    """0 stands for what did not happen in time."""
+    def seconds(value):
+        return number(value) if value else '<td class="red">not in time</td>'
+    return table(("peers", "link, s", "ARP, s", "all sessions, s", "begun by"),
+                 [(str(row["peers"]), seconds(row["link"]), seconds(row["gateway"]), seconds(row["sessions"]),
+                   "the gateway" if row["by_gateway"] else "the peers") for row in rows])
+
+
 def disturbances(cells):
     head = ("inner", "direction", "peers", "trials", "worker waited for its core %", "generator off its core %")
     rows = []
@@ -196,6 +205,7 @@ def page(results):
         f"<h2>What to bear in mind</h2><ul>{red or '<li>Nothing.</li>'}</ul>", "<h2>Throughput</h2>", throughput(cells), *imprecise(cells),
         method(results), "<h2>Latency</h2>", latencies(cells), "<h2>Overload</h2>", overloads(cells), "<h2>Back to back</h2>", bursts(cells),
         f'<h2>Plots</h2><div class="plots">{"".join(plots(cells))}</div>', "<h2>Handshakes before the traffic</h2>", shakes,
+        "<h2>After the gateway was killed and started again</h2>", recoveries(results["recoveries"]),
         "<h2>What others took of the cores</h2>", disturbances(cells),
         f"<h2>Machine</h2><pre>{text(json.dumps({'machine': machine, 'cards': results['cards']}, indent=1))}</pre></body></html>",
     ]

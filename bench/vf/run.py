@@ -275,7 +275,7 @@ class Cell:
 class Run:
     def __init__(self, options, bench, plan):
         self.options, self.bench, self.plan = options, bench, plan
-        self.cells, self.handshakes = [], []
+        self.cells, self.handshakes, self.recoveries = [], [], []
 
     def say(self, text):
         print(f"# {text}", file=sys.stderr, flush=True)
@@ -306,10 +306,22 @@ class Run:
             for cell in cells:
                 self.say(f"gateway: {cell.where}")
                 cell.measure(generator, gateway, self.plan)
+            gateway = self.recover(generator, gateway, peers)
         finally:
             generator.stop()
             if gateway:
                 gateway.stop()
+
+    def recover(self, generator, gateway, peers):
+        """Kills the gateway and starts it again; returns the new one."""
+        generator.tell("recover", process=gateway.pid, seconds=30)
+        gateway.process.wait(20)
+        gateway = self.bench.gateway()
+        answer = generator.line(120)
+        self.recoveries.append({"peers": peers, **answer})
+        print(f"vf test=recovery peers={peers} link_s={answer['link']:.3f} gateway_s={answer['gateway']:.3f} sessions_s={answer['sessions']:.3f} "
+              f"begun_by={'gateway' if answer['by_gateway'] else 'peers'}", flush=True)
+        return gateway
 
     def warm_up(self, load):
         """Linux resolves the generator's addresses with the first packets."""
@@ -418,7 +430,7 @@ def main(words):
         "format": 1, "command": " ".join(["bench/vf/run.py", *words]), "date": time.strftime("%Y-%m-%d %H:%M:%S %z", time.localtime(begin)),
         "seconds": time.time() - begin, "mode": "ci" if options.ci else "quick" if options.quick else "full",
         "ports": ports.kind, "slots": options.slots, "generator_core": options.core, "gateway_cores": options.gateway_cores,
-        "machine": facts, "cards": cards, "handshakes": run.handshakes,
+        "machine": facts, "cards": cards, "handshakes": run.handshakes, "recoveries": run.recoveries,
         "concerns": machine.concerns(facts, options.core, options.gateway_cores, ports.virtual, cards),
         "cells": [{"where": cell.where, "figures": cell.figures} for cell in run.cells],
     }

@@ -26,6 +26,10 @@ std::uint64_t clocks_of(double seconds) {
 // The bytes of a message's payload from its frame, without the tag. The frame may be padded by Ethernet.
 constexpr std::size_t kMessageOverhead = kTransportDataHeaderSize + kAuthTagSize;
 
+bool may_send(const Keypair& session) {
+  return session.confirmed.load(std::memory_order_relaxed);
+}
+
 }  // namespace
 
 Trial::Shape Trial::shape_of(const Order& order) {
@@ -152,9 +156,8 @@ std::size_t Trial::write_message(std::uint8_t* frame, std::uint32_t flow, const 
       session != nullptr ? session->sending_counter.fetch_add(1, std::memory_order_relaxed) : stamp.number;
   const std::uint32_t payload = padded(inner);
   const std::size_t at = write_outer(frame, to_.ends(), flow, payload + kMessageOverhead);
-  *header_at<TransportDataHeader>(frame + at) = {Le32{kMessageTransportData},
-                                                 Le32{session != nullptr ? session->remote_index : flow},
-                                                 Le64{counter}};
+  *header_at<TransportDataHeader>(frame + at) = {
+      Le32{kMessageTransportData}, Le32{session != nullptr ? session->remote_index : flow}, Le64{counter}};
   std::uint8_t* const data = frame + at + kTransportDataHeaderSize;
   write_inner(data, order_.direction, stamp, inner);
   std::memset(data + inner, 0, payload - inner);
@@ -264,8 +267,7 @@ void Trial::take_from_gateway(rte_mbuf* packet, std::uint64_t now) {
     flow.arrivals.start_over();
   }
   count_arrival(flow.arrivals.take(header->counter.value()));
-  if (is_to_be_opened() || !session->confirmed.load(std::memory_order_relaxed))
-    return hold(packet, session, now);
+  if (is_to_be_opened() || !may_send(*session)) return hold(packet, session, now);
   rte_pktmbuf_free(packet);
 }
 
@@ -308,7 +310,7 @@ void Trial::judge_held(std::size_t i, const crypto::AeadOp& op) {
                      stamp.flow == Peers::flow_of(*held.session) && stamp.trial == generator_.trial_;
   if (right) result_.latency.add(held.clock - stamp.clock);
   if (!right) ++result_.bad;
-  if (op.authentic != 0 && !held.session->confirmed.load(std::memory_order_relaxed)) {
+  if (op.authentic != 0 && !may_send(*held.session)) {
     held.session->confirmed.store(true, std::memory_order_relaxed);
     generator_.peers_.confirm(*held.session);
   }
