@@ -81,6 +81,12 @@ class Speaker(Program):
         super().stop(*words, **more)
 
 
+class Forwarder(Speaker):
+    def worker_wait(self):
+        """Seconds that it was ready to run and another program had its core."""
+        return int(pathlib.Path(f"/proc/{self.pid}/schedstat").read_text().split()[1]) / 1e9
+
+
 class Ports:
     """The four devices: generator and gateway, LAN and WAN. Without names they are memif pairs in the folder."""
 
@@ -117,7 +123,7 @@ class Bench:
 
     def forwarder(self):
         words = self.words("forward", self.ports.gateway_lan, self.ports.gateway_wan, self.gateway_cores[0])
-        forwarder = Speaker("forwarder", words, self.folder)
+        forwarder = Forwarder("forwarder", words, self.folder)
         forwarder.line(60)
         return forwarder
 

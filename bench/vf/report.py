@@ -154,11 +154,11 @@ def recoveries(rows):
 
 
 def disturbances(cells):
-    head = ("inner", "direction", "peers", "trials", "worker waited for its core %", "generator off its core %")
+    head = ("inner", "direction", "peers", "trials", "repeated", "worker waited for its core %", "generator off its core %")
     rows = []
     for cell in cells:
         where, load = cell["where"], cell["figures"]["load"]
-        rows.append((str(where["inner"]), where["direction"], str(where["peers"]), str(load["trials"]), number(load["gateway_waited_percent"], 2),
+        rows.append((str(where["inner"]), where["direction"], str(where["peers"]), str(load["trials"]), str(load["repeated"]), number(load["waited_percent"], 2),
                      number(load["generator_stalled_percent"], 2)))
     return table(head, rows)
 

@@ -28,7 +28,11 @@ NDR, PDR = Goal("ndr", 0.0), Goal("pdr", 0.005)
 SIZES = {"imix": (64 * 7 + 570 * 4 + 1420) / 12}
 LARGEST_REPORT = 500_000
 MOST_SKIPPED = 0.001  # share of a trial that the generator may leave out
-OFFER_TRIES = 4
+# A trial that lost packets while the worker waited for its core says nothing of the gateway, and one that the generator
+# did not offer as a whole nothing at all: it is repeated, so often at most.
+MOST_WAITED = 0.001  # share of a trial
+TRIES = 8
+HIGHEST_PRIORITY = -20
 ENOUGH, SOME = 1.5, 1.1  # times the result that the generator must reach to be no bound; to be close to one
 
 
@@ -43,8 +47,8 @@ class Plan:
 
 
 FULL = Plan(60, 3, 0.005, float("inf"), float("inf"), 120, [n / 10 for n in range(1, 11)] + [1.2, 1.5, 2.0], 50)
-QUICK = Plan(0.5, 3, 0.02, 20, 10, 6, [0.2, 0.4, 0.6, 0.8, 0.9, 1.0, 1.1, 1.2, 1.5, 2.0], 5)
-CI = Plan(0.2, 3, 0.05, 3, 1.5, 1.5, [0.5, 1.0, 1.5, 2.0], 0)
+QUICK = Plan(0.2, 3, 0.02, 20, 10, 6, [0.2, 0.4, 0.6, 0.8, 0.9, 1.0, 1.1, 1.2, 1.5, 2.0], 5)
+CI = Plan(0.03, 3, 0.05, 2.5, 1.5, 1, [0.5, 1.0, 1.5, 2.0], 0)
 
 
 def mean_size(inner):
@@ -69,20 +73,20 @@ def share(part, whole):
 
 
 class Load:
-    """Trials of one direction and size, through a gateway or, looped, through the forwarder."""
+    """Trials of one direction and size; `between` the ports is the gateway or, looped, the forwarder."""
 
-    def __init__(self, generator, direction, inner, gateway=None, sealed=True):
-        self.generator, self.direction, self.inner, self.gateway, self.sealed = generator, direction, inner, gateway, sealed
+    def __init__(self, generator, direction, inner, between, looped=False, sealed=True):
+        self.generator, self.direction, self.inner, self.between = generator, direction, inner, between
+        self.words = {"looped": 1, "sealed": int(sealed)} if looped else {}
         self.waited = self.seconds = self.stalled = 0.0
-        self.trials = 0
+        self.trials = self.repeated = 0
 
     def once(self, rate, seconds, packets=0):
-        waited = self.gateway.worker_wait() if self.gateway else 0.0
-        words = {} if self.gateway else {"looped": 1, "sealed": int(self.sealed)}
+        waited = self.between.worker_wait()
         answer = self.generator.ask("trial", wait=seconds + 60, direction=self.direction, inner=self.inner, rate=f"{rate:.1f}",
-                                    seconds=seconds, packets=packets, **words)
-        if self.gateway:
-            self.waited += max(0.0, self.gateway.worker_wait() - waited)
+                                    seconds=seconds, packets=packets, **self.words)
+        waited = max(0.0, self.between.worker_wait() - waited)
+        self.waited += waited
         self.seconds += answer["seconds"]
         self.stalled += answer["stalled_us"] / 1e6
         self.trials += 1
@@ -90,17 +94,18 @@ class Load:
         answer["goodput"] = share(answer["in_time"], answer["seconds"])
         answer["loss"] = share(answer["lost"], answer["lost"] + answer["received"])
         answer["complete"] = answer["skipped"] <= MOST_SKIPPED * max(rate * seconds, 1)
+        answer["disturbed"] = not answer["complete"] or (answer["lost"] > 0 and waited > MOST_WAITED * seconds)
         return answer
 
     def at(self, rate, seconds):
-        """The generator may be off its core: a trial that it did not offer as a whole is repeated."""
         best = None
-        for _ in range(OFFER_TRIES):
+        for _ in range(TRIES):
             answer = self.once(rate, seconds)
-            if best is None or answer["skipped"] < best["skipped"]:
+            if best is None or (answer["complete"], -answer["loss"]) > (best["complete"], -best["loss"]):
                 best = answer
-            if best["complete"]:
-                break
+            if not answer["disturbed"]:
+                return answer
+            self.repeated += 1
         return best
 
     def measure(self, rate, seconds):
@@ -109,8 +114,9 @@ class Load:
 
     def disturbance(self):
         """What others took of the two cores during these trials, in per cent."""
-        return {"gateway_waited_percent": 100 * share(self.waited, self.seconds) if self.gateway else None,
-                "generator_stalled_percent": 100 * share(self.stalled, self.seconds), "trials": self.trials}
+        return {"waited_percent": 100 * share(self.waited, self.seconds),
+                "generator_stalled_percent": 100 * share(self.stalled, self.seconds), "trials": self.trials,
+                "repeated": self.repeated}
 
 
 def latency_of(answer):
@@ -188,7 +194,7 @@ class Cell:
         rows, lost_where = [], {}
         for part in plan.loads:
             before = drops_of(gateway)
-            answer = load.once(base * part, plan.seconds)
+            answer = load.at(base * part, plan.seconds)
             if part > 1:
                 for reason, count in drops_of(gateway).items():
                     lost_where[reason] = lost_where.get(reason, 0) + count - before.get(reason, 0)
@@ -222,16 +228,17 @@ class Cell:
 
     # ---- through the forwarder in the gateway's place
 
-    def compare(self, generator, plan):
-        plain = Load(generator, self.where["direction"], self.inner, sealed=False)
-        sealed = Load(generator, self.where["direction"], self.inner)
+    def compare(self, generator, forwarder, plan):
+        plain = Load(generator, self.where["direction"], self.inner, forwarder, looped=True, sealed=False)
+        sealed = Load(generator, self.where["direction"], self.inner, forwarder, looped=True)
         able = statistics.median(sealed.once(0, min(plan.seconds, 0.5))["goodput"] for _ in range(3))
         peak = statistics.median(plain.once(0, min(plan.seconds, 0.5))["goodput"] for _ in range(3))
         found = Search(plain.measure, plan.ceiling, max(peak * 1.2, 2000.0)).find(PDR, peak)
-        self.put("ceiling", mpps=max(found.rate, 0) / 1e6, gbps=gbps(found.rate / 1e6, self.inner), generator_mpps=able / 1e6,
+        rate = found.rate or peak  # on a busy machine no rate may pass
+        self.put("ceiling", mpps=rate / 1e6, gbps=gbps(rate / 1e6, self.inner), generator_mpps=able / 1e6, precise=found.precise,
                  width_percent=100 * found.width, loss_percent=100 * PDR.loss, **plain.disturbance())
         for row in self.figures["latency"]["rows"]:
-            answer = plain.once(self.rates[row["of_ndr"]], min(plan.seconds, 1.0))
+            answer = plain.at(self.rates[row["of_ndr"]], min(plan.seconds, 1.0))
             row["ports_p50_us"], row["ports_p99_us"] = round(answer["latency"]["p50_us"], 2), round(answer["latency"]["p99_us"], 2)
 
     def judge(self):
@@ -239,9 +246,10 @@ class Cell:
         able = self.figures.get("ceiling", {}).get("generator_mpps")
         for test in ("ndr", "pdr"):
             figure = self.figures[test]
-            margin = share(able or 0, figure["mpps"])
+            reference = figure["mpps"] or self.figures["overload"]["peak_mpps"]
+            margin = share(able or 0, reference)
             figure["generator_margin"] = margin
-            if not able or not figure["mpps"]:
+            if not able or not reference:
                 figure["bound"] = "unknown"
             elif margin >= ENOUGH:
                 figure["bound"] = "gateway"
@@ -253,7 +261,7 @@ class Cell:
         f = self.figures
         ceiling = f["ceiling"]["mpps"]
         middle = f["latency"]["rows"][1]
-        waited = f["load"]["gateway_waited_percent"]
+        waited = f["load"]["waited_percent"]
         for test in ("ndr", "pdr"):
             yield (f"vf test={test} {where} mpps={f[test]['mpps']:.4f} gbps={f[test]['gbps']:.3f} p99_us={middle['p99_us']:.1f} "
                    f"ceiling_mpps={ceiling:.4f} width_percent={f[test]['width_percent']:.1f} bound={f[test]['bound']} "
@@ -275,10 +283,11 @@ class Cell:
 class Run:
     def __init__(self, options, bench, plan):
         self.options, self.bench, self.plan = options, bench, plan
+        self.begin = time.monotonic()
         self.cells, self.handshakes, self.recoveries = [], [], []
 
     def say(self, text):
-        print(f"# {text}", file=sys.stderr, flush=True)
+        print(f"# {time.monotonic() - self.begin:5.1f} s {text}", file=sys.stderr, flush=True)
 
     def all(self):
         for peers in self.options.peers:
@@ -297,10 +306,12 @@ class Run:
         gateway = None
         try:
             gateway = self.bench.gateway()
+            self.say(f"the gateway runs, peers={peers}")
             connected = generator.ask("connect", wait=200, seconds=60 + peers / 500)
             if connected["sessions"] != peers:
                 raise Failed(f"{connected['sessions']} of {peers} peers have a session: {connected}")
             self.handshakes.append({"peers": peers, "seconds": connected["seconds"], "per_second": share(peers, connected["seconds"])})
+            self.say(f"{peers} sessions")
             for direction in self.options.direction:
                 self.warm_up(Load(generator, direction, self.options.inner[0], gateway))
             for cell in cells:
@@ -314,6 +325,7 @@ class Run:
 
     def recover(self, generator, gateway, peers):
         """Kills the gateway and starts it again; returns the new one."""
+        self.say("recovery")
         generator.tell("recover", process=gateway.pid, seconds=30)
         gateway.process.wait(20)
         gateway = self.bench.gateway()
@@ -341,7 +353,7 @@ class Run:
                 raise Failed(f"the forwarder is not reached: {connected}")
             for cell in cells:
                 self.say(f"forwarder: {cell.where}")
-                cell.compare(generator, self.plan)
+                cell.compare(generator, forwarder, self.plan)
         finally:
             generator.stop()
             if forwarder:
@@ -414,6 +426,7 @@ def main(words):
     out = pathlib.Path(options.out)
     out.mkdir(parents=True, exist_ok=True)
     begin = time.time()
+    os.setpriority(os.PRIO_PROCESS, 0, HIGHEST_PRIORITY)
     with tempfile.TemporaryDirectory(prefix="linegate-vf.") as folder:
         ports = Ports(folder, options.ports, options.slots)
         bench = Bench(options.program, options.linegate, folder, ports, options.core, options.gateway_cores, options.slots,

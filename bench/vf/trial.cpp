@@ -79,12 +79,13 @@ void Trial::note_gap(std::uint64_t clocks) {
 // Until all are here, or none has come for a while.
 void Trial::drain() {
   const std::uint64_t begin = rte_rdtsc(), longest = clocks_of(kLongestDrain), idle = clocks_of(kIdleAtEnd);
+  const std::uint64_t lost_at_wire = result_.refused;
   std::uint64_t last = begin;
   for (std::uint64_t now = begin; now - begin < longest && now - last < idle; now = rte_rdtsc()) {
     const std::uint64_t before = result_.received;
     receive(now);
     if (result_.received != before) last = now;
-    if (result_.received >= result_.sent) break;
+    if (result_.received + lost_at_wire >= result_.sent) break;
   }
   open_held();
 }

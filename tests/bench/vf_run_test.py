@@ -54,7 +54,7 @@ def cell_of(generator, inner="512"):
     plan = run.Plan(1.0, 3, 0.01, float("inf"), float("inf"), float("inf"), [0.5, 1.0, 1.5, 2.0], 3)
     cell = run.Cell(inner, "receive", 10, 1)
     cell.measure(generator, Gateway(), plan)
-    cell.compare(generator, plan)
+    cell.compare(generator, Gateway(), plan)
     cell.judge()
     return cell
 
