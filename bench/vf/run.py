@@ -44,7 +44,7 @@ class Plan:
     def __init__(self, seconds, trials, width, ndr, pdr, ceiling, loads, bursts):
         self.ndr = Precision(width, seconds, trials, ndr)
         self.pdr = Precision(width, seconds, trials, pdr)
-        self.ceiling = Precision(max(width, 0.02), min(seconds, 1.0), 1, ceiling)
+        self.ceiling = Precision(max(width, 0.02), min(seconds, 1.0), trials, ceiling)
         self.seconds, self.loads, self.bursts = seconds, loads, bursts
 
     def with_trials_of(self, seconds):
@@ -53,7 +53,7 @@ class Plan:
 
 FULL = Plan(60, 3, 0.005, float("inf"), float("inf"), 120, [n / 10 for n in range(1, 11)] + [1.2, 1.5, 2.0], 50)
 QUICK = Plan(0.1, 3, 0.02, 20, 10, 6, [0.2, 0.4, 0.6, 0.8, 0.9, 1.0, 1.1, 1.2, 1.5, 2.0], 5)
-CI = Plan(0.015, 3, 0.05, 2.5, 1.5, 1, [0.5, 1.0, 1.5, 2.0], 0)
+CI = Plan(0.015, 3, 0.05, 2.5, 1.5, 1.5, [0.5, 1.0, 1.5, 2.0], 0)
 
 
 def mean_size(inner):
@@ -258,10 +258,10 @@ class Cell:
             figure["generator_margin"] = margin
             if not able or not reference:
                 figure["bound"] = "unknown"
-            elif margin >= ENOUGH:
-                figure["bound"] = "gateway"
+            elif figure["limit"] == "generator" or margin < SOME:
+                figure["bound"] = "generator"
             else:
-                figure["bound"] = "close" if margin >= SOME and figure["limit"] == "loss" else "generator"
+                figure["bound"] = "gateway" if margin >= ENOUGH else "close"
 
     def lines(self):
         where = " ".join(f"{name}={value}" for name, value in self.where.items())
@@ -271,7 +271,7 @@ class Cell:
         waited = f["load"]["waited_percent"]
         for test in ("ndr", "pdr"):
             yield (f"vf test={test} {where} mpps={f[test]['mpps']:.4f} gbps={f[test]['gbps']:.3f} p99_us={middle['p99_us']:.1f} "
-                   f"ceiling_mpps={ceiling:.4f} width_percent={f[test]['width_percent']:.1f} bound={f[test]['bound']} "
+                   f"ceiling_mpps={ceiling:.4f} width_percent={f[test]['width_percent']:.1f} bound={f[test]['bound']} limit={f[test]['limit']} "
                    f"generator_margin={f[test]['generator_margin']:.2f} gateway_waited_percent={waited:.1f}")
         for row in f["latency"]["rows"]:
             yield (f"vf test=latency {where} load_percent={row['of_ndr'] * 100:.0f} mpps={row['offered_mpps']:.4f} p50_us={row['p50_us']:.1f} "

@@ -14,9 +14,12 @@ using namespace dataplane;
 
 namespace {
 
-// A generator that was off its core sends at most so many packets later than they were due: what was due
-// before is left out, so that a trial offers no burst that its rate does not have.
-constexpr std::uint64_t kMostBehind = 128;
+// A generator that was off its core sends late what was due in at most so long: what was due before is left
+// out, so that a trial offers no long burst that its rate does not have.
+constexpr double kMostBehindSeconds = 200e-6;
+// Packets leave in bursts of what is due in so long: to seal one alone costs the generator as much as to seal
+// several.
+constexpr double kBurstSeconds = 8e-6;
 constexpr double kStall = 100e-6, kIdleAtEnd = 0.1, kLongestDrain = 2, kKeepaliveEvery = 5;
 
 std::uint64_t clocks_of(double seconds) {
@@ -46,7 +49,9 @@ Trial::Trial(Generator& generator, const Order& order)
       from_(order.direction == Direction::kSend ? generator.wan_ : generator.lan_),
       beside_(to_),
       shape_(shape_of(order)),
-      per_clock_(order.rate / static_cast<double>(rte_get_tsc_hz())) {}
+      per_clock_(order.rate / static_cast<double>(rte_get_tsc_hz())),
+      least_burst_(static_cast<std::uint64_t>(std::clamp(order.rate * kBurstSeconds, 1.0, double{kBurst}))),
+      most_behind_(4 * kBurst + static_cast<std::uint64_t>(order.rate * kMostBehindSeconds)) {}
 
 Result Trial::run() {
   const std::uint64_t length = clocks_of(order_.seconds), begin = rte_rdtsc();
@@ -97,11 +102,11 @@ std::uint16_t Trial::count_due(std::uint64_t now) {
   if (order_.rate > 0) {
     const auto until_now = static_cast<std::uint64_t>(static_cast<double>(now - begin_) * per_clock_);
     const std::uint64_t behind = until_now - std::min(until_now, scheduled_);
-    if (behind > kMostBehind) {
-      result_.skipped += behind - kMostBehind;
-      scheduled_ += behind - kMostBehind;
+    if (behind > most_behind_) {
+      result_.skipped += behind - most_behind_;
+      scheduled_ += behind - most_behind_;
     }
-    due = std::min<std::uint64_t>(behind, kBurst);
+    due = behind < least_burst_ ? 0 : std::min<std::uint64_t>(behind, kBurst);
   }
   if (order_.packets != 0) due = std::min(due, order_.packets - scheduled_);
   scheduled_ += due;

@@ -53,7 +53,8 @@ class Trial {
   const Order& order_;
   Wire &to_, &from_, &beside_;
   const Shape shape_;
-  const double per_clock_;  // packets
+  const double per_clock_;                         // packets
+  const std::uint64_t least_burst_, most_behind_;  // packets
   std::uint64_t begin_ = 0, scheduled_ = 0;
   std::size_t size_turn_ = 0;
   std::uint32_t until_open_ = 0;
