@@ -132,7 +132,7 @@ def overloads(cells):
         where, over = cell["where"], cell["figures"]["overload"]
         lost = ", ".join(f"{reason} {count:.0f}" for reason, count in sorted(over["lost_where"].items(), key=lambda item: -item[1])) or "–"
         rows.append((str(where["inner"]), where["direction"], str(where["peers"]), number(over["offered_mpps"], 4), number(over["goodput_mpps"], 4),
-                     number(over["peak_mpps"], 4), number(over["ratio"]), lost))
+                     number(over["peak_mpps"], 4), number(over["ratio"]) if over["ratio"] else '<td class="red">not offered</td>', lost))
     return table(head, rows)
 
 

@@ -29,6 +29,13 @@ std::uint64_t clocks_of(double seconds) {
 // The bytes of a message's payload from its frame, without the tag. The frame may be padded by Ethernet.
 constexpr std::size_t kMessageOverhead = kTransportDataHeaderSize + kAuthTagSize;
 
+// This thread alone sends with it.
+std::uint64_t next_counter(Keypair& session) {
+  const std::uint64_t next = session.sending_counter.load(std::memory_order_relaxed);
+  session.sending_counter.store(next + 1, std::memory_order_relaxed);
+  return next;
+}
+
 bool may_send(const Keypair& session) {
   return session.confirmed.load(std::memory_order_relaxed);
 }
@@ -158,8 +165,7 @@ std::size_t Trial::write_message(std::uint8_t* frame, std::uint32_t flow, const 
   static const std::array<std::uint8_t, crypto::kAeadKeySize> no_key{};
   Keypair* const session = order_.looped ? nullptr : generator_.peers_.session(flow);
   if (session == nullptr && !order_.looped) return 0;
-  const std::uint64_t counter =
-      session != nullptr ? session->sending_counter.fetch_add(1, std::memory_order_relaxed) : stamp.number;
+  const std::uint64_t counter = session != nullptr ? next_counter(*session) : stamp.number;
   const std::uint32_t payload = padded(inner);
   const std::size_t at = write_outer(frame, to_.ends(), flow, payload + kMessageOverhead);
   *header_at<TransportDataHeader>(frame + at) = {
