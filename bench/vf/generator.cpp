@@ -22,6 +22,7 @@ namespace {
 
 // Sessions are renewed before the protocol's REKEY_AFTER_TIME of 120 s.
 constexpr std::chrono::seconds kOldest{110};
+constexpr double kRenewSeconds = 60;
 constexpr std::uint32_t kInFlight = 64;  // handshakes: a gateway is not under load by so many
 
 std::uint64_t clocks_of(double seconds) {
@@ -80,20 +81,22 @@ bool Generator::wait_for_gateway(double seconds) {
   return false;
 }
 
-// Returns how many flows have a new session.
-std::uint32_t Generator::shake_hands(double seconds) {
+// Gives each flow a session that was not there before `older_than`; false: not all in time.
+bool Generator::shake_hands(double seconds, BootTime older_than) {
+  std::vector<std::uint32_t> wanting;
+  for (std::uint32_t flow = 0; flow < peers_.count(); ++flow)
+    if (!peers_.has_session_since(flow, older_than)) wanting.push_back(flow);
   new_sessions_ = 0;
-  std::uint32_t begun = 0;
+  std::size_t begun = 0;
   std::uint64_t repeat = rte_rdtsc() + clocks_of(1);
-  for (const Deadline deadline(seconds); new_sessions_ < peers_.count() && !deadline.passed();) {
-    while (begun < peers_.count() && begun - new_sessions_ < kInFlight) peers_.initiate(begun++);
-    take_others(lan_);
-    take_others(wan_);
+  for (const Deadline deadline(seconds); new_sessions_ < wanting.size() && !deadline.passed();) {
+    while (begun < wanting.size() && begun < new_sessions_ + kInFlight) peers_.initiate(wanting[begun++]);
+    idle();
     if (rte_rdtsc() < repeat) continue;
-    for (std::uint32_t flow = 0; flow < begun; ++flow) peers_.repeat_lost(flow);
+    for (std::size_t i = 0; i < begun; ++i) peers_.repeat_lost(wanting[i]);
     repeat = rte_rdtsc() + clocks_of(1);
   }
-  return static_cast<std::uint32_t>(new_sessions_);
+  return new_sessions_ >= wanting.size();
 }
 
 Generator::Connected Generator::connect(bool looped, double seconds) {
@@ -104,24 +107,31 @@ Generator::Connected Generator::connect(bool looped, double seconds) {
   out.gateway = out.link && wait_for_gateway(seconds);
   if (!out.gateway || looped) return out;
   const std::uint64_t begin = rte_rdtsc();
-  out.sessions = shake_hands(seconds);
+  shake_hands(seconds, BootClock::now());
+  out.sessions = static_cast<std::uint32_t>(new_sessions_);
   out.seconds = static_cast<double>(rte_rdtsc() - begin) / static_cast<double>(rte_get_tsc_hz());
   return out;
 }
 
 void Generator::renew_sessions(double for_seconds) {
   const auto age = peers_.oldest();
-  if (age > kOldest - std::chrono::duration<double>(for_seconds)) shake_hands(30);
+  if (age > kOldest - std::chrono::duration<double>(for_seconds))
+    shake_hands(kRenewSeconds, BootClock::now());
 }
 
 // ---------------------------------------------------------------- after a restart
 
-// The gateway initiates if it remembers; after 5 s, when a peer would repeat its own, the peers do.
+// The gateway initiates to those that it remembers. The others repeat their own after 5 s without a new one.
 bool Generator::wait_for_sessions(double seconds, bool* by_gateway) {
+  const BootTime begin = BootClock::now();
   new_sessions_ = 0;
-  for (const Deadline deadline(std::min(seconds, 5.0)); !deadline.passed(); idle())
+  std::uint64_t before = 0, last = rte_rdtsc();
+  for (const std::uint64_t patience = clocks_of(5); rte_rdtsc() - last < patience; idle()) {
     if (new_sessions_ >= peers_.count()) return *by_gateway = true;
-  return shake_hands(seconds) >= peers_.count();
+    if (new_sessions_ != before) last = rte_rdtsc();
+    before = new_sessions_;
+  }
+  return shake_hands(seconds, begin);
 }
 
 Generator::Recovered Generator::recover(int process, double seconds) {

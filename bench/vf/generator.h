@@ -78,7 +78,7 @@ class Generator {
   void send_message(std::uint32_t flow, noise::Bytes message);
   bool wait_for_links(double seconds);
   bool wait_for_gateway(double seconds);
-  std::uint32_t shake_hands(double seconds);
+  bool shake_hands(double seconds, BootTime older_than);
   // Anything but the packets of a trial.
   void take_other(Wire& wire, rte_mbuf* packet);
   void take_others(Wire& wire);

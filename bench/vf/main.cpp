@@ -219,7 +219,8 @@ void generate(const Words& words) {
   Wire lan("lan", word(words, "lan"), descriptors, pool, {kLanGateway, kLanHost, 1});
   Wire wan("wan", word(words, "wan"), descriptors, pool,
            {kWanGateway, kWanPeers, (peers - 1) / kPortsOfAddress + 1});
-  Generator generator(lan, wan, peers, pool);
+  // Its engines go with the process: to wipe each takes long with very many.
+  Generator& generator = *new Generator(lan, wan, peers, pool);
   if (words.contains("folder")) {
     write_gateway_file(
         {word(words, "folder"), word(words, "gateway-lan"), word(words, "gateway-wan"),

@@ -55,6 +55,11 @@ Keypair* Peers::session(std::uint32_t flow) const {
   return slots_[flow]->current.load(std::memory_order_relaxed);
 }
 
+bool Peers::has_session_since(std::uint32_t flow, BootTime begin) const {
+  const Keypair* const held = session(flow);
+  return held != nullptr && held->birthdate >= begin;
+}
+
 void Peers::initiate(std::uint32_t flow) {
   speaking_ = flow;
   engines_[flow]->initiate(*slots_[flow], now());

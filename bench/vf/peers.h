@@ -27,6 +27,7 @@ class Peers final : private noise::Host {
 
   // The session a flow sends with; null: none.
   [[nodiscard]] dataplane::Keypair* session(std::uint32_t flow) const;
+  [[nodiscard]] bool has_session_since(std::uint32_t flow, BootTime begin) const;
   // The session and the flow of a receiver index; null: none has it.
   [[nodiscard]] dataplane::Keypair* find(std::uint32_t receiver_index) const {
     return table_.find(receiver_index);

@@ -91,7 +91,7 @@ class Ports:
     """The four devices: generator and gateway, LAN and WAN. Without names they are memif pairs in the folder."""
 
     def __init__(self, folder, devices=None, slots=1024):
-        self.virtual = devices is None
+        self.virtual, self.folder = devices is None, pathlib.Path(folder)
         if devices is None:
             def memif(number, name, role):
                 rings = f"rsize={slots.bit_length() - 1},bsize=2048"
@@ -99,6 +99,13 @@ class Ports:
             devices = [memif(0, "lan", "server"), memif(1, "wan", "server"), memif(0, "lan", "client"), memif(1, "wan", "client")]
         self.lan, self.wan, self.gateway_lan, self.gateway_wan = devices
         self.kind = "memif" if self.virtual else " ".join(sorted({device.split(",")[0] for device in devices}))
+
+
+    def clear(self):
+        """Sockets of a program that was killed."""
+        for socket in self.folder.glob("*.sock"):
+            if self.virtual and socket.name != "control.sock":
+                socket.unlink()
 
 
 class Bench:
@@ -113,6 +120,7 @@ class Bench:
         return words + (["--huge", "1"] if self.huge else [])
 
     def generator(self, peers, for_gateway):
+        self.ports.clear()
         words = self.words("generate", self.ports.lan, self.ports.wan, self.core) + ["--peers", str(peers)]
         if for_gateway:
             words += ["--folder", self.folder, "--gateway-lan", self.ports.gateway_lan, "--gateway-wan", self.ports.gateway_wan,

@@ -322,7 +322,7 @@ class Run:
         try:
             gateway = self.bench.gateway()
             self.say(f"the gateway runs, peers={peers}")
-            connected = generator.ask("connect", wait=200, seconds=60 + peers / 500)
+            connected = generator.ask("connect", wait=200 + peers / 50, seconds=60 + peers / 200)
             if connected["sessions"] != peers:
                 raise Failed(f"{connected['sessions']} of {peers} peers have a session: {connected}")
             self.handshakes.append({"peers": peers, "seconds": connected["seconds"], "per_second": share(peers, connected["seconds"])})
@@ -341,10 +341,10 @@ class Run:
     def recover(self, generator, gateway, peers):
         """Kills the gateway and starts it again; returns the new one."""
         self.say("recovery")
-        generator.tell("recover", process=gateway.pid, seconds=30)
+        generator.tell("recover", process=gateway.pid, seconds=30 + peers / 200)
         gateway.process.wait(20)
         gateway = self.bench.gateway()
-        answer = generator.line(120)
+        answer = generator.line(200 + peers / 50)
         self.recoveries.append({"peers": peers, **answer})
         print(f"vf test=recovery peers={peers} link_s={answer['link']:.3f} gateway_s={answer['gateway']:.3f} sessions_s={answer['sessions']:.3f} "
               f"begun_by={'gateway' if answer['by_gateway'] else 'peers'}", flush=True)
