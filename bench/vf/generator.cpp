@@ -202,7 +202,10 @@ Result Generator::run(const Order& order) {
   if (!order.looped) renew_sessions(order.seconds);
   idle();
   ++trial_;
-  for (Flow& flow : flows_) flow.number = 0;
+  for (std::uint32_t i = 0; i < peers_.count(); ++i) {
+    flows_[i].number = 0;
+    flows_[i].sending = order.looped ? nullptr : peers_.session(i);
+  }
   if (order.looped || order.direction == Direction::kReceive)
     for (Flow& flow : flows_) flow.arrivals.start_over();
   return Trial(*this, order).run();

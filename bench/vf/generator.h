@@ -70,8 +70,9 @@ class Generator {
  private:
   friend class Trial;
   struct Flow {
-    std::uint64_t number = 0;   // of the next packet in this trial
-    std::uint32_t session = 0;  // receiver index that `arrivals` is of
+    dataplane::Keypair* sending = nullptr;  // as at the trial's begin; null: none, or looped
+    std::uint64_t number = 0;               // of the next packet in this trial
+    std::uint32_t session = 0;              // receiver index that `arrivals` is of
     Sequence arrivals;
   };
 

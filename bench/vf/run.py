@@ -263,7 +263,7 @@ class Cell:
             figure["generator_margin"] = margin
             if not able or not reference:
                 figure["bound"] = "unknown"
-            elif figure["limit"] == "generator" or margin < SOME:
+            elif figure["limit"] != "loss" or margin < SOME:
                 figure["bound"] = "generator"
             else:
                 figure["bound"] = "gateway" if margin >= ENOUGH else "close"

@@ -132,10 +132,10 @@ void Trial::send_burst(std::uint16_t count, std::uint64_t now) {
   }
   to_seal_ = 0;
   std::uint16_t made = 0;
+  std::array<std::uint32_t, kBurst> flows;
+  choose_flows({flows.data(), count});
   for (std::uint16_t i = 0; i < count; ++i) {
-    const std::uint32_t flow = generator_.walk_[generator_.turn_];
-    if (++generator_.turn_ == generator_.walk_.size()) generator_.turn_ = 0;
-    const std::size_t length = write_frame(rte_pktmbuf_mtod(packets[i], std::uint8_t*), flow, now);
+    const std::size_t length = write_frame(rte_pktmbuf_mtod(packets[i], std::uint8_t*), flows[i], now);
     packets[i]->data_len = static_cast<std::uint16_t>(length);
     packets[i]->pkt_len = static_cast<std::uint32_t>(length);
     if (length == 0) break;  // no session
@@ -151,6 +151,18 @@ void Trial::send_burst(std::uint16_t count, std::uint64_t now) {
   result_.refused += static_cast<std::uint64_t>(made - to_.transmit(packets, made));
 }
 
+// With many peers each is a trip to memory: all of a burst at once.
+void Trial::choose_flows(std::span<std::uint32_t> flows) {
+  for (std::uint32_t& flow : flows) {
+    flow = generator_.walk_[generator_.turn_];
+    if (++generator_.turn_ == generator_.walk_.size()) generator_.turn_ = 0;
+    rte_prefetch0(&generator_.flows_[flow]);
+  }
+  for (const std::uint32_t flow : flows)
+    if (const Keypair* const session = generator_.flows_[flow].sending; session != nullptr)
+      rte_prefetch0(&session->sending_key);
+}
+
 std::size_t Trial::write_frame(std::uint8_t* frame, std::uint32_t flow, std::uint64_t now) {
   const std::uint32_t inner = order_.sizes[size_turn_];
   if (++size_turn_ == order_.sizes.size()) size_turn_ = 0;
@@ -163,7 +175,7 @@ std::size_t Trial::write_frame(std::uint8_t* frame, std::uint32_t flow, std::uin
 std::size_t Trial::write_message(std::uint8_t* frame, std::uint32_t flow, const Stamp& stamp,
                                  std::uint32_t inner) {
   static const std::array<std::uint8_t, crypto::kAeadKeySize> no_key{};
-  Keypair* const session = order_.looped ? nullptr : generator_.peers_.session(flow);
+  Keypair* const session = generator_.flows_[flow].sending;
   if (session == nullptr && !order_.looped) return 0;
   const std::uint64_t counter = session != nullptr ? next_counter(*session) : stamp.number;
   const std::uint32_t payload = padded(inner);

@@ -3,6 +3,7 @@
 
 #include <array>
 #include <cstdint>
+#include <span>
 
 #include "bench/vf/generator.h"
 
@@ -26,6 +27,7 @@ class Trial {
   void send_due(std::uint64_t now);
   [[nodiscard]] std::uint16_t count_due(std::uint64_t now);
   void send_burst(std::uint16_t count, std::uint64_t now);
+  void choose_flows(std::span<std::uint32_t> flows);
   std::size_t write_frame(std::uint8_t* frame, std::uint32_t flow, std::uint64_t now);
   std::size_t write_message(std::uint8_t* frame, std::uint32_t flow, const Stamp& stamp, std::uint32_t inner);
   void keep_alive(std::uint64_t now);
