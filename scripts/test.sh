@@ -148,6 +148,8 @@ stage_static() {
   check "language: comments, texts and pages keep to docs/style.md" language tests/language.py
   check "the closing lines name what passed at the second try" second_try tests/second_try.sh
   check "dashboard and alerts: metrics and labels" monitoring tests/docs/monitoring.py
+  check "bench/vf: its search beside simulated devices" vf_search python3 tests/bench/vf_search_test.py
+  check "bench/vf: what makes a run fail, its page" vf_run python3 tests/bench/vf_run_test.py
   if ! command -v clang-format-14 >/dev/null; then skip "format: clang-format-14 is not installed"
   else check "format (scripts/format.sh)" format scripts/format.sh --check; fi
   if ! command -v shellcheck >/dev/null; then skip "shellcheck is not installed"
@@ -210,11 +212,14 @@ stage_consttime() {
 # Speed that is lost fails: the ratios of the benches beside the thresholds of this class of processor (bench/gates). On a shared
 # machine a run may be disturbed, so only what is lost three times counts.
 stage_gates() {
-  build release bench/aead bench/lpm bench/dataplane bench/ring || return
+  build release bench/aead bench/lpm bench/dataplane bench/ring bench/vf linegate || return
   gate aead --quick --bursts=1,32
   gate lpm --quick --prefixes 1000
   gate dataplane --quick --only "outer=4 peers=1 order=random buffers=hot"
   gate ring --rounds 7
+  # Does it work? It judges no speed.
+  if [ "$(id -u)" != 0 ] || [ ! -e /dev/net/tun ]; then skip "bench/vf: needs root and /dev/net/tun"; return; fi
+  check "bench/vf on memif pairs: NDR, latency, overload, the page" vf bench/vf/run.py --ci --out "$logs/vf"
 }
 
 gate() { # BENCH OPTION...
