@@ -14,7 +14,7 @@ in_wan wg set "$LAB" peer "$GW_PUBLIC" allowed-ips 10.10.0.0/24,192.168.1.0/24,1
 in_wan ip route add 10.99.0.0/24 dev "$LAB"
 in_wan ip route add 10.98.0.0/24 dev "$LAB"
 check "the tunnel" pings 3 "$WAN" 192.168.1.2
-counter() { linegate show workers --json | python3 -c 'import json, sys; print(sum(w["counters"][sys.argv[1]] if "counters" in w else w[sys.argv[1]] for w in json.load(sys.stdin)["workers"]))' "$1"; }
+counter() { linegate show workers --json | python3 -c 'import json, sys; print(sum(w[sys.argv[1]] for w in json.load(sys.stdin)["workers"]))' "$1"; }
 card() {
   rm -f /run/card.out
   ip netns exec "$GW" "$CARD" app0 10.99.0.7 routed >/run/card.out 2>"$LAB_DIR/card.log" &
@@ -46,7 +46,7 @@ expect "a host behind a port" 5 "$(from_app1 192.168.1.2 5)"
 expect "a peer in a tunnel" 5 "$(from_app1 10.10.0.2 5)"
 expect "the gateway" 5 "$(from_app1 192.168.1.1 5)"
 expect "the TTL ends at the gateway" "0 11 from 10.98.0.1" "$(from_app1 192.168.1.2 1 1)"
-expect "no such host" "0 3 from 10.99.0.1" "$(from_app1 10.99.0.8 1 | sed 's/from 10.98.0.1/from 10.99.0.1/')"
+expect "no such host" "0 3 from 10.98.0.1" "$(from_app1 10.99.0.8 1)"
 
 # ---- what it may not
 before=$(drops ring_source)

@@ -3,7 +3,7 @@
 SOURCE; prints how many answers came, and the source of each other ICMP message. SPOOF: the source of its packets."""
 import ctypes, os, select, socket, struct, sys, time
 
-ROUTED = 2  # LG_RING_ROUTED
+ROUTED, BUSY = 2, -8  # LG_RING_ROUTED, LG_BUSY
 
 
 class Prefix(ctypes.Structure):  # lg_allowed_ip
@@ -34,12 +34,16 @@ def main():
     adapter, ring, size = ctypes.c_void_p(), ctypes.c_void_p(), ctypes.c_uint32()
     own = Prefix(size=ctypes.sizeof(Prefix), family=4, cidr=32)
     own.address[0:4] = socket.inet_aton(source)
-    for error in (lg.lg_adapter_open(name.encode(), ctypes.byref(adapter)),
-                  lg.lg_ring_open(adapter, 0, ROUTED, ctypes.byref(own), 1, ctypes.byref(ring))):
-        if error != 0:
-            text = ctypes.c_char_p()
-            lg.lg_last_error(ctypes.byref(text))
-            sys.exit(text.value.decode())
+    error = lg.lg_adapter_open(name.encode(), ctypes.byref(adapter))
+    for _ in range(20):  # the gateway may not have seen yet that the program before has gone
+        if error == 0: error = lg.lg_ring_open(adapter, 0, ROUTED, ctypes.byref(own), 1, ctypes.byref(ring))
+        if error != BUSY: break
+        error = 0
+        time.sleep(0.1)
+    if error != 0:
+        text = ctypes.c_char_p()
+        lg.lg_last_error(ctypes.byref(text))
+        sys.exit(text.value.decode())
     answers, others = set(), []
     for number in range(count):
         packet = echo(socket.inet_aton(os.environ.get("SPOOF", source)), socket.inet_aton(destination), number, ttl)
