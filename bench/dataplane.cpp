@@ -12,6 +12,7 @@
 #include <array>
 #include <cstdio>
 #include <cstdlib>
+#include <cstring>
 #include <deque>
 #include <exception>
 #include <filesystem>
@@ -183,6 +184,38 @@ void measure_flows(const Options& options) {
       measure_flow_case(c, "masquerade", options);
     }
   }
+}
+
+// ---- programs: what a ring costs beside a port in memory, for the same packets. The two take turns.
+
+void measure_program_case(Case c, const Options& options) {
+  char line[200];
+  std::snprintf(line, sizeof line, "program direction=%s inner=%u",
+                c.direction == Direction::send ? "send" : "receive", c.inner);
+  if (!options.only.empty() && std::string(line).find(options.only) == std::string::npos) return;
+  Gateway by_port(c);
+  c.program = true;
+  Gateway by_ring(c);
+  Samples warm, of_port, of_ring;
+  const std::size_t batch = by_port.batch().size(), wanted = options.quick ? 100'000 : 1'000'000;
+  for (std::size_t packets = 0; packets < 8192; packets += batch) {
+    run_batch(by_port, warm);
+    run_batch(by_ring, warm);
+  }
+  for (std::size_t packets = 0; packets < wanted; packets += batch) {
+    run_batch(by_port, of_port);
+    run_batch(by_ring, of_ring);
+  }
+  const double port = percentile(of_port.path, 0.5), ring = percentile(of_ring.path, 0.5);
+  std::snprintf(line + std::strlen(line), sizeof line - std::strlen(line),
+                " port_clocks=%.1f ring_clocks=%.1f extra_clocks=%.1f", port, ring, ring - port);
+  report(options.gate, line);
+}
+
+void measure_programs(const Options& options) {
+  for (const Direction direction : {Direction::send, Direction::receive})
+    for (const std::uint32_t inner : {64u, 512u, 1420u})
+      measure_program_case({direction, inner, false, 1, false, false, 2, false}, options);
 }
 
 // ---- overload and latency: a simulated clock that only the worker's loops advance. Packets arrive at a
@@ -483,6 +516,7 @@ int main(int argc, char** argv) {
     options.gate = gate ? &*gate : nullptr;
     measure_paths(options);
     measure_flows(options);
+    measure_programs(options);
     measure_scaling(options);
     measure_load(options);
     measure_floods(options);

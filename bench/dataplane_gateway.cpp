@@ -119,6 +119,7 @@ Gateway::Gateway(const Case& c)
   build_peers();
   build_snapshot();
   if (c.flows != 0) build_flows();
+  if (c.program) build_program();
   batch_.resize(c.cold ? kColdBatch : c.bursts * kBurst);
   if (rte_pktmbuf_alloc_bulk(shared().pool, batch_.data(), static_cast<unsigned>(batch_.size())) != 0)
     throw std::runtime_error("pool too small");
@@ -283,6 +284,24 @@ void Gateway::write_flow(std::uint8_t* l3) {
   header_at<UdpHeader>(l3 + kIpv4HeaderSize)->checksum = Be16{0x1234};  // not verified on the way
 }
 
+// The host's address leads to a second interface, where the program is.
+void Gateway::build_program() {
+  program_ = std::make_unique<ProgramEnd>(kHost);
+  const InterfaceId id{1};
+  snapshot_.interfaces.resize(2);
+  InterfaceView& interface = snapshot_.interfaces[id];
+  interface.id = id;
+  interface.present = interface.up = true;
+  interface.allowed4 = &nobody4_;
+  interface.allowed6 = &nobody6_;
+  interface.ring = &program_->ring();
+  snapshot_.rings = {id};
+  NextHop& hop = snapshot_.next_hops[0];
+  hop = {};
+  hop.kind = HopKind::kInterface;
+  hop.interface_id = id;
+}
+
 std::uint32_t Gateway::next_peer() {
   if (case_.peers == 1) return 0;
   return case_.sequential ? turn_++ % case_.peers : random32() % case_.peers;
@@ -357,6 +376,13 @@ void Gateway::prepare_junk(std::size_t i, Junk junk) {
 }
 
 void Gateway::arrive(std::span<rte_mbuf* const> packets) {
+  if (program_ != nullptr && case_.direction == Direction::send) {
+    for (rte_mbuf* packet : packets) {
+      const auto* l3 = rte_pktmbuf_mtod_offset(packet, const std::uint8_t*, kEthernetHeaderSize);
+      if (!program_->send({l3, case_.inner})) throw std::runtime_error("the ring is full");
+    }
+    return;
+  }
   rte_ring* wire = shared().ports[case_.direction == Direction::send ? kLan : kWan].arriving;
   const unsigned n = rte_ring_enqueue_bulk(wire, reinterpret_cast<void* const*>(packets.data()),
                                            static_cast<unsigned>(packets.size()), nullptr);
@@ -369,7 +395,22 @@ void Gateway::refill(std::size_t begin, std::size_t end) {
     throw std::runtime_error("buffers were lost");
 }
 
+std::size_t Gateway::leave_by_program(rte_mbuf** out, std::size_t n) {
+  if (case_.direction == Direction::receive) {
+    const std::size_t taken = program_->receive(n);
+    if (taken != 0 && rte_pktmbuf_alloc_bulk(shared().pool, out, static_cast<unsigned>(taken)) != 0)
+      throw std::runtime_error("buffers were lost");
+    return taken;
+  }
+  std::vector<rte_mbuf*> sent(n);
+  const unsigned taken = rte_ring_dequeue_burst(
+      shared().ports[kWan].leaving, reinterpret_cast<void**>(sent.data()), static_cast<unsigned>(n), nullptr);
+  rte_pktmbuf_free_bulk(sent.data(), taken);
+  return taken;
+}
+
 std::size_t Gateway::leave(rte_mbuf** out, std::size_t n) {
+  if (program_ != nullptr) return leave_by_program(out, n);
   rte_ring* wire = shared().ports[case_.direction == Direction::send ? kWan : kLan].leaving;
   return rte_ring_dequeue_burst(wire, reinterpret_cast<void**>(out), static_cast<unsigned>(n), nullptr);
 }

@@ -12,6 +12,7 @@
 #include <span>
 #include <vector>
 
+#include "bench/dataplane_program.h"
 #include "dataplane/crypto/aead.h"
 #include "dataplane/flow/flow_table.h"
 #include "dataplane/lpm/lpm.h"
@@ -37,7 +38,8 @@ struct Case {
   bool team = false;        // a second worker, helper(), which the caller runs
   std::uint32_t flows = 0;  // connections of UDP that the packets belong to, at random; 0: none
   FlowKind kind = FlowKind::kShortCut;
-  bool stages = false;  // the worker times the stages of every loop
+  bool stages = false;   // the worker times the stages of every loop
+  bool program = false;  // in place of the host on the LAN: one behind a second interface, by a ring
 };
 
 enum class Junk : std::uint8_t { wrong_type, wrong_length, wrong_port, unknown_index, bad_mac1, initiation };
@@ -67,7 +69,8 @@ class Gateway {
   void arrive(std::span<rte_mbuf* const> packets);
   // Allocates new buffers for packets [begin, end) of the batch, whose old buffers the worker freed.
   void refill(std::size_t begin, std::size_t end);
-  // Takes the transmitted packets and returns their number; `out` may be null.
+  // Takes the transmitted packets and returns their number. With a program what it received is replaced by
+  // new buffers, and what it sent has left its buffers in the batch.
   std::size_t leave(rte_mbuf** out, std::size_t n);
   // Frees the packets in the mailboxes, as control would.
   void drain_mailboxes();
@@ -89,6 +92,8 @@ class Gateway {
   void build_snapshot();
   void build_templates();
   void build_flows();
+  void build_program();
+  std::size_t leave_by_program(rte_mbuf** out, std::size_t n);
   [[nodiscard]] dataplane::FlowTuple original_of(std::uint32_t flow) const;
   [[nodiscard]] dataplane::FlowTuple reply_of(std::uint32_t flow) const;
   void write_flow(std::uint8_t* l3);
@@ -114,6 +119,9 @@ class Gateway {
   lpm::Lpm4 allowed4_, routes4_;
   lpm::Lpm6 allowed6_, routes6_;
   std::unique_ptr<dataplane::FlowTable> flows_;
+  lpm::Lpm4 nobody4_;  // allowed IPs of the program's interface
+  lpm::Lpm6 nobody6_;
+  std::unique_ptr<ProgramEnd> program_;
   dataplane::Snapshot snapshot_;
   std::atomic<const dataplane::Snapshot*> published_{nullptr};
   dataplane::Doorbell control_doorbell_;

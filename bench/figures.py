@@ -206,6 +206,24 @@ BENCHES = {
         ),
         on_request=True,
     ),
+    "program": Bench(
+        ("dataplane", "--quick", "--only", "program direction"),
+        5,
+        (
+            Table(
+                "program",
+                (
+                    ("direction", "direction", ""),
+                    ("inner bytes", "inner", ""),
+                    ("clocks, port", "port_clocks", ".0f"),
+                    ("clocks, ring", "ring_clocks", ".0f"),
+                    ("more", "extra_clocks", ".1f"),
+                ),
+                {},
+                "A program's ring in place of the LAN port, measured in turns:",
+            ),
+        ),
+    ),
     "ring": Bench(
         ("ring",),
         1,

@@ -37,6 +37,7 @@ struct Journey {
   std::size_t read_from_linux(KernelInterface* from, std::span<rte_mbuf*> packets);
 
   void run_to_completion(const BurstContext& at);
+  void finish_opened(const BurstContext& at, DataBurst& opened);
   void route_and_send(const BurstContext& at);
   void carry_flows(const BurstContext& at);
   void send_all(const BurstContext& at);

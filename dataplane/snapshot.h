@@ -52,7 +52,7 @@ struct InterfaceView : InterfaceSettings {
   IpAddress icmp_source4;  // zero: none known, no ICMP error is generated
   IpAddress icmp_source6;
   TunDevice* tun = nullptr;     // one queue per worker
-  ProgramRing* ring = nullptr;  // in place of the TUN: a program is the inner side; see Snapshot::rings
+  ProgramRing* ring = nullptr;  // a program, in place of the TUN or beside the peers: io/program_ring.h
   bool report_strays = false;   // is transport data that no session opens worth an event?
 
   // Would Linux forward what came out of the tunnel? `ip_version`: 4 or 6.

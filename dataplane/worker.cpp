@@ -66,9 +66,16 @@ void Journey::run_to_completion(const BurstContext& at) {
   if (data.n != 0) receive.prepare(at, data);
   if (data.n != 0 && !sharing.offer(at, data)) {
     crypto.open(data);
-    receive.finish(at, data, inner);
+    finish_opened(at, data);
   }
   route_and_send(at);
+}
+
+void Journey::finish_opened(const BurstContext& at, DataBurst& opened) {
+  const std::size_t first = inner.n;
+  receive.finish(at, opened, inner);
+  if (!at.view->rings.empty()) [[unlikely]]
+    program.keep_its_sources(at, inner, first);
 }
 
 void Journey::route_and_send(const BurstContext& at) {
@@ -98,6 +105,8 @@ void Journey::send_all(const BurstContext& at) {
 }
 
 void Journey::send_round(const BurstContext& at) {
+  if (!at.view->rings.empty()) [[unlikely]]
+    program.give_its_own(at, send, egress);
   sender.prepare(at, send, icmp, fragment);
   if (send.n != 0 && !sharing.offer(at, send)) {
     crypto.seal(send);
@@ -114,7 +123,7 @@ void Journey::release(CryptoJob& job, BootTime now) {
   const std::size_t packets = opened ? job.data.n : job.send.n;
   if (opened) {
     for (std::size_t i = 0; i < packets; ++i) __builtin_prefetch(job.data.op[i].data);  // in another's cache
-    receive.finish(at, job.data, inner);
+    finish_opened(at, job.data);
   } else {
     sender.transmit(at, job.send);
   }
@@ -124,16 +133,18 @@ void Journey::release(CryptoJob& job, BootTime now) {
 
 // ---------------------------------------------------------------- where else packets come in
 
-// Packets of programs that are the inner side of an interface: inner packets.
+// Packets of programs: inner packets. What the inner side of an interface sends goes into it; what a program
+// beside the peers sends is routed, as what comes out of a tunnel.
 bool Journey::poll_programs(BurstContext& at) {
   std::size_t taken = 0;
   for (const InterfaceId id : at.view->rings) {
     if (!at.view->interfaces[id].up || !sharing.has_room()) continue;
     at.started_at = core.burst_started();
-    const std::size_t n = program.take(at, id, send);
+    const bool routed = beside_peers(at.view->interfaces[id].ring) != nullptr;
+    const std::size_t n = routed ? program.take(at, id, inner) : program.take(at, id, send);
     if (n == kPollBurst) sharing.note_backlog();
     taken += n;
-    send_all(at);
+    if (n != 0) route_and_send(at);
   }
   return finish_exceptions(at, taken);
 }
@@ -153,7 +164,7 @@ bool Journey::poll_tuns(BurstContext& at) {
     taken += n;
     if (core.watcher.on()) [[unlikely]]
       core.watcher.from_linux_by_tun(id, {packets, n});
-    if (interface.ring != nullptr) [[unlikely]] {
+    if (inside(interface.ring) != nullptr) [[unlikely]] {
       for (std::size_t i = 0; i < n; ++i) core.drop(packets[i], DropReason::program_inside);
       continue;
     }

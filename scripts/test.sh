@@ -222,17 +222,17 @@ stage_gates() {
   check "bench/vf on memif pairs: NDR, latency, overload, the page" vf bench/vf/run.py --ci --out "$logs/vf"
 }
 
-gate() { # BENCH OPTION...
-  local name=$1 log=$logs/gate-$1.log try
+gate() { # BENCH OPTION..., or BENCH/FILE OPTION... with other thresholds
+  local name=${1%/*} file=${1#*/} log=$logs/gate-${1#*/}.log try
   shift
   for try in 1 2 3; do
-    if "build/release/bench/$name" "$@" --gate "bench/gates/$name" >"$log" 2>&1; then
-      if grep -q '^gate class=.*no thresholds' "$log"; then skip "gate $name: $(grep -o 'class=.*' "$log")"
-      else pass "gate $name: $(grep -o 'class=.*' "$log"), try $try"; fi
+    if "build/release/bench/$name" "$@" --gate "bench/gates/$file" >"$log" 2>&1; then
+      if grep -q '^gate class=.*no thresholds' "$log"; then skip "gate $file: $(grep -o 'class=.*' "$log")"
+      else pass "gate $file: $(grep -o 'class=.*' "$log"), try $try"; fi
       return
     fi
   done
-  fail "gate $name, three times"
+  fail "gate $file, three times"
   grep -E '^gate' "$log" || tail -5 "$log"
 }
 

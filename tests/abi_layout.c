@@ -50,6 +50,13 @@ AT(lg_packet, data, 0);
 AT(lg_packet, bytes, sizeof(void *));
 AT(lg_packet, reserved, sizeof(void *) + 4);
 
+SIZE(lg_offload, 10);
+AT(lg_offload, flags, 0);
+AT(lg_offload, kind, 1);
+AT(lg_offload, header_bytes, 2);
+AT(lg_offload, segment_bytes, 4);
+AT(lg_offload, checksum_start, 6);
+AT(lg_offload, checksum_offset, 8);
 SIZE(lg_ring_statistics, 64);
 AT(lg_ring_statistics, size, 0);
 AT(lg_ring_statistics, queues, 4);

@@ -121,6 +121,7 @@ class Story {
   void from_peer() {
     if (!facts_.interface_up)
       return drop(DropReason::interface_down, packet_.from + " is down and takes no messages");
+    if (facts_.host) return from_host();
     if (facts_.sender.empty()) {
       step("opened", packet_.from + ": " + summary_of(packet_));
       return disallowed("no peer of " + packet_.from + " has " + config::to_string(packet_.source) +
@@ -138,13 +139,26 @@ class Story {
                              ? " is in no peer's allowed IPs"
                              : " belongs to " + facts_.source_owner + " (" + facts_.source_prefix + ")"));
     step("source", facts_.source_prefix + " is " + facts_.sender + "'s");
-    if (facts_.martian_source)
-      return drop(DropReason::martian_inner,
-                  config::to_string(packet_.source) + " is a source that no peer may use");
+    if (facts_.martian_source) return martian("no peer");
     if (facts_.program) {
       step("to_program", "the inner side of " + packet_.from + " is a program");
       return end(true, "the program that is the inner side of " + packet_.from + " gets it.");
     }
+    forward();
+  }
+
+  void from_host() {
+    step("from_program", "the program behind " + packet_.from + ": " + summary_of(packet_));
+    if (facts_.martian_source) return martian("no program");
+    forward();
+  }
+
+  void martian(const std::string& who) {
+    drop(DropReason::martian_inner,
+         config::to_string(packet_.source) + " is a source that " + who + " may use");
+  }
+
+  void forward() {
     if (facts_.flows && facts_.not_forwarded.empty()) return by_flows();
     if (!facts_.not_forwarded.empty()) return to_linux(facts_.not_forwarded);
     route();
@@ -241,6 +255,10 @@ class Story {
     const std::string destination = config::to_string(packet_.destination);
     if (sending.program)
       return drop(DropReason::program_inside, "the inner side of " + sending.interface + " is a program");
+    if (sending.host) {
+      step("to_program", destination + " is an address of the program behind " + sending.interface);
+      return end(true, "the program behind " + sending.interface + " gets it.");
+    }
     if (sending.peer.empty())
       return drop(DropReason::no_peer,
                   "no peer of " + sending.interface + " has " + destination + " in its allowed IPs");

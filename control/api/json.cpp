@@ -280,8 +280,9 @@ Json to_json(const LogLine& line) {
 }
 
 Json to_json(const RingOffer& offer) {
-  return {{"layout", RING_LAYOUT_VERSION},  {"queues", offer.queues}, {"slots", offer.slots},
-          {"slot_bytes", offer.slot_bytes}, {"bytes", offer.bytes},   {"mtu", offer.mtu}};
+  return {{"layout", RING_LAYOUT_VERSION},  {"queues", offer.queues},    {"slots", offer.slots},
+          {"slot_bytes", offer.slot_bytes}, {"bytes", offer.bytes},      {"mtu", offer.mtu},
+          {"routed", offer.routed},         {"offloads", offer.offloads}};
 }
 
 Json to_json(const GatewayEvent& event) {

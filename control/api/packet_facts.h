@@ -28,6 +28,7 @@ struct PacketQuery {
 struct PacketSending {
   std::string interface;
   bool program = false;     // its inner side is a program, so Linux has no business there
+  bool host = false;        // the destination is an address of the program behind it
   std::string peer;         // label; empty: none has the destination
   std::string peer_prefix;  // the allowed IP
   bool active = false;      // there is a session to send with
@@ -59,6 +60,7 @@ struct PacketFacts {
   // ---- from a peer
   bool interface_up = true;
   bool program = false;         // the inner side is a program
+  bool host = false;            // the source is an address of the program behind it
   std::string sender;           // label; empty: no peer may send from that source
   bool sender_active = false;   // it has a session
   std::string source_owner;     // label; empty: none

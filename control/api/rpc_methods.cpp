@@ -512,12 +512,17 @@ WatchRequest watch_request_of(const Json& params, bool trace) {
 RingRequest ring_request_of(const Json& params) {
   RingRequest request;
   request.interface = needed_text(params, "interface");
-  request.slots = static_cast<std::uint32_t>(number(params, "slots", request.slots, 1, 1u << 16));
+  if (params.contains("slots"))
+    request.slots = static_cast<std::uint32_t>(number(params, "slots", 0, 1, 1u << 16));
   for (const auto& word : param::texts(params, "sources")) {
     const auto prefix = config::parse_interface_address(word);
     if (!prefix) throw BadParam("sources", "is a list of ADDRESS/LENGTH");
     request.sources.push_back(*prefix);
   }
+  request.routed = flag(params, "routed", false);
+  request.offloads = flag(params, "offloads", false);
+  request.join_udp = flag(params, "join_udp", false);
+  if (request.join_udp && !request.offloads) throw BadParam("join_udp", "needs offloads");
   return request;
 }
 

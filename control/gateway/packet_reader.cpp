@@ -7,6 +7,7 @@
 
 #include "control/convert.h"
 #include "dataplane/core/burst_context.h"
+#include "dataplane/io/program_ring.h"
 #include "dataplane/packet/address_class.h"
 #include "dataplane/packet/path.h"
 #include "dataplane/stage/route.h"
@@ -215,7 +216,9 @@ Expected<> PacketReader::read_interface(const Interface& interface) {
     facts_.sender_active = has_session(*sender->slot, at_);
   }
   facts_.interface_up = view.up;
-  facts_.program = view.ring != nullptr;
+  facts_.program = inside(view.ring) != nullptr;
+  facts_.host =
+      beside_peers(view.ring) != nullptr && view.ring->sources().allow(source_.bytes.data(), source_.v6);
   facts_.martian_source = facts_.source_is_ours || is_martian_source(source_);
   facts_.flows = view.flows;
   const Link* const link = services_.mirror.link(interface.ifindex());
@@ -269,7 +272,7 @@ std::string PacketReader::why_linux(const dataplane::NextHop* hop, bool from_por
   if (to == nullptr) return {};
   if (!view_.interfaces[to->id()].up) return to->name() + " is down";
   const dataplane::InterfaceView& view = view_.interfaces[to->id()];
-  if (view.ring != nullptr) return "the inner side of " + to->name() + " is a program";
+  if (inside(view.ring) != nullptr) return "the inner side of " + to->name() + " is a program";
   return to->name() + (view.flows ? " has `forwarding: flows`" : " has `forwarding: kernel`");
 }
 
@@ -304,7 +307,10 @@ std::string PacketReader::name_of_port(dataplane::PortIndex index) const {
 PacketSending PacketReader::sending_of(const Interface& interface) const {
   PacketSending out;
   out.interface = interface.name();
-  out.program = view_.interfaces[interface.id()].ring != nullptr;
+  const dataplane::InterfaceView& view = view_.interfaces[interface.id()];
+  out.program = inside(view.ring) != nullptr;
+  out.host = beside_peers(view.ring) != nullptr &&
+             view.ring->sources().allow(destination_.bytes.data(), destination_.v6);
   const PeerRecord* const record = interface.book().owner_of(facts_.packet.destination);
   if (record == nullptr) return out;
   out.peer = label_of(*record);

@@ -28,8 +28,8 @@ class ProgramRings::Session final : public RingSession {
     std::erase(owner_.sessions_, this);
     if (started_ && !ended_) {
       owner_.log_->write(log_event::ring_left, {.interface = interface_},
-                         "interface {}: its inner side is Linux again: the program has closed its ring",
-                         interface_);
+                         "interface {}: {}the program has closed its ring", interface_,
+                         ring_->routed() ? "" : "its inner side is Linux again: ");
       owner_.announce(GatewayEventKind::kRingClosed, interface_, "closed by the program");
     }
     give_back();
@@ -45,6 +45,8 @@ class ProgramRings::Session final : public RingSession {
     offer.bytes = ring_->bytes();
     offer.slots = ring_->slots();
     offer.slot_bytes = ring_->slot_bytes();
+    offer.routed = ring_->routed();
+    offer.offloads = ring_->offloads();
     if (const Interface* interface = owner_.objects_.find_interface(interface_)) offer.mtu = interface->mtu();
     for (dataplane::FileDescriptor& fd : ring_->take_descriptors()) offer.descriptors.push_back(fd.release());
     return offer;
@@ -61,7 +63,8 @@ class ProgramRings::Session final : public RingSession {
     const std::string facts = std::to_string(ring_->queue_count()) + " queue(s) of " +
                               std::to_string(ring_->slots()) + " slots each way";
     owner_.log_->write(log_event::ring_joined, {.interface = interface_},
-                       "interface {}: a program is its inner side now, by a ring with {}", interface_, facts);
+                       "interface {}: a program is {} now, by a ring with {}", interface_,
+                       ring_->routed() ? "a host behind it" : "its inner side", facts);
     owner_.announce(GatewayEventKind::kRingOpened, interface_, facts);
     return {};
   }
@@ -121,18 +124,27 @@ Expected<std::unique_ptr<RingSession>> ProgramRings::make(const RingRequest& req
   const bool taken = std::any_of(sessions_.begin(), sessions_.end(), [&](const Session* session) {
     return session->interface() == request.interface;
   });
-  if (taken) return Refusal{EBUSY, "a program is the inner side of " + request.interface + " already"};
+  if (taken) return Refusal{EBUSY, "interface " + request.interface + " has a program already"};
   if (sessions_.size() >= kMost) return Refusal{EBUSY, std::to_string(kMost) + " rings are open already"};
   const auto sources = sources_of(request, *interface);
   if (!sources) return sources.error();
-  auto ring = dataplane::ProgramRing::create(
-      {services_.dataplane.workers().size(), request.slots, interface->mtu(), *sources, request.pid});
+  dataplane::RingOptions options;
+  options.queues = services_.dataplane.workers().size();
+  options.slots = request.slots;
+  options.largest = interface->mtu();
+  options.sources = *sources;
+  options.routed = request.routed;
+  options.offloads = request.offloads;
+  options.join_udp = request.join_udp;
+  options.pid = request.pid;
+  auto ring = dataplane::ProgramRing::create(options);
   if (!ring) return ring.error();
   return std::make_unique<Session>(*this, request.interface, *std::move(ring), std::move(on_end));
 }
 
 Expected<dataplane::RingSources> ProgramRings::sources_of(const RingRequest& request,
                                                           const Interface& interface) const {
+  if (const Expected<> checked = check_routed(request); !checked) return checked.error();
   dataplane::RingSources sources;
   bool fits = true;
   for (const config::InterfaceAddress& prefix : request.sources)
@@ -149,6 +161,19 @@ Expected<dataplane::RingSources> ProgramRings::sources_of(const RingRequest& req
                    "interface " + request.interface +
                        " has no address in the configuration: say from which addresses the program sends"};
   return sources;
+}
+
+Expected<> ProgramRings::check_routed(const RingRequest& request) const {
+  if (!request.routed) return {};
+  if (request.sources.empty())
+    return Refusal{EINVAL, "a program that is routed must say which addresses are its own"};
+  for (const config::InterfaceAddress& prefix : request.sources) {
+    const dataplane::IpAddress address = to_dataplane(prefix.address);
+    if (prefix.length == (address.v6 ? 128 : 32) && services_.mirror.is_local(address))
+      return Refusal{EINVAL, config::to_string(prefix.address) +
+                                 " is an address of this machine, and cannot be a routed program's"};
+  }
+  return {};
 }
 
 // One that ends may remove others with it.

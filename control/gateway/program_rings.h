@@ -1,6 +1,6 @@
-// Programs that are the inner side of an interface in place of Linux. A ring belongs to a connection of the
-// control socket and goes with it, or ends by itself: the program has broken the rules of the shared memory,
-// or the interface is gone.
+// Programs that are the inner side of an interface in place of Linux, or a host behind it. A ring belongs to
+// a connection of the control socket and goes with it, or ends by itself: the program has broken the rules of
+// the shared memory, or the interface is gone.
 //
 // Control thread only.
 #pragma once
@@ -33,6 +33,8 @@ class ProgramRings final : public RingSource {
 
   Expected<std::unique_ptr<RingSession>> make(const RingRequest& request, OnEnd on_end);
   Expected<dataplane::RingSources> sources_of(const RingRequest& request, const Interface& interface) const;
+  // Refused: sources that are this machine's own.
+  Expected<> check_routed(const RingRequest& request) const;
   void announce(GatewayEventKind kind, const std::string& interface, const std::string& detail);
 
   Services& services_;

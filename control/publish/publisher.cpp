@@ -95,8 +95,9 @@ void Publisher::on_removed() {
 dataplane::FlowIngress Publisher::flow_ingress(std::uint32_t ifindex) const {
   using dataplane::FlowIngress;
   if (const auto id = owners_.interface_of(ifindex))
-    return next_.interfaces[*id].flows && next_.interfaces[*id].ring == nullptr ? FlowIngress::interface(*id)
-                                                                                : FlowIngress();
+    return next_.interfaces[*id].flows && inside(next_.interfaces[*id].ring) == nullptr
+               ? FlowIngress::interface(*id)
+               : FlowIngress();
   const auto link = port_of(ifindex);
   if (!link || !next_.ports[link->port].flows) return {};
   return FlowIngress::port(link->port, link->vlan.value_or(0));
@@ -213,9 +214,9 @@ void Publisher::publish() {
     for (dataplane::PortView& port : snapshot->ports) port.flows = false;
     for (dataplane::InterfaceView& interface : snapshot->interfaces) interface.flows = false;
   }
-  // Packets of peers go to the program: no short cut, no way between peers.
-  for (const dataplane::InterfaceId id : snapshot->rings)
-    snapshot->interfaces[id].short_cut = snapshot->interfaces[id].flows = false;
+  // Packets of peers go to the program inside: no short cut, no way between peers.
+  for (dataplane::InterfaceView& interface : snapshot->interfaces)
+    if (inside(interface.ring) != nullptr) interface.short_cut = interface.flows = false;
   dataplane_.publish(std::move(snapshot));
   dirty_ = false;
   routes_.hops().published();

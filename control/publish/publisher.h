@@ -54,8 +54,8 @@ class Publisher {
   // ---- connections that workers carry
   // Null: none; views with `flows` are then published as if they had `forwarding: kernel`.
   void set_flows(const dataplane::FlowTable* flows) { touch(), next_.flows = flows; }
-  // Null: the interface's inner side is Linux, by its TUN. Until then every packet of its peers goes to the
-  // ring: no short cut, no route, no way between peers.
+  // Null: the interface has no program. A program in place of Linux gets every packet of the peers: no short
+  // cut, no route, no way between peers. One beside the peers changes nothing for them.
   void set_ring(dataplane::InterfaceId id, dataplane::ProgramRing* ring);
   // Null: no watch runs.
   void set_watches(std::shared_ptr<const dataplane::WatchSet> watches) {

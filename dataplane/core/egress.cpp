@@ -2,14 +2,18 @@
 
 #include <rte_mbuf.h>
 
+#include <algorithm>
+#include <array>
 #include <utility>
 
 #include "dataplane/io/port.h"
 #include "dataplane/io/program_ring.h"
+#include "dataplane/io/super_packets.h"
 
 namespace wg::dataplane {
 
-Egress::Egress(Core& core) : core_(core), ports_(kMaxPorts), taps_(kMaxPorts), tuns_(kMaxInterfaces) {}
+Egress::Egress(Core& core)
+    : core_(core), ports_(kMaxPorts), taps_(kMaxPorts), tuns_(kMaxInterfaces), hosts_(kMaxInterfaces) {}
 
 void Egress::punt_to_tap(const BurstContext& at, PortIndex port, rte_mbuf* packet) noexcept {
   punt(at.view->ports[port].tap, taps_[port], packet);
@@ -17,9 +21,13 @@ void Egress::punt_to_tap(const BurstContext& at, PortIndex port, rte_mbuf* packe
 
 void Egress::punt_to_tun(const BurstContext& at, InterfaceId interface_id, rte_mbuf* packet) noexcept {
   const InterfaceView& interface = at.view->interfaces[interface_id];
-  if (interface.ring != nullptr) [[unlikely]]
+  if (inside(interface.ring) != nullptr) [[unlikely]]
     return give_to_program(*interface.ring, tuns_[interface_id], packet);
   punt(interface.tun, tuns_[interface_id], packet);
+}
+
+void Egress::give_to_host(const BurstContext& at, InterfaceId interface_id, rte_mbuf* packet) noexcept {
+  give_to_program(*at.view->interfaces[interface_id].ring, hosts_[interface_id], packet);
 }
 
 void Egress::punt(const KernelInterface* to, OutQueue& out, rte_mbuf* packet) noexcept {
@@ -54,8 +62,11 @@ std::size_t Egress::flush_punts(const BurstContext& at) noexcept {
   for (const InterfaceId id : at.view->interfaces.ids()) {
     if (tuns_[id].n == 0) continue;
     const InterfaceView& interface = at.view->interfaces[id];
-    punted += interface.ring != nullptr ? write(*interface.ring, tuns_[id])
-                                        : write(*interface.tun, tuns_[id], core_.counters.to_tun);
+    punted += inside(interface.ring) != nullptr ? write(*interface.ring, tuns_[id])
+                                                : write(*interface.tun, tuns_[id], core_.counters.to_tun);
+  }
+  for (const InterfaceId id : at.view->rings) {
+    if (hosts_[id].n != 0) punted += write(*at.view->interfaces[id].ring, hosts_[id]);
   }
   return punted;
 }
@@ -113,27 +124,78 @@ std::size_t Egress::write(ProgramRing& to, OutQueue& out) noexcept {
   ProgramQueue& queue = to.queue(core_.options.id);
   const std::size_t room = queue.writer.room();
   to.note_fault(queue);
-  std::size_t put = 0;
-  for (std::size_t i = 0; i < n; ++i) {
-    rte_mbuf* packet = out.packet[i];
-    if (packet->nb_segs != 1) {
-      core_.drop(packet, DropReason::segmented);
-    } else if (packet->data_len > queue.writer.largest()) {
-      core_.drop(packet, DropReason::too_big);
-    } else if (put == room) {
-      core_.drop(packet, DropReason::ring_full);
-    } else {
-      if (core_.watcher.on()) [[unlikely]]
-        core_.watcher.step(packet, WatchPoint::to_program);
-      queue.writer.put({rte_pktmbuf_mtod(packet, const std::uint8_t*), packet->data_len});
-      out.packet[put++] = packet;
-    }
-  }
+  const std::size_t fit = drop_unfit(queue, out, n);
+  const std::size_t put =
+      queue.offloads != nullptr ? put_joined(queue, out, fit, room) : put_each(queue, out, fit, room);
   if (put == 0) return n;
   if (queue.writer.finish()) queue.wake();
   rte_pktmbuf_free_bulk(out.packet.data(), static_cast<unsigned>(put));
   core_.counters.to_program.add(put);
   return n;
+}
+
+// Returns how many of the n packets are left.
+std::size_t Egress::drop_unfit(const ProgramQueue& queue, OutQueue& out, std::size_t n) noexcept {
+  const std::size_t largest = queue.offloads != nullptr ? kSuperPacketMax : queue.writer.largest();
+  std::size_t fit = 0;
+  for (std::size_t i = 0; i < n; ++i) {
+    rte_mbuf* const packet = out.packet[i];
+    if (packet->nb_segs != 1) {
+      core_.drop(packet, DropReason::segmented);
+    } else if (packet->data_len > largest) {
+      core_.drop(packet, DropReason::too_big);
+    } else {
+      out.packet[fit++] = packet;
+    }
+  }
+  return fit;
+}
+
+// Returns how many of the n packets are in the ring: the first ones of `out`, to be freed.
+std::size_t Egress::put_each(ProgramQueue& queue, OutQueue& out, std::size_t n, std::size_t room) noexcept {
+  const std::size_t put = std::min(n, room);
+  for (std::size_t i = 0; i < put; ++i) {
+    rte_mbuf* const packet = out.packet[i];
+    if (core_.watcher.on()) [[unlikely]]
+      core_.watcher.step(packet, WatchPoint::to_program);
+    queue.writer.put({rte_pktmbuf_mtod(packet, const std::uint8_t*), packet->data_len});
+  }
+  for (std::size_t i = put; i < n; ++i) core_.drop(out.packet[i], DropReason::ring_full);
+  return put;
+}
+
+// The same, with packets of a flow as one.
+std::size_t Egress::put_joined(ProgramQueue& queue, OutQueue& out, std::size_t n, std::size_t room) noexcept {
+  Coalescer& coalescer = queue.offloads->coalescer();
+  std::array<MutableBytes, kBurst> bytes;
+  for (std::size_t i = 0; i < n; ++i) bytes[i] = own_bytes(out.packet[i]);
+  std::array<rte_mbuf*, kBurst> put;
+  std::size_t count = 0;
+  for (const Coalescer::Group& group : coalescer.plan({bytes.data(), n})) {
+    const bool fits = room != 0;
+    for (std::uint16_t i = group.first; i != Coalescer::kEnd; i = coalescer.next(i)) {
+      if (!fits) {
+        core_.drop(out.packet[i], DropReason::ring_full);
+        continue;
+      }
+      if (core_.watcher.on()) [[unlikely]]
+        core_.watcher.step(out.packet[i], WatchPoint::to_program);
+      put[count++] = out.packet[i];
+    }
+    if (!fits) continue;
+    put_group(queue, out, group);
+    --room;
+  }
+  std::copy_n(put.begin(), count, out.packet.begin());
+  return count;
+}
+
+void Egress::put_group(ProgramQueue& queue, OutQueue& out, const Coalescer::Group& group) noexcept {
+  const Coalescer& coalescer = queue.offloads->coalescer();
+  std::array<iovec, kMaxGroupPieces> pieces;
+  const VnetHeader header = coalescer.seal(group);
+  const GatheredGroup gathered = gather(coalescer, out.packet.data(), group, pieces.data());
+  ProgramOffloads::put(queue.writer, header, {pieces.data(), gathered.pieces});
 }
 
 }  // namespace wg::dataplane

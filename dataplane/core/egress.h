@@ -10,8 +10,11 @@
 #include <vector>
 
 #include "dataplane/core/core.h"
+#include "dataplane/io/segmentation.h"
 
 namespace wg::dataplane {
+
+class ProgramQueue;
 
 class Egress {
  public:
@@ -43,6 +46,8 @@ class Egress {
   void punt_to_tap(const BurstContext& at, PortIndex port, rte_mbuf* packet) noexcept;
   // To the interface's inner side: Linux, or the program of its ring.
   void punt_to_tun(const BurstContext& at, InterfaceId interface_id, rte_mbuf* packet) noexcept;
+  // To the program beside the interface's peers, which there is.
+  void give_to_host(const BurstContext& at, InterfaceId interface_id, rte_mbuf* packet) noexcept;
 
   // Hands everything that this burst produced to ports, TAPs, TUNs and programs.
   void flush(const BurstContext& at) noexcept;
@@ -54,6 +59,10 @@ class Egress {
   std::size_t write(KernelInterface& to, OutQueue& out, Counter& written) noexcept;
   void give_to_program(ProgramRing& ring, OutQueue& out, rte_mbuf* packet) noexcept;
   std::size_t write(ProgramRing& to, OutQueue& out) noexcept;
+  std::size_t drop_unfit(const ProgramQueue& queue, OutQueue& out, std::size_t n) noexcept;
+  std::size_t put_each(ProgramQueue& queue, OutQueue& out, std::size_t n, std::size_t room) noexcept;
+  std::size_t put_joined(ProgramQueue& queue, OutQueue& out, std::size_t n, std::size_t room) noexcept;
+  void put_group(ProgramQueue& queue, OutQueue& out, const Coalescer::Group& group) noexcept;
   std::size_t flush_ports(const BurstContext& at) noexcept;
   std::size_t flush_punts(const BurstContext& at) noexcept;
 
@@ -61,6 +70,7 @@ class Egress {
   std::uint32_t punts_left_ = 0;            // of this loop
   ById<PortIndex, OutQueue> ports_, taps_;  // sized by control's limits
   ById<InterfaceId, OutQueue> tuns_;        // or the rings in their place
+  ById<InterfaceId, OutQueue> hosts_;       // rings beside peers
 };
 
 }  // namespace wg::dataplane

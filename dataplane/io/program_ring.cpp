@@ -26,6 +26,25 @@ FileDescriptor duplicate(const FileDescriptor& fd) {
   return FileDescriptor(::fcntl(fd.get(), F_DUPFD_CLOEXEC, 3));
 }
 
+std::uint32_t slot_bytes_of(const RingOptions& options) {
+  return options.offloads ? ProgramOffloads::kSlotBytes
+                          : std::max(kLeastSlotBytes, std::bit_ceil(options.largest));
+}
+
+std::size_t bytes_of(const RingOptions& options) {
+  return std::size_t{2} * options.queues * ring_bytes(options.slots, slot_bytes_of(options));
+}
+
+// Those that are not said.
+RingOptions with_slots(RingOptions options) {
+  if (options.slots != 0) return options;
+  options.slots = options.offloads ? RingOptions::kOffloadSlots : RingOptions::kUsualSlots;
+  while (options.offloads && options.slots > RingOptions::kLeastSlots &&
+         bytes_of(options) > RingOptions::kMostBytes)
+    options.slots /= 2;
+  return options;
+}
+
 }  // namespace
 
 // ---------------------------------------------------------------- sources
@@ -79,13 +98,14 @@ RingFault ProgramQueue::fault() const noexcept {
 
 // ---------------------------------------------------------------- all of it
 
-Expected<std::unique_ptr<ProgramRing>> ProgramRing::create(const RingOptions& options) {
+Expected<std::unique_ptr<ProgramRing>> ProgramRing::create(const RingOptions& wanted) {
+  const RingOptions options = with_slots(wanted);
   if (!std::has_single_bit(options.slots) || options.slots < RingOptions::kLeastSlots ||
       options.slots > RingOptions::kMostSlots)
     return Refusal{EINVAL, "a ring has 64 to 4096 slots, a power of two"};
   if (options.largest > kLargestPacket) return Refusal{EINVAL, "packets have at most 65535 bytes"};
-  const std::uint32_t slot_bytes = std::max(kLeastSlotBytes, std::bit_ceil(options.largest));
-  const std::size_t bytes = std::size_t{2} * options.queues * ring_bytes(options.slots, slot_bytes);
+  const std::uint32_t slot_bytes = slot_bytes_of(options);
+  const std::size_t bytes = bytes_of(options);
   if (bytes > RingOptions::kMostBytes)
     return Refusal{EINVAL, "a ring has at most 64 MiB; with " + std::to_string(options.queues) +
                                " workers and packets of " + std::to_string(slot_bytes) + " bytes these " +
@@ -93,7 +113,7 @@ Expected<std::unique_ptr<ProgramRing>> ProgramRing::create(const RingOptions& op
                                std::to_string(bytes >> 20)};
   std::unique_ptr<ProgramRing> ring(new ProgramRing(options, slot_bytes));
   if (const Expected<> made = ring->make_memory(); !made) return made.error();
-  if (const Expected<> made = ring->make_queues(options.queues); !made) return made.error();
+  if (const Expected<> made = ring->make_queues(options); !made) return made.error();
   return ring;
 }
 
@@ -102,6 +122,8 @@ ProgramRing::ProgramRing(const RingOptions& options, std::uint32_t slot_bytes)
       slot_bytes_(slot_bytes),
       bytes_(std::size_t{2} * options.queues * ring_bytes(options.slots, slot_bytes)),
       sources_(options.sources),
+      routed_(options.routed),
+      offloads_(options.offloads),
       pid_(options.pid) {}
 
 // A file that could shrink would be a SIGBUS in a worker, so it is sealed before another process has it.
@@ -120,14 +142,15 @@ Expected<> ProgramRing::make_memory() {
   return {};
 }
 
-Expected<> ProgramRing::make_queues(std::size_t queues) {
-  queues_.reserve(queues);
-  for (std::size_t i = 0; i < queues; ++i) {
+Expected<> ProgramRing::make_queues(const RingOptions& options) {
+  queues_.reserve(options.queues);
+  for (std::size_t i = 0; i < options.queues; ++i) {
     std::array<int, 2> ends{};
     if (::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, ends.data()) != 0)
       return Refusal::from_errno(errno, "sockets of a ring");
     const std::size_t offset = i * 2 * ring_bytes(slots_, slot_bytes_);
     queues_.emplace_back(memory_ + offset, slots_, slot_bytes_, FileDescriptor(ends[0]));
+    if (offloads_) queues_.back().offloads = std::make_unique<ProgramOffloads>(options.join_udp);
     descriptors_.emplace_back(ends[1]);
   }
   return {};

@@ -1,5 +1,6 @@
-// A program as the inner side of an interface: memory that it shares with the workers, a queue for each of
-// them, and a socket pair per queue by which the two wake each other.
+// A program at an interface: memory that it shares with the workers, a queue for each of them, and a socket
+// pair per queue by which the two wake each other. It is the interface's inner side in place of Linux, or it
+// is routed: a host behind the interface, beside its peers, whose addresses are its sources.
 //
 // Control creates it, hands the program its descriptors, seals the memory when the program has mapped it, and
 // only then publishes it; it is destroyed through quiescence. A queue is its worker's alone.
@@ -15,6 +16,7 @@
 
 #include "dataplane/base/expected.h"
 #include "dataplane/io/file_descriptor.h"
+#include "dataplane/io/program_offloads.h"
 #include "dataplane/packet/address.h"
 #include "dataplane/ring/ring_ends.h"
 
@@ -41,14 +43,18 @@ class RingSources {
 };
 
 struct RingOptions {
-  static constexpr std::uint32_t kLeastSlots = 64, kMostSlots = 4096;
+  static constexpr std::uint32_t kLeastSlots = 64, kMostSlots = 4096, kUsualSlots = 1024, kOffloadSlots = 256;
   static constexpr std::size_t kMostBytes = std::size_t{64} << 20;  // control makes them in one go
 
-  std::size_t queues = 1;        // one per worker
-  std::uint32_t slots = 1024;    // a power of two, of each ring
+  std::size_t queues = 1;  // one per worker
+  // A power of two, of each ring. 0: 1024, or with offloads as many as there is memory for, at most 256.
+  std::uint32_t slots = 0;
   std::uint32_t largest = 1500;  // bytes of a packet; slots are made at least as large
   RingSources sources;
-  std::int64_t pid = 0;  // of the program, for people; 0: not known
+  bool routed = false;
+  bool offloads = false;  // a VnetHeader in front of each packet, and super-packets of TCP both ways
+  bool join_udp = false;  // and of UDP towards the program; those from it are always taken
+  std::int64_t pid = 0;   // of the program, for people; 0: not known
 };
 
 class alignas(128) ProgramQueue {
@@ -67,13 +73,14 @@ class alignas(128) ProgramQueue {
   // Before a sleep. False: there are packets, do not sleep.
   [[nodiscard]] bool prepare_sleep() noexcept {
     reader.announce_sleep();
-    return reader.available() == 0;
+    return reader.available() == 0 && !(offloads != nullptr && offloads->pending());
   }
   void awake() noexcept;
   [[nodiscard]] RingFault fault() const noexcept;
 
   RingReader reader;
   RingWriter writer;
+  std::unique_ptr<ProgramOffloads> offloads;  // null: packets alone
 
  private:
   FileDescriptor wake_;
@@ -93,6 +100,8 @@ class ProgramRing {
   [[nodiscard]] std::uint32_t slot_bytes() const noexcept { return slot_bytes_; }
   [[nodiscard]] std::size_t bytes() const noexcept { return bytes_; }
   [[nodiscard]] std::int64_t pid() const noexcept { return pid_; }
+  [[nodiscard]] bool routed() const noexcept { return routed_; }
+  [[nodiscard]] bool offloads() const noexcept { return offloads_; }
   [[nodiscard]] std::size_t queue_count() const noexcept { return queues_.size(); }
   // The memory, then the program's end of each queue's socket pair. They are the caller's; call it once.
   [[nodiscard]] std::vector<FileDescriptor> take_descriptors() { return std::move(descriptors_); }
@@ -114,11 +123,12 @@ class ProgramRing {
  private:
   ProgramRing(const RingOptions& options, std::uint32_t slot_bytes);
   Expected<> make_memory();
-  Expected<> make_queues(std::size_t queues);
+  Expected<> make_queues(const RingOptions& options);
 
   const std::uint32_t slots_, slot_bytes_;
   const std::size_t bytes_;
   const RingSources sources_;
+  const bool routed_, offloads_;
   const std::int64_t pid_;
   FileDescriptor memory_fd_;
   std::uint8_t* memory_ = nullptr;
@@ -126,5 +136,13 @@ class ProgramRing {
   std::vector<FileDescriptor> descriptors_;
   std::atomic<RingFault> fault_{RingFault::kNone};  // W: workers
 };
+
+// Which of the two a view's program is, if it has one.
+[[nodiscard]] inline ProgramRing* inside(ProgramRing* ring) noexcept {
+  return ring != nullptr && !ring->routed() ? ring : nullptr;
+}
+[[nodiscard]] inline ProgramRing* beside_peers(ProgramRing* ring) noexcept {
+  return ring != nullptr && ring->routed() ? ring : nullptr;
+}
 
 }  // namespace wg::dataplane

@@ -110,8 +110,14 @@ class RingWriter : public RingPlace {
   [[nodiscard]] std::size_t largest() const noexcept { return slot_bytes_; }
   // Within the room() and not larger than the largest().
   void put(std::span<const std::uint8_t> packet) noexcept {
-    std::memcpy(packet_at(position_), packet.data(), packet.size());
-    __atomic_store_n(&length_at(position_), static_cast<std::uint32_t>(packet.size()), __ATOMIC_RELAXED);
+    std::memcpy(slot(), packet.data(), packet.size());
+    put_slot(packet.size());
+  }
+  // The same in two steps: the bytes of the next packet, to be written and never read; then how many they
+  // are.
+  [[nodiscard]] std::uint8_t* slot() noexcept { return packet_at(position_); }
+  void put_slot(std::size_t bytes) noexcept {
+    __atomic_store_n(&length_at(position_), static_cast<std::uint32_t>(bytes), __ATOMIC_RELAXED);
     ++position_;
   }
   // The program sees them. True: it sleeps and is to be woken.

@@ -4,46 +4,105 @@
 
 #include <algorithm>
 
+#include "dataplane/core/extent.h"
+#include "dataplane/core/martian.h"
 #include "dataplane/packet/checksum.h"
 
 namespace wg::dataplane {
 
-std::size_t Program::take(const BurstContext& at, InterfaceId id, SendBurst& send) noexcept {
-  ProgramRing& ring = *at.view->interfaces[id].ring;
-  ProgramQueue& queue = ring.queue(core_.options.id);
-  const std::size_t n = std::min<std::size_t>(queue.reader.available(), kPollBurst);
-  ring.note_fault(queue);
-  if (n == 0) return 0;
-  rte_mbuf* packets[kPollBurst];
-  if (rte_pktmbuf_alloc_bulk(core_.pool, packets, static_cast<unsigned>(n)) != 0) {
-    core_.counters.exception.read_no_mbuf.add(1);
-    return 0;
-  }
-  std::size_t good = 0;
-  for (std::size_t i = 0; i < n; ++i) {
-    const bool whole = copy(queue, *packets[i]);
-    // Before anything is dropped: the buffer has the mark of whatever it held before.
-    if (core_.watcher.on()) [[unlikely]]
-      core_.watcher.from_program(id, {&packets[i], 1});
-    if (!whole) {
-      core_.drop(packets[i], DropReason::ring_bad_packet);
-    } else if (judge(ring, packets[i])) {
-      packets[good++] = packets[i];
-    }
-  }
-  if (queue.reader.finish()) queue.wake();
-  core_.counters.from_program.add(good);
-  // From here on they are what Linux would have sent in the program's place.
-  for (std::size_t i = 0; i < good; ++i) send.push(packets[i], PacketOrigin::at_interface(From::kKernel, id));
-  return n;
+namespace {
+
+const std::uint8_t* source_of(const std::uint8_t* l3, bool v6) {
+  return v6 ? header_at<Ipv6Header>(l3)->source.data() : header_at<Ipv4Header>(l3)->source.data();
+}
+const std::uint8_t* destination_of(const std::uint8_t* l3, bool v6) {
+  return v6 ? header_at<Ipv6Header>(l3)->destination.data() : header_at<Ipv4Header>(l3)->destination.data();
 }
 
-bool Program::copy(ProgramQueue& queue, rte_mbuf& packet) noexcept {
-  const std::size_t length =
-      queue.reader.take({rte_pktmbuf_mtod(&packet, std::uint8_t*), rte_pktmbuf_tailroom(&packet)});
-  packet.data_len = static_cast<std::uint16_t>(length);
-  packet.pkt_len = static_cast<std::uint32_t>(length);
-  return length != 0;
+}  // namespace
+
+std::size_t Program::take(const BurstContext& at, InterfaceId id, SendBurst& send) noexcept {
+  Taken taken;
+  read(id, *at.view->interfaces[id].ring, taken);
+  for (std::size_t i = 0; i < taken.good; ++i)
+    send.push(taken.packet[i], PacketOrigin::at_interface(From::kKernel, id));
+  return taken.looked_at;
+}
+
+std::size_t Program::take(const BurstContext& at, InterfaceId id, InnerBurst& inner) noexcept {
+  Taken taken;
+  read(id, *at.view->interfaces[id].ring, taken);
+  const PacketOrigin origin = PacketOrigin::at_interface(From::kTunnel, id);
+  for (std::size_t i = 0; i < taken.good; ++i) {
+    rte_mbuf* const packet = taken.packet[i];
+    auto* const l3 = rte_pktmbuf_mtod(packet, std::uint8_t*);
+    const bool v6 = l3[0] >> 4 == 6;
+    if (is_martian(at.view->local_addresses, source_of(l3, v6), v6)) {
+      core_.drop(packet, DropReason::martian_inner);
+    } else {
+      inner.push(packet, l3, packet->data_len, origin, v6);
+    }
+  }
+  return taken.looked_at;
+}
+
+void Program::read(InterfaceId id, ProgramRing& ring, Taken& taken) noexcept {
+  ProgramQueue& queue = ring.queue(core_.options.id);
+  const std::size_t there = queue.reader.available();
+  ring.note_fault(queue);
+  if (queue.offloads == nullptr) {
+    read_each(id, ring, queue, std::min<std::size_t>(there, kPollBurst), taken);
+  } else {
+    read_split(id, ring, queue, there, taken);
+  }
+  if (taken.looked_at == 0) return;
+  if (queue.reader.finish()) queue.wake();
+  core_.counters.from_program.add(taken.good);
+}
+
+void Program::read_each(InterfaceId id, const ProgramRing& ring, ProgramQueue& queue, std::size_t n,
+                        Taken& taken) noexcept {
+  if (n == 0) return;
+  rte_mbuf* packets[kPollBurst];
+  if (rte_pktmbuf_alloc_bulk(core_.pool, packets, static_cast<unsigned>(n)) != 0)
+    return core_.counters.exception.read_no_mbuf.add(1);
+  for (std::size_t i = 0; i < n; ++i)
+    accept(id, ring, packets[i], queue.reader.take(room_of(packets[i])), taken);
+}
+
+// A slot may hold many packets, so a super-packet goes on in the next loop.
+void Program::read_split(InterfaceId id, const ProgramRing& ring, ProgramQueue& queue, std::size_t there,
+                         Taken& taken) noexcept {
+  ProgramOffloads& offloads = *queue.offloads;
+  while (taken.looked_at < kPollBurst && (offloads.pending() || there != 0)) {
+    rte_mbuf* const packet = rte_pktmbuf_alloc(core_.pool);
+    if (packet == nullptr) {
+      core_.counters.exception.read_no_mbuf.add(1);
+      break;
+    }
+    if (!offloads.pending()) --there;
+    accept(id, ring, packet, offloads.take(queue.reader, room_of(packet)), taken);
+  }
+}
+
+std::span<std::uint8_t> Program::room_of(rte_mbuf* packet) noexcept {
+  return {rte_pktmbuf_mtod(packet, std::uint8_t*), rte_pktmbuf_tailroom(packet)};
+}
+
+// `length` 0: there is nothing in it.
+void Program::accept(InterfaceId id, const ProgramRing& ring, rte_mbuf* packet, std::size_t length,
+                     Taken& taken) noexcept {
+  ++taken.looked_at;
+  packet->data_len = static_cast<std::uint16_t>(length);
+  packet->pkt_len = static_cast<std::uint32_t>(length);
+  // Before anything is dropped: the buffer has the mark of whatever it held before.
+  if (core_.watcher.on()) [[unlikely]]
+    core_.watcher.from_program(id, {&packet, 1});
+  if (length == 0) {
+    core_.drop(packet, DropReason::ring_bad_packet);
+  } else if (judge(ring, packet)) {
+    taken.packet[taken.good++] = packet;
+  }
 }
 
 // Checks the copy: the program may rewrite its slot meanwhile. False: it is dropped.
@@ -58,6 +117,39 @@ bool Program::judge(const ProgramRing& ring, rte_mbuf* packet) noexcept {
   if (ring.sources().allow(ip.source, ip.v6)) return true;
   core_.drop(packet, DropReason::ring_source);
   return false;
+}
+
+// ---------------------------------------------------------------- beside the peers
+
+void Program::give_its_own(const BurstContext& at, SendBurst& send, Egress& egress) noexcept {
+  std::size_t kept = 0;
+  for (std::size_t i = 0; i < send.n; ++i) {
+    const InterfaceId id = send.origin[i].interface_id;
+    const ProgramRing* const host = beside_peers(at.view->interfaces[id].ring);
+    // Those whose peer is given are staged, or keepalives.
+    if (host == nullptr || send.peer[i] != nullptr ||
+        !host->sources().allow(destination_of(send.l3[i], send.v6[i]), send.v6[i])) {
+      send.destination4[kept] = send.destination4[i];  // not moved with the rest: the peer is not chosen yet
+      send.move(i, kept++);
+      continue;
+    }
+    set_extent(*send.packet[i], send.l3[i], send.length[i]);
+    egress.give_to_host(at, id, send.packet[i]);
+  }
+  send.n = kept;
+}
+
+void Program::keep_its_sources(const BurstContext& at, InnerBurst& inner, std::size_t first) noexcept {
+  bool refused = false;
+  for (std::size_t i = first; i < inner.n; ++i) {
+    const ProgramRing* const host = beside_peers(at.view->interfaces[inner.origin[i].interface()].ring);
+    if (host == nullptr || !host->sources().allow(source_of(inner.l3[i], inner.v6[i]), inner.v6[i])) continue;
+    settle(inner, i);
+    core_.drop(inner.packet[i], DropReason::disallowed_source);
+    inner.packet[i] = nullptr;
+    refused = true;
+  }
+  if (refused) inner.close_gaps(first);
 }
 
 }  // namespace wg::dataplane

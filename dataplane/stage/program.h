@@ -1,12 +1,15 @@
-// Programs that are the inner side of an interface: what they send enters the journey here. What goes to them
-// leaves by core/egress.h.
+// Programs at interfaces: what they send enters the journey here, and here is decided what goes to those
+// beside the peers. It leaves by core/egress.h.
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
+#include <span>
 
 #include "dataplane/core/burst_context.h"
 #include "dataplane/core/bursts.h"
 #include "dataplane/core/core.h"
+#include "dataplane/core/egress.h"
 #include "dataplane/io/program_ring.h"
 
 namespace wg::dataplane {
@@ -16,11 +19,31 @@ class Program {
   explicit Program(Core& core) : core_(core) {}
 
   // At most kPollBurst packets of this worker's queue, whole and from a source that is the program's. Returns
-  // how many were looked at.
+  // how many were looked at. The inner side sends as Linux would in its place.
   std::size_t take(const BurstContext& at, InterfaceId id, SendBurst& send) noexcept;
+  // The same for a program beside the peers: its packets need a route.
+  std::size_t take(const BurstContext& at, InterfaceId id, InnerBurst& inner) noexcept;
+
+  // ---- programs beside the peers: their sources are their allowed IPs
+  // Packets to their addresses, whatever peers have these too.
+  void give_its_own(const BurstContext& at, SendBurst& send, Egress& egress) noexcept;
+  // Drops what peers have sent from their addresses, of the packets from `first` on.
+  void keep_its_sources(const BurstContext& at, InnerBurst& inner, std::size_t first) noexcept;
 
  private:
-  bool copy(ProgramQueue& queue, rte_mbuf& packet) noexcept;
+  struct Taken {
+    std::size_t looked_at = 0, good = 0;
+    rte_mbuf* packet[kPollBurst];
+  };
+
+  void read(InterfaceId id, ProgramRing& ring, Taken& taken) noexcept;
+  void read_each(InterfaceId id, const ProgramRing& ring, ProgramQueue& queue, std::size_t n,
+                 Taken& taken) noexcept;
+  void read_split(InterfaceId id, const ProgramRing& ring, ProgramQueue& queue, std::size_t there,
+                  Taken& taken) noexcept;
+  static std::span<std::uint8_t> room_of(rte_mbuf* packet) noexcept;
+  void accept(InterfaceId id, const ProgramRing& ring, rte_mbuf* packet, std::size_t length,
+              Taken& taken) noexcept;
   bool judge(const ProgramRing& ring, rte_mbuf* packet) noexcept;
 
   Core& core_;

@@ -6,7 +6,7 @@
 #include <cstring>
 
 #include "dataplane/core/look_up_addresses.h"
-#include "dataplane/packet/address_class.h"
+#include "dataplane/core/martian.h"
 #include "dataplane/packet/checksum.h"
 #include "dataplane/packet/endpoints.h"
 #include "dataplane/packet/path.h"
@@ -70,13 +70,6 @@ bool merge_ecn(const IpView& ip, std::uint8_t outer_tos, std::uint8_t* l3) {
     ipv4_set_tos(header_at<Ipv4Header>(l3), marked);
   }
   return true;
-}
-
-// Allowed to no peer in a tunnel, whatever its allowed IPs say. Linux refuses our own addresses as source
-// too, but accepts them from a TUN, through which ICMP errors of ours come (accept_local).
-bool is_martian(const LocalAddresses& own, const std::uint8_t* source, bool v6) {
-  return v6 ? is_martian_source_v6(source) || own.contains_v6(source)
-            : is_martian_source_v4(source) || own.contains_v4(source);
 }
 
 // Checks the sum of an IPv4 header without options. Words of any size have the same sum modulo 65535, which

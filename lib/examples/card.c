@@ -1,6 +1,6 @@
 /* A program is a network card: it answers pings through a tunnel.
  *
- *   card INTERFACE ADDRESS        an interface of the gateway that exists, and the program's IPv4 address
+ *   card INTERFACE ADDRESS [routed]   an interface that exists, the program's IPv4 address; routed: as a host behind it
  *   cc card.c $(pkg-config --cflags --libs liblinegate) -o card */
 #include <arpa/inet.h>
 #include <linegate.h>
@@ -40,9 +40,9 @@ int main(int count, char **words) {
   lg_adapter *adapter;
   lg_ring *ring;
   lg_error error = LG_EMPTY;
-  if (count != 3 || inet_pton(AF_INET, words[2], own.address) != 1) return fprintf(stderr, "card INTERFACE ADDRESS\n"), 2;
+  if (count < 3 || inet_pton(AF_INET, words[2], own.address) != 1) return fprintf(stderr, "card INTERFACE ADDRESS\n"), 2;
   check(lg_adapter_open(words[1], &adapter), "open");
-  check(lg_ring_open(adapter, 0, 0, &own, 1, &ring), "ring");
+  check(lg_ring_open(adapter, 0, count > 3 ? LG_RING_ROUTED : 0, &own, 1, &ring), "ring");
   printf("up\n"), fflush(stdout);
   for (wait.fd = lg_ring_wait_fd(ring); error == LG_EMPTY; poll(&wait, 1, -1)) {
     uint8_t *packet, *answer;

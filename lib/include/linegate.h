@@ -270,6 +270,12 @@ lg_error lg_adapter_set_logging(lg_adapter* adapter, lg_log_state state);
  * their allocations. They may be released, and sent, in any order, by any thread; room is given back in
  * order, so one packet that is never released fills the ring in the end: lg_ring_get_statistics() names it.
  *
+ * With LG_RING_ROUTED the program is not the inner side but a host behind the adapter, as a peer is without a
+ * tunnel. Its sources are its allowed IPs: what is routed to the adapter and goes to one of them reaches the
+ * program; what it sends from them is routed, as what comes out of a tunnel: to ports, to peers of this and
+ * other adapters, to other programs, to this machine. Linux keeps its addresses and its routes, which lead to
+ * the adapter by its network interface; peers keep the rest of their allowed IPs.
+ *
  * LG_GONE is the end of a ring: of the gateway, of the adapter, or by what the program wrote. It closes the
  * ring and the adapter, and opens both again until it succeeds: lib/examples/echo.c.
  *
@@ -283,14 +289,50 @@ typedef struct lg_ring lg_ring;
 
 /* For lg_ring_open(). */
 enum {
-  LG_RING_POLLS = 1u << 0 /* the program never waits, so the gateway need not wake it: lg_ring_wait_fd() may
-                             stay silent */
+  LG_RING_POLLS = 1u << 0,  /* the program never waits, so the gateway need not wake it: lg_ring_wait_fd() may
+                               stay silent */
+  LG_RING_ROUTED = 1u << 1, /* the program is a host behind the adapter, beside its peers, and not its inner
+                               side: see above */
+  LG_RING_OFFLOADS = 1u << 2, /* each packet begins with an lg_offload, and may be a super-packet */
+  LG_RING_JOINS_UDP = 1u << 3 /* with LG_RING_OFFLOADS: the program takes super-packets of UDP as well */
 };
 
-/* Of an adapter that exists. `slots`: packets that a ring holds, a power of two from 64 to 4096; 0: 1024.
+/* With LG_RING_OFFLOADS it lies in front of the IP header of each packet, of those that are received and of
+ * those that are sent, and counts in their bytes. It is the struct virtio_net_hdr of Linux, in the machine's
+ * byte order; offsets count from the IP header.
+ *
+ * A super-packet is up to 65535 bytes of one flow under one header, as TCP segmentation offload has it. The
+ * gateway splits those that it gets, which cost the program and the ring one packet; and it joins what has
+ * come at the same time of one TCP connection, and with LG_RING_JOINS_UDP of one UDP flow. All zero: a packet
+ * alone, with complete checksums. */
+typedef struct lg_offload {
+  uint8_t flags;          /* LG_OFFLOAD_CHECKSUM, or 0 */
+  uint8_t kind;           /* LG_OFFLOAD_NONE, or what the super-packet is of */
+  uint16_t header_bytes;  /* of a super-packet: IP and TCP or UDP header */
+  uint16_t segment_bytes; /* of a super-packet: payload of each of its packets but the last */
+  uint16_t checksum_start;
+  uint16_t checksum_offset; /* of the field, from checksum_start */
+} lg_offload;
+enum {
+  /* The checksum from `checksum_start` on is not complete: its field holds the sum of the pseudo header. So
+   * it is with each super-packet. The program leaves the rest to the gateway, or the gateway vouches for it.
+   */
+  LG_OFFLOAD_CHECKSUM = 1
+};
+enum {
+  LG_OFFLOAD_NONE = 0,
+  LG_OFFLOAD_TCP4 = 1,
+  LG_OFFLOAD_TCP6 = 4,
+  LG_OFFLOAD_UDP = 5,   /* IPv4 and IPv6 */
+  LG_OFFLOAD_ECN = 0x80 /* added to those of TCP: the first of its packets has CWR */
+};
+
+/* Of an adapter that exists. `slots`: packets that a ring holds, a power of two from 64 to 4096; 0: 1024, and
+ * with LG_RING_OFFLOADS, where a slot has 64 KiB, as many as there is memory for, at most 256.
  * `sources` (family, address and cidr; the rest zero) are the addresses from which the program sends, at most
- * 16; packets from others are dropped. Without any they are the adapter's own addresses in the configuration.
- * LG_BUSY: another program is the adapter's inner side. On LG_OK, *ring must be closed, before the adapter.
+ * 16; packets from others are dropped. Without any they are the adapter's own addresses in the configuration;
+ * LG_RING_ROUTED needs some, and none of this machine's own. LG_BUSY: the adapter has a program. On LG_OK,
+ * *ring must be closed, before the adapter.
  */
 lg_error lg_ring_open(lg_adapter* adapter, uint32_t slots, uint32_t flags, const lg_allowed_ip* sources,
                       uint32_t sources_count, lg_ring** ring);

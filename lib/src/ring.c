@@ -13,6 +13,7 @@
 #include "internal.h"
 
 enum { SLOT_FREE = 0, SLOT_HELD = 1, SLOT_DONE = 2, LOOKS_BETWEEN_CALLS = 1024 };
+enum { RING_FLAGS = LG_RING_POLLS | LG_RING_ROUTED | LG_RING_OFFLOADS | LG_RING_JOINS_UDP };
 
 /* One way of a queue. Positions count packets, modulo 2^32; what is shared moves from `done` on, in order. */
 typedef struct way {
@@ -38,6 +39,7 @@ struct lg_ring {
   pthread_mutex_t mutex; /* of the calls without a queue */
   lgi_connection connection;
   uint32_t queues_count, slots, slot_bytes, bytes, mtu, flags;
+  uint32_t least; /* bytes of what is sent */
   uint32_t next; /* queue to look at first */
   uint8_t *memory;
   queue *queues;
@@ -240,7 +242,7 @@ LG_API lg_error lg_ring_release(lg_ring *ring, const void *packet) {
 
 LG_API void *lg_ring_alloc_send(lg_ring *ring, uint32_t bytes, lg_error *error) {
   void *packet;
-  if (ring == NULL || bytes < RING_LEAST_PACKET || bytes > ring->slot_bytes) {
+  if (ring == NULL || bytes < ring->least || bytes > ring->slot_bytes) {
     refuse(error, lgi_fail(LG_INVALID, "no ring, or a size that no packet of it has"));
     return NULL;
   }
@@ -301,7 +303,7 @@ LG_API uint32_t lg_ring_send_burst(lg_ring *ring, uint32_t index, const lg_packe
   for (; n < count; ++n) {
     const uint32_t bytes = packets[n].bytes;
     const uint32_t slot = in->out.handed & (ring->slots - 1);
-    void *const to = bytes >= RING_LEAST_PACKET && bytes <= ring->slot_bytes ? allocate(ring, in, bytes) : NULL;
+    void *const to = bytes >= ring->least && bytes <= ring->slot_bytes ? allocate(ring, in, bytes) : NULL;
     if (to == NULL) break;
     memcpy(to, packets[n].data, bytes);
     in->out.slots[slot] = SLOT_DONE;
@@ -384,6 +386,9 @@ static bool read_offer(lgi_span offer, lg_ring *ring) {
     if (!lgi_json_u64(lgi_json_member(offer, members[i].name), &value) || value > UINT32_MAX) return false;
     *members[i].to = (uint32_t)value;
   }
+  /* A gateway that does not know what was asked for does not answer that it does it. */
+  if ((ring->flags & LG_RING_ROUTED) != 0 && !lgi_json_true(lgi_json_member(offer, "routed"))) return false;
+  if ((ring->flags & LG_RING_OFFLOADS) != 0 && !lgi_json_true(lgi_json_member(offer, "offloads"))) return false;
   return ring->queues_count > 0 && ring->queues_count < LGI_DESCRIPTORS_MAX && ring->slots > 0 &&
          (ring->slots & (ring->slots - 1)) == 0 &&
          (uint64_t)ring->queues_count * 2 * ring_bytes(ring->slots, ring->slot_bytes) == ring->bytes;
@@ -460,6 +465,9 @@ static lg_error ask_for_ring(lg_ring *ring, const lg_adapter *adapter, uint32_t 
     lgi_put(&request, ",\"slots\":");
     lgi_put_number(&request, slots);
   }
+  if ((ring->flags & LG_RING_ROUTED) != 0) lgi_put(&request, ",\"routed\":true");
+  if ((ring->flags & LG_RING_OFFLOADS) != 0) lgi_put(&request, ",\"offloads\":true");
+  if ((ring->flags & LG_RING_JOINS_UDP) != 0) lgi_put(&request, ",\"join_udp\":true");
   if (!put_sources(&request, sources, count)) return lgi_fail(LG_INVALID, "a source that is no prefix");
   lgi_put(&request, "}}\n");
   error = lgi_connect(&ring->connection, adapter->path);
@@ -474,12 +482,14 @@ LG_API lg_error lg_ring_open(lg_adapter *adapter, uint32_t slots, uint32_t flags
   lg_error error;
   if (ring == NULL) return lgi_fail(LG_INVALID, "no place for the handle");
   *ring = NULL;
-  if (adapter == NULL || (flags & ~(uint32_t)LG_RING_POLLS) != 0 || (sources == NULL && sources_count != 0))
+  if (adapter == NULL || (flags & ~(uint32_t)RING_FLAGS) != 0 ||
+      (flags & (LG_RING_OFFLOADS | LG_RING_JOINS_UDP)) == LG_RING_JOINS_UDP || (sources == NULL && sources_count != 0))
     return lgi_fail(LG_INVALID, "no adapter, an unknown flag, or no sources");
   made = calloc(1, sizeof *made);
   if (made == NULL) return lgi_fail(LG_NO_MEMORY, "out of memory");
   made->connection.fd = made->wait_fd = made->again_fd = -1;
   made->flags = flags;
+  made->least = RING_LEAST_PACKET + ((flags & LG_RING_OFFLOADS) != 0 ? (uint32_t)sizeof(lg_offload) : 0);
   if (pthread_mutex_init(&made->mutex, NULL) != 0) {
     free(made);
     return lgi_fail(LG_NO_MEMORY, "a mutex");

@@ -133,6 +133,11 @@ class Packet {
     next_header_ = value;
     return *this;
   }
+  // ---- of the TCP layer, added last
+  Packet& sequence(std::uint32_t value) {
+    put32(layers_.back().header, 4, value);
+    return *this;
+  }
   // ---- of the UDP layer
   Packet& no_checksum() {
     udp_checksum_ = false;
@@ -205,7 +210,7 @@ class Packet {
     if (inner == Kind::udp && !udp_checksum_) return;
     const std::uint32_t pseudo =
         ones_sum(addresses, 0, addresses.size(), protocol(inner)) + static_cast<std::uint32_t>(body.size());
-    if (inner == Kind::udp && device_checksum_)
+    if (device_checksum_ && (inner == Kind::udp || inner == Kind::tcp))
       return put16(body, checksum_at(inner), ones_sum({}, 0, 0, pseudo));
     std::uint32_t sum = ~ones_sum(body, 0, body.size(), pseudo) & 0xffff;
     if (inner == Kind::udp && sum == 0) sum = 0xffff;

@@ -4,8 +4,10 @@
 
 #include <linegate.h>
 
+#include <chrono>
 #include <memory>
 #include <stdexcept>
+#include <thread>
 
 #include "control/api/rpc.h"
 #include "dataplane/io/program_ring.h"
@@ -25,12 +27,16 @@ class RingModel : public RingSource {
     dataplane::RingOptions options;
     options.queues = queues_;
     options.slots = request.slots;
+    options.routed = request.routed;
+    options.offloads = request.offloads;
+    options.join_udp = request.join_udp;
     auto made = dataplane::ProgramRing::create(options);
     if (!made) return made.error();
     return std::make_unique<Session>(*this, *std::move(made));
   }
   dataplane::ProgramRing* ring = nullptr;  // the one that has been started
   RingRequest last;
+  bool is_old = false;  // it does not know the newer options
 
  private:
   struct Session final : RingSession {
@@ -39,7 +45,14 @@ class RingModel : public RingSource {
       if (model.ring == own.get()) model.ring = nullptr;
     }
     RingOffer take_offer() override {
-      RingOffer offer{own->queue_count(), own->bytes(), own->slots(), own->slot_bytes(), 1420, {}};
+      RingOffer offer;
+      offer.queues = own->queue_count();
+      offer.bytes = own->bytes();
+      offer.slots = own->slots();
+      offer.slot_bytes = own->slot_bytes();
+      offer.mtu = 1420;
+      offer.routed = own->routed() && !model.is_old;
+      offer.offloads = own->offloads() && !model.is_old;
       for (auto& fd : own->take_descriptors()) offer.descriptors.push_back(fd.release());
       return offer;
     }
@@ -76,6 +89,15 @@ class Card {
     thread_.on_loop([this] { server_.reset(); });
   }
   [[nodiscard]] RingModel& model() { return model_; }
+  // The server has seen the end of the last ring.
+  void wait_until_free() {
+    for (int i = 0; i < 1000; ++i) {
+      bool free = false;
+      thread_.on_loop([&] { free = model_.ring == nullptr; });
+      if (free) return;
+      std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    }
+  }
   dataplane::ProgramQueue& worker(std::size_t queue = 0) {
     thread_.on_loop([] {});
     return model_.ring->queue(queue);

@@ -14,6 +14,7 @@
 #include <thread>
 #include <vector>
 
+#include "dataplane/io/program_offloads.h"
 #include "dataplane/io/program_ring.h"
 
 namespace wg::dataplane {
@@ -147,6 +148,56 @@ TEST(HostileProgram, ScribblesEverywhere) {
   EXPECT_GT(put, 0U);
 }
 
+// Slots of super-packets: headers and packets at random, near the truth and far from it.
+TEST(HostileProgram, WritesHeadersOfSuperPackets) {
+  const std::size_t size = ring_bytes(kSlots, ProgramOffloads::kSlotBytes);
+  const std::unique_ptr<std::uint8_t, decltype(&std::free)> bytes(
+      static_cast<std::uint8_t*>(std::aligned_alloc(RING_PAGE, size)), &std::free);
+  std::memset(bytes.get(), 0, size);
+  auto& words = *reinterpret_cast<ring_words*>(bytes.get());
+  auto* const lengths = reinterpret_cast<std::uint32_t*>(bytes.get() + RING_LENGTHS_OFFSET);
+  RingReader reader(bytes.get(), kSlots, ProgramOffloads::kSlotBytes);
+  ProgramOffloads offloads(true);
+  std::mt19937 random(11);
+  std::vector<std::uint8_t> to(2048);
+  std::size_t bad = 0, good = 0, segments = 0;
+  for (std::uint32_t i = 0; i < 20'000; ++i) {
+    std::uint8_t* const slot =
+        bytes.get() + ring_slots_offset(kSlots) + std::size_t{i % kSlots} * ProgramOffloads::kSlotBytes;
+    const VnetHeader header{static_cast<std::uint8_t>(random() % 3),
+                            static_cast<std::uint8_t>(random() % 7 | (random() % 8 == 0 ? 0x80 : 0)),
+                            static_cast<std::uint16_t>(random() % 4 == 0 ? random() : 40),
+                            static_cast<std::uint16_t>(random() % 2 == 0 ? random() : random() % 1500),
+                            static_cast<std::uint16_t>(random() % 4 == 0 ? random() : 20),
+                            static_cast<std::uint16_t>(random() % 4 == 0   ? random()
+                                                       : random() % 2 == 0 ? 16
+                                                                           : 6)};
+    std::memcpy(slot, &header, sizeof header);
+    for (std::size_t at = 0; at < 64; ++at) slot[sizeof header + at] = static_cast<std::uint8_t>(random());
+    const std::uint8_t begin[] = {0x45, 0,    0, 0,  0,
+                                  0,    0x40, 0, 64, static_cast<std::uint8_t>(random() % 2 == 0 ? 6 : 17)};
+    if (random() % 4 != 0) std::memcpy(slot + sizeof header, begin, sizeof begin);
+    if (random() % 4 != 0) slot[sizeof header + 32] = 0x50;  // a TCP header without options
+    lengths[i % kSlots] =
+        static_cast<std::uint32_t>(random() % 4 == 0 ? random() % 70'000 : 30 + random() % 4000);
+    ring_store(&words.produced, i + 1);
+    ASSERT_EQ(reader.available(), 1U);
+    std::size_t of_slot = 0;
+    do {
+      const std::size_t length = offloads.take(reader, to);
+      ASSERT_LE(length, to.size());
+      ++(length == 0 ? bad : good);
+      ASSERT_LE(++of_slot, kSuperPacketMax);
+    } while (offloads.pending());
+    segments += of_slot > 1 ? 1 : 0;
+    (void)reader.finish();
+  }
+  EXPECT_EQ(reader.fault(), RingFault::kNone);
+  EXPECT_GT(bad, 1000U);
+  EXPECT_GT(good, 1000U);
+  EXPECT_GT(segments, 100U) << "super-packets were split";
+}
+
 // ---------------------------------------------------------------- the memory, the sockets
 
 std::unique_ptr<ProgramRing> ring_of(std::size_t queues = 1) {
@@ -214,6 +265,20 @@ TEST(ProgramRing, IsRefusedOutsideItsBounds) {
   EXPECT_FALSE(with(8192, 1500, 1));
   EXPECT_FALSE(with(4096, 9000, 2)) << "256 MiB";
   EXPECT_FALSE(with(1024, 70000, 1));
+}
+
+TEST(ProgramRing, OfSuperPacketsHasAsManySlotsAsThereIsMemory) {
+  const auto slots = [](std::size_t queues) -> std::uint32_t {
+    RingOptions options;
+    options.queues = queues;
+    options.offloads = true;
+    auto ring = ProgramRing::create(options);
+    return ring ? (*ring)->slots() : 0;
+  };
+  EXPECT_EQ(slots(1), 256U);
+  EXPECT_EQ(slots(2), 128U);
+  EXPECT_EQ(slots(4), 64U);
+  EXPECT_EQ(slots(9), 0U) << "more than 64 MiB";
 }
 
 TEST(RingSources, ArePrefixes) {

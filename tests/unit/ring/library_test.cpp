@@ -37,7 +37,60 @@ TEST(LibRing, TellsTheGatewayWhatItWants) {
   EXPECT_EQ(second, nullptr);
   const lg_allowed_ip wrong{sizeof wrong, 0, {}, 5, 32, 0, 0};
   EXPECT_EQ(lg_ring_open(card.adapter, 0, 0, &wrong, 1, &second), LG_INVALID);
-  EXPECT_EQ(lg_ring_open(card.adapter, 0, 2, nullptr, 0, &second), LG_INVALID);
+  EXPECT_EQ(lg_ring_open(card.adapter, 0, 16, nullptr, 0, &second), LG_INVALID);
+  EXPECT_EQ(lg_ring_open(card.adapter, 0, LG_RING_JOINS_UDP, nullptr, 0, &second), LG_INVALID);
+}
+
+TEST(LibRing, AGatewayThatDoesNotRouteIsRefused) {
+  Card card;
+  EXPECT_FALSE(card.model().last.routed);
+  lg_ring_close(card.ring);
+  card.ring = nullptr;
+  const lg_allowed_ip own{sizeof own, 0, {10, 9, 0, 7}, LG_IPV4, 32, 0, 0};
+  card.model().is_old = true;
+  card.wait_until_free();
+  EXPECT_EQ(lg_ring_open(card.adapter, 0, LG_RING_ROUTED, &own, 1, &card.ring), LG_PROTOCOL);
+  EXPECT_TRUE(card.model().last.routed);
+  EXPECT_EQ(card.model().ring, nullptr) << "the program must not become the inner side instead";
+  card.model().is_old = false;
+  EXPECT_EQ(lg_ring_open(card.adapter, 0, LG_RING_ROUTED, &own, 1, &card.ring), LG_OK);
+}
+
+TEST(LibRing, OffloadsAreASizeOfSlotsAndAHeader) {
+  Card card(1, LG_RING_OFFLOADS);
+  EXPECT_TRUE(card.model().last.offloads);
+  EXPECT_FALSE(card.model().last.join_udp);
+  dataplane::ProgramQueue& worker = card.worker();
+  std::vector<std::uint8_t> large(sizeof(lg_offload) + 65'535, 7);
+  worker.writer.put(large);
+  (void)worker.writer.finish();
+  std::uint32_t bytes = 0;
+  lg_error error = LG_OK;
+  const void* const got = lg_ring_receive(card.ring, &bytes, &error);
+  ASSERT_NE(got, nullptr);
+  EXPECT_EQ(bytes, large.size());
+  EXPECT_EQ(0, std::memcmp(got, large.data(), large.size()));
+  EXPECT_EQ(lg_ring_alloc_send(card.ring, 29, &error), nullptr) << "no packet behind the header";
+  EXPECT_EQ(error, LG_INVALID);
+  void* const place = lg_ring_alloc_send(card.ring, static_cast<std::uint32_t>(large.size()), &error);
+  ASSERT_NE(place, nullptr);
+  std::memcpy(place, large.data(), large.size());
+  EXPECT_EQ(lg_ring_send(card.ring, place), LG_OK);
+  ASSERT_EQ(worker.reader.available(), 1U);
+  std::vector<std::uint8_t> to(large.size());
+  EXPECT_EQ(worker.reader.take(to), large.size());
+}
+
+TEST(LibRing, AGatewayWithoutOffloadsIsRefused) {
+  Card card;
+  EXPECT_FALSE(card.model().last.offloads);
+  lg_ring_close(card.ring);
+  card.ring = nullptr;
+  card.model().is_old = true;
+  card.wait_until_free();
+  const lg_allowed_ip own{sizeof own, 0, {10, 9, 0, 7}, LG_IPV4, 32, 0, 0};
+  EXPECT_EQ(lg_ring_open(card.adapter, 0, LG_RING_OFFLOADS, &own, 1, &card.ring), LG_PROTOCOL);
+  EXPECT_EQ(card.model().ring, nullptr);
 }
 
 // Released in any order, given back in order, whatever is held.
