@@ -1,5 +1,5 @@
-// Super-packets in the ring of a program that has asked for them: in front of each packet lies a VnetHeader, both
-// ways. The worker of the queue alone; nothing here throws, allocates after the construction, or waits.
+// Super-packets in the ring of a program that has asked for them: in front of each packet lies a VnetHeader,
+// both ways. The worker of the queue alone; nothing here throws, allocates after the construction, or waits.
 //
 // What the program has written is copied once, header and all, and only the copy is looked at.
 #pragma once
