@@ -52,6 +52,7 @@ def facts(linegate, cpus):
         "nodes": {cpu: [path.name for path in pathlib.Path(f"/sys/devices/system/cpu/cpu{cpu}").glob("node*")] for cpu in cpus},
         "huge_pages_free_2m": int(read("/sys/kernel/mm/hugepages/hugepages-2048kB/free_hugepages", "0") or 0),
         "kernel": platform.release(),
+        "vendor": read("/sys/class/dmi/id/sys_vendor", "unknown"),
         "dpdk": output("pkg-config", "--modversion", "libdpdk") or "unknown",
         "linegate": output(linegate, "--version") or "unknown",
         "commit": output("git", "-C", str(pathlib.Path(__file__).parent), "describe", "--always", "--dirty") or "unknown",
@@ -93,7 +94,9 @@ def concerns(machine, core, gateway_cores, virtual, cards):
     if not machine["huge_pages_free_2m"]:
         out.append("There are no huge pages: packets are in ordinary memory, which is slower.")
     if virtual:
-        out.append("The ports are memif pairs: copies by the two processes stand where a card would be.")
+        out.append("The ports are virtual: copies by the two processes stand where a card would be.")
+    if cards and "QEMU" in machine.get("vendor", ""):
+        out.append("The cards are emulated: this run shows function only, no figure of it says anything about speed.")
     nodes = {card["node"] for card in cards.values()}
     if len(nodes) > 1:
         out.append(f"The cards are on different nodes: {', '.join(sorted(nodes))}.")

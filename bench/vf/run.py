@@ -464,7 +464,7 @@ def main(words):
         "seconds": time.time() - begin, "mode": "ci" if options.ci else "quick" if options.quick else "full",
         "ports": ports.kind, "slots": options.slots, "generator_core": options.core, "gateway_cores": options.gateway_cores,
         "machine": facts, "cards": cards, "handshakes": run.handshakes, "recoveries": run.recoveries,
-        "concerns": machine.concerns(facts, options.core, options.gateway_cores, ports.virtual, cards),
+        "concerns": machine.concerns(facts, options.core, options.gateway_cores, not cards, cards),
         "cells": [{"where": cell.where, "figures": cell.figures} for cell in run.cells],
     }
     (out / "results.json").write_text(json.dumps(results, indent=1) + "\n")

@@ -164,6 +164,9 @@ class TheOptions(unittest.TestCase):
         self.assertIn("threads of one core", " ".join(machine.concerns(facts, 2, [3], False, {})))
         self.assertIn("share a core", " ".join(machine.concerns(facts, 2, [2], False, {})))
         self.assertIn("not isolated", " ".join(machine.concerns(facts, 0, [3], False, {})))
+        self.assertIn("virtual", " ".join(machine.concerns(facts, 2, [3], True, {})))
+        cards = {"0000:00:02.0": {"node": "0"}}
+        self.assertIn("emulated", " ".join(machine.concerns({**facts, "vendor": "QEMU"}, 2, [3], False, cards)))
         self.assertEqual(machine.cpus_of("0,2-4"), {0, 2, 3, 4})
 
 
