@@ -7,8 +7,8 @@ BUILD=$(dirname "$LINEGATE")
 CARD=$BUILD/lib/card PING=$ROOT/tests/e2e/foreign/ring_ping.py
 [ -x "$CARD" ] || skip "the library is not built"
 export LINEGATE_SOCKET=$SOCKET LD_LIBRARY_PATH=$BUILD
-INTERFACES='app0: { addresses: [10.99.0.1/24] }
-app1: { addresses: [10.98.0.1/24] }'
+INTERFACES="app0: { private_key: \"$(wg genkey)\", addresses: [10.99.0.1/24] }
+app1: { private_key: \"$(wg genkey)\", addresses: [10.98.0.1/24] }"
 lab 'endpoint: "10.20.0.2:51821"'
 in_wan wg set "$LAB" peer "$GW_PUBLIC" allowed-ips 10.10.0.0/24,192.168.1.0/24,10.99.0.0/24,10.98.0.0/24
 in_wan ip route add 10.99.0.0/24 dev "$LAB"
@@ -91,12 +91,13 @@ box() { # WORDS...: the program, and addresses for its namespace
 box_end() {
   kill -TERM "$BOX_PID"
   wait "$BOX_PID" || fail "ring_tun: $(cat "$LAB_DIR/box.log")"
-  tail -1 /run/box.out
+  PASSED=$(tail -1 /run/box.out)
 }
 bulk() { ip netns exec "$LAB-box" timeout 60 python3 "$BULK" "$@"; }
 box
 plain=$(bulk 192.168.1.2 7000 "${BULK_MB:-20}") || fail "packets alone"
-say "packets alone: $plain MB/s, $(box_end)"
+box_end
+say "packets alone: $plain MB/s, $PASSED"
 box offloads
 joined=$(bulk 192.168.1.2 7000 "${BULK_MB:-20}") || fail "super-packets to and from a host behind a port"
 say "super-packets: $joined MB/s"
@@ -104,9 +105,9 @@ peer=$(bulk 10.10.0.2 7000 10) || fail "super-packets to and from a peer"
 say "to a peer in a tunnel: $peer MB/s"
 check "small packets" pings 10 "$LAN" 10.99.0.9
 check "and large ones" pings 3 "$LAN" 10.99.0.9 -s 1380
-told=$(box_end)
-say "$told"
-echo "$told" | awk '{ exit !($4 > 100 && $8 > 100) }' || fail "no super-packets: $told"
+box_end
+say "$PASSED"
+echo "$PASSED" | awk '{ exit !($4 > 100 && $8 > 100) }' || fail "no super-packets: $PASSED"
 
 # ---- an adapter that the program made, over restarts of the gateway
 export RING_CREATES="ip -n $GW addr add 10.97.0.1/24 dev app2"
@@ -120,11 +121,12 @@ ip -n "$LAB-box" route add default dev ring0
 check "a program with an adapter of its own" pings 3 "$LAN" 10.97.0.9
 index() { in_gw cat /sys/class/net/app2/ifindex; }
 first=$(index)
-bulk 192.168.1.2 7000 "${BULK_MB:-20}" >/run/long.out 2>&1 &
+bulk 192.168.1.2 7000 20 15 >/run/long.out 2>&1 &
 long=$!
 for signal in -TERM -KILL; do
   ups=$(grep -c '^up$' /run/box.out)
   sleep 0.3
+  kill -0 "$long" || fail "the transfer ends too soon: $(cat /run/long.out)"
   stop_pid gateway "$signal"
   refuse "the adapter is gone with the gateway" in_gw ip link show app2
   start_gateway
@@ -134,4 +136,5 @@ for signal in -TERM -KILL; do
   check "it answers" wait_for 10 pings 3 "$LAN" 10.97.0.9
 done
 check "a transfer has outlasted both" wait "$long"
-say "$(cat /run/long.out) MB/s, $(box_end)"
+box_end
+say "$(cat /run/long.out) MB/s, $PASSED"
