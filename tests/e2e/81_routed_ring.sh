@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# limit: 180 s
+# limit: 300 s
 # Programs are hosts behind interfaces of the gateway (LG_RING_ROUTED): workers route between them, a port, a tunnel's peer,
 # each other and Linux, without the kernel; where Linux would not forward, they do not.
 source "$(dirname "$0")/lib.sh"
