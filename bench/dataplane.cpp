@@ -143,6 +143,28 @@ void measure_paths(const Options& options) {
   }
 }
 
+// ---- from port to port: no crypto, so that each clock of the path is seen
+
+void measure_ports(const Options& options) {
+  for (const bool cold : {false, true}) {
+    const Case c{Direction::across, 64, false, 1, cold, false};
+    const std::string line = std::string("ports inner=64 buffers=") + (cold ? "cold" : "hot");
+    if (!options.only.empty() && line.find(options.only) == std::string::npos) continue;
+    Gateway gateway(c);
+    Samples samples;
+    const std::size_t wanted = options.quick ? 100'000 : 1'000'000;
+    for (std::size_t packets = 0; packets < 4096; packets += gateway.batch().size())
+      run_batch(gateway, samples);
+    samples.clear();
+    for (std::size_t packets = 0; packets < wanted; packets += gateway.batch().size())
+      run_batch(gateway, samples);
+    const double clocks = percentile(samples.path, 0.5);
+    std::printf("%s clocks=%.1f p10=%.1f mpps=%.2f\n", line.c_str(), clocks, percentile(samples.path, 0.1),
+                hertz() / clocks / 1e6);
+    std::fflush(stdout);
+  }
+}
+
 // ---- flows: what carrying a connection costs beside the plain short cut with the same packets. The two take
 // turns, so that other load on the machine meets both.
 
@@ -482,6 +504,7 @@ int main(int argc, char** argv) {
     if (!arguments.gate.empty()) gate = Gate::read(arguments.gate);
     options.gate = gate ? &*gate : nullptr;
     measure_paths(options);
+    measure_ports(options);
     measure_flows(options);
     measure_scaling(options);
     measure_load(options);

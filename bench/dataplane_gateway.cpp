@@ -203,9 +203,15 @@ void Gateway::build_snapshot() {
   host.port = kLan;
   host.header_length = 14;
   write_ethernet(host.header.data(), 10, 2, ether_type::kIpv4);
-  NextHop wg;
-  wg.kind = HopKind::kInterface;
-  snapshot_.next_hops = {host, wg};
+  NextHop peers;
+  peers.kind = HopKind::kInterface;
+  if (case_.direction == Direction::across) {
+    peers = host;
+    peers.port = kWan;
+    write_ethernet(peers.header.data(), 9, 1, ether_type::kIpv4);
+    for (PortView& port : snapshot_.ports) port.port_to_port = true;
+  }
+  snapshot_.next_hops = {host, peers};
   value_or_throw(routes4_.insert(kHost, 32, 0));
   value_or_throw(routes4_.insert(kPeers, 8, 1));
   snapshot_.routes4 = &routes4_;
@@ -219,7 +225,7 @@ void Gateway::build_snapshot() {
 void Gateway::build_templates() {
   const std::size_t ip = case_.outer6 ? kIpv6HeaderSize : kIpv4HeaderSize;
   outer_ = kEthernetHeaderSize + ip + kUdpHeaderSize + kTransportDataHeaderSize;
-  if (case_.direction == Direction::send) {
+  if (case_.direction != Direction::receive) {
     frame_.resize(kEthernetHeaderSize + case_.inner);
     write_ethernet(frame_.data(), 2, 10, ether_type::kIpv4);
     return;
@@ -297,7 +303,7 @@ void Gateway::prepare(std::size_t begin, std::size_t end) {
         rte_pktmbuf_append(packet, static_cast<std::uint16_t>(frame_.size())));
     const std::uint32_t peer = next_peer();
     Remote& remote = remotes_[peer];
-    if (case_.direction == Direction::send) {
+    if (case_.direction != Direction::receive) {
       std::memcpy(frame, frame_.data(), kEthernetHeaderSize);
       write_ipv4(frame + kEthernetHeaderSize, kHost, remote.address, case_.inner);
       if (case_.flows != 0) write_flow(frame + kEthernetHeaderSize);
@@ -357,7 +363,7 @@ void Gateway::prepare_junk(std::size_t i, Junk junk) {
 }
 
 void Gateway::arrive(std::span<rte_mbuf* const> packets) {
-  rte_ring* wire = shared().ports[case_.direction == Direction::send ? kLan : kWan].arriving;
+  rte_ring* wire = shared().ports[case_.direction != Direction::receive ? kLan : kWan].arriving;
   const unsigned n = rte_ring_enqueue_bulk(wire, reinterpret_cast<void* const*>(packets.data()),
                                            static_cast<unsigned>(packets.size()), nullptr);
   if (n != packets.size()) throw std::runtime_error("the wire is full");
@@ -370,7 +376,7 @@ void Gateway::refill(std::size_t begin, std::size_t end) {
 }
 
 std::size_t Gateway::leave(rte_mbuf** out, std::size_t n) {
-  rte_ring* wire = shared().ports[case_.direction == Direction::send ? kWan : kLan].leaving;
+  rte_ring* wire = shared().ports[case_.direction != Direction::receive ? kWan : kLan].leaving;
   return rte_ring_dequeue_burst(wire, reinterpret_cast<void**>(out), static_cast<unsigned>(n), nullptr);
 }
 

@@ -21,7 +21,8 @@
 
 namespace wg::bench {
 
-enum class Direction : std::uint8_t { send, receive };
+// across: plain packets from port to port.
+enum class Direction : std::uint8_t { send, receive, across };
 
 // What becomes of the packets of flows. kShortCut: the same packets with `forwarding: short_cut`.
 enum class FlowKind : std::uint8_t { kShortCut, kNone, kMasquerade };

@@ -33,6 +33,7 @@ class Linter {
     lint_network(gateway_, problems_);
     check_files();
     check_flows();
+    check_port_to_port();
     if (gateway_.ports.empty()) warn({}, "ports", "no port is configured: nothing is received");
     for (const auto& [name, port] : gateway_.ports) check_shared_memory(name, port);
     for (const auto& [name, interface] : gateway_.interfaces) {
@@ -79,6 +80,19 @@ class Linter {
     for (const auto& [name, interface] : gateway_.interfaces)
       if (interface.forwarding == Forwarding::kFlows && interface.peers.size() < 2)
         complain(interface.where, "interfaces." + name);
+  }
+
+  // ---------------------------------------------------------------- port to port
+
+  void check_port_to_port() {
+    std::vector<std::pair<std::string, const Port*>> with;
+    for (const auto& [name, port] : gateway_.ports)
+      if (port.port_to_port) with.emplace_back(name, &port);
+    if (with.size() != 1) return;
+    const auto& [name, port] = with.front();
+    warn(port->where.of("port_to_port"), "ports." + name + ".port_to_port",
+         "is true here alone: workers forward between two ports that have it, so only between the VLANs of "
+         "this one");
   }
 
   // ---------------------------------------------------------------- files

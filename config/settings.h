@@ -113,6 +113,7 @@ inline constexpr std::array kInterfaceSettings{
 
 inline constexpr std::array kPortSettings{
     setting<kChoice<Forwarding>, &Port::forwarding>("forwarding", "forwarding"),
+    setting<kFlag, &Port::port_to_port>("port_to_port", "port to port"),
     setting<kChoice<PortPeer>, &Port::peer>("peer", "other side"),
 };
 

@@ -74,6 +74,17 @@ std::vector<Prefix> ownerless_prefixes(const Interface& interface) {
   return ownerless;
 }
 
+bool uses_port_to_port(const Gateway& gateway) {
+  return std::any_of(gateway.ports.begin(), gateway.ports.end(),
+                     [](const auto& entry) { return entry.second.port_to_port; });
+}
+
+bool uses_short_cut(const Gateway& gateway) {
+  return uses_port_to_port(gateway) ||
+         std::any_of(gateway.interfaces.begin(), gateway.interfaces.end(),
+                     [](const auto& entry) { return entry.second.forwarding == Forwarding::kShortCut; });
+}
+
 std::string to_string(const PortGateway& gateway) {
   const std::string address = to_string(gateway.address);
   return gateway.metric == 0 ? address : address + " metric " + std::to_string(gateway.metric);

@@ -170,6 +170,7 @@ struct Port {
   std::optional<std::uint16_t> vlan;
   std::optional<MacAddress> mac;  // nullopt: the device's own
   Forwarding forwarding = Forwarding::kShortCut;
+  bool port_to_port = false;             // plain packets to other ports with it do not pass Linux
   PortPeer peer = PortPeer::kUntrusted;  // no effect but on the warning about memif
   PortMarks where;
   bool operator==(const Port&) const = default;
@@ -308,6 +309,11 @@ inline constexpr std::string_view kAllowedPeerNames = "1 to 64 printable charact
 
 // How a peer is named to people: its name, or its public key.
 [[nodiscard]] std::string label_of(const Peer& peer);
+
+// Is there a port with `port_to_port`?
+[[nodiscard]] bool uses_port_to_port(const Gateway& gateway);
+// Do packets pass Linux by, so that its firewall does not see them?
+[[nodiscard]] bool uses_short_cut(const Gateway& gateway);
 
 // Those for which no enabled peer is left but which stay unreachable: of peers that are not enabled, and
 // Interface::kept. Sorted.

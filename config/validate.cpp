@@ -111,6 +111,17 @@ void check_wires(Checker& checker) {
   }
 }
 
+// `forwarding: kernel` and `flows` mean all plain packets of a port, those to other ports as well.
+void check_port_to_port(Checker& checker) {
+  for (const auto& [name, port] : checker.gateway().ports) {
+    if (!port.port_to_port || port.forwarding == Forwarding::kShortCut) continue;
+    checker.complain(port.where.of("port_to_port"), "ports." + name + ".port_to_port",
+                     "is true, but forwarding is " + quoted(std::string(to_string(port.forwarding))) +
+                         checker.see(port.where.of("forwarding")) +
+                         "; allowed: false, or forwarding: short_cut");
+  }
+}
+
 struct PlacedAddress {
   Address address;
   Position at;
@@ -307,6 +318,7 @@ Problems validate(const Gateway& gateway) {
   check_names(checker);
   check_devices(checker);
   check_wires(checker);
+  check_port_to_port(checker);
   check_addresses(checker);
   check_gateways(checker);
   check_listen_ports(checker);

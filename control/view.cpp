@@ -36,6 +36,7 @@ dataplane::PortSettings view_of(const config::Port& value) {
   dataplane::PortSettings view;
   view.short_cut = value.forwarding == config::Forwarding::kShortCut;
   view.flows = value.forwarding == config::Forwarding::kFlows;
+  view.port_to_port = view.short_cut && value.port_to_port;
   view.mtu = value.mtu;
   return view;
 }

@@ -90,6 +90,7 @@ enum class Shown : std::uint8_t { kOverview, kDetail };
   X(spread_bursts, bursts, kOverview, "Own bursts whose crypto the team was offered")                    \
   X(helped_bursts, bursts, kOverview, "Bursts of other workers sealed or opened here")                   \
   X(spread_stalls, bursts, kOverview, "Own bursts that waited 2 ms for a helper off its core")           \
+  X(port_to_port, packets, kDetail, "Packets from a port to a port past the kernel")                     \
   X(to_tun, packets, kOverview, "Packets written to TUNs")                                               \
   X(from_tun, packets, kOverview, "Packets read from TUNs")                                              \
   X(to_tap, packets, kDetail, "Frames written to TAPs")                                                  \

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <array>
+#include <cstddef>
 #include <cstdint>
 
 #include "dataplane/base/ids.h"
@@ -24,6 +25,13 @@ struct NextHop {
   std::uint16_t mtu = 1500;               // IP bytes, of the link or the route
   std::uint16_t ip_version = 4;           // of the packets that take it: 4 or 6
   std::array<std::uint8_t, 18> header{};  // Ethernet [VLAN]; the EtherType is set per packet
+
+  // The VLAN of its frames; 0: they have no tag.
+  [[nodiscard]] std::uint16_t vlan() const noexcept {
+    constexpr std::size_t kTag = 14;
+    const unsigned tag = static_cast<unsigned>(header[kTag]) << 8 | header[kTag + 1];
+    return header_length == header.size() ? static_cast<std::uint16_t>(tag & 0xfff) : 0;
+  }
 };
 static_assert(sizeof(NextHop) <= 32);
 

@@ -70,8 +70,9 @@ struct VlanIds {
 
 // A port's settings of the configuration; control/view.cpp is the only translation.
 struct PortSettings {
-  bool short_cut = true;  // false: only transport data is taken from this port
-  bool flows = false;     // and packets of connections in Snapshot::flows (not short_cut)
+  bool short_cut = true;      // false: only transport data is taken from this port
+  bool flows = false;         // and packets of connections in Snapshot::flows (not short_cut)
+  bool port_to_port = false;  // packets between two such ports are routed here (short_cut alone)
   std::uint16_t mtu = 1500;
   bool operator==(const PortSettings&) const = default;
 };

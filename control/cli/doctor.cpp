@@ -197,17 +197,9 @@ void check_ports(const Patient& patient, Findings& out) {
   }
 }
 
-bool uses_short_cut(const config::Gateway& gateway) {
-  const auto short_cut = [](const auto& entry) {
-    return entry.second.forwarding == config::Forwarding::kShortCut;
-  };
-  return std::any_of(gateway.ports.begin(), gateway.ports.end(), short_cut) &&
-         std::any_of(gateway.interfaces.begin(), gateway.interfaces.end(), short_cut);
-}
-
 void check_firewall(const Patient& patient, Findings& out) {
   const Machine& machine = patient.machine;
-  const bool short_cut = !patient.config || uses_short_cut(*patient.config);
+  const bool short_cut = !patient.config || config::uses_short_cut(*patient.config);
   std::string names;
   for (const auto& chain : machine.firewall.value_or(std::vector<FirewallChain>{}))
     names += (names.empty() ? "" : ", ") + chain.name;

@@ -28,16 +28,12 @@ struct CheckOptions {
   bool strict = false, offline = false;
 };
 
-bool uses_short_cut(const config::Gateway& gateway) {
-  return std::any_of(gateway.interfaces.begin(), gateway.interfaces.end(), [](const auto& entry) {
-    return entry.second.forwarding == config::Forwarding::kShortCut;
-  });
-}
-
 // About this machine and not about the file, so it refuses nothing.
 void note_firewall(const config::Gateway& gateway, Terminal& terminal) {
-  const std::string firewall = firewall_warning(chains_beside_short_cut());
-  if (!firewall.empty() && uses_short_cut(gateway)) terminal.err << "note: " << firewall << "\n";
+  if (!config::uses_short_cut(gateway)) return;
+  const std::string firewall =
+      firewall_warning(chains_beside_short_cut(), config::uses_port_to_port(gateway));
+  if (!firewall.empty()) terminal.err << "note: " << firewall << "\n";
 }
 
 int check(const CheckOptions& options, Terminal& terminal) {

@@ -31,8 +31,15 @@ void Notices::refresh() {
 
 bool Notices::short_cut_is_used() const {
   const auto& interfaces = objects_.interfaces();
-  return std::any_of(interfaces.begin(), interfaces.end(),
-                     [](const auto& entry) { return entry.second->takes_short_cut(); });
+  return port_to_port_is_used() || std::any_of(interfaces.begin(), interfaces.end(), [](const auto& entry) {
+           return entry.second->takes_short_cut();
+         });
+}
+
+bool Notices::port_to_port_is_used() const {
+  const auto& ports = objects_.ports();
+  return std::any_of(ports.begin(), ports.end(),
+                     [](const auto& entry) { return entry.second->value().port_to_port; });
 }
 
 std::vector<std::string> Notices::gather() const {
@@ -51,7 +58,7 @@ std::vector<std::string> Notices::gather() const {
   add_rules(out);
   if (services_.ipsec.any())
     out.emplace_back("no packet takes the short cut: Linux has IPsec policies (ip xfrm policy)");
-  if (std::string text = firewall_warning(chains_beside_short_cut()); !text.empty())
+  if (std::string text = firewall_warning(chains_beside_short_cut(), port_to_port_is_used()); !text.empty())
     out.push_back(std::move(text));
   return out;
 }

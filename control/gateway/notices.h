@@ -24,6 +24,7 @@ class Notices {
   void add_hindrances(const std::string& what, std::uint32_t ifindex, std::vector<std::string>& out) const;
   void add_rules(std::vector<std::string>& out) const;
   [[nodiscard]] bool short_cut_is_used() const;
+  [[nodiscard]] bool port_to_port_is_used() const;
 
   const Services& services_;
   const Objects& objects_;

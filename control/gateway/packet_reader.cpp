@@ -241,9 +241,11 @@ void PacketReader::read_route(const Ingress& ingress) {
   const auto decision = dataplane::Route::decide(view_, hop == nullptr ? kKernelHop : *hop, ingress.origin);
   facts_.way = way_of(decision.kind);
   facts_.mtu = decision.mtu;
+  if (decision.within_port && decision.hop->vlan() == facts_.packet.vlan.value_or(0))
+    facts_.way = PacketWay::kLinux;
   switch (facts_.way) {
     case PacketWay::kLinux:
-      facts_.why_linux = why_linux(hop, ingress.origin.from == dataplane::From::kPort);
+      facts_.why_linux = why_linux(hop, ingress.origin);
       return;
     case PacketWay::kPort:
       facts_.to = name_of_port(decision.hop->port);
@@ -261,9 +263,10 @@ void PacketReader::read_route(const Ingress& ingress) {
   }
 }
 
-std::string PacketReader::why_linux(const dataplane::NextHop* hop, bool from_port) const {
+std::string PacketReader::why_linux(const dataplane::NextHop* hop, const PacketOrigin& origin) const {
   if (hop == nullptr || hop->kind == HopKind::kKernel) return why_no_hop();
-  if (hop->kind == HopKind::kPort && from_port) return "between two ports Linux forwards";
+  if (hop->kind == HopKind::kPort && origin.from == dataplane::From::kPort)
+    return why_between_ports(origin.port(), hop->port);
   const Interface* const to =
       hop->kind == HopKind::kInterface ? objects_.interface_by_id(hop->interface_id) : nullptr;
   if (to == nullptr) return {};
@@ -271,6 +274,14 @@ std::string PacketReader::why_linux(const dataplane::NextHop* hop, bool from_por
   const dataplane::InterfaceView& view = view_.interfaces[to->id()];
   if (view.ring != nullptr) return "the inner side of " + to->name() + " is a program";
   return to->name() + (view.flows ? " has `forwarding: flows`" : " has `forwarding: kernel`");
+}
+
+std::string PacketReader::why_between_ports(dataplane::PortIndex from, dataplane::PortIndex to) const {
+  for (const dataplane::PortIndex side : {from, to})
+    if (!view_.ports[side].port_to_port)
+      return "between two ports Linux forwards unless both have `port_to_port: true`, and " +
+             name_of_port(side) + " has not";
+  return "it leaves by the link by which it comes in, and Linux tells its sender of the shorter way";
 }
 
 // The reason why a route is not one of the workers' (PublishedRoutes::value_for).

@@ -48,7 +48,9 @@ class PacketReader {
   [[nodiscard]] std::string why_vlan_is_refused(const dataplane::PortView& view, const GatewayPort& port,
                                                 std::uint16_t vlan) const;
   [[nodiscard]] std::string why_not_forwarded(bool by_file, const Link* link) const;
-  [[nodiscard]] std::string why_linux(const dataplane::NextHop* hop, bool from_port) const;
+  [[nodiscard]] std::string why_linux(const dataplane::NextHop* hop,
+                                      const dataplane::PacketOrigin& origin) const;
+  [[nodiscard]] std::string why_between_ports(dataplane::PortIndex from, dataplane::PortIndex to) const;
   [[nodiscard]] std::string why_no_hop() const;
   [[nodiscard]] std::string why_socket(const PeerRecord& record, const Resolved& way) const;
   [[nodiscard]] PacketSending sending_of(const Interface& interface) const;

@@ -127,7 +127,7 @@ std::vector<FirewallChain> chains_beside_short_cut() {
   return chains;
 }
 
-std::string firewall_warning(const std::vector<FirewallChain>& chains) {
+std::string firewall_warning(const std::vector<FirewallChain>& chains, bool between_ports) {
   if (chains.empty()) return {};
   std::string names;
   for (std::size_t i = 0; i < chains.size() && i < kNamedMax; ++i) {
@@ -136,8 +136,9 @@ std::string firewall_warning(const std::vector<FirewallChain>& chains) {
              (chain.name.empty() ? " of iptables" : " " + chain.name);
   }
   if (chains.size() > kNamedMax) names += ", and " + std::to_string(chains.size() - kNamedMax) + " more";
-  return "packets on the short cut do not pass the firewall's forward and nat chains (" + names +
-         "); `forwarding: kernel` of a port or an interface leaves its packets to Linux";
+  const std::string others = between_ports ? ", those between ports with `port_to_port` among them," : "";
+  return "packets on the short cut" + others + " do not pass the firewall's forward and nat chains (" +
+         names + "); `forwarding: kernel` of a port or an interface leaves its packets to Linux";
 }
 
 }  // namespace wg::control

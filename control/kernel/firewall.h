@@ -26,7 +26,8 @@ struct FirewallChain {
 [[nodiscard]] std::vector<FirewallChain> chains_beside_short_cut();
 // nullopt: not such a chain.
 [[nodiscard]] std::optional<FirewallChain> parse_chain(const nlmsghdr* message);
-// One sentence for the operator; empty: there are no such chains.
-[[nodiscard]] std::string firewall_warning(const std::vector<FirewallChain>& chains);
+// One sentence for the operator; empty: there are no such chains. `between_ports`: there are ports with
+// `port_to_port`.
+[[nodiscard]] std::string firewall_warning(const std::vector<FirewallChain>& chains, bool between_ports);
 
 }  // namespace wg::control

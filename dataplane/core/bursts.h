@@ -53,6 +53,13 @@ inline void store_origin(PacketOrigin* to, const PacketOrigin& origin) noexcept 
   std::memcpy(to, &whole, sizeof whole);
 }
 
+// The VLAN in which a packet came in by a port; its tag lies in front of the IP header. 0: none, or a
+// priority alone (802.1Q).
+inline std::uint16_t vlan_of(const PacketOrigin& origin, const std::uint8_t* l3) noexcept {
+  const bool tagged = origin.l2_length == kEthernetHeaderSize + kVlanTagSize;
+  return tagged ? header_at<VlanTag>(l3 - kVlanTagSize)->id() : 0;
+}
+
 // Transport data of one poll. Letters: C after classify, S after sessions, O after open.
 struct DataBurst {
   std::size_t n = 0;

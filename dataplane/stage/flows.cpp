@@ -14,11 +14,9 @@ bool of_flows(const Snapshot& view, const PacketOrigin& origin) {
                                     : view.interfaces[origin.interface()].flows;
 }
 
-// The tag, if there is one, lies in front of the IP header. An id of 0 is a priority alone (802.1Q).
 FlowIngress ingress_of(const PacketOrigin& origin, const std::uint8_t* l3) {
   if (origin.from == From::kTunnel) return FlowIngress::interface(origin.interface());
-  const bool tagged = origin.l2_length == kEthernetHeaderSize + kVlanTagSize;
-  return FlowIngress::port(origin.port(), tagged ? header_at<VlanTag>(l3 - kVlanTagSize)->id() : 0);
+  return FlowIngress::port(origin.port(), vlan_of(origin, l3));
 }
 
 // The IPv4 destination of packets that leave: the source of those that come back.

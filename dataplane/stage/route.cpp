@@ -128,7 +128,7 @@ Route::ForwardingDecision Route::decide(const Snapshot& view, const NextHop& hop
                                         const PacketOrigin& origin) noexcept {
   using Kind = ForwardingDecision::Kind;
   const bool from_tunnel = origin.from == From::kTunnel;
-  ForwardingDecision decision{Kind::kKernel, from_tunnel, hop.mtu, 0, &hop, origin};
+  ForwardingDecision decision{Kind::kKernel, from_tunnel, false, hop.mtu, 0, &hop, origin};
   // `forwarding: kernel` leaves everything to Linux; with its own forwarding off Linux refuses.
   if (from_tunnel && !(view.interfaces[origin.interface()].short_cut &&
                        view.interfaces[origin.interface()].is_forwarded(hop.ip_version)))
@@ -145,8 +145,13 @@ Route::ForwardingDecision Route::decide(const Snapshot& view, const NextHop& hop
       return decision;
     }
     case HopKind::kPort:
-      // Between two ports Linux routes: we are the short cut to and from tunnels only.
-      if (!from_tunnel) return decision;
+      if (!from_tunnel) {
+        // Otherwise Linux routes between ports: a firewall may stand there.
+        if (!view.ports[origin.port()].port_to_port || !view.ports[hop.port].port_to_port) return decision;
+        decision.kind = Kind::kPort;
+        decision.within_port = origin.port() == hop.port;
+        return decision;
+      }
       decision.kind = Kind::kPort;
       decision.mss_clamp = view.interfaces[origin.interface()].mss_clamp;
       return decision;
@@ -165,7 +170,9 @@ void Route::forward_run(const BurstContext& at, InnerBurst& inner, std::size_t b
   using Kind = ForwardingDecision::Kind;
   if (core_.watcher.on()) [[unlikely]]
     watch(inner, begin, end, decision);
-  if (decision.kind == Kind::kPort) return forward_to_port(at, inner, begin, end, decision);
+  if (decision.kind == Kind::kPort)
+    return decision.within_port ? forward_within_port(at, inner, begin, end, decision)
+                                : forward_to_port(at, inner, begin, end, decision);
   if (decision.kind == Kind::kInterface) return forward_to_interface(at, inner, begin, end, decision, send);
   for (std::size_t i = begin; i < end; ++i) keep_back(at, inner, i, decision);
 }
@@ -192,7 +199,25 @@ void Route::forward_to_port(const BurstContext& at, InnerBurst& inner, std::size
     }
   }
   egress_.transmit(at, decision.hop->port, {inner.packet.data() + begin, forwarded});
-  core_.counters.short_cut_to_port.add(forwarded);
+  Counter& counter = decision.from_tunnel ? core_.counters.short_cut_to_port : core_.counters.port_to_port;
+  counter.add(forwarded);
+}
+
+// Back by the link it came from is Linux's: it also tells the sender of the shorter way.
+void Route::forward_within_port(const BurstContext& at, InnerBurst& inner, std::size_t begin, std::size_t end,
+                                const ForwardingDecision& decision) {
+  const std::uint16_t leaves_in = decision.hop->vlan();
+  for (std::size_t i = begin; i < end;) {
+    const std::uint16_t came_in = vlan_of(inner.origin[i], inner.l3[i]);
+    std::size_t next = i + 1;
+    while (next < end && vlan_of(inner.origin[next], inner.l3[next]) == came_in) ++next;
+    if (came_in != leaves_in) {
+      forward_to_port(at, inner, i, next, decision);
+    } else {
+      for (std::size_t k = i; k < next; ++k) punt(at, inner, k);
+    }
+    i = next;
+  }
 }
 
 void Route::forward_to_interface(const BurstContext& at, InnerBurst& inner, std::size_t begin,
@@ -292,7 +317,7 @@ Route::ForwardingDecision Route::decide_carried(const Snapshot& view, const Next
                                                 const PacketOrigin& origin) noexcept {
   using Kind = ForwardingDecision::Kind;
   const bool from_tunnel = origin.from == From::kTunnel;
-  ForwardingDecision decision{Kind::kKernel, from_tunnel, hop.mtu, 0, &hop, origin};
+  ForwardingDecision decision{Kind::kKernel, from_tunnel, false, hop.mtu, 0, &hop, origin};
   if (from_tunnel && !view.interfaces[origin.interface()].is_forwarded(hop.ip_version)) return decision;
   if (hop.kind == HopKind::kInterface) {
     const InterfaceView& interface = view.interfaces[hop.interface_id];

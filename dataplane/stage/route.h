@@ -31,6 +31,7 @@ class Route {
     };
     Kind kind;
     bool from_tunnel;
+    bool within_port;         // Kind::kPort: the one it came in by; Linux's, unless it changes the VLAN
     std::uint16_t mtu;        // the least on the way
     std::uint16_t mss_clamp;  // 0: off
     const NextHop* hop;
@@ -51,6 +52,8 @@ class Route {
                    const ForwardingDecision& decision, SendBurst& send);
   void forward_to_port(const BurstContext& at, InnerBurst& inner, std::size_t begin, std::size_t end,
                        const ForwardingDecision& decision);
+  void forward_within_port(const BurstContext& at, InnerBurst& inner, std::size_t begin, std::size_t end,
+                           const ForwardingDecision& decision);
   void forward_to_interface(const BurstContext& at, InnerBurst& inner, std::size_t begin, std::size_t end,
                             const ForwardingDecision& decision, SendBurst& send);
   [[nodiscard]] static bool may_forward(const InnerBurst& inner, std::size_t i,

@@ -62,7 +62,10 @@ class Generator {
   std::string settings_of_port() {
     std::string text;
     for (const auto& row : config::settings_of<config::Port>()) {
-      if (chance(70)) text += ", " + std::string(row.key) + ": " + one_of(row.examples);
+      // Refused with another `forwarding` than short_cut.
+      const bool contradicts = row.key == "port_to_port" && text.find("forwarding: ") != std::string::npos &&
+                               text.find("forwarding: short_cut") == std::string::npos;
+      if (chance(70) && !contradicts) text += ", " + std::string(row.key) + ": " + one_of(row.examples);
     }
     return text;
   }

@@ -22,6 +22,7 @@ import packets
 import wireguard
 
 PORTS = ("wan", "lan", "dmz")
+BETWEEN = ("wan", "lan")  # with `port_to_port`, where forwarding is short_cut; packets of dmz to these are Linux's
 WIRES = PORTS + ("ext",)
 TUNNELS = ("wg0", "wg1")
 PEERS = {"a": "wg0", "b": "wg0", "c": "wg1"}
@@ -173,8 +174,9 @@ class Gateway:
     def configuration(self):
         lines = ["dpdk: { workers: 1, memory: 128M, hugepages: \"off\" }", "ports:"]
         for port in PORTS:
+            between = str(self.forwarding == "short_cut" and port in BETWEEN).lower()
             lines.append(f"  {port}: {{ device: \"linux:w_{port}\", mac: \"{PORT_MAC[port].hex(':')}\", "
-                         f"forwarding: {self.forwarding} }}")
+                         f"forwarding: {self.forwarding}, port_to_port: {between} }}")
         lines.append("interfaces:")
         for tunnel in TUNNELS:
             lines += [f"  {tunnel}:", f"    private_key_file: {tunnel}.key", f"    listen_port: {LISTEN[tunnel]}",

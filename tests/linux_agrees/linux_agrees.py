@@ -24,6 +24,7 @@ NEIGHBOUR_SECONDS = 0.6  # networks.LIMITS: until a neighbour is asked for again
 LATER_SHARE = 0.01  # of all states, at most: agreed only at the second try
 DIRECTORY = "/run/agree"
 SHORT_CUT_SHARE = 0.10  # of all packets, at least: with less the test would compare Linux with itself
+BETWEEN_SHARE = 0.02  # of them from port to port
 
 
 class Disagreement(Exception):
@@ -284,13 +285,15 @@ def agree(lab, options):
 def verdict(lab, options, failed):
     """The last lines. Returns the exit code."""
     counters = lab.short.counters()
-    share = sum(counters[name] for name in ("short_cut_to_port", "short_cut_from_port", "hairpin")) / max(1, lab.packets)
-    print(f"{lab.states} states, {lab.packets} packets, {lab.changes} changes while packets flow, {share:.0%} by the short cut, {lab.refused} changes refused by "
+    between = counters["port_to_port"] / max(1, lab.packets)
+    share = between + sum(counters[name] for name in ("short_cut_to_port", "short_cut_from_port", "hairpin")) / max(1, lab.packets)
+    print(f"{lab.states} states, {lab.packets} packets, {lab.changes} changes while packets flow, {share:.0%} by the short cut "
+          f"({between:.1%} from port to port), {lab.refused} changes refused by "
           f"Linux, {lab.later} agreed at the second try, {failed} disagreements")
     if failed or options.seed is not None:
         return 1 if failed else 0
-    if share < SHORT_CUT_SHARE:
-        print(f"at least {SHORT_CUT_SHARE:.0%} of the packets must take the short cut")
+    if share < SHORT_CUT_SHARE or between < BETWEEN_SHARE:
+        print(f"at least {SHORT_CUT_SHARE:.0%} of the packets must take the short cut, {BETWEEN_SHARE:.0%} from port to port")
         return 1
     if lab.later > max(2, LATER_SHARE * lab.states):
         print(f"at most {LATER_SHARE:.0%} of the states may agree only at the second try")

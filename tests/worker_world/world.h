@@ -91,6 +91,7 @@ class WorkerWorld {
   [[nodiscard]] lpm::Lpm4& allowed4(dataplane::InterfaceId id) { return allowed4_[number_of(id)]; }
   [[nodiscard]] lpm::Lpm6& allowed6(dataplane::InterfaceId id) { return allowed6_[number_of(id)]; }
   [[nodiscard]] lpm::Lpm4& routes4() { return routes4_; }
+  [[nodiscard]] lpm::Lpm6& routes6() { return routes6_; }
   [[nodiscard]] dataplane::Worker& worker(std::size_t id = 0) { return *workers_[id]; }
   [[nodiscard]] std::span<const std::unique_ptr<dataplane::Worker>> workers() const { return workers_; }
   [[nodiscard]] static rte_mempool* pool();

@@ -160,6 +160,13 @@ const Row kRows[] = {
        p.config->interfaces["wg0"].forwarding = config::Forwarding::kKernel;
      },
      "ok"},
+    {[](Patient& p) {
+       p.machine.iptables = true;
+       p.config->interfaces["wg0"].forwarding = config::Forwarding::kKernel;
+       for (auto& [name, port] : p.config->ports) port.port_to_port = true;
+     },
+     "warning firewall: there are rules for forwarded packets (iptables), and packets of the short cut may "
+     "pass them by; do: forwarding: kernel, for the interfaces or ports whose packets they are for"},
     {[](Patient& p) { p.machine.firewall.reset(); },
      "note firewall: cannot be read: nft is missing, or root is needed"},
     {[](Patient& p) { p.machine.modes["/etc/linegate/wg0.key"] = 0644; },

@@ -146,6 +146,21 @@ const std::vector<ErrorCase> kCases = {
      "address such as 02:00:00:00:00:01\n"},
     {"forwarding unknown", "ports: { wan0: { device: tap, forwarding: fast } }\n",
      "gw.yaml:1:43: ports.wan0.forwarding: 'fast' is not known here; allowed: short_cut, kernel, flows\n"},
+    {"port_to_port without the short cut",
+     "ports: { wan0: { device: tap, forwarding: kernel, port_to_port: true } }\n",
+     "gw.yaml:1:65: ports.wan0.port_to_port: is true, but forwarding is 'kernel' (gw.yaml:1:43); allowed: "
+     "false, or forwarding: short_cut\n"},
+    {"port_to_port beside flows",
+     "ports:\n"
+     "  wan0: { device: tap, port_to_port: true }\n"
+     "  lan0:\n"
+     "    device: tap\n"
+     "    port_to_port: true\n"
+     "    forwarding: flows\n",
+     "gw.yaml:5:19: ports.lan0.port_to_port: is true, but forwarding is 'flows' (gw.yaml:6:17); allowed: "
+     "false, or forwarding: short_cut\n"},
+    {"port_to_port unknown", "ports: { wan0: { device: tap, port_to_port: maybe } }\n",
+     "gw.yaml:1:45: ports.wan0.port_to_port: 'maybe' is not known here; allowed: true, false\n"},
     {"a key misspelt", "ports: { wan0: { device: tap, adresses: [] } }\n",
      "gw.yaml:1:31: ports.wan0.adresses: unknown key; did you mean 'addresses'?\n"},
     {"a key given twice", "ports: { wan0: { device: tap, mtu: 1500, mtu: 1400 } }\n",

@@ -309,6 +309,20 @@ TEST(Lint, TheOtherSideOfAMemifMustBeTrusted) {
   EXPECT_EQ(warnings(port("net_af_packet0,iface=eth1")), "");
 }
 
+TEST(Lint, PortToPortNeedsAnotherPort) {
+  const auto ports = [](const std::string& wan, const std::string& lan) {
+    return "ports:\n  wan: { device: \"linux:eth0\"" + wan + " }\n  lan: { device: \"linux:eth1\"" + lan +
+           " }\n";
+  };
+  const std::string with = ", port_to_port: true", without = ", port_to_port: false, forwarding: kernel";
+  EXPECT_EQ(warnings(ports(with, with)), "");
+  EXPECT_EQ(warnings(ports("", without)), "");
+  EXPECT_EQ(warnings(ports(with, without)),
+            "gw.yaml:2:46: warning: ports.wan.port_to_port: is true here alone: workers forward between two "
+            "ports that have it, so only between the VLANs of this one\n");
+  EXPECT_EQ(warnings(ports("", with)).substr(0, 12), "gw.yaml:3:46");
+}
+
 TEST(Lint, QueriesTheMachine) {
   const Environment real = system_environment();
   EXPECT_NO_THROW(real.clock_synchronised());
