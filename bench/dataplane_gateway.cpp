@@ -382,6 +382,13 @@ void Gateway::prepare_junk(std::size_t i, Junk junk) {
 }
 
 void Gateway::arrive(std::span<rte_mbuf* const> packets) {
+  if (program_ != nullptr && case_.direction == Direction::send) {
+    for (rte_mbuf* packet : packets) {
+      const auto* l3 = rte_pktmbuf_mtod_offset(packet, const std::uint8_t*, kEthernetHeaderSize);
+      if (!program_->send({l3, case_.inner})) throw std::runtime_error("the ring is full");
+    }
+    return;
+  }
   rte_ring* wire = shared().ports[case_.direction != Direction::receive ? kLan : kWan].arriving;
   const unsigned n = rte_ring_enqueue_bulk(wire, reinterpret_cast<void* const*>(packets.data()),
                                            static_cast<unsigned>(packets.size()), nullptr);
@@ -409,6 +416,7 @@ std::size_t Gateway::leave_by_program(rte_mbuf** out, std::size_t n) {
 }
 
 std::size_t Gateway::leave(rte_mbuf** out, std::size_t n) {
+  if (program_ != nullptr) return leave_by_program(out, n);
   rte_ring* wire = shared().ports[case_.direction != Direction::receive ? kWan : kLan].leaving;
   return rte_ring_dequeue_burst(wire, reinterpret_cast<void**>(out), static_cast<unsigned>(n), nullptr);
 }

@@ -4,6 +4,8 @@
 #include <thread>
 
 #include "config/key.h"
+#include "config/validate.h"
+#include "dataplane/core/burst_size.h"
 
 namespace wg::control {
 
@@ -12,6 +14,9 @@ namespace {
 using namespace std::chrono_literals;
 
 constexpr auto kPatience = 2s;
+
+static_assert(config::kMostPorts < dataplane::kMaxPorts &&
+              config::kMostInterfaces < dataplane::kMaxInterfaces);
 
 template <typename Condition>
 void wait_until(Condition holds) {

@@ -86,7 +86,7 @@ void Rounds::advance() {
   });
   flows_unfinished_ = flows_.advance();
   records_wait_ = packets_.advance(EventLoop::Clock::now() + RoundTimes::kPackets);
-  services_.publisher.flush_paced(now().boot);
+  services_.publisher.flush_paced(now().boot, EventLoop::Clock::now() + RoundTimes::kRoutes);
   release_ports();
   ++first_;
 }

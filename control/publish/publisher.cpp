@@ -7,17 +7,12 @@
 #include <utility>
 #include <variant>
 
-#include "config/validate.h"
-#include "control/round_times.h"
 namespace wg::control {
 
 namespace {
 
 // A host on a link can make a change as often as it likes; this bounds what the snapshots of that cost.
 constexpr std::chrono::milliseconds kHopsInterval{1};
-
-static_assert(config::kMostPorts < dataplane::kMaxPorts &&
-              config::kMostInterfaces < dataplane::kMaxInterfaces);
 
 }  // namespace
 
@@ -192,9 +187,9 @@ void Publisher::flush_settings() {
   if (dirty_) publish();
 }
 
-void Publisher::flush_paced(BootTime now) {
+void Publisher::flush_paced(BootTime now, std::chrono::steady_clock::time_point until) {
   const bool compares = routes_.stale();
-  if (compares) routes_.refresh(std::chrono::steady_clock::now() + RoundTimes::kRoutes);
+  if (compares) routes_.refresh(until);
   if (!dirty_ && !compares && (!routes_.hops().changed() || now < hops_due_)) return;
   hops_due_ = now + kHopsInterval;
   flush_settings();

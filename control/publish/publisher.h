@@ -98,9 +98,9 @@ class Publisher {
   void flush();
   // The same, but all routes that are to be compared with Linux's may be left to flush_paced().
   void flush_settings();
-  // At the end of a round. Routes are compared for a share of its time. Changes of next hops alone wait until
+  // At the end of a round. Routes are compared until `until`. Changes of next hops alone wait until
   // next_flush(): one snapshot a millisecond, however many neighbours change.
-  void flush_paced(BootTime now);
+  void flush_paced(BootTime now, std::chrono::steady_clock::time_point until);
   [[nodiscard]] bool compares_routes() const { return routes_.stale(); }
   [[nodiscard]] std::optional<BootTime> next_flush() const;  // none: nothing waits
   [[nodiscard]] std::size_t routes() const { return routes_.size(); }

@@ -55,6 +55,9 @@ class PublisherTest : public NamespaceTest {
     publisher.reset();
     dataplane.quiescence().collect();
   }
+  void flush_paced(BootTime now) {
+    publisher->flush_paced(now, std::chrono::steady_clock::now() + std::chrono::milliseconds(1));
+  }
   void follow() {
     follow_until(*mirror, [] { return true; });
     publisher->on_changes(mirror->take_changes());
@@ -133,15 +136,15 @@ TEST_F(PublisherTest, ABurstOfNeighboursIsOneSnapshotAMillisecond) {
   neighbours("replace", "lladdr 02:00:00:00:00:01 nud permanent", 0);
   follow();
   const std::uint64_t generation = dataplane.current()->generation;
-  publisher->flush_paced(kStart);
+  flush_paced(kStart);
   EXPECT_EQ(dataplane.current()->generation, generation + 1) << "the first is published at once";
   EXPECT_FALSE(publisher->next_flush());
   neighbours("replace", "lladdr 02:00:00:00:00:02 nud permanent", 0);
   follow();
-  publisher->flush_paced(kStart + kMillisecond - std::chrono::nanoseconds(1));
+  flush_paced(kStart + kMillisecond - std::chrono::nanoseconds(1));
   EXPECT_EQ(dataplane.current()->generation, generation + 1);
   ASSERT_EQ(publisher->next_flush(), kStart + kMillisecond);
-  publisher->flush_paced(kStart + kMillisecond);
+  flush_paced(kStart + kMillisecond);
   EXPECT_EQ(dataplane.current()->generation, generation + 2);
   EXPECT_FALSE(publisher->next_flush());
 }
@@ -150,10 +153,10 @@ TEST_F(PublisherTest, WhatTheConfigurationChangesDoesNotWait) {
   constexpr BootTime kStart{std::chrono::seconds(1)};
   neighbours("replace", "lladdr 02:00:00:00:00:01 nud permanent", 0);
   follow();
-  publisher->flush_paced(kStart);
+  flush_paced(kStart);
   const std::uint64_t generation = dataplane.current()->generation;
   publisher->port(dataplane::PortIndex{0}).mtu = 9000;
-  publisher->flush_paced(kStart + std::chrono::nanoseconds(1));
+  flush_paced(kStart + std::chrono::nanoseconds(1));
   EXPECT_EQ(dataplane.current()->generation, generation + 1);
   EXPECT_EQ(dataplane.current()->ports.front().mtu, 9000);
 }
@@ -191,7 +194,7 @@ TEST_F(PublisherTest, ManyRoutesAreComparedInStepsWhileTheyChange) {
   unsigned rounds = 0;
   for (; publisher->compares_routes() && rounds < 100'000; ++rounds) {
     EXPECT_TRUE(publisher->next_flush() && *publisher->next_flush() <= now) << "no round is to wait";
-    publisher->flush_paced(now += std::chrono::milliseconds(5));
+    flush_paced(now += std::chrono::milliseconds(5));
     if (rounds == 0) {
       netlink->change_routes(RouteVerb::kRemove, all.first(100));
       netlink->change_routes(RouteVerb::kRemove, all.last(100));
