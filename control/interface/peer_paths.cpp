@@ -5,13 +5,13 @@
 
 #include "control/clock.h"
 #include "control/interface/peer_endpoints.h"
-#include "control/round_times.h"
 
 namespace wg::control {
 
 namespace {
 
 constexpr std::uint32_t kSlotsAtOnce = 64;  // between two looks at the clock
+constexpr std::chrono::microseconds kFirstStep{500};
 
 }  // namespace
 
@@ -69,7 +69,7 @@ void PeerPaths::on_neighbours_changed(const std::vector<NextHopKey>& keys) {
 void PeerPaths::renew() {
   waiting_ = {RoutesChanged::all(), {}, true};
   walked_ = {};
-  advance(std::chrono::steady_clock::now() + RoundTimes::kPaths);
+  advance(std::chrono::steady_clock::now() + kFirstStep);
 }
 
 // The walk goes by slot, because peers may come and go between two steps. A new one already has a path by the
