@@ -217,23 +217,25 @@ void Conntrack::start_dump(std::uint32_t mark) {
 
 // ---------------------------------------------------------------- what arrives
 
+// A read of the dump has dozens of entries, and each may cause an update and so an event: more of it is read
+// only when no event waits, or they would overflow the buffer, and a new dump begin, for ever.
 void Conntrack::receive(ConntrackSink& sink) {
-  receive_events(sink);
-  receive_dump(sink);
+  if (receive_events(sink)) receive_dump(sink);
   discard_errors();
 }
 
-void Conntrack::receive_events(ConntrackSink& sink) {
+bool Conntrack::receive_events(ConntrackSink& sink) {
   for (std::size_t i = 0; i < kReadsPerCall; ++i) {
     const auto n = mnl_socket_recvfrom(events_.get(), received_.data(), received_.size());
     if (n < 0 && errno == ENOBUFS) {
       sink.lost();
       continue;
     }
-    if (n <= 0) return;
+    if (n <= 0) return true;
     for_each_message(received_.data(), static_cast<std::size_t>(n),
                      [&](const nlmsghdr* message) { take_event(message, sink); });
   }
+  return false;
 }
 
 void Conntrack::take_event(const nlmsghdr* message, ConntrackSink& sink) const {

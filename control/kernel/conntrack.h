@@ -87,7 +87,7 @@ class Conntrack final : public ConntrackRequests {
   using Socket = std::unique_ptr<mnl_socket, Closer>;
 
   [[nodiscard]] static Socket open(unsigned groups);
-  void receive_events(ConntrackSink& sink);
+  bool receive_events(ConntrackSink& sink);  // false: more may wait
   void receive_dump(ConntrackSink& sink);
   void discard_errors();
   void take_event(const nlmsghdr* message, ConntrackSink& sink) const;
