@@ -217,6 +217,7 @@ stage_gates() {
   gate lpm --quick --prefixes 1000
   gate dataplane --quick --only "outer=4 peers=1 order=random buffers=hot"
   gate ring --rounds 7
+  gate dataplane/program --quick --only "program direction"
   # Does it work? It judges no speed.
   if [ "$(id -u)" != 0 ] || [ ! -e /dev/net/tun ]; then skip "bench/vf: needs root and /dev/net/tun"; return; fi
   check "bench/vf on memif pairs: NDR, latency, overload, the page" vf bench/vf/run.py --ci --out "$logs/vf"

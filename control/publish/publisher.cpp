@@ -7,6 +7,8 @@
 #include <utility>
 #include <variant>
 
+#include "dataplane/io/program_ring.h"
+
 namespace wg::control {
 
 namespace {
