@@ -57,6 +57,8 @@ class LiveGateway {
     config::LogLevel log_level{};  // of the interface's logger
   };
   Settings settings(const std::string& interface, const std::string& port);
+  // As if the mirror had read this of the interface's link: whether it is up, and its MTU.
+  void tell_link(const std::string& interface, bool up, std::uint16_t mtu);
   // Builds the running gateway from a parsed file.
   [[nodiscard]] std::chrono::microseconds start_time() const { return start_time_; }
   // The control thread's longest round since the last call, and the most time on a core that one took.

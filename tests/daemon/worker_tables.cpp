@@ -114,6 +114,20 @@ std::map<std::string, std::size_t> LiveGateway::paths_by_mac() {
   return promise.get_future().get();
 }
 
+void LiveGateway::tell_link(const std::string& interface, bool up, std::uint16_t mtu) {
+  std::promise<void> done;
+  gateway_->inspect([&](const Snapshot&, const Interfaces& interfaces) {
+    control::Link link;
+    link.name = interface;
+    link.ifindex = interfaces.at(interface)->ifindex();
+    link.up = up;
+    link.mtu = mtu;
+    interfaces.at(interface)->on_link(link);
+    done.set_value();
+  });
+  done.get_future().get();
+}
+
 LiveGateway::Settings LiveGateway::settings(const std::string& interface, const std::string& port) {
   std::promise<Settings> promise;
   gateway_->inspect([&](const Snapshot& snapshot, const Interfaces& interfaces) {
