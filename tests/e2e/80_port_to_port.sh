@@ -50,7 +50,7 @@ with=$(IPERF_SECONDS=2 iperf_mbps "$LAN" 10.20.0.2 "$WAN")
 answer() {
   local text=$1 where=$2 address=$3
   shift 3
-  ns "$where" ping -n -c 1 -W 2 "$@" "$address" 2>&1 | grep -q "$text"
+  grep -q "$text" <<<"$(ns "$where" ping -n -c 1 -W 2 "$@" "$address" 2>&1)"
 }
 check "its TTL ends here: Linux answers" answer 'From 192.168.1.1 .*Time to live exceeded' "$LAN" 10.20.0.2 -t 1
 check "and over IPv6" answer 'From fd20::1 .*Time exceeded: Hop limit' "$WAN" fd01::2 -t 1
