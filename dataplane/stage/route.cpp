@@ -170,9 +170,9 @@ void Route::forward_run(const BurstContext& at, InnerBurst& inner, std::size_t b
   using Kind = ForwardingDecision::Kind;
   if (core_.watcher.on()) [[unlikely]]
     watch(inner, begin, end, decision);
-  if (decision.kind == Kind::kPort)
-    return decision.within_port ? forward_within_port(at, inner, begin, end, decision)
-                                : forward_to_port(at, inner, begin, end, decision);
+  if (decision.within_port) [[unlikely]]
+    return forward_within_port(at, inner, begin, end, decision);
+  if (decision.kind == Kind::kPort) return forward_to_port(at, inner, begin, end, decision);
   if (decision.kind == Kind::kInterface) return forward_to_interface(at, inner, begin, end, decision, send);
   for (std::size_t i = begin; i < end; ++i) keep_back(at, inner, i, decision);
 }

@@ -52,8 +52,8 @@ class Route {
                    const ForwardingDecision& decision, SendBurst& send);
   void forward_to_port(const BurstContext& at, InnerBurst& inner, std::size_t begin, std::size_t end,
                        const ForwardingDecision& decision);
-  void forward_within_port(const BurstContext& at, InnerBurst& inner, std::size_t begin, std::size_t end,
-                           const ForwardingDecision& decision);
+  [[gnu::noinline]] void forward_within_port(const BurstContext& at, InnerBurst& inner, std::size_t begin,
+                                             std::size_t end, const ForwardingDecision& decision);
   void forward_to_interface(const BurstContext& at, InnerBurst& inner, std::size_t begin, std::size_t end,
                             const ForwardingDecision& decision, SendBurst& send);
   [[nodiscard]] static bool may_forward(const InnerBurst& inner, std::size_t i,
