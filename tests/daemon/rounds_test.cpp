@@ -28,7 +28,8 @@ using namespace std::chrono_literals;
 using Clock = std::chrono::steady_clock;
 using std::chrono::microseconds;
 
-constexpr microseconds kLongestRound = 20ms;
+// The aim is 20 ms, and a quiet machine needs half of it. On a core that others share, time on it grows.
+constexpr microseconds kLongestRound = 30ms;
 
 std::string idle_peers(std::size_t count, std::size_t from = 0) {
   std::string text;
