@@ -75,7 +75,7 @@ void Journey::finish_opened(const BurstContext& at, DataBurst& opened) {
   const std::size_t first = inner.n;
   receive.finish(at, opened, inner);
   if (!at.view->rings.empty()) [[unlikely]]
-    program.keep_its_sources(at, inner, first);
+    program.refuse_sources_of_routed(at, inner, first);
 }
 
 void Journey::route_and_send(const BurstContext& at) {
@@ -106,7 +106,7 @@ void Journey::send_all(const BurstContext& at) {
 
 void Journey::send_round(const BurstContext& at) {
   if (!at.view->rings.empty()) [[unlikely]]
-    program.give_its_own(at, send, egress);
+    program.deliver_to_routed(at, send, egress);
   sender.prepare(at, send, icmp, fragment);
   if (send.n != 0 && !sharing.offer(at, send)) {
     crypto.seal(send);
@@ -140,7 +140,7 @@ bool Journey::poll_programs(BurstContext& at) {
   for (const InterfaceId id : at.view->rings) {
     if (!at.view->interfaces[id].up || !sharing.has_room()) continue;
     at.started_at = core.burst_started();
-    const bool routed = beside_peers(at.view->interfaces[id].ring) != nullptr;
+    const bool routed = routed_program(at.view->interfaces[id].ring) != nullptr;
     const std::size_t n = routed ? program.take(at, id, inner) : program.take(at, id, send);
     if (n == kPollBurst) sharing.note_backlog();
     taken += n;
@@ -164,7 +164,7 @@ bool Journey::poll_tuns(BurstContext& at) {
     taken += n;
     if (core.watcher.on()) [[unlikely]]
       core.watcher.from_linux_by_tun(id, {packets, n});
-    if (inside(interface.ring) != nullptr) [[unlikely]] {
+    if (inner_program(interface.ring) != nullptr) [[unlikely]] {
       for (std::size_t i = 0; i < n; ++i) core.drop(packets[i], DropReason::program_inside);
       continue;
     }

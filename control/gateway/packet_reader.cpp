@@ -216,9 +216,9 @@ Expected<> PacketReader::read_interface(const Interface& interface) {
     facts_.sender_active = has_session(*sender->slot, at_);
   }
   facts_.interface_up = view.up;
-  facts_.program = inside(view.ring) != nullptr;
+  facts_.program = inner_program(view.ring) != nullptr;
   facts_.host =
-      beside_peers(view.ring) != nullptr && view.ring->sources().allow(source_.bytes.data(), source_.v6);
+      routed_program(view.ring) != nullptr && view.ring->sources().allow(source_.bytes.data(), source_.v6);
   facts_.martian_source = facts_.source_is_ours || is_martian_source(source_);
   facts_.flows = view.flows;
   const Link* const link = services_.mirror.link(interface.ifindex());
@@ -275,7 +275,7 @@ std::string PacketReader::why_linux(const dataplane::NextHop* hop, const PacketO
   if (to == nullptr) return {};
   if (!view_.interfaces[to->id()].up) return to->name() + " is down";
   const dataplane::InterfaceView& view = view_.interfaces[to->id()];
-  if (inside(view.ring) != nullptr) return "the inner side of " + to->name() + " is a program";
+  if (inner_program(view.ring) != nullptr) return "the inner side of " + to->name() + " is a program";
   return to->name() + (view.flows ? " has `forwarding: flows`" : " has `forwarding: kernel`");
 }
 
@@ -319,8 +319,8 @@ PacketSending PacketReader::sending_of(const Interface& interface) const {
   PacketSending out;
   out.interface = interface.name();
   const dataplane::InterfaceView& view = view_.interfaces[interface.id()];
-  out.program = inside(view.ring) != nullptr;
-  out.host = beside_peers(view.ring) != nullptr &&
+  out.program = inner_program(view.ring) != nullptr;
+  out.host = routed_program(view.ring) != nullptr &&
              view.ring->sources().allow(destination_.bytes.data(), destination_.v6);
   const PeerRecord* const record = interface.book().owner_of(facts_.packet.destination);
   if (record == nullptr) return out;

@@ -92,7 +92,7 @@ void Publisher::on_removed() {
 dataplane::FlowIngress Publisher::flow_ingress(std::uint32_t ifindex) const {
   using dataplane::FlowIngress;
   if (const auto id = owners_.interface_of(ifindex))
-    return next_.interfaces[*id].flows && inside(next_.interfaces[*id].ring) == nullptr
+    return next_.interfaces[*id].flows && inner_program(next_.interfaces[*id].ring) == nullptr
                ? FlowIngress::interface(*id)
                : FlowIngress();
   const auto link = port_of(ifindex);
@@ -213,7 +213,7 @@ void Publisher::publish() {
   }
   // Packets of peers go to the program inside: no short cut, no way between peers.
   for (dataplane::InterfaceView& interface : snapshot->interfaces)
-    if (inside(interface.ring) != nullptr) interface.short_cut = interface.flows = false;
+    if (inner_program(interface.ring) != nullptr) interface.short_cut = interface.flows = false;
   dataplane_.publish(std::move(snapshot));
   dirty_ = false;
   routes_.hops().published();

@@ -13,7 +13,7 @@
 namespace wg::dataplane {
 
 Egress::Egress(Core& core)
-    : core_(core), ports_(kMaxPorts), taps_(kMaxPorts), tuns_(kMaxInterfaces), hosts_(kMaxInterfaces) {}
+    : core_(core), ports_(kMaxPorts), taps_(kMaxPorts), tuns_(kMaxInterfaces), routed_(kMaxInterfaces) {}
 
 void Egress::punt_to_tap(const BurstContext& at, PortIndex port, rte_mbuf* packet) noexcept {
   punt(at.view->ports[port].tap, taps_[port], packet);
@@ -21,13 +21,13 @@ void Egress::punt_to_tap(const BurstContext& at, PortIndex port, rte_mbuf* packe
 
 void Egress::punt_to_tun(const BurstContext& at, InterfaceId interface_id, rte_mbuf* packet) noexcept {
   const InterfaceView& interface = at.view->interfaces[interface_id];
-  if (inside(interface.ring) != nullptr) [[unlikely]]
+  if (inner_program(interface.ring) != nullptr) [[unlikely]]
     return give_to_program(*interface.ring, tuns_[interface_id], packet);
   punt(interface.tun, tuns_[interface_id], packet);
 }
 
-void Egress::give_to_host(const BurstContext& at, InterfaceId interface_id, rte_mbuf* packet) noexcept {
-  give_to_program(*at.view->interfaces[interface_id].ring, hosts_[interface_id], packet);
+void Egress::give_to_routed(const BurstContext& at, InterfaceId interface_id, rte_mbuf* packet) noexcept {
+  give_to_program(*at.view->interfaces[interface_id].ring, routed_[interface_id], packet);
 }
 
 void Egress::punt(const KernelInterface* to, OutQueue& out, rte_mbuf* packet) noexcept {
@@ -62,11 +62,12 @@ std::size_t Egress::flush_punts(const BurstContext& at) noexcept {
   for (const InterfaceId id : at.view->interfaces.ids()) {
     if (tuns_[id].n == 0) continue;
     const InterfaceView& interface = at.view->interfaces[id];
-    punted += inside(interface.ring) != nullptr ? write(*interface.ring, tuns_[id])
-                                                : write(*interface.tun, tuns_[id], core_.counters.to_tun);
+    punted += inner_program(interface.ring) != nullptr
+                  ? write(*interface.ring, tuns_[id])
+                  : write(*interface.tun, tuns_[id], core_.counters.to_tun);
   }
   for (const InterfaceId id : at.view->rings) {
-    if (hosts_[id].n != 0) punted += write(*at.view->interfaces[id].ring, hosts_[id]);
+    if (routed_[id].n != 0) punted += write(*at.view->interfaces[id].ring, routed_[id]);
   }
   return punted;
 }

@@ -47,7 +47,7 @@ class Egress {
   // To the interface's inner side: Linux, or the program of its ring.
   void punt_to_tun(const BurstContext& at, InterfaceId interface_id, rte_mbuf* packet) noexcept;
   // To the program beside the interface's peers, which there is.
-  void give_to_host(const BurstContext& at, InterfaceId interface_id, rte_mbuf* packet) noexcept;
+  void give_to_routed(const BurstContext& at, InterfaceId interface_id, rte_mbuf* packet) noexcept;
 
   // Hands everything that this burst produced to ports, TAPs, TUNs and programs.
   void flush(const BurstContext& at) noexcept;
@@ -70,7 +70,7 @@ class Egress {
   std::uint32_t punts_left_ = 0;            // of this loop
   ById<PortIndex, OutQueue> ports_, taps_;  // sized by control's limits
   ById<InterfaceId, OutQueue> tuns_;        // or the rings in their place
-  ById<InterfaceId, OutQueue> hosts_;       // rings beside peers
+  ById<InterfaceId, OutQueue> routed_;      // rings of routed programs
 };
 
 }  // namespace wg::dataplane

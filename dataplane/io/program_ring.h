@@ -138,10 +138,10 @@ class ProgramRing {
 };
 
 // Which of the two a view's program is, if it has one.
-[[nodiscard]] inline ProgramRing* inside(ProgramRing* ring) noexcept {
+[[nodiscard]] inline ProgramRing* inner_program(ProgramRing* ring) noexcept {
   return ring != nullptr && !ring->routed() ? ring : nullptr;
 }
-[[nodiscard]] inline ProgramRing* beside_peers(ProgramRing* ring) noexcept {
+[[nodiscard]] inline ProgramRing* routed_program(ProgramRing* ring) noexcept {
   return ring != nullptr && ring->routed() ? ring : nullptr;
 }
 

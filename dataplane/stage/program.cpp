@@ -119,31 +119,33 @@ bool Program::judge(const ProgramRing& ring, rte_mbuf* packet) noexcept {
   return false;
 }
 
-// ---------------------------------------------------------------- beside the peers
+// ---------------------------------------------------------------- routed programs
 
-void Program::give_its_own(const BurstContext& at, SendBurst& send, Egress& egress) noexcept {
+void Program::deliver_to_routed(const BurstContext& at, SendBurst& send, Egress& egress) noexcept {
   std::size_t kept = 0;
   for (std::size_t i = 0; i < send.n; ++i) {
     const InterfaceId id = send.origin[i].interface_id;
-    const ProgramRing* const host = beside_peers(at.view->interfaces[id].ring);
+    const ProgramRing* const program = routed_program(at.view->interfaces[id].ring);
     // Those whose peer is given are staged, or keepalives.
-    if (host == nullptr || send.peer[i] != nullptr ||
-        !host->sources().allow(destination_of(send.l3[i], send.v6[i]), send.v6[i])) {
+    if (program == nullptr || send.peer[i] != nullptr ||
+        !program->sources().allow(destination_of(send.l3[i], send.v6[i]), send.v6[i])) {
       send.destination4[kept] = send.destination4[i];  // not moved with the rest: the peer is not chosen yet
       send.move(i, kept++);
       continue;
     }
     set_extent(*send.packet[i], send.l3[i], send.length[i]);
-    egress.give_to_host(at, id, send.packet[i]);
+    egress.give_to_routed(at, id, send.packet[i]);
   }
   send.n = kept;
 }
 
-void Program::keep_its_sources(const BurstContext& at, InnerBurst& inner, std::size_t first) noexcept {
+void Program::refuse_sources_of_routed(const BurstContext& at, InnerBurst& inner,
+                                       std::size_t first) noexcept {
   bool refused = false;
   for (std::size_t i = first; i < inner.n; ++i) {
-    const ProgramRing* const host = beside_peers(at.view->interfaces[inner.origin[i].interface()].ring);
-    if (host == nullptr || !host->sources().allow(source_of(inner.l3[i], inner.v6[i]), inner.v6[i])) continue;
+    const ProgramRing* const program = routed_program(at.view->interfaces[inner.origin[i].interface()].ring);
+    if (program == nullptr || !program->sources().allow(source_of(inner.l3[i], inner.v6[i]), inner.v6[i]))
+      continue;
     settle(inner, i);
     core_.drop(inner.packet[i], DropReason::disallowed_source);
     inner.packet[i] = nullptr;

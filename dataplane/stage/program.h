@@ -21,14 +21,14 @@ class Program {
   // At most kPollBurst packets of this worker's queue, whole and from a source that is the program's. Returns
   // how many were looked at. The inner side sends as Linux would in its place.
   std::size_t take(const BurstContext& at, InterfaceId id, SendBurst& send) noexcept;
-  // The same for a program beside the peers: its packets need a route.
+  // The same for a routed program: its packets need a route.
   std::size_t take(const BurstContext& at, InterfaceId id, InnerBurst& inner) noexcept;
 
-  // ---- programs beside the peers: their sources are their allowed IPs
+  // ---- routed programs, beside the peers: their sources are their allowed IPs
   // Packets to their addresses, whatever peers have these too.
-  void give_its_own(const BurstContext& at, SendBurst& send, Egress& egress) noexcept;
+  void deliver_to_routed(const BurstContext& at, SendBurst& send, Egress& egress) noexcept;
   // Drops what peers have sent from their addresses, of the packets from `first` on.
-  void keep_its_sources(const BurstContext& at, InnerBurst& inner, std::size_t first) noexcept;
+  void refuse_sources_of_routed(const BurstContext& at, InnerBurst& inner, std::size_t first) noexcept;
 
  private:
   struct Taken {
