@@ -9,8 +9,12 @@
 #include <vector>
 
 #include "dataplane/crypto/aead.h"
+#include "tests/fuzz/input.h"
 
 namespace {
+
+using wg::fuzz::Input;
+using wg::fuzz::require;
 
 using wg::crypto::AeadEngine;
 using wg::crypto::AeadOp;
@@ -23,25 +27,6 @@ constexpr std::size_t kMargin = 64;
 constexpr std::uint8_t kCanary = 0x5a;
 
 // Takes values off the front of the input; zeros when it is used up.
-class Input {
- public:
-  Input(const std::uint8_t* data, std::size_t size) : data_(data), size_(size) {}
-
-  template <typename T>
-  T take() {
-    T value{};
-    const std::size_t count = sizeof value < size_ ? sizeof value : size_;
-    if (count != 0) std::memcpy(&value, data_, count);
-    data_ += count;
-    size_ -= count;
-    return value;
-  }
-
- private:
-  const std::uint8_t* data_;
-  std::size_t size_;
-};
-
 struct Packet {
   Bytes key = Bytes(kAeadKeySize);
   std::uint64_t counter = 0;
@@ -82,10 +67,6 @@ Packet take_packet(Input& input, const std::vector<Packet>& before) {
   crypto_aead_chacha20poly1305_ietf_encrypt(packet.sealed.data(), nullptr, packet.plaintext.data(), length,
                                             nullptr, 0, nullptr, nonce, packet.key.data());
   return packet;
-}
-
-void require(bool condition) {
-  if (!condition) std::abort();
 }
 
 void put(Packet& packet, const Bytes& bytes) {

@@ -5,17 +5,11 @@
 
 #include "config/export.h"
 #include "config/import_wg_quick.h"
-
-namespace {
-
-void require(bool holds) {
-  if (!holds) std::abort();
-}
-
-}  // namespace
+#include "tests/fuzz/input.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   using namespace wg::config;
+  using wg::fuzz::require;
   const auto imported = import_wg_quick({reinterpret_cast<const char*>(data), size}, "fuzz.conf");
   if (!imported) {
     require(!imported.error().empty());

@@ -11,14 +11,13 @@
 #include "config/parse.h"
 #include "config/validate.h"
 #include "config/yaml_tree.h"
+#include "tests/fuzz/input.h"
 
 namespace {
 
-using namespace wg::config;
+using wg::fuzz::require;
 
-void require(bool holds) {
-  if (!holds) std::abort();
-}
+using namespace wg::config;
 
 void check_accepted(const Gateway& gateway, const ParseOptions& options) {
   require(validate(gateway).empty());

@@ -6,14 +6,13 @@
 #include <memory>
 
 #include "dataplane/packet/checksum.h"
+#include "tests/fuzz/input.h"
 
 namespace {
 
-using namespace wg::dataplane;
+using wg::fuzz::require;
 
-void require(bool truth) {
-  if (!truth) __builtin_trap();
-}
+using namespace wg::dataplane;
 
 // Reads every byte of a view and requires it to lie in `outer`.
 void touch(Bytes view, Bytes outer) {

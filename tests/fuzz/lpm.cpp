@@ -6,33 +6,22 @@
 #include <cstdlib>
 #include <vector>
 
+#include "tests/fuzz/input.h"
 #include "tests/unit/lpm/oracle.h"
 
 namespace wg::lpm::test {
 namespace {
 
+using fuzz::Input;
+using fuzz::require;
+
 constexpr std::size_t kSteps = 600;
-
-void require(bool holds) {
-  if (!holds) std::abort();
-}
-
-class Input {
- public:
-  Input(const std::uint8_t* data, std::size_t size) : at_(data), end_(data + size) {}
-  [[nodiscard]] bool empty() const { return at_ == end_; }
-  std::uint8_t next() { return at_ == end_ ? 0 : *at_++; }
-
- private:
-  const std::uint8_t* at_;
-  const std::uint8_t* end_;
-};
 
 template <typename Family>
 typename Family::Address read_address(Input& input) {
   typename Family::Address address{};
   for (unsigned bit = 0; bit < Family::kWidth; bit += 8) {
-    const std::uint8_t byte = input.next();
+    const std::uint8_t byte = input.byte();
     for (unsigned i = 0; i < 8; ++i) Family::set_bit(address, bit + i, (byte >> (7 - i) & 1) != 0);
   }
   return address;
@@ -61,9 +50,9 @@ void run(Input& input) {
   Oracle<Family> oracle;
   const std::size_t empty = table.memory_bytes();
   for (std::size_t step = 0; step < kSteps && !input.empty(); ++step) {
-    const std::uint8_t operation = input.next();
-    const unsigned length = input.next() % (Family::kWidth + 1);
-    const Value value = input.next();
+    const std::uint8_t operation = input.byte();
+    const unsigned length = input.byte() % (Family::kWidth + 1);
+    const Value value = input.byte();
     const auto prefix = read_address<Family>(input);
     if (operation % 4 == 0) {
       require(table.remove(prefix, length) == oracle.remove(prefix, length));
@@ -83,8 +72,8 @@ void run(Input& input) {
 }  // namespace wg::lpm::test
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
-  wg::lpm::test::Input input(data, size);
-  const bool v6 = (input.next() & 1) != 0;
+  wg::fuzz::Input input(data, size);
+  const bool v6 = (input.byte() & 1) != 0;
   if (v6) {
     wg::lpm::test::run<wg::lpm::test::Family6>(input);
   } else {

@@ -1,6 +1,7 @@
 // The input is what a program writes into the memory that it shares: words, lengths, and the begin of packets
 // with the headers of super-packets. The gateway's ends must stay within the memory and in their place, and
 // what they give must fit.
+#include <algorithm>
 #include <cstdlib>
 #include <cstring>
 #include <memory>
@@ -8,36 +9,16 @@
 
 #include "dataplane/io/program_offloads.h"
 #include "dataplane/ring/ring_ends.h"
+#include "tests/fuzz/input.h"
 
 namespace {
+
+using wg::fuzz::Input;
+using wg::fuzz::require;
 
 using namespace wg::dataplane;
 
 constexpr std::uint32_t kSlots = 2, kSteps = 32;
-
-void require(bool truth) {
-  if (!truth) __builtin_trap();
-}
-
-class Input {
- public:
-  Input(const std::uint8_t* data, std::size_t size) : rest_(data, size) {}
-  [[nodiscard]] bool empty() const { return rest_.empty(); }
-  template <typename T>
-  T take() {
-    T value{};
-    take_bytes(reinterpret_cast<std::uint8_t*>(&value), sizeof value);
-    return value;
-  }
-  void take_bytes(std::uint8_t* to, std::size_t size) {
-    size = size < rest_.size() ? size : rest_.size();
-    std::memcpy(to, rest_.data(), size);
-    rest_ = rest_.subspan(size);
-  }
-
- private:
-  std::span<const std::uint8_t> rest_;
-};
 
 // Of exactly this size: aligned_alloc() wants a multiple of the page.
 std::uint8_t* allocate(std::size_t bytes) {
@@ -61,7 +42,9 @@ class Memory {
     const auto kind = input.take<std::uint8_t>();
     auto* const lengths = reinterpret_cast<std::uint32_t*>(bytes_.get() + RING_LENGTHS_OFFSET);
     lengths[slot] = (kind & 1) != 0 ? input.take<std::uint16_t>() : input.take<std::uint32_t>();
-    input.take_bytes(bytes_.get() + ring_slots_offset(kSlots) + std::size_t{slot} * slot_bytes_, 10 + 80);
+    const auto begin = input.take_bytes(10 + 80);
+    std::copy(begin.begin(), begin.end(),
+              bytes_.get() + ring_slots_offset(kSlots) + std::size_t{slot} * slot_bytes_);
     word = (kind & 2) != 0 ? input.take<std::uint32_t>() : word + input.take<std::uint8_t>() % (kSlots + 2);
   }
 

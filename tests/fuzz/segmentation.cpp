@@ -8,39 +8,24 @@
 #include <vector>
 
 #include "dataplane/packet/checksum.h"
+#include "tests/fuzz/input.h"
 
 namespace {
+
+using wg::fuzz::Input;
+using wg::fuzz::require;
 
 using namespace wg::dataplane;
 using Octets = std::vector<std::uint8_t>;
 
-void require(bool truth) {
-  if (!truth) __builtin_trap();
+std::uint16_t word(Input& input) {
+  const std::uint16_t high = input.byte();
+  return static_cast<std::uint16_t>(high << 8 | input.byte());
 }
-
-class Input {
- public:
-  Input(const std::uint8_t* data, std::size_t size) : rest_(data, size) {}
-  [[nodiscard]] bool empty() const { return rest_.empty(); }
-  std::uint8_t byte() {
-    if (rest_.empty()) return 0;
-    const std::uint8_t value = rest_[0];
-    rest_ = rest_.subspan(1);
-    return value;
-  }
-  std::uint16_t word() {
-    const std::uint16_t high = byte();
-    return static_cast<std::uint16_t>(high << 8 | byte());
-  }
-  Octets bytes(std::size_t size) {
-    const Bytes taken = rest_.first(std::min(size, rest_.size()));
-    rest_ = rest_.subspan(taken.size());
-    return {taken.begin(), taken.end()};
-  }
-
- private:
-  Bytes rest_;
-};
+Octets octets(Input& input, std::size_t size) {
+  const Bytes taken = input.take_bytes(size);
+  return {taken.begin(), taken.end()};
+}
 
 std::size_t l3_of(Framing framing) {
   return framing == Framing::kEthernet ? kEthernetHeaderSize : 0;
@@ -178,8 +163,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   const std::uint8_t mode = input.byte();
   const Framing framing = (mode & 1) != 0 ? Framing::kEthernet : Framing::kIp;
   if ((mode & 2) != 0) {
-    const VnetHeader vnet{input.byte(), input.byte(), input.word(), input.word(), input.word(), input.word()};
-    Octets packet = input.bytes(size);
+    const VnetHeader vnet{input.byte(), input.byte(), word(input), word(input), word(input), word(input)};
+    Octets packet = octets(input, size);
     (void)split(vnet, packet, framing);
     (void)complete_checksum(vnet, packet);
     return 0;
@@ -188,7 +173,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   while (!input.empty() && packets.size() < Coalescer::kMaxPackets) {
     const std::uint8_t kind = input.byte();
     if (packets.empty() || kind < 32) {
-      packets.push_back(input.bytes(input.word() % 2048));
+      packets.push_back(octets(input, word(input) % 2048));
       if ((kind & 1) == 0) seal_packet(packets.back(), framing);
     } else {
       packets.push_back(next_of_flow(
