@@ -63,28 +63,39 @@ class ProgramEnd {
   std::uint8_t* memory_;
 };
 
-class ProgramInside : public ::testing::Test {
+class ProgramTest : public ::testing::Test {
  protected:
-  ProgramInside() {
-    RingOptions options;
-    options.slots = kSlots;
-    options.sources.add(*parse_ip_address(kProgram), 32);
-    ring_ = *ProgramRing::create(options);
+  // A program at the interface; `wanted` with the usual slots.
+  ProgramTest(InterfaceId id, RingOptions wanted) {
+    wanted.slots = kSlots;
+    ring_ = *ProgramRing::create(wanted);
     program_ = std::make_unique<ProgramEnd>(*ring_);
     EXPECT_TRUE(ring_->seal().has_value());
-    world_.interface(kWg0).ring = ring_.get();
-    world_.interface(kWg0).short_cut = false;
-    world_.snapshot().rings = {kWg0};
+    world_.interface(id).ring = ring_.get();
+    if (!wanted.routed) world_.interface(id).short_cut = false;
+    world_.snapshot().rings = {id};
   }
-  void from_alice(std::uint64_t counter, const Octets& inner) {
-    world_.arrive(kWan, outer_from(kAlice, message_from(kAlice, counter, inner)));
+  void from(const TestPeer& peer, std::uint64_t counter, const Octets& inner) {
+    world_.arrive(kWan, outer_from(peer, message_from(peer, counter, inner)));
   }
+  void from_alice(std::uint64_t counter, const Octets& inner) { from(kAlice, counter, inner); }
   void TearDown() override { EXPECT_EQ(world_.missing_buffers(), 0u); }
   using Drops = std::map<std::string, std::uint64_t>;
 
   std::unique_ptr<ProgramRing> ring_;
   std::unique_ptr<ProgramEnd> program_;
   WorkerWorld world_;
+};
+
+RingOptions inner_side() {
+  RingOptions options;
+  options.sources.add(*parse_ip_address(kProgram), 32);
+  return options;
+}
+
+class ProgramInside : public ProgramTest {
+ protected:
+  ProgramInside() : ProgramTest(kWg0, inner_side()) {}
 };
 
 TEST_F(ProgramInside, GetsWhatPeersSend) {
@@ -208,31 +219,19 @@ TEST_F(ProgramInside, AnInterfaceThatIsDownLeavesTheRingAlone) {
 
 const std::string kHost = "10.20.0.7", kHost6 = "fd20::7";
 
-// The program is a host behind wg1, beside carol.
-class ProgramBeside : public ::testing::Test {
- protected:
-  ProgramBeside() {
-    RingOptions options;
-    options.slots = kSlots;
-    options.routed = true;
-    options.sources.add(*parse_ip_address(kHost), 32);
-    options.sources.add(*parse_ip_address(kHost6), 128);
-    options.sources.add(*parse_ip_address("10.10.0.1"), 32);  // ours: it may not all the same
-    ring_ = *ProgramRing::create(options);
-    program_ = std::make_unique<ProgramEnd>(*ring_);
-    EXPECT_TRUE(ring_->seal().has_value());
-    world_.interface(kWg1).ring = ring_.get();
-    world_.snapshot().rings = {kWg1};
-  }
-  void from(const TestPeer& peer, std::uint64_t counter, const Octets& inner) {
-    world_.arrive(kWan, outer_from(peer, message_from(peer, counter, inner)));
-  }
-  void TearDown() override { EXPECT_EQ(world_.missing_buffers(), 0u); }
-  using Drops = std::map<std::string, std::uint64_t>;
+RingOptions beside_peers() {
+  RingOptions options;
+  options.routed = true;
+  options.sources.add(*parse_ip_address(kHost), 32);
+  options.sources.add(*parse_ip_address(kHost6), 128);
+  options.sources.add(*parse_ip_address("10.10.0.1"), 32);  // ours: it may not all the same
+  return options;
+}
 
-  std::unique_ptr<ProgramRing> ring_;
-  std::unique_ptr<ProgramEnd> program_;
-  WorkerWorld world_;
+// The program is a host behind wg1, beside carol.
+class ProgramBeside : public ProgramTest {
+ protected:
+  ProgramBeside() : ProgramTest(kWg1, beside_peers()) {}
 };
 
 TEST_F(ProgramBeside, GetsWhatIsRoutedToItsAddresses) {
@@ -411,29 +410,16 @@ Octets super_packet(const std::string& from, const std::string& to, std::size_t 
                                  .build();
 }
 
-class ProgramOfSuperPackets : public ::testing::Test {
- protected:
-  explicit ProgramOfSuperPackets(bool join_udp = false) {
-    RingOptions options;
-    options.slots = kSlots;
-    options.offloads = true;
-    options.join_udp = join_udp;
-    options.sources.add(*parse_ip_address(kProgram), 32);
-    ring_ = *ProgramRing::create(options);
-    program_ = std::make_unique<ProgramEnd>(*ring_);
-    EXPECT_TRUE(ring_->seal().has_value());
-    world_.interface(kWg0).ring = ring_.get();
-    world_.interface(kWg0).short_cut = false;
-    world_.snapshot().rings = {kWg0};
-  }
-  void from_alice(std::uint64_t counter, const Octets& inner) {
-    world_.arrive(kWan, outer_from(kAlice, message_from(kAlice, counter, inner)));
-  }
-  void TearDown() override { EXPECT_EQ(world_.missing_buffers(), 0u); }
+RingOptions with_super_packets(bool join_udp) {
+  RingOptions options = inner_side();
+  options.offloads = true;
+  options.join_udp = join_udp;
+  return options;
+}
 
-  std::unique_ptr<ProgramRing> ring_;
-  std::unique_ptr<ProgramEnd> program_;
-  WorkerWorld world_;
+class ProgramOfSuperPackets : public ProgramTest {
+ protected:
+  explicit ProgramOfSuperPackets(bool join_udp = false) : ProgramTest(kWg0, with_super_packets(join_udp)) {}
 };
 
 TEST_F(ProgramOfSuperPackets, SendsOneThatIsSplit) {
