@@ -2,13 +2,13 @@
 # The one command for all tests: installs what it needs, builds, runs everything that this machine can run, and
 # closes with a line "N passed, N failed, N skipped". Exits non-zero when anything failed.
 #   scripts/test.sh             all stages but vm
-#   scripts/test.sh STAGE...    only these: static unit clang asan tsan consttime gates fuzz e2e linux_agrees vm
+#   scripts/test.sh STAGE...    only these: static unit consttime gates e2e linux_agrees clang asan fuzz tsan vm
 # As root, or as a user who may use sudo: it then starts itself again through sudo. tests/README.md lists the variables.
 set -uo pipefail
 cd "$(dirname "$0")/.."
 source scripts/root.sh
 become_root "$@"
-all=(static unit clang tsan consttime gates e2e linux_agrees asan fuzz)
+all=(static unit consttime gates e2e linux_agrees clang asan fuzz tsan)
 by_name=(vm) # a quarter of an hour and more where the emulator has no KVM
 stages=("$@")
 [ ${#stages[@]} -gt 0 ] || stages=("${all[@]}")
@@ -252,7 +252,7 @@ stage_fuzz() {
 stage_e2e() {
   if [ "$(id -u)" != 0 ] || [ ! -e /dev/net/tun ]; then skip "end to end: needs root and /dev/net/tun"; return; fi
   build release linegate e2e_tools || return
-  compile_ahead asan
+  compile_ahead asan tsan
   tests/e2e/run.sh 2>&1 | tee "$logs/e2e.log" | grep -vE '^[0-9]+ passed'
   local rescued=0
   # The runner names each that failed twice: with its log, and at its end.
