@@ -22,6 +22,7 @@ struct LogEvent {
   X(stopped, info, "the gateway has stopped")                                                   \
   X(start_failed, critical, "the gateway cannot start")                                         \
   X(no_sandbox, warn, "the kernel does not confine the gateway")                                \
+  X(no_priority, info, "the gateway may not go before other programs on the CPUs it shares")    \
   X(user_changed, info, "the gateway runs as another user from now on")                         \
   X(dataplane_warning, warn, "DPDK runs below its best speed")                                  \
   X(task_failed, error, "the control thread abandoned a task")                                  \

@@ -2,6 +2,7 @@
 
 #include <grp.h>
 #include <pwd.h>
+#include <sched.h>
 #include <sys/capability.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
@@ -39,6 +40,13 @@ void keep_secrets() {
   prctl(PR_SET_DUMPABLE, 0);
   const rlimit none{0, 0};
   setrlimit(RLIMIT_CORE, &none);
+}
+
+bool go_before_other_programs() {
+  constexpr int kNice = -10;
+  const sched_param none{};
+  return sched_setscheduler(0, SCHED_OTHER | SCHED_RESET_ON_FORK, &none) == 0 &&
+         setpriority(PRIO_PROCESS, 0, kNice) == 0;
 }
 
 void drop_privileges(const std::string& user, const std::vector<std::string>& directories) {

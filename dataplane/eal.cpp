@@ -139,6 +139,11 @@ EalFacts start_eal(const EalOptions& options) {
   RTE_LCORE_FOREACH_WORKER(lcore) {
     facts.worker_lcores.push_back(lcore);
   }
+  const std::vector<unsigned> control = usable_cpus();  // by now
+  facts.workers_alone = std::none_of(control.begin(), control.end(), [&options](unsigned cpu) {
+    return std::find(options.worker_cores.begin(), options.worker_cores.end(), cpu) !=
+           options.worker_cores.end();
+  });
   return facts;
 }
 

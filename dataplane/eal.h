@@ -22,6 +22,7 @@ struct EalOptions {
 
 struct EalFacts {
   bool hugepages = false;
+  bool workers_alone = false;           // no worker's CPU is also the control thread's
   std::vector<std::string> warnings;    // e.g. no hugepages, ordinary memory used instead
   std::vector<unsigned> worker_lcores;  // lcore ids to launch workers on
 };

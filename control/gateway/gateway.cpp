@@ -6,6 +6,8 @@
 #include <systemd/sd-daemon.h>
 
 #include <algorithm>
+#include <cerrno>
+#include <cstring>
 #include <filesystem>
 #include <stdexcept>
 #include <string>
@@ -90,6 +92,8 @@ void Gateway::start(const config::Gateway& value) {
   services_.publisher.set_ipsec(services_.ipsec.any());
   services_.publisher.flush();
   services_.dataplane.start();
+  if (services_.dataplane.facts().workers_alone && !go_before_other_programs())
+    log_->write(log_event::no_priority, {}, "busy programs may delay handshakes: {}", std::strerror(errno));
   apply_in_order(value);
   follow_start();
   open_sockets();

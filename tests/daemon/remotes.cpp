@@ -73,16 +73,26 @@ void Remotes::initiate(Remote& remote, const Send& send) {
   const std::span<std::uint8_t> bytes(reinterpret_cast<std::uint8_t*>(&message), sizeof message);
   remote.cookies.add_macs(bytes, BootClock::now());
   remote.waiting = true;
+  remote.heard = false;
   remote.sent_at = BootClock::now();
   ++remote.attempts;
   send(remote, bytes);
 }
 
+namespace {
+
+void note_answer(Remote& remote) {
+  remote.heard = true;
+  remote.answered_after = BootClock::now() - remote.sent_at;
+}
+
+}  // namespace
+
 bool Remotes::answer(std::span<const std::uint8_t> message) {
   if (message_type(message) == kCookieReply && message.size() == sizeof(CookieReplyMessage)) {
     const auto reply = message_as<CookieReplyMessage>(message);
-    if (Remote* remote = by_index(load_le32(reply.receiver_index)))
-      static_cast<void>(remote->cookies.consume_reply(reply, BootClock::now()));
+    Remote* remote = by_index(load_le32(reply.receiver_index));
+    if (remote != nullptr && !remote->cookies.consume_reply(reply, BootClock::now())) note_answer(*remote);
     return false;
   }
   if (message_type(message) != kResponse || message.size() != sizeof(ResponseMessage)) return false;
@@ -93,7 +103,7 @@ bool Remotes::answer(std::span<const std::uint8_t> message) {
                        &remote->keys) != Verdict::kOk)
     return false;
   remote->waiting = false;
-  remote->answered_after = BootClock::now() - remote->sent_at;
+  note_answer(*remote);
   remote->up = true;
   remote->counter = remote->next_counter = 0;
   return true;

@@ -27,7 +27,8 @@ struct Remote {
   noise::Handshake handshake;
   bool waiting = false;  // for a response
   BootTime sent_at = kNever;
-  std::chrono::nanoseconds answered_after{};  // the last response
+  bool heard = false;                         // an answer to the last message: a response or a cookie reply
+  std::chrono::nanoseconds answered_after{};  // the last answer
   unsigned attempts = 0;
 
   // ---- the session; keys change only while no traffic runs

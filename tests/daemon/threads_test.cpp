@@ -1,9 +1,13 @@
 // Whatever the gateway has to do beside forwarding, it does not do it on a worker's CPU.
 #include <gtest/gtest.h>
+#include <sys/resource.h>
+
+#include <string>
 
 #include "dataplane/eal.h"
 #include "tests/daemon/live_gateway.h"
 #include "tests/daemon/own_threads.h"
+#include "tests/daemon/remotes.h"
 #include "tests/daemon/sandbox.h"
 #include "tests/daemon/yaml.h"
 
@@ -33,6 +37,24 @@ TEST(Threads, NoneOfTheGatewaysMayTakeTheWorkersCpu) {
   const Cpus cpus = dataplane::usable_cpus();
   if (cpus.size() < 2) GTEST_SKIP() << "one CPU is for all";
   EXPECT_EQ(in_sandbox([&] { return threads_beside_the_worker(cpus.back()); }, 60), "");
+}
+
+// An endpoint's name makes the control thread start those that resolve names.
+std::string nice_values_of_the_gateway() {
+  GatewayText text;
+  text.peers = peer_line({"named", idle_public_key(0), "nowhere.invalid:51820", "10.192.0.1/32", 0, ""});
+  LiveGateway gateway(gateway_yaml(text));
+  std::string values;
+  for (const auto& [value, threads] : nice_values())
+    values += std::to_string(value) + (threads == 1 ? " once, " : " else, ");
+  return values;
+}
+
+TEST(Threads, OnlyTheControlThreadGoesBeforeOtherPrograms) {
+  if (!may_make_namespaces()) GTEST_SKIP() << "network namespaces need root";
+  if (dataplane::usable_cpus().size() < 2) GTEST_SKIP() << "on one CPU a worker would wait for it";
+  if (getpriority(PRIO_PROCESS, 0) != 0) GTEST_SKIP() << "the tests have a nice value of their own";
+  EXPECT_EQ(in_sandbox(nice_values_of_the_gateway, 60), "-10 once, 0 else, ");
 }
 
 }  // namespace
