@@ -12,5 +12,7 @@ function(linegate_precompile target)
     target_precompile_headers(${target} PRIVATE
       <algorithm> <array> <atomic> <chrono> <cstdint> <cstring> <functional> <map> <memory> <optional> <set> <span> <string>
       <string_view> <utility> <vector> ${ARGN})
+    # A compiler cache gives back what was compiled when the generated file that includes them had another time.
+    target_compile_options(${target} PRIVATE "SHELL:-Xclang -fno-pch-timestamp")
   endif()
 endfunction()
