@@ -65,7 +65,8 @@ struct Journey {
 
   DataBurst data;     // classified -> opened
   InnerBurst inner;   // needs a route
-  FlowBurst carried;  // of a connection that Linux has accepted
+  InnerBurst apart;   // out of `inner`, when only some of it may be of a connection that Linux has accepted
+  FlowBurst carried;  // those connections
   SendBurst send;     // needs a session and a seal
 };
 

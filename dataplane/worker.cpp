@@ -90,8 +90,9 @@ void Journey::route_and_send(const BurstContext& at) {
 
 // Only for ports and interfaces with `forwarding: flows`; the others' packets stay in `inner`.
 void Journey::carry_flows(const BurstContext& at) {
-  flows.run(at, inner, carried);
-  if (carried.packets.n != 0) route.run_carried(at, carried, send);
+  InnerBurst& packets = Flows::take(*at.view, inner, apart);
+  flows.run(at, packets, carried);
+  if (packets.n != 0) route.run_carried(at, packets, carried, send);
 }
 
 // Packets, then their fragments, then the ICMP errors about both. The errors cause no further errors.

@@ -1,4 +1,4 @@
-// Packets of connections that workers carry, between their lookup and their route.
+// The connections that a lookup has found for the packets of an InnerBurst, at the same places.
 #pragma once
 
 #include <array>
@@ -9,8 +9,6 @@
 namespace wg::dataplane {
 
 struct FlowBurst {
-  // As they came; destination4 is that with which they leave.
-  InnerBurst packets;
   std::array<FlowDirection*, kBurst> direction;   // names the packet
   std::array<const FlowDirection*, kBurst> back;  // the same flow's other direction
 };

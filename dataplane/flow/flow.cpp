@@ -1,6 +1,7 @@
 #include "dataplane/flow/flow.h"
 
 #include <algorithm>
+#include <cstring>
 
 #include "dataplane/packet/checksum.h"
 
@@ -23,15 +24,30 @@ ChecksumSum port_sum(const FlowTuple& tuple) {
   return ChecksumSum{Be16{tuple.source_port}.native()} + Be16{tuple.destination_port}.native();
 }
 
-IpAddress address_of(const std::array<std::uint8_t, 16>& bytes, bool v6) {
-  return v6 ? IpAddress::from_v6(bytes.data()) : IpAddress::from_v4(bytes.data());
+// As they follow each other from an IPv4 header's source on.
+void put_ends4(const FlowTuple& tuple, std::uint8_t* to) {
+  const Be16 ports[] = {Be16{tuple.source_port}, Be16{tuple.destination_port}};
+  std::memcpy(to, tuple.source.bytes.data(), sizeof(Ipv4Bytes));
+  std::memcpy(to + sizeof(Ipv4Bytes), tuple.destination.bytes.data(), sizeof(Ipv4Bytes));
+  std::memcpy(to + 2 * sizeof(Ipv4Bytes), ports, sizeof ports);
+}
+
+void put_addresses(FlowDirection& direction, const FlowTuple& in, const FlowTuple& out) {
+  std::uint8_t* const to = direction.addresses.data();
+  direction.addresses = {};
+  if (in.source.v6) {
+    std::memcpy(to, in.source.bytes.data(), sizeof(Ipv6Bytes));
+    std::memcpy(to + sizeof(Ipv6Bytes), in.destination.bytes.data(), sizeof(Ipv6Bytes));
+  } else {
+    put_ends4(in, to);
+    put_ends4(out, to + FlowDirection::kLeaving4);
+  }
 }
 
 // `in`: as packets arrive; `out`: as they leave.
 void fill_direction(FlowDirection& direction, const FlowTuple& in, const FlowTuple& out, FlowIngress ingress,
                     BootSeconds now) {
-  direction.source = in.source.bytes;
-  direction.destination = in.destination.bytes;
+  put_addresses(direction, in, out);
   direction.source_port = Be16{in.source_port};
   direction.destination_port = Be16{in.destination_port};
   direction.ip_difference = difference(address_sum(in), address_sum(out));
@@ -53,8 +69,10 @@ std::string end_of(const IpAddress& address, std::uint16_t port) {
 }  // namespace
 
 FlowTuple FlowDirection::tuple() const {
-  return {address_of(source, v6), address_of(destination, v6), source_port.value(), destination_port.value(),
-          protocol};
+  const std::uint8_t* const at = addresses.data();
+  const std::uint16_t from = source_port.value(), to = destination_port.value();
+  if (v6) return {IpAddress::from_v6(at), IpAddress::from_v6(at + sizeof(Ipv6Bytes)), from, to, protocol};
+  return {IpAddress::from_v4(at), IpAddress::from_v4(at + sizeof(Ipv4Bytes)), from, to, protocol};
 }
 
 void fill(Flow& flow, const FlowTuple& original, const FlowTuple& reply, FlowIngress original_ingress,

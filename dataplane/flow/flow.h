@@ -58,7 +58,9 @@ class FlowIngress {
 
 // One direction. W: control where nothing else is said, before the flow is published.
 struct alignas(64) FlowDirection {
-  std::array<std::uint8_t, 16> source{}, destination{};  // IPv4: the first 4 bytes, the rest zero
+  // As packets have them, source first. IPv4 has room for the ports behind its addresses, as they follow each
+  // other in a packet without options, and for the same of packets that leave, at kLeaving4.
+  std::array<std::uint8_t, 32> addresses{};
   Be16 source_port{0}, destination_port{0};
   // The summand for the complement of the old checksum (RFC 1624, equation 3), native order.
   std::uint16_t ip_difference = 0;         // of the IPv4 header
@@ -72,6 +74,12 @@ struct alignas(64) FlowDirection {
   bool v6 = false;
   bool rewritten = false;               // false: packets leave as they came
   std::atomic<std::uint64_t> bytes{0};  // of IP. W: workers
+
+  static constexpr std::size_t kEnds4 = 12, kLeaving4 = 16;  // bytes; a place in `addresses`
+  // IPv4: the destination with which packets leave. Host order.
+  [[nodiscard]] std::uint32_t leaving_destination4() const noexcept {
+    return header_at<Be32>(addresses.data() + kLeaving4 + sizeof(Be32))->value();
+  }
 
   // Counts, by a worker, a packet of so many IP bytes.
   void note_carried(std::uint16_t length, BootSeconds now) noexcept {

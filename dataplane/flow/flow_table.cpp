@@ -114,11 +114,11 @@ inline FlowDirection* FlowTable::direction_of(std::uint64_t entry) const noexcep
 
 // Bit i: entry i has this hash. All are compared before any branch: which one matches is unpredictable.
 inline unsigned FlowTable::matches(const Bucket& bucket, std::uint64_t hash) noexcept {
-  const auto wanted = static_cast<std::uint32_t>(hash);
+  constexpr std::uint64_t kPlaces = 0xffff'ffff;  // and zero, which no entry in use has
   unsigned equal = 0;
-  for (std::size_t i = 0; i < kEntries; ++i) {
-    const std::uint64_t entry = bucket.entry[i].load(std::memory_order_acquire);
-    equal |= static_cast<unsigned>(entry >> 32 == wanted && static_cast<std::uint32_t>(entry) != 0) << i;
+  for (std::size_t i = kEntries; i-- > 0;) {
+    const std::uint64_t place = bucket.entry[i].load(std::memory_order_acquire) ^ hash << 32;
+    equal += equal + (place - 1 < kPlaces ? 1 : 0);
   }
   return equal;
 }
@@ -145,21 +145,27 @@ FlowDirection* FlowTable::search_all(const FlowProbe& probe, std::uint64_t hash)
 void FlowTable::find_burst(const FlowProbe* probes, std::size_t n, FlowDirection** found) const noexcept {
   std::array<std::uint64_t, kMaxBurst> hash;
   for (std::size_t i = 0; i < n; ++i) {
+    if (probes[i].l3 == nullptr) [[unlikely]]
+      continue;
     hash[i] = hash_of(probes[i]);
     __builtin_prefetch(&first_bucket(hash[i]));
   }
   for (std::size_t i = 0; i < n; ++i) {
+    found[i] = nullptr;
+    if (probes[i].l3 == nullptr) [[unlikely]]
+      continue;
     const Bucket& bucket = first_bucket(hash[i]);
     const unsigned equal = matches(bucket, hash[i]);
-    found[i] = nullptr;
     if (equal == 0) continue;
     const std::uint64_t entry = bucket.entry[std::countr_zero(equal)].load(std::memory_order_acquire);
     if (static_cast<std::uint32_t>(entry) == 0) continue;
     found[i] = direction_of(entry);
     __builtin_prefetch(found[i], 1);
-    __builtin_prefetch(&opposite(*found[i]));
+    if (probes[i].v6) __builtin_prefetch(&opposite(*found[i]));
   }
   for (std::size_t i = 0; i < n; ++i) {
+    if (probes[i].l3 == nullptr) [[unlikely]]
+      continue;
     if (found[i] != nullptr && names(*found[i], probes[i].l3, probes[i].v6)) continue;
     // No entry with this hash, or one of another tuple.
     found[i] = search_all(probes[i], hash[i]);

@@ -23,7 +23,7 @@
 
 namespace wg::dataplane {
 
-// A packet to look up: its IP header and family. It can_be_carried().
+// A packet to look up: its IP header and family. It can_be_carried(); null for one that cannot.
 struct FlowProbe {
   const std::uint8_t* l3;
   bool v6;

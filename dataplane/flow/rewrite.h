@@ -28,19 +28,22 @@ namespace wg::dataplane {
 
 // Does the direction's tuple name this packet, which can_be_carried()?
 [[nodiscard]] inline bool names(const FlowDirection& direction, const std::uint8_t* l3, bool v6) {
-  const std::size_t header = v6 ? kIpv6HeaderSize : kIpv4HeaderSize;
-  const std::uint8_t protocol =
-      v6 ? header_at<Ipv6Header>(l3)->next_header : header_at<Ipv4Header>(l3)->protocol;
-  if (direction.v6 != v6 || direction.protocol != protocol ||
-      header_at<Be16>(l3 + header)->native() != direction.source_port.native() ||
-      header_at<Be16>(l3 + header + sizeof(Be16))->native() != direction.destination_port.native())
-    return false;
-  if (v6)
-    return std::memcmp(direction.source.data(), l3 + offsetof(Ipv6Header, source), 16) == 0 &&
-           std::memcmp(direction.destination.data(), l3 + offsetof(Ipv6Header, destination), 16) == 0;
-  return std::memcmp(direction.source.data(), l3 + offsetof(Ipv4Header, source), 4) == 0 &&
-         std::memcmp(direction.destination.data(), l3 + offsetof(Ipv4Header, destination), 4) == 0;
+  using checksum_detail::load;
+  const std::uint8_t* const own = direction.addresses.data();
+  if (direction.v6 != v6) return false;
+  if (!v6) {
+    const std::uint8_t* const ends = l3 + offsetof(Ipv4Header, source);
+    return load<std::uint64_t>(ends) == load<std::uint64_t>(own) &&
+           load<std::uint32_t>(ends + 8) == load<std::uint32_t>(own + 8) &&
+           header_at<Ipv4Header>(l3)->protocol == direction.protocol;
+  }
+  const std::uint8_t* const ports = l3 + kIpv6HeaderSize;
+  return header_at<Ipv6Header>(l3)->next_header == direction.protocol &&
+         header_at<Be16>(ports)->native() == direction.source_port.native() &&
+         header_at<Be16>(ports + sizeof(Be16))->native() == direction.destination_port.native() &&
+         std::memcmp(own, l3 + offsetof(Ipv6Header, source), 2 * sizeof(Ipv6Bytes)) == 0;
 }
+static_assert(offsetof(Ipv4Header, source) + FlowDirection::kEnds4 == kIpv4HeaderSize + 2 * sizeof(Be16));
 
 namespace rewrite_detail {
 
@@ -58,30 +61,34 @@ namespace rewrite_detail {
 
 }  // namespace rewrite_detail
 
+inline void rewrite4(std::uint8_t* l3, const FlowDirection& in) {
+  auto* ip = header_at<Ipv4Header>(l3);
+  std::memcpy(l3 + offsetof(Ipv4Header, source), in.addresses.data() + FlowDirection::kLeaving4,
+              FlowDirection::kEnds4);
+  ip->checksum = rewrite_detail::adjusted(ip->checksum, in.ip_difference);
+}
+
+inline void rewrite6(std::uint8_t* l3, const FlowDirection& back) {
+  auto* ip = header_at<Ipv6Header>(l3);
+  std::memcpy(ip->source.data(), back.addresses.data() + sizeof(Ipv6Bytes), sizeof(Ipv6Bytes));
+  std::memcpy(ip->destination.data(), back.addresses.data(), sizeof(Ipv6Bytes));
+  *header_at<Be16>(l3 + kIpv6HeaderSize) = back.destination_port;
+  *header_at<Be16>(l3 + kIpv6HeaderSize + sizeof(Be16)) = back.source_port;
+}
+
 // `in` names the packet; `back` is the flow's other direction.
 inline void rewrite(std::uint8_t* l3, const FlowDirection& in, const FlowDirection& back) {
-  std::uint8_t* transport;
   if (in.v6) {
-    auto* ip = header_at<Ipv6Header>(l3);
-    ip->source = back.destination;
-    ip->destination = back.source;
-    transport = l3 + kIpv6HeaderSize;
+    rewrite6(l3, back);
   } else {
-    auto* ip = header_at<Ipv4Header>(l3);
-    std::memcpy(ip->source.data(), back.destination.data(), sizeof(Ipv4Bytes));
-    std::memcpy(ip->destination.data(), back.source.data(), sizeof(Ipv4Bytes));
-    ip->checksum = rewrite_detail::adjusted(ip->checksum, in.ip_difference);
-    transport = l3 + kIpv4HeaderSize;
+    rewrite4(l3, in);
   }
+  std::uint8_t* const transport = l3 + (in.v6 ? kIpv6HeaderSize : kIpv4HeaderSize);
   if (in.protocol == ip_protocol::kTcp) {
     auto* tcp = header_at<TcpHeader>(transport);
-    tcp->source_port = back.destination_port;
-    tcp->destination_port = back.source_port;
     tcp->checksum = rewrite_detail::adjusted(tcp->checksum, in.transport_difference);
   } else {
     auto* udp = header_at<UdpHeader>(transport);
-    udp->source_port = back.destination_port;
-    udp->destination_port = back.source_port;
     udp->checksum = rewrite_detail::adjusted_udp(udp->checksum, in.transport_difference);
   }
 }

@@ -19,54 +19,54 @@ FlowIngress ingress_of(const PacketOrigin& origin, const std::uint8_t* l3) {
   return FlowIngress::port(origin.port(), vlan_of(origin, l3));
 }
 
-// The IPv4 destination of packets that leave: the source of those that come back.
-std::uint32_t new_destination4(const FlowDirection& back) {
-  return header_at<Be32>(back.source.data())->value();
-}
-
-}  // namespace
-
-void Flows::run(const BurstContext& at, InnerBurst& inner, FlowBurst& carried) {
-  carried.packets.clear();
-  take_candidates(*at.view, inner, carried.packets);
-  if (carried.packets.n == 0) return;
-  Found found;
-  find(*at.view->flows, carried.packets, found);
-  keep_found(at, found, carried);
-}
-
-void Flows::take_candidates(const Snapshot& view, InnerBurst& inner, InnerBurst& candidates) {
+void move_apart(InnerBurst& inner, const std::array<bool, kBurst>& taken, InnerBurst& apart) {
   std::size_t kept = 0;
   for (std::size_t i = 0; i < inner.n; ++i) {
-    if (of_flows(view, inner.origin[i])) {
-      candidates.push(inner.packet[i], inner.l3[i], inner.length[i], inner.origin[i], inner.v6[i]);
-      inner.n6 -= inner.v6[i] ? 1 : 0;
-    } else {
+    if (!taken[i]) {
       inner.move(i, kept++);
+      continue;
     }
+    apart.push(inner.packet[i], inner.l3[i], inner.length[i], inner.origin[i], inner.v6[i]);
+    inner.n6 -= inner.v6[i] ? 1 : 0;
   }
   inner.n = kept;
 }
 
-// found[i]: null for packets that no flow names, or that Linux has to follow.
-void Flows::find(const FlowTable& table, const InnerBurst& candidates, Found& found) {
-  std::array<FlowProbe, kBurst> probe;
-  std::array<FlowDirection*, kBurst> result;
-  std::array<bool, kBurst> asked;
-  std::size_t n = 0;
-  for (std::size_t i = 0; i < candidates.n; ++i) {
-    asked[i] = can_be_carried(candidates.l3[i], candidates.length[i], candidates.v6[i]);
-    probe[n] = {candidates.l3[i], candidates.v6[i]};
-    n += asked[i] ? 1 : 0;
+}  // namespace
+
+void Flows::run(const BurstContext& at, InnerBurst& packets, FlowBurst& carried) {
+  if (packets.n == 0) return;
+  Found found;
+  find(*at.view->flows, packets, found);
+  keep_found(at, found, packets, carried);
+}
+
+InnerBurst& Flows::take(const Snapshot& view, InnerBurst& inner, InnerBurst& apart) noexcept {
+  std::array<bool, kBurst> taken;
+  std::size_t count = 0;
+  for (std::size_t i = 0; i < inner.n; ++i) {
+    const bool like_before = i != 0 && inner.origin[i] == inner.origin[i - 1];
+    taken[i] = like_before ? taken[i - 1] : of_flows(view, inner.origin[i]);
+    count += taken[i] ? 1 : 0;
   }
-  table.find_burst(probe.data(), n, result.data());
-  n = 0;
-  for (std::size_t i = 0; i < candidates.n; ++i) found[i] = asked[i] ? result[n++] : nullptr;
+  if (count == inner.n) return inner;
+  apart.clear();
+  if (count != 0) move_apart(inner, taken, apart);
+  return apart;
+}
+
+// found[i]: null for packets that no flow names, or that Linux has to follow.
+void Flows::find(const FlowTable& table, const InnerBurst& packets, Found& found) noexcept {
+  std::array<FlowProbe, kBurst> probe;
+  for (std::size_t i = 0; i < packets.n; ++i) {
+    const bool asked = can_be_carried(packets.l3[i], packets.length[i], packets.v6[i]);
+    probe[i] = {asked ? packets.l3[i] : nullptr, packets.v6[i]};
+  }
+  table.find_burst(probe.data(), packets.n, found.data());
 }
 
 // In order: segments of a connection that Linux forwards must not overtake each other.
-void Flows::keep_found(const BurstContext& at, const Found& found, FlowBurst& carried) {
-  InnerBurst& packets = carried.packets;
+void Flows::keep_found(const BurstContext& at, const Found& found, InnerBurst& packets, FlowBurst& carried) {
   std::size_t kept = 0, kept6 = 0, foreign = 0;
   for (std::size_t i = 0; i < packets.n; ++i) {
     FlowDirection* const direction = found[i];
@@ -80,7 +80,7 @@ void Flows::keep_found(const BurstContext& at, const Found& found, FlowBurst& ca
     packets.move(i, kept);
     carried.direction[kept] = direction;
     carried.back[kept] = &FlowTable::opposite(*direction);
-    packets.destination4[kept] = new_destination4(*carried.back[kept]);
+    packets.destination4[kept] = direction->leaving_destination4();
     kept6 += packets.v6[kept] ? 1 : 0;
     ++kept;
   }

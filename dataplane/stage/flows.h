@@ -19,16 +19,19 @@ class Flows {
  public:
   Flows(Core& core, Egress& egress) : core_(core), egress_(egress) {}
 
-  // Needs at.view->flows. What stays in `inner` is of other ports and interfaces; `carried` is unchanged as
-  // bytes: what refuses a packet later answers with the packet as its sender knows it.
-  void run(const BurstContext& at, InnerBurst& inner, FlowBurst& carried);
+  // The packets of such ports and interfaces: `inner` itself, when all are, as in nearly every burst; else
+  // they are moved `apart`.
+  [[nodiscard]] static InnerBurst& take(const Snapshot& view, InnerBurst& inner, InnerBurst& apart) noexcept;
+  // Needs at.view->flows. Gives Linux what no connection names. The rest stays in `packets`, with the
+  // destinations with which it leaves, but unchanged as bytes: what refuses a packet later answers with the
+  // packet as its sender knows it.
+  void run(const BurstContext& at, InnerBurst& packets, FlowBurst& carried);
 
  private:
   using Found = std::array<FlowDirection*, kBurst>;
 
-  static void take_candidates(const Snapshot& view, InnerBurst& inner, InnerBurst& candidates);
-  static void find(const FlowTable& table, const InnerBurst& candidates, Found& found);
-  void keep_found(const BurstContext& at, const Found& found, FlowBurst& carried);
+  static void find(const FlowTable& table, const InnerBurst& packets, Found& found) noexcept;
+  void keep_found(const BurstContext& at, const Found& found, InnerBurst& packets, FlowBurst& carried);
   void leave_to_linux(const BurstContext& at, const InnerBurst& packets, std::size_t i);
 
   Core& core_;

@@ -286,26 +286,27 @@ void Route::refuse(const BurstContext& at, InnerBurst& inner, std::size_t i,
 
 // ---------------------------------------------------------------- connections that Linux has accepted
 
-void Route::run_carried(const BurstContext& at, FlowBurst& carried, SendBurst& send) {
-  const InnerBurst& packets = carried.packets;
+void Route::run_carried(const BurstContext& at, InnerBurst& packets, const FlowBurst& carried,
+                        SendBurst& send) {
   std::array<const NextHop*, kBurst> hop;
-  look_up_new_destinations(*at.view, carried, hop.data());
+  look_up_new_destinations(*at.view, packets, carried, hop.data());
   for (std::size_t i = 0; i < packets.n;) {
     std::size_t end = i + 1;
     while (end < packets.n && hop[end] == hop[i] && packets.origin[end] == packets.origin[i]) ++end;
-    carry_run(at, carried, i, end, decide_carried(*at.view, *hop[i], packets.origin[i]), send);
+    carry_run(at, packets, carried, i, end, decide_carried(*at.view, *hop[i], packets.origin[i]), send);
     i = end;
   }
+  packets.clear();
 }
 
-void Route::look_up_new_destinations(const Snapshot& view, const FlowBurst& carried, const NextHop** hop) {
-  const InnerBurst& packets = carried.packets;
+void Route::look_up_new_destinations(const Snapshot& view, const InnerBurst& packets,
+                                     const FlowBurst& carried, const NextHop** hop) {
   std::array<lpm::Value, kBurst> value;
   if (packets.n6 == 0) {
     view.routes4->lookup_burst(packets.destination4.data(), value.data(), packets.n);
   } else {
     for (std::size_t i = 0; i < packets.n; ++i)
-      value[i] = packets.v6[i] ? view.routes6->lookup(carried.back[i]->source.data())
+      value[i] = packets.v6[i] ? view.routes6->lookup(carried.back[i]->addresses.data())
                                : view.routes4->lookup(packets.destination4[i]);
   }
   const std::span<const NextHop> hops = view.next_hops;
@@ -333,10 +334,10 @@ Route::ForwardingDecision Route::decide_carried(const Snapshot& view, const Next
 }
 
 // Packets [begin, end) share next hop and origin.
-void Route::carry_run(const BurstContext& at, FlowBurst& carried, std::size_t begin, std::size_t end,
-                      const ForwardingDecision& decision, SendBurst& send) {
+void Route::carry_run(const BurstContext& at, InnerBurst& packets, const FlowBurst& carried,
+                      std::size_t begin, std::size_t end, const ForwardingDecision& decision,
+                      SendBurst& send) {
   using Kind = ForwardingDecision::Kind;
-  InnerBurst& packets = carried.packets;
   const BootSeconds now = in_seconds(at.now);
   const LinkHeader header(*decision.hop);
   std::size_t forwarded = 0;

@@ -18,7 +18,9 @@ class Route {
   [[gnu::flatten]] void run(const BurstContext& at, InnerBurst& inner, SendBurst& send);
   // The same for packets of connections that Linux has accepted, by the destinations with which they leave.
   // They are rewritten last, when nothing refuses them; otherwise Linux gets the packet as it came.
-  void run_carried(const BurstContext& at, FlowBurst& carried, SendBurst& send);
+  // Empties `packets`.
+  [[gnu::flatten]] void run_carried(const BurstContext& at, InnerBurst& packets, const FlowBurst& carried,
+                                    SendBurst& send);
 
   // The decision about packets that share next hop and origin.
   struct ForwardingDecision {
@@ -43,11 +45,12 @@ class Route {
 
  private:
   static void look_up_routes(const Snapshot& view, const InnerBurst& inner, lpm::Value* route);
-  static void look_up_new_destinations(const Snapshot& view, const FlowBurst& carried, const NextHop** hop);
+  static void look_up_new_destinations(const Snapshot& view, const InnerBurst& packets,
+                                       const FlowBurst& carried, const NextHop** hop);
   [[nodiscard]] static ForwardingDecision decide_carried(const Snapshot& view, const NextHop& hop,
                                                          const PacketOrigin& origin) noexcept;
-  void carry_run(const BurstContext& at, FlowBurst& carried, std::size_t begin, std::size_t end,
-                 const ForwardingDecision& decision, SendBurst& send);
+  void carry_run(const BurstContext& at, InnerBurst& packets, const FlowBurst& carried, std::size_t begin,
+                 std::size_t end, const ForwardingDecision& decision, SendBurst& send);
   void forward_run(const BurstContext& at, InnerBurst& inner, std::size_t begin, std::size_t end,
                    const ForwardingDecision& decision, SendBurst& send);
   void forward_to_port(const BurstContext& at, InnerBurst& inner, std::size_t begin, std::size_t end,
