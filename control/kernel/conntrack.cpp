@@ -134,9 +134,10 @@ std::optional<ConntrackEntry> parse_conntrack(const nlmsghdr* message) {
   if (nfct_attr_is_set(ct, ATTR_TCP_STATE) > 0) entry.tcp_state = nfct_get_attr_u8(ct, ATTR_TCP_STATE);
   entry.liberal = is_liberal(ct, ATTR_TCP_FLAGS_ORIG) && is_liberal(ct, ATTR_TCP_FLAGS_REPL);
   entry.has_helper = nfct_attr_is_set(ct, ATTR_HELPER_NAME) > 0;
+  // An entry that a program has made (conntrackd) has these with the value 0.
   entry.adjusts_sequence = number(ct, ATTR_ORIG_NAT_SEQ_OFFSET_AFTER) != 0 ||
                            number(ct, ATTR_REPL_NAT_SEQ_OFFSET_AFTER) != 0 ||
-                           nfct_attr_is_set(ct, ATTR_SYNPROXY_ISN) > 0;
+                           number(ct, ATTR_SYNPROXY_ISN) != 0 || number(ct, ATTR_SYNPROXY_TSOFF) != 0;
   return entry;
 }
 
