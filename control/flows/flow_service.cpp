@@ -4,6 +4,7 @@
 #include <sys/random.h>
 
 #include <algorithm>
+#include <chrono>
 #include <new>
 #include <system_error>
 #include <utility>
@@ -40,7 +41,10 @@ FlowFollower::Counts operator+(FlowFollower::Counts a, const FlowFollower::Count
   a.handed_back += b.handed_back;
   a.refreshed += b.refreshed;
   a.lost += b.lost;
+  a.read_again += b.read_again;
   a.rule_changes += b.rule_changes;
+  a.returned_by_rules += b.returned_by_rules;
+  a.refused_full += b.refused_full;
   return a;
 }
 
@@ -119,6 +123,7 @@ void FlowService::stop() {
   services_.publisher.flush_settings();
   before_ = before_ + active_->follower.counts();
   before_.handed_back = before_.taken_over;
+  before_.read_again = before_.lost;
   services_.dataplane.quiescence().retire([table = active_->table] {});
   active_.reset();
   report();
@@ -151,18 +156,25 @@ void FlowService::every_second() {
 
 void FlowService::report() {
   const FlowFollower::Counts now = counts();
-  if (now.lost != reported_.lost)
-    log_->write(log_event::flows_relearnt, {},
-                "flows: events of connection tracking were lost; all connections are learnt afresh");
-  if (now.rule_changes != reported_.rule_changes)
-    log_->write(log_event::flows_rules_changed, {},
-                "flows: the rules of nftables have changed; connections have to earn the mark again");
-  reported_ = now;
+  const std::size_t carried = active_ ? active_->table->size() : 0;
+  for (FlowNews& news : events_.take(now, carried, settings_.max, boot_seconds())) {
+    log_->write(news.line, {}, "flows: {}", news.words);
+    announce(news.kind, std::move(news.words));
+  }
   services_.counters.flows_taken_over.set(now.taken_over);
   services_.counters.flows_handed_back.set(now.handed_back);
   services_.counters.flow_timeouts_refreshed.set(now.refreshed);
   services_.counters.flow_events_lost.set(now.lost);
   services_.counters.flow_rule_changes.set(now.rule_changes);
+}
+
+void FlowService::announce(GatewayEventKind kind, std::string words) {
+  if (!services_.has_subscribers()) return;
+  GatewayEvent event;
+  event.at = std::chrono::system_clock::now();
+  event.kind = kind;
+  event.detail = std::move(words);
+  services_.emit(std::move(event));
 }
 
 FlowFollower::Counts FlowService::counts() const {

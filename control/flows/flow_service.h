@@ -8,9 +8,11 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <string>
 
 #include "config/types.h"
 #include "control/api/status_source.h"
+#include "control/flows/flow_events.h"
 #include "control/flows/flow_follower.h"
 #include "control/flows/flow_ways.h"
 #include "control/kernel/conntrack.h"
@@ -47,6 +49,7 @@ class FlowService {
   void receive();
   // In the gateway's counters, and in the log.
   void report();
+  void announce(GatewayEventKind kind, std::string words);
   [[nodiscard]] FlowFollower::Counts counts() const;
 
   Services& services_;
@@ -54,8 +57,8 @@ class FlowService {
   const FlowWays ways_;
   config::Flows settings_;
   std::unique_ptr<Active> active_;
-  FlowFollower::Counts before_;    // of followers that have gone
-  FlowFollower::Counts reported_;  // in the log
+  FlowEvents events_;
+  FlowFollower::Counts before_;  // of followers that have gone
 };
 
 }  // namespace wg::control

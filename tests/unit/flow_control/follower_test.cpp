@@ -257,6 +257,7 @@ TEST_F(Follower, NewRulesMustMarkAgain) {
   follower.updated(answer_to(entry), true);
   EXPECT_EQ(reason_of(entry), "carried");
   EXPECT_EQ(follower.counts().rule_changes, 1u);
+  EXPECT_EQ(follower.counts().returned_by_rules, 1u);
 }
 
 // Rules that change while a dump runs: its rest is learnt from, or cleared, and then it is cleared once more.
@@ -265,14 +266,17 @@ TEST_F(Follower, DumpsFollowOneAnother) {
   follower.rules_changed();
   follower.lost();
   EXPECT_EQ(conntrack.dumps.size(), 1u);
+  EXPECT_EQ(follower.counts().read_again, 0u);
   follower.dumped(masqueraded());
   EXPECT_EQ(conntrack.take().at(0).clear_mark, 0u);
   follower.dump_ended();
   EXPECT_EQ(conntrack.dumps.size(), 2u);
+  EXPECT_EQ(follower.counts().read_again, 0u) << "this dump had begun before the loss";
   follower.dumped(masqueraded());
   EXPECT_EQ(conntrack.take().at(0).clear_mark, kMark);
   follower.dump_ended();
   EXPECT_EQ(conntrack.dumps.size(), 2u);
+  EXPECT_EQ(follower.counts().read_again, 1u);
 }
 
 TEST_F(Follower, LostEventsForgetAllAndLearnAgain) {
