@@ -68,6 +68,9 @@ class FlowFollower final : public ConntrackSink {
   void rules_changed() override;
   void lost() override;
 
+  // The reason to leave an entry to Linux by connection tracking alone, whatever the routes.
+  [[nodiscard]] FlowRefusal judge(const ConntrackEntry& entry) const;
+
   // ---- what there is
   struct Waiting {
     FlowTuple original, reply;
@@ -101,7 +104,6 @@ class FlowFollower final : public ConntrackSink {
   };
   enum class Dump : std::uint8_t { kNone, kLearn, kClearMarks };
 
-  [[nodiscard]] FlowRefusal judge(const ConntrackEntry& entry) const;
   [[nodiscard]] FlowRefusal judge_ways(const FlowTuple& original, const FlowTuple& reply,
                                        std::array<FlowWay, 2>& ways) const;
   void consider(const ConntrackEntry& entry, bool ours);

@@ -10,6 +10,7 @@
 #include <utility>
 
 #include "control/flows/flow_list.h"
+#include "control/flows/flow_search.h"
 #include "control/kernel/sysctl.h"
 #include "dataplane/base/clocks.h"
 
@@ -179,6 +180,10 @@ void FlowService::announce(GatewayEventKind kind, std::string words) {
 
 FlowFollower::Counts FlowService::counts() const {
   return active_ ? before_ + active_->follower.counts() : before_;
+}
+
+PacketConnections FlowService::connections_of(const FlowTuple& packet, dataplane::FlowIngress from) const {
+  return active_ ? find_connections(active_->follower, packet, from, find_conntrack) : PacketConnections{};
 }
 
 std::unique_ptr<FlowReading> FlowService::read(const FlowQuery& query) const {

@@ -11,6 +11,7 @@
 #include <string>
 
 #include "config/types.h"
+#include "control/api/packet_facts.h"
 #include "control/api/status_source.h"
 #include "control/flows/flow_events.h"
 #include "control/flows/flow_follower.h"
@@ -39,6 +40,8 @@ class FlowService {
   void stop();
 
   [[nodiscard]] std::unique_ptr<FlowReading> read(const FlowQuery& query) const;
+  // See flow_search.h.
+  [[nodiscard]] PacketConnections connections_of(const FlowTuple& packet, dataplane::FlowIngress from) const;
 
  private:
   // The objects that exist while flows are configured.

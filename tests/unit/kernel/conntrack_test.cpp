@@ -191,6 +191,22 @@ TEST_P(TrackingOf, AConnectionsLife) {
 }
 INSTANTIATE_TEST_SUITE_P(Families, TrackingOf, ::testing::Bool());
 
+TEST_P(TrackingOf, AnEntryIsFoundByAPacketOfEitherDirection) {
+  Connection connection(GetParam());
+  const auto entry = wait(Note::Kind::kUpdated, is_marked);
+  ASSERT_TRUE(entry);
+  for (const FlowTuple& tuple : {entry->original, entry->original.turned_round()}) {
+    const auto found = find_conntrack(tuple);
+    ASSERT_TRUE(found);
+    EXPECT_EQ(found->id, entry->id);
+    EXPECT_EQ(found->mark, kMark | 7);
+    EXPECT_EQ(found->original, entry->original);
+  }
+  FlowTuple other = entry->original;
+  ++other.source_port;
+  EXPECT_FALSE(find_conntrack(other));
+}
+
 TEST_F(Tracking, ADumpOfNothingEnds) {
   Connection connection(false);
   conntrack->start_dump(0x10000000);
