@@ -171,18 +171,28 @@ void measure_ports(const Options& options) {
 // ---- flows: what carrying a connection costs beside the plain short cut with the same packets. The two take
 // turns, so that other load on the machine meets both.
 
+// Its fields of the line; empty where the kernel cannot be asked.
+std::string learning_fields(std::uint32_t connections, std::uint32_t capacity, unsigned rounds) {
+  try {
+    const auto learning = measure_learning(connections, capacity, rounds);
+    if (!learning) return {};
+    char text[80];
+    std::snprintf(text, sizeof text, " learn_per_s=%.0f learn_per_wall_s=%.0f", learning->per_second,
+                  learning->per_wall_second);
+    return text;
+  } catch (const std::exception& problem) {
+    std::fprintf(stderr, "dataplane: learning is not measured: %s\n", problem.what());
+    return {};
+  }
+}
+
 // Learning does not depend on what the packets of a line are, but on the size of the table: measured once for
 // each, and with as many connections as Linux can be asked for without raising its own limit.
 const std::string& learning_of(std::uint32_t flows, const Options& options) {
   static std::map<std::uint32_t, std::string> known;
   const auto [at, is_new] = known.try_emplace(flows);
-  if (!is_new) return at->second;
-  const auto learning = measure_learning(std::min(flows, 100'000u), flows, options.quick ? 3 : 7);
-  if (!learning) return at->second;
-  char text[80];
-  std::snprintf(text, sizeof text, " learn_per_s=%.0f learn_per_wall_s=%.0f", learning->per_second,
-                learning->per_wall_second);
-  return at->second = text;
+  if (is_new) at->second = learning_fields(std::min(flows, 100'000u), flows, options.quick ? 3 : 7);
+  return at->second;
 }
 
 void measure_flow_case(Case c, const char* kind, const Options& options) {
