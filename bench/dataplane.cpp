@@ -16,6 +16,7 @@
 #include <deque>
 #include <exception>
 #include <filesystem>
+#include <map>
 #include <optional>
 #include <stdexcept>
 #include <string>
@@ -23,6 +24,7 @@
 #include <vector>
 
 #include "bench/dataplane_gateway.h"
+#include "bench/dataplane_learning.h"
 #include "bench/dataplane_paired.h"
 #include "bench/gate.h"
 
@@ -169,6 +171,30 @@ void measure_ports(const Options& options) {
 // ---- flows: what carrying a connection costs beside the plain short cut with the same packets. The two take
 // turns, so that other load on the machine meets both.
 
+// Its fields of the line; empty where the kernel cannot be asked.
+std::string learning_fields(std::uint32_t connections, std::uint32_t capacity, unsigned rounds) {
+  try {
+    const auto learning = measure_learning(connections, capacity, rounds);
+    if (!learning) return {};
+    char text[80];
+    std::snprintf(text, sizeof text, " learn_per_s=%.0f learn_per_wall_s=%.0f", learning->per_second,
+                  learning->per_wall_second);
+    return text;
+  } catch (const std::exception& problem) {
+    std::fprintf(stderr, "dataplane: learning is not measured: %s\n", problem.what());
+    return {};
+  }
+}
+
+// Learning does not depend on what the packets of a line are, but on the size of the table: measured once for
+// each, and with as many connections as Linux can be asked for without raising its own limit.
+const std::string& learning_of(std::uint32_t flows, const Options& options) {
+  static std::map<std::uint32_t, std::string> known;
+  const auto [at, is_new] = known.try_emplace(flows);
+  if (is_new) at->second = learning_fields(std::min(flows, 100'000u), flows, options.quick ? 3 : 7);
+  return at->second;
+}
+
 void measure_flow_case(Case c, const char* kind, const Options& options) {
   char line[160];
   std::snprintf(line, sizeof line, "flows direction=%s inner=%u flows=%u kind=%s",
@@ -189,9 +215,10 @@ void measure_flow_case(Case c, const char* kind, const Options& options) {
     run_batch(carrying, of_carried);
   }
   const double clocks = percentile(of_base.path, 0.5);
-  std::printf("%s extra_clocks=%.1f base_clocks=%.1f bytes_per_flow=%zu\n", line,
+  std::printf("%s extra_clocks=%.1f base_clocks=%.1f bytes_per_flow=%zu%s\n", line,
               percentile(of_carried.path, 0.5) - clocks, clocks,
-              carrying.flows().memory_bytes() / carrying.flows().capacity());
+              carrying.flows().memory_bytes() / carrying.flows().capacity(),
+              learning_of(c.flows, options).c_str());
   std::fflush(stdout);
 }
 

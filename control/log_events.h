@@ -82,7 +82,10 @@ struct LogEvent {
   X(flows_on, info, "workers carry connections")                                                \
   X(flows_off, error, "connections stay with Linux")                                            \
   X(flows_unseen, warn, "connection tracking reports no events")                                \
-  X(flows_relearnt, warn, "events of connection tracking were lost")                            \
+  X(flows_full, warn, "workers carry as many connections as they may")                          \
+  X(flows_room, info, "workers may carry more connections again")                               \
+  X(flows_lost, warn, "events of connection tracking were lost")                                \
+  X(flows_relearnt, info, "connection tracking was read again")                                 \
   X(flows_rules_changed, info, "the rules of nftables have changed")
 
 namespace log_event {

@@ -201,10 +201,46 @@ class Story {
   static std::string mtu_words(std::uint16_t mtu) { return mtu == 0 ? "" : ", MTU " + std::to_string(mtu); }
 
   void by_flows() {
+    const PacketConnections& found = facts_.connections;
+    if (packet_.protocol != 0 && packet_.protocol != kTcp && packet_.protocol != kUdp)
+      return to_linux("with `forwarding: flows` workers carry TCP and UDP alone");
+    if (found.named.empty()) return of_no_connection();
+    for (const PacketConnection& one : found.named)
+      step("routed", "`forwarding: flows`: " + one.words +
+                         (one.why_linux.empty() ? ", which workers carry" : " is Linux's: " + one.why_linux));
+    if (!found.complete) advise("not all connections were looked at: name PROTOCOL, PORT and --source-port");
+    if (found.with_linux == 0) return carried();
+    advise_remedies();
+    to_linux(found.with_linux == 1 && found.carried == 0
+                 ? "workers do not carry its connection: " + found.named.front().why_linux
+                 : "of its connections " + std::to_string(found.with_linux) + " are Linux's, workers carry " +
+                       std::to_string(found.carried));
+  }
+
+  void of_no_connection() {
     step("routed", "`forwarding: flows`: workers carry it if Linux has accepted its connection");
     advise("linegate show flows --address " + config::to_string(packet_.source) +
            " lists connections that workers carry");
-    to_linux("its connection is new");
+    if (facts_.connections.exact) return to_linux("its connection is new");
+    advise("PROTOCOL, PORT and --source-port name one connection; then one without the mark is found too");
+    to_linux(facts_.connections.complete
+                 ? "its connection is new, or no rule has marked it"
+                 : "none of the connections that were looked at is its, and not all of them were");
+  }
+
+  void advise_remedies() {
+    for (const PacketConnection& one : facts_.connections.named) {
+      const auto& known = out_.advice;
+      if (!one.remedy.empty() && std::find(known.begin(), known.end(), one.remedy) == known.end())
+        advise(one.remedy);
+    }
+  }
+
+  // The route and the addresses are those of the connection, and not of the packet as it comes in.
+  void carried() {
+    if (packet_.ttl <= 1) return to_linux("its TTL ends here");
+    advise("what opens or closes TCP, and fragments, are Linux's all the same");
+    end(true, "workers carry it: Linux has accepted its connection.");
   }
 
   // ---------------------------------------------------------------- Linux

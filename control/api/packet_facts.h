@@ -2,9 +2,11 @@
 // explain_packet.h draws the conclusion.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "config/address.h"
 #include "control/api/status.h"
@@ -22,6 +24,20 @@ struct PacketQuery {
   std::uint16_t size = 84;                                      // bytes, with the IP header; 84: a ping's
   std::uint8_t ttl = 64;
   std::optional<std::uint16_t> vlan;  // of the frame; nullopt: as the port's own addresses have
+};
+
+// A connection that the packet may belong to.
+struct PacketConnection {
+  std::string words;      // "tcp 10.10.0.2:40000 -> 203.0.113.7:443"
+  std::string why_linux;  // empty: workers carry it
+  std::string remedy;     // against that
+};
+
+struct PacketConnections {
+  bool exact = false;  // the packet names one connection, which connection tracking was asked about
+  std::vector<PacketConnection> named;  // some of them, those with Linux first
+  std::size_t carried = 0, with_linux = 0;
+  bool complete = true;  // all were looked at
 };
 
 // How an interface would send to the peer that has the destination in its allowed IPs.
@@ -67,9 +83,10 @@ struct PacketFacts {
   std::string source_prefix;    // the allowed IP that has the source
   bool martian_source = false;  // our own, loopback, a group
   // ---- the route, of packets from a port or a peer
-  bool flows = false;         // `forwarding: flows` where it comes from
-  std::string not_forwarded;  // why the workers route nothing that comes from there; empty: they do
-  bool special = false;       // an address that no router forwards from or to
+  bool flows = false;             // `forwarding: flows` where it comes from
+  PacketConnections connections;  // for `flows` alone
+  std::string not_forwarded;      // why the workers route nothing that comes from there; empty: they do
+  bool special = false;           // an address that no router forwards from or to
   PacketWay way = PacketWay::kLinux;
   std::string to;         // the port or interface
   std::string next_hop;   // MAC address; kPort

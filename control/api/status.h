@@ -346,7 +346,12 @@ struct WgDevice {
   X(kDriftFound, "drift_found")             \
   X(kPutBack, "put_back")                   \
   X(kRingOpened, "ring_opened")             \
-  X(kRingClosed, "ring_closed")
+  X(kRingClosed, "ring_closed")             \
+  X(kFlowsFull, "flows_full")               \
+  X(kFlowsRoom, "flows_room")               \
+  X(kFlowsReturned, "flows_returned")       \
+  X(kFlowsLost, "flows_lost")               \
+  X(kFlowsRelearnt, "flows_relearnt")
 
 enum class GatewayEventKind : std::uint8_t {
 #define X(kind, name) kind,

@@ -83,7 +83,7 @@ void FlowFollower::consider(const ConntrackEntry& entry, bool ours) {
   }
   std::array<FlowWay, 2> ways;
   if (refusal == FlowRefusal::kNone) refusal = judge_ways(entry.original, entry.reply, ways);
-  if (refusal == FlowRefusal::kNone && table_.size() == table_.capacity()) refusal = FlowRefusal::table_full;
+  if (refusal == FlowRefusal::kNone && table_.size() == table_.capacity()) return refuse_full(entry);
   if (refusal != FlowRefusal::kNone) return wait(entry.id, {entry.original, entry.reply, refusal});
   const bool ready = is_tcp(entry.original) ? entry.tcp_state && entry.liberal : true;
   if (ours && ready) return take_over(entry, ways);
@@ -109,7 +109,7 @@ void FlowFollower::take_over(const ConntrackEntry& entry, const std::array<FlowW
       now_ - std::min(now_.time_since_epoch(), timeout - entry.timeout);  // by Linux, the last packet
   const FlowNumber number =
       table_.insert(entry.original, entry.reply, ways[kOriginal].from, ways[kReply].from, seen);
-  if (number == kNoFlow) return wait(entry.id, {entry.original, entry.reply, FlowRefusal::table_full});
+  if (number == kNoFlow) return refuse_full(entry);
   waiting_.erase(entry.id);
   if (records_.size() <= number) records_.resize(number + 1);
   Record record;
@@ -120,6 +120,11 @@ void FlowFollower::take_over(const ConntrackEntry& entry, const std::array<FlowW
   record.refreshed_to = record.refreshed_at = seen;
   records_[number] = record;
   ++counts_.taken_over;
+}
+
+void FlowFollower::refuse_full(const ConntrackEntry& entry) {
+  ++counts_.refused_full;
+  wait(entry.id, {entry.original, entry.reply, FlowRefusal::table_full});
 }
 
 void FlowFollower::hand_back(FlowNumber number, FlowRefusal reason) {
@@ -171,7 +176,8 @@ void FlowFollower::dumped(const ConntrackEntry& entry) {
 
 void FlowFollower::dump_ended() {
   dumping_ = Dump::kNone;
-  if (const Dump next = std::exchange(next_dump_, Dump::kNone); next != Dump::kNone) want_dump(next);
+  if (const Dump next = std::exchange(next_dump_, Dump::kNone); next != Dump::kNone) return want_dump(next);
+  counts_.read_again = counts_.lost;
 }
 
 // Marks that have been cleared leave nothing to learn.
@@ -186,6 +192,7 @@ void FlowFollower::want_dump(Dump dump) {
 
 void FlowFollower::rules_changed() {
   ++counts_.rule_changes;
+  counts_.returned_by_rules += table_.size();
   forget_all();
   want_dump(Dump::kClearMarks);
 }

@@ -40,7 +40,10 @@ class FlowFollower final : public ConntrackSink {
     std::uint64_t handed_back = 0;  // and taken from them
     std::uint64_t refreshed = 0;    // timeouts set in connection tracking
     std::uint64_t lost = 0;         // times events were lost
+    std::uint64_t read_again = 0;   // of these, how many a complete dump has made up for
     std::uint64_t rule_changes = 0;
+    std::uint64_t returned_by_rules = 0;  // of handed_back
+    std::uint64_t refused_full = 0;       // times that a connection found the table full
   };
 
   // `mark`: the bits that a connection needs, at least one. All references outlive it.
@@ -64,6 +67,9 @@ class FlowFollower final : public ConntrackSink {
   void dump_ended() override;
   void rules_changed() override;
   void lost() override;
+
+  // The reason to leave an entry to Linux by connection tracking alone, whatever the routes.
+  [[nodiscard]] FlowRefusal judge(const ConntrackEntry& entry) const;
 
   // ---- what there is
   struct Waiting {
@@ -98,12 +104,12 @@ class FlowFollower final : public ConntrackSink {
   };
   enum class Dump : std::uint8_t { kNone, kLearn, kClearMarks };
 
-  [[nodiscard]] FlowRefusal judge(const ConntrackEntry& entry) const;
   [[nodiscard]] FlowRefusal judge_ways(const FlowTuple& original, const FlowTuple& reply,
                                        std::array<FlowWay, 2>& ways) const;
   void consider(const ConntrackEntry& entry, bool ours);
   void ask(const ConntrackEntry& entry);
   void take_over(const ConntrackEntry& entry, const std::array<FlowWay, 2>& ways);
+  void refuse_full(const ConntrackEntry& entry);
   void hand_back(dataplane::FlowNumber number, FlowRefusal reason);
   void wait(std::uint32_t id, const Waiting& waiting);
   void forget_all();

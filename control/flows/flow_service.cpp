@@ -4,11 +4,13 @@
 #include <sys/random.h>
 
 #include <algorithm>
+#include <chrono>
 #include <new>
 #include <system_error>
 #include <utility>
 
 #include "control/flows/flow_list.h"
+#include "control/flows/flow_search.h"
 #include "control/kernel/sysctl.h"
 #include "dataplane/base/clocks.h"
 
@@ -40,7 +42,10 @@ FlowFollower::Counts operator+(FlowFollower::Counts a, const FlowFollower::Count
   a.handed_back += b.handed_back;
   a.refreshed += b.refreshed;
   a.lost += b.lost;
+  a.read_again += b.read_again;
   a.rule_changes += b.rule_changes;
+  a.returned_by_rules += b.returned_by_rules;
+  a.refused_full += b.refused_full;
   return a;
 }
 
@@ -119,6 +124,7 @@ void FlowService::stop() {
   services_.publisher.flush_settings();
   before_ = before_ + active_->follower.counts();
   before_.handed_back = before_.taken_over;
+  before_.read_again = before_.lost;
   services_.dataplane.quiescence().retire([table = active_->table] {});
   active_.reset();
   report();
@@ -151,13 +157,11 @@ void FlowService::every_second() {
 
 void FlowService::report() {
   const FlowFollower::Counts now = counts();
-  if (now.lost != reported_.lost)
-    log_->write(log_event::flows_relearnt, {},
-                "flows: events of connection tracking were lost; all connections are learnt afresh");
-  if (now.rule_changes != reported_.rule_changes)
-    log_->write(log_event::flows_rules_changed, {},
-                "flows: the rules of nftables have changed; connections have to earn the mark again");
-  reported_ = now;
+  const std::size_t carried = active_ ? active_->table->size() : 0;
+  for (FlowNews& news : events_.take(now, carried, settings_.max, boot_seconds())) {
+    log_->write(news.line, {}, "flows: {}", news.words);
+    announce(news.kind, std::move(news.words));
+  }
   services_.counters.flows_taken_over.set(now.taken_over);
   services_.counters.flows_handed_back.set(now.handed_back);
   services_.counters.flow_timeouts_refreshed.set(now.refreshed);
@@ -165,8 +169,21 @@ void FlowService::report() {
   services_.counters.flow_rule_changes.set(now.rule_changes);
 }
 
+void FlowService::announce(GatewayEventKind kind, std::string words) {
+  if (!services_.has_subscribers()) return;
+  GatewayEvent event;
+  event.at = std::chrono::system_clock::now();
+  event.kind = kind;
+  event.detail = std::move(words);
+  services_.emit(std::move(event));
+}
+
 FlowFollower::Counts FlowService::counts() const {
   return active_ ? before_ + active_->follower.counts() : before_;
+}
+
+PacketConnections FlowService::connections_of(const FlowTuple& packet, dataplane::FlowIngress from) const {
+  return active_ ? find_connections(active_->follower, packet, from, find_conntrack) : PacketConnections{};
 }
 
 std::unique_ptr<FlowReading> FlowService::read(const FlowQuery& query) const {

@@ -8,9 +8,12 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <string>
 
 #include "config/types.h"
+#include "control/api/packet_facts.h"
 #include "control/api/status_source.h"
+#include "control/flows/flow_events.h"
 #include "control/flows/flow_follower.h"
 #include "control/flows/flow_ways.h"
 #include "control/kernel/conntrack.h"
@@ -37,6 +40,8 @@ class FlowService {
   void stop();
 
   [[nodiscard]] std::unique_ptr<FlowReading> read(const FlowQuery& query) const;
+  // See flow_search.h.
+  [[nodiscard]] PacketConnections connections_of(const FlowTuple& packet, dataplane::FlowIngress from) const;
 
  private:
   // The objects that exist while flows are configured.
@@ -47,6 +52,7 @@ class FlowService {
   void receive();
   // In the gateway's counters, and in the log.
   void report();
+  void announce(GatewayEventKind kind, std::string words);
   [[nodiscard]] FlowFollower::Counts counts() const;
 
   Services& services_;
@@ -54,8 +60,8 @@ class FlowService {
   const FlowWays ways_;
   config::Flows settings_;
   std::unique_ptr<Active> active_;
-  FlowFollower::Counts before_;    // of followers that have gone
-  FlowFollower::Counts reported_;  // in the log
+  FlowEvents events_;
+  FlowFollower::Counts before_;  // of followers that have gone
 };
 
 }  // namespace wg::control

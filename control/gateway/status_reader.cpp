@@ -505,6 +505,17 @@ RouteFacts StatusReader::explain_route(const config::Address& address) const {
   return route_facts(address, parts_.services.mirror.resolve(to_dataplane(address)));
 }
 
+PacketConnections StatusReader::connections_of(const PacketQuery& packet) const {
+  const Link* const link = parts_.services.mirror.link(packet.from);
+  const bool by_name = link != nullptr && !packet.vlan;  // the VLAN of another device is not looked up
+  const dataplane::FlowIngress from =
+      by_name ? parts_.services.publisher.flow_ingress(link->ifindex) : dataplane::FlowIngress();
+  return parts_.flows.connections_of(
+      {to_dataplane(packet.source), to_dataplane(packet.destination), number_of(packet.source_port),
+       number_of(packet.destination_port), packet.protocol},
+      from);
+}
+
 Expected<PacketFacts> StatusReader::explain_packet(const PacketQuery& query) const {
   ResolveKey key;
   key.source = to_dataplane(query.source);
@@ -512,9 +523,11 @@ Expected<PacketFacts> StatusReader::explain_packet(const PacketQuery& query) con
   key.source_port = query.source_port;
   key.destination_port = query.destination_port;
   const Resolved route = parts_.services.mirror.resolve(to_dataplane(query.destination), key);
-  return PacketReader(parts_.services, parts_.objects, query, route_facts(query.destination, route), route,
-                      now())
-      .read();
+  Expected<PacketFacts> facts = PacketReader(parts_.services, parts_.objects, query,
+                                             route_facts(query.destination, route), route, now())
+                                    .read();
+  if (facts && facts->flows) facts->connections = connections_of(query);
+  return facts;
 }
 
 Expected<bool> StatusReader::visit_config(std::string_view interface, ConfigCursor& at, SliceEnd until,

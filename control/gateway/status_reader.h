@@ -77,6 +77,7 @@ class StatusReader final : public StatusSource, public SecretSource {
   void find_owner(const config::Address& address, const noise::Now& at, RouteFacts& facts) const;
   // `route`: of the mirror.
   [[nodiscard]] RouteFacts route_facts(const config::Address& address, const Resolved& route) const;
+  [[nodiscard]] PacketConnections connections_of(const PacketQuery& packet) const;
   [[nodiscard]] InterfaceStatus interface_status(const Interface& interface, const Sums& sums) const;
 
   Parts parts_;

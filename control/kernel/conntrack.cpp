@@ -8,6 +8,7 @@
 #include <netinet/in.h>
 #include <sys/socket.h>
 
+#include <array>
 #include <cerrno>
 #include <cstdlib>
 #include <system_error>
@@ -23,11 +24,17 @@ constexpr int kEventBuffer = 16 << 20;  // of the socket: about 50 000 events
 constexpr std::size_t kReadsPerCall = 64;
 constexpr std::size_t kGatheredMax = 32u << 10;
 constexpr std::size_t kUpdateMax = 512;
+constexpr std::size_t kAnswerMax = 4096;  // one entry
 
 struct Destroy {
   void operator()(nf_conntrack* entry) const { nfct_destroy(entry); }
 };
 using Object = std::unique_ptr<nf_conntrack, Destroy>;
+
+struct Close {
+  void operator()(mnl_socket* socket) const { mnl_socket_close(socket); }
+};
+using Socket = std::unique_ptr<mnl_socket, Close>;
 
 // linux/netfilter/nfnetlink.h; the header of that name which libnetfilter_conntrack brings is older than
 // these.
@@ -134,9 +141,29 @@ std::optional<ConntrackEntry> parse_conntrack(const nlmsghdr* message) {
   if (nfct_attr_is_set(ct, ATTR_TCP_STATE) > 0) entry.tcp_state = nfct_get_attr_u8(ct, ATTR_TCP_STATE);
   entry.liberal = is_liberal(ct, ATTR_TCP_FLAGS_ORIG) && is_liberal(ct, ATTR_TCP_FLAGS_REPL);
   entry.has_helper = nfct_attr_is_set(ct, ATTR_HELPER_NAME) > 0;
+  // An entry that a program has made (conntrackd) has these with the value 0.
   entry.adjusts_sequence = number(ct, ATTR_ORIG_NAT_SEQ_OFFSET_AFTER) != 0 ||
                            number(ct, ATTR_REPL_NAT_SEQ_OFFSET_AFTER) != 0 ||
-                           nfct_attr_is_set(ct, ATTR_SYNPROXY_ISN) > 0;
+                           number(ct, ATTR_SYNPROXY_ISN) != 0 || number(ct, ATTR_SYNPROXY_TSOFF) != 0;
+  return entry;
+}
+
+std::optional<ConntrackEntry> find_conntrack(const FlowTuple& tuple) {
+  const Object wanted(nfct_new());
+  const Socket socket(mnl_socket_open2(NETLINK_NETFILTER, SOCK_NONBLOCK | SOCK_CLOEXEC));
+  if (!wanted || !socket || mnl_socket_bind(socket.get(), 0, MNL_SOCKET_AUTOPID) < 0) return std::nullopt;
+  write_tuple(wanted.get(), tuple);
+  alignas(NLMSG_ALIGNTO) char message[kUpdateMax];
+  nlmsghdr* const header = begin_request(message, 0, tuple.source.v6 ? AF_INET6 : AF_INET, IPCTNL_MSG_CT_GET);
+  if (nfct_nlmsg_build(header, wanted.get()) < 0 ||
+      mnl_socket_sendto(socket.get(), header, header->nlmsg_len) < 0)
+    return std::nullopt;
+  alignas(NLMSG_ALIGNTO) std::array<char, kAnswerMax> answer;
+  const auto n = mnl_socket_recvfrom(socket.get(), answer.data(), answer.size());
+  std::optional<ConntrackEntry> entry;
+  for_each_message(answer.data(), n > 0 ? static_cast<std::size_t>(n) : 0, [&](const nlmsghdr* found) {
+    if (found->nlmsg_type != NLMSG_ERROR) entry = parse_conntrack(found);
+  });
   return entry;
 }
 

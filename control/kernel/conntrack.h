@@ -102,6 +102,10 @@ class Conntrack final : public ConntrackRequests {
 // nullopt: neither TCP nor UDP, or incomplete.
 [[nodiscard]] std::optional<ConntrackEntry> parse_conntrack(const nlmsghdr* message);
 
+// The entry that has this tuple in either direction, as a packet has it. By a socket of its own, which the
+// kernel answers at once. nullopt: there is none, or the kernel refuses.
+[[nodiscard]] std::optional<ConntrackEntry> find_conntrack(const FlowTuple& tuple);
+
 // Seconds that an established connection may be silent: the kernel's parameters in this namespace.
 struct ConntrackTimeouts {
   WholeSeconds tcp{432'000};

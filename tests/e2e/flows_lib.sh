@@ -59,7 +59,7 @@ talk() {
   TALK=$!
   exec 9>/run/talk.in
   (trap '' PIPE; say_to 5) 2>/dev/null || true # a program that has ended says why
-  wait_for 5 grep -q line /run/talk.out || fail "no connection from $1 to $2:$3: $(cat /run/talk.err)"
+  wait_for 10 grep -q line /run/talk.out || fail "no connection from $1 to $2:$3: $(cat /run/talk.err)"
   wait_ms 2000 has_lines 5 || true
   : >/run/talk.out
 }

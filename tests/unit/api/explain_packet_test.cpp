@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <functional>
 #include <string>
 #include <vector>
@@ -300,6 +301,81 @@ TEST(ExplainPacket, WhatIsNotLookedAtIsSaid) {
   EXPECT_EQ(out.advice[0],
             "routing rules, several next hops or IPsec may lead it elsewhere: ip route get 192.168.2.7");
   EXPECT_EQ(out.advice[1], "rules of nftables and rp_filter are not looked at");
+}
+
+constexpr const char* kByLinux = "it leaves by port wan0, sealed for branch (198.51.100.7:51820).";
+
+PacketConnection tcp(const char* port, const char* why_linux = "", const char* remedy = "") {
+  return {std::string("tcp 192.168.1.9:") + port + " -> 192.168.2.7:443", why_linux, remedy};
+}
+
+TEST(ExplainPacket, AConnectionThatWorkersCarry) {
+  const Change carried = [](auto& f) {
+    f.flows = true;
+    f.connections = {true, {tcp("5210")}, 1, 0, true};
+  };
+  const auto out = told(from_lan(), carried);
+  EXPECT_TRUE(out.ok);
+  EXPECT_EQ(out.verdict, "workers carry it: Linux has accepted its connection.");
+  EXPECT_NE(
+      story_of(out).find("`forwarding: flows`: tcp 192.168.1.9:5210 -> 192.168.2.7:443, which workers carry"),
+      std::string::npos);
+  const auto last = told(from_lan(), [&](auto& f) {
+    carried(f);
+    f.packet.ttl = 1;
+  });
+  EXPECT_FALSE(last.ok);
+  EXPECT_NE(story_of(last).find("to_linux: Linux decides: its TTL ends here"), std::string::npos);
+}
+
+TEST(ExplainPacket, AConnectionOfLinuxHasAReasonAndARemedy) {
+  const auto out = told(from_lan(), [](auto& f) {
+    f.flows = true;
+    f.connections = {true, {tcp("5210", "no rule has set the mark", "let a rule set it")}, 0, 1, true};
+  });
+  EXPECT_EQ(out.verdict, kByLinux);
+  EXPECT_NE(story_of(out).find(
+                "to_linux: Linux decides: workers do not carry its connection: no rule has set the mark"),
+            std::string::npos)
+      << story_of(out);
+  EXPECT_EQ(std::count(out.advice.begin(), out.advice.end(), "let a rule set it"), 1);
+}
+
+TEST(ExplainPacket, SeveralConnectionsOfTheAddresses) {
+  const auto out = told(from_lan(), [](auto& f) {
+    f.flows = true;
+    f.connections = {
+        false, {tcp("1", "it closes", "wait"), tcp("2", "it closes", "wait"), tcp("3")}, 5, 2, false};
+  });
+  const std::string story = story_of(out);
+  EXPECT_NE(story.find("tcp 192.168.1.9:2 -> 192.168.2.7:443 is Linux's: it closes"), std::string::npos)
+      << story;
+  EXPECT_NE(story.find("Linux decides: of its connections 2 are Linux's, workers carry 5"), std::string::npos)
+      << story;
+  EXPECT_EQ(std::count(out.advice.begin(), out.advice.end(), "wait"), 1);
+  EXPECT_EQ(std::count(out.advice.begin(), out.advice.end(),
+                       "not all connections were looked at: name PROTOCOL, PORT and --source-port"),
+            1);
+}
+
+TEST(ExplainPacket, NoConnectionAndOtherProtocolsWithFlows) {
+  const auto reason = [](bool exact, bool complete, std::uint8_t protocol) {
+    const auto out = told(from_lan(), [&](auto& f) {
+      f.flows = true;
+      f.packet.protocol = protocol;
+      f.connections.exact = exact;
+      f.connections.complete = complete;
+    });
+    const std::string story = story_of(out), mark = "Linux decides: ";
+    const auto at = story.find(mark);
+    return at == std::string::npos ? story
+                                   : story.substr(at + mark.size(), story.find('\n', at) - at - mark.size());
+  };
+  EXPECT_EQ(reason(true, true, 6), "its connection is new");
+  EXPECT_EQ(reason(false, true, 0), "its connection is new, or no rule has marked it");
+  EXPECT_EQ(reason(false, false, 17),
+            "none of the connections that were looked at is its, and not all of them were");
+  EXPECT_EQ(reason(false, true, 1), "with `forwarding: flows` workers carry TCP and UDP alone");
 }
 
 TEST(ExplainPacket, IPv6AndOtherProtocolsAreNamed) {

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "control/flows/flow_list.h"
+#include "control/flows/flow_search.h"
 
 namespace wg::control {
 namespace {
@@ -257,6 +258,7 @@ TEST_F(Follower, NewRulesMustMarkAgain) {
   follower.updated(answer_to(entry), true);
   EXPECT_EQ(reason_of(entry), "carried");
   EXPECT_EQ(follower.counts().rule_changes, 1u);
+  EXPECT_EQ(follower.counts().returned_by_rules, 1u);
 }
 
 // Rules that change while a dump runs: its rest is learnt from, or cleared, and then it is cleared once more.
@@ -265,14 +267,17 @@ TEST_F(Follower, DumpsFollowOneAnother) {
   follower.rules_changed();
   follower.lost();
   EXPECT_EQ(conntrack.dumps.size(), 1u);
+  EXPECT_EQ(follower.counts().read_again, 0u);
   follower.dumped(masqueraded());
   EXPECT_EQ(conntrack.take().at(0).clear_mark, 0u);
   follower.dump_ended();
   EXPECT_EQ(conntrack.dumps.size(), 2u);
+  EXPECT_EQ(follower.counts().read_again, 0u) << "this dump had begun before the loss";
   follower.dumped(masqueraded());
   EXPECT_EQ(conntrack.take().at(0).clear_mark, kMark);
   follower.dump_ended();
   EXPECT_EQ(conntrack.dumps.size(), 2u);
+  EXPECT_EQ(follower.counts().read_again, 1u);
 }
 
 TEST_F(Follower, LostEventsForgetAllAndLearnAgain) {
@@ -285,6 +290,96 @@ TEST_F(Follower, LostEventsForgetAllAndLearnAgain) {
   EXPECT_EQ(reason_of(entry), "asked");
   follower.updated(answer_to(entry), true);
   EXPECT_EQ(reason_of(entry), "carried");
+}
+
+// ---- `explain packet`
+
+class Search : public Follower {
+ protected:
+  // "carried" or the reason, then the connection, of each that is named.
+  std::vector<std::string> find(const FlowTuple& packet, FlowIngress from = {}) {
+    found = find_connections(follower, packet, from, [this](const FlowTuple& tuple) {
+      asked = tuple;
+      return tracked;
+    });
+    std::vector<std::string> out;
+    for (const PacketConnection& one : found.named)
+      out.push_back((one.why_linux.empty() ? "carried" : one.why_linux) + " " + one.words);
+    return out;
+  }
+
+  std::optional<ConntrackEntry> tracked;  // of connection tracking
+  std::optional<FlowTuple> asked;
+  PacketConnections found;
+};
+
+using Found = std::vector<std::string>;
+
+TEST_F(Search, APacketOfACarriedConnectionInEitherDirection) {
+  const ConntrackEntry entry = masqueraded();
+  tracked = entry;
+  carry(entry);
+  const Found carried{"carried tcp 10.10.0.2:40000 -> 198.51.100.7:443"};
+  EXPECT_EQ(find(entry.original), carried);
+  EXPECT_EQ(asked, entry.original);
+  EXPECT_TRUE(found.exact);
+  EXPECT_EQ(find(entry.original, kTunnel), carried);
+  EXPECT_EQ(find(entry.reply, kWan), carried);
+  EXPECT_EQ(found.carried, 1u);
+  EXPECT_EQ(find(entry.original, kWan),
+            Found{"workers take its packets from where 10.10.0.2 is routed to alone tcp 10.10.0.2:40000 -> "
+                  "198.51.100.7:443"});
+  EXPECT_EQ(found.with_linux, 1u);
+  EXPECT_EQ(found.named[0].remedy, "linegate explain route 10.10.0.2");
+}
+
+TEST_F(Search, WhatKeepsAConnectionWithLinux) {
+  ConntrackEntry entry = masqueraded();
+  EXPECT_EQ(find(entry.original), Found{}) << "connection tracking has none";
+  tracked = entry;
+  tracked->mark = 0;
+  find(entry.original);
+  ASSERT_EQ(found.named.size(), 1u) << "without the mark the follower has never heard of it";
+  EXPECT_EQ(found.named[0].why_linux, "no rule has set the mark");
+  EXPECT_NE(found.named[0].remedy.find("ct mark set"), std::string::npos);
+  tracked->mark = kMark;
+  tracked->has_helper = true;
+  find(entry.original);
+  EXPECT_EQ(found.named.at(0).why_linux, "a helper reads its packets");
+  tracked = entry;
+  find(entry.original);
+  EXPECT_EQ(found.named.at(0).why_linux.substr(0, 37), "connection tracking has been asked an")
+      << "no event came";
+  ways.erase("198.51.100.7");
+  follower.updated(entry, false);
+  find(entry.original);
+  EXPECT_EQ(found.named.at(0).why_linux, "there is no route to one end") << "what the follower has found";
+}
+
+TEST_F(Search, AddressesAloneNameSeveral) {
+  for (std::uint16_t port = 41000; port < 41004; ++port) carry(masqueraded(kTcp, port));
+  ConntrackEntry closing = masqueraded(kTcp, 42000);
+  closing.tcp_state = TCP_CONNTRACK_FIN_WAIT;
+  follower.updated(closing, false);
+  FlowTuple packet = closing.original;
+  packet.source_port = packet.destination_port = 0;
+  packet.protocol = 0;
+  EXPECT_EQ(find(packet).at(0), "the TCP connection opens or closes tcp 10.10.0.2:42000 -> 198.51.100.7:443")
+      << "those with Linux first";
+  EXPECT_FALSE(asked) << "connection tracking cannot be asked";
+  EXPECT_EQ(found.named.size(), 3u);
+  EXPECT_EQ(found.carried, 4u);
+  EXPECT_EQ(found.with_linux, 1u);
+  EXPECT_TRUE(found.complete);
+  EXPECT_FALSE(found.exact);
+  packet.protocol = kUdp;
+  EXPECT_EQ(find(packet), Found{});
+  packet.protocol = kTcp;
+  packet.source_port = 41001;
+  EXPECT_EQ(find(packet), Found{"carried tcp 10.10.0.2:41001 -> 198.51.100.7:443"});
+  EXPECT_EQ(find({closing.reply.source, closing.reply.destination, 0, 41002, 0}),
+            Found{"carried tcp 10.10.0.2:41002 -> 198.51.100.7:443"})
+      << "a reply";
 }
 
 TEST_F(Follower, FollowsRoutes) {
@@ -446,6 +541,7 @@ TEST_F(Follower, AFullTableLeavesTheRestToLinux) {
   }
   EXPECT_EQ(table.size(), 100u);
   EXPECT_EQ(reason_of(masqueraded(kUdp, 150)), "table_full");
+  EXPECT_GE(follower.counts().refused_full, 50u);
   follower.destroyed(masqueraded(kUdp, 1));
   follower.updated(masqueraded(kUdp, 150), true);
   EXPECT_EQ(reason_of(masqueraded(kUdp, 150)), "carried");

@@ -16,6 +16,7 @@
 #include <vector>
 
 #include "tests/unit/kernel/namespace_test.h"
+#include "tests/unit/kernel/tracked_connections.h"
 
 namespace wg::control {
 namespace {
@@ -190,6 +191,22 @@ TEST_P(TrackingOf, AConnectionsLife) {
 }
 INSTANTIATE_TEST_SUITE_P(Families, TrackingOf, ::testing::Bool());
 
+TEST_P(TrackingOf, AnEntryIsFoundByAPacketOfEitherDirection) {
+  Connection connection(GetParam());
+  const auto entry = wait(Note::Kind::kUpdated, is_marked);
+  ASSERT_TRUE(entry);
+  for (const FlowTuple& tuple : {entry->original, entry->original.turned_round()}) {
+    const auto found = find_conntrack(tuple);
+    ASSERT_TRUE(found);
+    EXPECT_EQ(found->id, entry->id);
+    EXPECT_EQ(found->mark, kMark | 7);
+    EXPECT_EQ(found->original, entry->original);
+  }
+  FlowTuple other = entry->original;
+  ++other.source_port;
+  EXPECT_FALSE(find_conntrack(other));
+}
+
 TEST_F(Tracking, ADumpOfNothingEnds) {
   Connection connection(false);
   conntrack->start_dump(0x10000000);
@@ -219,6 +236,63 @@ TEST_F(Tracking, ManyUpdatesGoInFewMessages) {
   conntrack->flush();
   EXPECT_TRUE(
       wait(Note::Kind::kAnswer, [](const ConntrackEntry& e) { return e.timeout >= WholeSeconds(6998); }));
+}
+
+// More connections than the event buffer holds, each of which the reader of a dump asks for, as the follower
+// does.
+class TrackingOfMany : public Tracking {
+ protected:
+  static constexpr std::uint32_t kMany = 80'000;
+
+  struct Asking final : ConntrackSink {
+    explicit Asking(Conntrack& tracking) : conntrack(tracking) {}
+    void updated(const ConntrackEntry&, bool ours) override { answers += ours ? 1 : 0; }
+    void destroyed(const ConntrackEntry&) override {}
+    void dumped(const ConntrackEntry& entry) override {
+      ++dumped_entries;
+      adjusting += entry.adjusts_sequence ? 1 : 0;
+      conntrack.update({entry.original, true, {}, 0});
+    }
+    void dump_ended() override { ended = true; }
+    void rules_changed() override {}
+    void lost() override { ++losses; }
+    Conntrack& conntrack;
+    std::uint32_t answers = 0, dumped_entries = 0, adjusting = 0, losses = 0;
+    bool ended = false;
+  };
+
+  // Reads and sends, as the control thread does, until `done` or there is nothing to read for a while.
+  template <class Done>
+  void read(Asking& sink, Done done) {
+    std::vector<pollfd> fds;
+    for (const int fd : conntrack->descriptors()) fds.push_back({fd, POLLIN, 0});
+    while (!done() && poll(fds.data(), fds.size(), 2000) > 0) {
+      conntrack->receive(sink);
+      conntrack->flush();
+    }
+  }
+};
+
+TEST_F(TrackingOfMany, ADumpWaitsForTheEventsThatItCauses) {
+  test::make_tracked_connections(kMany, kMark);
+  Asking sink(*conntrack);
+  conntrack->start_dump(kMark);
+  read(sink, [&] { return sink.losses != 0 || (sink.ended && sink.answers >= kMany); });
+  EXPECT_EQ(sink.losses, 0u) << "a follower would begin again, and lose events again, for ever";
+  EXPECT_TRUE(sink.ended);
+  EXPECT_EQ(sink.dumped_entries, kMany);
+  EXPECT_EQ(sink.adjusting, 0u) << "such an entry can be carried, although a program has made it";
+  EXPECT_EQ(sink.answers, kMany);
+}
+
+// Without this the test above would prove nothing.
+TEST_F(TrackingOfMany, TheirEventsDoNotFitIntoTheBuffer) {
+  test::make_tracked_connections(kMany, kMark);
+  Asking sink(*conntrack);
+  for (std::uint32_t i = 0; i < kMany; ++i) conntrack->update({test::tracked_connection(i), true, {}, 0});
+  conntrack->flush();
+  read(sink, [&] { return sink.losses != 0; });
+  EXPECT_NE(sink.losses, 0u);
 }
 
 TEST_F(Tracking, TimeoutsAreTheNamespaces) {
