@@ -11,8 +11,9 @@ namespace wg::control {
 
 namespace {
 
-constexpr std::size_t kRoutesWaiting = 256;  // to set them takes most of a millisecond
-constexpr std::uint32_t kSlotsAtOnce = 64;   // between two looks at the clock
+constexpr std::size_t kRoutesWaiting = 256;     // to set them takes most of a millisecond
+constexpr std::uint32_t kSlotsAtOnce = 64;      // between two looks at the clock
+constexpr std::uint32_t kSlotsPassed = 16'384;  // quickly, when they are of other interfaces
 constexpr std::size_t kNotedAtOnce = 1024;
 constexpr std::uint32_t kMetrics = 2'000'000'000;  // so many for the names of interfaces
 
@@ -159,19 +160,37 @@ bool AllowedRoutes::may_be_there(const config::Prefix& prefix) const {
 }
 
 void AllowedRoutes::go_up() {
-  up_ = true;
-  for (const config::Prefix& prefix : book_.allowed_ips())
-    if (is_routed(prefix)) queue(RouteVerb::kReplace, route_of(prefix));
   flush();
+  up_ = true;
+  set_ = 0;
+  set_some();
+}
+
+// About kRoutesWaiting routes of the peers in the next slots. False: that was all.
+bool AllowedRoutes::set_some() {
+  const std::uint32_t slots = book_.slots();
+  const std::uint32_t end = slots - *set_ < kSlotsPassed ? slots : *set_ + kSlotsPassed;
+  for (std::size_t routes = 0; *set_ < end && routes < kRoutesWaiting; ++*set_) {
+    const PeerRecord* record = book_.find_slot(*set_);
+    if (record == nullptr) continue;
+    routes += record->allowed_ips.size();
+    for (const config::Prefix& prefix : record->allowed_ips)
+      if (is_routed(prefix)) queue(RouteVerb::kReplace, route_of(prefix));
+  }
+  flush();
+  if (*set_ >= slots) set_.reset();
+  return set_.has_value();
 }
 
 void AllowedRoutes::go_down() {
   flush();
   up_ = false;
+  set_.reset();
 }
 
 void AllowedRoutes::end() {
   up_ = false;
+  set_.reset();
   if (compared_) on_loss_ = config::OnLoss::kUnreachable;  // then those of the peers go with them
   compared_.reset();
   for (const config::Prefix& prefix : std::exchange(kept_, {})) {
@@ -374,6 +393,8 @@ void AllowedRoutes::remove_leftovers() {
 void AllowedRoutes::advance(std::chrono::steady_clock::time_point until) {
   if (!leftovers_.empty()) remove_leftovers();
   const auto in_time = [until] { return std::chrono::steady_clock::now() < until; };
+  while (set_ && set_some() && in_time()) {
+  }
   while (compared_ && compare_some() && in_time()) {
   }
   for (std::size_t i = 0; i < kNotedAtOnce && !due_.empty() && in_time(); ++i) {

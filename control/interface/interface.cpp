@@ -119,19 +119,27 @@ Expected<> Interface::go_up() {
     core_.socket.close();
     return up;
   }
-  dataplane::InterfaceView& view = core_.services.publisher.interface(core_.id);
-  view.up = true;
-  view.listen_port = core_.socket.port();
   engine_->up(now());
+  open_to_workers();
   routes_.go_up();
   core_.log->write(log_event::interface_up, {}, "up, listening on UDP port {}",
                    number_of(core_.socket.port()));
   return {};
 }
 
+// Not before all peers have followed: none may use a session from before it went down.
+void Interface::open_to_workers() {
+  if (open_ || !engine_->is_up() || !engine_->all_have_followed()) return;
+  open_ = true;
+  dataplane::InterfaceView& view = core_.services.publisher.interface(core_.id);
+  view.up = true;
+  view.listen_port = core_.socket.port();
+}
+
 void Interface::go_down() {
   if (!engine_->is_up()) return;
   routes_.go_down();
+  open_ = false;
   dataplane::InterfaceView& view = core_.services.publisher.interface(core_.id);
   view.up = false;
   view.listen_port = kAnyPort;
@@ -145,6 +153,14 @@ Expected<> Interface::set_enabled(bool enabled) {
   if (enabled) return go_up();
   go_down();
   return {};
+}
+
+bool Interface::follow(std::chrono::steady_clock::time_point until) {
+  while (engine_->follow_some(now()))
+    if (std::chrono::steady_clock::now() >= until) return false;
+  open_to_workers();
+  if (routes_.is_going_up()) routes_.advance(until);
+  return !routes_.is_going_up();
 }
 
 Expected<> Interface::set_listen_port(UdpPort port) {
@@ -248,6 +264,7 @@ void Interface::advance(std::chrono::steady_clock::time_point until) {
   for (std::size_t done = 0; done < kHandshakesPerIteration && engine_->queued() != 0 && in_time();)
     done += engine_->process_queued(kHandshakesAtOnce, at);
   while (timers_due() && in_time()) engine_->advance(at);
+  open_to_workers();
   endpoints_.leave_silent_ones();
   events_.clear_stale_sources();
 }
