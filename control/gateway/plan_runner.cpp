@@ -177,7 +177,7 @@ bool PlanRunner::carry_out(PlanRun& run, std::chrono::steady_clock::time_point u
   }
 }
 
-// What comes next, and the answer, wait until no peer uses a session from before.
+// The next action, and the answer, wait until no peer uses a session from before.
 bool PlanRunner::all_have_followed(PlanRun& run, std::chrono::steady_clock::time_point until) {
   Interface* interface = run.following.empty() ? nullptr : objects_.find_interface(run.following);
   if (interface != nullptr && !interface->follow(until)) return false;

@@ -120,20 +120,11 @@ Expected<> Interface::go_up() {
     return up;
   }
   engine_->up(now());
-  open_to_workers();
   routes_.go_up();
+  follow(std::chrono::steady_clock::now());
   core_.log->write(log_event::interface_up, {}, "up, listening on UDP port {}",
                    number_of(core_.socket.port()));
   return {};
-}
-
-// Not before all peers have followed: none may use a session from before it went down.
-void Interface::open_to_workers() {
-  if (open_ || !engine_->is_up() || !engine_->all_have_followed()) return;
-  open_ = true;
-  dataplane::InterfaceView& view = core_.services.publisher.interface(core_.id);
-  view.up = true;
-  view.listen_port = core_.socket.port();
 }
 
 void Interface::go_down() {
@@ -158,7 +149,12 @@ Expected<> Interface::set_enabled(bool enabled) {
 bool Interface::follow(std::chrono::steady_clock::time_point until) {
   while (engine_->follow_some(now()))
     if (std::chrono::steady_clock::now() >= until) return false;
-  open_to_workers();
+  // Workers come in when no peer has a session any more from before it went down.
+  if (engine_->is_up() && !std::exchange(open_, true)) {
+    dataplane::InterfaceView& view = core_.services.publisher.interface(core_.id);
+    view.up = true;
+    view.listen_port = core_.socket.port();
+  }
   if (routes_.is_going_up()) routes_.advance(until);
   return !routes_.is_going_up();
 }
@@ -264,7 +260,7 @@ void Interface::advance(std::chrono::steady_clock::time_point until) {
   for (std::size_t done = 0; done < kHandshakesPerIteration && engine_->queued() != 0 && in_time();)
     done += engine_->process_queued(kHandshakesAtOnce, at);
   while (timers_due() && in_time()) engine_->advance(at);
-  open_to_workers();
+  if (open_ != engine_->is_up()) follow(until);
   endpoints_.leave_silent_ones();
   events_.clear_stale_sources();
 }

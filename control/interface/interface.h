@@ -98,14 +98,13 @@ class Interface final {
   void add_view();
   Expected<> go_up();
   void go_down();
-  void open_to_workers();
   void on_datagram(const ReceivedDatagram& datagram);
   void publish_settings();
 
   InterfaceCore core_;
   config::Interface settings_;  // the live settings alone; no key, no peer
   AllowedRoutes routes_;
-  bool open_ = false;  // workers carry traffic
+  bool open_ = false;  // to workers, which carry its traffic
   PeerPaths paths_;
   PeerNotes notes_;
   PeerEndpoints endpoints_;

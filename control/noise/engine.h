@@ -117,7 +117,6 @@ class Engine {
   // old private key is wiped at once. The first peers follow within the call, the others in slices: until a
   // peer has, workers may use its session, and its secrets are not wiped. Nothing else happens to a peer
   // before it has followed. advance() goes on with it, and next_deadline() asks for that.
-  [[nodiscard]] bool all_have_followed() const;
   // One slice, for callers that wait. False: all have followed.
   bool follow_some(const Now& now);
   // Lets this peer follow. Call it before a packet is staged for it: going down drops what is staged.

@@ -1,4 +1,4 @@
-// What changes a whole interface: its private key, up, down. Each takes effect at once for what arrives; the
+// Changes of a whole interface: its private key, up, down. Each takes effect at once for what arrives; the
 // peers follow one by one (control/noise/whole_changes.h).
 #include <algorithm>
 #include <utility>
@@ -91,11 +91,7 @@ void Engine::State::begin_change(WholeChange change, const Now& now) {
 
 bool Engine::follow_some(const Now& now) {
   s_->follow_some(now);
-  return !all_have_followed();
-}
-
-bool Engine::all_have_followed() const {
-  return s_->changes.walked();
+  return !s_->changes.walked();
 }
 
 void Engine::follow(PeerRef ref, const Now& now) {
