@@ -150,10 +150,12 @@ void Engine::State::take_down(PeerState& p) {
 
 void Engine::State::send_first_packet(PeerState& p, const Now& now) {
   const FirstPacket wanted = std::exchange(p.first_packet, FirstPacket::kNone);
-  if (wanted == FirstPacket::kIfAny && p.persistent_keepalive != 0s) {
-    start_keepalives(p, now);
-  } else if ((wanted == FirstPacket::kIfAny || identity != nullptr) && host.has_staged(*p.peer)) {
+  const bool came_up = wanted == FirstPacket::kIfAny;
+  if (came_up) p.persistent_base = now.boot;
+  if ((came_up || identity != nullptr) && host.has_staged(*p.peer)) {
     start_with_data(p, now);
+  } else if (came_up && p.persistent_keepalive != 0s) {
+    start_keepalives(p, now);
   }
   arm(p, now.boot);
 }
