@@ -5,7 +5,6 @@
 #include <chrono>
 #include <exception>
 #include <set>
-#include <unordered_set>
 #include <utility>
 #include <variant>
 
@@ -101,7 +100,7 @@ class ConcernedBy {
 
  private:
   bool all_;
-  std::unordered_set<config::Key> keys_;
+  std::set<config::Key> keys_;  // few: to compare costs less than a hash of every peer's key
   std::set<config::Prefix> prefixes_;
 };
 

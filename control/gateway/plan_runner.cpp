@@ -26,6 +26,13 @@ bool takes_prefixes(const config::Action& action) {
          std::holds_alternative<config::RemovePeer>(action);
 }
 
+// The interface whose peers follow the action one by one; empty: none.
+std::string followed_by_peers(const config::Action& action) {
+  if (const auto* key = std::get_if<config::SetInterfaceKey>(&action)) return key->interface;
+  if (const auto* enabled = std::get_if<config::SetInterfaceEnabled>(&action)) return enabled->interface;
+  return {};
+}
+
 }  // namespace
 
 std::uint16_t auto_mtu(const config::Gateway& value) {
@@ -136,7 +143,8 @@ void PlanRunner::make_room(const GatewayPlan& plan, const std::string& name) {
   if (Interface* interface = objects_.find_interface(name)) interface->peers().expect(coming->second);
 }
 
-Expected<> PlanRunner::attempt(const config::Action& action) {
+Expected<> PlanRunner::attempt(PlanRun& run, const config::Action& action) {
+  run.following = followed_by_peers(action);
   return catch_refusal([&] { return actions_.carry_out(action); });
 }
 
@@ -145,19 +153,21 @@ bool PlanRunner::take_back(PlanRun& run, std::chrono::steady_clock::time_point u
   const std::vector<config::Action>& actions = run.way_back->plan.actions;
   actions_.use_auto_mtu(run.way_back->auto_mtu);
   actions_.set_undoing(true);
-  for (std::size_t done = 0; run.taken_back < actions.size();) {
+  for (std::size_t done = 0; all_have_followed(run, until) && run.taken_back < actions.size();) {
     if (const config::Action& action = actions[run.taken_back]; !remove_some_peers(action)) {
       ++run.taken_back;
-      ignore(attempt(action), "on the way back from a plan that was refused");
+      ignore(attempt(run, action), "on the way back from a plan that was refused");
     }
     if (++done % kActionsPerLook == 0 && std::chrono::steady_clock::now() >= until) break;
   }
   actions_.set_undoing(false);
-  return run.taken_back == actions.size() && end_actions(run);
+  return run.taken_back == actions.size() && all_have_followed(run, until) && end_actions(run);
 }
 
 bool PlanRunner::carry_out(PlanRun& run, std::chrono::steady_clock::time_point until) {
-  for (std::size_t count = 0; run.reached < run.wanted.plan.actions.size();) {
+  for (std::size_t count = 0;;) {
+    if (!all_have_followed(run, until)) return false;
+    if (run.reached == run.wanted.plan.actions.size()) return true;
     if (const Expected<> done = carry_out_next(run); !done) {
       run.outcome.errors.push_back(done.error());
       return true;
@@ -165,6 +175,13 @@ bool PlanRunner::carry_out(PlanRun& run, std::chrono::steady_clock::time_point u
     // A look at the clock costs less than an action, but not nothing.
     if (++count % kActionsPerLook == 0 && std::chrono::steady_clock::now() >= until) return false;
   }
+}
+
+// The next action, and the answer, wait until no peer uses a session from before.
+bool PlanRunner::all_have_followed(PlanRun& run, std::chrono::steady_clock::time_point until) {
+  Interface* interface = run.following.empty() ? nullptr : objects_.find_interface(run.following);
+  if (interface != nullptr && !interface->follow(until)) return false;
+  run.following.clear();
   return true;
 }
 
@@ -184,7 +201,7 @@ Expected<> PlanRunner::carry_out_next(PlanRun& run) {
   run.taking = takes_prefixes(action);
   // Memory that has been replaced is reused while it is in the cache, and does not pile up over a large plan.
   if (run.reached % kActionsPerCollection == 0) services_.dataplane.quiescence().collect();
-  if (const Expected<> result = attempt(action); !result)
+  if (const Expected<> result = attempt(run, action); !result)
     return result.error().about(config::describe(action));
   if (const auto* made = std::get_if<config::AddInterface>(&action)) make_room(run.wanted, made->interface);
   return {};

@@ -46,6 +46,7 @@ struct PlanRun {
   std::size_t reached = 0;              // how many actions were begun
   bool tried = false;                   // what would fail has been tried
   bool taking = false;                  // the last action took prefixes away
+  std::string following;                // the interface whose peers still follow an action; empty: none
   bool refused = false;                 // by the system, in the middle
   std::optional<GatewayPlan> way_back;  // then
   std::size_t taken_back = 0;           // how many of its actions were begun
@@ -81,10 +82,11 @@ class PlanRunner {
   bool try_first(PlanRun& run);
   Expected<> carry_out_next(PlanRun& run);
   bool remove_some_peers(const config::Action& action);
+  bool all_have_followed(PlanRun& run, std::chrono::steady_clock::time_point until);
   void make_room(const GatewayPlan& plan, const std::string& interface);
   bool take_back(PlanRun& run, std::chrono::steady_clock::time_point until);
   // An exception of the action is a refusal as well.
-  Expected<> attempt(const config::Action& action);
+  Expected<> attempt(PlanRun& run, const config::Action& action);
   void flush_routes();
 
   Services& services_;

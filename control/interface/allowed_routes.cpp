@@ -11,8 +11,9 @@ namespace wg::control {
 
 namespace {
 
-constexpr std::size_t kRoutesWaiting = 256;  // to set them takes most of a millisecond
-constexpr std::uint32_t kSlotsAtOnce = 64;   // between two looks at the clock
+constexpr std::size_t kRoutesWaiting = 256;     // to set them takes most of a millisecond
+constexpr std::uint32_t kSlotsAtOnce = 64;      // between two looks at the clock
+constexpr std::uint32_t kSlotsPassed = 16'384;  // quickly, when they are of other interfaces
 constexpr std::size_t kNotedAtOnce = 1024;
 constexpr std::uint32_t kMetrics = 2'000'000'000;  // so many for the names of interfaces
 
@@ -118,7 +119,7 @@ RouteSpec AllowedRoutes::unreachable(const config::Prefix& prefix, std::uint32_t
 
 void AllowedRoutes::configure(config::Routes routes, std::optional<std::uint32_t> table) {
   const config::OnLoss on_loss = on_loss_;
-  if (compared_) on_loss_ = config::OnLoss::kUnreachable;  // some may stand still
+  if (next_.compared) on_loss_ = config::OnLoss::kUnreachable;  // some may stand still
   queue_all(RouteVerb::kRemove);
   on_loss_ = on_loss;
   routes_ = routes;
@@ -155,25 +156,43 @@ void AllowedRoutes::set_on_loss(config::OnLoss on_loss) {
 // While not all is compared one may stand that is not wanted any more.
 bool AllowedRoutes::may_be_there(const config::Prefix& prefix) const {
   return is_routed(prefix) && may_be_unreachable(prefix) &&
-         (on_loss_ == config::OnLoss::kUnreachable || compared_.has_value());
+         (on_loss_ == config::OnLoss::kUnreachable || next_.compared.has_value());
 }
 
 void AllowedRoutes::go_up() {
-  up_ = true;
-  for (const config::Prefix& prefix : book_.allowed_ips())
-    if (is_routed(prefix)) queue(RouteVerb::kReplace, route_of(prefix));
   flush();
+  up_ = true;
+  next_.set = 0;
+  set_some();
+}
+
+// About kRoutesWaiting routes of the peers in the next slots. False: that was all.
+bool AllowedRoutes::set_some() {
+  const std::uint32_t slots = book_.slots();
+  const std::uint32_t end = slots - *next_.set < kSlotsPassed ? slots : *next_.set + kSlotsPassed;
+  for (std::size_t routes = 0; *next_.set < end && routes < kRoutesWaiting; ++*next_.set) {
+    const PeerRecord* record = book_.find_slot(*next_.set);
+    if (record == nullptr) continue;
+    routes += record->allowed_ips.size();
+    for (const config::Prefix& prefix : record->allowed_ips)
+      if (is_routed(prefix)) queue(RouteVerb::kReplace, route_of(prefix));
+  }
+  flush();
+  if (*next_.set >= slots) next_.set.reset();
+  return next_.set.has_value();
 }
 
 void AllowedRoutes::go_down() {
   flush();
   up_ = false;
+  next_.set.reset();
 }
 
 void AllowedRoutes::end() {
   up_ = false;
-  if (compared_) on_loss_ = config::OnLoss::kUnreachable;  // then those of the peers go with them
-  compared_.reset();
+  next_.set.reset();
+  if (next_.compared) on_loss_ = config::OnLoss::kUnreachable;  // then those of the peers go with them
+  next_.compared.reset();
   for (const config::Prefix& prefix : std::exchange(kept_, {})) {
     if (!book_.holds(prefix)) queue(RouteVerb::kRemove, unreachable(prefix, table()));
   }
@@ -329,19 +348,19 @@ void AllowedRoutes::compare_kept_and_networks() {
 
 // The peers of some slots. False: that was all.
 bool AllowedRoutes::compare_some() {
-  const std::uint32_t first = *compared_;
+  const std::uint32_t first = *next_.compared;
   const std::uint32_t slots = book_.slots();
   if (first == 0) compare_kept_and_networks();
   for (std::uint32_t slot = first; slot < slots && slot < first + kSlotsAtOnce; ++slot) {
     if (const PeerRecord* record = book_.find_slot(slot))
       for (const config::Prefix& prefix : record->allowed_ips) compare_prefix(prefix);
   }
-  compared_ = first + kSlotsAtOnce;
-  if (*compared_ >= slots) {
-    compared_.reset();
+  next_.compared = first + kSlotsAtOnce;
+  if (*next_.compared >= slots) {
+    next_.compared.reset();
     other_on_loss_ = false;
   }
-  return compared_.has_value();
+  return next_.compared.has_value();
 }
 
 void AllowedRoutes::note(std::uint32_t table, const config::Prefix& prefix) {
@@ -374,7 +393,9 @@ void AllowedRoutes::remove_leftovers() {
 void AllowedRoutes::advance(std::chrono::steady_clock::time_point until) {
   if (!leftovers_.empty()) remove_leftovers();
   const auto in_time = [until] { return std::chrono::steady_clock::now() < until; };
-  while (compared_ && compare_some() && in_time()) {
+  while (next_.set && set_some() && in_time()) {
+  }
+  while (next_.compared && compare_some() && in_time()) {
   }
   for (std::size_t i = 0; i < kNotedAtOnce && !due_.empty() && in_time(); ++i) {
     const config::Prefix prefix = due_.back();

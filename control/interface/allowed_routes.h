@@ -50,8 +50,10 @@ class AllowedRoutes {
   void configure(config::Routes routes, std::optional<std::uint32_t> table);
   // The unreachable routes behind them. The kernel follows with advance().
   void set_on_loss(config::OnLoss on_loss);
-  // The netdev went up: the kernel has dropped its routes when it went down.
+  // The netdev went up: the kernel has dropped its routes when it went down. The first of them are set at
+  // once, the others by advance().
   void go_up();
+  [[nodiscard]] bool is_going_up() const { return next_.set.has_value(); }
   void go_down();
   // The interface is about to go. Once its peers are gone too, nothing of it is left in the kernel.
   void end();
@@ -70,7 +72,7 @@ class AllowedRoutes {
 
   // ---- comparing with Linux. What is missing is put back by advance().
   // Everything, in steps.
-  void compare() { compared_ = 0; }
+  void compare() { next_.compared = 0; }
   // A route of this prefix has changed in Linux.
   void note(std::uint32_t table, const config::Prefix& prefix);
   // Once a second: what was noted a second ago is compared. Until then it may be a change that is not
@@ -81,7 +83,7 @@ class AllowedRoutes {
   // How many routes were put back since the last call.
   [[nodiscard]] std::size_t take_put_back() { return std::exchange(put_back_, 0); }
   void advance(std::chrono::steady_clock::time_point until);
-  [[nodiscard]] bool has_more_to_do() const { return compared_.has_value() || !due_.empty(); }
+  [[nodiscard]] bool has_more_to_do() const { return next_.set || next_.compared || !due_.empty(); }
   // Unreachable routes of an earlier run that crashed. Those that are not wanted are removed once the peers
   // have come.
   void adopt(std::vector<RouteSpec> leftovers) { leftovers_ = std::move(leftovers); }
@@ -107,6 +109,7 @@ class AllowedRoutes {
   void compare_prefix(const config::Prefix& prefix);
   void compare_unreachable(const config::Prefix& prefix, std::uint32_t table, bool wanted);
   void compare_kept_and_networks();
+  bool set_some();
   bool compare_some();
   void remove_leftovers();
 
@@ -123,8 +126,11 @@ class AllowedRoutes {
   bool up_ = false;
   RouteVerb waiting_verb_ = RouteVerb::kReplace;
   std::vector<RouteSpec> waiting_;
-  std::optional<std::uint32_t> compared_;  // peers in slots below have been; nullopt: nothing to compare
-  bool other_on_loss_ = false;             // that is why
+  struct NextSlots {                        // nullopt: all are done, or nothing is to be done
+    std::optional<std::uint32_t> set;       // routes of an interface that goes up
+    std::optional<std::uint32_t> compared;  // with Linux
+  } next_;
+  bool other_on_loss_ = false;                          // that is why
   std::vector<config::Prefix> noted_, settling_, due_;  // since the last look, the one before, and before
   std::size_t put_back_ = 0;
   std::vector<RouteSpec> leftovers_;

@@ -119,11 +119,9 @@ Expected<> Interface::go_up() {
     core_.socket.close();
     return up;
   }
-  dataplane::InterfaceView& view = core_.services.publisher.interface(core_.id);
-  view.up = true;
-  view.listen_port = core_.socket.port();
   engine_->up(now());
   routes_.go_up();
+  follow(std::chrono::steady_clock::now());
   core_.log->write(log_event::interface_up, {}, "up, listening on UDP port {}",
                    number_of(core_.socket.port()));
   return {};
@@ -132,6 +130,7 @@ Expected<> Interface::go_up() {
 void Interface::go_down() {
   if (!engine_->is_up()) return;
   routes_.go_down();
+  open_ = false;
   dataplane::InterfaceView& view = core_.services.publisher.interface(core_.id);
   view.up = false;
   view.listen_port = kAnyPort;
@@ -145,6 +144,19 @@ Expected<> Interface::set_enabled(bool enabled) {
   if (enabled) return go_up();
   go_down();
   return {};
+}
+
+bool Interface::follow(std::chrono::steady_clock::time_point until) {
+  while (engine_->follow_some(now()))
+    if (std::chrono::steady_clock::now() >= until) return false;
+  // Workers come in when no peer has a session any more from before it went down.
+  if (engine_->is_up() && !std::exchange(open_, true)) {
+    dataplane::InterfaceView& view = core_.services.publisher.interface(core_.id);
+    view.up = true;
+    view.listen_port = core_.socket.port();
+  }
+  if (routes_.is_going_up()) routes_.advance(until);
+  return !routes_.is_going_up();
 }
 
 Expected<> Interface::set_listen_port(UdpPort port) {
@@ -248,6 +260,7 @@ void Interface::advance(std::chrono::steady_clock::time_point until) {
   for (std::size_t done = 0; done < kHandshakesPerIteration && engine_->queued() != 0 && in_time();)
     done += engine_->process_queued(kHandshakesAtOnce, at);
   while (timers_due() && in_time()) engine_->advance(at);
+  if (open_ != engine_->is_up()) follow(until);
   endpoints_.leave_silent_ones();
   events_.clear_stale_sources();
 }

@@ -68,6 +68,9 @@ class Interface final {
   Expected<> set_listen_port(UdpPort port);
   Expected<> set_fwmark(std::uint32_t fwmark);
   void set_private_key(const std::optional<config::SecretKey>& key);
+  // After set_enabled() and set_private_key() peers and routes follow in steps, here and in advance(). When
+  // all have, no worker uses a session from before. False: there is more.
+  bool follow(std::chrono::steady_clock::time_point until);
   Expected<> add_address(const config::InterfaceAddress& address);
   Expected<> remove_address(const config::InterfaceAddress& address, bool undone);
   Expected<> set_mtu(std::optional<std::uint16_t> mtu, std::uint16_t auto_mtu);
@@ -101,6 +104,7 @@ class Interface final {
   InterfaceCore core_;
   config::Interface settings_;  // the live settings alone; no key, no peer
   AllowedRoutes routes_;
+  bool open_ = false;  // to workers, which carry its traffic
   PeerPaths paths_;
   PeerNotes notes_;
   PeerEndpoints endpoints_;

@@ -84,11 +84,12 @@ Endpoint WorkerEvents::on_its_link(const PeerRecord& record, Endpoint remote, co
 void WorkerEvents::stage(const dataplane::Event& event, PacketPtr packet) {
   dataplane::Peer& peer = *core_.book.find_slot(event.peer.slot)->slot;
   const auto bytes = bytes_of(*packet);
+  const noise::Now at = now();
+  core_.engine->follow(event.peer, at);
   core_.services.staging.push(peer.slot, {bytes.begin(), bytes.end()});
   packet.reset();  // the pool may need it for what release_staged() copies
   // The session may have come while the packet was on its way here.
   const dataplane::Keypair* current = peer.current.load(std::memory_order_relaxed);
-  const noise::Now at = now();
   if (current != nullptr && !current->expired(at.boot) &&
       current->sending_valid.load(std::memory_order_relaxed)) {
     host_.release_staged(peer);

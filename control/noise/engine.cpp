@@ -1,4 +1,4 @@
-// Configuration of an interface and its peers.
+// Configuration of an interface's peers.
 #include "control/noise/engine.h"
 
 #include "control/noise/engine_state.h"
@@ -33,106 +33,6 @@ void Engine::State::note(PeerState& p, PeerEventKind kind, BootTime now, std::in
   host.event(p.peer, {now, detail, remote, kind, 1});
 }
 
-// ---- private key
-
-namespace {
-
-bool same_key(const Identity* identity, const Key& clamped) {
-  return identity != nullptr &&
-         crypto::equal(identity->static_key.private_key.bytes.data(), clamped.data(), kKeySize);
-}
-
-}  // namespace
-
-Peer* Engine::set_private_key(const std::optional<Key>& key, const Now& now) {
-  State& s = *s_;
-  const bool removes = !key || is_zero(*key);
-  Secret wanted;
-  if (!removes) {
-    wanted.bytes = *key;
-    clamp(wanted.bytes);
-  }
-  if (removes ? s.identity == nullptr : same_key(s.identity, wanted.bytes)) return nullptr;
-
-  s.arenas->identities.destroy(std::exchange(s.identity, nullptr));
-  Peer* own = nullptr;
-  if (!removes) {
-    s.identity = s.arenas->identities.create(make_identity(wanted.bytes));
-    s.checker.set_public_key(s.identity->static_key.public_key);
-    if (PeerState* const same = s.peers.find(s.identity->static_key.public_key)) {
-      own = same->peer;
-      s.remove(*same);
-    }
-  }
-  s.adopt_private_key(now);
-  return own;
-}
-
-// Protocol C4-10: sessions of the old identity seal nothing more, but still open what arrives.
-void Engine::State::adopt_private_key(const Now& now) {
-  counters.count(Outcome::kBadMac1, intake.queued());  // queued messages were addressed to the old key
-  intake.clear();
-  peers.for_each([&](PeerState& p) {
-    forget_handshake(p);
-    p.retransmit_at = kNever;
-    p.last_sent_handshake = kNever;
-    p.static_static = StaticStatic::kUnknown;
-    for (Keypair* const keypair : {p.current, p.next}) {
-      if (keypair != nullptr) keypair->sending_valid.store(false, std::memory_order_release);
-    }
-    p.peer->requested.fetch_and(~dataplane::kHandshakeRequests, std::memory_order_relaxed);
-    note(p, PeerEventKind::kPrivateKeyChanged, now.boot);
-    if (identity != nullptr && up && host.has_staged(*p.peer)) send_initiation(p, false, now);
-    arm(p, now.boot);
-  });
-}
-
-bool Engine::has_private_key() const {
-  return s_->identity != nullptr;
-}
-Key Engine::private_key() const {
-  return has_private_key() ? s_->identity->static_key.private_key.bytes : Key{};
-}
-PublicKey Engine::public_key() const {
-  return has_private_key() ? s_->identity->static_key.public_key : Key{};
-}
-
-// ---- up and down
-
-void Engine::up(const Now& now) {
-  State& s = *s_;
-  if (s.up) return;
-  s.up = true;
-  s.peers.for_each([&](PeerState& p) {
-    p.peer->requested.fetch_and(~dataplane::kHandshakeRequests, std::memory_order_relaxed);
-    if (p.persistent_keepalive != 0s) {
-      s.start_keepalives(p, now);
-    } else if (s.host.has_staged(*p.peer)) {
-      s.send_initiation(p, false, now);
-    }
-    s.arm(p, now.boot);
-  });
-}
-
-void Engine::down(const Now&) {
-  State& s = *s_;
-  if (!s.up) return;
-  s.up = false;
-  s.counters.count(Outcome::kInterfaceDown, s.intake.queued());
-  s.intake.clear();
-  s.starts.clear();
-  s.peers.for_each([&s](PeerState& p) {
-    s.host.drop_staged(*p.peer);
-    s.stop_timers(p);
-    s.wipe_session(p);
-    p.last_sent_handshake = kNever;
-  });
-}
-
-bool Engine::is_up() const {
-  return s_->up;
-}
-
 // ---- peers
 
 AddPeerResult Engine::add_peer(Peer& peer, const PublicKey& key, const Now& now) {
@@ -142,6 +42,7 @@ AddPeerResult Engine::add_peer(Peer& peer, const PublicKey& key, const Now& now)
 
   PeerState& p = s.peers.add(peer, key);
   p.secrets = s.arenas->peer_secrets.create();
+  p.followed = s.changes.latest();
   p.latest_timestamp = s.unclaimed.take(key);
   p.jitter = s.draw_jitter();
   s.wheel.reserve_id(p.id);
@@ -181,7 +82,7 @@ std::size_t Engine::peer_count() const {
 }
 
 void Engine::set_preshared_key(Peer& peer, const PresharedKey& key, const Now& now) {
-  PeerState* const p = s_->peers.find(peer);
+  PeerState* const p = s_->find(peer, now);
   if (p == nullptr || crypto::equal(p->secrets->preshared_key.bytes.data(), key.data(), kKeySize)) return;
   p->secrets->preshared_key.bytes = key;
   s_->note(*p, PeerEventKind::kPresharedKeyChanged, now.boot);
@@ -193,7 +94,7 @@ PresharedKey Engine::preshared_key(const Peer& peer) const {
 }
 
 void Engine::set_keepalive(Peer& peer, std::chrono::seconds interval, const Now& now) {
-  PeerState* const p = s_->peers.find(peer);
+  PeerState* const p = s_->find(peer, now);
   if (p == nullptr || p->persistent_keepalive == interval) return;
   const bool switched_on = p->persistent_keepalive == 0s;
   p->persistent_keepalive = interval;
@@ -206,7 +107,7 @@ void Engine::set_keepalive(Peer& peer, std::chrono::seconds interval, const Now&
 // ---- endpoints
 
 void Engine::set_endpoint(Peer& peer, const Endpoint& remote, const Now& now) {
-  PeerState* const p = s_->peers.find(peer);
+  PeerState* const p = s_->find(peer, now);
   if (p == nullptr || p->remote == remote) return;
   s_->set_endpoint(*p, remote, {});
   s_->note(*p, PeerEventKind::kEndpointSet, now.boot, 0, remote);
@@ -218,7 +119,7 @@ void Engine::set_endpoint(Peer& peer, const Endpoint& remote, const Now& now) {
 
 void Engine::restore_endpoint(Peer& peer, const Endpoint& remote, const Endpoint& local, WallTime heard,
                               const Now& now) {
-  PeerState* const p = s_->peers.find(peer);
+  PeerState* const p = s_->find(peer, now);
   if (p == nullptr || !s_->up) return;
   s_->set_endpoint(*p, remote, local);
   s_->note(*p, PeerEventKind::kEndpointRestored, now.boot, 0, remote);
@@ -253,7 +154,7 @@ bool Engine::clear_source(Peer& peer) {
 
 // A host that relays a peer's packets from ever other ports moves its endpoint with each of them.
 bool Engine::on_roamed(PeerRef ref, const Endpoint& remote, const Endpoint& local, const Now& now) {
-  PeerState* const p = s_->peers.find(ref);
+  PeerState* const p = s_->find(ref, now);
   if (p == nullptr || (p->remote == remote && p->local == local)) return true;
   if (p->roamed_at != kNever && elapsed(now.boot, p->roamed_at) < kRoamInterval) return false;
   p->roamed_at = now.boot;

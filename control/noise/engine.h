@@ -113,6 +113,15 @@ class Engine {
   void down(const Now& now);
   [[nodiscard]] bool is_up() const;
 
+  // A new private key, up and down count at once for what arrives and what is sent by the engine, and the
+  // old private key is wiped at once. The first peers follow within the call, the others in slices: until a
+  // peer has, workers may use its session, and its secrets are not wiped. Nothing else happens to a peer
+  // before it has followed. advance() goes on with it, and next_deadline() asks for that.
+  // One slice, for callers that wait. False: all have followed.
+  bool follow_some(const Now& now);
+  // Lets this peer follow. Call it before a packet is staged for it: going down drops what is staged.
+  void follow(PeerRef peer, const Now& now);
+
   // The caller owns `peer`, keeps it alive until remove_peer(), and sets its slot, generation and
   // interface_id before the call. After remove_peer() the caller may increment the generation and reuse the
   // slot once retired objects are collected.

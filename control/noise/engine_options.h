@@ -15,6 +15,9 @@ struct EngineOptions {
   // dropped (docs/security.md). A host with a valid cookie is unknown too until its handshake authenticates.
   std::size_t hashes_per_second = 100'000;  // mac1 checks, and so cookie replies: honest peers need them too
   std::size_t wasted_per_second = 1024;     // messages refused after a Diffie-Hellman
+  // How many peers follow a change of the whole interface (key, up, down) together; the first of them do so
+  // within the call.
+  std::size_t peers_per_slice = 512;
   bool allow_big_future_timestamps =
       true;  // false: refuse initiations stamped more than a day ahead of our clock
 };

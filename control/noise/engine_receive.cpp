@@ -143,13 +143,16 @@ namespace {
 
 // The honest responder gets in nevertheless: it keeps the cookie, so its answer to our next initiation has a
 // valid mac2.
-bool refused_often(const PeerIndex& peers, Bytes response) {
-  const PeerState* const p =
-      peers.find_handshake(load_le32(message_as<ResponseMessage>(response).receiver_index));
+bool refused_often(const PeerState* p) {
   return p != nullptr && p->handshake->refused_responses >= kRefusedResponses;
 }
 
 }  // namespace
+
+// The peer whose handshake of ours it answers.
+PeerState* Engine::State::find_answered(Bytes response) {
+  return find_handshake(load_le32(message_as<ResponseMessage>(response).receiver_index));
+}
 
 // `message` has a valid mac1. Its mac2 is ignored unless the interface is under load (protocol C2-3).
 Outcome Engine::State::receive(Bytes message, const Endpoint& remote, const Endpoint& local,
@@ -157,7 +160,7 @@ Outcome Engine::State::receive(Bytes message, const Endpoint& remote, const Endp
   const std::uint32_t type = message_type(message);
   if (type == kCookieReply) return consume_cookie(message, remote, now.boot);
   const bool loaded = intake.update_load(now.boot);
-  const bool doubtful = !loaded && type == kResponse && refused_often(peers, message);
+  const bool doubtful = !loaded && type == kResponse && refused_often(find_answered(message));
   if (loaded || doubtful) {
     cookie_valid = cookie_valid || checker.mac2_valid(message, remote, now.boot);
     if (!cookie_valid) {
@@ -181,10 +184,13 @@ void Engine::State::send_cookie(Bytes message, const Endpoint& remote, const End
 }
 
 // Finds the peer by our sender_index: that of an initiation in flight, or of a session we responded to.
-PeerState* Engine::State::find_by_index(std::uint32_t local_index) const {
-  if (PeerState* const p = peers.find_handshake(local_index)) return p;
+PeerState* Engine::State::find_by_index(std::uint32_t local_index) {
+  if (PeerState* const p = find_handshake(local_index)) return p;
   const Keypair* const keypair = keypairs.find(local_index);
-  return keypair == nullptr ? nullptr : peers.find(*keypair->peer);
+  PeerState* const p = keypair == nullptr ? nullptr : peers.find(*keypair->peer);
+  if (p == nullptr) return nullptr;
+  catch_up(*p);  // which may drop the keypair
+  return keypairs.find(local_index) == nullptr ? nullptr : p;
 }
 
 // A cookie reply changes neither endpoint nor timers nor counters, because the peer's static key does not
@@ -212,7 +218,9 @@ Outcome Engine::State::consume_initiation(Bytes bytes, const Endpoint& remote, c
   PeerState* p = nullptr;
   const FindPeer find_peer = [&](const PublicKey& key) -> const PeerSecrets* {
     p = peers.find(key);
-    return p == nullptr ? nullptr : &ready_secrets(*p);
+    if (p == nullptr) return nullptr;
+    follow(*p, now);
+    return &ready_secrets(*p);
   };
   const Verdict verdict =
       noise::consume_initiation(*identity, find_peer, message_as<InitiationMessage>(bytes), &initiation, es);
@@ -286,7 +294,7 @@ void Engine::State::send_response(PeerState& p, ConsumedInitiation& initiation, 
 Outcome Engine::State::consume_response(Bytes bytes, const Endpoint& remote, const Endpoint& local,
                                         const Now& now) {
   const auto message = message_as<ResponseMessage>(bytes);
-  PeerState* const found = peers.find_handshake(load_le32(message.receiver_index));
+  PeerState* const found = find_answered(bytes);
   if (found == nullptr) return refuse(Outcome::kUnknownIndex, remote, now.boot);
   PeerState& p = *found;
   SessionKeys keys;

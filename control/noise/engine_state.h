@@ -19,6 +19,7 @@
 #include "control/noise/start_queue.h"
 #include "control/noise/timing_wheel.h"
 #include "control/noise/unclaimed_timestamps.h"
+#include "control/noise/whole_changes.h"
 
 namespace wg::noise {
 
@@ -87,6 +88,7 @@ struct Engine::State {
   UnclaimedTimestamps unclaimed;
   TimingWheel wheel;
   StartQueue starts;
+  WholeChanges changes;
 
   Tai64n floor{};  // imported; every initiation is stamped above it
   Tai64n greatest_sent{};
@@ -97,12 +99,24 @@ struct Engine::State {
 
   // engine.cpp
   void remove(PeerState& p);
-  void adopt_private_key(const Now& now);
   void set_endpoint(PeerState& p, const Endpoint& remote, const Endpoint& local);
   void roam(PeerState& p, const Endpoint& remote, const Endpoint& local, BootTime now);
   bool clear_source(PeerState& p);
   void note(PeerState& p, PeerEventKind kind, BootTime now, std::int64_t detail = 0,
             const Endpoint& remote = {}, Source source = Source::kAuthentic);
+
+  // engine_changes.cpp
+  void begin_change(WholeChange change, const Now& now);
+  void follow_some(const Now& now);
+  void follow(PeerState& p, const Now& now);
+  void catch_up(PeerState& p);
+  void renew_key(PeerState& p);
+  void take_down(PeerState& p);
+  void send_first_packet(PeerState& p, const Now& now);
+  // Null: not here. PeerIndex finds peers that may not have followed all changes.
+  [[nodiscard]] PeerState* find(const Peer& peer, const Now& now);
+  PeerState* find(PeerRef ref, const Now& now);
+  [[nodiscard]] PeerState* find_handshake(std::uint32_t local_index);
 
   // engine_receive.cpp
   Outcome check(Bytes message, BootTime now);
@@ -118,7 +132,8 @@ struct Engine::State {
   Outcome consume_response(Bytes message, const Endpoint& remote, const Endpoint& local, const Now& now);
   void send_response(PeerState& p, ConsumedInitiation& initiation, const Now& now);
   void send_cookie(Bytes message, const Endpoint& remote, const Endpoint& local, BootTime now);
-  PeerState* find_by_index(std::uint32_t local_index) const;
+  PeerState* find_by_index(std::uint32_t local_index);
+  [[nodiscard]] PeerState* find_answered(Bytes response);
   Outcome refuse(Outcome outcome, const Endpoint& remote, BootTime now, PeerState* p = nullptr,
                  const PublicKey& claimed = {});
 
@@ -147,6 +162,7 @@ struct Engine::State {
   void new_handshake(PeerState& p, const Now& now);
   void persistent_keepalive(PeerState& p, const Now& now);
   void start_keepalives(PeerState& p, const Now& now);
+  void start_with_data(PeerState& p, const Now& now);
   void start_queued(const Now& now);
   void keepalive_or_handshake(PeerState& p, const Now& now);
   void stop_timers(PeerState& p);

@@ -10,8 +10,9 @@ namespace wg::noise {
 
 PeerSession Engine::peer_status(const Peer& peer, const Now& now) const {
   PeerSession status;
-  const PeerState* const p = s_->peers.find(peer);
+  PeerState* const p = s_->peers.find(peer);
   if (p == nullptr) return status;
+  s_->catch_up(*p);
   status.public_key = p->public_key;
   status.remote = p->remote;
   status.local = p->local;
@@ -33,8 +34,10 @@ PeerSession Engine::peer_status(const Peer& peer, const Now& now) const {
 }
 
 std::vector<PeerEvent> Engine::peer_events(const Peer& peer) const {
-  const PeerState* const p = s_->peers.find(peer);
-  return p == nullptr ? std::vector<PeerEvent>{} : p->events.list();
+  PeerState* const p = s_->peers.find(peer);
+  if (p == nullptr) return {};
+  s_->catch_up(*p);
+  return p->events.list();
 }
 
 std::size_t Engine::heard_peers(std::size_t from, std::size_t count, BootTime since,

@@ -19,6 +19,10 @@ namespace wg::noise {
 using dataplane::Keypair;
 using dataplane::Peer;
 
+// After a change of the whole interface: the peer gets a packet if something is staged; or a persistent
+// keepalive as well.
+enum class FirstPacket : std::uint8_t { kNone, kIfStaged, kIfAny };
+
 enum class StaticStatic : std::uint8_t { kUnknown, kKnown };
 
 struct PeerState {
@@ -46,6 +50,9 @@ struct PeerState {
   BootTime another_keepalive_at = kNever;  // more data came while a passive keepalive was due (C3-7)
   BootTime roamed_at = kNever;             // when its data last moved the endpoint
   BootTime persistent_base = kNever;       // when persistent keepalives were switched on or last fired
+
+  std::uint64_t followed = 0;  // changes of the whole interface, up to this number (whole_changes.h)
+  FirstPacket first_packet = FirstPacket::kNone;  // that it is still to send because of one
 
   Endpoint remote;
   Endpoint local;

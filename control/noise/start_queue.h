@@ -1,6 +1,6 @@
 // Peers that have to send their first packet, one by one: at the start of the program, or when persistent
 // keepalives are enabled for many peers together. kAtOnce of them start immediately and the others in their
-// turn, which takes about half of a core. Peers with data to send do not wait.
+// turn, which takes about half of a core. A request for a handshake does not wait.
 //
 // Control thread only.
 #pragma once

@@ -267,6 +267,92 @@ TEST(LargeChanges, ALinkThatFlapsBesideManyRoutesHoldsNoRound) {
             "");
 }
 
+std::string private_key(const noise::Key& key) {
+  std::string hex = "private_key=";
+  char byte[3];
+  for (const std::uint8_t b : key) {
+    std::snprintf(byte, sizeof byte, "%02x", b);
+    hex += byte;
+  }
+  return hex + "\n";
+}
+
+// The answer to `up` waits for the last route.
+TEST(LargeChanges, AnInterfaceGoesDownAndUpWithItsRoutesInSteps) {
+  if (!may_make_namespaces()) GTEST_SKIP() << "needs root";
+  EXPECT_EQ(in_sandbox(
+                [] {
+                  LiveGateway gateway(two_interfaces(idle_lines(kMany)));
+                  Findings wrong;
+                  const auto before = gateway.worker_tables();
+                  const auto routes = [] { return shell("ip -4 route show dev wg0 | wc -l"); };
+                  const std::string all = routes();
+                  std::this_thread::sleep_for(50ms);  // the round of that list is long, and over
+                  static_cast<void>(gateway.take_longest_round());
+                  gateway.call("interface.down", {{"name", "wg0"}});
+                  wrong.expect<std::string>("routes while it is down", routes(), "0\n");
+                  gateway.call("interface.up", {{"name", "wg0"}});
+                  wrong.expect("routes", routes(), all);
+                  wrong.expect_short("down_and_up", gateway);
+                  wrong.expect("the workers' routes", gateway.worker_tables() == before, true);
+                  // Down again in the middle, by an operator of Linux, and a new key meanwhile.
+                  std::this_thread::sleep_for(50ms);
+                  static_cast<void>(gateway.take_longest_round());
+                  const int key = begin_wg_set("wg0", private_key(noise::Key{7}));
+                  for (int i = 0; i < 3; ++i) shell("ip link set wg0 down; ip link set wg0 up");
+                  wrong.expect<std::string>("key", end_wg_set(key), kDone);
+                  for (int i = 0; i < 500 && routes() != all; ++i) std::this_thread::sleep_for(10ms);
+                  wrong.expect("routes in the end", routes(), all);
+                  wrong.expect_short("down_and_up_by_link", gateway);
+                  wrong.expect<std::string>("another set", wg_set("wg0", "fwmark=7\n"), kDone);
+                  return wrong.text();
+                },
+                60),
+            "");
+}
+
+// Asked for all at once: each waits until the peers have followed the one before.
+TEST(LargeChanges, KeysDownAndUpFollowOneAnother) {
+  if (!may_make_namespaces()) GTEST_SKIP() << "needs root";
+  EXPECT_EQ(in_sandbox(
+                [] {
+                  Remotes remotes(4, gateway_key());
+                  std::string peers;
+                  for (std::size_t i = 0; i < remotes.size(); ++i)
+                    peers += peer_line({"", remotes[i].public_key(),
+                                        dotted(remotes[i].outer()) + ":" + std::to_string(kRemotePort),
+                                        dotted(remotes[i].inner()) + "/32", 0, ""});
+                  GatewayText text;
+                  text.memory_mb = 64;
+                  text.peers = peers;
+                  LiveGateway gateway(gateway_yaml(text));
+                  Findings wrong;
+                  add_neighbours();
+                  Load load(remotes);
+                  const std::vector<std::size_t> all{0, 1, 2, 3};
+                  wrong.expect<std::size_t>("sessions", load.bring_up(all, 10s), 4);
+                  load.confirm(all);
+                  wrong.expect<std::string>("peers", wg_set("wg0", wg_peers(0, kMany, false)), kDone);
+                  static_cast<void>(gateway.take_longest_round());
+                  const int other_key = begin_wg_set("wg0", private_key(noise::Key{7}));
+                  std::thread down([&] { gateway.call("interface.down", {{"name", "wg0"}}); });
+                  const int some_go = begin_wg_set("wg0", wg_peers(0, kMany / 2, true));
+                  const int key = begin_wg_set("wg0", private_key(gateway_key()));
+                  wrong.expect<std::string>("another key", end_wg_set(other_key), kDone);
+                  wrong.expect<std::string>("peers go", end_wg_set(some_go), kDone);
+                  wrong.expect<std::string>("the key again", end_wg_set(key), kDone);
+                  down.join();
+                  wrong.expect<std::size_t>("sessions while it is down", load.bring_up({0}, 1s), 0);
+                  gateway.call("interface.up", {{"name", "wg0"}});
+                  wrong.expect<std::size_t>("sessions after up", load.bring_up(all, 10s), 4);
+                  wrong.expect("peers left", peers_of(gateway, "wg0"), kMany / 2 + 4);
+                  wrong.expect_short("keys_down_and_up", gateway);
+                  return wrong.text();
+                },
+                90),
+            "");
+}
+
 // A neighbour or a routing daemon can concern all peers at once, as often as it likes.
 TEST(LargeChanges, TheWaysToManyPeersFollowLinuxInSteps) {
   if (!may_make_namespaces()) GTEST_SKIP() << "needs root";

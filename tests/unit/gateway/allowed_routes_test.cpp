@@ -207,6 +207,30 @@ TEST_F(AllowedRoutesTest, AnUnreachableRouteStaysWhenTheInterfaceIsDown) {
   EXPECT_EQ(kernel.routes().at(behind), RTN_UNREACHABLE);
 }
 
+// Going up takes steps. Down, another peer's prefix and a peer that goes come in the middle.
+TEST_F(AllowedRoutesTest, ManyRoutesAreSetInStepsWhateverComesMeanwhile) {
+  const auto many = [](unsigned peer, unsigned i) {
+    return prefix("172." + std::to_string(16 + peer) + "." + std::to_string(i) + ".0/24");
+  };
+  for (unsigned peer = 0; peer < kPeers; ++peer)
+    for (unsigned i = 0; i < 200; ++i) add(peer, many(peer, i));
+  const auto long_ago = std::chrono::steady_clock::time_point();
+  set_up(true);
+  EXPECT_TRUE(routes->is_going_up());
+  EXPECT_TRUE(routes->has_more_to_do());
+  set_up(false);
+  EXPECT_FALSE(routes->has_more_to_do());
+  EXPECT_EQ(kernel.routes(), wanted.routes());
+  set_up(true);
+  remove(many(0, 3));           // it is set
+  remove(many(kPeers - 1, 3));  // it is not
+  add(0, many(kPeers - 1, 4));  // from a peer behind to one in front
+  std::size_t steps = 0;
+  for (; routes->is_going_up(); ++steps) routes->advance(long_ago);
+  EXPECT_EQ(steps, kPeers / 2 - 1) << "two peers at once";
+  EXPECT_EQ(kernel.routes(), wanted.routes());
+}
+
 TEST_F(AllowedRoutesTest, EachInterfaceHasAMetricOfItsOwn) {
   std::set<std::uint32_t> metrics;
   for (unsigned i = 0; i < 1000; ++i) metrics.insert(metric_of_unreachable("wg" + std::to_string(i)));
