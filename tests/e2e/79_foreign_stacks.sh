@@ -72,16 +72,24 @@ else say "left out: python3-scapy is not installed"; fi
 
 # ---- a 32-bit program with the 64-bit gateway
 m32=(gcc -m32 -std=c11 -O2 -D_GNU_SOURCE -DLINEGATE_MAJOR=0 -DLINEGATE_MINOR=0 -DLINEGATE_PATCH=0 "-I$ROOT/lib/include" "-I$ROOT")
-if ! echo '#include <stdio.h>
-int main(void) { return puts("") < 0; }' | gcc -m32 -x c - -o /run/tiny32 2>/dev/null; then say "left out: gcc-multilib is not installed"
-elif ! /run/tiny32 >/dev/null 2>&1; then say "left out: this kernel runs no 32-bit programs"
+layout() { # BITS: what a program of so many shares
+  gcc "-m$1" -std=c11 "-I$ROOT/lib/include" "-I$ROOT" -c "$FOREIGN/layout.c" -o "/run/layout$1.o" &&
+    objcopy -O binary -j .rodata "/run/layout$1.o" "/run/layout$1"
+}
+if ! gcc -m32 -xc -o /run/tiny32 - <<<'#include <stdio.h>
+int main(void) { return puts("") < 0; }' 2>/dev/null; then say "left out: gcc-multilib is not installed"
 else
   check "the library and card.c for 32 bits" "${m32[@]}" "$ROOT"/lib/src/*.c "$ROOT/lib/examples/card.c" -o /run/card32 -lpthread
   expect "the class of its file" 1 "$(od -An -tu1 -j4 -N1 /run/card32 | xargs)"
-  program /run/card32 wg0 10.10.0.7
-  check "a 32-bit program answers pings" pings 20 "$WAN" 10.10.0.7
-  check "large ones" pings 5 "$WAN" 10.10.0.7 -s 1392
-  program_end "a 32-bit program"
+  check "what 32 bits share" layout 32
+  check "what 64 bits share" layout 64
+  check "is the same" cmp /run/layout32 /run/layout64
+  if /run/tiny32 >/dev/null 2>&1; then
+    program /run/card32 wg0 10.10.0.7
+    check "a 32-bit program answers pings" pings 20 "$WAN" 10.10.0.7
+    check "large ones" pings 5 "$WAN" 10.10.0.7 -s 1392
+    program_end "a 32-bit program"
+  else say "not run: this kernel runs no 32-bit programs"; fi
 fi
 
 # ---- a program that comes back by itself
