@@ -490,6 +490,8 @@ TEST_F(ProgramOfSuperPackets, SendsOneThatIsSplit) {
   }
   EXPECT_TRUE(world_.drops().empty());
   EXPECT_EQ(world_.worker().counters().from_program.get(), 3u);
+  EXPECT_EQ(world_.worker().counters().from_program_super_packets.get(), 1u);
+  EXPECT_EQ(world_.worker().counters().from_program_split.get(), 3u);
 }
 
 TEST_F(ProgramOfSuperPackets, GetsWhatIsOfOneConnectionAsOne) {
@@ -505,6 +507,8 @@ TEST_F(ProgramOfSuperPackets, GetsWhatIsOfOneConnectionAsOne) {
   EXPECT_EQ(hex(program_->receive()), hex(alone));
   EXPECT_TRUE(program_->receive().empty());
   EXPECT_EQ(world_.worker().counters().to_program.get(), 5u);
+  EXPECT_EQ(world_.worker().counters().to_program_super_packets.get(), 1u);
+  EXPECT_EQ(world_.worker().counters().to_program_joined.get(), 3u);
   EXPECT_TRUE(world_.drops().empty());
 }
 
@@ -529,6 +533,8 @@ TEST_F(ProgramOfSuperPackets, OneBurstALoopIsItsShare) {
   EXPECT_FALSE(ring_->queue(0).prepare_sleep());
   world_.loop();
   EXPECT_EQ(world_.transmitted(kWan).size(), 9u);
+  EXPECT_EQ(world_.worker().counters().from_program_super_packets.get(), 1u);
+  EXPECT_EQ(world_.worker().counters().from_program_split.get(), 40u);
   EXPECT_TRUE(ring_->queue(0).prepare_sleep());
   ring_->queue(0).awake();
 }
