@@ -80,7 +80,7 @@ def kinds():
         yield f"martian-from-{source}", ip4(source, LAN_HOST, datagram(f"martian-from-{source}"))
     for source in ("fd00::1", "::1", "ff02::1", "::ffff:192.0.2.1"):
         yield f"martian-from-{source}", ip6(source, "fd01::2", datagram(f"martian-from-{source}"))
-    for source in ("0.0.0.0",):  # 0.1.2.3 and 240.0.0.1 Linux forwards
+    for source in ("0.0.0.0",):  # 0.1.2.3 Linux forwards
         yield f"linux-from-{source}", ip4(source, LAN_HOST, datagram(f"linux-from-{source}"))
     for source in ("::", "fe80::7"):
         yield f"linux-from-{source}", ip6(source, "fd01::2", datagram(f"linux-from-{source}"))
