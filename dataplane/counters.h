@@ -108,6 +108,10 @@ enum class Shown : std::uint8_t { kOverview, kDetail };
   X(flows_wrong_way, packets, kDetail, "Among them, from elsewhere than the connection's own side")      \
   X(to_program, packets, kDetail, "Packets put into the rings of programs")                              \
   X(from_program, packets, kDetail, "Packets taken from the rings of programs")                          \
+  X(to_program_super_packets, packets, kDetail, "Super-packets put into the rings of programs")          \
+  X(to_program_joined, packets, kDetail, "Packets that were joined into them")                           \
+  X(from_program_super_packets, packets, kDetail, "Super-packets taken from the rings of programs")      \
+  X(from_program_split, packets, kDetail, "Packets that they were split into")                           \
   X(sleeps, sleeps, kOverview, "Times the worker slept between polls")
 
 // TUN and TAP queues of a worker together; shown with "exception_" in front. "Read" is from the kernel.

@@ -7,7 +7,8 @@ become_root() {
   local script name kept=()
   script=$PWD/scripts/${0##*/} # $0 may be relative to where the caller was
   command -v sudo >/dev/null || { echo "${script##*/}: root is needed, and sudo is not installed: run it as root" >&2; exit 1; }
-  for name in SIM_SEED SOAK_SECONDS FUZZ_SECONDS FLOOD_ROUNDS FLOOD_PPS FLOOD_KEEPS FLOOD_GREEDY GTEST_SECONDS IPERF_SECONDS \
+  for name in SIM_SEED SOAK_SECONDS FUZZ_SECONDS FUZZ_TARGET RING_SECONDS RING_ROUNDS RING_KILLS HOSTILE_SECONDS \
+    FLOOD_ROUNDS FLOOD_PPS FLOOD_KEEPS FLOOD_GREEDY GTEST_SECONDS IPERF_SECONDS \
     JOBS TIDY_FILES LINEGATE LINEGATE_AEAD LINEGATE_VM_CACHE LINEGATE_VM LINEGATE_VM_PACKAGE WIREGUARD_GO CCACHE_DIR CCACHE_DISABLE; do
     [ -z "${!name+set}" ] || kept+=("$name=${!name}")
   done

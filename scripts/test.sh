@@ -240,10 +240,11 @@ gate() { # BENCH OPTION..., or BENCH/FILE OPTION... with other thresholds
 stage_fuzz() {
   command -v clang++ >/dev/null || { skip "fuzz: clang is not installed"; return; }
   build asan fuzz_targets || return
-  for target in build/asan/fuzz/fuzz_*; do
-    local name
+  local target name seconds=${FUZZ_SECONDS:-3}
+  for target in build/asan/fuzz/fuzz_${FUZZ_TARGET:-*}; do
     name=$(basename "$target")
-    if timeout 60 "$target" -max_total_time="${FUZZ_SECONDS:-3}" -rss_limit_mb=4096 -print_final_stats=0 \
+    [ -x "$target" ] || { fail "there is no fuzz target $name"; continue; }
+    if timeout $((seconds + 57)) "$target" -max_total_time="$seconds" -rss_limit_mb=4096 -print_final_stats=0 \
       -artifact_prefix="$logs/$name-" >"$logs/$name.log" 2>&1; then pass "$name"; else
       fail "$name"; tail -20 "$logs/$name.log"; fi
   done

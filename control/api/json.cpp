@@ -39,7 +39,8 @@ Json json_of(const std::optional<Latency>& latency) {
 
 Json json_of(const std::optional<ProgramStatus>& program) {
   if (!program) return nullptr;
-  return {{"pid", program->pid}, {"queues", program->queues}, {"slots", program->slots}};
+  return {{"pid", program->pid},       {"queues", program->queues},     {"slots", program->slots},
+          {"routed", program->routed}, {"offloads", program->offloads}, {"join_udp", program->join_udp}};
 }
 
 }  // namespace

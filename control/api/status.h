@@ -56,11 +56,14 @@ struct GatewayStatus {
   ControlCounterValues counters{};  // parallel to kControlCounterFacts
 };
 
-// A program that is the inner side of an interface, by a ring.
+// A program at an interface, by a ring.
 struct ProgramStatus {
   std::int64_t pid = 0;  // 0: not known
   std::uint64_t queues = 0;
   std::uint32_t slots = 0;  // of each ring
+  bool routed = false;      // a host behind the interface, beside its peers; else its inner side
+  bool offloads = false;    // it takes and sends super-packets
+  bool join_udp = false;    // it takes those of UDP as well
 };
 
 struct InterfaceStatus {
@@ -73,7 +76,7 @@ struct InterfaceStatus {
   std::uint16_t mtu = 0;
   bool under_load = false;
   std::string log_level;
-  std::optional<ProgramStatus> program;  // its inner side, in place of Linux
+  std::optional<ProgramStatus> program;
   std::vector<std::string> addresses;
   std::uint64_t peers = 0;
   std::uint64_t peers_active = 0;

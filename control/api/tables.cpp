@@ -66,7 +66,8 @@ void show_interfaces(const StatusSource& source, Json&, const RpcAnswer& answer)
 
 Cell interface_state(const Json& row, WallTime) {
   if (!truth(row, "up")) return {"down", Tone::kBad};
-  if (!map(row, "program").empty()) return {"up, program", Tone::kGood};
+  if (const Json& program = map(row, "program"); !program.empty())
+    return {truth(program, "routed") ? "up, routed" : "up, program", Tone::kGood};
   return truth(row, "under_load") ? Cell{"up, under load", Tone::kWarning} : Cell{"up", Tone::kGood};
 }
 

@@ -70,6 +70,17 @@ double percentile(const std::array<std::uint64_t, dataplane::LatencyHistogram::k
   return 0;
 }
 
+ProgramStatus status_of(const dataplane::ProgramRing& ring) {
+  ProgramStatus status;
+  status.pid = ring.pid();
+  status.queues = ring.queue_count();
+  status.slots = ring.slots();
+  status.routed = ring.routed();
+  status.offloads = ring.offloads();
+  status.join_udp = ring.join_udp();
+  return status;
+}
+
 std::optional<Latency> latency_of(const dataplane::LatencyHistogram& histogram) {
   std::array<std::uint64_t, dataplane::LatencyHistogram::kBuckets> buckets{};
   std::uint64_t total = 0;
@@ -243,7 +254,7 @@ InterfaceStatus StatusReader::interface_status(const Interface& interface, const
   out.log_level = std::string(
       config::to_string(value == nullptr ? gateway_level : value->log_level.value_or(gateway_level)));
   if (const dataplane::ProgramRing* ring = parts_.services.publisher.interface(interface.id()).ring)
-    out.program = ProgramStatus{ring->pid(), ring->queue_count(), ring->slots()};
+    out.program = status_of(*ring);
   if (value != nullptr) {
     for (const config::InterfaceAddress& address : value->addresses)
       out.addresses.push_back(config::to_string(address));

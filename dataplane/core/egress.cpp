@@ -197,6 +197,9 @@ void Egress::put_group(ProgramQueue& queue, OutQueue& out, const Coalescer::Grou
   const VnetHeader header = coalescer.seal(group);
   const GatheredGroup gathered = gather(coalescer, out.packet.data(), group, pieces.data());
   ProgramOffloads::put(queue.writer, header, {pieces.data(), gathered.pieces});
+  if (group.segments == 1) return;
+  core_.counters.to_program_super_packets.add(1);
+  core_.counters.to_program_joined.add(group.segments);
 }
 
 }  // namespace wg::dataplane

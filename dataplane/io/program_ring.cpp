@@ -124,6 +124,7 @@ ProgramRing::ProgramRing(const RingOptions& options, std::uint32_t slot_bytes)
       sources_(options.sources),
       routed_(options.routed),
       offloads_(options.offloads),
+      join_udp_(options.join_udp),
       pid_(options.pid) {}
 
 // A file that could shrink would be a SIGBUS in a worker, so it is sealed before another process has it.

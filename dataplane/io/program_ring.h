@@ -102,6 +102,7 @@ class ProgramRing {
   [[nodiscard]] std::int64_t pid() const noexcept { return pid_; }
   [[nodiscard]] bool routed() const noexcept { return routed_; }
   [[nodiscard]] bool offloads() const noexcept { return offloads_; }
+  [[nodiscard]] bool join_udp() const noexcept { return join_udp_; }
   [[nodiscard]] std::size_t queue_count() const noexcept { return queues_.size(); }
   // The memory, then the program's end of each queue's socket pair. They are the caller's; call it once.
   [[nodiscard]] std::vector<FileDescriptor> take_descriptors() { return std::move(descriptors_); }
@@ -128,7 +129,7 @@ class ProgramRing {
   const std::uint32_t slots_, slot_bytes_;
   const std::size_t bytes_;
   const RingSources sources_;
-  const bool routed_, offloads_;
+  const bool routed_, offloads_, join_udp_;
   const std::int64_t pid_;
   FileDescriptor memory_fd_;
   std::uint8_t* memory_ = nullptr;

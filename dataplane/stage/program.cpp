@@ -80,9 +80,18 @@ void Program::read_split(InterfaceId id, const ProgramRing& ring, ProgramQueue& 
       core_.counters.exception.read_no_mbuf.add(1);
       break;
     }
-    if (!offloads.pending()) --there;
-    accept(id, ring, packet, offloads.take(queue.reader, room_of(packet)), taken);
+    const bool begun = offloads.pending();
+    if (!begun) --there;
+    const std::size_t length = offloads.take(queue.reader, room_of(packet));
+    if (length != 0 && (begun || offloads.pending())) count_split(!begun);
+    accept(id, ring, packet, length, taken);
   }
+}
+
+// A packet of a super-packet. One that is of a single packet is none.
+void Program::count_split(bool is_first) noexcept {
+  core_.counters.from_program_super_packets.add(is_first ? 1 : 0);
+  core_.counters.from_program_split.add(1);
 }
 
 std::span<std::uint8_t> Program::room_of(rte_mbuf* packet) noexcept {

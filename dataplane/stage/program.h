@@ -41,6 +41,7 @@ class Program {
                  Taken& taken) noexcept;
   void read_split(InterfaceId id, const ProgramRing& ring, ProgramQueue& queue, std::size_t there,
                   Taken& taken) noexcept;
+  void count_split(bool is_first) noexcept;
   static std::span<std::uint8_t> room_of(rte_mbuf* packet) noexcept;
   void accept(InterfaceId id, const ProgramRing& ring, rte_mbuf* packet, std::size_t length,
               Taken& taken) noexcept;

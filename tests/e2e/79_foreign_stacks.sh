@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
-# limit: 300 s
+# limit: 600 s
 # Programs that are not ours are the inner side of wg0: scapy by ctypes; lwIP, whose HTTP server answers curl, with lost
-# packets in a small ring and over a restart of the gateway; a 32-bit program. lib/examples/echo.c comes back by itself.
+# packets in a small ring and over a restart of the gateway; gVisor's netstack with super-packets; a 32-bit program.
+# lib/examples/echo.c comes back by itself.
 source "$(dirname "$0")/lib.sh"
 BUILD=$(dirname "$LINEGATE")
 FOREIGN=$ROOT/tests/e2e/foreign
@@ -71,16 +72,24 @@ else say "left out: python3-scapy is not installed"; fi
 
 # ---- a 32-bit program with the 64-bit gateway
 m32=(gcc -m32 -std=c11 -O2 -D_GNU_SOURCE -DLINEGATE_MAJOR=0 -DLINEGATE_MINOR=0 -DLINEGATE_PATCH=0 "-I$ROOT/lib/include" "-I$ROOT")
-if ! echo '#include <stdio.h>
-int main(void) { return puts("") < 0; }' | gcc -m32 -x c - -o /run/tiny32 2>/dev/null; then say "left out: gcc-multilib is not installed"
-elif ! /run/tiny32 >/dev/null 2>&1; then say "left out: this kernel runs no 32-bit programs"
+layout() { # BITS: what a program of so many shares
+  gcc "-m$1" -std=c11 "-I$ROOT/lib/include" "-I$ROOT" -c "$FOREIGN/layout.c" -o "/run/layout$1.o" &&
+    objcopy -O binary -j .rodata "/run/layout$1.o" "/run/layout$1"
+}
+if ! gcc -m32 -xc -o /run/tiny32 - <<<'#include <stdio.h>
+int main(void) { return puts("") < 0; }' 2>/dev/null; then say "left out: gcc-multilib is not installed"
 else
   check "the library and card.c for 32 bits" "${m32[@]}" "$ROOT"/lib/src/*.c "$ROOT/lib/examples/card.c" -o /run/card32 -lpthread
   expect "the class of its file" 1 "$(od -An -tu1 -j4 -N1 /run/card32 | xargs)"
-  program /run/card32 wg0 10.10.0.7
-  check "a 32-bit program answers pings" pings 20 "$WAN" 10.10.0.7
-  check "large ones" pings 5 "$WAN" 10.10.0.7 -s 1392
-  program_end "a 32-bit program"
+  check "what 32 bits share" layout 32
+  check "what 64 bits share" layout 64
+  check "is the same" cmp /run/layout32 /run/layout64
+  if /run/tiny32 >/dev/null 2>&1; then
+    program /run/card32 wg0 10.10.0.7
+    check "a 32-bit program answers pings" pings 20 "$WAN" 10.10.0.7
+    check "large ones" pings 5 "$WAN" 10.10.0.7 -s 1392
+    program_end "a 32-bit program"
+  else say "not run: this kernel runs no 32-bit programs"; fi
 fi
 
 # ---- a program that comes back by itself
@@ -93,22 +102,19 @@ restart -KILL
 check "it is back when the gateway was killed" wait_for 10 peer python3 /run/peer.py echo 10.10.0.7 100
 program_end echo.c
 
-# ---- lwIP
-if [ -e /usr/include/lwip/lwip/tcp.h ]; then
-  check "a netif for lwIP" cc -std=c11 -D_GNU_SOURCE -O2 -Wall -Wextra "-I$ROOT/lib/include" -isystem /usr/include/lwip \
-    "$FOREIGN/lwip_httpd.c" -o /run/lwip_httpd "-L$BUILD" -llinegate -llwip
-  head -c 12M /dev/urandom >/run/large
-  head -c 1M /run/large >/run/small
-  adler32() { python3 -c 'import sys, zlib; d = open(sys.argv[1], "rb").read(); print(len(d), zlib.adler32(d))' "$1"; }
-  get() { rm -f /run/got && peer curl -sSf --noproxy '*' --max-time 60 "${@:3}" -o /run/got "http://$1/$2"; }
-  put() { peer curl -sSf --noproxy '*' --max-time 60 -H 'Expect:' -T "$2" "http://$1/"; }
-  rate() { awk -v b="$(stat -c %s /run/got)" -v s="$1" -v e="$EPOCHREALTIME" 'BEGIN { printf "%.0f Mbit/s", b * 8e-6 / (e - s) }'; }
-
-  program /run/lwip_httpd wg0 10.10.0.7 fd00::7 /run/large
-  check "lwIP answers pings" pings 10 "$WAN" 10.10.0.7 -s 1392
+# ---- stacks with an HTTP server: what curl brings and takes
+head -c 12M /dev/urandom >/run/large
+head -c 1M /run/large >/run/small
+adler32() { python3 -c 'import sys, zlib; d = open(sys.argv[1], "rb").read(); print(len(d), zlib.adler32(d))' "$1"; }
+get() { rm -f /run/got && peer curl -sSf --noproxy '*' --max-time 60 "${@:3}" -o /run/got "http://$1/$2"; }
+put() { peer curl -sSf --noproxy '*' --max-time 60 -H 'Expect:' -T "$2" "http://$1/"; }
+rate() { awk -v b="$(stat -c %s /run/got)" -v s="$1" -v e="$EPOCHREALTIME" 'BEGIN { printf "%.0f Mbit/s", b * 8e-6 / (e - s) }'; }
+serves() { # NAME PAGE: pages, files both ways, and a download that outlasts the gateway
+  local begin download sent
+  check "$1 answers pings" pings 10 "$WAN" 10.10.0.7 -s 1392
   check "and IPv6" pings 5 "$WAN" fd00::7
   check "curl" get 10.10.0.7 ''
-  grep -q '^lwIP .* behind a ring$' /run/got || fail "the page: $(cat /run/got)"
+  grep -q "$2" /run/got || fail "the page: $(cat /run/got)"
   say "$(cat /run/got)"
   refuse "what is not there" get 10.10.0.7 nothing
   begin=$EPOCHREALTIME
@@ -127,6 +133,14 @@ if [ -e /usr/include/lwip/lwip/tcp.h ]; then
   sent=$(transfer | cut -d' ' -f2)
   [ "$sent" -gt 2000000 ] || fail "the gateway that came later has sent $sent bytes of it"
   say "the gateway that came later has sent $sent bytes of it"
+}
+
+# ---- lwIP
+if [ -e /usr/include/lwip/lwip/tcp.h ]; then
+  check "a netif for lwIP" cc -std=c11 -D_GNU_SOURCE -O2 -Wall -Wextra "-I$ROOT/lib/include" -isystem /usr/include/lwip \
+    "$FOREIGN/lwip_httpd.c" -o /run/lwip_httpd "-L$BUILD" -llinegate -llwip
+  program /run/lwip_httpd wg0 10.10.0.7 fd00::7 /run/large
+  serves lwIP '^lwIP .* behind a ring$'
   program_end lwIP
 
   program /run/lwip_httpd wg0 10.10.0.7 fd00::7 /run/small 64 60
@@ -139,3 +153,30 @@ if [ -e /usr/include/lwip/lwip/tcp.h ]; then
     cmp - /run/small & pids=\"\$pids \$!\"; done; for pid in \$pids; do wait \$pid || exit 1; done"
   program_end "lwIP with lost packets"
 else say "left out: liblwip-dev is not installed"; fi
+
+# ---- gVisor's netstack
+netstack=$BUILD/e2e_netstack # beside its cache, so that only the first run compiles all of gVisor's stack
+go_build() {
+  local start=$EPOCHREALTIME
+  GO111MODULE=off GOPATH=/usr/share/gocode GOCACHE=$BUILD/go-cache CGO_CFLAGS=-I$ROOT/lib/include CGO_LDFLAGS=-L$BUILD \
+    go build -o "$netstack" "$FOREIGN/netstack.go" || return
+  awk -v s="$start" -v e="$EPOCHREALTIME" 'BEGIN { printf "    compiled in %.0f s\n", e - s }'
+}
+if [ -d /usr/share/gocode/src/gvisor.dev/gvisor/pkg/tcpip ] && command -v go >/dev/null; then
+  check "a link endpoint for gVisor" go_build
+  program "$netstack" wg0 10.10.0.7 fd00::7 /run/large
+  serves netstack "^gVisor's netstack .* behind a ring$"
+  check "UDP echo, odd and even lengths" peer python3 /run/peer.py echo 10.10.0.7 1 2 3 17 512 1391 1392
+  check "a TCP port is refused" peer python3 /run/peer.py tcp 10.10.0.7
+  check "a UDP port is unreachable" peer python3 /run/peer.py udp 10.10.0.7
+  kill -TERM "$PROGRAM"
+  wait "$PROGRAM"
+  say "$(tail -1 /run/program.out)"
+  tail -1 /run/program.out | awk '{ exit !($3 > 100 && $5 > 100) }' || fail "no super-packets: $(tail -1 /run/program.out)"
+  program "$netstack" wg0 10.10.0.7 fd00::7 /run/large plain
+  begin=$EPOCHREALTIME
+  check "12 MiB from it, packets alone" get 10.10.0.7 file
+  say "$(rate "$begin")"
+  check "they are the same" cmp /run/got /run/large
+  program_end netstack
+else say "left out: golang-go and golang-gvisor-gvisor-dev are not installed"; fi

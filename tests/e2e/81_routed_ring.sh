@@ -24,6 +24,12 @@ card() {
 refuse "nobody is there before" pings 1 "$LAN" 10.99.0.7 -W 1
 card
 
+flags() { linegate show interfaces --json | python3 -c 'import json, sys
+program = [i["program"] for i in json.load(sys.stdin)["interfaces"] if i["name"] == "app0"][0]
+print(*[name for name in ("routed", "offloads", "join_udp") if program[name]])'; }
+expect "the state of its interface" "up, routed" "$(linegate show interfaces | sed -n 's/^app0 *\(up, [a-z]*\) .*/\1/p')"
+expect "its flags" routed "$(flags)"
+
 # ---- from everywhere to the program, and back
 check "a host behind a port" pings 3 "$LAN" 10.99.0.7
 stage_before=$(counter to_tun) to_port=$(counter short_cut_to_port)
@@ -99,6 +105,7 @@ plain=$(bulk 192.168.1.2 7000 "${BULK_MB:-20}") || fail "packets alone"
 box_end
 say "packets alone: $plain MB/s, $PASSED"
 box offloads
+expect "its flags" "routed offloads" "$(flags)"
 joined=$(bulk 192.168.1.2 7000 "${BULK_MB:-20}") || fail "super-packets to and from a host behind a port"
 say "super-packets: $joined MB/s"
 peer=$(bulk 10.10.0.2 7000 10) || fail "super-packets to and from a peer"

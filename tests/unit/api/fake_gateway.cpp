@@ -78,6 +78,7 @@ std::vector<InterfaceStatus> FakeGateway::interfaces() const {
     status.ifindex = ifindex;
     status.peers = interface.peers.size();
     status.rx_bytes = received_bytes;
+    status.program = program;
     status.handshakes = {{"bad_mac1", 3}};
     list.push_back(std::move(status));
   }

@@ -49,11 +49,12 @@ class FakeGateway : public StatusSource, public SecretSource, public ChangeSink 
   std::map<std::string, std::uint32_t> made_at;  // the ifindex of created interfaces; others have 1
   bool stopped = false;
   bool waits_for_confirm = false;
-  mutable unsigned config_changes = 0;  // while an interface is exported
-  bool link_up = true;                  // of the port
-  std::uint32_t ifindex = 0;            // of each interface
-  std::uint64_t received_bytes = 1536;  // of each interface
-  std::uint64_t dropped = 5;            // as bad_tag
+  mutable unsigned config_changes = 0;   // while an interface is exported
+  bool link_up = true;                   // of the port
+  std::uint32_t ifindex = 0;             // of each interface
+  std::uint64_t received_bytes = 1536;   // of each interface
+  std::optional<ProgramStatus> program;  // of each interface
+  std::uint64_t dropped = 5;             // as bad_tag
   struct {
     std::optional<WallTime> first, spell, last;
   } drop_times;  // of bad_tag

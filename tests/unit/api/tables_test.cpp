@@ -178,6 +178,38 @@ TEST(Tables, ReadAsFollows) {
   }
 }
 
+TEST(Tables, TellAProgramAtAnInterface) {
+  FakeGateway gateway = gateway_with_peers();
+  EXPECT_EQ(to_json(gateway.interfaces().front())["program"], Json(nullptr));
+  ProgramStatus& program = gateway.program.emplace();
+  program.pid = 42;
+  program.queues = 2;
+  program.slots = 1024;
+  const auto shown = [&](const char* state) {
+    for (const ShowTable& table : show_tables())
+      if (table.name() == "interfaces") {
+        const Json answer = answer_of(table.method, gateway);
+        EXPECT_NE(text_of({"interfaces", table.sections, answer}, {}).find(state), std::string::npos)
+            << state;
+        return answer["interfaces"][0]["program"];
+      }
+    return Json();
+  };
+  EXPECT_EQ(shown("  up, program  "), Json({{"pid", 42},
+                                            {"queues", 2},
+                                            {"slots", 1024},
+                                            {"routed", false},
+                                            {"offloads", false},
+                                            {"join_udp", false}}));
+  program.routed = program.offloads = program.join_udp = true;
+  EXPECT_EQ(shown("  up, routed  "), Json({{"pid", 42},
+                                           {"queues", 2},
+                                           {"slots", 1024},
+                                           {"routed", true},
+                                           {"offloads", true},
+                                           {"join_udp", true}}));
+}
+
 TEST(Tables, ColourTheStatesThatMatter) {
   const cli::Layout colours{true, true, 80};
   const std::map<std::string, std::string> expected{

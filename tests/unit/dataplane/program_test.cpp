@@ -338,6 +338,35 @@ TEST_F(ProgramBeside, HasNoOtherSources) {
   expect_told(world_, {{"ring_source", 3}, {"martian_inner", 1}});
 }
 
+TEST_F(ProgramBeside, LeavesToLinuxWhatNoHostMaySend) {
+  const std::string groups[] = {"224.0.0.1", "239.1.2.3", "255.255.255.255",
+                                "127.0.0.1", "0.0.0.0",   "240.0.0.1"};
+  for (const std::string& to : groups) program_->send(inner4(kHost, to));
+  for (const char* to : {"ff02::1", "::1", "::", "fe80::1", "::ffff:192.0.2.1"})
+    program_->send(inner6(kHost6, to));
+  program_->send(inner4(kHost, "192.168.1.5").ttl(0));
+  program_->send(inner6(kHost6, "fd01::5").ttl(0));
+  program_->send(inner4(kHost, "192.168.1.5", 1600));  // larger than the way
+  program_->send(inner4(kHost, "10.10.0.2", 1600));
+  world_.loop();
+  EXPECT_EQ(world_.drops(), (Drops{{"punt_off", 15}})) << "this world has no TUNs";
+  EXPECT_TRUE(world_.transmitted(kLan).empty());
+  EXPECT_TRUE(world_.transmitted(kWan).empty());
+}
+
+TEST_F(ProgramBeside, TheTtlEndsALoop) {
+  program_->send(inner4(kHost, kHost).ttl(64));
+  int ways = 0;
+  for (; ways < 100; ++ways) {
+    world_.loop();
+    const Octets packet = program_->receive();
+    if (packet.empty()) break;
+    program_->send(packet);
+  }
+  EXPECT_EQ(ways, 63);
+  EXPECT_EQ(world_.drops(), (Drops{{"punt_off", 1}})) << "Linux answers the last one";
+}
+
 // A peer that may send from everywhere may not from there, on the program's interface.
 TEST_F(ProgramBeside, ItsSourcesAreItsAlone) {
   value_or_throw(world_.allowed4(kWg1).insert(0, 0, kCarol.slot));
@@ -369,6 +398,32 @@ TEST_F(ProgramBeside, OneBurstALoopIsItsShare) {
   EXPECT_EQ(world_.transmitted(kLan).size(), 32u);
   world_.loop();
   EXPECT_EQ(world_.transmitted(kLan).size(), 8u);
+}
+
+RingOptions with_all_sources() {
+  RingOptions options;
+  options.routed = true;
+  options.sources.add(*parse_ip_address("0.0.0.0"), 0);
+  options.sources.add(*parse_ip_address("::"), 0);
+  return options;
+}
+
+// Every address is its own, but for those that no host has.
+class ProgramWithAllSources : public ProgramTest {
+ protected:
+  ProgramWithAllSources() : ProgramTest(kWg1, with_all_sources()) {}
+};
+
+TEST_F(ProgramWithAllSources, HasNoMartianOnes) {
+  world_.watch_everything();
+  for (const char* from : {"10.10.0.1", "127.0.0.1", "224.0.0.1", "255.255.255.255"})
+    program_->send(inner4(from, "192.168.1.5"));
+  for (const char* from : {"::1", "ff02::1", "::ffff:192.0.2.1"}) program_->send(inner6(from, "fd01::5"));
+  program_->send(inner4("10.10.0.3", "192.168.1.5"));
+  world_.loop();
+  EXPECT_EQ(world_.transmitted(kLan).size(), 1u) << "a peer's address passes: the program was opened with it";
+  EXPECT_TRUE(world_.transmitted(kWan).empty());
+  expect_told(world_, {{"martian_inner", 7}});
 }
 
 // ---------------------------------------------------------------- super-packets
@@ -435,6 +490,8 @@ TEST_F(ProgramOfSuperPackets, SendsOneThatIsSplit) {
   }
   EXPECT_TRUE(world_.drops().empty());
   EXPECT_EQ(world_.worker().counters().from_program.get(), 3u);
+  EXPECT_EQ(world_.worker().counters().from_program_super_packets.get(), 1u);
+  EXPECT_EQ(world_.worker().counters().from_program_split.get(), 3u);
 }
 
 TEST_F(ProgramOfSuperPackets, GetsWhatIsOfOneConnectionAsOne) {
@@ -450,6 +507,8 @@ TEST_F(ProgramOfSuperPackets, GetsWhatIsOfOneConnectionAsOne) {
   EXPECT_EQ(hex(program_->receive()), hex(alone));
   EXPECT_TRUE(program_->receive().empty());
   EXPECT_EQ(world_.worker().counters().to_program.get(), 5u);
+  EXPECT_EQ(world_.worker().counters().to_program_super_packets.get(), 1u);
+  EXPECT_EQ(world_.worker().counters().to_program_joined.get(), 3u);
   EXPECT_TRUE(world_.drops().empty());
 }
 
@@ -474,8 +533,22 @@ TEST_F(ProgramOfSuperPackets, OneBurstALoopIsItsShare) {
   EXPECT_FALSE(ring_->queue(0).prepare_sleep());
   world_.loop();
   EXPECT_EQ(world_.transmitted(kWan).size(), 9u);
+  EXPECT_EQ(world_.worker().counters().from_program_super_packets.get(), 1u);
+  EXPECT_EQ(world_.worker().counters().from_program_split.get(), 40u);
   EXPECT_TRUE(ring_->queue(0).prepare_sleep());
   ring_->queue(0).awake();
+}
+
+// What is left of it has no buffers yet.
+TEST_F(ProgramOfSuperPackets, EndsWithinOne) {
+  program_->send(super_packet(kProgram, "10.10.0.2", 40, 77));
+  world_.loop();
+  world_.interface(kWg0).ring = nullptr;
+  world_.snapshot().rings = {};
+  ring_.reset();
+  world_.loop();
+  EXPECT_EQ(world_.transmitted(kWan).size(), 32u);
+  EXPECT_TRUE(world_.drops().empty());
 }
 
 TEST_F(ProgramOfSuperPackets, HeadersThatCannotBeAreDropped) {
