@@ -42,7 +42,7 @@ AddPeerResult Engine::add_peer(Peer& peer, const PublicKey& key, const Now& now)
 
   PeerState& p = s.peers.add(peer, key);
   p.secrets = s.arenas->peer_secrets.create();
-  p.followed = s.changes.latest();
+  p.followed = s.following.changes.latest();
   p.latest_timestamp = s.unclaimed.take(key);
   p.jitter = s.draw_jitter();
   s.wheel.reserve_id(p.id);
@@ -62,7 +62,7 @@ void Engine::remove_peer(Peer& peer) {
 // Unpublishes everything first. The keypairs are freed once no worker can hold them (protocol C4-8).
 void Engine::State::remove(PeerState& p) {
   unclaimed.keep({p.public_key, p.latest_timestamp});  // first: it needs memory
-  timestamps_dirty = true;
+  timestamps.dirty = true;
   wheel.cancel(p.id);
   wipe_session(p);
   host.drop_staged(*p.peer);
@@ -82,7 +82,7 @@ std::size_t Engine::peer_count() const {
 }
 
 void Engine::set_preshared_key(Peer& peer, const PresharedKey& key, const Now& now) {
-  PeerState* const p = s_->find(peer, now);
+  PeerState* const p = s_->following.find(peer, now);
   if (p == nullptr || crypto::equal(p->secrets->preshared_key.bytes.data(), key.data(), kKeySize)) return;
   p->secrets->preshared_key.bytes = key;
   s_->note(*p, PeerEventKind::kPresharedKeyChanged, now.boot);
@@ -94,7 +94,7 @@ PresharedKey Engine::preshared_key(const Peer& peer) const {
 }
 
 void Engine::set_keepalive(Peer& peer, std::chrono::seconds interval, const Now& now) {
-  PeerState* const p = s_->find(peer, now);
+  PeerState* const p = s_->following.find(peer, now);
   if (p == nullptr || p->persistent_keepalive == interval) return;
   const bool switched_on = p->persistent_keepalive == 0s;
   p->persistent_keepalive = interval;
@@ -107,7 +107,7 @@ void Engine::set_keepalive(Peer& peer, std::chrono::seconds interval, const Now&
 // ---- endpoints
 
 void Engine::set_endpoint(Peer& peer, const Endpoint& remote, const Now& now) {
-  PeerState* const p = s_->find(peer, now);
+  PeerState* const p = s_->following.find(peer, now);
   if (p == nullptr || p->remote == remote) return;
   s_->set_endpoint(*p, remote, {});
   s_->note(*p, PeerEventKind::kEndpointSet, now.boot, 0, remote);
@@ -119,7 +119,7 @@ void Engine::set_endpoint(Peer& peer, const Endpoint& remote, const Now& now) {
 
 void Engine::restore_endpoint(Peer& peer, const Endpoint& remote, const Endpoint& local, WallTime heard,
                               const Now& now) {
-  PeerState* const p = s_->find(peer, now);
+  PeerState* const p = s_->following.find(peer, now);
   if (p == nullptr || !s_->up) return;
   s_->set_endpoint(*p, remote, local);
   s_->note(*p, PeerEventKind::kEndpointRestored, now.boot, 0, remote);
@@ -154,7 +154,7 @@ bool Engine::clear_source(Peer& peer) {
 
 // A host that relays a peer's packets from ever other ports moves its endpoint with each of them.
 bool Engine::on_roamed(PeerRef ref, const Endpoint& remote, const Endpoint& local, const Now& now) {
-  PeerState* const p = s_->find(ref, now);
+  PeerState* const p = s_->following.find(ref, now);
   if (p == nullptr || (p->remote == remote && p->local == local)) return true;
   if (p->roamed_at != kNever && elapsed(now.boot, p->roamed_at) < kRoamInterval) return false;
   p->roamed_at = now.boot;

@@ -97,8 +97,6 @@ class Engine {
  public:
   Engine(Host& host, dataplane::KeypairTable& keypairs, Random& random, EngineOptions options = {});
   ~Engine();  // retires every keypair through Host; Host must outlive the engine
-  Engine(const Engine&) = delete;
-  Engine& operator=(const Engine&) = delete;
 
   // ---- configuration. Setting a value that is already set does nothing.
   // Clamps the key. nullopt or all zero removes it. A peer whose key equals the new public key is removed

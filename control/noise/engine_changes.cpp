@@ -44,7 +44,7 @@ Peer* Engine::set_private_key(const std::optional<Key>& key, const Now& now) {
   }
   s.counters.count(Outcome::kBadMac1, s.intake.queued());  // they were addressed to the old key
   s.intake.clear();
-  s.begin_change(WholeChange::kNewKey, now);
+  s.following.begin(WholeChange::kNewKey, now);
   return own;
 }
 
@@ -64,7 +64,7 @@ void Engine::up(const Now& now) {
   State& s = *s_;
   if (s.up) return;
   s.up = true;
-  s.begin_change(WholeChange::kUp, now);
+  s.following.begin(WholeChange::kUp, now);
 }
 
 void Engine::down(const Now& now) {
@@ -74,7 +74,7 @@ void Engine::down(const Now& now) {
   s.counters.count(Outcome::kInterfaceDown, s.intake.queued());
   s.intake.clear();
   s.starts.clear();
-  s.begin_change(WholeChange::kDown, now);
+  s.following.begin(WholeChange::kDown, now);
 }
 
 bool Engine::is_up() const {
@@ -84,42 +84,41 @@ bool Engine::is_up() const {
 // ---- the peers follow
 
 // An interface with few peers is through at once.
-void Engine::State::begin_change(WholeChange change, const Now& now) {
-  changes.note(change, now.boot, peers.end());
-  follow_some(now);
+void Engine::State::Following::begin(WholeChange change, const Now& now) {
+  changes.note(change, now.boot, s.peers.end());
+  some(now);
 }
 
 bool Engine::follow_some(const Now& now) {
-  s_->follow_some(now);
-  return !s_->changes.walked();
+  s_->following.some(now);
+  return !s_->following.changes.walked();
 }
 
 void Engine::follow(PeerRef ref, const Now& now) {
-  s_->find(ref, now);
+  s_->following.find(ref, now);
 }
 
-void Engine::State::follow_some(const Now& now) {
-  const std::uint64_t enough = counters.sent(kInitiation) + kInitiationsPerAdvance;
-  for (std::size_t left = options.peers_per_slice; left != 0 && !changes.walked(); --left) {
-    if (counters.sent(kInitiation) >= enough) return;
-    if (PeerState* const p = peers.at(changes.take_next())) follow(*p, now);
+void Engine::State::Following::some(const Now& now) {
+  const std::uint64_t enough = s.counters.sent(kInitiation) + kInitiationsPerAdvance;
+  for (std::size_t left = s.options.peers_per_slice; left != 0 && !changes.walked(); --left) {
+    if (s.counters.sent(kInitiation) >= enough) return;
+    if (PeerState* const p = s.peers.at(changes.take_next())) one(*p, now);
   }
 }
 
-void Engine::State::follow(PeerState& p, const Now& now) {
+void Engine::State::Following::one(PeerState& p, const Now& now) {
   catch_up(p);
   if (p.first_packet != FirstPacket::kNone) send_first_packet(p, now);
 }
 
-// All but the first packet, which needs the time at which it is sent.
-void Engine::State::catch_up(PeerState& p) {
+void Engine::State::Following::catch_up(PeerState& p) {
   if (p.followed == changes.latest()) return;
   const MissedChanges missed = changes.since(std::exchange(p.followed, changes.latest()));
   if (missed.new_key) renew_key(p);
   if (missed.down) take_down(p);
   if (missed.up || missed.new_key)
     p.peer->requested.fetch_and(~dataplane::kHandshakeRequests, std::memory_order_relaxed);
-  if (!up) {
+  if (!s.up) {
     p.first_packet = FirstPacket::kNone;
   } else if (missed.up) {
     p.first_packet = FirstPacket::kIfAny;
@@ -129,8 +128,8 @@ void Engine::State::catch_up(PeerState& p) {
 }
 
 // Protocol C4-10: sessions of the old identity seal nothing more, but still open what arrives.
-void Engine::State::renew_key(PeerState& p) {
-  forget_handshake(p);
+void Engine::State::Following::renew_key(PeerState& p) {
+  s.forget_handshake(p);
   p.retransmit_at = kNever;
   p.last_sent_handshake = kNever;
   p.static_static = StaticStatic::kUnknown;
@@ -138,46 +137,46 @@ void Engine::State::renew_key(PeerState& p) {
   for (Keypair* const keypair : {p.current, p.next}) {
     if (keypair != nullptr) keypair->sending_valid.store(false, std::memory_order_release);
   }
-  note(p, PeerEventKind::kPrivateKeyChanged, changes.new_key_at());
+  s.note(p, PeerEventKind::kPrivateKeyChanged, changes.new_key_at());
 }
 
-void Engine::State::take_down(PeerState& p) {
-  host.drop_staged(*p.peer);
-  stop_timers(p);
-  wipe_session(p);
+void Engine::State::Following::take_down(PeerState& p) {
+  s.host.drop_staged(*p.peer);
+  s.stop_timers(p);
+  s.wipe_session(p);
   p.last_sent_handshake = kNever;
 }
 
-void Engine::State::send_first_packet(PeerState& p, const Now& now) {
+void Engine::State::Following::send_first_packet(PeerState& p, const Now& now) {
   const FirstPacket wanted = std::exchange(p.first_packet, FirstPacket::kNone);
   const bool came_up = wanted == FirstPacket::kIfAny;
   if (came_up) p.persistent_base = now.boot;
-  if ((came_up || identity != nullptr) && host.has_staged(*p.peer)) {
-    start_with_data(p, now);
+  if ((came_up || s.identity != nullptr) && s.host.has_staged(*p.peer)) {
+    s.start_with_data(p, now);
   } else if (came_up && p.persistent_keepalive != 0s) {
-    start_keepalives(p, now);
+    s.start_keepalives(p, now);
   }
-  arm(p, now.boot);
+  s.arm(p, now.boot);
 }
 
 // ---- finding a peer: it has followed all changes then
 
-PeerState* Engine::State::find(const Peer& peer, const Now& now) {
-  PeerState* const p = peers.find(peer);
-  if (p != nullptr) follow(*p, now);
+PeerState* Engine::State::Following::find(const Peer& peer, const Now& now) {
+  PeerState* const p = s.peers.find(peer);
+  if (p != nullptr) one(*p, now);
   return p;
 }
 
-PeerState* Engine::State::find(PeerRef ref, const Now& now) {
-  PeerState* const p = peers.find(ref);
-  if (p != nullptr) follow(*p, now);
+PeerState* Engine::State::Following::find(PeerRef ref, const Now& now) {
+  PeerState* const p = s.peers.find(ref);
+  if (p != nullptr) one(*p, now);
   return p;
 }
 
 // To catch up may forget the handshake.
-PeerState* Engine::State::find_handshake(std::uint32_t local_index) {
-  if (PeerState* const p = peers.find_handshake(local_index)) catch_up(*p);
-  return peers.find_handshake(local_index);
+PeerState* Engine::State::Following::find_handshake(std::uint32_t local_index) {
+  if (PeerState* const p = s.peers.find_handshake(local_index)) catch_up(*p);
+  return s.peers.find_handshake(local_index);
 }
 
 }  // namespace wg::noise

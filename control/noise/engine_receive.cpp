@@ -151,7 +151,7 @@ bool refused_often(const PeerState* p) {
 
 // The peer whose handshake of ours it answers.
 PeerState* Engine::State::find_answered(Bytes response) {
-  return find_handshake(load_le32(message_as<ResponseMessage>(response).receiver_index));
+  return following.find_handshake(load_le32(message_as<ResponseMessage>(response).receiver_index));
 }
 
 // `message` has a valid mac1. Its mac2 is ignored unless the interface is under load (protocol C2-3).
@@ -185,11 +185,11 @@ void Engine::State::send_cookie(Bytes message, const Endpoint& remote, const End
 
 // Finds the peer by our sender_index: that of an initiation in flight, or of a session we responded to.
 PeerState* Engine::State::find_by_index(std::uint32_t local_index) {
-  if (PeerState* const p = find_handshake(local_index)) return p;
+  if (PeerState* const p = following.find_handshake(local_index)) return p;
   const Keypair* const keypair = keypairs.find(local_index);
   PeerState* const p = keypair == nullptr ? nullptr : peers.find(*keypair->peer);
   if (p == nullptr) return nullptr;
-  catch_up(*p);  // which may drop the keypair
+  following.catch_up(*p);  // which may drop the keypair
   return keypairs.find(local_index) == nullptr ? nullptr : p;
 }
 
@@ -219,7 +219,7 @@ Outcome Engine::State::consume_initiation(Bytes bytes, const Endpoint& remote, c
   const FindPeer find_peer = [&](const PublicKey& key) -> const PeerSecrets* {
     p = peers.find(key);
     if (p == nullptr) return nullptr;
-    follow(*p, now);
+    following.one(*p, now);
     return &ready_secrets(*p);
   };
   const Verdict verdict =
@@ -267,7 +267,7 @@ Outcome Engine::State::accept_timestamp(PeerState& p, const Tai64n& timestamp, b
   }
   p.latest_timestamp = timestamp;
   p.last_initiation_consumed = now.boot;
-  timestamps_dirty = true;
+  timestamps.dirty = true;
   return Outcome::kInitiationAnswered;
 }
 

@@ -50,11 +50,11 @@ bool Engine::State::send_initiation(PeerState& p, bool is_retry, const Now& now)
   }
   forget_handshake(p);
   p.last_sent_handshake = now.boot;
-  p.last_sent_timestamp = tai_after(now.wall, floor, p.last_sent_timestamp);
+  p.last_sent_timestamp = tai_after(now.wall, timestamps.floor, p.last_sent_timestamp);
   const std::chrono::nanoseconds behind = tai_difference(p.last_sent_timestamp, tai64n_whitened(now.wall));
   if (behind > 1s) note(p, PeerEventKind::kClockBehind, now.boot, behind.count());
-  greatest_sent = std::max(greatest_sent, p.last_sent_timestamp);
-  timestamps_dirty = true;
+  timestamps.greatest_sent = std::max(timestamps.greatest_sent, p.last_sent_timestamp);
+  timestamps.dirty = true;
 
   const std::uint32_t index = keypairs.reserve([this] { return random.u32(); });
   p.handshake = arenas->handshakes.create();
@@ -101,7 +101,7 @@ void Engine::State::forget_handshake(PeerState& p) {
 // ---- requests of the workers
 
 void Engine::on_need_handshake(PeerRef ref, const Now& now) {
-  PeerState* const p = s_->find(ref, now);
+  PeerState* const p = s_->following.find(ref, now);
   if (p == nullptr) return;
   if (usable(p->current, now.boot) && !rekey_due(*p->current, now.boot)) {
     // The session was established while the request was in the mailbox.
@@ -116,7 +116,7 @@ void Engine::on_need_handshake(PeerRef ref, const Now& now) {
 
 // Protocol C3-6: once per session. The request bit stays set until the next session.
 void Engine::on_key_fresh(PeerRef ref, const Now& now) {
-  PeerState* const p = s_->find(ref, now);
+  PeerState* const p = s_->following.find(ref, now);
   if (p == nullptr || p->sent_lastminute_handshake || p->current == nullptr) return;
   if (!p->current->i_am_initiator || elapsed(now.boot, p->current->birthdate) < kKeyFreshAfter) {
     p->peer->requested.fetch_and(~dataplane::kRequestKeyFresh, std::memory_order_relaxed);
@@ -130,13 +130,13 @@ void Engine::on_key_fresh(PeerRef ref, const Now& now) {
 void Engine::on_confirmed(std::uint32_t local_index, const Now& now) {
   const Keypair* const keypair = s_->keypairs.find(local_index);
   if (keypair == nullptr) return;
-  PeerState* const p = s_->find(*keypair->peer, now);  // which may drop the keypair
+  PeerState* const p = s_->following.find(*keypair->peer, now);  // which may drop the keypair
   if (p == nullptr || p->next == nullptr || p->next->local_index != local_index) return;
   s_->confirm(*p, now);
 }
 
 bool Engine::on_stray(Peer& peer, const Now& now) {
-  PeerState* const p = s_->find(peer, now);
+  PeerState* const p = s_->following.find(peer, now);
   if (p == nullptr || p->next != nullptr || usable(p->current, now.boot)) return false;
   const bool recent_handshake =
       p->last_sent_handshake != kNever && elapsed(now.boot, p->last_sent_handshake) < REKEY_TIMEOUT;
@@ -147,7 +147,7 @@ bool Engine::on_stray(Peer& peer, const Now& now) {
 }
 
 void Engine::initiate(Peer& peer, const Now& now) {
-  PeerState* const p = s_->find(peer, now);
+  PeerState* const p = s_->following.find(peer, now);
   if (p == nullptr) return;
   s_->send_initiation(*p, false, now);
   s_->arm(*p, now.boot);

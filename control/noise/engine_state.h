@@ -88,11 +88,12 @@ struct Engine::State {
   UnclaimedTimestamps unclaimed;
   TimingWheel wheel;
   StartQueue starts;
-  WholeChanges changes;
 
-  Tai64n floor{};  // imported; every initiation is stamped above it
-  Tai64n greatest_sent{};
-  bool timestamps_dirty = false;
+  struct Timestamps {
+    Tai64n floor{};  // imported; every initiation is stamped above it
+    Tai64n greatest_sent{};
+    bool dirty = false;  // differ from what was exported last
+  } timestamps;
   ClockWatch clock;
   HandshakeCounters counters;
   SecretsTeller secrets;
@@ -105,18 +106,23 @@ struct Engine::State {
   void note(PeerState& p, PeerEventKind kind, BootTime now, std::int64_t detail = 0,
             const Endpoint& remote = {}, Source source = Source::kAuthentic);
 
-  // engine_changes.cpp
-  void begin_change(WholeChange change, const Now& now);
-  void follow_some(const Now& now);
-  void follow(PeerState& p, const Now& now);
-  void catch_up(PeerState& p);
-  void renew_key(PeerState& p);
-  void take_down(PeerState& p);
-  void send_first_packet(PeerState& p, const Now& now);
-  // Null: not here. PeerIndex finds peers that may not have followed all changes.
-  [[nodiscard]] PeerState* find(const Peer& peer, const Now& now);
-  PeerState* find(PeerRef ref, const Now& now);
-  [[nodiscard]] PeerState* find_handshake(std::uint32_t local_index);
+  // engine_changes.cpp: peers follow changes of the whole interface
+  struct Following {
+    State& s;
+    WholeChanges changes;
+
+    void begin(WholeChange change, const Now& now);
+    void some(const Now& now);
+    void one(PeerState& p, const Now& now);
+    void catch_up(PeerState& p);  // but for the first packet, which needs the time at which it is sent
+    void renew_key(PeerState& p);
+    void take_down(PeerState& p);
+    void send_first_packet(PeerState& p, const Now& now);
+    // Null: not here. PeerIndex finds peers that may not have followed all changes.
+    [[nodiscard]] PeerState* find(const Peer& peer, const Now& now);
+    PeerState* find(PeerRef ref, const Now& now);
+    [[nodiscard]] PeerState* find_handshake(std::uint32_t local_index);
+  } following{*this, {}};
 
   // engine_receive.cpp
   Outcome check(Bytes message, BootTime now);

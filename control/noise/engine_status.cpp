@@ -12,7 +12,7 @@ PeerSession Engine::peer_status(const Peer& peer, const Now& now) const {
   PeerSession status;
   PeerState* const p = s_->peers.find(peer);
   if (p == nullptr) return status;
-  s_->catch_up(*p);
+  s_->following.catch_up(*p);
   status.public_key = p->public_key;
   status.remote = p->remote;
   status.local = p->local;
@@ -36,7 +36,7 @@ PeerSession Engine::peer_status(const Peer& peer, const Now& now) const {
 std::vector<PeerEvent> Engine::peer_events(const Peer& peer) const {
   PeerState* const p = s_->peers.find(peer);
   if (p == nullptr) return {};
-  s_->catch_up(*p);
+  s_->following.catch_up(*p);
   return p->events.list();
 }
 
@@ -97,7 +97,7 @@ std::vector<std::uint8_t> Engine::export_timestamps() {
   std::vector<std::uint8_t> out;
   out.reserve(kFixed + (s.unclaimed.records().size() + s.peers.size()) * kRecord + sizeof(Hash));
   append(out, kMagic);
-  append(out, std::max(s.floor, s.greatest_sent));
+  append(out, std::max(s.timestamps.floor, s.timestamps.greatest_sent));
   for (const auto& record : s.unclaimed.records()) {
     append(out, record.key);
     append(out, record.timestamp);
@@ -108,7 +108,7 @@ std::vector<std::uint8_t> Engine::export_timestamps() {
     append(out, p.latest_timestamp);
   });
   append(out, hash(out));
-  s.timestamps_dirty = false;
+  s.timestamps.dirty = false;
   return out;
 }
 
@@ -120,7 +120,7 @@ bool Engine::import_timestamps(Bytes bytes) {
   Bytes rest = bytes.first(bytes.size() - sizeof(Hash));
   if (hash(rest) != take<sizeof(Hash)>(checksum) || take<8>(rest) != kMagic) return false;
   State& s = *s_;
-  s.floor = std::max(s.floor, take<sizeof(Tai64n)>(rest));
+  s.timestamps.floor = std::max(s.timestamps.floor, take<sizeof(Tai64n)>(rest));
   while (!rest.empty()) {
     const auto key = take<kKeySize>(rest);
     const auto stamp = take<sizeof(Tai64n)>(rest);
@@ -134,14 +134,14 @@ bool Engine::import_timestamps(Bytes bytes) {
 }
 
 bool Engine::timestamps_changed() const {
-  return s_->timestamps_dirty;
+  return s_->timestamps.dirty;
 }
 
 void Engine::reset_timestamp(Peer& peer) {
   PeerState* const p = s_->peers.find(peer);
   if (p == nullptr) return;
   p->latest_timestamp = {};
-  s_->timestamps_dirty = true;
+  s_->timestamps.dirty = true;
 }
 
 }  // namespace wg::noise

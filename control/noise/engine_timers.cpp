@@ -89,7 +89,7 @@ void Engine::advance(const Now& now) {
   if (s.limiter.sources() > 0) s.limiter.sweep(now.boot);
   const std::uint64_t enough = s.counters.sent(kInitiation) + kInitiationsPerAdvance;
   std::size_t left = kTimersPerAdvance;
-  s.follow_some(now);
+  s.following.some(now);
   s.wheel.advance(now.boot, [&](std::uint32_t id) {
     s.fire(*s.peers.at(id), now);
     return --left != 0 && s.counters.sent(kInitiation) < enough;
@@ -104,14 +104,14 @@ BootTime Engine::next_deadline() const {
   };
   if (s_->limiter.sources() != 0) consider(s_->limiter.next_sweep());
   consider(s_->starts.next_turn());
-  if (!s_->changes.walked()) consider(kNever + 1ns);  // at once
+  if (!s_->following.changes.walked()) consider(kNever + 1ns);  // at once
   return earliest;
 }
 
 // ---- a peer's entry is due
 
 void Engine::State::fire(PeerState& p, const Now& now) {
-  follow(p, now);
+  following.one(p, now);
   if (!up) return;
   if (due(p.zero_keys_at, now.boot)) {
     p.zero_keys_at = kNever;
@@ -209,7 +209,7 @@ void Engine::State::start_queued(const Now& now) {
     if (!gone && !starts.take_turn(now.boot)) return;
     starts.pop();
     if (gone) continue;
-    catch_up(*p);
+    following.catch_up(*p);
     p->first_packet = FirstPacket::kNone;  // here it is
     p->queued_to_start = false;
     const bool answered = p->next != nullptr || usable(p->current, now.boot);  // it was faster
