@@ -147,12 +147,22 @@ void Engine::State::Following::take_down(PeerState& p) {
   p.last_sent_handshake = kNever;
 }
 
+// As start_keepalives(), with an initiation for the data that is staged, in front of peers without data.
+void Engine::State::Following::start_with_data(PeerState& p, const Now& now) {
+  if (!p.remote.known() || s.starts.take_turn(now.boot)) {
+    s.send_initiation(p, false, now);
+    return;
+  }
+  s.starts.push_heard(p.peer->ref(), WallTime::max());
+  p.queued_to_start = true;
+}
+
 void Engine::State::Following::send_first_packet(PeerState& p, const Now& now) {
   const FirstPacket wanted = std::exchange(p.first_packet, FirstPacket::kNone);
   const bool came_up = wanted == FirstPacket::kIfAny;
   if (came_up) p.persistent_base = now.boot;
   if ((came_up || s.identity != nullptr) && s.host.has_staged(*p.peer)) {
-    s.start_with_data(p, now);
+    start_with_data(p, now);
   } else if (came_up && p.persistent_keepalive != 0s) {
     s.start_keepalives(p, now);
   }

@@ -118,6 +118,7 @@ struct Engine::State {
     void renew_key(PeerState& p);
     void take_down(PeerState& p);
     void send_first_packet(PeerState& p, const Now& now);
+    void start_with_data(PeerState& p, const Now& now);
     // Null: not here. PeerIndex finds peers that may not have followed all changes.
     [[nodiscard]] PeerState* find(const Peer& peer, const Now& now);
     PeerState* find(PeerRef ref, const Now& now);
@@ -168,7 +169,6 @@ struct Engine::State {
   void new_handshake(PeerState& p, const Now& now);
   void persistent_keepalive(PeerState& p, const Now& now);
   void start_keepalives(PeerState& p, const Now& now);
-  void start_with_data(PeerState& p, const Now& now);
   void start_queued(const Now& now);
   void keepalive_or_handshake(PeerState& p, const Now& now);
   void stop_timers(PeerState& p);

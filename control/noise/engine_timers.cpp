@@ -191,16 +191,6 @@ void Engine::State::start_keepalives(PeerState& p, const Now& now) {
   p.queued_to_start = true;
 }
 
-// The same with an initiation for the data that is staged, in front of those without data.
-void Engine::State::start_with_data(PeerState& p, const Now& now) {
-  if (!p.remote.known() || starts.take_turn(now.boot)) {
-    send_initiation(p, false, now);
-    return;
-  }
-  starts.push_heard(p.peer->ref(), WallTime::max());
-  p.queued_to_start = true;
-}
-
 // Starts at most StartQueue::kAtOnce peers per call, however late the call is.
 void Engine::State::start_queued(const Now& now) {
   while (!starts.empty()) {
