@@ -206,6 +206,27 @@ BENCHES = {
         ),
         on_request=True,
     ),
+    "flows": Bench(
+        ("dataplane", "--quick", "--only", "flows direction"),
+        5,
+        (
+            Table(
+                "flows",
+                (
+                    ("direction", "direction", ""),
+                    ("flows", "flows", ""),
+                    ("rewriting", "kind", ""),
+                    ("clocks, short cut", "base_clocks", ".0f"),
+                    ("more", "extra_clocks", ".1f"),
+                    ("bytes per flow", "bytes_per_flow", ".0f"),
+                    ("learnt a second", "learn_per_s", ".0f"),
+                ),
+                {},
+                "Connections that Linux has accepted, carried by a worker; 64 bytes, in random order, beside the short cut:",
+            ),
+        ),
+        on_request=True,
+    ),
     "program": Bench(
         ("dataplane", "--quick", "--only", "program direction"),
         5,
