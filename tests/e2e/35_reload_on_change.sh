@@ -27,22 +27,27 @@ mv "$LAB_DIR/next.psk" "$LAB_DIR/peers.d/two.psk"
 psk_is_new() { [ "$(psk)" = "$(cat "$LAB_DIR/peers.d/two.psk")" ]; }
 check "its key file was replaced" wait_for 5 psk_is_new
 
-# In place, peer by peer, with pauses shorter than a moment and each line a valid end: only the whole may be seen.
-write_slowly() {
-  : >"$LAB_DIR/peers.d/many.yaml"
-  for i in $(seq 20); do
-    echo "- { name: many$i, public_key: \"$(wg genkey | wg pubkey)\", allowed_ips: [10.81.$i.0/24] }" >>"$LAB_DIR/peers.d/many.yaml"
+# In place, peer by peer, with pauses shorter than a moment (250 ms) and each line a valid end: only the whole may be seen.
+# Where the machine has made a longer pause of one, nothing can be said, and it is tried again.
+for i in $(seq 20); do
+  echo "- { name: many$i, public_key: \"$(wg genkey | wg pubkey)\", allowed_ips: [10.81.$i.0/24] }"
+done >"$LAB_DIR/many.txt"
+for _ in 1 2 3 4 5; do
+  python3 "$TOOLS/write_slowly.py" "$LAB_DIR/peers.d/many.yaml" <"$LAB_DIR/many.txt" >/run/longest_pause &
+  writer=$!
+  seen=
+  while kill -0 "$writer" 2>/dev/null; do
+    seen+=" $(in_gw wg show wg0 allowed-ips | grep -c '10\.81\.' || true)"
     sleep 0.05
   done
-}
-write_slowly &
-writer=$!
-seen=
-while kill -0 "$writer" 2>/dev/null; do
-  seen+=" $(in_gw wg show wg0 allowed-ips | grep -c '10\.81\.' || true)"
-  sleep 0.05
+  wait "$writer"
+  [ "$(cat /run/longest_pause)" -lt 150 ] && break
+  say "a pause of $(cat /run/longest_pause) ms: once more"
+  rm "$LAB_DIR/peers.d/many.yaml"
+  check "none of them" wait_for 5 has_not 10.81.1.0/24
 done
-expect "peers while they were being written" 0 "$(echo $seen | tr ' ' '\n' | sort -n | tail -1)"
+[ "$(cat /run/longest_pause)" -lt 150 ] || fail "five times a pause of more than 150 ms"
+expect "peers while they were being written, but for none and all" "" "$(echo $seen | tr ' ' '\n' | sort -u | grep -vx -e 0 -e 20 || true)"
 check "all of them afterwards" wait_for 5 has 10.81.20.0/24
 expect "how many" 20 "$(in_gw wg show wg0 allowed-ips | grep -c '10\.81\.')"
 # Held open by its writer, for longer than a moment.
