@@ -222,7 +222,7 @@ BENCHES = {
                     ("learnt a second", "learn_per_s", ".0f"),
                 ),
                 {},
-                "Connections that Linux has accepted, carried by a worker; 64 bytes, in random order, beside the short cut:",
+                "Carried by a worker, 64 bytes, in random order, beside the plain short cut:",
             ),
         ),
         on_request=True,
