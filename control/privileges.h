@@ -11,7 +11,7 @@ void keep_secrets();
 
 // The calling (control) thread goes before other programs on its CPUs: a handshake is answered though they
 // are busy. Threads that it starts later do not. Needs CAP_SYS_NICE or RLIMIT_NICE (LimitNICE of the unit);
-// false: refused, and nothing is changed.
+// false: refused, errno says why.
 bool go_before_other_programs();
 
 // Becomes `user` in every thread; the calling (control) thread keeps CAP_NET_ADMIN and CAP_NET_RAW, which
