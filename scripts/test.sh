@@ -38,7 +38,8 @@ check() {
 }
 
 # The trees of later stages compile with what the running stage leaves of the cores: at idle priority, so that no test that
-# measures time notices. build() ends that and compiles the rest at full speed.
+# measures time notices. build() ends that and compiles the rest at full speed. It is no job of this shell, whose `wait` is for
+# tests.
 background=
 compile_ahead() { # PRESET...
   end_background
@@ -49,11 +50,12 @@ compile_ahead() { # PRESET...
     done
   ) &
   background=$!
+  disown "$background"
 }
 end_background() {
   [ -n "$background" ] || return 0
   kill $(descendants "$background") 2>/dev/null
-  wait "$background" 2>/dev/null
+  while kill -0 "$background" 2>/dev/null; do sleep 0.1; done
   background=
 }
 descendants() {
@@ -189,6 +191,7 @@ stage_clang() {
 stage_asan() {
   command -v clang++ >/dev/null || { skip "asan: clang is not installed"; return; }
   build asan unit_tests || return
+  compile_ahead tsan
   units_side_by_side asan
 }
 
@@ -240,6 +243,7 @@ gate() { # BENCH OPTION..., or BENCH/FILE OPTION... with other thresholds
 stage_fuzz() {
   command -v clang++ >/dev/null || { skip "fuzz: clang is not installed"; return; }
   build asan fuzz_targets || return
+  compile_ahead tsan
   local target name seconds=${FUZZ_SECONDS:-3}
   for target in build/asan/fuzz/fuzz_${FUZZ_TARGET:-*}; do
     name=$(basename "$target")
@@ -303,6 +307,9 @@ stage_vm() {
   read -r ok bad none < <(echo "$line" | grep -oE '[0-9]+' | tr '\n' ' ')
   passed=$((passed + ok)) failed=$((failed + bad)) skipped=$((skipped + ${none:-0}))
 }
+
+# A tree that a developer configured stays as it is; ours compiles tests several at a time (cmake/unity.cmake).
+[ -e build/release/CMakeCache.txt ] || cmake --preset release -DLINEGATE_UNITY=ON >"$logs/build-release.log" 2>&1
 
 times=()
 for stage in "${stages[@]}"; do

@@ -22,7 +22,7 @@
 #include "tests/daemon/sandbox.h"
 #include "tests/daemon/yaml.h"
 
-namespace wg::test {
+namespace wg::test::attacks_test {
 namespace {
 
 using namespace std::chrono_literals;
@@ -252,4 +252,4 @@ TEST(Attacks, AllAtOnceHoldTheControlThreadForNoRound) {
 }
 
 }  // namespace
-}  // namespace wg::test
+}  // namespace wg::test::attacks_test

@@ -19,7 +19,7 @@
 #include "tests/daemon/sandbox.h"
 #include "tests/daemon/yaml.h"
 
-namespace wg::test {
+namespace wg::test::changes_test {
 namespace {
 
 using namespace std::chrono_literals;
@@ -433,4 +433,4 @@ TEST(LinkState, OldMessagesOfLinuxAreNotTheOperatorsWish) {
 }
 
 }  // namespace
-}  // namespace wg::test
+}  // namespace wg::test::changes_test

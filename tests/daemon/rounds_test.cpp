@@ -21,7 +21,7 @@
 #include "tests/daemon/sandbox.h"
 #include "tests/daemon/yaml.h"
 
-namespace wg::test {
+namespace wg::test::rounds_test {
 namespace {
 
 using namespace std::chrono_literals;
@@ -211,4 +211,4 @@ TEST(Rounds, HandshakesAreAnsweredWhileAHundredThousandPeersCome) {
 }
 
 }  // namespace
-}  // namespace wg::test
+}  // namespace wg::test::rounds_test

@@ -9,7 +9,7 @@
 #include "config/parse.h"
 #include "tests/unit/api/fake_gateway.h"
 
-namespace wg::control::cli {
+namespace wg::control::cli::doctor_test {
 namespace {
 
 constexpr const char* kConfig =
@@ -244,4 +244,4 @@ TEST(Doctor, ReadsWhatNftPrints) {
 }
 
 }  // namespace
-}  // namespace wg::control::cli
+}  // namespace wg::control::cli::doctor_test

@@ -10,7 +10,7 @@
 
 #include "dataplane/drop_reason.h"
 
-namespace wg::control::test {
+namespace wg::control::test::explain_packet_test {
 namespace {
 
 using Change = std::function<void(PacketFacts&)>;
@@ -393,4 +393,4 @@ TEST(ExplainPacket, IPv6AndOtherProtocolsAreNamed) {
 }
 
 }  // namespace
-}  // namespace wg::control::test
+}  // namespace wg::control::test::explain_packet_test

@@ -12,7 +12,7 @@
 #include "control/cli/render.h"
 #include "tests/unit/api/fake_gateway.h"
 
-namespace wg::control::test {
+namespace wg::control::test::tables_test {
 namespace {
 
 const WallTime kNow{std::chrono::seconds{1'700'000'000}};
@@ -291,4 +291,4 @@ TEST(TableText, WrapsSentencesOnATerminal) {
 }
 
 }  // namespace
-}  // namespace wg::control::test
+}  // namespace wg::control::test::tables_test

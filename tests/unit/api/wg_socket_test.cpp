@@ -14,7 +14,7 @@
 #include "tests/unit/api/conversation.h"
 #include "tests/unit/api/fake_gateway.h"
 
-namespace wg::control::test {
+namespace wg::control::test::wg_socket_test {
 namespace {
 
 constexpr std::string_view kOk = "errno=0\n\n";
@@ -478,4 +478,4 @@ TEST_F(WgSocketTest, AnotherKindOfFileIsLeftAlone) {
 }
 
 }  // namespace
-}  // namespace wg::control::test
+}  // namespace wg::control::test::wg_socket_test

@@ -2,7 +2,7 @@
 // answered with.
 #include "tests/unit/config/support.h"
 
-namespace wg::config {
+namespace wg::config::errors_file_test {
 namespace {
 
 const std::vector<ErrorCase> kCases = {
@@ -147,4 +147,4 @@ TEST_P(FileErrors, AreReportedExactly) {
 INSTANTIATE_TEST_SUITE_P(Config, FileErrors, testing::ValuesIn(kCases), name_of_case);
 
 }  // namespace
-}  // namespace wg::config
+}  // namespace wg::config::errors_file_test

@@ -1,7 +1,7 @@
 // Complaints about `interfaces`. Each case: a text and all it is answered with.
 #include "tests/unit/config/support.h"
 
-namespace wg::config {
+namespace wg::config::errors_interfaces_test {
 namespace {
 
 const std::vector<ErrorCase> kCases = {
@@ -147,4 +147,4 @@ TEST_P(InterfacesErrors, AreReportedExactly) {
 INSTANTIATE_TEST_SUITE_P(Config, InterfacesErrors, testing::ValuesIn(kCases), name_of_case);
 
 }  // namespace
-}  // namespace wg::config
+}  // namespace wg::config::errors_interfaces_test

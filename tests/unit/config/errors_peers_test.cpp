@@ -1,7 +1,7 @@
 // Complaints about peers. Each case: a text and all it is answered with.
 #include "tests/unit/config/support.h"
 
-namespace wg::config {
+namespace wg::config::errors_peers_test {
 namespace {
 
 const std::vector<ErrorCase> kCases = {
@@ -304,4 +304,4 @@ TEST_P(PeersErrors, AreReportedExactly) {
 INSTANTIATE_TEST_SUITE_P(Config, PeersErrors, testing::ValuesIn(kCases), name_of_case);
 
 }  // namespace
-}  // namespace wg::config
+}  // namespace wg::config::errors_peers_test

@@ -1,7 +1,7 @@
 // Complaints about `ports`. Each case: a text and all it is answered with.
 #include "tests/unit/config/support.h"
 
-namespace wg::config {
+namespace wg::config::errors_ports_test {
 namespace {
 
 const std::vector<ErrorCase> kCases = {
@@ -192,4 +192,4 @@ TEST(Counts, OfPortsAndInterfacesAreWhatWorkersHaveRoomFor) {
 }
 
 }  // namespace
-}  // namespace wg::config
+}  // namespace wg::config::errors_ports_test

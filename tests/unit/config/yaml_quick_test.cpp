@@ -6,7 +6,7 @@
 #include "config/yaml_tree.h"
 #include "tests/unit/config/support.h"
 
-namespace wg::config {
+namespace wg::config::yaml_quick_test {
 namespace {
 
 void describe(const YamlTree& tree, const Node& node, std::string& out) {
@@ -212,4 +212,4 @@ TEST(QuickYaml, NeverDisagreesWithTheLibrary) {
 }
 
 }  // namespace
-}  // namespace wg::config
+}  // namespace wg::config::yaml_quick_test

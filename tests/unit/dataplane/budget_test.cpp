@@ -6,7 +6,7 @@
 
 #include "tests/unit/dataplane/scenario.h"
 
-namespace wg::test {
+namespace wg::test::budget_test {
 namespace {
 
 using namespace dataplane;
@@ -69,4 +69,4 @@ TEST(Budget, EveryRowOfTheWorkerIsMeasured) {
 }
 
 }  // namespace
-}  // namespace wg::test
+}  // namespace wg::test::budget_test

@@ -9,7 +9,7 @@
 #include "dataplane/flow/flow_table.h"
 #include "tests/unit/dataplane/scenario.h"
 
-namespace wg::test {
+namespace wg::test::flows_test {
 namespace {
 
 using namespace dataplane;
@@ -323,4 +323,4 @@ std::vector<Scenario> mixed() {
 SCENARIOS(MixedFlows, mixed);
 
 }  // namespace
-}  // namespace wg::test
+}  // namespace wg::test::flows_test

@@ -5,7 +5,7 @@
 
 #include "tests/unit/dataplane/scenario.h"
 
-namespace wg::test {
+namespace wg::test::port_to_port_test {
 namespace {
 
 using namespace dataplane;
@@ -253,4 +253,4 @@ std::vector<Scenario> vlans() {
 SCENARIOS(PortToPortVlans, vlans);
 
 }  // namespace
-}  // namespace wg::test
+}  // namespace wg::test::port_to_port_test

@@ -10,7 +10,7 @@
 #include "dataplane/io/segmentation.h"
 #include "tests/unit/dataplane/scenario.h"
 
-namespace wg::test {
+namespace wg::test::program_test {
 namespace {
 
 using namespace dataplane;
@@ -613,4 +613,4 @@ TEST_F(ProgramThatJoinsUdp, GetsDatagramsAsOne) {
 }
 
 }  // namespace
-}  // namespace wg::test
+}  // namespace wg::test::program_test

@@ -5,7 +5,7 @@
 
 #include "tests/unit/dataplane/scenario.h"
 
-namespace wg::test {
+namespace wg::test::receive_test {
 namespace {
 
 using namespace dataplane;
@@ -778,4 +778,4 @@ TEST(HandshakeBudget, QuietLoopsSaveUpForAHeapNotForAFlood) {
 }
 
 }  // namespace
-}  // namespace wg::test
+}  // namespace wg::test::receive_test

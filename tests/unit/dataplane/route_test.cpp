@@ -3,7 +3,7 @@
 
 #include "tests/unit/dataplane/scenario.h"
 
-namespace wg::test {
+namespace wg::test::route_test {
 namespace {
 
 using namespace dataplane;
@@ -427,4 +427,4 @@ std::vector<Scenario> clamping() {
 SCENARIOS(RouteMss, clamping);
 
 }  // namespace
-}  // namespace wg::test
+}  // namespace wg::test::route_test

@@ -4,7 +4,7 @@
 
 #include "tests/unit/dataplane/scenario.h"
 
-namespace wg::test {
+namespace wg::test::send_test {
 namespace {
 
 using namespace dataplane;
@@ -545,4 +545,4 @@ TEST(SocketDatagrams, AreReceivedLikeFrames) {
 }
 
 }  // namespace
-}  // namespace wg::test
+}  // namespace wg::test::send_test

@@ -16,7 +16,7 @@
 #include "dataplane/session/peer_table.h"
 #include "tests/unit/gateway/log_to.h"
 
-namespace wg::control {
+namespace wg::control::allowed_routes_test {
 namespace {
 
 using config::Prefix;
@@ -362,4 +362,4 @@ TEST_F(AllowedRoutesTest, RandomChangesLeadToWhatThereShouldBe) {
 }
 
 }  // namespace
-}  // namespace wg::control
+}  // namespace wg::control::allowed_routes_test

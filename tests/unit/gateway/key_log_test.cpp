@@ -7,7 +7,7 @@
 #include <string>
 #include <vector>
 
-namespace wg::control {
+namespace wg::control::key_log_test {
 namespace {
 
 using Frame = std::vector<std::uint8_t>;
@@ -93,4 +93,4 @@ TEST(KeyLog, LinesAreThoseOfWireshark) {
 }
 
 }  // namespace
-}  // namespace wg::control
+}  // namespace wg::control::key_log_test

@@ -2,7 +2,7 @@
 
 #include <gtest/gtest.h>
 
-namespace wg::dataplane {
+namespace wg::dataplane::device_watch_test {
 namespace {
 
 DeviceSigns signs(std::uint64_t rx_packets, bool link_up = true) {
@@ -100,4 +100,4 @@ TEST(DeviceWatch, CountsBeginAtZeroAndPassOverResetsAndJumps) {
 }
 
 }  // namespace
-}  // namespace wg::dataplane
+}  // namespace wg::dataplane::device_watch_test

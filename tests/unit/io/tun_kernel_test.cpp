@@ -27,7 +27,7 @@
 #include "tests/unit/io/mbufs.h"
 #include "tests/unit/io/namespace.h"
 
-namespace wg::dataplane {
+namespace wg::dataplane::tun_kernel_test {
 namespace {
 
 using namespace test;
@@ -433,4 +433,4 @@ TEST_F(Construction, NoPermission) {
 }
 
 }  // namespace
-}  // namespace wg::dataplane
+}  // namespace wg::dataplane::tun_kernel_test
