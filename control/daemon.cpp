@@ -8,6 +8,7 @@
 
 #include "config/parse.h"
 #include "control/gateway/gateway.h"
+#include "control/heap.h"
 #include "control/journal.h"
 #include "control/log.h"
 #include "control/privileges.h"
@@ -30,6 +31,7 @@ void block_signals() {
 
 int run_daemon(const DaemonOptions& options) {
   keep_secrets();
+  free_in_small_steps();
   block_signals();
   if (sodium_init() < 0) {
     std::fputs("linegate: libsodium does not start\n", stderr);

@@ -40,6 +40,7 @@ control/surely:
 control/loop:            control/log control/surely
 control/version:
 control/clock:           control/noise
+control/heap:
 control/privileges:
 control/sandbox:         dataplane/base
 control/staging:         dataplane/counters
@@ -57,7 +58,7 @@ control/services:        control/api control/command_port control/kernel control
 control/interface:       config control/api control/clock control/convert control/ignore control/kernel control/log control/log_limit control/loop control/noise control/packet_ptr control/publish control/services control/surely control/view dataplane dataplane/*
 control/flows:           config control/api control/kernel control/log control/log_events control/publish control/services dataplane dataplane/*
 control/gateway:         config control/api control/clock control/convert control/flows control/ignore control/interface control/kernel control/log control/log_line control/log_limit control/loop control/noise control/packet_ptr control/privileges control/sandbox control/publish control/round_times control/services control/surely control/telemetry control/view control/watch dataplane dataplane/*
-control:                 config control/gateway control/journal control/log control/privileges control/sandbox
+control:                 config control/gateway control/heap control/journal control/log control/privileges control/sandbox
 control/cli:             config control/api control/kernel control/loop control/log control/version control dataplane/crypto
 '
 # Without DPDK these run under valgrind and libFuzzer; without threads they are the same from any.

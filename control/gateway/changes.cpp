@@ -439,9 +439,7 @@ Changes::Task Changes::small_set(const std::string& name, std::shared_ptr<WgSet>
     wanted.run.back = [before, after, mtu] { return GatewayPlan::of(config::diff(*after, *before), mtu); };
     return {};
   };
-  task->end = [this, name, part](ChangeTask&) {
-    parts_.running.replace_interface_part(name, part->seen, std::move(part->value));
-  };
+  task->end = [this, name, part](ChangeTask&) { parts_.running.replace_part(name, std::move(*part)); };
   return task;
 }
 

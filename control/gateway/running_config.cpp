@@ -1,8 +1,7 @@
 #include "control/gateway/running_config.h"
 
 #include <algorithm>
-#include <unordered_map>
-#include <unordered_set>
+#include <iterator>
 #include <utility>
 
 namespace wg::control {
@@ -17,6 +16,21 @@ config::Interface copy_without_peers(config::Interface& whole) {
     ~PutBack() { whole.peers = std::move(peers); }
   } aside{whole, std::exchange(whole.peers, {})};
   return whole;
+}
+
+// At `places`, ascending. Those before the first stay where they are.
+void remove_at(const std::vector<std::size_t>& places, std::vector<config::Peer>& peers) {
+  if (places.empty()) return;
+  auto next = places.begin();
+  std::size_t to = *next;
+  for (std::size_t from = to; from < peers.size(); ++from) {
+    if (next != places.end() && from == *next) {
+      ++next;
+    } else {
+      peers[to++] = std::move(peers[from]);
+    }
+  }
+  peers.erase(peers.begin() + static_cast<std::ptrdiff_t>(to), peers.end());
 }
 
 }  // namespace
@@ -42,37 +56,36 @@ InterfacePart RunningConfig::copy_part(const std::string& name,
   const auto at = value_.interfaces.find(name);
   if (at == value_.interfaces.end()) return {};
   InterfacePart part{copy_without_peers(at->second), {}};
-  for (const config::Peer& peer : at->second.peers) {
-    if (!concerned(peer)) continue;
-    part.value.peers.push_back(peer);
-    part.seen.push_back(peer.public_key);
+  const std::vector<config::Peer>& peers = at->second.peers;
+  for (std::size_t place = 0; place < peers.size(); ++place) {
+    if (!concerned(peers[place])) continue;
+    part.value.peers.push_back(peers[place]);
+    part.places.push_back(place);
   }
   return part;
 }
 
-void RunningConfig::replace_interface_part(const std::string& name, const std::vector<config::Key>& seen,
-                                           config::Interface part) {
+void RunningConfig::replace_part(const std::string& name, InterfacePart part) {
   const auto found = value_.interfaces.find(name);
   if (found == value_.interfaces.end()) return;
-  config::Interface& whole = found->second;
-  std::unordered_map<config::Key, config::Peer*> now;
-  for (config::Peer& peer : part.peers) now[peer.public_key] = &peer;
-  const std::unordered_set<config::Key> involved(seen.begin(), seen.end());
-  std::vector<config::Peer> peers = std::move(whole.peers);
-  std::erase_if(peers, [&](config::Peer& peer) {
-    if (!involved.contains(peer.public_key)) return false;
-    const auto at = now.find(peer.public_key);
-    if (at == now.end()) return true;
-    peer = std::move(*at->second);
-    now.erase(at);
-    return false;
-  });
-  for (config::Peer& peer : part.peers) {
-    const auto at = now.find(peer.public_key);
-    if (at != now.end() && at->second == &peer) peers.push_back(std::move(peer));
+  std::vector<config::Peer> peers = std::move(found->second.peers);
+  std::vector<config::Peer> edited = std::exchange(part.value.peers, {});
+  std::vector<std::size_t> removed;
+  for (const std::size_t place : part.places) {
+    const auto now = std::find_if(edited.begin(), edited.end(), [&](const config::Peer& peer) {
+      return peer.public_key == peers[place].public_key;
+    });
+    if (now == edited.end()) {
+      removed.push_back(place);
+    } else {
+      peers[place] = std::move(*now);
+      edited.erase(now);
+    }
   }
-  whole = std::move(part);
-  whole.peers = std::move(peers);
+  remove_at(removed, peers);
+  std::move(edited.begin(), edited.end(), std::back_inserter(peers));
+  found->second = std::move(part.value);
+  found->second.peers = std::move(peers);
   ++generation_;
 }
 

@@ -4,6 +4,7 @@
 // value before.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <functional>
 #include <optional>
@@ -18,7 +19,7 @@ namespace wg::control {
 // An interface with some of its peers.
 struct InterfacePart {
   config::Interface value;
-  std::vector<config::Key> seen;  // of those peers, in their order
+  std::vector<std::size_t> places;  // of those peers in the whole, ascending
 };
 
 struct LastReload {
@@ -41,14 +42,14 @@ class RunningConfig {
   // A whole plan has been carried out. Returns the value before.
   config::Gateway replace(config::Gateway next);
 
-  // A copy of an interface with the peers that are `concerned`, at the cost of those alone. An empty part
-  // when there is no such interface.
+  // A copy of an interface with the peers that are `concerned`: all are asked, those alone are copied. An
+  // empty part when there is no such interface.
   [[nodiscard]] InterfacePart copy_part(const std::string& name,
                                         const std::function<bool(const config::Peer&)>& concerned);
-  // `part` runs now in place of the peers in `seen` and of the interface's own values. Peers that were not
-  // seen stay as they are, in their order; new ones come after them.
-  void replace_interface_part(const std::string& name, const std::vector<config::Key>& seen,
-                              config::Interface part);
+  // `part`, a copy of the present value that has been edited, runs now in place of the peers that it was
+  // copied from and of the interface's own values. The other peers stay as they are, in their order, and cost
+  // nothing; new ones come after them.
+  void replace_part(const std::string& name, InterfacePart part);
 
   void note_reload(LastReload reload) { last_reload_ = std::move(reload); }
 

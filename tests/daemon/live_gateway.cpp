@@ -16,6 +16,7 @@
 #include "config/parse.h"
 #include "control/cli/call.h"
 #include "control/gateway/gateway.h"
+#include "control/heap.h"
 #include "control/log.h"
 
 namespace wg::test {
@@ -60,6 +61,7 @@ void write_file(const std::string& path, const std::string& text) {
 
 LiveGateway::LiveGateway(const std::string& yaml) {
   mallopt(M_ARENA_MAX, 1);  // in the daemon the control thread has the main arena, which grows more cheaply
+  control::free_in_small_steps();
   write_file(kFile, yaml);
   block_signals();
   if (sodium_init() < 0) throw std::runtime_error("libsodium does not start");

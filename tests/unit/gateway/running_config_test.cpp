@@ -55,8 +55,8 @@ TEST_F(RunningConfigs, StartWithoutPortsAndInterfaces) {
 TEST_F(RunningConfigs, AskingForWhatIsNotThereInsertsNothing) {
   EXPECT_EQ(running.find_interface("wg7"), nullptr);
   const InterfacePart part = running.copy_part("wg7", [](const config::Peer&) { return true; });
-  EXPECT_TRUE(part.seen.empty());
-  running.replace_interface_part("wg7", {}, config::Interface{});
+  EXPECT_TRUE(part.places.empty());
+  running.replace_part("wg7", {});
   EXPECT_EQ(running.value().interfaces.size(), 1u);
   EXPECT_EQ(running.generation(), 1u) << "nothing has changed";
 }
@@ -73,7 +73,7 @@ TEST_F(RunningConfigs, APartIsACopyOfSomePeersAndOfAllElse) {
       running.copy_part("wg0", [](const config::Peer& p) { return p.name == "b" || p.name == "d"; });
   EXPECT_EQ(names(part.value), "b d ");
   EXPECT_EQ(part.value.listen_port, config::UdpPort{51820});
-  EXPECT_EQ(part.seen, (std::vector<config::Key>{peer(2, "").public_key, peer(4, "").public_key}));
+  EXPECT_EQ(part.places, (std::vector<std::size_t>{1, 3}));
   EXPECT_EQ(names(*running.find_interface("wg0")), "a b c d ") << "nothing is taken away";
   EXPECT_EQ(running.generation(), 1u);
 }
@@ -92,10 +92,25 @@ TEST_F(RunningConfigs, APartGoesBackWithoutTouchingPeersThatItDoesNotHold) {
   part.value.peers[0].name = "B";                        // changed: keeps its place
   part.value.peers.erase(part.value.peers.begin() + 1);  // d is removed
   part.value.peers.push_back(peer(5, "e"));              // new: comes last
-  running.replace_interface_part("wg0", part.seen, std::move(part.value));
+  running.replace_part("wg0", std::move(part));
   EXPECT_EQ(names(*running.find_interface("wg0")), "a B c e ");
   EXPECT_EQ(running.find_interface("wg0")->listen_port, config::UdpPort{4500});
   EXPECT_EQ(running.generation(), 2u);
+}
+
+TEST_F(RunningConfigs, PeersOfAPartMayGoFromAnyPlace) {
+  for (const char* gone : {"a", "d", "ab", "bd", "acd", "abcd"}) {
+    running.replace(with_peers({peer(1, "a"), peer(2, "b"), peer(3, "c"), peer(4, "d")}));
+    const std::string text = gone;
+    InterfacePart part = running.copy_part(
+        "wg0", [&](const config::Peer& p) { return text.find(p.name) != std::string::npos; });
+    part.value.peers.clear();
+    running.replace_part("wg0", std::move(part));
+    std::string left;
+    for (const char* name : {"a", "b", "c", "d"})
+      if (text.find(name) == std::string::npos) left += std::string(name) + " ";
+    EXPECT_EQ(names(*running.find_interface("wg0")), left);
+  }
 }
 
 }  // namespace
