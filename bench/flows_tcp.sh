@@ -268,7 +268,14 @@ for line in open(sys.argv[1]):
     runs.setdefault(identity, []).append({key: float(value) for key, value in values.items()})
 medians = {i: {key: statistics.median(row[key] for row in rows) for key in rows[0]} for i, rows in runs.items()}
 kinds = {"requests": ("flows_tcp", "requests"), "datagrams": ("flows_packets", "kpps"), "lossless": ("flows_packets", "kpps")}
-for (traffic, way, mode), values in medians.items():
+order = [[], [], []]
+for identity in medians:
+    for place, value in enumerate(identity):
+        if value not in order[place]:
+            order[place].append(value)
+by_way_and_traffic = sorted(medians, key=lambda i: [order[place].index(i[place]) for place in (1, 0, 2)])
+for traffic, way, mode in by_way_and_traffic:
+    values = medians[traffic, way, mode]
     word, figure = kinds.get(traffic, ("flows_tcp", "mbps"))
     base = medians.get((traffic, way, "kernel"), {}).get(figure)
     shown = " ".join(f"{key}={value:.0f}" for key, value in values.items())
