@@ -2,7 +2,7 @@
 """Runs the benches and rewrites the generated tables of docs/figures.md.
 
   bench/figures.py                  aead, dataplane, lpm and handshake, each with --quick where it has one
-  bench/figures.py aead dataplane   only these; `tun` and `wire` (root, iperf3), and `ring` (root), run only when they are named
+  bench/figures.py aead dataplane   only these; `tun`, `wire` and `flows_tcp` (root, iperf3), and `ring` (root), run only when they are named
   bench/figures.py --rounds 5 aead  five runs, medians; the default is written beside each bench below
   bench/figures.py --build DIR      programs from DIR/bench (build/release)
 
@@ -227,6 +227,41 @@ BENCHES = {
         ),
         on_request=True,
     ),
+    "flows_tcp": Bench(
+        ("flows_tcp.sh",),
+        1,
+        (
+            Table(
+                "flows_tcp",
+                (
+                    ("way", "way", ""),
+                    ("traffic", "traffic", ""),
+                    ("forwarding", "mode", ""),
+                    ("Mbit/s", "mbps", ".0f"),
+                    ("requests a second", "requests", ".0f"),
+                    ("times kernel", "times", ".2f"),
+                    ("clocks per frame", "clocks", ".0f"),
+                ),
+                {},
+                "TCP:",
+            ),
+            Table(
+                "flows_packets",
+                (
+                    ("way", "way", ""),
+                    ("traffic", "traffic", ""),
+                    ("forwarding", "mode", ""),
+                    ("arrived, kpps", "kpps", ".0f"),
+                    ("sent, kpps", "offered_kpps", ".0f"),
+                    ("times kernel", "times", ".2f"),
+                    ("clocks per frame", "clocks", ".0f"),
+                ),
+                {},
+                "Datagrams of 64 bytes, 64 connections:",
+            ),
+        ),
+        on_request=True,
+    ),
     "program": Bench(
         ("dataplane", "--quick", "--only", "program direction"),
         5,
@@ -288,7 +323,7 @@ BENCHES = {
 def parse(line):
     """The word and the key=value pairs of a bench's line; None for anything else."""
     word, *pairs = line.split() or [""]
-    if not re.fullmatch(r"[a-z]+", word) or not pairs or not all("=" in pair for pair in pairs):
+    if not re.fullmatch(r"[a-z_]+", word) or not pairs or not all("=" in pair for pair in pairs):
         return None
     return word, dict(pair.split("=", 1) for pair in pairs)
 
