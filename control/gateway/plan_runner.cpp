@@ -14,8 +14,7 @@ namespace {
 
 constexpr std::size_t kActionsPerCollection = 64;
 constexpr std::size_t kActionsPerLook = 8;
-constexpr std::size_t kPeersAtOnce = 8;   // of an interface that is removed
-constexpr std::size_t kManyPeers = 1000;  // fewer grow the tables by the tables' own measure
+constexpr std::size_t kPeersAtOnce = 8;  // of an interface that is removed
 // Others may change routes all the time. In the end the whole plan may be unread, a round's share at a time.
 constexpr unsigned kPatience = 4, kPatienceAtTheEnd = 250;  // rounds
 constexpr std::uint16_t kOuterHeaders = 80;                 // IPv6 40, UDP 8, message header and tag 32
@@ -58,12 +57,9 @@ GatewayPlan plan_between(const config::Gateway& from, const config::Gateway& to,
 }
 
 GatewayPlan GatewayPlan::of(config::Plan plan, std::uint16_t auto_mtu) {
-  GatewayPlan out{std::move(plan), auto_mtu, {}, {}};
-  for (std::size_t i = 0; i < out.plan.actions.size(); ++i) {
-    const config::Action& action = out.plan.actions[i];
-    if (may_be_refused(action)) out.to_try.push_back(i);
-    if (const auto* peer = std::get_if<config::AddPeer>(&action)) ++out.new_peers[peer->peer.interface];
-  }
+  GatewayPlan out{std::move(plan), auto_mtu, {}};
+  for (std::size_t i = 0; i < out.plan.actions.size(); ++i)
+    if (may_be_refused(out.plan.actions[i])) out.to_try.push_back(i);
   return out;
 }
 
@@ -131,16 +127,7 @@ bool PlanRunner::finish(PlanRun& run) {
 bool PlanRunner::try_first(PlanRun& run) {
   run.tried = true;
   run.outcome.errors = preflight(run.wanted.plan, run.wanted.to_try, services_.netlink, objects_);
-  if (!run.outcome.ok()) return false;
-  for (const auto& [name, count] : run.wanted.new_peers) make_room(run.wanted, name);
-  return true;
-}
-
-// Tables that grow while they are filled move all that is in them: for 100 000 peers a long round.
-void PlanRunner::make_room(const GatewayPlan& plan, const std::string& name) {
-  const auto coming = plan.new_peers.find(name);
-  if (coming == plan.new_peers.end() || coming->second < kManyPeers) return;
-  if (Interface* interface = objects_.find_interface(name)) interface->peers().expect(coming->second);
+  return run.outcome.ok();
 }
 
 Expected<> PlanRunner::attempt(PlanRun& run, const config::Action& action) {
@@ -203,7 +190,6 @@ Expected<> PlanRunner::carry_out_next(PlanRun& run) {
   if (run.reached % kActionsPerCollection == 0) services_.dataplane.quiescence().collect();
   if (const Expected<> result = attempt(run, action); !result)
     return result.error().about(config::describe(action));
-  if (const auto* made = std::get_if<config::AddInterface>(&action)) make_room(run.wanted, made->interface);
   return {};
 }
 

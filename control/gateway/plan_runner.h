@@ -6,7 +6,6 @@
 #include <cstddef>
 #include <cstdint>
 #include <functional>
-#include <map>
 #include <optional>
 #include <string>
 #include <vector>
@@ -24,8 +23,7 @@ struct GatewayPlan {
   config::Plan plan;
   std::uint16_t auto_mtu = 0;
   // ---- what to know of it before it begins, which takes its time when it is large
-  std::vector<std::size_t> to_try;               // which actions can be refused; see preflight.h
-  std::map<std::string, std::size_t> new_peers;  // by interface
+  std::vector<std::size_t> to_try;  // which actions can be refused; see preflight.h
 
   [[nodiscard]] static GatewayPlan of(config::Plan plan, std::uint16_t auto_mtu);
 };
@@ -83,7 +81,6 @@ class PlanRunner {
   Expected<> carry_out_next(PlanRun& run);
   bool remove_some_peers(const config::Action& action);
   bool all_have_followed(PlanRun& run, std::chrono::steady_clock::time_point until);
-  void make_room(const GatewayPlan& plan, const std::string& interface);
   bool take_back(PlanRun& run, std::chrono::steady_clock::time_point until);
   // An exception of the action is a refusal as well.
   Expected<> attempt(PlanRun& run, const config::Action& action);

@@ -39,11 +39,6 @@ void InterfacePeers::apply(PeerRecord& record, const config::Peer& value) {
   if (value.persistent_keepalive.count() != 0) set_keepalive(key, value.persistent_keepalive);
 }
 
-void InterfacePeers::expect(std::size_t count) {
-  core_.book.expect(count);
-  core_.engine->expect_peers(count);
-}
-
 void InterfacePeers::remove(const config::Key& key) {
   PeerRecord* record = core_.book.find(key);
   if (record == nullptr) return;

@@ -29,8 +29,6 @@ class InterfacePeers {
   InterfacePeers(InterfaceCore& core, const Parts& parts) : core_(core), parts_(parts) {}
 
   PeerRecord* add(const config::Peer& value);  // nullptr: the table is full, or our own key
-  // So many will be added by single calls, none of which shall take long.
-  void expect(std::size_t count);
   void remove(const config::Key& key);
   void remove_all();
   // For an interface that goes, in steps: any `count` of them. False: there is none.

@@ -1,6 +1,5 @@
 #include "control/interface/peer_book.h"
 
-#include <algorithm>
 #include <optional>
 #include <utility>
 
@@ -27,7 +26,7 @@ PeerRecord* PeerBook::find_name(const std::string& name) const {
 }
 
 PeerRecord* PeerBook::find_slot(std::uint32_t slot) const {
-  return find_in(by_slot_, slot);
+  return slot < by_slot_.size() ? by_slot_[slot] : nullptr;
 }
 
 PeerRecord* PeerBook::owner_of(const config::Address& address) const {
@@ -55,14 +54,14 @@ PeerRecord& PeerBook::add(dataplane::Peer& slot, const config::Key& key) {
   record.slot = &slot;
   record.public_key = key;
   records_[key] = std::move(owned);
-  slots_ = std::max(slots_, slot.slot + 1);
   newest_ = slot.generation.load(std::memory_order_relaxed);
+  if (slot.slot >= by_slot_.size()) by_slot_.resize(slot.slot + 1);
   by_slot_[slot.slot] = &record;
   return record;
 }
 
 void PeerBook::erase(const PeerRecord& record) {
-  by_slot_.erase(record.slot->slot);
+  by_slot_[record.slot->slot] = nullptr;
   forget_name(record);
   records_.erase(config::Key(record.public_key));
 }
@@ -77,15 +76,6 @@ void PeerBook::rename(PeerRecord& record, const std::string& name) {
   forget_name(record);
   record.name = name;
   if (!name.empty()) by_name_[name] = &record;
-}
-
-void PeerBook::expect(std::size_t count) {
-  const auto make_room = [count](auto& table) {
-    if (table.size() + count > table.bucket_count()) table.reserve(table.size() + count);
-  };
-  make_room(records_);
-  make_room(by_slot_);
-  make_room(by_name_);
 }
 
 // Prefixes were read and slots are few, so that no table refuses them.

@@ -6,9 +6,10 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
+#include <map>
 #include <memory>
 #include <string>
-#include <unordered_map>
 #include <utility>
 #include <vector>
 
@@ -20,7 +21,9 @@ namespace wg::control {
 
 class PeerBook {
  public:
-  using Records = std::unordered_map<config::Key, std::unique_ptr<PeerRecord>>;
+  // In trees: to add one peer to many moves none of them, as a table of hashes does when it grows, and keys
+  // that somebody has chosen cost no more than others.
+  using Records = std::map<config::Key, std::unique_ptr<PeerRecord>>;
 
   explicit PeerBook(lpm::Reclaimer& reclaimer) : allowed4_(reclaimer), allowed6_(reclaimer) {}
 
@@ -32,7 +35,7 @@ class PeerBook {
   [[nodiscard]] PeerRecord* owner_of(const config::Address& address) const;
   [[nodiscard]] const Records& records() const { return records_; }
   // Every slot of a peer is below.
-  [[nodiscard]] std::uint32_t slots() const { return slots_; }
+  [[nodiscard]] std::uint32_t slots() const { return static_cast<std::uint32_t>(by_slot_.size()); }
   // Generation of the peer that came last: those of later ones are greater.
   [[nodiscard]] std::uint32_t newest() const { return newest_; }
   // A peer has exactly this prefix.
@@ -44,8 +47,6 @@ class PeerBook {
   // Its allowed IPs are in the tables until clear_allowed_ips().
   void erase(const PeerRecord& record);
   void rename(PeerRecord& record, const std::string& name);
-  // So many will be added by single calls, none of which shall take long.
-  void expect(std::size_t count);
 
   // Moves the prefix from the peer that holds it, in one step.
   void give_prefix(PeerRecord& record, const config::Prefix& prefix);
@@ -72,9 +73,9 @@ class PeerBook {
   lpm::Lpm4 allowed4_;
   lpm::Lpm6 allowed6_;
   Records records_;
-  std::uint32_t slots_ = 0, newest_ = 0;
-  std::unordered_map<std::uint32_t, PeerRecord*> by_slot_;
-  std::unordered_map<std::string, PeerRecord*> by_name_;
+  std::uint32_t newest_ = 0;
+  std::vector<PeerRecord*> by_slot_;  // null: not one of ours
+  std::map<std::string, PeerRecord*, std::less<>> by_name_;
 };
 
 }  // namespace wg::control

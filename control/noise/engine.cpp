@@ -9,15 +9,7 @@ namespace wg::noise {
 using namespace std::chrono_literals;
 
 Engine::State::State(Host& h, dataplane::KeypairTable& k, Random& r, EngineOptions o)
-    : host(h),
-      keypairs(k),
-      random(r),
-      options(o),
-      checker(r),
-      limiter(r),
-      intake(o),
-      peers(r),
-      unclaimed(r) {}
+    : host(h), keypairs(k), random(r), options(o), checker(r), limiter(r), intake(o) {}
 
 Engine::Engine(Host& host, dataplane::KeypairTable& keypairs, Random& random, EngineOptions options)
     : s_(std::make_unique<State>(host, keypairs, random, options)) {}
@@ -49,10 +41,6 @@ AddPeerResult Engine::add_peer(Peer& peer, const PublicKey& key, const Now& now)
   peer.requested.store(0, std::memory_order_relaxed);  // requests left by the previous peer of this slot
   s.arm(p, now.boot);
   return AddPeerResult::kAdded;
-}
-
-void Engine::expect_peers(std::size_t count) {
-  s_->peers.expect(count);
 }
 
 void Engine::remove_peer(Peer& peer) {

@@ -124,8 +124,6 @@ class Engine {
   // interface_id before the call. After remove_peer() the caller may increment the generation and reuse the
   // slot once retired objects are collected.
   AddPeerResult add_peer(dataplane::Peer& peer, const PublicKey& key, const Now& now);
-  // Many will be added, so many: makes room at once, so that no later call has to move all that are there.
-  void expect_peers(std::size_t count);
   void remove_peer(dataplane::Peer& peer);
   [[nodiscard]] dataplane::Peer* find_peer(const PublicKey& key) const;
   [[nodiscard]] std::size_t peer_count() const;

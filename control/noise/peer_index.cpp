@@ -26,12 +26,6 @@ void PeerIndex::remove(PeerState& p) {
   free_ids_.push_back(id);
 }
 
-void PeerIndex::expect(std::size_t count) {
-  by_id_.reserve(by_id_.size() + count);
-  const std::size_t keys = by_key_.size() + count;
-  if (keys > by_key_.bucket_count()) by_key_.reserve(keys);
-}
-
 PeerState* PeerIndex::at_slot(std::uint32_t slot) const {
   if (slot >= id_of_slot_.size() || id_of_slot_[slot] >= by_id_.size()) return nullptr;
   return by_id_[id_of_slot_[slot]].get();
@@ -58,11 +52,11 @@ PeerState* PeerIndex::find_handshake(std::uint32_t local_index) const {
 }
 
 std::size_t PeerIndex::memory_bytes() const {
-  constexpr std::size_t kMapNode = 2 * sizeof(void*);  // next pointer and allocator header
+  // Next pointer, or colour and three pointers, and the allocator's header.
+  constexpr std::size_t kHashNode = 2 * sizeof(void*), kTreeNode = 5 * sizeof(void*);
   return by_id_.capacity() * sizeof(void*) + by_key_.size() * (sizeof(PeerState) + 16) +
-         by_key_.size() * (sizeof(PublicKey) + 16 + kMapNode) + by_key_.bucket_count() * sizeof(void*) +
-         by_handshake_.size() * (8 + 8 + kMapNode) + by_handshake_.bucket_count() * sizeof(void*) +
-         id_of_slot_.capacity() * 4 + free_ids_.capacity() * 4;
+         by_key_.size() * (sizeof(PublicKey) + 8 + kTreeNode) + by_handshake_.size() * (8 + 8 + kHashNode) +
+         by_handshake_.bucket_count() * sizeof(void*) + id_of_slot_.capacity() * 4 + free_ids_.capacity() * 4;
 }
 
 }  // namespace wg::noise

@@ -5,11 +5,11 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <unordered_map>
 #include <vector>
 
-#include "control/noise/key_hash.h"
 #include "control/noise/peer_state.h"
 #include "control/noise/types.h"
 
@@ -17,14 +17,10 @@ namespace wg::noise {
 
 class PeerIndex {
  public:
-  explicit PeerIndex(Random& random) : by_key_(0, KeyHash(random)) {}
-
   // `key` is not here yet. The number (PeerState::id) is one that was freed, or one more than there are.
   PeerState& add(Peer& peer, const PublicKey& key);
   // Frees `p`, which has no handshake in flight.
   void remove(PeerState& p);
-  // Makes room for so many more at once.
-  void expect(std::size_t count);
 
   [[nodiscard]] PeerState* find(const Peer& peer) const;
   [[nodiscard]] PeerState* find(PeerRef ref) const;
@@ -56,7 +52,9 @@ class PeerIndex {
   std::vector<std::unique_ptr<PeerState>> by_id_;
   std::vector<std::uint32_t> free_ids_;
   std::vector<std::uint32_t> id_of_slot_;
-  std::unordered_map<PublicKey, std::uint32_t, KeyHash> by_key_;
+  // A tree: to add one key to many moves none of them, as a table of hashes does when it grows, and keys that
+  // somebody has chosen cost no more than others.
+  std::map<PublicKey, std::uint32_t> by_key_;
   std::unordered_map<std::uint32_t, std::uint32_t> by_handshake_;
 };
 

@@ -37,8 +37,8 @@ void UnclaimedTimestamps::trim_to(std::size_t size) {
 
 std::size_t UnclaimedTimestamps::memory_bytes() const {
   constexpr std::size_t kListNode = 2 * sizeof(void*) + sizeof(Record) + sizeof(std::size_t);
-  constexpr std::size_t kMapNode = sizeof(decltype(by_key_)::value_type) + 3 * sizeof(void*);
-  return records_.size() * (kListNode + kMapNode) + by_key_.bucket_count() * sizeof(void*);
+  constexpr std::size_t kMapNode = sizeof(decltype(by_key_)::value_type) + 5 * sizeof(void*);
+  return records_.size() * (kListNode + kMapNode);
 }
 
 }  // namespace wg::noise

@@ -7,9 +7,8 @@
 
 #include <cstddef>
 #include <list>
-#include <unordered_map>
+#include <map>
 
-#include "control/noise/key_hash.h"
 #include "control/noise/tai64n.h"
 #include "control/noise/types.h"
 
@@ -24,8 +23,6 @@ class UnclaimedTimestamps {
     PublicKey key;
     Tai64n timestamp;
   };
-
-  explicit UnclaimedTimestamps(Random& random) : by_key_(0, KeyHash(random)) {}
 
   // From the state file. It may exceed kMax, because peers that are about to be added are among them.
   void restore(const Record& record);
@@ -43,7 +40,7 @@ class UnclaimedTimestamps {
   void trim_to(std::size_t size);
 
   std::list<Record> records_;
-  std::unordered_map<PublicKey, std::list<Record>::iterator, KeyHash> by_key_;
+  std::map<PublicKey, std::list<Record>::iterator> by_key_;  // a tree, as PeerIndex has
 };
 
 }  // namespace wg::noise

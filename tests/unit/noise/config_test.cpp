@@ -9,7 +9,6 @@
 #include <vector>
 
 #include "control/noise/engine_state.h"
-#include "control/noise/key_hash.h"
 #include "control/noise/secret.h"
 #include "control/noise/unclaimed_timestamps.h"
 #include "fake_host.h"
@@ -294,8 +293,7 @@ class Unclaimed : public ::testing::Test {
   [[nodiscard]] std::size_t size() const { return timestamps.records().size(); }
 
   static constexpr std::uint32_t kMax = UnclaimedTimestamps::kMax;
-  SeededRandom random{5};
-  UnclaimedTimestamps timestamps{random};
+  UnclaimedTimestamps timestamps;
 };
 
 TEST_F(Unclaimed, RemovedPeersKeepAtMostTheNewest) {
@@ -326,30 +324,6 @@ TEST_F(Unclaimed, IsOnlyRaisedAndTakenOnce) {
   EXPECT_EQ(timestamps.take(key(1)), Tai64n{});
   timestamps.keep({key(2), Tai64n{}});
   EXPECT_EQ(size(), 0u) << "a peer without a handshake leaves nothing";
-}
-
-// ---- the hash of public keys
-
-// Keys that agree in all bytes but two, wherever those are, spread as random keys do.
-TEST(KeyHashes, ChosenKeysSpreadAsRandomOnesDo) {
-  SeededRandom random(3);
-  const KeyHash hash(random);
-  constexpr std::size_t kBuckets = 4096;
-  for (std::size_t at = 0; at + 2 <= kKeySize; at += 2) {
-    std::vector<int> load(kBuckets);
-    for (std::uint32_t n = 0; n < 4096; ++n) {
-      PublicKey key{};
-      key[at] = static_cast<std::uint8_t>(n);
-      key[at + 1] = static_cast<std::uint8_t>(n >> 8);
-      ++load[hash(key) % kBuckets];
-    }
-    EXPECT_LE(*std::max_element(load.begin(), load.end()), 12) << "bytes " << at;
-  }
-}
-
-TEST(KeyHashes, DifferByTheirSecret) {
-  SeededRandom one(1), two(2);
-  EXPECT_NE(KeyHash(one)(PublicKey{}), KeyHash(two)(PublicKey{}));
 }
 
 // ---- indices
