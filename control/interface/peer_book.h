@@ -21,8 +21,8 @@ namespace wg::control {
 
 class PeerBook {
  public:
-  // In trees: to add one peer to many moves none of them, as a table of hashes does when it grows, and keys
-  // that somebody has chosen cost no more than others.
+  // In trees: to add one peer to many moves none of them, as a table of hashes does when it grows, and chosen
+  // keys cost no more than others.
   using Records = std::map<config::Key, std::unique_ptr<PeerRecord>>;
 
   explicit PeerBook(lpm::Reclaimer& reclaimer) : allowed4_(reclaimer), allowed6_(reclaimer) {}

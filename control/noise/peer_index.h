@@ -52,8 +52,8 @@ class PeerIndex {
   std::vector<std::unique_ptr<PeerState>> by_id_;
   std::vector<std::uint32_t> free_ids_;
   std::vector<std::uint32_t> id_of_slot_;
-  // A tree: to add one key to many moves none of them, as a table of hashes does when it grows, and keys that
-  // somebody has chosen cost no more than others.
+  // A tree: to add one key to many moves none of them, as a table of hashes does when it grows, and chosen
+  // keys cost no more than others.
   std::map<PublicKey, std::uint32_t> by_key_;
   std::unordered_map<std::uint32_t, std::uint32_t> by_handshake_;
 };
