@@ -16,6 +16,8 @@
 #include <sstream>
 #include <stdexcept>
 
+#include "dataplane/pci_driver.h"
+
 namespace wg::dataplane {
 
 namespace {
@@ -49,20 +51,6 @@ void check_cores(const EalOptions& options, const std::vector<unsigned>& cpus) {
     for (const unsigned cpu : cpus) text << " " << cpu;
     throw std::runtime_error(text.str());
   }
-}
-
-void check_bound(const std::string& pci) {
-  const std::string device = "/sys/bus/pci/devices/" + pci;
-  if (access(device.c_str(), F_OK) != 0)
-    throw std::runtime_error("port device " + pci + ": no such PCI device");
-  char driver[256] = {};
-  const ssize_t n = readlink((device + "/driver").c_str(), driver, sizeof driver - 1);
-  const std::string bound = n > 0 ? std::string(driver).substr(std::string(driver).rfind('/') + 1) : "none";
-  // Bifurcated drivers (mlx4/5) keep their kernel driver; everything else needs a user-space one.
-  if (bound == "vfio-pci" || bound == "uio_pci_generic" || bound == "igb_uio" || bound.rfind("mlx", 0) == 0)
-    return;
-  throw std::runtime_error("port device " + pci + " is bound to driver '" + bound +
-                           "'; bind it to vfio-pci first: scripts/bind-port.sh " + pci);
 }
 
 std::vector<std::string> eal_arguments(const EalOptions& options, EalFacts& facts) {

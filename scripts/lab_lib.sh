@@ -82,9 +82,9 @@ YAML
   mv "$LAB_DIR/next.yaml" "$LAB_DIR/gateway.yaml"
 }
 
-# wait_for SECONDS COMMAND...: until it succeeds.
+# wait_for SECONDS COMMAND...: until it succeeds. LAB_PATIENCE: so many times longer, on an emulated machine.
 wait_for() {
-  local end=$((SECONDS + $1))
+  local end=$((SECONDS + $1 * ${LAB_PATIENCE:-1}))
   shift
   until "$@" >/dev/null 2>&1; do
     [ "$SECONDS" -lt "$end" ] || return 1

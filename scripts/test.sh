@@ -299,7 +299,7 @@ stage_linux_agrees() {
 
 # The package in a virtual machine: tests/vm/run.sh.
 stage_vm() {
-  build release linegate || return
+  build release linegate unit_kernel || return
   tests/vm/run.sh 2>&1 | tee "$logs/vm.log" | grep -vE '^[0-9]+ passed'
   local line ok bad none
   line=$(grep -E '^[0-9]+ passed, [0-9]+ failed' "$logs/vm.log" | tail -1)

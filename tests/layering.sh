@@ -59,7 +59,8 @@ control/interface:       config control/api control/clock control/convert contro
 control/flows:           config control/api control/kernel control/log control/log_events control/publish control/services dataplane dataplane/*
 control/gateway:         config control/api control/clock control/convert control/flows control/ignore control/interface control/kernel control/log control/log_line control/log_limit control/loop control/noise control/packet_ptr control/privileges control/sandbox control/publish control/round_times control/services control/surely control/telemetry control/view control/watch dataplane dataplane/*
 control:                 config control/gateway control/heap control/journal control/log control/privileges control/sandbox
-control/cli:             config control/api control/kernel control/loop control/log control/version control dataplane/crypto
+control/card_probe:      config control/gateway dataplane dataplane/*
+control/cli:             config control/api control/card_probe control/kernel control/loop control/log control/version control dataplane/crypto
 '
 # Without DPDK these run under valgrind and libFuzzer; without threads they are the same from any.
 free_of_dpdk='dataplane/base dataplane/crypto dataplane/flow dataplane/lpm dataplane/packet dataplane/ring dataplane/session dataplane/thread control/noise config'

@@ -2,9 +2,11 @@
 #include <algorithm>
 #include <memory>
 #include <ostream>
+#include <stdexcept>
 
 #include "config/lint.h"
 #include "config/parse.h"
+#include "control/card_probe.h"
 #include "control/cli/cli.h"
 #include "control/daemon.h"
 #include "control/kernel/firewall.h"
@@ -25,7 +27,7 @@ std::string summary(const config::Gateway& gateway) {
 
 struct CheckOptions {
   std::string path = kDefaultConfig;
-  bool strict = false, offline = false;
+  bool strict = false, offline = false, probe = false;
 };
 
 // About this machine and not about the file, so it refuses nothing.
@@ -34,6 +36,32 @@ void note_firewall(const config::Gateway& gateway, Terminal& terminal) {
   const std::string firewall =
       firewall_warning(chains_beside_short_cut(), config::uses_port_to_port(gateway));
   if (!firewall.empty()) terminal.err << "note: " << firewall << "\n";
+}
+
+struct Count {
+  std::size_t errors = 0, warnings = 0;
+};
+
+void say_card(const ProbedCard& card, Terminal& terminal, Count& count) {
+  if (!card.error.empty()) {
+    terminal.err << "error: port " << card.port << ": " << card.error << "\n";
+    ++count.errors;
+    return;
+  }
+  terminal.out << "port " << card.port << ": " << card.found << "\n";
+  for (const std::string& concern : card.concerns)
+    terminal.err << "warning: port " << card.port << ": " << concern << "\n";
+  count.warnings += card.concerns.size();
+}
+
+// A file with errors is not tried.
+void probe(const config::Gateway& gateway, Terminal& terminal, Count& count) {
+  try {
+    for (const ProbedCard& card : probe_cards(gateway)) say_card(card, terminal, count);
+  } catch (const std::runtime_error& refused) {
+    terminal.err << "error: " << refused.what() << "\n";
+    ++count.errors;
+  }
 }
 
 int check(const CheckOptions& options, Terminal& terminal) {
@@ -54,7 +82,9 @@ int check(const CheckOptions& options, Terminal& terminal) {
         std::count_if(found.begin(), found.end(),
                       [&](const config::Problem& problem) { return problem.severity == severity; }));
   };
-  const auto errors = of(config::Severity::kError), warnings = of(config::Severity::kWarning);
+  Count count{of(config::Severity::kError), of(config::Severity::kWarning)};
+  if (options.probe && count.errors == 0) probe(*parsed, terminal, count);
+  const auto [errors, warnings] = count;
   const bool refused = errors != 0 || (options.strict && warnings != 0);
   std::ostream& out = refused ? terminal.err : terminal.out;
   out << path << ": " << (refused ? "refused" : "ok") << " (" << summary(*parsed);
@@ -91,6 +121,10 @@ void add_run_and_check(CLI::App& app, Invocation& invocation) {
   check_command->add_flag("--strict", options->strict, "Treat warnings as errors");
   check_command->add_flag("--offline", options->offline,
                           "The file is for another machine: do not compare it with this one");
+  check_command
+      ->add_flag("--probe", options->probe,
+                 "Open the cards as a start would, and tell what they refuse; needs root")
+      ->excludes("--offline");
   check_command->callback(
       [options, &invocation] { invocation.exit_code = check(*options, invocation.terminal); });
 }

@@ -36,6 +36,7 @@ fetch_emulator() {
 
 make_root() {
   local include=systemd-sysv,udev,kmod,dbus,iproute2,iputils-ping,pciutils,wireguard-tools,iperf3,ethtool,procps,tcpdump,jq
+  include+=,wireguard-go,nftables,conntrack,python3
   rm -rf root
   debootstrap --variant=minbase --include=$include "$release" root "$mirror" >debootstrap.log 2>&1 ||
     { tail -3 debootstrap.log >&2; return 1; }
@@ -47,6 +48,10 @@ make_root() {
   configure_root
 }
 
+# Half of the time that a boot takes where the emulator translates.
+not_needed=(sys-fs-fuse-connections.mount sys-kernel-{config,debug,tracing}.mount dev-mqueue.mount
+  proc-sys-fs-binfmt_misc.automount modprobe@.service systemd-{logind,update-utmp,pstore,binfmt,random-seed}.service
+  systemd-journal-flush.service)
 # A root shell on the second serial port; what the tests print goes to the third.
 configure_root() {
   cat >root/etc/systemd/system/shell.service <<'UNIT'
@@ -67,9 +72,12 @@ UNIT
   ln -sf ../shell.service root/etc/systemd/system/sysinit.target.wants/shell.service
   local unit
   for unit in apt-daily.timer apt-daily-upgrade.timer e2scrub_all.timer dpkg-db-backup.timer fstrim.timer \
-    systemd-timesyncd.service e2scrub_reap.service getty.target serial-getty@ttyS0.service; do
+    systemd-timesyncd.service e2scrub_reap.service getty.target serial-getty@ttyS0.service "${not_needed[@]}"; do
     ln -sf /dev/null "root/etc/systemd/system/$unit"
   done
+  ln -sf /lib/systemd/system/multi-user.target root/etc/systemd/system/default.target
+  mkdir -p root/etc/systemd/system.conf.d
+  printf '[Manager]\nDefaultTimeoutStartSec=300\n' >root/etc/systemd/system.conf.d/emulated.conf
   echo gateway >root/etc/hostname
   printf '/dev/vda / ext4 rw,noatime 0 1\n/dev/vdb /payload ext4 ro 0 0\n' >root/etc/fstab
   : >root/etc/resolv.conf
@@ -82,7 +90,8 @@ install_modules() {
   local version=$1 big
   mkdir -p root/lib/modules
   cp -r "kernel/lib/modules/$version" root/lib/modules/
-  for big in sound drivers/{gpu,media,staging,infiniband,scsi,usb,iio,hwmon,input,mmc,nvme,ata,platform,video,bluetooth} \
+  for big in sound arch/x86/kvm drivers/{gpu,media,staging,infiniband,scsi,usb,iio,hwmon,input,mmc,nvme,ata,platform,video,bluetooth} \
+    drivers/{i2c/busses,mfd,watchdog,acpi,firmware,hid,powercap,cpufreq,edac,parport,cdrom,md,firewire,isdn,mtd,nvdimm,thunderbolt,pcmcia} \
     drivers/net/{wireless,can,usb,ethernet/{broadcom,chelsio,cisco,mellanox,qlogic,netronome,marvell,sfc}} \
     fs/{btrfs,xfs,ocfs2,cifs,smb,nfs,nfsd,ceph,gfs2,jfs,reiserfs,f2fs,ntfs3,ubifs}; do
     rm -rf "root/lib/modules/$version/kernel/$big"
@@ -101,9 +110,16 @@ make_initrd() {
 /bin/busybox --install -s /bin
 mount -t proc p /proc; mount -t sysfs s /sys; mount -t devtmpfs d /dev
 while read -r module; do insmod "/m/$module"; done </modules
-for i in $(seq 100); do [ -e /dev/vda ] && break; sleep .1; done
+for i in $(seq 100); do [ -e /dev/vdb ] && break; sleep .1; done
 mount /dev/vda /new
 mount --move /dev /new/dev; mount --move /proc /new/proc; mount --move /sys /new/sys
+# prepare=PART: what must be there before systemd starts.
+part=$(sed -n 's/.*prepare=\([a-z]*\).*/\1/p' /new/proc/cmdline)
+if [ -n "$part" ]; then
+  mount -t ext4 -o ro /new/dev/vdb /new/payload
+  chroot /new /bin/bash "/payload/prepare_$part.sh" >/new/var/log/prepare.log 2>&1
+  umount /new/payload
+fi
 exec switch_root /new /sbin/init
 INIT
   chmod +x initrd/init
@@ -119,6 +135,6 @@ make_initrd "$version"
 make_root
 install_modules "$version"
 rm -f root.img
-mke2fs -q -t ext4 -O ^has_journal -d root -L root root.img 1600M
+mke2fs -q -t ext4 -O ^has_journal -d root -L root root.img 1800M
 rm -rf root kernel
 echo "$stamp" >stamp

@@ -1,6 +1,7 @@
 # Sourced by the scenarios with the Linux kernel's own WireGuard as the peer: boots it in a virtual machine whose eth0 is
 # the other end of the gateway's wire0. Skips the scenario where that cannot be done.
 VM=$ROOT/tests/e2e/kernel_vm
+source "$VM/accelerator.sh"
 CACHE=${LINEGATE_VM_CACHE:-$ROOT/build/kernel_vm}
 
 # Why the guest ended: its kernel's panic, or the last line of the emulator or of the guest.
@@ -19,7 +20,8 @@ boot_kernel() {
   # no_timer_check: on a busy machine the emulated timer is late, and the kernel would take it for broken and panic.
   ip -n "$GW" link del wire0
   ip -n "$GW" tuntap add dev wire0 mode tap
-  ip netns exec "$GW" qemu-system-x86_64 -accel tcg,thread=multi -cpu max -M q35 -smp 1 -m 256 -nodefaults -no-user-config -display none \
+  # shellcheck disable=SC2046
+  ip netns exec "$GW" qemu-system-x86_64 $(accelerator qemu-system-x86_64 "$CACHE/vmlinuz") -M q35 -smp 1 -m 256 -nodefaults -no-user-config -display none \
     -no-reboot -kernel "$CACHE/vmlinuz" -initrd "$CACHE/initramfs.gz" -append "console=ttyS0 quiet panic=-1 mitigations=off no_timer_check" \
     -serial file:"$LAB_DIR/guest.log" -serial unix:/run/guest.sock,server=on,wait=off \
     -netdev tap,id=n,ifname=wire0,script=no,downscript=no,vhost=off \

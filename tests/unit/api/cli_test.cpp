@@ -13,6 +13,7 @@
 
 #include "control/api/json.h"
 #include "control/api/rpc.h"
+#include "control/card_probe.h"
 #include "control/cli/build_facts.h"
 #include "control/daemon.h"
 #include "tests/unit/api/command_line.h"
@@ -21,6 +22,17 @@ namespace wg::control {
 
 int run_daemon(const DaemonOptions& options) {
   return options.config_path == "/run/me" ? 0 : 2;
+}
+
+std::vector<ProbedCard> probe_cards(const config::Gateway& value) {
+  std::vector<ProbedCard> cards;
+  for (const auto& [name, port] : value.ports) {
+    if (port.device.text == "0000:03:00.0") cards.push_back({name, {}, "net_ice", {}});
+    if (port.device.text == "0000:03:00.1") cards.push_back({name, {}, "net_iavf", {"no link"}});
+    if (port.device.text == "0000:03:00.2") cards.push_back({name, "a program uses it", {}, {}});
+    if (port.device.text == "0000:03:00.3") throw std::runtime_error("DPDK's EAL did not start");
+  }
+  return cards;
 }
 
 namespace cli {
@@ -308,6 +320,28 @@ TEST_F(CliTest, CheckNamesEveryProblem) {
   EXPECT_EQ(elsewhere.out, "");
   EXPECT_EQ(linegate({"check", "--offline", lacking}).code, 0) << "it may be the file of another machine";
   EXPECT_EQ(linegate({"check", bad}).err, refused.err) << "the same without -c";
+}
+
+TEST_F(CliTest, CheckOpensCardsOnRequest) {
+  const auto with = [this](const std::string& device) {
+    return file("cards.yaml", "ports: { wan0: { device: \"" + device + "\" } }\n");
+  };
+  EXPECT_EQ(linegate({"check", with("0000:03:00.2")}).code, 0) << "no card is opened without --probe";
+  const auto good = linegate({"check", "--probe", with("0000:03:00.0")});
+  EXPECT_EQ(good.code, 0) << good.err;
+  expect_in("port wan0: net_ice\n", good.out);
+  const auto less = linegate({"check", "--probe", with("0000:03:00.1")});
+  EXPECT_EQ(less.code, 0) << less.err;
+  expect_in("warning: port wan0: no link", less.err);
+  EXPECT_EQ(linegate({"check", "--probe", "--strict", with("0000:03:00.1")}).code, 2);
+  const auto taken = linegate({"check", "--probe", with("0000:03:00.2")});
+  EXPECT_EQ(taken.code, 2);
+  expect_in("error: port wan0: a program uses it", taken.err);
+  expect_in("1 error", taken.err);
+  const auto without = linegate({"check", "--probe", with("0000:03:00.3")});
+  EXPECT_EQ(without.code, 2);
+  expect_in("error: DPDK's EAL did not start", without.err);
+  EXPECT_EQ(linegate({"check", "--probe", "--offline", with("0000:03:00.0")}).code, 2);
 }
 
 TEST_F(CliTest, ShowOverviewAndTables) {

@@ -11,6 +11,12 @@ expect "wan0's card was bound at boot" vfio-pci "$(driver $WAN)"
 expect "lan0's card was bound at boot" vfio-pci "$(driver $LAN)"
 expect "the TAP has the card's address" 52:54:00:aa:01:01 "$(cat /sys/class/net/wan0/address)"
 
+check "check finds nothing in the file" linegate check /etc/linegate/linegate.yaml
+check "doctor finds no fault in the machine" no_fault
+check "and names the driver of each card" in_output "vfio-pci" linegate doctor
+
+check "check --probe does not open a card in use" in_output "a program uses $WAN" eval "linegate check --probe 2>&1; true"
+
 # ---- bind-port.sh
 check "list names driver and group" in_output "^$WAN *vfio-pci" bind_port list
 check "a port in use is not taken away" refuses bind_port unbind $WAN
@@ -29,16 +35,9 @@ check "1 000 pings from the LAN, none lost" pings host 10.10.0.2 1000
 check "packets of 1420 bytes" pings peer 192.168.1.2 50 1392
 check "TCP to the LAN" stream
 check "TCP from the LAN" stream -R
-fresh '[fd20::1]:51820'
-(in_peer timeout 20 tcpdump -i eth0 -c 40 -vv -n 'ip6 and udp src port 51820' >/tmp/sums 2>&1) &
-sleep 2
-check "outer IPv6" within 20 passes
-check "more of it" pings peer 192.168.1.2 40
-wait $!
-check "UDP checksums on the wire are there and right" test "$(grep -c 'udp sum ok' /tmp/sums)" -ge 20 -a "$(grep -c 'bad udp' /tmp/sums)" = 0
-check "the device computes them" in_output "wan0:.*checksums by the device" journalctl -b -u linegate -o cat --no-pager
-fresh
-check "outer IPv4 again" within 20 passes
+sums_on_wire "virtual functions, outer IPv6" '[fd20::1]:51820' ip6
+sums_on_wire "virtual functions, outer IPv4" 10.20.0.1:51820 ip
+check "the device computes them" in_output "checksums by the device" port_line wan0
 
 # ---- ports recreated by a reload
 configure $WAN $LAN '' ', vlan: 7'
@@ -82,6 +81,12 @@ check "another MAC address by the physical function: port restart takes it over"
 check "the TAP follows" within 10 grep -q 52:54:00:aa:02:77 /sys/class/net/lan0/address
 check "hosts are told, packets pass" within 10 passes
 check "and IPv6" within 10 passes6
+echo 1 >/sys/bus/pci/devices/$LAN/reset
+if within 5 passes; then note "a function that was reset by hand still carries packets"
+else note "a function that was reset by hand carries nothing, and shows it nowhere"; fi
+check "a function that was reset by hand: port restart revives it" linegate port restart lan0
+check "packets pass" within 10 passes
+check "and IPv6" within 10 passes6
 
 # ---- the process
 kill -9 "$(main_pid)"
@@ -89,11 +94,21 @@ check "SIGKILL: started again" within 60 linegate show
 fresh
 check "packets pass" within 20 passes
 check "stop" systemctl stop linegate
+check "check --probe opens virtual functions" in_output "port lan0: net_e1000_igb_vf, .*checksums by the device, link of" linegate check --probe
+configure $WAN $LAN '' ', mac: "02:00:00:00:00:09", queues: 2'
+check "and says what they refuse" in_output "warning: port lan0: frames to 02:00:00:00:00:09" eval "linegate check --probe 2>&1"
+configure $WAN $LAN
+check "a start works after it" systemctl start linegate
+fresh
+check "packets pass" within 20 passes
+check "stop" systemctl stop linegate
 check "a free card goes back to Linux" bind_port unbind $WAN
+check "check --probe names the card that is not bound" in_output "error: port wan0: .*bound to driver" eval "linegate check --probe 2>&1; true"
 bind_port unbind $LAN >/dev/null
 
 # ---- e1000e and virtio-net
 check "e1000e: bind" bind_port 0000:03:00.0
+expect "with vfio-pci" vfio-pci "$(driver 0000:03:00.0)"
 check "virtio-net: bind" bind_port 0000:04:00.0
 configure 0000:03:00.0 0000:04:00.0 ', mtu: 1600' ', mac: "02:00:00:00:00:09"'
 check "start on e1000e and virtio-net" systemctl start linegate
@@ -101,8 +116,13 @@ fresh
 check "packets pass, with a MAC address of our own" within 30 passes
 check "and IPv6" within 30 passes6
 check "1 000 pings, none lost" pings peer 192.168.1.2 1000
+check "1 000 pings from the LAN, none lost" pings host 10.10.0.2 1000
 check "TCP to the LAN" stream
 check "TCP from the LAN" stream -R
+expect "virtio-net leaves sums to the workers" 0 "$(port_line lan0 | grep -c 'by the device')"
+sums_on_wire "e1000e, outer IPv6" '[fd20::1]:51820' ip6
+sums_on_wire "e1000e, outer IPv4" 10.20.0.1:51820 ip
+check "the device computes them" in_output "checksums by the device" port_line wan0
 expect "the MTU is in force" 1600 "$(cat /sys/class/net/wan0/mtu)"
 expect "no card has anything to complain of" "" "$(warnings_of wan0)$(warnings_of lan0)"
 configure 0000:03:00.0 0000:04:00.0 '' ', vlan: 7'
@@ -117,5 +137,17 @@ check "SIGKILL: started again" within 60 linegate show
 fresh
 check "packets pass" within 20 passes
 check "stop" systemctl stop linegate
+
+# ---- the physical function of an igb: two queues. Its traffic is not tested: none passed in QEMU, for a reason that is not known.
+echo 0 >/sys/bus/pci/devices/0000:02:00.0/sriov_numvfs
 check "e1000e goes back" bind_port unbind 0000:03:00.0
 expect "to Linux's driver" e1000e "$(driver 0000:03:00.0)"
+check "a physical function: bind" bind_port 0000:02:00.0
+check "a virtual function: bind again" bind_port $WAN
+WORKERS='[0, 1]' configure $WAN 0000:02:00.0
+check "start with two workers" systemctl start linegate
+check "the physical function has a queue for each" test "$(port_value lan0 rx_queues)/$(port_value lan0 tx_queues)" = 2/2
+check "a virtual function that does not spread frames says so" within 10 in_output "does not spread frames" warnings_of wan0
+check "stop" systemctl stop linegate
+check "the physical function goes back" bind_port unbind 0000:02:00.0
+expect "to Linux's driver" igb "$(driver 0000:02:00.0)"

@@ -6,7 +6,7 @@ KEY=/etc/linegate/wg0.key
 # configure WAN LAN [WAN'S FURTHER KEYS] [LAN'S]: writes the gateway's file.
 configure() {
   (umask 077; cat >/etc/linegate/linegate.yaml) <<YAML
-dpdk: { workers: [1], memory: 256M, hugepages: require }
+dpdk: { workers: ${WORKERS:-[1]}, memory: 256M, hugepages: require }
 ports:
   wan0: { device: "$1", addresses: [10.20.0.1/24, "fd20::1/64"]${3:-} }
   lan0: { device: "$2", addresses: [192.168.1.1/24, "fd01::1/64"]${4:-} }
@@ -88,5 +88,23 @@ restarts_of() { journalctl -b -u linegate -o cat --no-pager | grep -c "port $1: 
 restarted_more_than() { [ "$(restarts_of "$1")" -gt "$2" ]; }
 # What `show` warns of about the port.
 warnings_of() { linegate show --json | grep -o "port $1: [^\"]*"; }
+# What the log said when the port was opened last.
+port_line() { journalctl -b -u linegate -o cat --no-pager | grep "port $1: .*receive queue" | tail -1; }
+no_fault() {
+  local faults
+  faults=$(linegate doctor --json | jq -r '.findings[] | select(.verdict == "fault") | .check + ": " + .text')
+  [ -z "$faults" ] || { echo "$faults"; return 1; }
+}
+# sums_on_wire WHAT ENDPOINT ip|ip6: what the gateway sends to the peer has right checksums.
+sums_on_wire() {
+  fresh "$2"
+  (in_peer timeout 40 tcpdump -i eth0 -c 40 -vv -n "$3 and udp and src port 51820" >/tmp/sums 2>&1) &
+  local dump=$!
+  within 10 grep -q listening /tmp/sums
+  check "$1" within 20 passes
+  check "$1: more of it" pings peer 192.168.1.2 40
+  wait $dump
+  check "$1: checksums on the wire are there and right" test "$(grep -c 'udp sum ok' /tmp/sums)" -ge 20 -a "$(grep -cE 'bad udp|bad cksum|no cksum' /tmp/sums)" = 0
+}
 driver() { basename "$(readlink "/sys/bus/pci/devices/$1/driver")"; }
 bind_port() { timeout 30 /usr/share/linegate/scripts/bind-port.sh "$@"; }

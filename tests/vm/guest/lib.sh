@@ -18,9 +18,10 @@ check() {
 expect() { check "$1 ($2)" test "$2" = "$3" || true; [ "$2" = "$3" ] || echo "      got: $3"; }
 note() { echo "note  $PART: $*"; }
 
-# within SECONDS COMMAND...: tries every half second until it holds.
+# within SECONDS COMMAND...: tries every half second until it holds; so many times longer where the processor is emulated.
+PATIENCE=$(sed -nE 's/.*patience=([0-9]+).*/\1/p' /proc/cmdline)
 within() {
-  local end=$((SECONDS + $1))
+  local end=$((SECONDS + $1 * ${PATIENCE:-1}))
   shift
   until "$@" >/dev/null 2>&1; do
     [ $SECONDS -lt $end ] || { "$@"; return; }

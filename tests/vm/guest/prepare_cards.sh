@@ -1,11 +1,12 @@
-# Before the machine boots again: the package, a gateway on a virtual function of each igb, and what makes those functions.
+# Before the machine boots: the package, a gateway on a virtual function of each igb, and what makes those functions.
 source /payload/lib.sh
 dpkg -s linegate >/dev/null 2>&1 || dpkg -i /payload/linegate.deb >/tmp/dpkg.log 2>&1
 cat >/usr/local/sbin/make-vfs <<'SH'
 #!/bin/bash
+udevadm settle --timeout=180
 for n in 1 2; do
   pf=/sys/bus/pci/devices/0000:0$n:00.0
-  for ((i = 0; i < 200; i++)); do [ -e $pf/net ] && break; sleep 0.1; done
+  for ((i = 0; i < 1200; i++)); do [ -e $pf/net ] && break; sleep 0.1; done
   name=$(ls $pf/net)
   ip link set "$name" up
   echo 2 >$pf/sriov_numvfs
@@ -27,7 +28,7 @@ UNIT
 cat >/etc/default/linegate <<'SH'
 BIND="0000:01:10.0 0000:02:10.0"
 HUGEPAGES_MB=300
-WAIT_SECONDS=60
+WAIT_SECONDS=180
 SH
 install -d -m 0700 /etc/linegate
 [ -s /etc/linegate/wg0.key ] || (umask 077; linegate genkey >/etc/linegate/wg0.key)

@@ -1,0 +1,3 @@
+# Before the machine boots: the package.
+source /payload/lib.sh
+dpkg -i /payload/linegate.deb
