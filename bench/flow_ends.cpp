@@ -1,17 +1,15 @@
 // The two ends of bench/flows_tcp.sh where iperf3 cannot be used: requests of a few bytes, and datagrams of
 // many connections at a steady rate.
 //
-//   flow_ends answer PORT                                      TCP and UDP: sends back what comes; of UDP
-//   only what
-//                                                              begins with 'e'
-//   flow_ends ask ADDRESS PORT CONNECTIONS BYTES SECONDS       TCP: each connection asks, and waits for the
-//   answer flow_ends learn ADDRESS PORT CONNECTIONS 0 SECONDS         UDP: ten datagrams a second of each, to
-//   be answered flow_ends datagrams ADDRESS PORT CONNECTIONS RATE SECONDS  UDP: 64 bytes each, in turns over
-//   the connections, RATE
-//                                                              per second or as fast as it goes; they begin
-//                                                              with 'd'
-//
-// ask prints requests=… per second, datagrams prints sent=….
+//   flow_ends answer PORT
+//       TCP and UDP: sends back what comes; of UDP only what begins with 'e'
+//   flow_ends ask ADDRESS PORT CONNECTIONS BYTES SECONDS
+//       TCP: each connection asks, and waits for the answer; prints requests=… per second
+//   flow_ends learn ADDRESS PORT CONNECTIONS 0 SECONDS
+//       UDP: ten datagrams a second of each, to be answered
+//   flow_ends datagrams ADDRESS PORT CONNECTIONS RATE SECONDS
+//       UDP: 64 bytes each, in turns over the connections, RATE per second or as fast as it goes; they begin
+//       with 'd'; prints sent=…
 #include <arpa/inet.h>
 #include <netinet/ip.h>
 #include <netinet/tcp.h>

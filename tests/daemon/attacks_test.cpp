@@ -32,7 +32,7 @@ using std::chrono::microseconds;
 constexpr std::size_t kHonest = 10'000, kSet = 5'000;
 constexpr unsigned kFloodPerSecond = 20'000;
 constexpr std::size_t kOnTheWay = 16;  // handshakes of honest peers
-constexpr microseconds kLongestRound = 40ms, kAnswer = 100ms;
+constexpr microseconds kLongestRound = 30ms, kAnswer = 100ms;
 
 std::size_t idle_count() {
   const char* wanted = std::getenv("ATTACKS_IDLE");
