@@ -6,9 +6,11 @@
 #include <sys/capability.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <cerrno>
+#include <cstdint>
 #include <cstring>
 #include <filesystem>
 #include <memory>
@@ -34,6 +36,20 @@ void keep_capabilities() {
   }
 }
 
+// struct sched_attr of sched_setattr(2), in its first version. The kernel's header and the C library's cannot
+// be read together.
+struct SchedulingAttributes {
+  static constexpr std::uint64_t kResetOnFork = 1;
+
+  std::uint32_t size = sizeof(SchedulingAttributes);
+  std::uint32_t policy = SCHED_OTHER;
+  std::uint64_t flags = 0;
+  std::int32_t nice = 0;
+  std::uint32_t priority = 0;
+  std::uint64_t runtime = 0, deadline = 0, period = 0;  // nanoseconds
+};
+static_assert(sizeof(SchedulingAttributes) == 48);
+
 }  // namespace
 
 void keep_secrets() {
@@ -42,11 +58,14 @@ void keep_secrets() {
   setrlimit(RLIMIT_CORE, &none);
 }
 
+// In one call, for which the C library has no name: systemd's RestrictRealtime= takes the flag in the policy
+// that sched_setscheduler() gets for a policy of real time, and refuses it.
 bool go_before_other_programs() {
   constexpr int kNice = -10;
-  const sched_param none{};
-  return sched_setscheduler(0, SCHED_OTHER | SCHED_RESET_ON_FORK, &none) == 0 &&
-         setpriority(PRIO_PROCESS, 0, kNice) == 0;
+  SchedulingAttributes wanted;
+  wanted.flags = SchedulingAttributes::kResetOnFork;
+  wanted.nice = kNice;
+  return syscall(SYS_sched_setattr, 0, &wanted, 0) == 0;
 }
 
 void drop_privileges(const std::string& user, const std::vector<std::string>& directories) {

@@ -1,9 +1,15 @@
 // Whatever the gateway has to do beside forwarding, it does not do it on a worker's CPU.
 #include <gtest/gtest.h>
+#include <sched.h>
+#include <seccomp.h>
 #include <sys/resource.h>
 
+#include <cerrno>
+#include <cstring>
+#include <stdexcept>
 #include <string>
 
+#include "control/privileges.h"
 #include "dataplane/eal.h"
 #include "tests/daemon/live_gateway.h"
 #include "tests/daemon/own_threads.h"
@@ -55,6 +61,26 @@ TEST(Threads, OnlyTheControlThreadGoesBeforeOtherPrograms) {
   if (dataplane::usable_cpus().size() < 2) GTEST_SKIP() << "on one CPU a worker would wait for it";
   if (getpriority(PRIO_PROCESS, 0) != 0) GTEST_SKIP() << "the tests have a nice value of their own";
   EXPECT_EQ(in_sandbox(nice_values_of_the_gateway, 60), "-10 once, 0 else, ");
+}
+
+// What RestrictRealtime= of the unit refuses.
+void refuse_realtime() {
+  scmp_filter_ctx filter = seccomp_init(SCMP_ACT_ALLOW);
+  if (seccomp_rule_add(filter, SCMP_ACT_ERRNO(EPERM), SCMP_SYS(sched_setscheduler), 1,
+                       SCMP_A1(SCMP_CMP_GT, SCHED_IDLE)) != 0 ||
+      seccomp_load(filter) != 0)
+    throw std::runtime_error("no seccomp filter");
+  seccomp_release(filter);
+}
+
+TEST(Threads, TheControlThreadGoesBeforeOtherProgramsWithoutRightsToRealtime) {
+  if (!may_make_namespaces()) GTEST_SKIP() << "needs root";
+  const auto nice_value = [] {
+    refuse_realtime();
+    if (!control::go_before_other_programs()) return std::string(std::strerror(errno));
+    return std::to_string(getpriority(PRIO_PROCESS, 0));
+  };
+  EXPECT_EQ(in_sandbox(nice_value, 60), "-10");
 }
 
 }  // namespace

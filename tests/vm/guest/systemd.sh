@@ -38,6 +38,7 @@ check "enable and start: returns when the ports are up" systemctl enable --now l
 check "the port is there as soon as start returns" ip link show wan0
 check "ready is said in words" in_output "1 port" systemctl show -p StatusText --value linegate
 check "show works" linegate show
+expect "the control thread goes before other programs" -10 "$(awk '{ print $19 }' /proc/$(main_pid)/stat)"
 for at in "/run/linegate:755 root root" "/run/wireguard:700 root root" "/var/lib/linegate:700 root root"; do
   expect "rights of ${at%%:*}" "${at#*:}" "$(mode "${at%%:*}")"
 done
