@@ -258,15 +258,11 @@ for ((round = 1; round <= ROUNDS; ++round)); do
     done
   done
 done | tee "$LAB_DIR/runs"
-python3 - "$LAB_DIR/runs" <<'PY'
-import statistics, sys
+PYTHONPATH=bench python3 -B - "$LAB_DIR/runs" <<'PY'
+import sys
+from medians import medians
 
-runs = {}
-for line in open(sys.argv[1]):
-    values = dict(pair.split("=") for pair in line.split()[1:])
-    identity = tuple(values.pop(key) for key in ("traffic", "way", "mode"))
-    runs.setdefault(identity, []).append({key: float(value) for key, value in values.items()})
-medians = {i: {key: statistics.median(row[key] for row in rows) for key in rows[0]} for i, rows in runs.items()}
+medians = medians(sys.argv[1], "traffic", "way", "mode")
 kinds = {"requests": ("flows_tcp", "requests"), "datagrams": ("flows_packets", "kpps"), "lossless": ("flows_packets", "kpps")}
 order = [[], [], []]
 for identity in medians:

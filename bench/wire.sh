@@ -116,15 +116,13 @@ for ((round = 1; round <= ROUNDS; ++round)); do
     echo "run kind=$kind there_mbps=$there back_mbps=$back stream_kpps=$stream"
   done
 done | tee "$LAB_DIR/runs"
-python3 - "$LAB_DIR/runs" <<'PY'
-import statistics, sys
-runs = {}
-for line in open(sys.argv[1]):
-    values = dict(pair.split("=") for pair in line.split()[1:])
-    runs.setdefault(values.pop("kind"), []).append({k: float(v) for k, v in values.items()})
-medians = {kind: {k: statistics.median(r[k] for r in rows) for k in rows[0]} for kind, rows in runs.items()}
-base = medians.get("af_packet")
-for kind, m in medians.items():
+PYTHONPATH=bench python3 -B - "$LAB_DIR/runs" <<'PY'
+import sys
+from medians import medians
+
+medians = medians(sys.argv[1], "kind")
+base = medians.get(("af_packet",))
+for (kind,), m in medians.items():
     ratio = "".join(f" {k.split('_')[0]}_ratio={m[k] / base[k]:.2f}" for k in m if base and base[k])
     print(f"wire port={kind} " + " ".join(f"{k}={v:g}" for k, v in m.items()) + ratio)
 PY

@@ -2,13 +2,13 @@
 # unit tests that need them run here, with the installed program.
 source /payload/lib.sh
 export LINEGATE=/usr/bin/linegate JOBS=1 E2E_SECONDS=240 LAB_PATIENCE=${PATIENCE:-1}
-cp -r /payload/tree /root/tree
+cp -r /payload/tree /opt/tree
 for module in 8021q vrf bonding nf_flow_table nf_conntrack veth dummy macvlan ipvlan; do
   check "the kernel has $module" modprobe $module
 done
 scenario() { # NAME
   local out
-  out=$(/root/tree/tests/e2e/run.sh "$1" 2>&1)
+  out=$(/opt/tree/tests/e2e/run.sh "$1" 2>&1)
   if grep -q "^ok $1" <<<"$out"; then echo "ok    $PART: $(grep "^ok $1" <<<"$out" | cut -d' ' -f2-)"
   else echo "FAIL  $PART: $1"; tail -40 <<<"$out" | sed 's/^/      /'; fi
 }
