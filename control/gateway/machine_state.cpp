@@ -11,7 +11,7 @@
 #include <utility>
 
 #include "control/ignore.h"
-#include "control/interface/allowed_routes.h"
+#include "control/interface/route_requests.h"
 #include "control/kernel/sysctl.h"
 #include "dataplane/base/directory.h"
 

@@ -14,7 +14,6 @@ namespace {
 
 constexpr std::size_t kActionsPerCollection = 64;
 constexpr std::size_t kActionsPerLook = 8;
-constexpr std::size_t kPeersAtOnce = 8;  // of an interface that is removed
 // Others may change routes all the time. In the end the whole plan may be unread, a round's share at a time.
 constexpr unsigned kPatience = 4, kPatienceAtTheEnd = 250;  // rounds
 constexpr std::uint16_t kOuterHeaders = 80;                 // IPv6 40, UDP 8, message header and tag 32
@@ -25,12 +24,46 @@ bool takes_prefixes(const config::Action& action) {
          std::holds_alternative<config::RemovePeer>(action);
 }
 
-// The interface whose peers follow the action one by one; empty: none.
-std::string followed_by_peers(const config::Action& action) {
-  if (const auto* key = std::get_if<config::SetInterfaceKey>(&action)) return key->interface;
-  if (const auto* enabled = std::get_if<config::SetInterfaceEnabled>(&action)) return enabled->interface;
-  return {};
-}
+// The interface whose peers, prefixes or routes follow the action one by one; empty: none.
+struct Followed {
+  std::string operator()(const config::SetInterfaceKey& a) const { return a.interface; }
+  std::string operator()(const config::SetInterfaceEnabled& a) const { return a.interface; }
+  std::string operator()(const config::SetRoutes& a) const { return a.interface; }
+  std::string operator()(const config::AddInterfaceAddress& a) const { return a.interface; }
+  std::string operator()(const config::RemoveInterfaceAddress& a) const { return a.interface; }
+  std::string operator()(const config::ChangeSettings<config::Interface>& a) const { return a.name; }
+  std::string operator()(const config::AddPeer& a) const { return a.peer.interface; }
+  template <class Other>
+  std::string operator()(const Other&) const {
+    return {};
+  }
+};
+
+// The next step of what goes before an action that would take long as a whole. False: that was all.
+struct Before {
+  const Objects& objects;
+  [[nodiscard]] bool operator()(const config::RemoveInterface& a) const {
+    Interface* interface = objects.find_interface(a.interface);
+    return interface != nullptr && (interface->peers().remove_some() || interface->routes().forget_some());
+  }
+  [[nodiscard]] bool operator()(const config::SetInterfaceEnabled& a) const {
+    Interface* interface = a.enabled ? nullptr : objects.find_interface(a.interface);
+    return interface != nullptr && interface->routes().withdraw_some();
+  }
+  [[nodiscard]] bool operator()(const config::RemoveInterfaceAddress& a) const {
+    Interface* interface = objects.find_interface(a.interface);
+    return interface != nullptr && interface->routes().rules().is_last_ipv4(a.address) &&
+           interface->routes().withdraw_some();
+  }
+  [[nodiscard]] bool operator()(const config::RemovePeer& a) const {
+    Interface* interface = objects.find_interface(a.peer.interface);
+    return interface != nullptr && interface->peers().take_some(a.peer.key);
+  }
+  template <class Other>
+  [[nodiscard]] bool operator()(const Other&) const {
+    return false;
+  }
+};
 
 }  // namespace
 
@@ -131,7 +164,7 @@ bool PlanRunner::try_first(PlanRun& run) {
 }
 
 Expected<> PlanRunner::attempt(PlanRun& run, const config::Action& action) {
-  run.following = followed_by_peers(action);
+  run.following = std::visit(Followed{}, action);
   return catch_refusal([&] { return actions_.carry_out(action); });
 }
 
@@ -141,10 +174,10 @@ bool PlanRunner::take_back(PlanRun& run, std::chrono::steady_clock::time_point u
   actions_.use_auto_mtu(run.way_back->auto_mtu);
   actions_.set_undoing(true);
   for (std::size_t done = 0; all_have_followed(run, until) && run.taken_back < actions.size();) {
-    if (const config::Action& action = actions[run.taken_back]; !remove_some_peers(action)) {
-      ++run.taken_back;
-      ignore(attempt(run, action), "on the way back from a plan that was refused");
-    }
+    const config::Action& action = actions[run.taken_back];
+    if (!all_went_before(action, until)) break;
+    ++run.taken_back;
+    ignore(attempt(run, action), "on the way back from a plan that was refused");
     if (++done % kActionsPerLook == 0 && std::chrono::steady_clock::now() >= until) break;
   }
   actions_.set_undoing(false);
@@ -155,6 +188,7 @@ bool PlanRunner::carry_out(PlanRun& run, std::chrono::steady_clock::time_point u
   for (std::size_t count = 0;;) {
     if (!all_have_followed(run, until)) return false;
     if (run.reached == run.wanted.plan.actions.size()) return true;
+    if (!all_went_before(run.wanted.plan.actions[run.reached], until)) return false;
     if (const Expected<> done = carry_out_next(run); !done) {
       run.outcome.errors.push_back(done.error());
       return true;
@@ -172,17 +206,14 @@ bool PlanRunner::all_have_followed(PlanRun& run, std::chrono::steady_clock::time
   return true;
 }
 
-// To remove an interface with all of its peers may take long: first some of them go. False: none is left.
-bool PlanRunner::remove_some_peers(const config::Action& action) {
-  const auto* removal = std::get_if<config::RemoveInterface>(&action);
-  Interface* interface = removal == nullptr ? nullptr : objects_.find_interface(removal->interface);
-  return interface != nullptr && interface->peers().remove_some(kPeersAtOnce);
+bool PlanRunner::all_went_before(const config::Action& action, std::chrono::steady_clock::time_point until) {
+  while (std::visit(Before{objects_}, action))
+    if (std::chrono::steady_clock::now() >= until) return false;
+  return true;
 }
 
 Expected<> PlanRunner::carry_out_next(PlanRun& run) {
-  const config::Action& action = run.wanted.plan.actions[run.reached];
-  if (remove_some_peers(action)) return {};
-  ++run.reached;
+  const config::Action& action = run.wanted.plan.actions[run.reached++];
   // A route that another interface takes over must be its own before this one gives it up.
   if (takes_prefixes(action) != run.taking) flush_routes();
   run.taking = takes_prefixes(action);

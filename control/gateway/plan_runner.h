@@ -44,7 +44,7 @@ struct PlanRun {
   std::size_t reached = 0;              // how many actions were begun
   bool tried = false;                   // what would fail has been tried
   bool taking = false;                  // the last action took prefixes away
-  std::string following;                // the interface whose peers still follow an action; empty: none
+  std::string following;                // the interface whose peers or routes follow an action; empty: none
   bool refused = false;                 // by the system, in the middle
   std::optional<GatewayPlan> way_back;  // then
   std::size_t taken_back = 0;           // how many of its actions were begun
@@ -79,8 +79,8 @@ class PlanRunner {
   bool carry_out(PlanRun& run, std::chrono::steady_clock::time_point until);
   bool try_first(PlanRun& run);
   Expected<> carry_out_next(PlanRun& run);
-  bool remove_some_peers(const config::Action& action);
   bool all_have_followed(PlanRun& run, std::chrono::steady_clock::time_point until);
+  bool all_went_before(const config::Action& action, std::chrono::steady_clock::time_point until);
   bool take_back(PlanRun& run, std::chrono::steady_clock::time_point until);
   // An exception of the action is a refusal as well.
   Expected<> attempt(PlanRun& run, const config::Action& action);

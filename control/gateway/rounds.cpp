@@ -15,13 +15,8 @@ using namespace std::chrono_literals;
 
 constexpr std::size_t kHandshakesPerRound = 256;
 constexpr std::size_t kEventsPerRound = 2048;
+constexpr unsigned kPatience = 8;          // rounds, for the mirror
 constexpr std::size_t kEventsAtOnce = 16;  // between two looks at the clock; each may be an initiation
-
-// Its routes are compared with Linux's, and its paths led elsewhere, where Linux has changed something.
-void follow_linux(Interface& interface, EventLoop::Clock::time_point until) {
-  interface.routes().advance(until);
-  interface.paths().advance(until);
-}
 
 bool has_more_to_do(Interface& interface) {
   return interface.engine().queued() != 0 || interface.routes().has_more_to_do() ||
@@ -81,14 +76,23 @@ void Rounds::advance() {
   for_interfaces([until = begun + RoundTimes::kEvents + RoundTimes::kHandshakes](Interface& interface) {
     interface.advance(until);
   });
-  for_interfaces([until = EventLoop::Clock::now() + RoundTimes::kPaths](Interface& interface) {
-    follow_linux(interface, until);
-  });
+  follow_linux(EventLoop::Clock::now() + RoundTimes::kPaths);
   flows_unfinished_ = flows_.advance();
   records_wait_ = packets_.advance(EventLoop::Clock::now() + RoundTimes::kPackets);
   services_.publisher.flush_paced(now().boot, EventLoop::Clock::now() + RoundTimes::kRoutes);
   release_ports();
   ++first_;
+}
+
+// Routes are set and compared with Linux's, and paths led elsewhere where Linux has changed something. Linux
+// tells of each change of a route: more than the mirror has read would end in a new dump. Others may change
+// routes all the time, so patience ends.
+void Rounds::follow_linux(EventLoop::Clock::time_point until) {
+  unread_ = services_.mirror.has_unread() && unread_ < kPatience ? unread_ + 1 : 0;
+  for_interfaces([this, until](Interface& interface) {
+    if (unread_ == 0) interface.routes().advance(until);
+    interface.paths().advance(until);
+  });
 }
 
 void Rounds::release_ports() {

@@ -28,6 +28,7 @@ class Rounds {
  private:
   [[nodiscard]] std::chrono::nanoseconds sleep_time(bool gather);
   void advance();
+  void follow_linux(EventLoop::Clock::time_point until);
   void release_ports();  // numbers of those that have gone, when nothing leads to them
   std::size_t drain_mailboxes(EventLoop::Clock::time_point until);  // returns how many handshake messages
   // From the interface that begins the round.
@@ -42,6 +43,7 @@ class Rounds {
   noise::HandshakePace pace_;
   bool flows_unfinished_ = false;
   bool records_wait_ = false;  // records of watched packets
+  unsigned unread_ = 0;        // rounds in a row in which the mirror is behind
   std::size_t first_ = 0;      // which interface and worker begins the present round
 };
 

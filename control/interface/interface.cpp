@@ -21,7 +21,7 @@ namespace {
 constexpr std::size_t kHandshakesPerIteration = 256;  // most of a flood are answered by a cookie reply
 constexpr std::size_t kHandshakesAtOnce = 8;          // between two looks at the clock
 
-AllowedRoutes::Linux linux_of(Services& services) {
+RouteRequests::Linux linux_of(Services& services) {
   return {[&services](RouteVerb verb, std::span<const RouteSpec> routes) {
             return services.netlink.change_routes(verb, routes);
           },
@@ -62,7 +62,8 @@ Interface::Interface(Services& services, const std::string& name, const config::
             PeerBook(services.dataplane.reclaimer()),
             ListenSocket(services.loop, value.listen_port, value.fwmark)},
       settings_(config::live_settings(value)),
-      routes_(core_.book, linux_of(services), core_.log, {name, core_.netdev.ifindex()}, value),
+      routes_(core_.book, {linux_of(services), core_.log, {name, core_.netdev.ifindex()}},
+              RouteRules::of(value)),
       paths_(core_),
       notes_(core_),
       endpoints_(core_, notes_),
@@ -155,8 +156,10 @@ bool Interface::follow(std::chrono::steady_clock::time_point until) {
     view.up = true;
     view.listen_port = core_.socket.port();
   }
-  if (routes_.is_going_up()) routes_.advance(until);
-  return !routes_.is_going_up();
+  while (peers_.give_some())
+    if (std::chrono::steady_clock::now() >= until) return false;
+  if (routes_.is_following()) routes_.advance(until);
+  return !routes_.is_following();
 }
 
 Expected<> Interface::set_listen_port(UdpPort port) {
@@ -212,7 +215,7 @@ Expected<> Interface::set_mtu(std::optional<std::uint16_t> mtu, std::uint16_t au
 }
 
 void Interface::set_routes(config::Routes routes, std::optional<std::uint32_t> table) {
-  routes_.configure(routes, table);
+  routes_.set_routes(routes, table);
 }
 
 void Interface::apply(const config::Interface& settings) {

@@ -68,8 +68,9 @@ class Interface final {
   Expected<> set_listen_port(UdpPort port);
   Expected<> set_fwmark(std::uint32_t fwmark);
   void set_private_key(const std::optional<config::SecretKey>& key);
-  // After set_enabled() and set_private_key() peers and routes follow in steps, here and in advance(). When
-  // all have, no worker uses a session from before. False: there is more.
+  // Peers and routes follow most of these in steps, here and in advance(). When all have, Linux has the
+  // routes, and after set_enabled() and set_private_key() no worker uses a session from before. False: there
+  // is more.
   bool follow(std::chrono::steady_clock::time_point until);
   Expected<> add_address(const config::InterfaceAddress& address);
   Expected<> remove_address(const config::InterfaceAddress& address, bool undone);

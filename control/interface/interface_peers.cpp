@@ -8,6 +8,13 @@
 
 namespace wg::control {
 
+namespace {
+
+constexpr std::size_t kPrefixesAtOnce = 256;  // and their routes: less than a millisecond
+constexpr std::size_t kPeersAtOnce = 8;
+
+}  // namespace
+
 PeerRecord* InterfacePeers::add(const config::Peer& value) {
   if (PeerRecord* known = core_.book.find(value.public_key)) return known;
   dataplane::PeerTable& table = core_.services.dataplane.peers();
@@ -32,11 +39,46 @@ void InterfacePeers::apply(PeerRecord& record, const config::Peer& value) {
   set_name(key, value.name);
   if (value.preshared_key) set_preshared_key(key, value.preshared_key);
   if (value.mtu) set_mtu(key, value.mtu);
-  for (const config::Prefix& prefix : value.allowed_ips) core_.book.give_prefix(record, prefix);
-  parts_.routes.change(RouteVerb::kReplace, value.allowed_ips);
+  give(record, value);
   if (value.endpoint) set_endpoint(key, value.endpoint, false);
   parts_.endpoints.restore(record);
   if (value.persistent_keepalive.count() != 0) set_keepalive(key, value.persistent_keepalive);
+}
+
+void InterfacePeers::give(PeerRecord& record, const config::Peer& value) {
+  while (give_some()) {
+  }
+  const std::vector<config::Prefix>& all = value.allowed_ips;
+  const std::size_t at_once = std::min(all.size(), kPrefixesAtOnce);
+  rest_ = {value.public_key, {all.rbegin(), all.rend() - static_cast<std::ptrdiff_t>(at_once)}};
+  for (std::size_t i = 0; i < at_once; ++i) core_.book.give_prefix(record, all[i]);
+  parts_.routes.change(RouteVerb::kReplace,
+                       {all.begin(), all.begin() + static_cast<std::ptrdiff_t>(at_once)});
+}
+
+bool InterfacePeers::give_some() {
+  if (rest_.allowed_ips.empty()) return false;
+  PeerRecord* record = core_.book.find(rest_.key);
+  std::vector<config::Prefix> some;
+  while (!rest_.allowed_ips.empty() && some.size() < kPrefixesAtOnce) {
+    some.push_back(rest_.allowed_ips.back());
+    rest_.allowed_ips.pop_back();
+    if (record != nullptr) core_.book.give_prefix(*record, some.back());
+  }
+  if (record != nullptr) parts_.routes.change(RouteVerb::kReplace, some);
+  return !rest_.allowed_ips.empty();
+}
+
+bool InterfacePeers::take_some(const config::Key& key) {
+  PeerRecord* record = core_.book.find(key);
+  if (record == nullptr || record->allowed_ips.size() <= kPrefixesAtOnce) return false;
+  std::vector<config::Prefix> some;
+  while (some.size() < kPrefixesAtOnce) {
+    some.push_back(*record->allowed_ips.begin());
+    core_.book.take_prefix(*record, some.back());
+  }
+  parts_.routes.change(RouteVerb::kRemove, some);
+  return true;
 }
 
 void InterfacePeers::remove(const config::Key& key) {
@@ -55,15 +97,19 @@ void InterfacePeers::remove(const config::Key& key) {
   core_.book.erase(*record);
 }
 
-bool InterfacePeers::remove_some(std::size_t count) {
+bool InterfacePeers::remove_some() {
   const PeerBook::Records& records = core_.book.records();
   if (records.empty()) return false;
-  for (; count != 0 && !records.empty(); --count) remove(config::Key(records.begin()->first));
+  for (std::size_t count = 0; count < kPeersAtOnce && !records.empty(); ++count) {
+    const config::Key key = records.begin()->first;
+    if (take_some(key)) break;
+    remove(key);
+  }
   return true;
 }
 
 void InterfacePeers::remove_all() {
-  while (remove_some(core_.book.records().size())) {
+  while (remove_some()) {
   }
 }
 

@@ -9,6 +9,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "control/interface/allowed_routes.h"
 #include "control/interface/core.h"
@@ -28,11 +29,17 @@ class InterfacePeers {
   };
   InterfacePeers(InterfaceCore& core, const Parts& parts) : core_(core), parts_(parts) {}
 
-  PeerRecord* add(const config::Peer& value);  // nullptr: the table is full, or our own key
+  // nullptr: the table is full, or our own key. Of very many allowed IPs it gets the first ones, the others
+  // by give_some().
+  PeerRecord* add(const config::Peer& value);
+  // False: each has got all of them.
+  bool give_some();
   void remove(const config::Key& key);
+  // Before, of a peer that has very many allowed IPs. False: it has few left, or is not there.
+  bool take_some(const config::Key& key);
   void remove_all();
-  // For an interface that goes, in steps: any `count` of them. False: there is none.
-  bool remove_some(std::size_t count);
+  // For an interface that goes, in steps: some of them. False: there is none.
+  bool remove_some();
 
   // ---- one per action of a plan. A peer that has gone meanwhile is left out.
   void set_name(const config::Key& key, const std::string& name);
@@ -46,9 +53,15 @@ class InterfacePeers {
 
  private:
   void apply(PeerRecord& record, const config::Peer& value);
+  void give(PeerRecord& record, const config::Peer& value);
 
   InterfaceCore& core_;
   Parts parts_;
+  // Allowed IPs that a peer shall have and has not yet; the next one is the last of the list.
+  struct Rest {
+    config::Key key;
+    std::vector<config::Prefix> allowed_ips;
+  } rest_;
 };
 
 }  // namespace wg::control

@@ -34,13 +34,6 @@ PeerRecord* PeerBook::owner_of(const config::Address& address) const {
   return find_slot(ip.v6 ? allowed6_.lookup({ip.bytes}) : allowed4_.lookup(ip.v4_host_order()));
 }
 
-std::vector<config::Prefix> PeerBook::allowed_ips() const {
-  std::vector<config::Prefix> prefixes;
-  for (const auto& [key, record] : records_)
-    prefixes.insert(prefixes.end(), record->allowed_ips.begin(), record->allowed_ips.end());
-  return prefixes;
-}
-
 bool PeerBook::holds(const config::Prefix& prefix) const {
   const IpPrefix p = to_dataplane(prefix);
   const auto holder = p.address.v6 ? allowed6_.find_exact({p.address.bytes}, p.length)

@@ -40,8 +40,8 @@ class PeerBook {
   [[nodiscard]] std::uint32_t newest() const { return newest_; }
   // A peer has exactly this prefix.
   [[nodiscard]] bool holds(const config::Prefix& prefix) const;
-  // Visits all peers, in no order.
-  [[nodiscard]] std::vector<config::Prefix> allowed_ips() const;
+  // How many prefixes the peers have together.
+  [[nodiscard]] std::size_t prefixes() const { return allowed4_.size() + allowed6_.size(); }
 
   PeerRecord& add(dataplane::Peer& slot, const config::Key& key);
   // Its allowed IPs are in the tables until clear_allowed_ips().

@@ -166,13 +166,20 @@ void Readers::take(Connection& connection, std::string_view bytes) {
 // ---------------------------------------------------------------- sets
 
 std::string wg_set(const std::string& interface, const std::string& lines) {
-  return end_wg_set(begin_wg_set(interface, lines));
+  return end_wg(begin_wg_set(interface, lines));
+}
+
+std::string wg_get(const std::string& interface) {
+  return end_wg(begin_wg(interface, "get=1\n\n"));
 }
 
 int begin_wg_set(const std::string& interface, const std::string& lines) {
+  return begin_wg(interface, "set=1\n" + lines + "\n");
+}
+
+int begin_wg(const std::string& interface, const std::string& request) {
   const int fd = connect_to("/run/wireguard/" + interface + ".sock");
   if (fd < 0) throw std::runtime_error("no socket of " + interface);
-  const std::string request = "set=1\n" + lines + "\n";
   std::string_view rest = request;
   while (!rest.empty()) {
     const auto sent = ::send(fd, rest.data(), rest.size(), MSG_NOSIGNAL);
@@ -182,10 +189,10 @@ int begin_wg_set(const std::string& interface, const std::string& lines) {
   return fd;
 }
 
-std::string end_wg_set(int connection) {
+std::string end_wg(int connection) {
   std::string answer;
-  std::array<char, 256> buffer;
-  while (answer.find("\n\n") == std::string::npos) {
+  std::array<char, 65536> buffer;
+  while (!answer.ends_with("\n\n")) {
     const auto got = recv(connection, buffer.data(), buffer.size(), 0);
     if (got <= 0) break;
     answer.append(buffer.data(), static_cast<std::size_t>(got));

@@ -82,9 +82,12 @@ class Setter {
 
 // One set over wg(8)'s socket of `interface`; what the gateway answers.
 std::string wg_set(const std::string& interface, const std::string& lines);
-// The same in two parts. The first returns the connection, which the second closes.
+// The same, or any other request, in two parts. The first returns the connection, which the second closes.
 int begin_wg_set(const std::string& interface, const std::string& lines);
-std::string end_wg_set(int connection);
+int begin_wg(const std::string& interface, const std::string& request);
+std::string end_wg(int connection);
+// What wg(8) reads of an interface.
+std::string wg_get(const std::string& interface);
 // The lines that add peers number `from` to `from` + `count` - 1, or remove them.
 std::string wg_peers(std::size_t from, std::size_t count, bool remove);
 

@@ -141,10 +141,10 @@ TEST(LargeChanges, WaitForOneAnotherInTheirOrder) {
                   const int small = begin_wg_set("wg0", wg_peers(kMany, 1, false));
                   std::this_thread::sleep_for(20ms);
                   const int last = begin_wg_set("wg0", wg_peers(0, kMany, true));
-                  wrong.expect<std::string>("small", end_wg_set(small), kDone);
+                  wrong.expect<std::string>("small", end_wg(small), kDone);
                   wrong.expect("no peer is missing when it is answered", peers_of(gateway, "wg0") > 0, true);
-                  wrong.expect<std::string>("large", end_wg_set(large), kDone);
-                  wrong.expect<std::string>("last", end_wg_set(last), kDone);
+                  wrong.expect<std::string>("large", end_wg(large), kDone);
+                  wrong.expect<std::string>("last", end_wg(last), kDone);
                   wrong.expect<std::size_t>("peers", peers_of(gateway, "wg0"), 1);
                   return wrong.text();
                 },
@@ -300,7 +300,7 @@ TEST(LargeChanges, AnInterfaceGoesDownAndUpWithItsRoutesInSteps) {
                   static_cast<void>(gateway.take_longest_round());
                   const int key = begin_wg_set("wg0", private_key(noise::Key{7}));
                   for (int i = 0; i < 3; ++i) shell("ip link set wg0 down; ip link set wg0 up");
-                  wrong.expect<std::string>("key", end_wg_set(key), kDone);
+                  wrong.expect<std::string>("key", end_wg(key), kDone);
                   for (int i = 0; i < 500 && routes() != all; ++i) std::this_thread::sleep_for(10ms);
                   wrong.expect("routes in the end", routes(), all);
                   wrong.expect_short("down_and_up_by_link", gateway);
@@ -338,9 +338,9 @@ TEST(LargeChanges, KeysDownAndUpFollowOneAnother) {
                   std::thread down([&] { gateway.call("interface.down", {{"name", "wg0"}}); });
                   const int some_go = begin_wg_set("wg0", wg_peers(0, kMany / 2, true));
                   const int key = begin_wg_set("wg0", private_key(gateway_key()));
-                  wrong.expect<std::string>("another key", end_wg_set(other_key), kDone);
-                  wrong.expect<std::string>("peers go", end_wg_set(some_go), kDone);
-                  wrong.expect<std::string>("the key again", end_wg_set(key), kDone);
+                  wrong.expect<std::string>("another key", end_wg(other_key), kDone);
+                  wrong.expect<std::string>("peers go", end_wg(some_go), kDone);
+                  wrong.expect<std::string>("the key again", end_wg(key), kDone);
                   down.join();
                   wrong.expect<std::size_t>("sessions while it is down", load.bring_up({0}, 1s), 0);
                   gateway.call("interface.up", {{"name", "wg0"}});

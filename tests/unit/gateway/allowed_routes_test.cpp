@@ -4,13 +4,17 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <array>
+#include <functional>
+#include <initializer_list>
 #include <map>
 #include <optional>
 #include <random>
 #include <set>
 #include <string>
 #include <tuple>
+#include <utility>
 
 #include "control/convert.h"
 #include "dataplane/session/peer_table.h"
@@ -35,7 +39,9 @@ class FakeLinux {
 
   BatchOutcome change(RouteVerb verb, std::span<const RouteSpec> routes) {
     BatchOutcome outcome;
+    most_at_once = std::max(most_at_once, routes.size());
     for (const RouteSpec& route : routes) ++(change_one(verb, route) ? outcome.done : outcome.failed);
+    if (looked_at) looked_at(routes_);
     if (outcome.failed != 0) outcome.first_failure = Refusal{EEXIST, "refused"};
     return outcome;
   }
@@ -65,6 +71,9 @@ class FakeLinux {
     return key;
   }
   [[nodiscard]] const std::map<Key, std::uint8_t>& routes() const { return routes_; }
+
+  std::size_t most_at_once = 0;                                       // routes of one exchange
+  std::function<void(const std::map<Key, std::uint8_t>&)> looked_at;  // after each exchange
 
  private:
   bool change_one(RouteVerb verb, const RouteSpec& route) {
@@ -141,11 +150,10 @@ class AllowedRoutesTest : public testing::Test {
     make();
   }
   void make() {
-    routes.emplace(book,
-                   AllowedRoutes::Linux{
-                       [this](RouteVerb verb, auto list) { return kernel.change(verb, list); },
-                       [this](std::uint32_t table, const IpPrefix& p) { return kernel.find(table, p); }},
-                   silent_log(), AllowedRoutes::Netdev{"wg0", kDevice}, value);
+    RouteRequests requests({[this](RouteVerb verb, auto list) { return kernel.change(verb, list); },
+                            [this](std::uint32_t table, const IpPrefix& p) { return kernel.find(table, p); }},
+                           silent_log(), {"wg0", kDevice});
+    routes.emplace(book, std::move(requests), RouteRules::of(value));
   }
   void add(unsigned peer, const Prefix& p) {
     book.give_prefix(*peers[peer], p);
@@ -216,7 +224,7 @@ TEST_F(AllowedRoutesTest, ManyRoutesAreSetInStepsWhateverComesMeanwhile) {
     for (unsigned i = 0; i < 200; ++i) add(peer, many(peer, i));
   const auto long_ago = std::chrono::steady_clock::time_point();
   set_up(true);
-  EXPECT_TRUE(routes->is_going_up());
+  EXPECT_TRUE(routes->is_following());
   EXPECT_TRUE(routes->has_more_to_do());
   set_up(false);
   EXPECT_FALSE(routes->has_more_to_do());
@@ -226,9 +234,143 @@ TEST_F(AllowedRoutesTest, ManyRoutesAreSetInStepsWhateverComesMeanwhile) {
   remove(many(kPeers - 1, 3));  // it is not
   add(0, many(kPeers - 1, 4));  // from a peer behind to one in front
   std::size_t steps = 0;
-  for (; routes->is_going_up(); ++steps) routes->advance(long_ago);
-  EXPECT_EQ(steps, kPeers / 2 - 1) << "two peers at once";
+  for (; routes->is_following(); ++steps) routes->advance(long_ago);
+  EXPECT_GE(steps, kPeers * 200 / 256 - 1) << "one exchange with Linux each";
   EXPECT_EQ(kernel.routes(), wanted.routes());
+}
+
+// Every setting that concerns all prefixes is followed in steps, between which there is no prefix without a
+// route, and prefixes come, go and move.
+TEST_F(AllowedRoutesTest, AnotherRuleIsFollowedInStepsWhateverComesMeanwhile) {
+  const auto many = [](unsigned peer, unsigned i) {
+    return prefix("172." + std::to_string(16 + peer) + "." + std::to_string(i) + ".0/24");
+  };
+  for (unsigned peer = 0; peer < kPeers; ++peer)
+    for (unsigned i = 0; i < 100; ++i) add(peer, many(peer, i));
+  for (unsigned i = 0; i < 150; ++i) keep(prefix("10.99.0." + std::to_string(i) + "/32"));
+  set_up(true);
+  settle();
+  const auto set_table = [&](std::optional<std::uint32_t> table) {
+    wanted.value.table = table;
+    routes->set_routes(wanted.value.routes, table);
+  };
+  const auto set_routes = [&](config::Routes which) {
+    wanted.value.routes = which;
+    routes->set_routes(which, wanted.value.table);
+  };
+  const auto set_on_loss = [&](config::OnLoss on_loss) {
+    wanted.value.on_loss = on_loss;
+    routes->set_on_loss(on_loss);
+  };
+  const auto set_addresses = [&](std::initializer_list<const char*> addresses) {
+    wanted.value.addresses.clear();
+    for (const char* address : addresses)
+      wanted.value.addresses.push_back(*config::parse_interface_address(address));
+    routes->set_addresses(wanted.value.addresses);
+  };
+  const std::pair<const char*, std::function<void()>> changes[] = {
+      {"another table", [&] { set_table(77); }},
+      {"the main table by its number", [&] { set_table(RT_TABLE_MAIN); }},
+      {"the main table", [&] { set_table(std::nullopt); }},
+      {"withdraw", [&] { set_on_loss(config::OnLoss::kWithdraw); }},
+      {"unreachable", [&] { set_on_loss(config::OnLoss::kUnreachable); }},
+      {"an address over all",
+       [&] {
+         set_addresses({"10.10.0.1/24", "172.16.0.1/12"});
+       }},
+      {"an address less", [&] { set_addresses({"10.10.0.1/24"}); }},
+      {"no address", [&] { set_addresses({}); }},
+      {"an address", [&] { set_addresses({"10.10.0.1/24"}); }},
+      {"no routes", [&] { set_routes(config::Routes::kOff); }},
+      {"routes", [&] { set_routes(config::Routes::kAuto); }},
+  };
+  unsigned number = 0;
+  for (const auto& [what, change] : changes) {
+    change();
+    ASSERT_TRUE(routes->is_following()) << what;
+    kernel.most_at_once = 0;
+    std::size_t steps = 0;
+    const auto step = [&] {
+      routes->advance({});
+      ++steps;
+    };
+    step();
+    remove(many(0, number));           // it has followed already
+    remove(many(kPeers - 1, number));  // it has not
+    add(0, many(kPeers - 1, number + 40));
+    add(kPeers - 1, many(0, number + 40));
+    keep(prefix("10.98.0." + std::to_string(number) + "/32"));
+    forget(prefix("10.99.0." + std::to_string(number) + "/32"));
+    while (routes->is_following()) step();
+    EXPECT_GE(steps, (kPeers * 100 - 2 * number + 150) / 64) << what;
+    EXPECT_LE(kernel.most_at_once, 256U) << what;
+    ASSERT_EQ(kernel.routes(), wanted.routes()) << what;
+    settle();
+    EXPECT_EQ(routes->take_put_back(), 0U) << what << ": what has not followed yet was not lost";
+    ++number;
+  }
+}
+
+// A packet always finds a route, of its own or an unreachable one, at every moment of a move to another table
+// and back, and when an address comes over it.
+TEST_F(AllowedRoutesTest, NoPrefixIsWithoutARouteWhileRulesChange) {
+  for (unsigned i = 0; i < 200; ++i) add(i % kPeers, prefix("172.16." + std::to_string(i) + ".0/24"));
+  set_up(true);
+  settle();
+  std::size_t without = 0;
+  kernel.looked_at = [&](const std::map<FakeLinux::Key, std::uint8_t>& all) {
+    std::set<IpPrefix> there;
+    for (const auto& [key, type] : all) there.insert(std::get<1>(key));
+    const bool network = there.contains(to_dataplane(prefix("172.16.0.0/12")));
+    for (const auto& [p, owner] : wanted.owners) without += !network && !there.contains(to_dataplane(p));
+  };
+  for (const auto table : {std::optional<std::uint32_t>(77), std::optional<std::uint32_t>()}) {
+    routes->set_routes(config::Routes::kAuto, table);
+    while (routes->is_following()) routes->advance({});
+  }
+  for (const bool over_all : {true, false}) {
+    auto addresses = value.addresses;
+    if (over_all) addresses.push_back(*config::parse_interface_address("172.16.0.1/12"));
+    routes->set_addresses(addresses);
+    while (routes->is_following()) routes->advance({});
+  }
+  EXPECT_EQ(without, 0U);
+}
+
+// Linux takes tens of milliseconds to drop very many routes at once.
+TEST_F(AllowedRoutesTest, VeryManyRoutesGoInStepsBeforeTheNetdevGoesDown) {
+  for (unsigned i = 0; i < 9000; ++i)
+    add(i % kPeers, prefix("172." + std::to_string(16 + i / 250) + "." + std::to_string(i % 250) + ".0/24"));
+  set_up(true);
+  settle();
+  std::size_t steps = 0;
+  for (; routes->withdraw_some(); ++steps) {
+  }
+  EXPECT_GE(steps, 9000U / 256);
+  EXPECT_FALSE(routes->withdraw_some()) << "it stays done";
+  for (const auto& [key, type] : kernel.routes()) ASSERT_NE(type, RTN_UNICAST);
+  routes->note(RT_TABLE_MAIN, prefix("172.16.0.0/24"));
+  look();
+  EXPECT_EQ(routes->take_put_back(), 0U) << "what was withdrawn was not lost";
+  set_up(false);
+  EXPECT_EQ(kernel.routes(), wanted.routes());
+  set_up(true);
+  settle();
+  EXPECT_EQ(kernel.routes(), wanted.routes());
+}
+
+// A default route comes over all kept prefixes, and goes.
+TEST_F(AllowedRoutesTest, ManyKeptPrefixesAreReconsideredInSteps) {
+  set_up(true);
+  for (unsigned i = 0; i < 500; ++i)
+    keep(prefix("172.16." + std::to_string(i / 250) + "." + std::to_string(i % 250) + "/32"));
+  settle();
+  for (const bool comes : {true, false}) {
+    comes ? add(0, prefix("172.0.0.0/8")) : remove(prefix("172.0.0.0/8"));
+    EXPECT_TRUE(routes->is_following());
+    settle();
+    EXPECT_EQ(kernel.routes(), wanted.routes());
+  }
 }
 
 TEST_F(AllowedRoutesTest, EachInterfaceHasAMetricOfItsOwn) {
@@ -336,8 +478,9 @@ TEST_F(AllowedRoutesTest, RandomChangesLeadToWhatThereShouldBe) {
       case 9:
         if (below(4) != 0) break;
         wanted.value.routes = below(4) == 0 ? config::Routes::kOff : config::Routes::kAuto;
-        wanted.value.table = below(2) == 0 ? std::optional<std::uint32_t>(77) : std::nullopt;
-        routes->configure(wanted.value.routes, wanted.value.table);
+        wanted.value.table = std::nullopt;
+        if (below(2) == 0) wanted.value.table = below(3) == 0 ? std::uint32_t{RT_TABLE_MAIN} : 77;
+        routes->set_routes(wanted.value.routes, wanted.value.table);
         break;
       default:
         if (below(3) == 0) {
@@ -354,6 +497,8 @@ TEST_F(AllowedRoutesTest, RandomChangesLeadToWhatThereShouldBe) {
     if (below(3) != 0) continue;  // some changes come before all of the last ones is done
     settle();
     ASSERT_EQ(kernel.routes(), wanted.routes()) << "step " << step;
+  }
+  while (routes->forget_some()) {
   }
   routes->end();
   for (const auto& [p, owner] : std::map(wanted.owners)) remove(p);
