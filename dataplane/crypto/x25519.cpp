@@ -42,9 +42,36 @@ void multiply_avx512(std::span<const X25519Op> ops) noexcept {
   sodium_stackzero(kSpilled);
 }
 
+// The base point costs libsodium a third of another. Lanes gain from two others on.
+bool pays_in_four_lanes(std::span<const X25519Op> ops) noexcept {
+  std::size_t points = 0;
+  for (const X25519Op& op : ops) points += op.point != kX25519Base;
+  return points >= 2;
+}
+
+void multiply_avx2(std::span<const X25519Op> ops) noexcept {
+  for (std::size_t at = 0; at < ops.size(); at += kX25519LanesAvx2) {
+    const auto some = ops.subspan(at, std::min(kX25519LanesAvx2, ops.size() - at));
+    if (pays_in_four_lanes(some)) {
+      x25519_detail::multiply_lanes_avx2(some);
+    } else {
+      multiply_libsodium(some);
+    }
+  }
+  sodium_stackzero(kSpilled);
+}
+
 constexpr X25519Engine kLibsodium{"libsodium", 1, multiply_libsodium};
 constexpr X25519Engine kAvx512{"avx512", kX25519Lanes, multiply_avx512};
-constexpr std::array<const X25519Engine*, 2> kEngines{&kLibsodium, &kAvx512};
+constexpr X25519Engine kAvx2{"avx2", kX25519LanesAvx2, multiply_avx2};
+constexpr std::array<const X25519Engine*, 3> kEngines{&kLibsodium, &kAvx2, &kAvx512};
+
+// How many of kEngines. Every processor with AVX-512 has FMA.
+std::size_t runnable(const CpuFeatureWords& words) noexcept {
+  constexpr std::uint32_t kFma = 1u << 12;  // CPUID.1:ECX
+  if (!can_run_avx2(words) || (words.leaf1_ecx & kFma) == 0) return 1;
+  return can_run_avx512(words) ? 3 : 2;
+}
 
 const X25519Engine& choose(const char* forced) {
   const std::span<const X25519Engine* const> engines = x25519_engines();
@@ -72,8 +99,8 @@ void use_x25519_engine(const X25519Engine& engine) noexcept {
 }
 
 std::span<const X25519Engine* const> x25519_engines() noexcept {
-  static const bool wide = can_run_avx512(read_cpu_feature_words());
-  return {kEngines.data(), wide ? kEngines.size() : 1};
+  static const std::size_t count = runnable(read_cpu_feature_words());
+  return {kEngines.data(), count};
 }
 
 }  // namespace wg::crypto

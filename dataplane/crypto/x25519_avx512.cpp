@@ -15,19 +15,13 @@
 // with AVX-512 flags, so it instantiates nothing of the standard library with external linkage.
 #include <immintrin.h>
 
-#include "dataplane/crypto/x25519.h"
+#include "dataplane/crypto/x25519_lanes.h"
 
 namespace wg::crypto {
 namespace {
 
-#define X25519_INLINE [[gnu::always_inline]] inline
-
 using Vec = __m512i;
-constexpr int kLimbs = 5;
-constexpr int kLimbBits = 51;
-constexpr std::uint64_t kLimbMask = (std::uint64_t{1} << kLimbBits) - 1;
 constexpr int kLaneCount = static_cast<int>(kX25519Lanes);
-constexpr int kWords = 4;  // of 64 bits, in 32 bytes
 
 struct Element {
   Vec limb[kLimbs];
@@ -179,51 +173,7 @@ X25519_INLINE void step(Ladder& at, const Element& x1) {
   at.z2 = e * plus_a24_times(aa, e);
 }
 
-[[gnu::noinline]] void square_times(Element& a, int n) {
-  for (; n > 0; --n) a = squared(a);
-}
-[[gnu::noinline]] Element product_of(const Element& a, const Element& b) {
-  return a * b;
-}
-
-// a^(2^n) * b
-Element squared_times(Element a, int n, const Element& b) {
-  square_times(a, n);
-  return product_of(a, b);
-}
-
-// a^(2^255 - 21), which is 1 / a, and 0 of 0. onesN: a^(2^N - 1).
-Element inverse(const Element& a) {
-  Element two = a;
-  square_times(two, 1);  // a^2
-  const Element nine = squared_times(two, 2, a);
-  const Element eleven = product_of(nine, two);
-  const Element ones5 = squared_times(eleven, 1, nine);
-  const Element ones10 = squared_times(ones5, 5, ones5);
-  const Element ones20 = squared_times(ones10, 10, ones10);
-  const Element ones40 = squared_times(ones20, 20, ones20);
-  const Element ones50 = squared_times(ones40, 10, ones10);
-  const Element ones100 = squared_times(ones50, 50, ones50);
-  const Element ones200 = squared_times(ones100, 100, ones100);
-  const Element ones250 = squared_times(ones200, 50, ones50);
-  return squared_times(ones250, 5, eleven);
-}
-
-// Words [word][lane] of all lanes' 32 bytes, little endian as the processor is.
-struct alignas(64) Columns {
-  std::uint64_t word[kWords][kLaneCount];
-};
-
-// Lanes without an operation repeat the first.
-template <typename BytesOf>
-X25519_INLINE void gather(Columns& columns, std::span<const X25519Op> ops, const BytesOf& bytes_of) {
-  for (int lane = 0; lane < kLaneCount; ++lane) {
-    const std::size_t i = static_cast<std::size_t>(lane) < ops.size() ? static_cast<std::size_t>(lane) : 0;
-    for (int w = 0; w < kWords; ++w) __builtin_memcpy(&columns.word[w][lane], bytes_of(ops[i]) + 8 * w, 8);
-  }
-}
-
-X25519_INLINE Element element_of(const Columns& columns) {
+X25519_INLINE Element element_of(const Columns<kLaneCount>& columns) {
   Vec word[kWords];
   for (int w = 0; w < kWords; ++w) word[w] = _mm512_load_si512(columns.word[w]);
   const Vec mask = all(kLimbMask);
@@ -237,16 +187,7 @@ X25519_INLINE Element element_of(const Columns& columns) {
            _mm512_and_si512(_mm512_srli_epi64(word[3], 12), mask)}};
 }
 
-// RFC 7748 section 5: the low three bits clear, bit 255 clear, bit 254 set.
-X25519_INLINE void clamp(Columns& scalars) {
-  for (int lane = 0; lane < kLaneCount; ++lane) {
-    scalars.word[0][lane] &= ~std::uint64_t{7};
-    scalars.word[kWords - 1][lane] &= ~std::uint64_t{0} >> 1;
-    scalars.word[kWords - 1][lane] |= std::uint64_t{1} << 62;
-  }
-}
-
-Ladder climb(const Columns& scalars, const Element& x1) {
+Ladder climb(const Columns<kLaneCount>& scalars, const Element& x1) {
   const Vec zero = _mm512_setzero_si512();
   const Element nought{{zero, zero, zero, zero, zero}}, one{{all(1), zero, zero, zero, zero}};
   Ladder at{one, nought, x1, one};
@@ -265,50 +206,16 @@ Ladder climb(const Columns& scalars, const Element& x1) {
   return at;
 }
 
-// The one representative below 2^255 - 19, as 32 bytes.
-void store_canonical(std::uint8_t* to, std::uint64_t (&limb)[kLimbs]) {
-  const auto carry = [&limb] {
-    for (int i = 0; i + 1 < kLimbs; ++i) {
-      limb[i + 1] += limb[i] >> kLimbBits;
-      limb[i] &= kLimbMask;
-    }
-    limb[0] += 19 * (limb[kLimbs - 1] >> kLimbBits);
-    limb[kLimbs - 1] &= kLimbMask;
-  };
-  carry();
-  carry();
-  // At most 2^255 - 1 now, but for limb 0. Adding 19 carries out of the top exactly when it is 2^255 - 19 or
-  // more; then that much is taken away.
-  limb[0] += 19;
-  carry();
-  limb[0] += kLimbMask + 1 - 19;
-  for (int i = 1; i < kLimbs; ++i) limb[i] += kLimbMask;
-  for (int i = 0; i + 1 < kLimbs; ++i) {
-    limb[i + 1] += limb[i] >> kLimbBits;
-    limb[i] &= kLimbMask;
-  }
-  limb[kLimbs - 1] &= kLimbMask;
-  const std::uint64_t word[kWords] = {limb[0] | limb[1] << 51, limb[1] >> 13 | limb[2] << 38,
-                                      limb[2] >> 26 | limb[3] << 25, limb[3] >> 39 | limb[4] << 12};
-  __builtin_memcpy(to, word, sizeof word);
-}
-
-// With stores that the compiler may not drop as dead.
-X25519_INLINE void wipe(void* memory, std::size_t size) {
-  __builtin_memset(memory, 0, size);
-  asm volatile("" : : "r"(memory) : "memory");
-}
-
 }  // namespace
 
 void x25519_detail::multiply_lanes_avx512(std::span<const X25519Op> ops) noexcept {
-  Columns columns;
+  Columns<kLaneCount> columns;
   gather(columns, ops, [](const X25519Op& op) { return op.point; });
   const Element x1 = element_of(columns);
   gather(columns, ops, [](const X25519Op& op) { return op.scalar; });
   clamp(columns);
   Ladder top = climb(columns, x1);
-  const Element result = product_of(top.x2, inverse(top.z2));
+  const Element result = top.x2 * inverse(top.z2);
   alignas(64) std::uint64_t limbs[kLimbs][kLaneCount];
   for (int i = 0; i < kLimbs; ++i) _mm512_store_si512(limbs[i], result.limb[i]);
   std::uint64_t limb[kLimbs];

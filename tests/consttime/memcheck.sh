@@ -6,8 +6,10 @@ driver=${1:?usage: memcheck.sh path/to/consttime_memcheck}
 suppressions=$(dirname "$0")/memcheck.supp
 check() { valgrind --quiet --error-exitcode=9 --suppressions="$suppressions" "$driver" "$@"; }
 
-for variant in portable avx2; do
-  if [ "$variant" = avx2 ] && ! grep -qw avx2 /proc/cpuinfo; then
+for variant in portable avx2 x25519; do
+  needs=avx2
+  [ "$variant" != x25519 ] || needs=fma
+  if [ "$variant" != portable ] && ! grep -qw "$needs" /proc/cpuinfo; then
     echo "skip $variant: not on this machine"
     continue
   fi

@@ -5,6 +5,7 @@
 #include <sodium.h>
 
 #include <array>
+#include <cfenv>
 #include <cstdlib>
 #include <random>
 #include <vector>
@@ -149,6 +150,27 @@ TEST_P(X25519, TheBasePointByItsAddress) {
     for (Number& s : shared) ops.push_back({scalar.data(), kX25519Base, s.data()});
     GetParam()->multiply(ops);
     EXPECT_EQ(shared, std::vector<Number>(count, expected));
+  }
+}
+
+// The variant that computes in doubles has a rounding mode of its own meanwhile.
+TEST_P(X25519, RoundingIsTheCallers) {
+  std::mt19937_64 random(2);
+  std::vector<Case> cases(kX25519Lanes);
+  std::vector<Number> expected;
+  for (Case& c : cases) {
+    for (std::uint8_t& byte : c.scalar) byte = static_cast<std::uint8_t>(random());
+    for (std::uint8_t& byte : c.point) byte = static_cast<std::uint8_t>(random());
+    expected.push_back(oracle(c));
+  }
+  for (const int mode : {FE_UPWARD, FE_DOWNWARD, FE_TOWARDZERO, FE_TONEAREST}) {
+    std::fesetround(mode);
+    std::feclearexcept(FE_ALL_EXCEPT);
+    const std::vector<Number> shared = multiply(cases);
+    EXPECT_EQ(std::fegetround(), mode);
+    EXPECT_EQ(std::fetestexcept(FE_ALL_EXCEPT), 0);
+    std::fesetround(FE_TONEAREST);
+    EXPECT_EQ(shared, expected) << mode;
   }
 }
 
