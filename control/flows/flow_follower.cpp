@@ -4,6 +4,7 @@
 #include <linux/netfilter/nf_conntrack_tcp.h>
 
 #include <algorithm>
+#include <limits>
 #include <utility>
 
 #include "dataplane/packet/headers.h"
@@ -18,8 +19,8 @@ using dataplane::kReply;
 
 namespace {
 
-// Flows that one call of advance() judges again: some milliseconds.
-constexpr FlowNumber kJudgedPerCall = 4096;
+// Waiting entries and flows that one call of advance() judges again: a millisecond or two.
+constexpr std::size_t kJudgedPerCall = 1024;
 // The counters of a flow are read at least this often: they are 32 bits wide.
 constexpr WholeSeconds kLongestInterval{60};
 // TCP's timeout is five days; one refresh an hour suffices.
@@ -206,18 +207,25 @@ void FlowFollower::lost() {
 // ---------------------------------------------------------------- routes
 
 void FlowFollower::on_ways_changed(const RoutesChanged& changed) {
-  judge_waiting_again(changed);
+  if (std::exchange(forgot_waiting_, false)) want_dump(Dump::kLearn);
   changed_next_.add(changed);
 }
 
 bool FlowFollower::advance() {
   if (!changed_.any()) begin_to_judge();
   if (!changed_.any()) return false;
-  const FlowNumber end = std::min(table_.end(), judged_ + kJudgedPerCall);
-  for (; judged_ < end; ++judged_) {
-    if (table_.in_use(judged_)) judge_again(judged_);
+  std::size_t left = kJudgedPerCall;
+  auto at = waiting_.end();
+  if (judged_.waiting <= std::numeric_limits<std::uint32_t>::max())
+    at = waiting_.lower_bound(static_cast<std::uint32_t>(judged_.waiting));
+  for (; at != waiting_.end() && left != 0; ++at, --left) {
+    judge_waiting_again(at->second);
+    judged_.waiting = at->first + std::uint64_t{1};
   }
-  if (judged_ < table_.end()) return true;
+  for (; judged_.flow < table_.end() && left != 0; ++judged_.flow, --left) {
+    if (table_.in_use(judged_.flow)) judge_again(judged_.flow);
+  }
+  if (left == 0) return true;
   changed_ = {};
   return changed_next_.any();
 }
@@ -225,7 +233,7 @@ bool FlowFollower::advance() {
 void FlowFollower::begin_to_judge() {
   changed_ = std::exchange(changed_next_, {});
   changed_.narrow();
-  judged_ = 0;
+  judged_ = {};
 }
 
 void FlowFollower::judge_again(FlowNumber number) {
@@ -240,21 +248,18 @@ void FlowFollower::judge_again(FlowNumber number) {
 }
 
 // Those that routes kept from the workers are asked for again; the answer says whether all else still holds.
-void FlowFollower::judge_waiting_again(const RoutesChanged& changed) {
-  if (std::exchange(forgot_waiting_, false)) want_dump(Dump::kLearn);
+void FlowFollower::judge_waiting_again(Waiting& waiting) {
+  if (waiting.reason < FlowRefusal::policy_routing || waiting.reason > FlowRefusal::peer_mtu) return;
+  if (!changed_.concerns(waiting.original.source) && !changed_.concerns(waiting.reply.source)) return;
   std::array<FlowWay, 2> ways;
-  for (auto& [id, waiting] : waiting_) {
-    if (waiting.reason < FlowRefusal::policy_routing || waiting.reason > FlowRefusal::peer_mtu) continue;
-    if (!changed.concerns(waiting.original.source) && !changed.concerns(waiting.reply.source)) continue;
-    waiting.reason = judge_ways(waiting.original, waiting.reply, ways);
-    if (waiting.reason != FlowRefusal::kNone) continue;
-    waiting.reason = FlowRefusal::asked;
-    ConntrackUpdate update;
-    update.original = waiting.original;
-    update.liberal = is_tcp(waiting.original);
-    if (!update.liberal) update.timeout = timeouts_.udp;
-    conntrack_.update(update);
-  }
+  waiting.reason = judge_ways(waiting.original, waiting.reply, ways);
+  if (waiting.reason != FlowRefusal::kNone) return;
+  waiting.reason = FlowRefusal::asked;
+  ConntrackUpdate update;
+  update.original = waiting.original;
+  update.liberal = is_tcp(waiting.original);
+  if (!update.liberal) update.timeout = timeouts_.udp;
+  conntrack_.update(update);
 }
 
 // ---------------------------------------------------------------- timeouts

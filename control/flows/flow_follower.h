@@ -16,7 +16,7 @@
 #include <array>
 #include <cstdint>
 #include <functional>
-#include <unordered_map>
+#include <map>
 #include <vector>
 
 #include "control/flows/flow_refusal.h"
@@ -86,7 +86,7 @@ class FlowFollower final : public ConntrackSink {
   [[nodiscard]] const dataplane::FlowTable& table() const { return table_; }
   // Connections with the mark that are Linux's, by conntrack's id. At most kWaitingMax are remembered.
   static constexpr std::size_t kWaitingMax = 65'536;
-  [[nodiscard]] const std::unordered_map<std::uint32_t, Waiting>& waiting() const { return waiting_; }
+  [[nodiscard]] const std::map<std::uint32_t, Waiting>& waiting() const { return waiting_; }
   // `number` is in use.
   [[nodiscard]] Carried carried(dataplane::FlowNumber number) const;
 
@@ -116,7 +116,7 @@ class FlowFollower final : public ConntrackSink {
   void want_dump(Dump dump);
   void judge_again(dataplane::FlowNumber number);
   void begin_to_judge();
-  void judge_waiting_again(const RoutesChanged& changed);
+  void judge_waiting_again(Waiting& waiting);
   void refresh_one(dataplane::FlowNumber number);
   void count_packets(dataplane::FlowNumber number);
 
@@ -127,12 +127,15 @@ class FlowFollower final : public ConntrackSink {
   ConntrackTimeouts timeouts_;
   BootSeconds now_;
   std::vector<Record> records_;  // by flow number
-  std::unordered_map<std::uint32_t, Waiting> waiting_;
+  std::map<std::uint32_t, Waiting> waiting_;
   bool forgot_waiting_ = false;  // there were more than kWaitingMax
   Dump dumping_ = Dump::kNone, next_dump_ = Dump::kNone;
-  RoutesChanged changed_;       // what the flows from judged_ on are judged again for
+  RoutesChanged changed_;       // what waiting entries and flows from judged_ on are judged again for
   RoutesChanged changed_next_;  // and after them all of them
-  dataplane::FlowNumber judged_ = 0;
+  struct Judged {
+    std::uint64_t waiting = 0;  // the next id
+    dataplane::FlowNumber flow = 0;
+  } judged_;
   Counts counts_;
 };
 

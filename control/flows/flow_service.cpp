@@ -143,7 +143,10 @@ void FlowService::on_routes_changed(const RoutesChanged& changed) {
 }
 
 bool FlowService::advance() {
-  return active_ && active_->follower.advance();
+  if (!active_) return false;
+  const bool more = active_->follower.advance();
+  active_->conntrack.flush();
+  return more;
 }
 
 void FlowService::every_second() {

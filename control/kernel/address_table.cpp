@@ -79,11 +79,6 @@ void AddressTable::remove_link(std::uint32_t ifindex) {
   without_ipv4_.erase(ifindex);
 }
 
-void AddressTable::clear() {
-  addresses_.clear();
-  without_ipv4_.clear();
-}
-
 AddressTable::Ipv4Presence AddressTable::follow_ipv4_presence(std::uint32_t ifindex) {
   const auto& list = of(ifindex);
   const bool any =

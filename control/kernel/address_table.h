@@ -25,7 +25,6 @@ class AddressTable {
   bool put(const LocalAddress& address, bool loading);
   bool remove(const LocalAddress& address);  // false: it was not known
   void remove_link(std::uint32_t ifindex);
-  void clear();
 
   // Call after a change of an IPv4 address.
   enum class Ipv4Presence : std::uint8_t { kAsBefore, kLost, kRegained };

@@ -25,7 +25,7 @@ bool same_change(const Change& a, const Change& b) {
 }  // namespace
 
 void ChangeLog::note(const Change& change) {
-  if (loading_ || (!changes_.empty() && same_change(changes_.back(), change))) return;
+  if (!changes_.empty() && same_change(changes_.back(), change)) return;
   changes_.push_back(change);
 }
 

@@ -1,6 +1,7 @@
 // The changes of the kernel's state, in order, for those who follow it.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <utility>
 #include <variant>
@@ -36,18 +37,15 @@ using Change = std::variant<LinkChanged, AddressChanged, RouteChanged, Neighbour
 
 class ChangeLog {
  public:
-  // Consecutive repeats are noted once. During a dump nothing is noted: it reports state and not changes.
+  // Consecutive repeats are noted once.
   void note(const Change& change);
   [[nodiscard]] std::vector<Change> take() { return std::exchange(changes_, {}); }
   [[nodiscard]] bool empty() const { return changes_.empty(); }
+  [[nodiscard]] std::size_t size() const { return changes_.size(); }
   void clear() { changes_.clear(); }
-
-  [[nodiscard]] bool loading() const { return loading_; }  // a dump is being read
-  void set_loading(bool loading) { loading_ = loading; }
 
  private:
   std::vector<Change> changes_;
-  bool loading_ = false;
 };
 
 }  // namespace wg::control

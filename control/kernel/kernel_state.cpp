@@ -45,19 +45,16 @@ void KernelState::take(const nlmsghdr* message) {
   }
 }
 
-void KernelState::clear() {
-  links_.clear();
-  addresses_.clear();
-  neighbours_.clear();
-  nexthops_.clear();
-  rules_.clear();
-  routes_.clear();
-  switches_.clear();
-  unsure_ = false;
+void KernelState::note(const Change& change) {
+  if (!loading_) changes_.note(change);
+}
+
+void KernelState::walk(RouteTable::Walk walk) {
+  if (!loading_) routes_.add_walk(std::move(walk));
 }
 
 RouteTable::ChangeSink KernelState::noting_routes() {
-  return [this](std::uint32_t table, const IpPrefix& prefix) { changes_.note(RouteChanged{table, prefix}); };
+  return [this](std::uint32_t table, const IpPrefix& prefix) { note(RouteChanged{table, prefix}); };
 }
 
 // ---- links
@@ -68,8 +65,8 @@ void KernelState::take_link(const nlmsghdr* message) {
   if (!link->carrier) link->ignored_without_carrier = read_ignored_without_carrier(link->name);
   const std::optional<Link> old = links_.put(*link);
   if (old == *link) return;
-  changes_.note(LinkChanged{link->ifindex});
-  if (old && !changes_.loading()) follow_link(*old, *link);
+  note(LinkChanged{link->ifindex});
+  if (old && !loading_) follow_link(*old, *link);
 }
 
 void KernelState::follow_link(const Link& old, const Link& link) {
@@ -83,7 +80,7 @@ void KernelState::follow_link(const Link& old, const Link& link) {
 void KernelState::take_gone_link(const nlmsghdr* message) {
   const auto link = parse_link(message);
   if (!link || !links_.remove(link->ifindex)) return;
-  changes_.note(LinkChanged{link->ifindex});
+  note(LinkChanged{link->ifindex});
   forget_routes_via(link->ifindex, Loss::kUnregistered);
   forget_nexthops_via(link->ifindex);
   addresses_.remove_link(link->ifindex);
@@ -96,7 +93,7 @@ void KernelState::take_gone_link(const nlmsghdr* message) {
 // link is unregistered. IPv4 routes of host scope (the local addresses) survive while the link is down. A
 // link that loses its last IPv4 address loses all of them (fib_disable_ip).
 void KernelState::forget_routes_via(std::uint32_t ifindex, Loss loss) {
-  const auto gone = [&](const Forwarding& forwarding) {
+  const auto gone = [this, ifindex, loss](const Forwarding& forwarding) {
     if (forwarding.nexthop_id != 0 || !leads_via(forwarding, ifindex)) return false;
     if (loss == Loss::kUnregistered) return true;
     if (loss == Loss::kDown && forwarding.scope == RT_SCOPE_HOST) return false;
@@ -106,18 +103,16 @@ void KernelState::forget_routes_via(std::uint32_t ifindex, Loss loss) {
              addresses_.has_lost_ipv4(hop.ifindex);
     });
   };
-  RouteTable::Only only;
-  if (loss == Loss::kLastAddress) only.v6 = false;
-  routes_.remove_if(gone, only, noting_routes());
+  RouteTable::Walk removal{RouteTable::Walk::Task::kRemove, gone};
+  if (loss == Loss::kLastAddress) removal.v6 = false;
+  walk(std::move(removal));
 }
 
 // Reports the multipath routes that remain but gain or lose a nexthop with the link.
 void KernelState::note_routes_with_choice_via(std::uint32_t ifindex, bool carrier_counts) {
-  routes_.visit_if(
-      [&](const Forwarding& forwarding) {
-        return leads_via(forwarding, ifindex) && (forwarding.nexthops.size() > 1 || carrier_counts);
-      },
-      noting_routes());
+  walk({RouteTable::Walk::Task::kReport, [this, ifindex, carrier_counts](const Forwarding& forwarding) {
+          return leads_via(forwarding, ifindex) && (forwarding.nexthops.size() > 1 || carrier_counts);
+        }});
 }
 
 bool KernelState::leads_via(const Forwarding& forwarding, std::uint32_t ifindex) const {
@@ -131,14 +126,14 @@ bool KernelState::leads_via(const Forwarding& forwarding, std::uint32_t ifindex)
 // The kernel adapts the MTU metric of IPv6 routes to the link's MTU: it lowers a metric above the new MTU,
 // and raises one that equalled the old MTU (fib6_nh_mtu_change).
 void KernelState::follow_link_mtu(std::uint32_t ifindex, std::uint32_t old_mtu, std::uint32_t new_mtu) {
-  routes_.rewrite_if(
-      true,
-      [&](const Forwarding& forwarding) {
-        const std::uint32_t mtu = forwarding.mtu;
-        return mtu != 0 && mtu != new_mtu && (mtu > new_mtu || mtu == old_mtu) &&
-               leads_via(forwarding, ifindex);
-      },
-      [&](Forwarding& forwarding) { forwarding.mtu = new_mtu; }, noting_routes());
+  RouteTable::Walk rewriting{RouteTable::Walk::Task::kRewrite, [=, this](const Forwarding& forwarding) {
+                               const std::uint32_t mtu = forwarding.mtu;
+                               return mtu != 0 && mtu != new_mtu && (mtu > new_mtu || mtu == old_mtu) &&
+                                      leads_via(forwarding, ifindex);
+                             }};
+  rewriting.v6 = true;
+  rewriting.change = [new_mtu](Forwarding& forwarding) { forwarding.mtu = new_mtu; };
+  walk(std::move(rewriting));
 }
 
 // ---- addresses
@@ -147,12 +142,12 @@ void KernelState::take_address(const nlmsghdr* message) {
   const auto address = parse_address(message);
   if (!address) return;
   const bool gone = message->nlmsg_type == RTM_DELADDR;
-  const bool changed = gone ? addresses_.remove(*address) : addresses_.put(*address, changes_.loading());
-  if (changed) changes_.note(AddressChanged{address->ifindex, address->prefix.address});
+  const bool changed = gone ? addresses_.remove(*address) : addresses_.put(*address, loading_);
+  if (changed) note(AddressChanged{address->ifindex, address->prefix.address});
   // A work queue announces an IPv6 address after it is in use, so its removal may arrive without its
   // addition.
   if (gone) forget_source(*address);
-  if (changed && !address->prefix.address.v6 && !changes_.loading()) follow_ipv4_presence(address->ifindex);
+  if (changed && !address->prefix.address.v6 && !loading_) follow_ipv4_presence(address->ifindex);
 }
 
 // Removing a link's last IPv4 address removes the link's routes. Adding one reactivates its nexthops.
@@ -166,23 +161,23 @@ void KernelState::follow_ipv4_presence(std::uint32_t ifindex) {
 // Older kernels silently drop IPv4 routes whose preferred source has vanished (fib_sync_down_addr). Every
 // kernel clears the preferred source of IPv6 routes over the same link (fib6_remove_prefsrc).
 void KernelState::forget_source(const LocalAddress& gone) {
-  const IpAddress& address = gone.prefix.address;
+  const IpAddress address = gone.prefix.address;
+  RouteTable::Walk following;
   if (address.v6) {
-    routes_.rewrite_if(
-        true,
-        [&](const Forwarding& forwarding) {
-          return forwarding.source == address && forwarding.nexthop_id == 0 &&
-                 leads_via(forwarding, gone.ifindex);
-        },
-        [](Forwarding& forwarding) { forwarding.source.reset(); }, noting_routes());
-    return;
+    following.task = RouteTable::Walk::Task::kRewrite;
+    following.v6 = true;
+    following.test = [this, address, ifindex = gone.ifindex](const Forwarding& forwarding) {
+      return forwarding.source == address && forwarding.nexthop_id == 0 && leads_via(forwarding, ifindex);
+    };
+    following.change = [](Forwarding& forwarding) { forwarding.source.reset(); };
+    return walk(std::move(following));
   }
   if (addresses_.is_local(address)) return;
   const std::uint32_t vrf_table = links_.table_of_vrf(links_.vrf_of_link(gone.ifindex));
-  RouteTable::Only only;
-  only.table = vrf_table != 0 ? vrf_table : std::uint32_t{RT_TABLE_MAIN};
-  routes_.remove_if([&](const Forwarding& forwarding) { return forwarding.source == address; }, only,
-                    noting_routes());
+  following.task = RouteTable::Walk::Task::kRemove;
+  following.table = vrf_table != 0 ? vrf_table : std::uint32_t{RT_TABLE_MAIN};
+  following.test = [address](const Forwarding& forwarding) { return forwarding.source == address; };
+  walk(std::move(following));
 }
 
 // ---- routes
@@ -192,12 +187,11 @@ void KernelState::take_route(const nlmsghdr* message) {
   if (!route || route->cloned) return;
   // The nexthop object holds the nexthop, and a change of the object is announced separately.
   if (nexthops_.find(route->forwarding.nexthop_id) != nullptr) route->forwarding.nexthops.clear();
-  const std::uint16_t flags = changes_.loading() ? std::uint16_t{NLM_F_APPEND} : message->nlmsg_flags;
+  const std::uint16_t flags = loading_ ? std::uint16_t{NLM_F_APPEND} : message->nlmsg_flags;
   const bool gone = message->nlmsg_type == RTM_DELROUTE;
   const auto outcome = gone ? routes_.remove(*route) : routes_.add(*route, flags);
-  if (outcome == RouteTable::Effect::kUnsure && !changes_.loading()) unsure_ = true;
-  if (outcome == RouteTable::Effect::kChanged)
-    changes_.note(RouteChanged{route->table, route->prefix.network()});
+  if (outcome == RouteTable::Effect::kUnsure && !loading_) unsure_ = true;
+  if (outcome == RouteTable::Effect::kChanged) note(RouteChanged{route->table, route->prefix.network()});
 }
 
 // ---- nexthop objects
@@ -212,17 +206,16 @@ void KernelState::take_gone_nexthop(const nlmsghdr* message) {
 }
 
 void KernelState::note_nexthop_routes(std::uint32_t id) {
-  routes_.visit_if(
-      [&](const Forwarding& forwarding) { return nexthops_.contains(forwarding.nexthop_id, id); },
-      noting_routes());
+  walk({RouteTable::Walk::Task::kReport,
+        [this, id](const Forwarding& forwarding) { return nexthops_.contains(forwarding.nexthop_id, id); }});
 }
 
 // Removing an object removes its routes and its membership in groups; an empty group is removed too.
 void KernelState::remove_nexthop(std::uint32_t id) {
   const NexthopTable::Removed removed = nexthops_.remove(id);
   if (!removed.known) return;
-  routes_.remove_if([&](const Forwarding& forwarding) { return forwarding.nexthop_id == id; }, {},
-                    noting_routes());
+  walk({RouteTable::Walk::Task::kRemove,
+        [id](const Forwarding& forwarding) { return forwarding.nexthop_id == id; }});
   for (const std::uint32_t group : removed.smaller) note_nexthop_routes(group);
   for (const std::uint32_t group : removed.emptied) remove_nexthop(group);
 }
@@ -240,19 +233,19 @@ void KernelState::take_neighbour(const nlmsghdr* message) {
   if (!neighbour || (neighbour->flags & NTF_PROXY)) return;
   const bool gone = message->nlmsg_type == RTM_DELNEIGH;
   if (gone ? neighbours_.remove(*neighbour) : neighbours_.put(*neighbour))
-    changes_.note(NeighbourChanged{neighbour->ifindex, neighbour->address});
+    note(NeighbourChanged{neighbour->ifindex, neighbour->address});
 }
 
 void KernelState::take_rule(const nlmsghdr* message) {
   const auto rule = parse_rule(message);
   if (!rule) return;
   const bool gone = message->nlmsg_type == RTM_DELRULE;
-  if (gone ? rules_.remove(*rule) : rules_.put(*rule)) changes_.note(RulesChanged{});
+  if (gone ? rules_.remove(*rule) : rules_.put(*rule)) note(RulesChanged{});
 }
 
 void KernelState::take_switches(const nlmsghdr* message) {
   const auto switches = parse_switches(message);
-  if (switches && switches_.put(*switches)) changes_.note(SwitchesChanged{});
+  if (switches && switches_.put(*switches)) note(SwitchesChanged{});
 }
 
 }  // namespace wg::control

@@ -2,10 +2,13 @@
 // objects and forwarding switches, kept up to date message by message.
 //
 // The kernel does not announce every change (IPv4 routes vanish with their link or preferred source, nexthop
-// objects with their link). This class repeats those changes by the kernel's own rules.
+// objects with their link). This class repeats those changes by the kernel's own rules. One message may
+// concern every route, so what it does to routes is done in steps.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
+#include <utility>
 
 #include "control/kernel/address_table.h"
 #include "control/kernel/change_log.h"
@@ -23,6 +26,8 @@ class KernelState {
  public:
   // W: this class alone. `changes` outlives it.
   explicit KernelState(ChangeLog& changes) : changes_(changes) {}
+  KernelState(const KernelState&) = delete;
+  KernelState& operator=(const KernelState&) = delete;
 
   [[nodiscard]] const LinkTable& links() const { return links_; }
   [[nodiscard]] const AddressTable& addresses() const { return addresses_; }
@@ -32,11 +37,17 @@ class KernelState {
   [[nodiscard]] const RouteTable& routes() const { return routes_; }
   [[nodiscard]] const SwitchTable& switches() const { return switches_; }
 
-  // Applies one message and notes its changes. Messages of other types are ignored.
+  // Applies one message and notes its changes. Messages of other types are ignored. The next message is not
+  // taken before follow_on() has done all that this one does to routes.
   void take(const nlmsghdr* message);
+  // Until this, messages are a dump's: they report state and not changes.
+  void end_of_dump() { loading_ = false; }
+  [[nodiscard]] bool has_more_to_follow() const { return routes_.has_walks(); }
+  void follow_on(std::size_t most) { routes_.walk_on(most, noting_routes()); }
   // A message was ambiguous, so that only a new dump can show.
   [[nodiscard]] bool unsure() const { return unsure_; }
-  void clear();
+  // Frees at most about `most` entries of a state that is not used any more. False: what is left is small.
+  bool free_some(std::size_t most) { return routes_.free_some(most) || neighbours_.free_some(most); }
 
  private:
   // One function per message type.
@@ -62,6 +73,8 @@ class KernelState {
   void note_routes_with_choice_via(std::uint32_t ifindex, bool carrier_counts);
   void note_nexthop_routes(std::uint32_t id);
   [[nodiscard]] bool leads_via(const Forwarding& forwarding, std::uint32_t ifindex) const;
+  void note(const Change& change);
+  void walk(RouteTable::Walk walk);
   [[nodiscard]] RouteTable::ChangeSink noting_routes();
 
   ChangeLog& changes_;
@@ -72,7 +85,7 @@ class KernelState {
   RuleTable rules_;
   RouteTable routes_;
   SwitchTable switches_;
-  bool unsure_ = false;
+  bool loading_ = true, unsure_ = false;
 };
 
 }  // namespace wg::control

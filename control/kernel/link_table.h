@@ -21,7 +21,6 @@ class LinkTable {
   // Returns what was known before; nullopt: the link is new.
   std::optional<Link> put(const Link& link);
   bool remove(std::uint32_t ifindex) { return links_.erase(ifindex) != 0; }  // false: it was not known
-  void clear() { links_.clear(); }
 
  private:
   std::map<std::uint32_t, Link> links_;

@@ -40,4 +40,16 @@ bool NeighbourTable::remove(const Neighbour& neighbour) {
   return list != links_.end() && list->second.erase(neighbour.address) != 0;
 }
 
+bool NeighbourTable::free_some(std::size_t most) {
+  for (; most != 0 && !links_.empty(); --most) {
+    auto& list = links_.begin()->second;
+    if (list.empty()) {
+      links_.erase(links_.begin());
+    } else {
+      list.erase(list.begin());
+    }
+  }
+  return !links_.empty();
+}
+
 }  // namespace wg::control

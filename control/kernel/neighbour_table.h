@@ -1,6 +1,7 @@
 // The mirrored neighbours: IP addresses on a link and their MAC addresses.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <functional>
 #include <map>
@@ -19,7 +20,8 @@ class NeighbourTable {
   bool put(const Neighbour& neighbour);
   bool remove(const Neighbour& neighbour);
   void remove_link(std::uint32_t ifindex) { links_.erase(ifindex); }
-  void clear() { links_.clear(); }
+  // Frees at most about `most` entries of a table that is not used any more. False: none is left.
+  bool free_some(std::size_t most);
 
  private:
   struct AddressLess {

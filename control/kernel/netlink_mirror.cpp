@@ -1,9 +1,5 @@
 #include "control/kernel/netlink_mirror.h"
 
-#include <fcntl.h>
-#include <linux/fib_rules.h>
-#include <linux/netconf.h>
-#include <linux/nexthop.h>
 #include <netinet/in.h>
 #include <poll.h>
 #include <sys/socket.h>
@@ -11,13 +7,15 @@
 #include <algorithm>
 #include <cerrno>
 #include <system_error>
+#include <utility>
 
 namespace wg::control {
 namespace {
 
 constexpr std::size_t kReceiveBuffer = 64 * 1024;
-constexpr int kDumpAttempts = 3;
-constexpr std::size_t kMessagesPerLook = 32;  // at the clock
+// Between two looks at the clock.
+constexpr std::size_t kRoutesAtOnce = 64, kFreedAtOnce = 64;
+constexpr int kDiscardedAtOnce = 64;
 constexpr int kGroups[] = {RTNLGRP_LINK,       RTNLGRP_NEIGH,      RTNLGRP_IPV4_IFADDR, RTNLGRP_IPV6_IFADDR,
                            RTNLGRP_IPV4_ROUTE, RTNLGRP_IPV6_ROUTE, RTNLGRP_IPV4_RULE,   RTNLGRP_IPV6_RULE};
 constexpr int kOptionalGroups[] = {RTNLGRP_NEXTHOP, RTNLGRP_IPV4_NETCONF, RTNLGRP_IPV6_NETCONF};
@@ -39,144 +37,135 @@ std::uint8_t route_type_for(int error) {
   }
 }
 
-// The header that a dump request of this type has, with its family.
-void put_dump_header(NetlinkMessage& message, std::uint16_t type, std::uint8_t family) {
-  switch (type) {
-    case RTM_GETLINK:
-      message.extra<ifinfomsg>()->ifi_family = family;
-      break;
-    case RTM_GETADDR:
-      message.extra<ifaddrmsg>()->ifa_family = family;
-      break;
-    case RTM_GETRULE:
-      message.extra<fib_rule_hdr>()->family = family;
-      break;
-    case RTM_GETROUTE:
-      message.extra<rtmsg>()->rtm_family = family;
-      break;
-    case RTM_GETNETCONF:
-      message.extra<netconfmsg>()->ncm_family = family;
-      break;
-    case RTM_GETNEIGH:
-      message.extra<ndmsg>()->ndm_family = family;
-      break;
-    default:
-      message.extra<nhmsg>()->nh_family = family;
-      break;
-  }
-}
-
 }  // namespace
 
 NetlinkMirror::NetlinkMirror(const MirrorOptions& options)
-    : options_(options), buffer_(kReceiveBuffer), state_(changes_), lookup_(state_) {
-  open_monitor();
-  dump_all();
-}
-
-int NetlinkMirror::fd() const {
-  return mnl_socket_get_fd(monitor_.get());
+    : options_(options), monitor_(open_monitor(options)), buffer_(kReceiveBuffer), dump_(changes_) {
+  dump_.begin();
+  while (state_ == nullptr) state_ = dump_.read_some();
 }
 
 // The monitor is subscribed before the first dump, so that no change is lost between the two. A notification
 // of something that the dump already contained is recognised as a repeat.
-void NetlinkMirror::open_monitor() {
-  monitor_.reset(mnl_socket_open2(NETLINK_ROUTE, SOCK_CLOEXEC | SOCK_NONBLOCK));
-  if (!monitor_ || mnl_socket_bind(monitor_.get(), 0, MNL_SOCKET_AUTOPID) != 0)
+NetlinkMirror::Monitor NetlinkMirror::open_monitor(const MirrorOptions& options) {
+  Monitor monitor(mnl_socket_open2(NETLINK_ROUTE, SOCK_CLOEXEC | SOCK_NONBLOCK));
+  if (!monitor || mnl_socket_bind(monitor.get(), 0, MNL_SOCKET_AUTOPID) != 0)
     fail("opening the rtnetlink monitor");
-  const int bytes = static_cast<int>(options_.receive_buffer);
-  if (setsockopt(fd(), SOL_SOCKET, SO_RCVBUFFORCE, &bytes, sizeof bytes) != 0) {
-    setsockopt(fd(), SOL_SOCKET, SO_RCVBUF, &bytes, sizeof bytes);
+  const int bytes = static_cast<int>(options.receive_buffer), fd = mnl_socket_get_fd(monitor.get());
+  if (setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, &bytes, sizeof bytes) != 0) {
+    setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &bytes, sizeof bytes);
   }
   for (int group : kGroups) {
-    if (mnl_socket_setsockopt(monitor_.get(), NETLINK_ADD_MEMBERSHIP, &group, sizeof group) != 0) {
+    if (mnl_socket_setsockopt(monitor.get(), NETLINK_ADD_MEMBERSHIP, &group, sizeof group) != 0) {
       fail("subscribing to rtnetlink");
     }
   }
   // Kernels before 5.3 lack nexthop objects, and a kernel may lack IPv6.
   for (int group : kOptionalGroups)
-    mnl_socket_setsockopt(monitor_.get(), NETLINK_ADD_MEMBERSHIP, &group, sizeof group);
-}
-
-// ---- dumps
-
-void NetlinkMirror::dump_all() {
-  changes_.set_loading(true);
-  state_.clear();
-  dump(RTM_GETLINK, AF_UNSPEC);
-  dump(RTM_GETNEXTHOP, AF_UNSPEC);
-  for (const std::uint8_t family : {std::uint8_t{AF_INET}, std::uint8_t{AF_INET6}}) {
-    for (const std::uint16_t type : {RTM_GETADDR, RTM_GETRULE, RTM_GETROUTE, RTM_GETNEIGH, RTM_GETNETCONF})
-      dump(type, family);
-  }
-  changes_.set_loading(false);
-  overrun_ = false;
-}
-
-// A dump that the kernel reports as interrupted is retried a few times. After that the notifications queued
-// in the monitor complete it: a busy routing daemon may never leave a gap that is long enough.
-void NetlinkMirror::dump(std::uint16_t type, std::uint8_t family) {
-  for (int attempt = 0; attempt < kDumpAttempts; ++attempt) {
-    NetlinkMessage message(type, 0);
-    put_dump_header(message, type, family);
-    const auto outcome = requests_.dump(message, [this](const nlmsghdr* reply) { state_.take(reply); });
-    if (outcome || outcome.error().code != EINTR) return;
-  }
-}
-
-void NetlinkMirror::resync() {
-  discard_pending();
-  dump_all();
-  changes_.clear();
-  changes_.note(Resynced{});
-}
-
-void NetlinkMirror::discard_pending() {
-  // Reading also clears pending socket errors, ENOBUFS among them.
-  for (int errors = 0; errors < 16;) {
-    const ssize_t got = mnl_socket_recvfrom(monitor_.get(), buffer_.data(), buffer_.size());
-    if (got >= 0) continue;
-    if (errno == EAGAIN) return;
-    ++errors;
-  }
-}
-
-// ---- notifications
-
-bool NetlinkMirror::process(Clock::time_point until) {
-  drain(until);
-  if (stale()) {
-    ++resyncs_;
-    resync();
-  }
-  return !changes_.empty();
+    mnl_socket_setsockopt(monitor.get(), NETLINK_ADD_MEMBERSHIP, &group, sizeof group);
+  return monitor;
 }
 
 bool NetlinkMirror::has_unread() const {
-  pollfd monitor{fd(), POLLIN, 0};
-  return poll(&monitor, 1, 0) > 0;
+  pollfd monitor{mnl_socket_get_fd(monitor_.get()), POLLIN, 0};
+  return is_behind() || poll(&monitor, 1, 0) > 0;
 }
 
-void NetlinkMirror::drain(Clock::time_point until) {
-  std::size_t look_at = kMessagesPerLook;
-  for (std::size_t messages = 0; messages < options_.messages_per_process && !stale();) {
-    if (messages >= look_at) {
-      if (Clock::now() >= until) return;
-      look_at = messages + kMessagesPerLook;
-    }
-    const ssize_t got = mnl_socket_recvfrom(monitor_.get(), buffer_.data(), buffer_.size());
-    if (got < 0 && errno == EINTR) continue;
-    if (got < 0) {
-      overrun_ = errno != EAGAIN;
-      return;
-    }
-    int left = static_cast<int>(got);
-    for (auto* m = reinterpret_cast<const nlmsghdr*>(buffer_.data()); mnl_nlmsg_ok(m, left);
-         m = mnl_nlmsg_next(m, &left)) {
-      state_.take(m);
-      ++messages;
-    }
+// Something is left that no descriptor tells of.
+bool NetlinkMirror::is_behind() const {
+  return stale() || discarding_ || dump_.goes_on() || state_->has_more_to_follow() ||
+         mnl_nlmsg_ok(next_, left_);
+}
+
+// ---- step by step
+
+bool NetlinkMirror::process(Clock::time_point until) {
+  const std::size_t noted = changes_.size();
+  for (std::size_t steps = 0; steps < options_.steps_per_process && do_some(); ++steps) {
+    if (changes_.size() >= noted + options_.changes_per_process || Clock::now() >= until) break;
   }
+  while (old_ != nullptr) {
+    free_some();
+    if (Clock::now() >= until) break;
+  }
+  readiness_.set_more_to_do(is_behind() || old_ != nullptr);
+  return !changes_.empty();
+}
+
+// A message, or the like. False: nothing is left to do.
+bool NetlinkMirror::do_some() {
+  if (dump_.goes_on()) return read_dump();
+  if (discarding_) return discard_some();
+  if (stale()) return begin_resync();
+  if (state_->has_more_to_follow()) {
+    state_->follow_on(kRoutesAtOnce);
+    return true;
+  }
+  if (!mnl_nlmsg_ok(next_, left_) && !read_datagram()) return false;
+  if (!mnl_nlmsg_ok(next_, left_)) return true;
+  state_->take(next_);
+  next_ = mnl_nlmsg_next(next_, &left_);
+  return true;
+}
+
+// False: there is none.
+bool NetlinkMirror::read_datagram() {
+  left_ = 0;
+  const ssize_t got = mnl_socket_recvfrom(monitor_.get(), buffer_.data(), buffer_.size());
+  if (got < 0) {
+    overrun_ = errno != EAGAIN && errno != EINTR;
+    return errno != EAGAIN;
+  }
+  next_ = reinterpret_cast<const nlmsghdr*>(buffer_.data());
+  left_ = static_cast<int>(got);
+  return true;
+}
+
+// ---- everything once more
+
+void NetlinkMirror::resync() {
+  while (old_ != nullptr) free_some();
+  begin_resync();
+  while (discarding_ || dump_.goes_on()) do_some();
+}
+
+// The state is used as it is until another one has been read. There are never three of them.
+bool NetlinkMirror::begin_resync() {
+  if (old_ != nullptr) {
+    free_some();
+    return true;
+  }
+  left_ = 0;
+  discarding_ = true;
+  overrun_ = false;
+  return true;
+}
+
+// Queued messages are older than the dump that follows. After an overflow the kernel queues nothing more
+// until all of it has been read, which also clears errors of the socket, ENOBUFS among them.
+bool NetlinkMirror::discard_some() {
+  for (int i = 0; i < kDiscardedAtOnce; ++i) {
+    if (recv(mnl_socket_get_fd(monitor_.get()), buffer_.data(), 1, MSG_TRUNC) >= 0 || errno != EAGAIN)
+      continue;
+    discarding_ = false;
+    dump_.begin();
+    break;
+  }
+  return true;
+}
+
+bool NetlinkMirror::read_dump() {
+  std::unique_ptr<KernelState> state = dump_.read_some();
+  if (state == nullptr) return true;
+  old_ = std::exchange(state_, std::move(state));
+  ++resyncs_;
+  changes_.clear();
+  changes_.note(Resynced{});
+  return true;
+}
+
+void NetlinkMirror::free_some() {
+  if (!old_->free_some(kFreedAtOnce)) old_.reset();
 }
 
 // ---- the oracle

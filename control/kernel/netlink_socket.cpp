@@ -1,6 +1,7 @@
 #include "control/kernel/netlink_socket.h"
 
 #include <linux/netlink.h>
+#include <poll.h>
 #include <sys/socket.h>
 
 #include <cerrno>
@@ -102,37 +103,53 @@ Expected<> NetlinkSocket::send(NetlinkMessage& message) {
 Expected<> NetlinkSocket::request(NetlinkMessage& message, const MessageVisitor& reply) {
   message.header()->nlmsg_flags |= NLM_F_ACK;
   if (auto sent = send(message); !sent) return sent;
-  return receive(sequence_, Until::kAck, reply);
+  return receive(Until::kAck, reply);
 }
 
 Expected<> NetlinkSocket::query(NetlinkMessage& message, const MessageVisitor& reply) {
   if (auto sent = send(message); !sent) return sent;
-  return receive(sequence_, Until::kFirstReply, reply);
+  return receive(Until::kFirstReply, reply);
 }
 
 Expected<> NetlinkSocket::dump(NetlinkMessage& message, const MessageVisitor& visit) {
-  message.header()->nlmsg_flags |= NLM_F_DUMP;
-  if (auto sent = send(message); !sent) return sent;
-  return receive(sequence_, Until::kDumpEnd, visit);
+  if (auto begun = begin_dump(message); !begun) return begun;
+  return receive(Until::kDumpEnd, visit);
 }
 
-Expected<> NetlinkSocket::receive(std::uint32_t sequence, Until until, const MessageVisitor& visit) {
-  bool interrupted = false;
-  while (true) {
-    const ssize_t got = mnl_socket_recvfrom(socket_.get(), buffer_.data(), buffer_.size());
-    if (got < 0 && errno == EINTR) continue;
-    if (got < 0) return Refusal{errno, {}};
-    int left = static_cast<int>(got);
-    for (auto* m = reinterpret_cast<const nlmsghdr*>(buffer_.data()); mnl_nlmsg_ok(m, left);
-         m = mnl_nlmsg_next(m, &left)) {
-      if (m->nlmsg_seq != sequence) continue;  // the rest of an earlier, abandoned answer
-      interrupted |= (m->nlmsg_flags & NLM_F_DUMP_INTR) != 0;
-      if (m->nlmsg_type == NLMSG_ERROR) return parse_acknowledgement(m);
-      if (m->nlmsg_type == NLMSG_DONE) return interrupted ? Refusal{EINTR, {}} : Expected<>();
-      if (visit) visit(m);
-      if (until == Until::kFirstReply) return {};
-    }
+Expected<> NetlinkSocket::begin_dump(NetlinkMessage& message) {
+  message.header()->nlmsg_flags |= NLM_F_DUMP;
+  interrupted_ = false;
+  return send(message);
+}
+
+// Its first datagram is there when the request has been sent, and each next one when one has been read.
+std::optional<Expected<>> NetlinkSocket::read_dump(const MessageVisitor& visit) {
+  pollfd readable{mnl_socket_get_fd(socket_.get()), POLLIN, 0};
+  if (poll(&readable, 1, 0) == 0) return std::nullopt;
+  return receive_some(Until::kDumpEnd, visit);
+}
+
+Expected<> NetlinkSocket::receive(Until until, const MessageVisitor& visit) {
+  while (true)
+    if (auto over = receive_some(until, visit)) return *std::move(over);
+}
+
+// One datagram; nullopt: the answer goes on.
+std::optional<Expected<>> NetlinkSocket::receive_some(Until until, const MessageVisitor& visit) {
+  const ssize_t got = mnl_socket_recvfrom(socket_.get(), buffer_.data(), buffer_.size());
+  if (got < 0 && errno == EINTR) return std::nullopt;
+  if (got < 0) return Refusal{errno, {}};
+  int left = static_cast<int>(got);
+  for (auto* m = reinterpret_cast<const nlmsghdr*>(buffer_.data()); mnl_nlmsg_ok(m, left);
+       m = mnl_nlmsg_next(m, &left)) {
+    if (m->nlmsg_seq != sequence_) continue;  // the rest of an earlier, abandoned answer
+    interrupted_ |= (m->nlmsg_flags & NLM_F_DUMP_INTR) != 0;
+    if (m->nlmsg_type == NLMSG_ERROR) return parse_acknowledgement(m);
+    if (m->nlmsg_type == NLMSG_DONE) return interrupted_ ? Refusal{EINTR, {}} : Expected<>();
+    if (visit) visit(m);
+    if (until == Until::kFirstReply) return Expected<>();
   }
+  return std::nullopt;
 }
 
 Expected<> NetlinkSocket::send_chunk(const std::vector<char>& chunk) {

@@ -9,6 +9,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -94,6 +95,10 @@ class NetlinkSocket {
   Expected<> query(NetlinkMessage& message, const MessageVisitor& reply);
   // Visits a whole dump. Error EINTR: the tables changed during the dump, so it may be incomplete.
   Expected<> dump(NetlinkMessage& message, const MessageVisitor& visit);
+  // The same in steps, with no other request on this socket before the end. read_dump() visits the messages
+  // of one datagram and does not wait for it; nullopt: there is more.
+  Expected<> begin_dump(NetlinkMessage& message);
+  std::optional<Expected<>> read_dump(const MessageVisitor& visit);
 
   // Sends many requests, as many per system call as fit, and counts their acknowledgements.
   // Calls `failed(index, refusal)` for each refused request.
@@ -107,13 +112,15 @@ class NetlinkSocket {
   };
   Expected<> send(NetlinkMessage& message);
   enum class Until { kAck, kFirstReply, kDumpEnd };
-  Expected<> receive(std::uint32_t sequence, Until until, const MessageVisitor& visit);
+  Expected<> receive(Until until, const MessageVisitor& visit);
+  std::optional<Expected<>> receive_some(Until until, const MessageVisitor& visit);
   Expected<> send_chunk(const std::vector<char>& chunk);
   Expected<> count_acks(std::uint32_t first_sequence, std::size_t count, std::size_t base,
                         const BatchFailure& failed);
 
   std::unique_ptr<mnl_socket, Closer> socket_;
   std::uint32_t sequence_ = 0;
+  bool interrupted_ = false;  // the dump that is being read
   std::vector<char> buffer_;
 };
 

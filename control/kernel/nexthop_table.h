@@ -25,7 +25,6 @@ class NexthopTable {
     std::vector<std::uint32_t> emptied;  // groups without any
   };
   Removed remove(std::uint32_t id);
-  void clear() { objects_.clear(); }
 
  private:
   std::map<std::uint32_t, NexthopObject> objects_;

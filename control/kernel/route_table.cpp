@@ -3,10 +3,14 @@
 #include <linux/netlink.h>
 
 #include <algorithm>
+#include <iterator>
+#include <set>
 #include <string_view>
 
 namespace wg::control {
 namespace {
+
+constexpr int kSweptAtOnce = 2;
 
 // The kernel's order within a prefix: TOS descending, then metric ascending. The kernel keeps routes for a
 // source prefix apart; here they come before the others.
@@ -63,24 +67,35 @@ std::uint64_t mix(std::uint64_t hash, const std::optional<IpAddress>& address) {
   return mix(hash, std::hash<std::string_view>{}({chars, address->bytes.size()}));
 }
 
-}  // namespace
-
-std::size_t RouteTable::Hash::operator()(const Forwarding& f) const {
+std::uint64_t hash_of(const Forwarding& f) {
   std::uint64_t hash =
       mix(f.nexthop_id, std::uint64_t{f.mtu} << 32 | f.type << 16 | f.scope << 8 | f.protocol);
   for (const NextHop& hop : f.nexthops) hash = mix(mix(hash, hop.ifindex), hop.gateway);
+  if (f.from) hash = mix(mix(hash, f.from->length), f.from->address);
   return mix(hash, f.source);
 }
 
+}  // namespace
+
 ForwardingRef RouteTable::share(const Forwarding& forwarding) {
-  if (const auto known = forwardings_.find(forwarding); known != forwardings_.end()) return *known;
-  if (forwardings_.size() >= sweep_at_) sweep_forwardings();
-  return *forwardings_.insert(std::make_shared<const Forwarding>(forwarding)).first;
+  const std::uint64_t hash = hash_of(forwarding);
+  const auto [first, last] = forwardings_.equal_range(hash);
+  const auto known = std::find_if(first, last, [&](const auto& held) { return *held.second == forwarding; });
+  if (known != last) return known->second;
+  auto held = std::make_shared<Held>(forwarding);
+  forwardings_.emplace_hint(last, hash, held);
+  sweep_some();
+  return held;
 }
 
-void RouteTable::sweep_forwardings() {
-  std::erase_if(forwardings_, [](const ForwardingRef& forwarding) { return forwarding.use_count() == 1; });
-  sweep_at_ = std::max<std::size_t>(64, forwardings_.size() * 2);
+// Those without a route are forgotten, two looked at for each that comes. So they are never many more than
+// the others.
+void RouteTable::sweep_some() {
+  for (int looked_at = 0; looked_at < kSweptAtOnce; ++looked_at) {
+    if (next_swept_ == forwardings_.end()) next_swept_ = forwardings_.begin();
+    const bool used = next_swept_->second.use_count() > 1;
+    next_swept_ = used ? std::next(next_swept_) : forwardings_.erase(next_swept_);
+  }
 }
 
 RouteTable::Effect RouteTable::add(const ParsedRoute& parsed, std::uint16_t flags) {
@@ -238,61 +253,106 @@ std::optional<IpPrefix> RouteTable::for_some(std::uint32_t table, bool v6,
   return std::nullopt;
 }
 
-RouteTable::Picked RouteTable::pick(const ForwardingTest& test) const {
-  Picked picked;
-  for (const ForwardingRef& forwarding : forwardings_) {
-    if (forwarding.use_count() > 1 && test(*forwarding)) picked.insert(forwarding);
-  }
-  return picked;
-}
-
 void RouteTable::visit_if(const ForwardingTest& test, const ChangeSink& sink) const {
-  const Picked picked = pick(test);
+  std::set<const Forwarding*> picked;
+  for (const auto& [hash, held] : forwardings_)
+    if (held.use_count() > 1 && test(*held)) picked.insert(held.get());
   if (picked.empty()) return;
   for_each([&](std::uint32_t table, const IpPrefix& prefix, const std::vector<Route>& routes) {
-    const auto taken = [&](const Route& route) { return picked.contains(route.forwarding); };
+    const auto taken = [&](const Route& route) { return picked.contains(route.forwarding.get()); };
     if (std::any_of(routes.begin(), routes.end(), taken)) sink(table, prefix);
   });
 }
 
-void RouteTable::remove_if(const ForwardingTest& test, const Only& only, const ChangeSink& sink) {
-  const Picked picked = pick(test);
-  if (picked.empty()) return;
-  for (auto& [key, table] : tables_) {
-    if (only.table.value_or(key.first) != key.first || only.v6.value_or(key.second) != key.second) continue;
-    for (auto at = table.prefixes.begin(); at != table.prefixes.end();) {
-      const auto gone =
-          std::erase_if(at->second, [&](const Route& route) { return picked.contains(route.forwarding); });
-      routes_ -= gone;
-      if (gone > 0) sink(key.first, at->first);
-      at = at->second.empty() ? erase_prefix(table, at) : std::next(at);
-    }
+// ---------------------------------------------------------------- walks
+
+void RouteTable::walk_on(std::size_t most, const ChangeSink& sink) {
+  while (most != 0 && has_walks()) {
+    if (!progress_.begun) begin_walk();
+    most = pick_some(most);
+    if (progress_.picked_all) most = visit_some(most, sink);
   }
 }
 
-void RouteTable::rewrite_if(bool v6, const ForwardingTest& test,
-                            const std::function<void(Forwarding&)>& change, const ChangeSink& sink) {
-  const Picked picked = pick(test);
-  if (picked.empty()) return;
-  for (auto& [key, table] : tables_) {
-    if (key.second != v6) continue;
-    for (auto& [prefix, routes] : table.prefixes) {
-      for (Route& route : routes) {
-        if (!picked.contains(route.forwarding)) continue;
-        Forwarding changed = *route.forwarding;
-        change(changed);
-        route.forwarding = share(changed);
-        sink(key.first, prefix);
-      }
-    }
-  }
+// Only now, because the walk before may have made other forwardings.
+void RouteTable::begin_walk() {
+  ++walk_number_;
+  progress_ = {true, false, false, forwardings_.begin(), tables_.begin(), std::nullopt};
 }
 
-void RouteTable::clear() {
-  tables_.clear();
-  forwardings_.clear();
-  sweep_at_ = 64;
-  routes_ = 0;
+void RouteTable::end_walk() {
+  walks_.pop_front();
+  progress_ = {};
+}
+
+// Returns what is left of `most`.
+std::size_t RouteTable::pick_some(std::size_t most) {
+  auto& at = progress_.next_forwarding;
+  for (; !progress_.picked_all && most != 0; --most) {
+    progress_.picked_all = at == forwardings_.end();
+    if (progress_.picked_all) break;
+    const std::shared_ptr<Held>& held = at++->second;
+    if (held.use_count() == 1 || !walks_.front().test(*held)) continue;
+    held->picked_by = walk_number_;
+    progress_.picked_any = true;
+  }
+  return most;
+}
+
+bool RouteTable::is_picked(const Route& route) const {
+  return static_cast<const Held&>(*route.forwarding).picked_by == walk_number_;
+}
+
+// True: a route passes.
+bool RouteTable::carry_out(const Walk& walk, std::vector<Route>& routes) {
+  const auto picked = [this](const Route& route) { return is_picked(route); };
+  if (std::none_of(routes.begin(), routes.end(), picked)) return false;
+  if (walk.task == Walk::Task::kRemove) routes_ -= std::erase_if(routes, picked);
+  if (walk.task != Walk::Task::kRewrite) return true;
+  for (Route& route : routes) {
+    if (!is_picked(route)) continue;
+    Forwarding changed = *route.forwarding;
+    walk.change(changed);
+    route.forwarding = share(changed);
+  }
+  return true;
+}
+
+// Returns what is left of `most`.
+std::size_t RouteTable::visit_some(std::size_t most, const ChangeSink& sink) {
+  const Walk& walk = walks_.front();
+  for (auto& at = progress_.table; at != tables_.end() && progress_.picked_any;
+       ++at, progress_.last.reset()) {
+    auto& [key, table] = *at;
+    if (walk.table.value_or(key.first) != key.first || walk.v6.value_or(key.second) != key.second) continue;
+    Prefixes& prefixes = table.prefixes;
+    auto next = progress_.last ? prefixes.upper_bound(*progress_.last) : prefixes.begin();
+    for (; next != prefixes.end(); --most) {
+      if (most == 0) return 0;
+      progress_.last = next->first;
+      if (carry_out(walk, next->second)) sink(key.first, next->first);
+      next = next->second.empty() ? erase_prefix(table, next) : std::next(next);
+    }
+  }
+  end_walk();
+  return most == 0 ? 0 : most - 1;
+}
+
+// ---------------------------------------------------------------- the end
+
+bool RouteTable::free_some(std::size_t most) {
+  walks_.clear();
+  for (; most != 0 && !tables_.empty(); --most) {
+    Prefixes& prefixes = tables_.begin()->second.prefixes;
+    if (prefixes.empty()) {
+      tables_.erase(tables_.begin());
+    } else {
+      prefixes.erase(prefixes.begin());
+    }
+  }
+  for (; most != 0 && !forwardings_.empty(); --most) forwardings_.erase(forwardings_.begin());
+  next_swept_ = forwardings_.end();
+  return !tables_.empty() || !forwardings_.empty();
 }
 
 }  // namespace wg::control

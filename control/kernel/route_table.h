@@ -4,12 +4,13 @@
 #pragma once
 
 #include <array>
+#include <cstddef>
 #include <cstdint>
+#include <deque>
 #include <functional>
 #include <map>
 #include <memory>
 #include <optional>
-#include <unordered_set>
 #include <utility>
 #include <vector>
 
@@ -35,6 +36,10 @@ struct Route {
 
 class RouteTable {
  public:
+  RouteTable() = default;
+  RouteTable(const RouteTable&) = delete;
+  RouteTable& operator=(const RouteTable&) = delete;
+
   using ForwardingTest = std::function<bool(const Forwarding&)>;
   using ChangeSink = std::function<void(std::uint32_t table, const IpPrefix&)>;
 
@@ -67,21 +72,35 @@ class RouteTable {
   [[nodiscard]] std::optional<IpPrefix> for_some(std::uint32_t table, bool v6,
                                                  const std::optional<IpPrefix>& last,
                                                  const SomeVisitor& visit) const;
-  // Visits the prefixes with a route that passes `test`. The distinct forwardings are tested first, and the
-  // routes are walked (about 0.1 us each) only when one passes. The two functions below do the same.
+  // Visits the prefixes with a route that passes `test`, all in one go. The distinct forwardings are tested
+  // first, and the routes are walked (about 0.1 us each) only when one passes.
   void visit_if(const ForwardingTest& test, const ChangeSink& sink) const;
-  // Removes the routes that pass, from one table and family or from all.
-  struct Only {
+
+  // ---- what one change of a link, an address or a nexthop object does to many routes
+  // A walk over all routes, in steps. The distinct forwardings are tested when it begins.
+  struct Walk {
+    enum class Task : std::uint8_t { kReport, kRemove, kRewrite };
+    Task task = Task::kReport;
+    ForwardingTest test;
+    // One table and family, or all.
     std::optional<std::uint32_t> table = std::nullopt;
     std::optional<bool> v6 = std::nullopt;
+    std::function<void(Forwarding&)> change = {};  // kRewrite: what becomes of a forwarding that passes
   };
-  void remove_if(const ForwardingTest& test, const Only& only, const ChangeSink& sink);
-  // Replaces the forwarding of the passing routes of one family by the result of `change`.
-  void rewrite_if(bool v6, const ForwardingTest& test, const std::function<void(Forwarding&)>& change,
-                  const ChangeSink& sink);
+  // Walks are carried out in the order in which they were added. No route may be added or removed before the
+  // last of them is over.
+  void add_walk(Walk walk) { walks_.push_back(std::move(walk)); }
+  [[nodiscard]] bool has_walks() const { return !walks_.empty(); }
+  // Goes on for at most `most` forwardings or prefixes. `sink` learns the prefixes with a route that passed.
+  void walk_on(std::size_t most, const ChangeSink& sink);
 
   [[nodiscard]] std::size_t size() const { return routes_; }
-  void clear();
+  // Distinct ones. Some that have lost their last route are among them, no more than there are others and a
+  // few.
+  [[nodiscard]] std::size_t forwardings() const { return forwardings_.size(); }
+  // Frees at most about `most` routes and forwardings of a table that is not used any more. False: none is
+  // left.
+  bool free_some(std::size_t most);
 
  private:
   using Prefixes = std::map<IpPrefix, std::vector<Route>>;
@@ -90,31 +109,41 @@ class RouteTable {
     std::array<std::uint32_t, 129> per_length{};  // prefixes of each length, to skip the empty ones
   };
   using Key = std::pair<std::uint32_t, bool>;  // table id, IPv6
-  struct Hash {
-    using is_transparent = void;
-    std::size_t operator()(const Forwarding& forwarding) const;
-    std::size_t operator()(const ForwardingRef& forwarding) const { return (*this)(*forwarding); }
+  // A forwarding as this table holds it.
+  struct Held : Forwarding {
+    explicit Held(const Forwarding& forwarding) : Forwarding(forwarding) {}
+    std::uint64_t picked_by = 0;  // the number of the last walk whose test it passed
   };
-  struct Equal {
-    using is_transparent = void;
-    bool operator()(const ForwardingRef& a, const ForwardingRef& b) const { return *a == *b; }
-    bool operator()(const Forwarding& a, const ForwardingRef& b) const { return a == *b; }
-    bool operator()(const ForwardingRef& a, const Forwarding& b) const { return *a == b; }
+  // The keys are hashes. A tree, because a hash table grows for all of its entries at once.
+  using Forwardings = std::multimap<std::uint64_t, std::shared_ptr<Held>>;
+  // How far the first of `walks_` has come.
+  struct Progress {
+    bool begun = false, picked_all = false, picked_any = false;
+    Forwardings::iterator next_forwarding;  // to test
+    std::map<Key, FamilyTable>::iterator table;
+    std::optional<IpPrefix> last;  // visited in that table
   };
-  using Picked = std::unordered_set<ForwardingRef>;  // by pointer; holding them prevents their sweep
 
   ForwardingRef share(const Forwarding& forwarding);
-  void sweep_forwardings();
-  [[nodiscard]] Picked pick(const ForwardingTest& test) const;
+  void sweep_some();
+  void begin_walk();
+  std::size_t pick_some(std::size_t most);
+  std::size_t visit_some(std::size_t most, const ChangeSink& sink);
+  void end_walk();
+  [[nodiscard]] bool is_picked(const Route& route) const;
+  bool carry_out(const Walk& walk, std::vector<Route>& routes);
   Effect add_v4(std::vector<Route>& routes, Route route, std::uint16_t flags);
   Effect add_v6(std::vector<Route>& routes, Route route, std::uint16_t flags);
   Effect remove_v6_nexthops(std::vector<Route>& routes, const ParsedRoute& gone);
   Prefixes::iterator erase_prefix(FamilyTable& table, Prefixes::iterator at);
 
   std::map<Key, FamilyTable> tables_;
-  std::unordered_set<ForwardingRef, Hash, Equal> forwardings_;
-  std::size_t sweep_at_ = 64;
+  Forwardings forwardings_;
+  Forwardings::iterator next_swept_ = forwardings_.end();
   std::size_t routes_ = 0;
+  std::deque<Walk> walks_;
+  Progress progress_;
+  std::uint64_t walk_number_ = 0;
 };
 
 }  // namespace wg::control

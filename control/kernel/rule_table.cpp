@@ -76,8 +76,4 @@ bool RuleTable::remove(const RoutingRule& rule) {
   return true;
 }
 
-void RuleTable::clear() {
-  for (auto& list : rules_) list.clear();
-}
-
 }  // namespace wg::control

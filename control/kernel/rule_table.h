@@ -23,7 +23,6 @@ class RuleTable {
 
   bool put(const RoutingRule& rule);     // false: it was known
   bool remove(const RoutingRule& rule);  // false: it was not known
-  void clear();
 
  private:
   std::array<std::vector<RoutingRule>, 2> rules_;  // IPv4, IPv6

@@ -34,8 +34,4 @@ void SwitchTable::remove_link(std::uint32_t ifindex) {
   for (auto& links : links_) links.erase(ifindex);
 }
 
-void SwitchTable::clear() {
-  for (auto& links : links_) links.clear();
-}
-
 }  // namespace wg::control

@@ -21,7 +21,6 @@ class SwitchTable {
 
   bool put(const ParsedSwitches& told);  // false: nothing has changed
   void remove_link(std::uint32_t ifindex);
-  void clear();
 
  private:
   struct Switches {

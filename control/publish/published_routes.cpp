@@ -61,7 +61,7 @@ bool PublishedRoutes::update(const RouteChanged& route) {
   const bool is_host = route.prefix.length == address_bits(route.prefix.address);
   if (route.table == RT_TABLE_LOCAL && !is_host) return false;
   update_prefix(route.prefix);
-  update_hosts_within(route.prefix);
+  if (!is_host) update_hosts_within(route.prefix);
   return true;
 }
 
@@ -105,21 +105,26 @@ void PublishedRoutes::begin_walk() {
            mirror_.vrf_of_link(at.first) != 0;
   });
   hops_.reload([this](std::uint32_t ifindex) { return owners_.port_of(ifindex).has_value(); });
-  walk_ = Walk{published(), 0, std::nullopt};
+  walk_ = Walk{{}, 0, 0, 0, std::nullopt};
+  for (const auto& [key, mac] : hops_.resolved()) walk_->listed.push_back(host_prefix(key.address));
 }
 
-std::vector<IpPrefix> PublishedRoutes::published() const {
-  std::vector<IpPrefix> all;
-  all.reserve(size() + hops_.resolved().size());
-  routes4_.for_each([&](std::uint32_t prefix, unsigned length, lpm::Value) {
-    const std::uint32_t network_order = __builtin_bswap32(prefix);
-    all.push_back({IpAddress::from_v4(&network_order), static_cast<std::uint8_t>(length)});
-  });
-  routes6_.for_each([&](const lpm::Address6& prefix, unsigned length, lpm::Value) {
-    all.push_back({IpAddress::from_v6(prefix.bytes.data()), static_cast<std::uint8_t>(length)});
-  });
-  for (const auto& [key, mac] : hops_.resolved()) all.push_back(host_prefix(key.address));
-  return all;
+// False: all parts have been listed.
+bool PublishedRoutes::list_part() {
+  std::vector<IpPrefix>& listed = walk_->listed;
+  if (walk_->part4) {
+    walk_->part4 = routes4_.for_part(*walk_->part4, [&](std::uint32_t prefix, unsigned length, lpm::Value) {
+      const std::uint32_t network_order = __builtin_bswap32(prefix);
+      listed.push_back({IpAddress::from_v4(&network_order), static_cast<std::uint8_t>(length)});
+    });
+    return true;
+  }
+  if (!walk_->part6) return false;
+  walk_->part6 =
+      routes6_.for_part(*walk_->part6, [&](const lpm::Address6& prefix, unsigned length, lpm::Value) {
+        listed.push_back({IpAddress::from_v6(prefix.bytes.data()), static_cast<std::uint8_t>(length)});
+      });
+  return true;
 }
 
 // True: the walk is over.
@@ -131,12 +136,14 @@ bool PublishedRoutes::walk_on(Clock::time_point until) {
     left = kPrefixesPerLook;
     return Clock::now() < until;
   };
-  std::vector<IpPrefix>& published = walk_->published;
-  while (!published.empty()) {
-    const IpPrefix prefix = published.back();
-    published.pop_back();
-    if (!compare(prefix)) return false;
-  }
+  std::vector<IpPrefix>& listed = walk_->listed;
+  do {
+    while (!listed.empty()) {
+      const IpPrefix prefix = listed.back();
+      listed.pop_back();
+      if (!compare(prefix)) return false;
+    }
+  } while (list_part());
   for (; walk_->table < std::size(kTables); ++walk_->table) {
     const auto& [table, v6] = kTables[walk_->table];
     walk_->last = mirror_.routes().for_some(table, v6, walk_->last, compare);

@@ -62,16 +62,17 @@ class PublishedRoutes {
   [[nodiscard]] const NextHops& hops() const { return hops_; }
 
  private:
-  // Which prefixes are still to be compared: those that the workers' tables had when the walk began, then
-  // Linux's, table by table.
+  // Which prefixes are still to be compared: hosts, those of the workers' tables part by part, then Linux's,
+  // table by table.
   struct Walk {
-    std::vector<IpPrefix> published;
-    std::size_t table;  // of kTables
+    std::vector<IpPrefix> listed;
+    std::optional<std::size_t> part4, part6;  // of the workers' tables, to be listed
+    std::size_t table;                        // of kTables
     std::optional<IpPrefix> last;
   };
   void begin_walk();
   [[nodiscard]] bool walk_on(Clock::time_point until);
-  [[nodiscard]] std::vector<IpPrefix> published() const;
+  [[nodiscard]] bool list_part();
   void update_prefix(const IpPrefix& prefix);
   void update_hosts_within(const IpPrefix& prefix);
   [[nodiscard]] lpm::Value value_for(const IpPrefix& prefix);

@@ -121,6 +121,12 @@ std::optional<Value> Lpm4::find_exact(std::uint32_t prefix, unsigned length) con
 void Lpm4::for_each(const Callback& callback) const {
   for (const auto& prefix : table_->prefixes()) callback(prefix.bits, prefix.length, prefix.value);
 }
+std::optional<std::size_t> Lpm4::for_part(std::size_t part, const Callback& callback) const {
+  std::vector<Prefix<std::uint32_t>> some;
+  const auto next = table_->append_part(part, some);
+  for (const auto& prefix : some) callback(prefix.bits, prefix.length, prefix.value);
+  return next;
+}
 std::size_t Lpm4::size() const noexcept {
   return table_->size();
 }
@@ -154,6 +160,12 @@ std::optional<Value> Lpm6::find_exact(const Address6& prefix, unsigned length) c
 void Lpm6::for_each(const Callback& callback) const {
   for (const auto& prefix : table_->prefixes())
     callback(address_of(prefix.bits), prefix.length, prefix.value);
+}
+std::optional<std::size_t> Lpm6::for_part(std::size_t part, const Callback& callback) const {
+  std::vector<Prefix<Uint128>> some;
+  const auto next = table_->append_part(part, some);
+  for (const auto& prefix : some) callback(address_of(prefix.bits), prefix.length, prefix.value);
+  return next;
 }
 std::size_t Lpm6::size() const noexcept {
   return table_->size();

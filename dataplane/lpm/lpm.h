@@ -76,6 +76,10 @@ class Lpm4 {
   [[nodiscard]] std::optional<Value> find_exact(std::uint32_t prefix, unsigned length) const;
   // Visits each prefix once in unspecified order. The callback must not change this table.
   void for_each(const Callback& callback) const;
+  // The same in steps: visits a part of the table, about a thousand prefixes or all that share the first bits
+  // of their addresses. Part 0 is the first; returns the next one, nullopt after the last. The table may
+  // change between two parts: prefixes that stay are visited once at least.
+  [[nodiscard]] std::optional<std::size_t> for_part(std::size_t part, const Callback& callback) const;
   [[nodiscard]] std::size_t size() const noexcept;
   // All memory of the table, without retired nodes.
   [[nodiscard]] std::size_t memory_bytes() const noexcept;
@@ -106,6 +110,7 @@ class Lpm6 {
   bool remove(const Address6& prefix, unsigned length);
   [[nodiscard]] std::optional<Value> find_exact(const Address6& prefix, unsigned length) const;
   void for_each(const Callback& callback) const;
+  [[nodiscard]] std::optional<std::size_t> for_part(std::size_t part, const Callback& callback) const;
   [[nodiscard]] std::size_t size() const noexcept;
   [[nodiscard]] std::size_t memory_bytes() const noexcept;
 

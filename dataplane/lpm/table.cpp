@@ -12,6 +12,7 @@ namespace {
 // toggle.
 constexpr std::size_t kGrowAbove = 512;
 constexpr std::size_t kShrinkBelow = 128;
+constexpr std::size_t kPartPrefixes = 1024;  // or all of a slot
 
 template <typename Bits>
 std::uint32_t short_key(Bits bits, unsigned length) noexcept {
@@ -280,12 +281,33 @@ std::optional<Value> Table<Bits>::find_exact(Bits bits, unsigned length) const {
 }
 
 template <typename Bits>
-std::vector<Prefix<Bits>> Table<Bits>::prefixes() const {
-  std::vector<Prefix<Bits>> all;
+void Table<Bits>::append_of_root(std::vector<Prefix<Bits>>& out) const {
   for (const ShortPrefixes* some : {&wide_, &short_}) {
     for (const auto& [key, value] : *some)
-      all.push_back({short_bits<Bits>(key), value, static_cast<std::uint8_t>(key & 0xff)});
+      out.push_back({short_bits<Bits>(key), value, static_cast<std::uint8_t>(key & 0xff)});
   }
+}
+
+// Part 0 is what the root and the defaults hold, each other begins with a slot of the root. A root that has
+// not grown is one part, and so few prefixes that it does not matter how many parts were read before it
+// shrank.
+template <typename Bits>
+std::optional<std::size_t> Table<Bits>::append_part(std::size_t part, std::vector<Prefix<Bits>>& out) const {
+  const Root* root = root_.load(std::memory_order_relaxed);
+  const bool grown = root->grown != 0;
+  if (part == 0 || !grown) append_of_root(out);
+  if (part == 0 && grown) return 1;
+  std::size_t slot = grown ? part - 1 : 0;
+  const std::size_t slots = slots_of<Bits>(*root);
+  for (; slot < slots && out.size() < kPartPrefixes; ++slot)
+    collect(root->slots[slot].load(std::memory_order_relaxed), out);
+  return slot < slots ? std::optional(slot + 1) : std::nullopt;
+}
+
+template <typename Bits>
+std::vector<Prefix<Bits>> Table<Bits>::prefixes() const {
+  std::vector<Prefix<Bits>> all;
+  append_of_root(all);
   const Root* root = root_.load(std::memory_order_relaxed);
   for (std::size_t slot = 0; slot < slots_of<Bits>(*root); ++slot) {
     collect(root->slots[slot].load(std::memory_order_relaxed), all);

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <atomic>
+#include <cstddef>
 #include <map>
 #include <optional>
 #include <vector>
@@ -25,6 +26,8 @@ class Table {
   [[nodiscard]] std::optional<Value> find_exact(Bits bits, unsigned length) const;
   // All prefixes, sorted.
   [[nodiscard]] std::vector<Prefix<Bits>> prefixes() const;
+  // Appends those of a part of the table, unsorted. Part 0 is the first; returns the next one.
+  std::optional<std::size_t> append_part(std::size_t part, std::vector<Prefix<Bits>>& out) const;
   [[nodiscard]] std::size_t size() const noexcept { return size_; }
   [[nodiscard]] std::size_t memory_bytes() const noexcept;
 
@@ -71,6 +74,7 @@ class Table {
   void cover_branch_slots(Branch<Bits>* branch, unsigned first, unsigned count);
   Word with_fallback(Word word, Value fallback);
   void collect(Word word, std::vector<Prefix<Bits>>& out) const;
+  void append_of_root(std::vector<Prefix<Bits>>& out) const;
   void discard_subtree(Word word);
 
   Root* new_root(bool grown);

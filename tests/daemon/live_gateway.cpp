@@ -108,6 +108,17 @@ microseconds LiveGateway::control_time() {
                                                   std::chrono::nanoseconds(t.tv_nsec));
 }
 
+void LiveGateway::hold(const std::function<void()>& meanwhile) {
+  std::promise<void> held, done;
+  gateway_->inspect([&held, over = done.get_future().share()](const auto&, const auto&) {
+    held.set_value();
+    over.wait();
+  });
+  held.get_future().wait();
+  meanwhile();
+  done.set_value();
+}
+
 LiveGateway::Round LiveGateway::take_longest_round() {
   const control::RoundTimes::Longest longest = gateway_->round_times().take_longest();
   return {std::chrono::duration_cast<microseconds>(longest.took),

@@ -4,6 +4,7 @@
 
 #include <chrono>
 #include <cstddef>
+#include <functional>
 #include <map>
 #include <memory>
 #include <string>
@@ -61,6 +62,8 @@ class LiveGateway {
   void tell_link(const std::string& interface, bool up, std::uint16_t mtu);
   // Builds the running gateway from a parsed file.
   [[nodiscard]] std::chrono::microseconds start_time() const { return start_time_; }
+  // Runs `meanwhile` while the control thread does nothing, not even read what Linux says.
+  void hold(const std::function<void()>& meanwhile);
   // The control thread's longest round since the last call, and the most time on a core that one took.
   struct Round {
     std::chrono::microseconds took{0}, on_core{0};

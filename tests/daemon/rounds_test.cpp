@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <atomic>
 #include <chrono>
+#include <cstdint>
 #include <cstdio>
 #include <future>
 #include <initializer_list>
@@ -202,6 +203,97 @@ TEST(Rounds, AreShortWhileOnePeerGetsFiftyThousandPrefixes) {
                  750'000;
         });
         figures += reload_figure(gateway, "a_large_peer_goes", with_routes(idle_peers(1, 1), ""), 1);
+        return figures;
+      },
+      240));
+}
+
+// ---- beside the routes of other programs
+
+constexpr std::size_t kRoutes = 100'000;
+
+void change_routes(const char* verb, const char* more = "") {
+  std::string commands;
+  for (std::uint32_t i = 0; i < kRoutes; ++i)
+    commands +=
+        "route " + std::string(verb) + " " + dotted(0x0b000000u + i) + "/32 via 10.20.0.2" + more + "\n";
+  write_file("/run/lab/routes", commands);
+  shell("ip -batch /run/lab/routes");
+}
+
+// Until the control thread has little to do.
+void wait_until_idle(LiveGateway& gateway) {
+  for (int i = 0; i < 300; ++i) {
+    const microseconds before = gateway.control_time();
+    std::this_thread::sleep_for(200ms);
+    if (gateway.control_time() - before < 10ms) return;
+  }
+  throw std::runtime_error("the control thread has too much to do");
+}
+
+// How many of them workers know.
+std::size_t routes_of_workers(LiveGateway& gateway) {
+  const std::vector<std::string> lines = gateway.worker_tables();
+  return static_cast<std::size_t>(std::count_if(
+      lines.begin(), lines.end(), [](const std::string& line) { return line.starts_with("route 11."); }));
+}
+
+// What Linux's routes have come to beside `change`, and the longest round of it.
+template <class Change>
+std::string routes_figure(LiveGateway& gateway, const char* what, std::size_t routes, const Change& change) {
+  wait_until_idle(gateway);
+  static_cast<void>(gateway.take_longest_round());
+  change();
+  wait_until_idle(gateway);
+  const LiveGateway::Round longest = gateway.take_longest_round();
+  if (const std::size_t known = routes_of_workers(gateway); known != routes)
+    throw std::runtime_error(std::string(what) + ": workers know " + std::to_string(known) + " routes");
+  return figure(what, longest, 0ms);
+}
+
+// The counter is set once a second.
+void expect_resyncs(LiveGateway& gateway, std::uint64_t least) {
+  std::uint64_t resyncs = 0;
+  for (int i = 0; i < 30 && resyncs < least; ++i) {
+    std::this_thread::sleep_for(100ms);
+    resyncs = gateway.call("show.gateway").at("netlink_resyncs").get<std::uint64_t>();
+  }
+  if (resyncs < least)
+    throw std::runtime_error("messages were lost " + std::to_string(resyncs) + " times instead of " +
+                             std::to_string(least));
+}
+
+// One message of Linux each, that concerns every route.
+TEST(Rounds, AreShortWhileLinksFlapBesideAHundredThousandRoutes) {
+  if (!may_make_namespaces()) GTEST_SKIP() << "needs root";
+  expect_no_long_round(in_sandbox(
+      [] {
+        LiveGateway gateway(with_peers({}));
+        std::string figures =
+            routes_figure(gateway, "100000_routes_come", kRoutes, [] { change_routes("add"); });
+        figures += routes_figure(gateway, "another_link_flaps", kRoutes, [] {
+          for (int i = 0; i < 3; ++i) shell("ip link set lan down; ip link set lan up; sleep 0.2");
+        });
+        figures += routes_figure(gateway, "their_link_goes_down", 0, [] { shell("ip link set wan down"); });
+        figures += routes_figure(gateway, "and_up", 0, [] { shell("ip link set wan up"); });
+        return figures;
+      },
+      240));
+}
+
+TEST(Rounds, AreShortWhileLinuxsMessagesAreLostBesideAHundredThousandRoutes) {
+  if (!may_make_namespaces()) GTEST_SKIP() << "needs root";
+  expect_no_long_round(in_sandbox(
+      [] {
+        LiveGateway gateway(with_peers({}));
+        std::string figures = routes_figure(gateway, "overflow_while_100000_routes_come", kRoutes,
+                                            [&gateway] { gateway.hold([] { change_routes("add"); }); });
+        expect_resyncs(gateway, 1);
+        figures += routes_figure(gateway, "overflow_while_they_change", kRoutes,
+                                 [&gateway] { gateway.hold([] { change_routes("replace", " mtu 1400"); }); });
+        figures += routes_figure(gateway, "overflow_while_they_go", 0,
+                                 [&gateway] { gateway.hold([] { change_routes("del"); }); });
+        expect_resyncs(gateway, 3);
         return figures;
       },
       240));

@@ -398,6 +398,7 @@ TEST_F(Follower, FollowsRoutes) {
 
   ways["198.51.100.7"] = {kLan};
   follower.on_ways_changed(there);
+  settle();
   EXPECT_EQ(reason_of(entry), "asked");
   ASSERT_EQ(conntrack.take().size(), 1u);
   follower.updated(answer_to(entry), true);
@@ -442,6 +443,42 @@ TEST(FollowerSlices, ManyFlowsAreJudgedInSeveralCalls) {
   for (FlowNumber number = 0; number < table.end(); ++number) {
     ASSERT_EQ(FlowIngress::from_bits(table.at(number).direction[kOriginal].ingress), kLan) << number;
   }
+}
+
+// Those that no route let the workers have, too.
+TEST(FollowerSlices, ManyWaitingAreJudgedInSeveralCalls) {
+  constexpr std::uint32_t kWaiting = 10'000;
+  FlowTable table(20'000, FlowTable::HashKey{1, 2, 3, 4, 5, 6},
+                  [](const std::function<void()>& free) { free(); });
+  FakeConntrack conntrack;
+  FlowWay way{{}, FlowRefusal::no_route};
+  FlowFollower follower(
+      table, conntrack, [&](const IpAddress&) { return way; }, kMark);
+  follower.set_now(kNow);
+  for (std::uint32_t i = 0; i < kWaiting; ++i) {
+    ConntrackEntry entry;
+    entry.original = {ip("10.10.0.2"), ip("198.51.100.7"), static_cast<std::uint16_t>(i + 1), 53, kUdp};
+    entry.reply = entry.original.turned_round();
+    entry.id = i * 400'000;
+    entry.mark = kMark;
+    entry.timeout = WholeSeconds(120);
+    entry.status = IPS_ASSURED;
+    follower.updated(entry, true);
+  }
+  ASSERT_EQ(follower.waiting().size(), kWaiting);
+  way = {kWan};
+  follower.on_ways_changed(RoutesChanged::all());
+  EXPECT_TRUE(conntrack.updates.empty());
+  std::size_t most = 0, all = 0;
+  for (bool more = true; more;) {
+    more = follower.advance();
+    const std::size_t asked = conntrack.take().size();
+    most = std::max(most, asked);
+    all += asked;
+  }
+  EXPECT_EQ(all, kWaiting);
+  EXPECT_LE(most, kWaiting / 5);
+  EXPECT_FALSE(follower.advance());
 }
 
 // ---------------------------------------------------------------- timeouts

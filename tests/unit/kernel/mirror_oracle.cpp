@@ -100,22 +100,23 @@ std::string difference(const NetlinkMirror& followed, const NetlinkMirror& fresh
   return {};
 }
 
-std::string follow_until_fresh(NetlinkMirror& mirror) {
+std::string follow_until_fresh(NetlinkMirror& mirror, Pace pace) {
   std::string last;
-  follow_until(mirror, [&] {
+  const auto is_fresh = [&] {
     last = difference(mirror, NetlinkMirror());
     return last.empty();
-  });
+  };
+  follow_until(mirror, is_fresh, pace);
   return last;
 }
 
-bool follow_until(NetlinkMirror& mirror, const std::function<bool()>& done) {
+bool follow_until(NetlinkMirror& mirror, const std::function<bool()>& done, Pace pace) {
   const auto end = Clock::now() + std::chrono::seconds(2);
   while (true) {
     while (true) {
       pollfd readable{mirror.fd(), POLLIN, 0};
       if (poll(&readable, 1, 0) != 1) break;
-      mirror.process();
+      mirror.process(pace == Pace::kLeast ? Clock::time_point{} : Clock::time_point::max());
     }
     if (done()) return true;
     if (Clock::now() > end) return false;

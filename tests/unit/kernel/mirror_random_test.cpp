@@ -2,9 +2,12 @@
 // with the kernel on where packets go.
 #include <unistd.h>
 
+#include <chrono>
 #include <cstdio>
 #include <cstdlib>
+#include <future>
 #include <initializer_list>
+#include <vector>
 
 #include "tests/unit/kernel/mirror_oracle.h"
 #include "tests/unit/kernel/namespace_test.h"
@@ -122,40 +125,72 @@ void administer(const std::string& commands) {
 }
 
 constexpr int kBurst = 30, kRounds = 20;
-class MirrorRandom : public NamespaceTest, public ::testing::WithParamInterface<unsigned> {};
+
+// How the mirror follows: what a call of process() does, and whether the kernel has room for all messages.
+struct Way {
+  unsigned seed;
+  Pace pace;
+  bool overflows;
+};
+
+class MirrorRandom : public NamespaceTest, public ::testing::WithParamInterface<Way> {
+ protected:
+  void SetUp() override {
+    NamespaceTest::SetUp();
+    if (IsSkipped()) return;
+    for (const char* n : {"0", "1", "2"}) {
+      const std::string i = n;
+      shell("ip link add v" + i + " type veth peer name w" + i + " && ip link set v" + i +
+            " up && ip link set w" + i + " up");
+      shell("ip addr add 10." + i + ".0.1/24 dev v" + i + " && ip -6 addr add fd0" + i + "::1/64 dev v" + i +
+            " nodad");
+    }
+    shell("ip rule add fwmark 7 table 77; ip -6 rule add fwmark 7 table 77");
+  }
+};
+
+// With the least of steps the mirror is in the middle of something at nearly every message.
+void administer_meanwhile(const std::string& commands, NetlinkMirror& mirror, Pace pace) {
+  if (pace == Pace::kAtOnce) return administer(commands);
+  auto administered = std::async(std::launch::async, [&commands] { administer(commands); });
+  while (administered.wait_for(std::chrono::microseconds(20)) != std::future_status::ready)
+    mirror.process({});
+}
 
 TEST_P(MirrorRandom, EqualsAFreshDumpAndAgreesWithTheKernel) {
-  for (const char* n : {"0", "1", "2"}) {
-    const std::string i = n;
-    shell("ip link add v" + i + " type veth peer name w" + i + " && ip link set v" + i +
-          " up && ip link set w" + i + " up");
-    shell("ip addr add 10." + i + ".0.1/24 dev v" + i + " && ip -6 addr add fd0" + i + "::1/64 dev v" + i +
-          " nodad");
-  }
-  shell("ip rule add fwmark 7 table 77; ip -6 rule add fwmark 7 table 77");
-  NetlinkMirror mirror;
-  Administrator administrator(GetParam());
+  MirrorOptions options;
+  if (GetParam().overflows) options.receive_buffer = 4096;
+  NetlinkMirror mirror(options);
+  Administrator administrator(GetParam().seed);
   unsigned found = 0;
   for (int round = 0; round < kRounds; ++round) {
     std::string commands;
     for (int i = 0; i < kBurst; ++i) commands += administrator.command() + "\n";
-    administer(commands);
-    ASSERT_EQ(follow_until_fresh(mirror), "") << "round " << round << " of seed " << GetParam() << "\n"
-                                              << commands;
+    administer_meanwhile(commands, mirror, GetParam().pace);
+    const std::string at = "round " + std::to_string(round) + " of seed " + std::to_string(GetParam().seed);
+    ASSERT_EQ(follow_until_fresh(mirror, GetParam().pace), "") << at << "\n" << commands;
+    EXPECT_FALSE(mirror.has_unread());
     for (int i = 0; i < 60; ++i) {
       const auto to = administrator.destination(i % 2 == 1);
       const ResolveKey key{i % 4 == 0 ? 7u : 0u, 0};
       const std::string differs = disagreement(mirror, to, key);
-      ASSERT_EQ(differs, "") << "round " << round << " of seed " << GetParam() << " mark " << key.fwmark
-                             << "\n"
-                             << commands;
+      ASSERT_EQ(differs, "") << at << " mark " << key.fwmark << "\n" << commands;
       found += mirror.resolve(to, key).type == RTN_UNICAST;
     }
   }
   EXPECT_GT(found, 50u);  // the comparison was about something
+  EXPECT_GE(mirror.resyncs(), GetParam().overflows ? std::uint64_t{kRounds / 4} : 0u);
 }
 
-INSTANTIATE_TEST_SUITE_P(Seeds, MirrorRandom, ::testing::Range(1u, 9u));
+std::vector<Way> ways(Pace pace, bool overflows) {
+  std::vector<Way> all;
+  for (unsigned seed = 1; seed < 9; ++seed) all.push_back({seed, pace, overflows});
+  return all;
+}
+
+INSTANTIATE_TEST_SUITE_P(Seeds, MirrorRandom, ::testing::ValuesIn(ways(Pace::kAtOnce, false)));
+INSTANTIATE_TEST_SUITE_P(InSteps, MirrorRandom, ::testing::ValuesIn(ways(Pace::kLeast, false)));
+INSTANTIATE_TEST_SUITE_P(InStepsWithOverflows, MirrorRandom, ::testing::ValuesIn(ways(Pace::kLeast, true)));
 
 }  // namespace
 }  // namespace wg::control

@@ -3,6 +3,9 @@
 #include <algorithm>
 #include <map>
 #include <new>
+#include <optional>
+#include <random>
+#include <utility>
 
 #include "tests/unit/lpm/oracle.h"
 
@@ -326,6 +329,58 @@ TYPED_TEST(LpmTest, HundredThirtyThousandPrefixes) {
   for (Value i = 0; i < kPrefixes; ++i) ASSERT_EQ(table.lookup(prefixes[i]), i % 2 == 0 ? kNoMatch : i);
   for (Value i = 1; i < kPrefixes; i += 2) ASSERT_TRUE(table.remove(prefixes[i], 32));
   EXPECT_EQ(table.memory_bytes(), empty);
+}
+
+// Part by part, while others come and go and the root grows and shrinks: those that stay are visited.
+TEST(LpmParts, WhatStaysIsVisited) {
+  for (const std::uint32_t come_and_go : {0u, 100u, 6000u}) {
+    Lpm4 table;
+    std::map<std::pair<std::uint32_t, unsigned>, unsigned> visits;
+    const auto of_others = [](std::uint32_t i) { return 0x20000000u + i * 0x9e3779b1u % 0x40000000u; };
+    for (std::uint32_t i = 0; i < come_and_go; ++i) ASSERT_TRUE(table.insert(of_others(i), 32, 1));
+    for (std::uint32_t i = 0; i < 120; ++i) {
+      const unsigned length = i % 33;
+      const std::uint32_t bits = length == 0 ? 0 : i * 0x9e3779b1u >> (32 - length) << (32 - length);
+      ASSERT_TRUE(table.insert(bits, length, 2));
+      visits[{bits, length}] = 0;
+    }
+    std::optional<std::size_t> part = 0;
+    unsigned parts = 0;
+    for (std::uint32_t gone = 0; part; ++parts) {
+      part = table.for_part(*part, [&](std::uint32_t bits, unsigned length, Value) {
+        if (const auto at = visits.find({bits, length}); at != visits.end()) ++at->second;
+      });
+      for (std::uint32_t i = 0; i < 2000 && gone < come_and_go; ++i) table.remove(of_others(gone++), 32);
+    }
+    for (const auto& [prefix, times] : visits)
+      EXPECT_GE(times, 1u) << prefix.first << '/' << prefix.second << " beside " << come_and_go;
+    EXPECT_GE(parts, come_and_go == 6000 ? 4u : 1u);
+  }
+}
+
+// All of them, none twice, and no part has too many.
+TYPED_TEST(LpmTest, PartsAreTheWhole) {
+  typename TypeParam::Table table;
+  std::mt19937_64 random(7);
+  for (int i = 0; i < 20'000; ++i) {
+    typename TypeParam::Address address{};
+    for (unsigned bit = 0; bit < TypeParam::kWidth; ++bit)
+      TypeParam::set_bit(address, bit, random() % 2 == 1);
+    static_cast<void>(
+        table.insert(address, 8 + static_cast<unsigned>(random() % (TypeParam::kWidth - 7)), 1));
+  }
+  std::size_t visited = 0, most = 0;
+  for (std::optional<std::size_t> part = 0; part;) {
+    std::size_t here = 0;
+    part = table.for_part(*part, [&](const auto& prefix, unsigned length, Value value) {
+      ++here;
+      EXPECT_EQ(table.find_exact(prefix, length), value);
+    });
+    visited += here;
+    most = std::max(most, here);
+  }
+  EXPECT_EQ(visited, table.size());
+  EXPECT_LT(most, 6000u);
 }
 
 }  // namespace
