@@ -31,7 +31,8 @@ PeerRecord* PeerBook::find_slot(std::uint32_t slot) const {
 
 PeerRecord* PeerBook::owner_of(const config::Address& address) const {
   const auto ip = to_dataplane(address);
-  return find_slot(ip.v6 ? tables_->allowed6.lookup({ip.bytes}) : tables_->allowed4.lookup(ip.v4_host_order()));
+  return find_slot(ip.v6 ? tables_->allowed6.lookup({ip.bytes})
+                         : tables_->allowed4.lookup(ip.v4_host_order()));
 }
 
 std::vector<config::Prefix> PeerBook::allowed_ips() const {
