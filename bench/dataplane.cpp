@@ -237,6 +237,15 @@ void measure_flows(const Options& options) {
 
 // ---- programs: what a ring costs beside a port in memory, for the same packets. The two take turns.
 
+double copy_clocks(CopyAlone& copies, Gateway& gateway, Direction direction) {
+  gateway.aead_alone();
+  const CopyAlone::Burst burst = gateway.sealed();
+  if (direction == Direction::send) copies.to_slots(burst);  // by the program
+  const std::uint64_t start = clock_now();
+  direction == Direction::send ? copies.from_slots(burst) : copies.to_slots(burst);
+  return static_cast<double>(clock_now() - start) / static_cast<double>(burst.packets);
+}
+
 void measure_program_case(Case c, const Options& options) {
   char line[200];
   std::snprintf(line, sizeof line, "program direction=%s inner=%u",
@@ -246,6 +255,8 @@ void measure_program_case(Case c, const Options& options) {
   c.program = true;
   Gateway by_ring(c);
   Samples warm, of_port, of_ring;
+  CopyAlone copies;
+  std::vector<double> of_copy;
   const std::size_t batch = by_port.batch().size(), wanted = options.quick ? 100'000 : 1'000'000;
   for (std::size_t packets = 0; packets < 8192; packets += batch) {
     run_batch(by_port, warm);
@@ -254,10 +265,13 @@ void measure_program_case(Case c, const Options& options) {
   for (std::size_t packets = 0; packets < wanted; packets += batch) {
     run_batch(by_port, of_port);
     run_batch(by_ring, of_ring);
+    for (std::size_t i = 0; i < batch; i += Gateway::kBurst)
+      of_copy.push_back(copy_clocks(copies, by_ring, c.direction));
   }
   const double port = percentile(of_port.path, 0.5), ring = percentile(of_ring.path, 0.5);
   std::snprintf(line + std::strlen(line), sizeof line - std::strlen(line),
-                " port_clocks=%.1f ring_clocks=%.1f extra_clocks=%.1f", port, ring, ring - port);
+                " port_clocks=%.1f ring_clocks=%.1f extra_clocks=%.1f copy_clocks=%.1f", port, ring,
+                ring - port, percentile(of_copy, 0.5));
   report(options.gate, line);
 }
 

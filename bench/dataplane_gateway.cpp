@@ -352,14 +352,17 @@ void Gateway::seal(std::span<const std::uint32_t> peers, std::size_t begin) {
 }
 
 void Gateway::aead_alone() {
-  constexpr std::size_t kStride = 2432;
   static const std::vector<std::uint8_t> key(32, kKeyByte);
-  aead_buffers_.resize(kBurst * kStride + 128);
+  aead_buffers_.resize(kBurst * kAeadStride + 128);
   std::array<crypto::AeadOp, kBurst> ops;
   const auto padded = static_cast<std::uint32_t>(std::min<std::size_t>((case_.inner + 15) / 16 * 16, 1420));
   for (std::size_t i = 0; i < kBurst; ++i)
-    ops[i] = {aead_buffers_.data() + i * kStride + 128 + 58, key.data(), i, padded, 0};
+    ops[i] = {aead_buffers_.data() + i * kAeadStride + kAeadBegin, key.data(), i, padded, 0};
   crypto::aead_engine().seal(*scratch_, ops);
+}
+
+CopyAlone::Burst Gateway::sealed() {
+  return {aead_buffers_.data() + kAeadBegin, kAeadStride, kBurst, case_.inner};
 }
 
 void Gateway::prepare_junk(std::size_t i, Junk junk) {

@@ -66,6 +66,8 @@ class Gateway {
   // Seals one burst of the case's payloads outside of the worker, to measure the present cost of the crypto
   // alone.
   void aead_alone();
+  // What aead_alone() has sealed.
+  [[nodiscard]] CopyAlone::Burst sealed();
   // Puts packets on the wire, which holds up to 4096.
   void arrive(std::span<rte_mbuf* const> packets);
   // Allocates new buffers for packets [begin, end) of the batch, whose old buffers the worker freed.
@@ -110,6 +112,7 @@ class Gateway {
   std::size_t outer_ = 0;            // bytes before the inner packet in a received frame
   std::vector<rte_mbuf*> batch_;
   crypto::AeadScratchPtr scratch_;
+  static constexpr std::size_t kAeadStride = 2432, kAeadBegin = 128 + 58;
   std::vector<std::uint8_t> aead_buffers_;
 
   dataplane::Quiescence quiescence_{2};

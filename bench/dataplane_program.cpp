@@ -1,6 +1,7 @@
 #include "bench/dataplane_program.h"
 
 #include <sys/mman.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cstring>
@@ -58,6 +59,31 @@ std::size_t ProgramEnd::receive(std::size_t most) {
   const std::uint32_t taken = std::min(there, static_cast<std::uint32_t>(most));
   ring_store(&shared.consumed, shared.consumed + taken);
   return taken;
+}
+
+// Of the same kind of pages as a ring.
+CopyAlone::CopyAlone() {
+  constexpr std::size_t kBytes = kSlots * kSlotBytes;
+  const FileDescriptor file(memfd_create("copy", MFD_CLOEXEC));
+  if (ftruncate(file.get(), kBytes) != 0) throw std::runtime_error("no memory for copies");
+  void* const memory = mmap(nullptr, kBytes, PROT_READ | PROT_WRITE, MAP_SHARED, file.get(), 0);
+  if (memory == MAP_FAILED) throw std::runtime_error("no memory for copies");
+  memory_ = static_cast<std::uint8_t*>(memory);
+  std::memset(memory_, 1, kBytes);
+}
+
+CopyAlone::~CopyAlone() {
+  munmap(memory_, kSlots * kSlotBytes);
+}
+
+void CopyAlone::to_slots(const Burst& burst) {
+  for (std::size_t i = 0; i < burst.packets; ++i)
+    std::memcpy(slot(position_++), burst.begin + i * burst.stride, burst.bytes);
+}
+
+void CopyAlone::from_slots(const Burst& burst) {
+  for (std::size_t i = 0; i < burst.packets; ++i)
+    std::memcpy(burst.begin + i * burst.stride, slot(position_ - burst.packets + i), burst.bytes);
 }
 
 }  // namespace wg::bench

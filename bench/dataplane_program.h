@@ -34,4 +34,32 @@ class ProgramEnd {
   std::uint8_t* memory_ = nullptr;
 };
 
+// The copies of a ring without the rest of it: the least that it can cost more than a port in memory.
+class CopyAlone {
+ public:
+  // `stride`: from one packet of `burst` to the next; `packets` of `bytes` each.
+  struct Burst {
+    std::uint8_t* begin;
+    std::size_t stride, packets, bytes;
+  };
+  CopyAlone();
+  ~CopyAlone();
+  CopyAlone(const CopyAlone&) = delete;
+  CopyAlone& operator=(const CopyAlone&) = delete;
+
+  // To the next slots, as a worker does with what it has just opened.
+  void to_slots(const Burst& burst);
+  // From the slots that were written last.
+  void from_slots(const Burst& burst);
+
+ private:
+  static constexpr std::size_t kSlots = dataplane::RingOptions::kUsualSlots, kSlotBytes = 2048;
+  [[nodiscard]] std::uint8_t* slot(std::size_t position) {
+    return memory_ + (position % kSlots) * kSlotBytes;
+  }
+
+  std::uint8_t* memory_;
+  std::size_t position_ = 0;
+};
+
 }  // namespace wg::bench

@@ -274,6 +274,7 @@ BENCHES = {
                     ("clocks, port", "port_clocks", ".0f"),
                     ("clocks, ring", "ring_clocks", ".0f"),
                     ("more", "extra_clocks", ".1f"),
+                    ("the copy alone", "copy_clocks", ".1f"),
                 ),
                 {},
                 "A program's ring in place of the LAN port, measured in turns:",
@@ -281,7 +282,7 @@ BENCHES = {
         ),
     ),
     "ring": Bench(
-        ("ring",),
+        ("ring", "--rounds", "5", "--fifo"),
         1,
         (
             *(
@@ -305,14 +306,29 @@ BENCHES = {
             Table(
                 "ring",
                 (
+                    ("receiver", "side", ""),
+                    ("inner bytes", "inner", ""),
+                    ("clocks", "clocks", ".0f"),
+                    ("memif clocks", "memif_clocks", ".0f"),
+                    ("times memif", "ratio", ".2f"),
+                ),
+                {"mode": "paced"},
+                "Clocks of the gateway's core for a packet, with other work between the bursts:",
+            ),
+            Table(
+                "ring",
+                (
                     ("load", "load", ""),
                     ("inner bytes", "inner", ""),
+                    ("waits in", "wait", ""),
                     ("Mpps", "mpps", ".3f"),
                     ("median, µs", "wake_p50_us", ".1f"),
                     ("99 %, µs", "wake_p99_us", ".1f"),
+                    ("socket, median", "socket_p50_us", ".1f"),
+                    ("socket, 99 %", "socket_p99_us", ".1f"),
                 ),
                 {"mode": "event"},
-                "A program that sleeps, from the gateway's call until it has the packet:",
+                "A program that waits, from the gateway's call until it has the packet, beside a socket pair:",
             ),
         ),
         on_request=True,

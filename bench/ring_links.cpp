@@ -5,10 +5,12 @@
 #include <rte_dev.h>
 #include <rte_ethdev.h>
 #include <rte_mbuf.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <array>
+#include <atomic>
 #include <chrono>
 #include <cstring>
 #include <stdexcept>
@@ -33,6 +35,11 @@ std::uint64_t age(const void* packet) {
   return rte_rdtsc() - then;
 }
 
+void read_lines(const void* packet, std::size_t bytes) {
+  const auto* const begin = static_cast<const volatile std::uint8_t*>(packet);
+  for (std::size_t at = 0; at < bytes; at += 64) static_cast<void>(begin[at]);
+}
+
 // As many as there is memory for: all or none.
 std::size_t take_buffers(rte_mempool* pool, rte_mbuf** packets, std::size_t count) {
   return rte_pktmbuf_alloc_bulk(pool, packets, static_cast<unsigned>(count)) == 0 ? count : 0;
@@ -40,8 +47,11 @@ std::size_t take_buffers(rte_mempool* pool, rte_mbuf** packets, std::size_t coun
 
 class RingLink final : public Link {
  public:
-  RingLink(rte_mempool* pool, bool polls)
-      : pool_(pool), card_(1, polls ? LG_RING_POLLS : 0, kRingSlots), queue_(card_.worker()) {
+  RingLink(rte_mempool* pool, Waiting waiting)
+      : pool_(pool),
+        waiting_(waiting),
+        card_(1, waiting == Waiting::kNever ? LG_RING_POLLS : 0, kRingSlots),
+        queue_(card_.worker()) {
     for (auto& packet : own_) packet.resize(kLargest);
   }
 
@@ -49,9 +59,11 @@ class RingLink final : public Link {
     const std::size_t room = std::min<std::size_t>(queue_.writer.room(), burst);
     rte_mbuf* packets[kRingBurst];
     const std::size_t count = room == 0 ? 0 : take_buffers(pool_, packets, room);
+    queue_.writer.prefetch_burst(count);
     for (std::size_t i = 0; i < count; ++i) {
       auto* const data = rte_pktmbuf_mtod(packets[i], std::uint8_t*);
       stamp(data);
+      queue_.writer.prefetch_next(count - i, bytes);
       queue_.writer.put({data, bytes});
     }
     if (count == 0) return 0;
@@ -88,18 +100,26 @@ class RingLink final : public Link {
     for (std::uint32_t i = 0; i < count; ++i) {
       const std::uint64_t clocks = age(packets[i].data);
       if (latency != nullptr) latency(self, clocks);
+      if (reads_all()) read_lines(packets[i].data, packets[i].bytes);
     }
     if (count != 0) lg_ring_release_burst(card_.ring, 0, count);
     return count;
   }
 
   void program_waits() override {
+    if (waiting_ == Waiting::kSpin) {
+      lg_ring_wait(card_.ring, 0, kSpinUs, 100);
+      return;
+    }
     pollfd end{lg_ring_wait_fd(card_.ring), POLLIN, 0};
     poll(&end, 1, 100);
   }
 
  private:
+  static constexpr std::uint32_t kSpinUs = 50;
+
   rte_mempool* pool_;
+  const Waiting waiting_;
   control::test::Card card_;
   dataplane::ProgramQueue& queue_;
   std::array<std::vector<std::uint8_t>, kRingBurst> own_;
@@ -171,12 +191,13 @@ class MemifLink final : public Link {
     return sent;
   }
 
-  static std::size_t receive(std::uint16_t port, Latency latency, void* self) {
+  std::size_t receive(std::uint16_t port, Latency latency, void* self) const {
     rte_mbuf* packets[kRingBurst];
     const std::uint16_t count = rte_eth_rx_burst(port, 0, packets, kRingBurst);
     for (std::uint16_t i = 0; i < count; ++i) {
       const std::uint64_t clocks = age(rte_pktmbuf_mtod(packets[i], const void*));
       if (latency != nullptr) latency(self, clocks);
+      if (reads_all()) read_lines(rte_pktmbuf_mtod(packets[i], const void*), packets[i]->data_len);
     }
     if (count != 0) rte_pktmbuf_free_bulk(packets, count);
     return count;
@@ -187,10 +208,59 @@ class MemifLink final : public Link {
   Packets own_;
 };
 
+// ---------------------------------------------------------------- a byte for each burst
+
+class SocketLink final : public Link {
+ public:
+  SocketLink() {
+    if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, ends_.data()) != 0)
+      throw std::runtime_error("no socket pair");
+  }
+  ~SocketLink() override {
+    for (const int end : ends_) close(end);
+  }
+
+  std::size_t gateway_sends(std::size_t, std::size_t burst) override {
+    const std::size_t at = sent_.load(std::memory_order_relaxed);
+    if (at - received_.load(std::memory_order_acquire) == stamps_.size()) return 0;
+    stamp(&stamps_[at % stamps_.size()]);
+    sent_.store(at + 1, std::memory_order_release);
+    const char byte = 0;
+    return send(ends_[0], &byte, 1, MSG_DONTWAIT) == 1 ? burst : 0;
+  }
+  std::size_t program_receives(Latency latency, void* self) override {
+    const std::size_t first = received_.load(std::memory_order_relaxed);
+    const std::size_t there = sent_.load(std::memory_order_acquire) - first;
+    for (std::size_t i = 0; i < there; ++i) {
+      const std::uint64_t clocks = age(&stamps_[(first + i) % stamps_.size()]);
+      if (latency != nullptr) latency(self, clocks);
+    }
+    received_.store(first + there, std::memory_order_release);
+    return there;
+  }
+  void program_waits() override {
+    pollfd end{ends_[1], POLLIN, 0};
+    poll(&end, 1, 100);
+    char bytes[256];
+    [[maybe_unused]] const ssize_t got = recv(ends_[1], bytes, sizeof bytes, MSG_DONTWAIT);
+  }
+  std::size_t gateway_receives() override { return 0; }
+  std::size_t program_sends(std::size_t) override { return 0; }
+
+ private:
+  std::array<int, 2> ends_{};
+  std::array<std::uint64_t, kRingSlots> stamps_{};
+  alignas(128) std::atomic<std::size_t> sent_{0};
+  alignas(128) std::atomic<std::size_t> received_{0};
+};
+
 }  // namespace
 
-std::unique_ptr<Link> make_ring(rte_mempool* pool, bool polls) {
-  return std::make_unique<RingLink>(pool, polls);
+std::unique_ptr<Link> make_ring(rte_mempool* pool, Waiting waiting) {
+  return std::make_unique<RingLink>(pool, waiting);
+}
+std::unique_ptr<Link> make_socket() {
+  return std::make_unique<SocketLink>();
 }
 std::unique_ptr<Link> make_memif(rte_mempool* pool) {
   return std::make_unique<MemifLink>(pool);

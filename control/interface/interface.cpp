@@ -106,9 +106,7 @@ Interface::~Interface() {
   engine_.reset();
   surely([this] { core_.services.publisher.flush_settings(); });
   surely([&] { core_.netdev.retire(quiescence); });
-  std::shared_ptr<PeerBook::Tables> tables;
-  surely([&] { tables = core_.book.take_tables(); });
-  surely([&] { quiescence.retire([tables] {}); });
+  surely([&] { quiescence.retire([tables = core_.book.tables()] {}); });
 }
 
 // ---------------------------------------------------------------- up, down, sockets

@@ -31,13 +31,14 @@ PeerRecord* PeerBook::find_slot(std::uint32_t slot) const {
 
 PeerRecord* PeerBook::owner_of(const config::Address& address) const {
   const auto ip = to_dataplane(address);
-  return find_slot(ip.v6 ? allowed6_.lookup({ip.bytes}) : allowed4_.lookup(ip.v4_host_order()));
+  return find_slot(ip.v6 ? tables_->allowed6.lookup({ip.bytes})
+                         : tables_->allowed4.lookup(ip.v4_host_order()));
 }
 
 bool PeerBook::holds(const config::Prefix& prefix) const {
   const IpPrefix p = to_dataplane(prefix);
-  const auto holder = p.address.v6 ? allowed6_.find_exact({p.address.bytes}, p.length)
-                                   : allowed4_.find_exact(p.address.v4_host_order(), p.length);
+  const auto holder = p.address.v6 ? tables_->allowed6.find_exact({p.address.bytes}, p.length)
+                                   : tables_->allowed4.find_exact(p.address.v4_host_order(), p.length);
   return holder.has_value();
 }
 
@@ -76,11 +77,11 @@ void PeerBook::insert(const config::Prefix& prefix, std::uint32_t slot) {
   const IpPrefix p = to_dataplane(prefix);
   std::optional<lpm::Value> holder;
   if (p.address.v6) {
-    holder = allowed6_.find_exact({p.address.bytes}, p.length);
-    value_or_throw(allowed6_.insert({p.address.bytes}, p.length, slot));
+    holder = tables_->allowed6.find_exact({p.address.bytes}, p.length);
+    value_or_throw(tables_->allowed6.insert({p.address.bytes}, p.length, slot));
   } else {
-    holder = allowed4_.find_exact(p.address.v4_host_order(), p.length);
-    value_or_throw(allowed4_.insert(p.address.v4_host_order(), p.length, slot));
+    holder = tables_->allowed4.find_exact(p.address.v4_host_order(), p.length);
+    value_or_throw(tables_->allowed4.insert(p.address.v4_host_order(), p.length, slot));
   }
   if (!holder || *holder == slot) return;
   if (PeerRecord* loser = find_slot(*holder)) loser->allowed_ips.erase(prefix);
@@ -89,9 +90,9 @@ void PeerBook::insert(const config::Prefix& prefix, std::uint32_t slot) {
 void PeerBook::remove(const config::Prefix& prefix) {
   const IpPrefix p = to_dataplane(prefix);
   if (p.address.v6) {
-    allowed6_.remove({p.address.bytes}, p.length);
+    tables_->allowed6.remove({p.address.bytes}, p.length);
   } else {
-    allowed4_.remove(p.address.v4_host_order(), p.length);
+    tables_->allowed4.remove(p.address.v4_host_order(), p.length);
   }
 }
 
@@ -108,10 +109,6 @@ bool PeerBook::take_prefix(PeerRecord& record, const config::Prefix& prefix) {
 
 void PeerBook::clear_allowed_ips(PeerRecord& record) {
   for (const config::Prefix& prefix : record.allowed_ips) remove(prefix);
-}
-
-std::shared_ptr<PeerBook::Tables> PeerBook::take_tables() {
-  return std::make_shared<Tables>(std::move(allowed4_), std::move(allowed6_));
 }
 
 }  // namespace wg::control

@@ -25,7 +25,7 @@ class PeerBook {
   // keys cost no more than others.
   using Records = std::map<config::Key, std::unique_ptr<PeerRecord>>;
 
-  explicit PeerBook(lpm::Reclaimer& reclaimer) : allowed4_(reclaimer), allowed6_(reclaimer) {}
+  explicit PeerBook(lpm::Reclaimer& reclaimer) : tables_(std::make_shared<Tables>(reclaimer)) {}
 
   // Null: there is none.
   [[nodiscard]] PeerRecord* find(const config::Key& key) const;
@@ -41,7 +41,7 @@ class PeerBook {
   // A peer has exactly this prefix.
   [[nodiscard]] bool holds(const config::Prefix& prefix) const;
   // How many prefixes the peers have together.
-  [[nodiscard]] std::size_t prefixes() const { return allowed4_.size() + allowed6_.size(); }
+  [[nodiscard]] std::size_t prefixes() const { return allowed4().size() + allowed6().size(); }
 
   PeerRecord& add(dataplane::Peer& slot, const config::Key& key);
   // Its allowed IPs are in the tables until clear_allowed_ips().
@@ -55,23 +55,23 @@ class PeerBook {
   // From here on no worker finds the peer.
   void clear_allowed_ips(PeerRecord& record);
 
-  [[nodiscard]] const lpm::Lpm4& allowed4() const { return allowed4_; }
-  [[nodiscard]] const lpm::Lpm6& allowed6() const { return allowed6_; }
-  // The tables, for whoever frees them when every worker has let go of them. The book is not used any more.
+  [[nodiscard]] const lpm::Lpm4& allowed4() const { return tables_->allowed4; }
+  [[nodiscard]] const lpm::Lpm6& allowed6() const { return tables_->allowed6; }
+  // The snapshot points to both, so they stay where they are and may outlive the book.
   struct Tables {
-    Tables(lpm::Lpm4&& of4, lpm::Lpm6&& of6) : allowed4(std::move(of4)), allowed6(std::move(of6)) {}
+    explicit Tables(lpm::Reclaimer& reclaimer) : allowed4(reclaimer), allowed6(reclaimer) {}
     lpm::Lpm4 allowed4;
     lpm::Lpm6 allowed6;
   };
-  [[nodiscard]] std::shared_ptr<Tables> take_tables();
+  // For whoever frees them when every worker has let go of them.
+  [[nodiscard]] std::shared_ptr<const Tables> tables() const { return tables_; }
 
  private:
   void insert(const config::Prefix& prefix, std::uint32_t slot);
   void remove(const config::Prefix& prefix);
   void forget_name(const PeerRecord& record);
 
-  lpm::Lpm4 allowed4_;
-  lpm::Lpm6 allowed6_;
+  const std::shared_ptr<Tables> tables_;
   Records records_;
   std::uint32_t newest_ = 0;
   std::vector<PeerRecord*> by_slot_;  // null: not one of ours

@@ -155,8 +155,10 @@ std::size_t Egress::drop_unfit(const ProgramQueue& queue, OutQueue& out, std::si
 // Returns how many of the n packets are in the ring: the first ones of `out`, to be freed.
 std::size_t Egress::put_each(ProgramQueue& queue, OutQueue& out, std::size_t n, std::size_t room) noexcept {
   const std::size_t put = std::min(n, room);
+  queue.writer.prefetch_burst(put);
   for (std::size_t i = 0; i < put; ++i) {
     rte_mbuf* const packet = out.packet[i];
+    queue.writer.prefetch_next(put - i, i + 1 < put ? out.packet[i + 1]->data_len : 0);
     if (core_.watcher.on()) [[unlikely]]
       core_.watcher.step(packet, WatchPoint::to_program);
     queue.writer.put({rte_pktmbuf_mtod(packet, const std::uint8_t*), packet->data_len});

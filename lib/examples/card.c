@@ -4,7 +4,6 @@
  *   cc card.c $(pkg-config --cflags --libs liblinegate) -o card */
 #include <arpa/inet.h>
 #include <linegate.h>
-#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -36,7 +35,6 @@ static int turn_around(uint8_t *ip, uint32_t bytes) {
 
 int main(int count, char **words) {
   lg_allowed_ip own = {sizeof own, 0, {0}, LG_IPV4, 32, 0, 0};
-  struct pollfd wait = {0, POLLIN, 0};
   lg_adapter *adapter;
   lg_ring *ring;
   lg_error error = LG_EMPTY;
@@ -44,7 +42,7 @@ int main(int count, char **words) {
   check(lg_adapter_open(words[1], &adapter), "open");
   check(lg_ring_open(adapter, 0, count > 3 ? LG_RING_ROUTED : 0, &own, 1, &ring), "ring");
   printf("up\n"), fflush(stdout);
-  for (wait.fd = lg_ring_wait_fd(ring); error == LG_EMPTY; poll(&wait, 1, -1)) {
+  for (; error == LG_EMPTY; lg_ring_wait(ring, LG_RING_ALL_QUEUES, 0, -1)) {
     uint8_t *packet, *answer;
     uint32_t bytes;
     while ((packet = lg_ring_receive(ring, &bytes, &error)) != NULL) {

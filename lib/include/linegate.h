@@ -18,7 +18,7 @@
  * Memory.   What holds keys inside the library is wiped before it is freed. What the caller holds is the
  *   caller's to wipe; lg_configuration_free() does it for what the library allocated.
  *
- * docs/liblinegate.md maps WireGuardNT's functions to these. C99, and C++.
+ * docs/liblinegate.md maps the functions of WireGuardNT and Wintun to these. C99, and C++.
  */
 #ifndef LINEGATE_H
 #define LINEGATE_H
@@ -47,7 +47,8 @@ enum {
   LG_NO_MEMORY = -10,
   LG_SYSTEM = -11,    /* the system refused, here or in the gateway; the text says what */
   LG_PROTOCOL = -12,  /* the gateway's answer was not understood */
-  LG_TIMED_OUT = -13, /* the gateway does not answer; whether the change was made is unknown */
+  LG_TIMED_OUT = -13, /* the gateway does not answer, and whether the change was made is unknown; of
+                         lg_ring_wait(): nothing has come; lg_last_error() is not changed */
   LG_EMPTY = -14,     /* of a ring: no packet has come; lg_last_error() is not changed */
   LG_FULL = -15       /* of a ring: there is no room; lg_last_error() is not changed */
 };
@@ -262,8 +263,12 @@ lg_error lg_adapter_set_logging(lg_adapter* adapter, lg_log_state state);
  * interface is dropped. The ring is closed with the handle, or with the program, however it ends.
  *
  *   for (;;) {
- *     while ((packet = lg_ring_receive(ring, &bytes, &error)) != NULL) { ...; lg_ring_release(ring, packet);
- * } if (error != LG_EMPTY) break; poll() for POLLIN on lg_ring_wait_fd(ring)
+ *     while ((packet = lg_ring_receive(ring, &bytes, &error)) != NULL) {
+ *       ...
+ *       lg_ring_release(ring, packet);
+ *     }
+ *     if (error != LG_EMPTY) break;
+ *     lg_ring_wait(ring, LG_RING_ALL_QUEUES, 50, -1);   or poll() for POLLIN on lg_ring_wait_fd(ring)
  *   }
  *
  * Packets are received in the order in which the gateway's worker had them, and are sent in the order of
@@ -281,8 +286,8 @@ lg_error lg_adapter_set_logging(lg_adapter* adapter, lg_log_state state);
  *
  * There is a queue of two rings for each worker of the gateway. The calls without a queue look at all of
  * them, send by the first, and take turns. Those with a queue are for programs with a thread per queue: no
- * two threads at a time with one queue, and with the queues that are used so no call without a queue but the
- * last three.
+ * two threads at a time with one queue, and with the queues that are used so no call without a queue but
+ * lg_ring_wait_fd(), lg_ring_queues(), lg_ring_get_statistics() and, at the end, lg_ring_close().
  */
 
 typedef struct lg_ring lg_ring;
@@ -358,6 +363,17 @@ lg_error lg_ring_send(lg_ring* ring, const void* packet);
  * ring is gone; silent again when lg_ring_receive() has returned LG_EMPTY. For poll() and the like alone; it
  * stays the ring's. */
 int lg_ring_wait_fd(lg_ring* ring);
+
+#define LG_RING_ALL_QUEUES 0xffffffffu
+
+/* For programs without an event loop: waits until a packet can be received, or, when an allocation or a
+ * send_burst found no room, until there is some. It looks for `spin_us` microseconds before it sleeps. While
+ * it looks, the gateway makes no system call to wake the program, and the program none to be woken: 50 is
+ * good for one that is busy, 0 for one that is mostly idle. `milliseconds` below 0: without limit. LG_OK:
+ * what was waited for has come. LG_TIMED_OUT: it has not. LG_GONE: the ring has ended. LG_INVALID: there is
+ * no such queue, or the ring was opened with LG_RING_POLLS. `queue`: for the thread that uses this queue, or
+ * LG_RING_ALL_QUEUES. */
+lg_error lg_ring_wait(lg_ring* ring, uint32_t queue, uint32_t spin_us, int32_t milliseconds);
 
 typedef struct lg_packet {
   void* data;

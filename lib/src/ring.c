@@ -1,18 +1,21 @@
 /* The program's end of a ring: dataplane/ring/layout.h is the memory, docs/decisions/0045 the rules. */
 #include <arpa/inet.h>
 #include <errno.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "dataplane/ring/layout.h"
 #include "internal.h"
 
 enum { SLOT_FREE = 0, SLOT_HELD = 1, SLOT_DONE = 2, LOOKS_BETWEEN_CALLS = 1024 };
+enum { LOOKS_BETWEEN_CLOCKS = 32 };
 enum { RING_FLAGS = LG_RING_POLLS | LG_RING_ROUTED | LG_RING_OFFLOADS | LG_RING_JOINS_UDP };
 
 /* One way of a queue. Positions count packets, modulo 2^32; what is shared moves from `done` on, in order. */
@@ -310,6 +313,113 @@ LG_API uint32_t lg_ring_send_burst(lg_ring *ring, uint32_t index, const lg_packe
   }
   publish(ring, in);
   return n;
+}
+
+/* ------------------------------------------------------------------ waiting inside of a call */
+
+/* What one call of lg_ring_wait() waits for: one queue, which is the caller's, or all of them, under the mutex. */
+typedef struct wait_set {
+  lg_ring *ring;
+  queue *begin, *end;
+  bool shared;
+} wait_set;
+
+static void lock(const wait_set *set) {
+  if (set->shared) pthread_mutex_lock(&set->ring->mutex);
+}
+static void unlock(const wait_set *set) {
+  if (set->shared) pthread_mutex_unlock(&set->ring->mutex);
+}
+
+static int64_t now_us(void) {
+  struct timespec now;
+  clock_gettime(CLOCK_MONOTONIC, &now);
+  return (int64_t)now.tv_sec * 1000000 + now.tv_nsec / 1000;
+}
+
+static void relax(void) {
+#if defined(__x86_64__) || defined(__i386__)
+  __builtin_ia32_pause();
+#elif defined(__aarch64__)
+  __asm__ volatile("yield");
+#endif
+}
+
+static bool is_ready(const lg_ring *ring, const queue *of) {
+  return waiting(&of->in) != 0 || (of->wants_room && room_of(ring, &of->out) != 0);
+}
+
+static bool any_is_ready(const wait_set *set) {
+  bool found = false;
+  const queue *of;
+  lock(set);
+  for (of = set->begin; of != set->end && !found; ++of) found = is_ready(set->ring, of);
+  unlock(set);
+  return found;
+}
+
+/* The gateway is not asked to wake the program meanwhile, which saves a system call on both sides. */
+static bool spin(const wait_set *set, uint32_t spin_us) {
+  const int64_t end = now_us() + spin_us;
+  bool found;
+  uint32_t looks = 0;
+  queue *of;
+  for (of = set->begin; of != set->end; ++of) ring_end_sleep(&of->in.words->consumer_sleeps);
+  while (!(found = any_is_ready(set)) && (++looks % LOOKS_BETWEEN_CLOCKS != 0 || now_us() < end)) relax();
+  /* Where nothing has come, lg_ring_wait_fd() holds what it promises again. */
+  for (of = set->begin; of != set->end; ++of)
+    if (waiting(&of->in) == 0) ring_announce_sleep(&of->in.words->consumer_sleeps);
+  return found;
+}
+
+/* As wait_for_packets(), for packets and room. */
+static lg_error arm(const wait_set *set) {
+  bool gone = false;
+  queue *of;
+  lock(set);
+  for (of = set->begin; of != set->end; ++of) {
+    gone |= !drain(of);
+    ring_announce_sleep(&of->in.words->consumer_sleeps);
+    if (of->wants_room) ring_announce_sleep(&of->out.words->producer_waits);
+  }
+  unlock(set);
+  return gone ? LG_GONE : LG_OK;
+}
+
+/* How long poll() may wait; 0: the time has passed. */
+static int poll_ms(int64_t end_us) {
+  int64_t left;
+  if (end_us < 0) return -1;
+  left = end_us - now_us();
+  if (left <= 0) return 0;
+  return left / 1000 >= INT32_MAX ? INT32_MAX : (int)(left / 1000 + 1);
+}
+
+static lg_error sleep_until_ready(const wait_set *set, int64_t end_us) {
+  struct pollfd end = {set->shared ? set->ring->wait_fd : set->begin->socket, POLLIN, 0};
+  for (;;) {
+    const lg_error error = arm(set);
+    int ms;
+    if (any_is_ready(set)) return LG_OK;
+    if (error != LG_OK) return error;
+    if ((ms = poll_ms(end_us)) == 0) return LG_TIMED_OUT;
+    (void)poll(&end, 1, ms);
+  }
+}
+
+LG_API lg_error lg_ring_wait(lg_ring *ring, uint32_t index, uint32_t spin_us, int32_t milliseconds) {
+  const bool all = index == LG_RING_ALL_QUEUES;
+  wait_set set = {ring, NULL, NULL, all};
+  int64_t end_us;
+  if (ring == NULL || (!all && index >= ring->queues_count) || (ring->flags & LG_RING_POLLS) != 0)
+    return lgi_fail(LG_INVALID, "no ring, no such queue, or a ring whose program polls");
+  set.begin = &ring->queues[all ? 0 : index];
+  set.end = all ? ring->queues + ring->queues_count : set.begin + 1;
+  if (any_is_ready(&set)) return LG_OK;
+  end_us = milliseconds < 0 ? -1 : now_us() + (int64_t)milliseconds * 1000;
+  if (milliseconds >= 0 && spin_us / 1000 >= (uint32_t)milliseconds) spin_us = (uint32_t)milliseconds * 1000;
+  if (spin_us != 0 && spin(&set, spin_us)) return LG_OK;
+  return sleep_until_ready(&set, end_us);
 }
 
 /* ------------------------------------------------------------------ facts */

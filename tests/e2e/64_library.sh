@@ -99,6 +99,26 @@ done
 expect "interfaces after the kills" "$before" "$(in_gw ls /sys/class/net | sort | xargs)"
 check "no descriptor is left" wait_for 10 sh -c "[ \$(find /proc/$(gateway_pid)/fd -maxdepth 1 | wc -l) -le $open ]"
 
+# ---- adapters that come and go while Linux sends into them: a worker may be at their tables
+cat >/run/flood.py <<'PY'
+import socket, struct, sys, time
+packet = struct.pack("!IHBB", 0x60000000, 8, 17, 64) + bytes(15) + b"\1" + bytes(15) + b"\2" + struct.pack("!HHHH", 7, 7, 8, 0)
+flood = socket.socket(socket.AF_PACKET, socket.SOCK_DGRAM)
+sent, end = 0, time.monotonic() + float(sys.argv[2])
+while time.monotonic() < end:
+    for _ in range(200):
+        try:
+            flood.sendto(packet, (sys.argv[1], 0x86dd))
+            sent += 1
+        except OSError: pass
+print(sent)
+PY
+in_gw timeout -s KILL 9 "$BUILD/tests/lib_program" churn churn1 >/run/churn.out 2>&1 &
+sent=$(in_gw python3 /run/flood.py churn1 8)
+[ "$sent" -gt 1000 ] || fail "only $sent packets into an adapter that comes and goes"
+check "the gateway outlives $sent packets into them" pings 3 "$WAN" 10.99.0.1
+wait_for 10 gone churn1 || fail "churn1 is left"
+
 # ---- who may not
 in_gw setpriv --reuid 65534 --regid 65534 --clear-groups /usr/bin/python3 /run/many.py nobody0 >/run/nobody.out 2>&1 && fail "a user without rights makes adapters"
 grep -q '^-4 no permission' /run/nobody.out || fail "the refusal: $(cat /run/nobody.out)"

@@ -108,6 +108,7 @@ box offloads
 expect "its flags" "routed offloads" "$(flags)"
 joined=$(bulk 192.168.1.2 7000 "${BULK_MB:-20}") || fail "super-packets to and from a host behind a port"
 say "super-packets: $joined MB/s"
+[ "$joined" -ge "$plain" ] || fail "super-packets are slower than packets alone: $joined and $plain MB/s"
 peer=$(bulk 10.10.0.2 7000 10) || fail "super-packets to and from a peer"
 say "to a peer in a tunnel: $peer MB/s"
 check "small packets" pings 10 "$LAN" 10.99.0.9

@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 
+#include <memory>
 #include <string>
 
 #include "dataplane/session/peer_table.h"
@@ -31,6 +32,22 @@ class PeerBookTest : public testing::Test {
   dataplane::PeerTable slots{8};
   PeerBook book{lpm::immediate_reclaimer()};
 };
+
+// A worker may be in the middle of a lookup when the interface and its book go.
+TEST(PeerBookTables, StayWhereTheyAreWhenTheBookGoes) {
+  dataplane::PeerTable slots{8};
+  auto book = std::make_unique<PeerBook>(lpm::immediate_reclaimer());
+  PeerRecord& alice = book->add(*slots.add(dataplane::InterfaceId{0}), key_of(1));
+  const std::uint32_t slot = alice.slot->slot;
+  book->give_prefix(alice, prefix("10.1.0.0/16"));
+  const lpm::Lpm4* const seen4 = &book->allowed4();
+  const lpm::Lpm6* const seen6 = &book->allowed6();
+  const auto tables = book->tables();
+  book.reset();
+  EXPECT_EQ(&tables->allowed4, seen4);
+  EXPECT_EQ(&tables->allowed6, seen6);
+  EXPECT_EQ(seen4->lookup(0x0a010203), slot);
+}
 
 TEST_F(PeerBookTest, FindsByKeySlotAndName) {
   PeerRecord& alice = add(1);

@@ -279,9 +279,121 @@ TEST(LibRing, TheEndOfTheGatewayIsSeen) {
   EXPECT_EQ(error, LG_GONE);
 }
 
+// ---------------------------------------------------------------- lg_ring_wait()
+
+// Puts a packet. True: the program had to be woken.
+bool put_one(dataplane::ProgramQueue& worker) {
+  worker.writer.put(packet_of(1));
+  if (!worker.writer.finish()) return false;
+  worker.wake();
+  return true;
+}
+
+TEST(LibRingWait, EndsWithItsTime) {
+  Card card;
+  lg_last_error(nullptr);
+  const lg_error before = lg_last_error(nullptr);
+  for (const std::uint32_t spin_us : {0u, 1000u, 1'000'000u}) {
+    const auto begin = std::chrono::steady_clock::now();
+    EXPECT_EQ(lg_ring_wait(card.ring, LG_RING_ALL_QUEUES, spin_us, 30), LG_TIMED_OUT);
+    EXPECT_GE(std::chrono::steady_clock::now() - begin, std::chrono::milliseconds(29));
+  }
+  EXPECT_EQ(lg_ring_wait(card.ring, 0, 0, 0), LG_TIMED_OUT);
+  EXPECT_EQ(lg_last_error(nullptr), before);
+}
+
+TEST(LibRingWait, EndsWithAPacketThatIsThereOrComes) {
+  Card card;
+  std::uint32_t bytes = 0;
+  for (const std::uint32_t queue : {0u, LG_RING_ALL_QUEUES}) {
+    for (const std::uint32_t spin_us : {0u, 5'000'000u}) {
+      put_one(card.worker());
+      EXPECT_EQ(lg_ring_wait(card.ring, queue, spin_us, -1), LG_OK);
+      lg_ring_release(card.ring, lg_ring_receive(card.ring, &bytes, nullptr));
+      ASSERT_EQ(lg_ring_receive(card.ring, &bytes, nullptr), nullptr);
+      lg_error result = LG_INVALID;
+      std::thread program([&] { result = lg_ring_wait(card.ring, queue, spin_us, 10'000); });
+      std::this_thread::sleep_for(std::chrono::milliseconds(30));
+      EXPECT_EQ(put_one(card.worker()), spin_us == 0) << "no system call for a program that looks";
+      program.join();
+      EXPECT_EQ(result, LG_OK);
+      lg_ring_release(card.ring, lg_ring_receive(card.ring, &bytes, nullptr));
+      ASSERT_EQ(lg_ring_receive(card.ring, &bytes, nullptr), nullptr);
+    }
+  }
+}
+
+TEST(LibRingWait, EndsWithRoomOnlyWhenNoneWasFound) {
+  Card card;
+  for (std::uint32_t i = 0; i < kSlots; ++i)
+    lg_ring_send(card.ring, lg_ring_alloc_send(card.ring, 20, nullptr));
+  EXPECT_EQ(lg_ring_wait(card.ring, 0, 0, 10), LG_TIMED_OUT);
+  ASSERT_EQ(lg_ring_alloc_send(card.ring, 20, nullptr), nullptr);
+  EXPECT_EQ(lg_ring_wait(card.ring, 0, 100, 10), LG_TIMED_OUT);
+  lg_error result = LG_INVALID;
+  std::thread program([&] { result = lg_ring_wait(card.ring, LG_RING_ALL_QUEUES, 0, 10'000); });
+  std::this_thread::sleep_for(std::chrono::milliseconds(30));
+  std::vector<std::uint8_t> to(2048);
+  ASSERT_EQ(card.worker().reader.available(), kSlots);
+  (void)card.worker().reader.take(to);
+  EXPECT_TRUE(card.worker().reader.finish());
+  card.worker().wake();
+  program.join();
+  EXPECT_EQ(result, LG_OK);
+  EXPECT_NE(lg_ring_alloc_send(card.ring, 20, nullptr), nullptr);
+}
+
+TEST(LibRingWait, EndsWithTheGateway) {
+  Card card;
+  put_one(card.worker());
+  card.stop();
+  std::uint32_t bytes = 0;
+  EXPECT_EQ(lg_ring_wait(card.ring, LG_RING_ALL_QUEUES, 100, -1), LG_OK) << "what is there comes first";
+  EXPECT_NE(lg_ring_receive(card.ring, &bytes, nullptr), nullptr);
+  EXPECT_EQ(lg_ring_wait(card.ring, LG_RING_ALL_QUEUES, 100, -1), LG_GONE);
+  EXPECT_EQ(lg_ring_wait(card.ring, 0, 0, -1), LG_GONE);
+}
+
+TEST(LibRingWait, AQueueIsAlone) {
+  Card card(2);
+  put_one(card.worker(1));
+  EXPECT_EQ(lg_ring_wait(card.ring, 0, 1000, 20), LG_TIMED_OUT);
+  EXPECT_EQ(lg_ring_wait(card.ring, 1, 1000, 20), LG_OK);
+  EXPECT_EQ(lg_ring_wait(card.ring, LG_RING_ALL_QUEUES, 0, 20), LG_OK);
+  EXPECT_EQ(lg_ring_wait(card.ring, 2, 0, 20), LG_INVALID);
+}
+
+// After it has looked in vain, or for another queue, the descriptor is as good as before.
+TEST(LibRingWait, LeavesTheDescriptorAsItWas) {
+  Card card(2);
+  std::uint32_t bytes = 0;
+  ASSERT_EQ(lg_ring_receive(card.ring, &bytes, nullptr), nullptr);
+  EXPECT_EQ(lg_ring_wait(card.ring, LG_RING_ALL_QUEUES, 1000, 1), LG_TIMED_OUT);
+  EXPECT_TRUE(put_one(card.worker(0)));
+  lg_ring_release(card.ring, lg_ring_receive(card.ring, &bytes, nullptr));
+  ASSERT_EQ(lg_ring_receive(card.ring, &bytes, nullptr), nullptr);
+  std::thread program([&] { lg_ring_wait(card.ring, LG_RING_ALL_QUEUES, 5'000'000, -1); });
+  std::this_thread::sleep_for(std::chrono::milliseconds(30));
+  EXPECT_FALSE(put_one(card.worker(0)));
+  program.join();
+  EXPECT_TRUE(put_one(card.worker(1)));
+  EXPECT_TRUE(readable(lg_ring_wait_fd(card.ring), 1000));
+}
+
+TEST(LibRingWait, IsNotForProgramsThatPoll) {
+  Card card(1, LG_RING_POLLS);
+  EXPECT_EQ(lg_ring_wait(card.ring, 0, 0, 0), LG_INVALID);
+  EXPECT_EQ(lg_ring_wait(nullptr, 0, 0, 0), LG_INVALID);
+}
+
 // Both sides sleep and wake each other: packets go round, one side at a time has them. A lost wake-up is a
-// poll that times out. RING_ROUNDS for more.
-TEST(LibRing, NoWorkerSleepsBesideItsWork) {
+// wait that times out. RING_ROUNDS for more.
+enum class Waits { kPoll, kCall };
+class LibRingSleeps : public testing::TestWithParam<Waits> {};
+INSTANTIATE_TEST_SUITE_P(By, LibRingSleeps, testing::Values(Waits::kPoll, Waits::kCall),
+                         [](const auto& by) { return by.param == Waits::kPoll ? "poll" : "lg_ring_wait"; });
+
+TEST_P(LibRingSleeps, NoWorkerSleepsBesideItsWork) {
   Card card;
   dataplane::ProgramQueue& worker = card.worker();
   const char* const wanted = std::getenv("RING_ROUNDS");
@@ -289,11 +401,15 @@ TEST(LibRing, NoWorkerSleepsBesideItsWork) {
   std::atomic<int> late{0};
   std::thread program([&] {
     std::mt19937 random(3);
+    const auto wait = [&] {
+      if (GetParam() == Waits::kPoll) return readable(lg_ring_wait_fd(card.ring), 2000);
+      return lg_ring_wait(card.ring, LG_RING_ALL_QUEUES, random() % 8, 2000) == LG_OK;
+    };
     for (int done = 0; done < rounds;) {
       std::uint32_t bytes = 0;
       void* const packet = lg_ring_receive(card.ring, &bytes, nullptr);
       if (packet == nullptr) {
-        late += readable(lg_ring_wait_fd(card.ring), 2000) ? 0 : 1;
+        late += wait() ? 0 : 1;
         if (late != 0) return;
         continue;
       }
