@@ -371,8 +371,7 @@ std::vector<std::string> Port::concerns() const {
     out.push_back("the physical function assigned no MAC address: the driver made up " +
                   to_string(facts_.mac) +
                   ", and another one each time it is opened; assign one (ip link set PF vf N mac ADDRESS)");
-  // The host steers the frames of a virtio device, which may lack RSS of its own.
-  if (facts_.rx_queues > 1 && !facts_.rss && facts_.driver != "net_virtio")
+  if (facts_.rx_queues > 1 && !facts_.rss)
     out.push_back("the device has " + std::to_string(facts_.rx_queues) +
                   " queues, but does not spread frames over them: worker 0 receives all of them");
   return out;
