@@ -1,6 +1,9 @@
 """A run as one page of HTML: tables, plots as SVG within it, no script, nothing loaded from elsewhere."""
 import html
 import json
+import re
+import shutil
+import subprocess
 
 STYLE = """
 body { font: 15px/1.45 sans-serif; max-width: 62em; margin: 2em auto; padding: 0 1em; color: #1a1a1a; background: #fff }
@@ -77,10 +80,16 @@ class Plot:
             yield f'<rect x="{LEFT + 8}" y="{TOP + 4 + 15 * i}" width="10" height="3" fill="{colour}"/>'
             yield f'<text x="{LEFT + 22}" y="{TOP + 10 + 15 * i}">{text(name)}</text>'
 
-    def svg(self):
-        inside = "".join(self.axes()) + "".join(self.lines())
-        return (f'<figure><figcaption>{text(self.title)}</figcaption><svg xmlns="http://www.w3.org/2000/svg" width="{WIDTH}" '
-                f'height="{HEIGHT}" viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{text(self.title)}">{inside}</svg></figure>')
+    def svg(self, style=""):
+        inside = style + "".join(self.axes()) + "".join(self.lines())
+        return (f'<svg xmlns="http://www.w3.org/2000/svg" width="{WIDTH}" height="{HEIGHT}" viewBox="0 0 {WIDTH} {HEIGHT}" role="img" '
+                f'aria-label="{text(self.title)}">{inside}</svg>')
+
+    def figure(self):
+        return f"<figure><figcaption>{text(self.title)}</figcaption>{self.svg()}</figure>"
+
+    def file_name(self):
+        return re.sub(r"[^a-z0-9]+", "-", self.title.lower()).strip("-") + ".png"
 
 
 def bound_cell(figure):
@@ -114,13 +123,15 @@ def imprecise(cells):
 
 
 def latencies(cells):
-    head = ("inner", "direction", "peers", "load % of NDR", "Mpps", "p50 µs", "p90", "p99", "p99.9", "max", "ports alone p50", "p99", "packets", "loss %")
+    head = ("inner", "direction", "peers", "load % of NDR", "Mpps", "p50 µs", "p90", "p99", "p99.9", "max", "typical", "worst case", "PDV",
+            "ports alone p50", "p99", "packets", "loss %")
     rows = []
     for cell in cells:
         where = cell["where"]
         for row in cell["figures"]["latency"]["rows"]:
             rows.append((str(where["inner"]), where["direction"], str(where["peers"]), f"{row['of_ndr'] * 100:.0f}", number(row["offered_mpps"], 4),
-                         *(number(row[name], 1) for name in ("p50_us", "p90_us", "p99_us", "p999_us", "most_us", "ports_p50_us", "ports_p99_us")),
+                         *(number(row[name], 1) for name in ("p50_us", "p90_us", "p99_us", "p999_us", "most_us", "typical_us", "worst_case_us", "pdv_us",
+                                                        "ports_p50_us", "ports_p99_us")),
                          str(row["packets"]), number(row["loss"] * 100, 3)))
     return table(head, rows)
 
@@ -172,14 +183,26 @@ def plots(cells):
             return {str(cell["where"]["inner"]): [(across(row), up(row)) for row in cell["figures"][test]["rows"]] for cell in group}
         title = f"{direction}, {peers} peers"
         offered = lambda row: row["offered_mpps"]
-        yield Plot(f"Loss, {title}", "offered Mpps", "loss %", curves("loss", offered, lambda row: row["loss"] * 100)).svg()
-        yield Plot(f"Goodput, {title}", "offered Mpps", "goodput Mpps", curves("loss", offered, lambda row: row["goodput_mpps"])).svg()
-        yield Plot(f"Latency p99, {title}", "load, % of NDR", "µs", curves("latency", lambda row: row["of_ndr"] * 100, lambda row: row["p99_us"])).svg()
-        yield Plot(f"Latency p50, {title}", "load, % of NDR", "µs", curves("latency", lambda row: row["of_ndr"] * 100, lambda row: row["p50_us"])).svg()
+        yield Plot(f"Loss, {title}", "offered Mpps", "loss %", curves("loss", offered, lambda row: row["loss"] * 100))
+        yield Plot(f"Goodput, {title}", "offered Mpps", "goodput Mpps", curves("loss", offered, lambda row: row["goodput_mpps"]))
+        yield Plot(f"Latency p99, {title}", "load, % of NDR", "µs", curves("latency", lambda row: row["of_ndr"] * 100, lambda row: row["p99_us"]))
+        yield Plot(f"Latency p50, {title}", "load, % of NDR", "µs", curves("latency", lambda row: row["of_ndr"] * 100, lambda row: row["p50_us"]))
+
+
+def write_png(cells, folder):
+    """Each plot as a file, at twice the size of the page's. False: there is no program for it."""
+    program = shutil.which("rsvg-convert")
+    if program is None:
+        return False
+    for plot in plots(cells):
+        svg = plot.svg("<style>text { font: 11px sans-serif; fill: #333 }</style>")
+        subprocess.run([program, "--zoom", "2", "--background-color", "white", "--output", str(folder / plot.file_name())], input=svg.encode(), check=True)
+    return True
 
 
 def method(results):
     first = results["cells"][0]["figures"]["ndr"] if results["cells"] else {"trial_seconds": 0, "trials_decide": 0}
+    repetitions = results["cells"][0]["figures"]["latency"]["rows"][0]["repetitions"] if results["cells"] else 0
     return (f"<p>Throughput: RFC 2544 section 26.1, NDR without any loss, PDR with at most 0.5 %. Trials of {first['trial_seconds']:g} s; most of "
             f"{first['trials_decide']} decide about a rate. ± % is the interval between the highest rate that was carried and the lowest that was "
             "not. Sizes are inner IP packets, imix is 64, 570 and 1420 bytes as 7:4:1; Gbit/s counts inner bytes, “on the wire” the sealed frame with "
@@ -188,7 +211,8 @@ def method(results):
             "one in eight is opened. “Ports alone” is a forwarder in the gateway's place on the same ports and core, with packets of the same length, "
             "at most 0.5 % lost. “generator ×” is how often the result the generator can seal, send and take back, through that forwarder; below 1.5 "
             "it is close to being the bound. Latency is from the begin of a burst's building to the receive call, so ports and generator are in it; "
-            "the ports' part stands beside it.</p>")
+            "the ports' part stands beside it. Typical, worst case and PDV are those of RFC 8219 section 7, of every packet: the median, the 99.9th "
+            f"percentile and its distance from the least, each the median of {repetitions} repetitions; a stream lasts as long as a trial.</p>")
 
 
 def page(results):
@@ -204,7 +228,7 @@ def page(results):
         "<h1>Linegate between two ports</h1>", table(("setup", ""), [(name, str(value)) for name, value in setup.items()]),
         f"<h2>What to bear in mind</h2><ul>{red or '<li>Nothing.</li>'}</ul>", "<h2>Throughput</h2>", throughput(cells), *imprecise(cells),
         method(results), "<h2>Latency</h2>", latencies(cells), "<h2>Overload</h2>", overloads(cells), "<h2>Back to back</h2>", bursts(cells),
-        f'<h2>Plots</h2><div class="plots">{"".join(plots(cells))}</div>', "<h2>Handshakes before the traffic</h2>", shakes,
+        f'<h2>Plots</h2><div class="plots">{"".join(plot.figure() for plot in plots(cells))}</div>', "<h2>Handshakes before the traffic</h2>", shakes,
         "<h2>After the gateway was killed and started again</h2>", recoveries(results["recoveries"]),
         "<h2>What others took of the cores</h2>", disturbances(cells),
         f"<h2>Machine</h2><pre>{text(json.dumps({'machine': machine, 'cards': results['cards']}, indent=1))}</pre></body></html>",

@@ -6,8 +6,8 @@
                                                          devices of DPDK: generator's two, then the gateway's
   --inner 64,512,1420,imix   --peers 1,1000   --direction receive,send   --cores 1
 
-Prints a line for each figure, and writes DIR/results.json and DIR/report.html. docs/benchmarking.md explains
-both. Needs root. The exit code is 1 when nothing was forwarded, or it is not known what limits a rate."""
+Prints a line for each figure, and writes DIR/results.json (results.schema.json says what is in it), DIR/report.html and, where rsvg-convert
+is installed, its plots as DIR/*.png. docs/benchmarking.md explains them. Needs root. The exit code is 1 when nothing was forwarded, or it is not known what limits a rate."""
 import argparse
 import json
 import os
@@ -27,6 +27,7 @@ from search import Goal, Precision, Search, Trial
 NDR, PDR = Goal("ndr", 0.0), Goal("pdr", 0.005)
 SIZES = {"imix": (64 * 7 + 570 * 4 + 1420) / 12}
 LARGEST_REPORT = 500_000
+FORMAT = 2  # of results.json; results.schema.json
 OVERLOAD = 1.05  # times the peak goodput: what is offered above is overload
 MOST_SKIPPED = 0.001  # share of a trial that the generator may leave out
 # A trial that lost packets while the worker waited for its core says nothing of the gateway, and one that the generator
@@ -42,18 +43,19 @@ ENOUGH, SOME = 1.5, 1.1  # times the result that the generator must reach to be 
 class Plan:
     """How long what takes."""
 
-    def __init__(self, seconds, trials, width, ndr, pdr, ceiling, loads, bursts):
+    def __init__(self, seconds, trials, width, ndr, pdr, ceiling, loads, bursts, latencies=1):
         self.ndr = Precision(width, seconds, trials, ndr)
         self.pdr = Precision(width, seconds, trials, pdr)
         self.ceiling = Precision(max(width, 0.02), min(seconds, 1.0), trials, ceiling)
-        self.seconds, self.loads, self.bursts = seconds, loads, bursts
+        self.seconds, self.loads, self.bursts, self.latencies = seconds, loads, bursts, latencies
 
     def with_trials_of(self, seconds):
-        return Plan(seconds, self.ndr.trials, self.ndr.width, self.ndr.budget, self.pdr.budget, self.ceiling.budget, self.loads, self.bursts)
+        return Plan(seconds, self.ndr.trials, self.ndr.width, self.ndr.budget, self.pdr.budget, self.ceiling.budget, self.loads, self.bursts,
+                    self.latencies)
 
 
-FULL = Plan(60, 3, 0.005, float("inf"), float("inf"), 120, [n / 10 for n in range(1, 11)] + [1.2, 1.5, 2.0], 50)
-QUICK = Plan(0.1, 3, 0.02, 20, 10, 6, [0.2, 0.4, 0.6, 0.8, 0.9, 1.0, 1.1, 1.2, 1.5, 2.0], 5)
+FULL = Plan(60, 3, 0.005, float("inf"), float("inf"), 120, [n / 10 for n in range(1, 11)] + [1.2, 1.5, 2.0], 50, 20)
+QUICK = Plan(0.1, 3, 0.02, 20, 10, 6, [0.2, 0.4, 0.6, 0.8, 0.9, 1.0, 1.1, 1.2, 1.5, 2.0], 5, 3)
 CI = Plan(0.015, 3, 0.05, 2.5, 1.5, 1.5, [0.5, 1.0, 1.5, 2.0], 0)
 
 
@@ -131,6 +133,14 @@ def latency_of(answer):
     return {name: round(value, 2) if name.endswith("_us") else value for name, value in answer["latency"].items()}
 
 
+def terms_of_rfc8219(repetitions):
+    """Section 7: of each repetition the median, the 99.9th percentile and how far that is above the least; of all their medians."""
+    def median(value):
+        return round(statistics.median(map(value, repetitions)), 2)
+    return {"repetitions": len(repetitions), "typical_us": median(lambda one: one["p50_us"]), "worst_case_us": median(lambda one: one["p999_us"]),
+            "pdv_us": median(lambda one: one["p999_us"] - one["least_us"])}
+
+
 def drops_of(gateway):
     """Count by reason, of the gateway as a whole."""
     found = {}
@@ -196,8 +206,10 @@ class Cell:
         rows = []
         for part in (0.1, 0.5, 0.9):
             self.rates[part] = base * part
-            answer = load.at(base * part, plan.seconds)
-            rows.append({"of_ndr": part, "offered_mpps": answer["offered"] / 1e6, "loss": answer["loss"], **latency_of(answer)})
+            answers = sorted((load.at(base * part, plan.seconds) for _ in range(plan.latencies)), key=lambda one: one["latency"]["p50_us"])
+            answer = answers[len(answers) // 2]
+            rows.append({"of_ndr": part, "offered_mpps": answer["offered"] / 1e6, "loss": answer["loss"], **latency_of(answer),
+                         **terms_of_rfc8219([one["latency"] for one in answers])})
         self.put("latency", rows=rows)
 
     def sweep(self, load, plan, peak, gateway):
@@ -280,7 +292,7 @@ class Cell:
                    f"generator_margin={f[test]['generator_margin']:.2f} gateway_waited_percent={waited:.1f}")
         for row in f["latency"]["rows"]:
             yield (f"vf test=latency {where} load_percent={row['of_ndr'] * 100:.0f} mpps={row['offered_mpps']:.4f} p50_us={row['p50_us']:.1f} "
-                   f"p99_us={row['p99_us']:.1f} max_us={row['most_us']:.1f} ports_p50_us={row['ports_p50_us']:.1f} loss={row['loss']:.5f}")
+                   f"p99_us={row['p99_us']:.1f} worst_case_us={row['worst_case_us']:.1f} pdv_us={row['pdv_us']:.1f} max_us={row['most_us']:.1f} ports_p50_us={row['ports_p50_us']:.1f} loss={row['loss']:.5f}")
         for row in f["loss"]["rows"]:
             yield (f"vf test=loss {where} of_peak_percent={row['of_peak'] * 100:.0f} offered_mpps={row['offered_mpps']:.4f} "
                    f"goodput_mpps={row['goodput_mpps']:.4f} loss={row['loss']:.5f}")
@@ -460,7 +472,7 @@ def main(words):
     facts = machine.facts(options.linegate, [options.core, *options.gateway_cores])
     cards = machine.card_facts(options.ports or [])
     results = {
-        "format": 1, "command": " ".join(["bench/vf/run.py", *words]), "date": time.strftime("%Y-%m-%d %H:%M:%S %z", time.localtime(begin)),
+        "format": FORMAT, "command": " ".join(["bench/vf/run.py", *words]), "date": time.strftime("%Y-%m-%d %H:%M:%S %z", time.localtime(begin)),
         "seconds": time.time() - begin, "mode": "ci" if options.ci else "quick" if options.quick else "full",
         "ports": ports.kind, "slots": options.slots, "generator_core": options.core, "gateway_cores": options.gateway_cores,
         "machine": facts, "cards": cards, "handshakes": run.handshakes, "recoveries": run.recoveries,
@@ -470,6 +482,8 @@ def main(words):
     (out / "results.json").write_text(json.dumps(results, indent=1) + "\n")
     page = out / "report.html"
     page.write_text(report.page(results))
+    if not report.write_png(results["cells"], out):
+        print("# no PNG files: rsvg-convert is not installed (Debian's librsvg2-bin)")
     for concern in results["concerns"]:
         print(f"# {concern}")
     problems = problems_of(results, page)

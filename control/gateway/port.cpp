@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <filesystem>
 #include <stdexcept>
 #include <utility>
 
@@ -15,6 +16,18 @@
 namespace wg::control {
 
 namespace {
+
+// So long after an interface was made udev may still be busy with it, on a machine that boots. It writes down
+// what it knows of one when it has done with it.
+constexpr auto kNew = std::chrono::minutes(1);
+constexpr auto kJustNow = std::chrono::seconds(2);
+
+bool udev_may_be_busy_with(std::uint32_t ifindex) {
+  std::error_code error;
+  if (!std::filesystem::exists("/run/udev/control", error)) return false;
+  const auto written = std::filesystem::last_write_time("/run/udev/data/n" + std::to_string(ifindex), error);
+  return error || std::filesystem::file_time_type::clock::now() - written < kJustNow;
+}
 
 bool contains(const std::vector<config::PortGateway>& list, const config::PortGateway& gateway) {
   return std::find(list.begin(), list.end(), gateway) != list.end();
@@ -106,13 +119,28 @@ void GatewayPort::listen(const LinkFilters& filters) {
   port_->listen(wanted);
 }
 
+Expected<bool> GatewayPort::keep_mac() {
+  if (mac_was_kept_ || std::chrono::steady_clock::now() - made_at_ > kNew) return false;
+  const Link* tap = services_.mirror.link(tap_->ifindex());
+  if (tap == nullptr || !tap->mac || *tap->mac == given_mac_) return false;
+  // The mirror may still have the address that Linux gave it at first.
+  const auto asked = services_.netlink.find_link(tap_->ifindex());
+  if (!asked || asked->mac == given_mac_ || !udev_may_be_busy_with(tap_->ifindex())) return false;
+  mac_was_kept_ = true;
+  if (Expected<> set = services_.netlink.set_mac(tap_->ifindex(), given_mac_); !set)
+    return std::move(set).error();
+  return true;
+}
+
 Expected<> GatewayPort::restart_device() {
   const MacAddress before = port_->facts().mac;
   if (Expected<> started = port_->restart_device(); !started) return started;
   const MacAddress now = port_->facts().mac;
   const Link* tap = services_.mirror.link(tap_->ifindex());
   const bool follows = !value_.mac && tap != nullptr && tap->mac == before;
-  return follows && now != before ? services_.netlink.set_mac(tap_->ifindex(), now) : Expected<>{};
+  if (!follows || now == before) return {};
+  given_mac_ = now;
+  return services_.netlink.set_mac(tap_->ifindex(), now);
 }
 
 std::vector<std::string> GatewayPort::warnings() const {
@@ -204,6 +232,8 @@ void GatewayPort::create_tap() {
       value_.device.kind == config::DeviceKind::kPci ? port_->facts().mac : dataplane::stable_mac(name_);
   if (value_.mac) mac = value_.mac->bytes;
   tap_ = std::make_unique<dataplane::TapDevice>(options, mac);
+  given_mac_ = mac;
+  made_at_ = std::chrono::steady_clock::now();
 
   dataplane::PortView view;
   view.port = port_;

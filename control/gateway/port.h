@@ -6,6 +6,7 @@
 // is NAME.
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <memory>
 #include <string>
@@ -47,6 +48,9 @@ class GatewayPort {
   Expected<> follow_wire_mtu();
   // Has the card pass what Linux listens to on the TAP: unicast and multicast addresses, VLANs.
   void listen(const LinkFilters& filters);
+  // udev gave the new TAP another MAC address: its MACAddressPolicy does so when it has read that the address
+  // is random just before ours is set. Undoes that once; true: it has.
+  Expected<bool> keep_mac();
   // Restarts a card that is paused and no worker's. Its MAC address may be another then; the TAP
   // follows.
   Expected<> restart_device();
@@ -82,6 +86,9 @@ class GatewayPort {
   std::uint32_t wire_ifindex_ = 0;   // the netdev under a linux:, af_packet or af_xdp port
   dataplane::Port* port_ = nullptr;  // owned by the dataplane
   std::unique_ptr<dataplane::TapDevice> tap_;
+  MacAddress given_mac_{};  // to the TAP
+  bool mac_was_kept_ = false;
+  std::chrono::steady_clock::time_point made_at_{};
   OwnAddresses addresses_;
   std::uint32_t ifindex_ = 0;  // Linux's netdev with the addresses
   dataplane::PortIndex index_{};

@@ -10,6 +10,7 @@ PortWatch::PortWatch(Services& services, const Objects& objects, Logger log)
     : services_(services), objects_(objects), log_(std::move(log)) {}
 
 void PortWatch::follow() {
+  keep_macs();
   follow_carriers();
   follow_mtus();
   follow_filters();
@@ -39,6 +40,19 @@ void PortWatch::follow_carriers() {
     event.kind = present ? GatewayEventKind::kCarrierBack : GatewayEventKind::kCarrierLost;
     event.detail = name;
     services_.emit(std::move(event));
+  }
+}
+
+void PortWatch::keep_macs() {
+  for (const auto& [name, port] : objects_.ports()) {
+    const Expected<bool> kept = port->keep_mac();
+    if (!kept) {
+      log_->write(log_event::put_back_failed, {.port = name}, "port {}: its MAC address: {}", name,
+                  kept.error().text);
+    } else if (*kept) {
+      log_->write(log_event::put_back, {.port = name},
+                  "port {}: udev gave the new interface another MAC address: undone", name);
+    }
   }
 }
 

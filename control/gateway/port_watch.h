@@ -28,6 +28,7 @@ class PortWatch {
   void follow_carriers();
   void follow_filters();
   void follow_mtus();
+  void keep_macs();
   void announce_addresses();
   void announce(std::uint32_t ifindex, const MacAddress& mac, const IpAddress& address);
 

@@ -24,6 +24,8 @@ struct DeviceSigns {
   DeviceCounts counts;
   bool asks_for_reset = false;  // since the last look: the driver's own events
   bool removed = false;
+  // As the workers count, whatever the device says: frames given to its queues, and taken from them.
+  std::uint64_t handed = 0, taken = 0;
 };
 
 // Control thread only. A result is 0, or a negative errno value.

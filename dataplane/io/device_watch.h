@@ -1,6 +1,6 @@
 // Tells from what a device shows whether it still does what it was asked for. Not every driver reports that
-// its device was reset from outside (by the physical function, by a hypervisor): such a device keeps its link
-// and receives nothing any more. Pure; control thread only.
+// its device was reset from outside (by the physical function, by a hypervisor, by hand): such a device keeps
+// its link, and neither receives nor sends any more. Pure; control thread only.
 #pragma once
 
 #include <optional>
@@ -25,13 +25,18 @@ class DeviceWatch {
   [[nodiscard]] const DeviceSigns& last() const { return last_; }
 
  private:
-  [[nodiscard]] bool add_counts(const DeviceCounts& now);
+  [[nodiscard]] bool stands_still(const DeviceSigns& signs);
 
   bool is_virtual_function_;
   // Since the device was started:
   unsigned looks_ = 0;
   bool link_was_there_ = false;
   bool link_was_lost_ = false;
+  unsigned still_looks_ = 0, offers_ = 0;  // in a row without a frame, and those that offered some
+  // Over all starts: it sent, as it counts, and received; looks until one that stands still is restarted
+  // again.
+  bool has_sent_ = false, has_received_ = false;
+  unsigned patience_ = 0;
   DeviceSigns last_;
   DeviceCounts total_;
 };

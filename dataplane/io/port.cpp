@@ -10,6 +10,7 @@
 #include <stdexcept>
 #include <utility>
 
+#include "dataplane/io/assigned_address.h"
 #include "dataplane/io/packet_socket.h"
 #include "dataplane/io/tun.h"
 
@@ -66,9 +67,11 @@ std::array<std::uint8_t, 6> stable_mac(const std::string& name) {
   return mac;
 }
 
-Port::Port(const PortOptions& options, rte_mempool* pool) : options_(options), pool_(pool) {
+Port::Port(const PortOptions& options, rte_mempool* pool)
+    : options_(options), pool_(pool), frames_(options.workers) {
   attach();
   try {
+    settle_address();
     configure(pool);
     learn_facts();
     create_hand_over();
@@ -101,7 +104,8 @@ Port::Port(const PortOptions& options, rte_mempool* pool, std::unique_ptr<Packet
   create_hand_over();
 }
 
-Port::Port(const PortOptions& options, std::uint16_t ethdev) : options_(options), ethdev_(ethdev) {
+Port::Port(const PortOptions& options, std::uint16_t ethdev)
+    : options_(options), ethdev_(ethdev), frames_(options.workers) {
   rte_eth_dev_info info;
   if (const int error = rte_eth_dev_info_get(ethdev_, &info); error != 0)
     fail(options_, "device information", error);
@@ -149,6 +153,27 @@ void Port::attach() {
   owns_ethdev_ = true;
 }
 
+// Drivers of virtual functions ask the physical one for their address when they are opened, and make one up
+// when the answer is none.
+void Port::settle_address() {
+  const auto read = [this] {
+    rte_ether_addr mac{};
+    rte_eth_macaddr_get(ethdev_, &mac);
+    MacAddress out;
+    std::copy_n(mac.addr_bytes, out.size(), out.begin());
+    return out;
+  };
+  rte_eth_dev_info info;
+  if (rte_eth_dev_info_get(ethdev_, &info) != 0 || !kind_of(info).is_virtual_function) return;
+  const auto open_again = [&] {
+    close_device();
+    owns_ethdev_ = false;
+    attach();
+    return read();
+  };
+  address_made_up_ = is_made_up(read(), facts_.mac, open_again);
+}
+
 void Port::configure(rte_mempool* pool) {
   rte_eth_dev_info info;
   if (const int error = rte_eth_dev_info_get(ethdev_, &info); error != 0)
@@ -193,7 +218,7 @@ void Port::configure(rte_mempool* pool) {
     filter_.emplace(*device_, kind);
     if (!watch_)
       watch_.emplace(kind.is_virtual_function);  // its counts go on when the device is opened again
-    static_cast<void>(watch_->judge(device_->look()));
+    static_cast<void>(watch_->judge(look_at_device()));
     return;
   }
   // Some virtual wires know neither; they pass every frame.
@@ -247,6 +272,7 @@ std::uint16_t Port::receive(std::uint16_t w, rte_mbuf** packets, std::uint16_t n
     if (paused_.load(std::memory_order_acquire)) [[unlikely]]
       return 0;
     const std::uint16_t got = rte_eth_rx_burst(ethdev_, w, packets, n);
+    if (got != 0) frames_[w].taken.add(got);
     return strips_tags_ ? tags_.put_back(packets, got, counters) : got;
   }
   const QueueCounters of_queue{wire_counters_[w], counters.drops};
@@ -261,6 +287,7 @@ void Port::transmit_ethdev(std::uint16_t queue, rte_mbuf** packets, std::uint16_
     return drop_all(packets, n, DropReason::port_down, counters);
   const std::uint16_t sent = rte_eth_tx_burst(ethdev_, queue, packets, n);
   counters.tx_packets.add(sent);
+  frames_[queue].handed.add(sent);
   // Dropping beats waiting: a full queue means the wire is the bottleneck, and newer packets are worth as
   // much.
   if (sent < n) drop_all(packets + sent, static_cast<std::uint16_t>(n - sent), DropReason::tx_full, counters);
@@ -340,6 +367,10 @@ void Port::listen(const WantedFrames& wanted) {
 std::vector<std::string> Port::concerns() const {
   if (!filter_) return {};
   std::vector<std::string> out = filter_->concerns();
+  if (address_made_up_)
+    out.push_back("the physical function assigned no MAC address: the driver made up " +
+                  to_string(facts_.mac) +
+                  ", and another one each time it is opened; assign one (ip link set PF vf N mac ADDRESS)");
   if (facts_.rx_queues > 1 && !facts_.rss)
     out.push_back("the device has " + std::to_string(facts_.rx_queues) +
                   " queues, but does not spread frames over them: worker 0 receives all of them");
@@ -347,7 +378,16 @@ std::vector<std::string> Port::concerns() const {
 }
 
 std::optional<std::string> Port::look() {
-  return device_ ? watch_->judge(device_->look()) : std::nullopt;
+  return device_ ? watch_->judge(look_at_device()) : std::nullopt;
+}
+
+DeviceSigns Port::look_at_device() {
+  DeviceSigns signs = device_->look();
+  for (const QueueFrames& queue : frames_) {
+    signs.taken += queue.taken.get();
+    signs.handed += queue.handed.get();
+  }
+  return signs;
 }
 
 // Stopping and starting would do for most resets, but drivers read a MAC address only when they are opened.
@@ -358,6 +398,7 @@ Expected<> Port::restart_device() {
   owns_ethdev_ = false;
   const Expected<> opened = catch_refusal([this] {
     attach();
+    settle_address();
     configure(pool_);
     learn_facts();
   });

@@ -50,6 +50,11 @@ struct PortStatistics {
   std::uint64_t rx_packets, rx_bytes, rx_missed, rx_errors, rx_no_buffer, tx_packets, tx_bytes, tx_errors;
 };
 
+// Frames of one queue of an Ethernet device. W: the queue's worker. R: control.
+struct alignas(64) QueueFrames {
+  Counter taken, handed;
+};
+
 // A locally administered MAC address derived from a name: the same after every restart.
 std::array<std::uint8_t, 6> stable_mac(const std::string& name);
 
@@ -111,6 +116,8 @@ class Port {
 
  private:
   void attach();
+  void settle_address();
+  [[nodiscard]] DeviceSigns look_at_device();
   void configure(rte_mempool* pool);
   void set_up_queues(rte_mempool* pool);
   void close_device();
@@ -127,6 +134,7 @@ class Port {
   rte_mempool* pool_ = nullptr;
   bool owns_ethdev_ = false;
   std::atomic<bool> paused_{false};  // control writes, workers read
+  bool address_made_up_ = false;     // by the driver of a virtual function
   bool strips_tags_ = false;         // the device takes VLAN tags off; changes while paused
   std::unique_ptr<DeviceCalls> device_;
   std::optional<DeviceFilter> filter_;  // of a card
@@ -135,6 +143,7 @@ class Port {
   std::unique_ptr<TapDevice> tap_;
   std::unique_ptr<PacketSocket> socket_;
   std::vector<TunCounters> wire_counters_;  // per queue of tap_ or socket_
+  std::vector<QueueFrames> frames_;         // per worker, of an Ethernet device
   std::vector<rte_ring*> hand_over_;        // per tx queue; empty when every worker has its own
 };
 

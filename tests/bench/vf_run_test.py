@@ -4,6 +4,7 @@ import copy
 import json
 import pathlib
 import re
+import shutil
 import sys
 import tempfile
 import unittest
@@ -15,6 +16,13 @@ import machine
 import report
 import run
 from search import Precision
+
+try:
+    import jsonschema
+except ImportError:
+    jsonschema = None
+
+SCHEMA = json.loads((ROOT / "bench" / "vf" / "results.schema.json").read_text())
 
 CAPACITY, ABLE = 1e6, 2.5e6  # packets a second of the gateway; of the generator
 
@@ -130,6 +138,51 @@ class ARunThatIsWorthNothing(unittest.TestCase):
         self.assertEqual((figures["ndr"]["rate"], figures["ndr"]["bound"]), (0.0, "unknown"))
 
 
+class TheLatencyTerms(unittest.TestCase):
+    def test_are_medians_of_repetitions(self):
+        repetitions = [{"least_us": least, "p50_us": p50, "p999_us": p999} for least, p50, p999 in ((1, 5, 90), (2, 7, 20), (4, 6, 30))]
+        self.assertEqual(run.terms_of_rfc8219(repetitions), {"repetitions": 3, "typical_us": 6, "worst_case_us": 30, "pdv_us": 26})
+
+    def test_a_load_is_repeated_as_often_as_the_plan_says(self):
+        for latencies in (1, 5):
+            generator = Generator()
+            plan = run.Plan(1.0, 3, 0.01, float("inf"), float("inf"), float("inf"), [], 0, latencies)
+            cell = run.Cell("512", "receive", 10, 1)
+            cell.latency(run.Load(generator, "receive", "512", Gateway()), plan, 1e6)
+            self.assertEqual(len(generator.commands), 3 * latencies)
+            self.assertEqual([row["repetitions"] for row in cell.figures["latency"]["rows"]], [latencies] * 3)
+
+
+@unittest.skipIf(jsonschema is None, "python3-jsonschema is not installed")
+class TheSchema(unittest.TestCase):
+    def errors(self, results):
+        validator = jsonschema.Draft7Validator(SCHEMA)
+        return [error.message for error in validator.iter_errors(json.loads(json.dumps(results)))]
+
+    def results(self):
+        results = results_of(cell_of(Generator()), cell_of(Generator(able=0.9e6), "imix"))
+        results.update(format=run.FORMAT, machine=machine.facts(sys.executable, [0]))
+        return results
+
+    def test_is_one(self):
+        jsonschema.Draft7Validator.check_schema(SCHEMA)
+
+    def test_fits_results(self):
+        self.assertEqual(self.errors(self.results()), [])
+
+    def test_refuses_what_is_missing_unknown_or_wrong(self):
+        def figure(results): return results["cells"][0]["figures"]
+        def missing(results): del figure(results)["ndr"]["bound"]
+        def unknown(results): figure(results)["latency"]["rows"][0]["p42_us"] = 1
+        def negative(results): figure(results)["loss"]["rows"][0]["loss"] = -0.1
+        def wrong(results): figure(results)["ndr"]["bound"] = "luck"
+        def version(results): results["format"] = 1
+        for change in (missing, unknown, negative, wrong, version):
+            results = self.results()
+            change(results)
+            self.assertEqual(len(self.errors(results)), 1, change.__name__)
+
+
 class ThePage(unittest.TestCase):
     def test_is_one_file_that_is_small_and_well_formed(self):
         cells = [cell_of(Generator(), inner) for inner in ("64", "512", "1420", "imix")] * 8
@@ -141,6 +194,18 @@ class ThePage(unittest.TestCase):
             xml.dom.minidom.parseString(svg)
         self.assertIn("A &lt;concern&gt;.", page)
         self.assertNotIn("<CPU>", page)
+
+    @unittest.skipIf(shutil.which("rsvg-convert") is None, "rsvg-convert is not installed")
+    def test_its_plots_are_files_too(self):
+        cells = results_of(cell_of(Generator()))["cells"]
+        with tempfile.TemporaryDirectory() as folder:
+            self.assertTrue(report.write_png(cells, pathlib.Path(folder)))
+            files = sorted(pathlib.Path(folder).glob("*.png"))
+            self.assertEqual([file.name for file in files], [f"{name}-receive-10-peers.png" for name in ("goodput", "latency-p50", "latency-p99", "loss")])
+            for file in files:
+                picture = file.read_bytes()
+                self.assertEqual(picture[:8], b"\x89PNG\r\n\x1a\n")
+                self.assertEqual(int.from_bytes(picture[16:20], "big"), 2 * report.WIDTH)
 
     def test_red_marks(self):
         page = report.page(results_of(cell_of(Generator(able=0.9e6))))

@@ -5,7 +5,8 @@
 #                                     in a machine of its own, two machines at a time
 #   tests/vm/run.sh shell [PART]      leaves PART's machine running until its input ends, and says how to run commands in it
 # LINEGATE_VM_PACKAGE: the package under test (by default scripts/package.sh makes it). LINEGATE_VM: the cache (build/vm).
-# LINEGATE_VM_SECONDS: the most that a part may take, from boot to end.
+# LINEGATE_VM_SECONDS: the most that all of it may take once the package is built (900). What has not come to its end by then fails;
+# on a machine that gave the emulator no processor for half of that time or more it is skipped.
 # A machine has no network of the host's: its own network cards are joined by two hubs inside the emulator, "wan" and "lan".
 # Function only: nothing here says how fast a card is.
 set -uo pipefail
@@ -29,6 +30,11 @@ leave() { echo "skip  virtual machine: $*"; echo "0 passed, 0 failed, 1 skipped"
 refuse() { echo "FAIL  $*"; echo "$passed passed, 1 failed, 0 skipped"; exit 1; }
 
 [ "$(id -u)" = 0 ] || leave "root is needed"
+[ "$(uname -m)" = x86_64 ] || leave "the emulated cards and the image are those of x86-64; this machine is $(uname -m)"
+unshare --mount true 2>/dev/null || leave "this machine allows no mount namespace, which debootstrap needs (a container without rights?)"
+# Each machine has 2 GB.
+at_once=$(awk '/^MemAvailable/ { n = int($2 / 2500000); print (n > 2 ? 2 : n) }' /proc/meminfo)
+[ "$at_once" -gt 0 ] || leave "a machine needs 2.5 GB of free memory"
 for program in debootstrap busybox cpio depmod mke2fs; do
   command -v $program >/dev/null || leave "$program is not installed (scripts/setup.sh)"
 done
@@ -44,7 +50,8 @@ if [ -z "$package" ]; then
 fi
 # In a mount namespace of its own: what debootstrap mounts goes with it.
 begin=$SECONDS
-unshare --mount --propagation private "$here/make_guest.sh" "$cache" "$package" >"$cache/make_guest.log" 2>&1 || leave "no image: $(tail -1 "$cache/make_guest.log")"
+timeout "$limit" unshare --mount --propagation private "$here/make_guest.sh" "$cache" "$package" >"$cache/make_guest.log" 2>&1 ||
+  leave "no image ($(grep -vE '^W: |^$' "$cache/make_guest.log" | tail -1)); see build/vm/make_guest.log"
 [ $((SECONDS - begin)) -lt 5 ] || echo "      (image made in $((SECONDS - begin)) s)"
 
 # The package of a later version, with another example of a configuration.
@@ -103,11 +110,12 @@ boot() {
 }
 guest() { timeout "${2:-60}" python3 "$PWD/tests/e2e/kernel_vm/guest.py" "$DIR/shell.sock" "$1" "${2:-60}"; }
 alive() { kill -0 "$EMULATOR" 2>/dev/null; }
-left() { echo $((limit - SECONDS + BEGIN)); }
+late() { [ $((SECONDS - begin)) -ge "$limit" ]; }
+left() { late && echo 1 || echo $((limit - SECONDS + begin)); }
 # Words to a shell that is not there yet are lost: each try is a short one.
 await_boot() {
   until [ "$(guest 'echo up' 3 2>/dev/null | tail -1)" = up ]; do
-    { alive && [ "$(left)" -gt 0 ]; } || return 1
+    { alive && ! late; } || return 1
     sleep 1
   done
   guest 'systemctl is-system-running --wait' "$(left)" >/dev/null 2>&1
@@ -115,21 +123,28 @@ await_boot() {
 }
 # Of processor time: on a busy machine it says more than the clock.
 spent() { awk -v hz="$(getconf CLK_TCK)" '{ printf "%d", ($14 + $15) / hz }' "/proc/$EMULATOR/stat" 2>/dev/null; }
+# Seconds during which a thread of the emulator was ready, and had no processor; of one thread, the one that waited most.
+waited() { awk '$2 > most { most = $2 } END { printf "%d", most / 1e9 }' /proc/"$EMULATOR"/task/*/schedstat 2>/dev/null; }
 results() { tr -d '\r' <"$DIR/tests.log" | sed -n "/^== $PART\$/,\$p" >"$DIR/log"; grep -E '^(ok|FAIL|skip|note)  ' "$DIR/log"; }
+not_ended() { # EXIT_CODE
+  local took=$((SECONDS - BEGIN))
+  if late && [ "$(waited)" -gt $((took / 2)) ]; then
+    echo "skip  $PART: not at its end after $took s, on a machine whose processors were busy elsewhere"
+  else echo "FAIL  $PART: did not come to its end (exit code $1, $took s); $(tail -1 "$DIR/log")"; fi
+}
 run_part() {
   local code=0 booted=$((SECONDS - BEGIN))
   echo "      ($PART: booted after $booted s)"
   guest "bash /payload/$PART.sh >/dev/ttyS2 2>&1" "$(left)" >"$DIR/out" 2>&1 || code=$?
   results
-  grep -qx "== end of $PART" "$DIR/log" ||
-    echo "FAIL  $PART: did not come to its end (exit code $code, $((SECONDS - BEGIN)) s); $(tail -1 "$DIR/log")"
-  echo "      ($PART: $((SECONDS - BEGIN)) s, of them $booted s to boot; $(spent) s of processor time)"
+  grep -qx "== end of $PART" "$DIR/log" || not_ended "$code"
+  echo "      ($PART: $((SECONDS - BEGIN)) s, of them $booted s to boot; $(spent) s of processor time, $(waited) s waiting for it)"
 }
 run_machine() { # PART
   PART=$1 DIR=$cache/$1 BEGIN=$SECONDS
   boot
   if await_boot; then run_part
-  elif alive; then echo "skip  $PART: it does not boot within $limit s: $(tail -1 "$DIR/console.log")"
+  elif alive; then echo "skip  $PART: it had not booted $limit s after the beginning: $(tail -1 "$DIR/console.log")"
   else echo "skip  $PART: QEMU does not run: $(tail -1 "$DIR/qemu.log")"; fi
   kill "$EMULATOR" 2>/dev/null
   wait "$EMULATOR" 2>/dev/null
@@ -151,7 +166,7 @@ fi
 parts=("$@")
 [ ${#parts[@]} -gt 0 ] || parts=(cards systemd kernel)
 for part in "${parts[@]}"; do
-  while [ "$(jobs -rp | wc -l)" -ge 2 ]; do wait -n; done
+  while [ "$(jobs -rp | wc -l)" -ge "$at_once" ]; do wait -n; done
   run_machine "$part" >"$work/$part.report" &
 done
 wait

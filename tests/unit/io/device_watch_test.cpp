@@ -84,6 +84,104 @@ TEST(DeviceWatch, ADriverThatAsksForAResetIsHeardAtOnce) {
   EXPECT_EQ(watch.judge(asks), "its driver asks for a reset");
 }
 
+// A virtual function that was reset by hand: its queues are off, its link and counters are as they were.
+class StandsStill : public ::testing::Test {
+ protected:
+  // Frames since the start; the device counts what it sends.
+  DeviceSigns now_ = signs(0);
+  DeviceWatch watch_{kVirtualFunction};
+
+  std::optional<std::string> look(std::uint64_t handed, std::uint64_t sent, std::uint64_t taken) {
+    now_.handed += handed;
+    now_.counts.tx_packets += sent;
+    now_.counts.rx_packets += taken;
+    now_.taken += taken;
+    return watch_.judge(now_);
+  }
+  void work() {
+    for (int i = 0; i < 20; ++i) ASSERT_FALSE(look(10, 10, 10));
+  }
+  int looks_until_restart(std::uint64_t handed, int at_most) {
+    for (int looks = 1; looks <= at_most; ++looks) {
+      if (const auto fault = look(handed, 0, 0)) {
+        EXPECT_EQ(*fault, "it neither sends nor receives any more");
+        return looks;
+      }
+    }
+    return 0;
+  }
+};
+
+TEST_F(StandsStill, IsNoticedWithinTwoSeconds) {
+  work();
+  EXPECT_EQ(looks_until_restart(1, 100), 7);
+}
+
+// One frame a second, as ARP asks.
+TEST_F(StandsStill, AFewFramesWillDo) {
+  work();
+  EXPECT_FALSE(look(1, 0, 0));
+  for (int i = 0; i < 3; ++i) EXPECT_FALSE(look(0, 0, 0));
+  EXPECT_FALSE(look(1, 0, 0));
+  EXPECT_FALSE(look(0, 0, 0));
+  EXPECT_TRUE(look(0, 0, 0));
+}
+
+TEST_F(StandsStill, NotWhereNothingIsToBeSent) {
+  work();
+  EXPECT_EQ(looks_until_restart(0, 1000), 0);
+}
+
+TEST_F(StandsStill, NotForOneFrameThatVanished) {
+  work();
+  EXPECT_FALSE(look(1, 0, 0));
+  EXPECT_EQ(looks_until_restart(0, 1000), 0);
+}
+
+TEST_F(StandsStill, NotWhileItReceivesOrSends) {
+  work();
+  for (int i = 0; i < 100; ++i) EXPECT_FALSE(look(10, 0, i % 5 == 0 ? 1 : 0));
+  for (int i = 0; i < 100; ++i) EXPECT_FALSE(look(10, i % 5 == 0 ? 1 : 0, 0));
+}
+
+TEST_F(StandsStill, NotWithoutALink) {
+  DeviceWatch card(kCard);
+  for (int i = 0; i < 20; ++i) {
+    now_.handed += 10, now_.counts.tx_packets += 10, now_.taken += 10;
+    EXPECT_FALSE(card.judge(now_));
+  }
+  now_.link_up = false;
+  for (int i = 0; i < 100; ++i) {
+    now_.handed += 10;
+    EXPECT_FALSE(card.judge(now_));
+  }
+}
+
+// A device that does not count what it sends, or has no neighbour yet, is not known to work.
+TEST_F(StandsStill, NotBeforeItHasSentAndReceived) {
+  for (int i = 0; i < 100; ++i) EXPECT_FALSE(look(10, 10, 0));
+  EXPECT_EQ(looks_until_restart(10, 100), 0);
+  watch_ = DeviceWatch(kVirtualFunction);
+  for (int i = 0; i < 100; ++i) EXPECT_FALSE(look(10, 0, 10));
+  EXPECT_EQ(looks_until_restart(10, 100), 0);
+}
+
+// A second reset, before a frame passed.
+TEST_F(StandsStill, WhatIsKnownOfADeviceOutlivesItsStart) {
+  work();
+  watch_.start_over();
+  EXPECT_EQ(looks_until_restart(1, 100), 8);
+}
+
+TEST_F(StandsStill, OnceInTenSecondsAtMost) {
+  work();
+  EXPECT_EQ(looks_until_restart(1, 100), 7);
+  watch_.start_over();
+  EXPECT_FALSE(look(0, 0, 0));
+  work();
+  EXPECT_EQ(looks_until_restart(1, 1000), 40 - 21);
+}
+
 TEST(DeviceWatch, CountsBeginAtZeroAndPassOverResetsAndJumps) {
   DeviceWatch watch(kVirtualFunction);
   const auto counted = [&](std::uint64_t now) { return watch.counts(signs(now).counts).rx_packets; };

@@ -81,12 +81,30 @@ check "another MAC address by the physical function: port restart takes it over"
 check "the TAP follows" within 10 grep -q 52:54:00:aa:02:77 /sys/class/net/lan0/address
 check "hosts are told, packets pass" within 10 passes
 check "and IPv6" within 10 passes6
-echo 1 >/sys/bus/pci/devices/$LAN/reset
-if within 5 passes; then note "a function that was reset by hand still carries packets"
-else note "a function that was reset by hand carries nothing, and shows it nowhere"; fi
-check "a function that was reset by hand: port restart revives it" linegate port restart lan0
-check "packets pass" within 10 passes
-check "and IPv6" within 10 passes6
+# While the physical function tells of its link, its mailbox has no answer for a driver that asks for the function's address.
+(for ((i = 0; i < 40; i++)); do ethtool -r "$PF2"; sleep 0.5; done) >/dev/null 2>&1 &
+renewals=$!
+for n in 1 2 3; do
+  linegate port restart lan0 >/dev/null
+  expect "a restart while the link of the physical function comes and goes, $n: the assigned MAC address" 52:54:00:aa:02:77 "$(cat /sys/class/net/lan0/address)"
+done
+kill $renewals
+wait $renewals 2>/dev/null
+check "packets pass" within 15 passes
+
+# Reset by hand its queues are off; the counters show that, or that nothing moves any more.
+for n in 1 2; do
+  sleep 11
+  count=$(restarts_of lan0)
+  before=$(date +%s%3N)
+  echo 1 >/sys/bus/pci/devices/$LAN/reset
+  in_peer ping -q -i 0.2 -w $((3 * PATIENCE)) 192.168.1.2 >/dev/null
+  check "a function that was reset by hand, $n: the port is restarted" restarted_more_than lan0 "$count"
+  noticed=$(($(restarting_since "$before") - before))
+  check "noticed after $noticed ms (2 s; 3 s where the processor is emulated)" test $noticed -lt $((PATIENCE > 1 ? 3000 : 2000))
+  check "packets pass" within 10 passes
+  check "and IPv6" within 10 passes6
+done
 
 # ---- the process
 kill -9 "$(main_pid)"
@@ -98,7 +116,14 @@ check "check --probe opens virtual functions" in_output "port lan0: net_e1000_ig
 configure $WAN $LAN '' ', mac: "02:00:00:00:00:09", queues: 2'
 check "and says what they refuse" in_output "warning: port lan0: frames to 02:00:00:00:00:09" eval "linegate check --probe 2>&1"
 configure $WAN $LAN
+# udev, which has read of a new interface before the gateway gave it its address, gives it another: here in udev's place.
+udevadm control --stop-exec-queue
 check "a start works after it" systemctl start linegate
+ip link set wan0 address 02:00:00:00:00:11
+check "an address that udev gives the new interface is undone" within 5 grep -q 52:54:00:aa:01:01 /sys/class/net/wan0/address
+check "and the journal says so" in_output "wan0: udev gave" journalctl -b -u linegate -p warning -o cat --no-pager
+udevadm control --start-exec-queue
+udevadm settle --timeout=60
 fresh
 check "packets pass" within 20 passes
 check "stop" systemctl stop linegate
@@ -138,7 +163,7 @@ fresh
 check "packets pass" within 20 passes
 check "stop" systemctl stop linegate
 
-# ---- the physical function of an igb: two queues. Its traffic is not tested: none passed in QEMU, for a reason that is not known.
+# ---- two queues: the physical function of an igb
 echo 0 >/sys/bus/pci/devices/0000:02:00.0/sriov_numvfs
 check "e1000e goes back" bind_port unbind 0000:03:00.0
 expect "to Linux's driver" e1000e "$(driver 0000:03:00.0)"
@@ -146,8 +171,16 @@ check "a physical function: bind" bind_port 0000:02:00.0
 check "a virtual function: bind again" bind_port $WAN
 WORKERS='[0, 1]' configure $WAN 0000:02:00.0
 check "start with two workers" systemctl start linegate
+fresh
 check "the physical function has a queue for each" test "$(port_value lan0 rx_queues)/$(port_value lan0 tx_queues)" = 2/2
 check "a virtual function that does not spread frames says so" within 10 in_output "does not spread frames" warnings_of wan0
+# In QEMU it receives nothing in one run of two, with its link up; the reason is not known.
+if within 10 passes; then
+  check "and IPv6" within 30 passes6
+  check "RSS: both workers receive frames" spread_over 2
+  check "TCP to the LAN" stream
+  check "TCP from the LAN" stream -R
+else note "the physical function receives nothing: QEMU, or the driver, after Linux's had used it"; fi
 check "stop" systemctl stop linegate
 check "the physical function goes back" bind_port unbind 0000:02:00.0
 expect "to Linux's driver" igb "$(driver 0000:02:00.0)"

@@ -85,6 +85,12 @@ port_value() { # PORT MEMBER
 }
 # How often the port was restarted since the machine booted.
 restarts_of() { journalctl -b -u linegate -o cat --no-pager | grep -c "port $1: restarted"; }
+# When lan0's first restart after MILLISECONDS of the epoch was begun.
+restarting_since() {
+  journalctl -b -u linegate -o json --no-pager | jq -rn --argjson since "$1" 'first(inputs
+    | select(.MESSAGE | tostring | test("port lan0: .*restarting it")) | .__REALTIME_TIMESTAMP | tonumber / 1000 | floor
+    | select(. >= $since)) // 9999999999999'
+}
 restarted_more_than() { [ "$(restarts_of "$1")" -gt "$2" ]; }
 # What `show` warns of about the port.
 warnings_of() { linegate show --json | grep -o "port $1: [^\"]*"; }
@@ -106,5 +112,22 @@ sums_on_wire() {
   wait $dump
   check "$1: checksums on the wire are there and right" test "$(grep -c 'udp sum ok' /tmp/sums)" -ge 20 -a "$(grep -cE 'bad udp|bad cksum|no cksum' /tmp/sums)" = 0
 }
+# Frames of 300 connections from the host in the LAN, spread_over WORKERS: each of so many workers received a tenth at least.
+spread_over() {
+  local before after
+  before=$(received_by_workers)
+  in_host python3 -c '
+import socket, time
+for port in range(2000, 2300):
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as s:
+        s.bind(("192.168.1.2", port))
+        s.sendto(bytes(100), ("10.10.0.2", 9))
+    time.sleep(0.003)'
+  sleep 1
+  after=$(received_by_workers)
+  echo "before: $before, after: $after"
+  paste <(tr ' ' '\n' <<<"$before") <(tr ' ' '\n' <<<"$after") | awk -v workers="$1" '$2 - $1 >= 30 { n++ } END { exit n != workers }'
+}
+received_by_workers() { linegate show workers --json | jq -r '[.workers[].rx_packets] | join(" ")'; }
 driver() { basename "$(readlink "/sys/bus/pci/devices/$1/driver")"; }
 bind_port() { timeout 30 /usr/share/linegate/scripts/bind-port.sh "$@"; }
