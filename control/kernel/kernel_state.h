@@ -34,6 +34,8 @@ class KernelState {
 
   // Applies one message and notes its changes. Messages of other types are ignored.
   void take(const nlmsghdr* message);
+  // Reads net.ipv6.conf.NAME.mtu, which the kernel does not announce.
+  void follow_ipv6_mtu(std::uint32_t ifindex);
   // A message was ambiguous, so that only a new dump can show.
   [[nodiscard]] bool unsure() const { return unsure_; }
   void clear();
