@@ -9,7 +9,7 @@ build=(g++ cmake ninja-build pkg-config ccache python3 git
   libpcap-dev)
 test_=(libgtest-dev libgmock-dev libbenchmark-dev libipsec-mb-dev libssl-dev clang libclang-rt-14-dev
   clang-format-14 clang-tidy-14 shellcheck universal-ctags binutils valgrind abigail-tools python3-jsonschema librsvg2-bin)
-lab=(nftables conntrack wireguard-tools wireguard-go netcat-openbsd python3-cryptography iproute2 iputils-ping iperf3 ethtool tcpdump tshark tmux procps util-linux curl
+lab=(nftables conntrack keepalived wireguard-tools wireguard-go netcat-openbsd python3-cryptography iproute2 iputils-ping iperf3 ethtool tcpdump tshark tmux procps util-linux curl
   python3-scapy liblwip-dev gcc-multilib golang-go golang-gvisor-gvisor-dev)
 vm=(qemu-system-x86 busybox-static cpio kmod xz-utils zstd debootstrap e2fsprogs)
 packages=(debhelper fakeroot lintian)

@@ -33,8 +33,11 @@ struct CheckOptions {
 // About this machine and not about the file, so it refuses nothing.
 void note_firewall(const config::Gateway& gateway, Terminal& terminal) {
   if (!config::uses_short_cut(gateway)) return;
+  const auto ours = [&](const std::string& link) {
+    return gateway.ports.contains(link) || gateway.interfaces.contains(link);
+  };
   const std::string firewall =
-      firewall_warning(chains_beside_short_cut(), config::uses_port_to_port(gateway));
+      firewall_warning(chains_beside_short_cut(ours), config::uses_port_to_port(gateway));
   if (!firewall.empty()) terminal.err << "note: " << firewall << "\n";
 }
 

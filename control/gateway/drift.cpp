@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <limits>
 #include <utility>
 #include <variant>
 
@@ -12,9 +13,11 @@ namespace {
 
 using namespace std::chrono_literals;
 
-constexpr unsigned kTries = 5;   // in a row
-constexpr unsigned kRest = 60;   // seconds
-constexpr unsigned kQuiet = 5;   // seconds without a loss, after which all is forgotten
+constexpr unsigned kTries = 5;            // in a row
+constexpr unsigned kRest = 60;            // seconds
+constexpr unsigned kQuiet = 5;            // seconds without a loss, after which all is forgotten
+constexpr std::size_t kLinksASecond = 8;  // whose sysctls are read
+constexpr std::size_t kAllLinks = std::numeric_limits<std::size_t>::max();
 constexpr auto kAtReload = 4ms;  // for routes; the rest in steps
 
 bool contains(const std::vector<std::string>& list, const std::string& text) {
@@ -33,7 +36,9 @@ Drift::Drift(Services& services, Objects& objects, const RunningConfig& running,
 // ---------------------------------------------------------------- what there should be, and is
 
 std::vector<WantedLink> Drift::wanted() const {
-  std::vector<WantedLink> all;
+  std::vector<WantedLink> all(1);
+  all.front().what = "machine";
+  all.front().sysctls = objects_.machine().wanted();
   for (const auto& [name, port] : objects_.ports()) all.push_back(port->wanted());
   for (const auto& [name, interface] : objects_.interfaces()) {
     const config::Interface* value = running_.find_interface(name);
@@ -45,13 +50,27 @@ std::vector<WantedLink> Drift::wanted() const {
 
 std::vector<Drift::Found> Drift::find() const {
   std::vector<Found> found;
-  for (const WantedLink& wanted : wanted())
+  for (const WantedLink& wanted : wanted()) {
+    if (const auto read = sysctls_.find(wanted.what); read != sysctls_.end())
+      for (const Deviation& deviation : read->second) found.push_back({wanted, deviation});
     for (Deviation& deviation : deviations(wanted, services_.mirror))
       found.push_back({wanted, std::move(deviation)});
+  }
   return found;
 }
 
-std::vector<std::string> Drift::now() const {
+// The next links in turn, at most once each.
+void Drift::read_sysctls(std::size_t links) {
+  const std::vector<WantedLink> all = wanted();
+  if (links >= all.size() || sysctls_.size() > all.size()) sysctls_.clear();  // of those that have gone
+  for (std::size_t i = 0; i < std::min(links, all.size()); ++i) {
+    const WantedLink& link = all[next_link_++ % all.size()];
+    sysctls_[link.what] = sysctl_deviations(link);
+  }
+}
+
+std::vector<std::string> Drift::now() {
+  read_sysctls(kAllLinks);
   std::vector<std::string> texts;
   for (const Found& found : find()) texts.push_back(found.deviation.text);
   for (const auto& [name, interface] : objects_.interfaces())
@@ -123,12 +142,12 @@ void Drift::every_second() {
   for (auto& [what, patience] : patience_)
     if (patience.rest != 0 && --patience.rest == 0) patience.used = 0;
   check_routes();
+  read_sysctls(kLinksASecond);
   std::vector<std::string> found_now, remaining;
   for (const Found& found : find()) {
     const std::string& text = found.deviation.text;
     found_now.push_back(text);
     if (!contains(before_, text)) continue;  // it may be a change that is not complete
-    if (found.deviation.kind == Deviation::Kind::kForwarding) continue;  // `show` warns of it (notices.h)
     if (found.deviation.is_loss() && may_try(text) && mend(found)) continue;
     remaining.push_back(text);
   }
@@ -154,6 +173,7 @@ void Drift::report(std::vector<std::string> now) {
 std::vector<std::string> Drift::put_back_all() {
   std::vector<std::string> done;
   patience_.clear();
+  read_sysctls(kAllLinks);
   for (const Found& found : find()) {
     Interface* interface = found.deviation.kind == Deviation::Kind::kUpOrDown
                                ? objects_.find_interface(found.wanted.name)

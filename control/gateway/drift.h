@@ -27,7 +27,7 @@ class Drift {
   // At a reload: everything. In words, what was put back; routes of many peers follow in steps.
   std::vector<std::string> put_back_all();
   // As it is now, in words.
-  [[nodiscard]] std::vector<std::string> now() const;
+  [[nodiscard]] std::vector<std::string> now();
   // As of the last second.
   [[nodiscard]] const std::vector<std::string>& current() const { return current_; }
 
@@ -45,6 +45,7 @@ class Drift {
 
   [[nodiscard]] std::vector<WantedLink> wanted() const;
   [[nodiscard]] std::vector<Found> find() const;
+  void read_sysctls(std::size_t links);
   [[nodiscard]] bool may_try(const std::string& what);
   void check_routes();
   bool mend(const Found& found);
@@ -57,8 +58,10 @@ class Drift {
   const RunningConfig& running_;
   Logger log_;
   std::vector<std::string> current_;
-  std::vector<std::string> before_;           // found a second ago
-  std::map<std::string, Patience> patience_;  // by what is lost
+  std::vector<std::string> before_;                        // found a second ago
+  std::map<std::string, Patience> patience_;               // by what is lost
+  std::map<std::string, std::vector<Deviation>> sysctls_;  // as they were last read, by WantedLink::what
+  std::size_t next_link_ = 0;                              // whose sysctls are read
 };
 
 }  // namespace wg::control

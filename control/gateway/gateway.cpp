@@ -278,6 +278,7 @@ void Gateway::every_second() {
   agreement_.path_errors.every_second(BootClock::now(),
                                       [this](const Endpoint& local) { return listens(local); });
   agreement_.ports.every_second();
+  on_kernel_changes();
   notices_.refresh();
   if (!changes_.half_done()) agreement_.drift.every_second();
   if (!keeper_.lost_ports().empty() && !changes_.half_done()) keeper_.recreate_lost_ports();

@@ -138,7 +138,7 @@ void MachineState::keep_router_advertisements() {
 }
 
 void MachineState::enable_forwarding() {
-  const std::string v4 = "net/ipv4/ip_forward", v6 = conf("ipv6", "all", "forwarding");
+  const std::string v4 = kIpForward, v6 = kIpForward6;
   if (read_sysctl(v4).value_or("1") == "0") {
     remember_forwarding("ipv4");
     remember({kSysctl, v4, "0", "1"});
@@ -152,6 +152,15 @@ void MachineState::enable_forwarding() {
   for (Entry& entry : entries_)
     if (entry.key.ends_with("forwarding") || entry.key == v4 || entry.key.ends_with("accept_ra"))
       entry.current = true;
+  for (const std::string& path : {v4, v6})
+    if (read_sysctl(path).value_or("") == "1") forwarding_.keep(path, "1");
+}
+
+std::vector<WantedSysctl> MachineState::wanted() const {
+  std::vector<WantedSysctl> all = forwarding_.all();
+  for (const Entry& entry : entries_)
+    if (entry.current && entry.key.ends_with("/accept_ra")) all.push_back({entry.key, entry.ours});
+  return all;
 }
 
 Expected<> MachineState::set_link(std::uint32_t ifindex, LinkSetting setting, std::uint32_t value,

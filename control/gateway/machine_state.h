@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "control/gateway/state_file.h"
+#include "control/interface/own_sysctls.h"
 #include "control/kernel/netlink_configure.h"
 #include "control/log.h"
 
@@ -26,6 +27,8 @@ class MachineState {
   // Both families, and router advertisements that the machine took before are taken still.
   void enable_forwarding();
   Expected<> set_sysctl(const std::string& path, const std::string& value);
+  // Set, or found on, by enable_forwarding().
+  [[nodiscard]] std::vector<WantedSysctl> wanted() const;
 
   enum class LinkSetting : std::uint8_t { kUp, kNoArp, kPromiscuous, kMtu };
   // `before`: 0 or 1, or bytes.
@@ -68,6 +71,7 @@ class MachineState {
   NetlinkConfigure& netlink_;
   Logger log_;
   std::vector<Entry> entries_;  // in the order of the changes
+  OwnSysctls forwarding_;
   bool unsaved_ = false;
   StateFileReports reports_;
 };

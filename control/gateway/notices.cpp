@@ -58,7 +58,11 @@ std::vector<std::string> Notices::gather() const {
   add_rules(out);
   if (services_.ipsec.any())
     out.emplace_back("no packet takes the short cut: Linux has IPsec policies (ip xfrm policy)");
-  if (std::string text = firewall_warning(chains_beside_short_cut(), port_to_port_is_used()); !text.empty())
+  const auto ours = [this](const std::string& link) {
+    return objects_.ports().contains(link) || objects_.interfaces().contains(link);
+  };
+  if (std::string text = firewall_warning(chains_beside_short_cut(ours), port_to_port_is_used());
+      !text.empty())
     out.push_back(std::move(text));
   return out;
 }

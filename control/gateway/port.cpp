@@ -180,7 +180,10 @@ void GatewayPort::prepare_wire() {
   wire_ifindex_ = link->ifindex;
   using Setting = MachineState::LinkSetting;
   const Link* before = services_.mirror.link(wire_ifindex_);
-  ignore(machine_.set_sysctl("net/ipv6/conf/" + wire + "/disable_ipv6", "1"), "the kernel may lack IPv6");
+  const std::string without_ipv6 = "net/ipv6/conf/" + wire + "/disable_ipv6";
+  const Expected<> set = machine_.set_sysctl(without_ipv6, "1");
+  ignore(set, "the kernel may lack IPv6");
+  if (set) sysctls_.keep(without_ipv6, "1");
   value_or_throw(machine_.set_link(wire_ifindex_, Setting::kNoArp, 1, before != nullptr && before->noarp));
   if (value_.device.kind == config::DeviceKind::kLinux) {
     // A membership of the packet sockets makes the wire promiscuous. Without `mtu` its own MTU is in force.
@@ -250,22 +253,23 @@ void GatewayPort::configure_linux() {
   ifindex_ = tap_->ifindex();
   applied_mtu_ = mtu_in_force();
   value_or_throw(services_.netlink.set_mtu(ifindex_, applied_mtu_));
-  ignore(set_accept_dad(tap_->name(), 0), "the kernel may lack IPv6");
+  sysctls_.set_v6(tap_->name(), "accept_dad", "0");
   value_or_throw(services_.netlink.set_up(ifindex_, true));
   if (value_.vlan) {
     value_or_throw(services_.netlink.add_vlan(tap_->ifindex(), name_, *value_.vlan));
     const auto link = services_.netlink.find_link(name_);
     if (!link) throw std::runtime_error("port " + name_ + ": its VLAN device did not appear");
     ifindex_ = link->ifindex;
-    ignore(set_accept_dad(name_, 0), "the kernel may lack IPv6");
+    sysctls_.set_v6(name_, "accept_dad", "0");
     value_or_throw(services_.netlink.set_up(ifindex_, true));
   }
   ignore(control::set_forwarding(name_, IpVersion::kV4, Switch::kOn),
          "/proc/sys may be read-only and already set");
-  ignore(set_rp_filter(name_, 0), "/proc/sys may be read-only and already set");
-  ignore(control::set_promote_secondaries(name_, Switch::kOn), "/proc/sys may be read-only and already set");
+  sysctls_.set_v4(name_, "rp_filter", "0");
+  // An address stays when one of the same subnet that was there before it is removed.
+  sysctls_.set_v4(name_, "promote_secondaries", "1");
   // Otherwise Linux removes IPv6 addresses when the link goes down.
-  ignore(write_sysctl("net/ipv6/conf/" + name_ + "/keep_addr_on_down", "1"), "the kernel may lack IPv6");
+  sysctls_.set_v6(name_, "keep_addr_on_down", "1");
   const std::vector<config::InterfaceAddress> addresses = value_.addresses;
   for (const config::InterfaceAddress& address : addresses) value_or_throw(add_address(address));
   const std::vector<config::PortGateway> gateways = std::exchange(value_.gateways, {});
@@ -275,9 +279,8 @@ void GatewayPort::configure_linux() {
 // A gateway without a carrier is none: the default route with the next metric takes over. On other ports what
 // is meant for their hosts must not leave by a default route instead.
 void GatewayPort::give_way_without_carrier(bool on) {
-  for (const IpVersion version : {IpVersion::kV4, IpVersion::kV6})
-    ignore(set_ignore_routes_with_linkdown(name_, version, on ? Switch::kOn : Switch::kOff),
-           "/proc/sys may be read-only and already set");
+  sysctls_.set_v4(name_, "ignore_routes_with_linkdown", on ? "1" : "0");
+  sysctls_.set_v6(name_, "ignore_routes_with_linkdown", on ? "1" : "0");
 }
 
 RouteSpec GatewayPort::route_of(const config::PortGateway& gateway) const {
@@ -314,7 +317,18 @@ WantedLink GatewayPort::wanted() const {
   if (value_.mac) wanted.mac = value_.mac->bytes;
   for (const config::InterfaceAddress& own : value_.addresses) wanted.addresses.push_back(to_dataplane(own));
   for (const config::PortGateway& gateway : value_.gateways) wanted.routes.push_back(route_of(gateway));
+  wanted.sysctls = sysctls_.all();
+  wanted.allow_ipv6();
+  wanted.wire = wanted_wire();
   return wanted;
+}
+
+std::optional<WantedWire> GatewayPort::wanted_wire() const {
+  if (wire_ifindex_ == 0) return std::nullopt;
+  const bool is_linux = value_.device.kind == config::DeviceKind::kLinux;
+  WantedWire wire{config::wire_of(value_.device), wire_ifindex_, !is_linux, 0};
+  if (is_linux && value_.where.of("mtu").known()) wire.least_mtu = value_.mtu;
+  return wire;
 }
 
 // New ones first, so that a way that only gets another metric is never missing. One of the same metric takes

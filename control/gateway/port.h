@@ -15,6 +15,7 @@
 #include "config/types.h"
 #include "control/gateway/machine_state.h"
 #include "control/interface/own_addresses.h"
+#include "control/interface/own_sysctls.h"
 #include "control/kernel/wanted_link.h"
 #include "control/kernel/wire_claim.h"
 #include "control/services.h"
@@ -76,6 +77,7 @@ class GatewayPort {
   void configure_linux();
   [[nodiscard]] std::string address_of_wire() const;
   void give_way_without_carrier(bool on);
+  [[nodiscard]] std::optional<WantedWire> wanted_wire() const;
   [[nodiscard]] RouteSpec route_of(const config::PortGateway& gateway) const;
 
   Services& services_;
@@ -90,6 +92,7 @@ class GatewayPort {
   bool mac_was_kept_ = false;
   std::chrono::steady_clock::time_point made_at_{};
   OwnAddresses addresses_;
+  OwnSysctls sysctls_;
   std::uint32_t ifindex_ = 0;  // Linux's netdev with the addresses
   dataplane::PortIndex index_{};
   bool published_ = false;

@@ -6,6 +6,12 @@
 
 namespace wg::control {
 
+namespace {
+
+constexpr std::size_t kInterfacesASecond = 8;
+
+}  // namespace
+
 PortWatch::PortWatch(Services& services, const Objects& objects, Logger log)
     : services_(services), objects_(objects), log_(std::move(log)) {}
 
@@ -20,6 +26,7 @@ void PortWatch::follow() {
 void PortWatch::every_second() {
   follow_carriers();
   follow_filters();
+  follow_ipv6_mtus();
   for (auto& [key, announced] : announced_) {
     if (std::exchange(announced.repeat, false)) announce(key.first, announced.mac, key.second);
   }
@@ -67,6 +74,15 @@ void PortWatch::follow_filters() {
   const auto filters = services_.netlink.link_filters();
   services_.publisher.set_filters(filters.unicast);
   for (const auto& [name, port] : objects_.ports()) port->listen(filters);
+}
+
+// All ports, and some interfaces in turn: a look takes a few microseconds.
+void PortWatch::follow_ipv6_mtus() {
+  for (const auto& [name, port] : objects_.ports()) services_.mirror.follow_ipv6_mtu(port->ifindex());
+  std::vector<std::uint32_t> interfaces;
+  for (const auto& [name, interface] : objects_.interfaces()) interfaces.push_back(interface->ifindex());
+  for (std::size_t i = 0; i < std::min(kInterfacesASecond, interfaces.size()); ++i)
+    services_.mirror.follow_ipv6_mtu(interfaces[next_interface_++ % interfaces.size()]);
 }
 
 // Every usable address of a port or of a VLAN device on one, when it is new there, when its MAC address is

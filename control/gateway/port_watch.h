@@ -3,6 +3,7 @@
 // wire learn where an address is now.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <map>
 #include <utility>
@@ -20,13 +21,14 @@ class PortWatch {
 
   // After a change of links or addresses, or of the ports themselves.
   void follow();
-  // A card announces neither its carrier nor does Linux announce its filters. Repeats announcements once: the
-  // first may be lost while a wire comes up.
+  // A card does not announce its carrier, nor does Linux its filters and IPv6 MTUs. Repeats announcements
+  // once: the first may be lost while a wire comes up.
   void every_second();
 
  private:
   void follow_carriers();
   void follow_filters();
+  void follow_ipv6_mtus();
   void follow_mtus();
   void keep_macs();
   void announce_addresses();
@@ -48,6 +50,7 @@ class PortWatch {
   Logger log_;
   Announcer announcer_;
   std::map<std::pair<std::uint32_t, IpAddress>, Announced, AddressLess> announced_;  // by link and address
+  std::size_t next_interface_ = 0;                                                   // whose IPv6 MTU is read
 };
 
 }  // namespace wg::control

@@ -203,6 +203,8 @@ WantedLink Interface::wanted() const {
   wanted.mtu = core_.netdev.wanted_mtu();
   for (const config::InterfaceAddress& own : core_.netdev.addresses())
     wanted.addresses.push_back(to_dataplane(own));
+  wanted.sysctls = core_.netdev.sysctls();
+  wanted.allow_ipv6();
   return wanted;
 }
 

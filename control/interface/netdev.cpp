@@ -17,18 +17,6 @@ std::unique_ptr<dataplane::TunDevice> create_tun(const std::string& name, std::s
   return std::make_unique<dataplane::TunDevice>(options);
 }
 
-void set_parameters(const std::string& name) {
-  ignore(set_addr_gen_mode(name, 1), "the kernel may lack IPv6");
-  ignore(set_forwarding(name, IpVersion::kV4, Switch::kOn), "/proc/sys may be read-only and already set");
-  ignore(set_rp_filter(name, 0), "/proc/sys may be read-only and already set");
-  ignore(control::set_promote_secondaries(name, Switch::kOn), "/proc/sys may be read-only and already set");
-  // Otherwise Linux removes IPv6 addresses when the link goes down.
-  ignore(write_sysctl("net/ipv6/conf/" + name + "/keep_addr_on_down", "1"), "the kernel may lack IPv6");
-  // Our own ICMP errors about our own packets (unreachable, too big) arrive by the TUN.
-  ignore(write_sysctl("net/ipv4/conf/" + name + "/accept_local", "1"),
-         "/proc/sys may be read-only and already set");
-}
-
 }  // namespace
 
 Netdev::Netdev(Services& services, const std::string& name, std::uint16_t mtu,
@@ -41,6 +29,18 @@ Netdev::Netdev(Services& services, const std::string& name, std::uint16_t mtu,
   value_or_throw(services_.netlink.set_mtu(ifindex(), mtu_));
   set_parameters(name);
   for (const config::InterfaceAddress& address : addresses) value_or_throw(add_address(address));
+}
+
+void Netdev::set_parameters(const std::string& name) {
+  sysctls_.set_v6(name, "addr_gen_mode", "1");  // no link-local address
+  ignore(set_forwarding(name, IpVersion::kV4, Switch::kOn), "/proc/sys may be read-only and already set");
+  sysctls_.set_v4(name, "rp_filter", "0");
+  // An address stays when one of the same subnet that was there before it is removed.
+  sysctls_.set_v4(name, "promote_secondaries", "1");
+  // Otherwise Linux removes IPv6 addresses when the link goes down.
+  sysctls_.set_v6(name, "keep_addr_on_down", "1");
+  // Our own ICMP errors about our own packets (unreachable, too big) arrive by the TUN.
+  sysctls_.set_v4(name, "accept_local", "1");
 }
 
 Expected<> Netdev::set_up(bool up) {

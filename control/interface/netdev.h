@@ -10,6 +10,7 @@
 
 #include "config/types.h"
 #include "control/interface/own_addresses.h"
+#include "control/interface/own_sysctls.h"
 #include "control/kernel/types.h"
 #include "control/services.h"
 #include "dataplane/io/tun.h"
@@ -28,6 +29,7 @@ class Netdev {
   // As it was set here, whatever others have made of it.
   [[nodiscard]] std::uint16_t wanted_mtu() const { return wanted_mtu_; }
   [[nodiscard]] dataplane::TunDevice& tun() { return *tun_; }
+  [[nodiscard]] const std::vector<WantedSysctl>& sysctls() const { return sysctls_.all(); }
 
   Expected<> set_up(bool up);
   Expected<> set_mtu(std::uint16_t mtu);
@@ -46,11 +48,14 @@ class Netdev {
   }
 
  private:
+  void set_parameters(const std::string& name);
+
   Services& services_;
   std::unique_ptr<dataplane::TunDevice> tun_;
   std::uint16_t mtu_;
   std::uint16_t wanted_mtu_;
   OwnAddresses addresses_;
+  OwnSysctls sysctls_;
 };
 
 }  // namespace wg::control

@@ -7,7 +7,11 @@
 #include <linux/netfilter.h>
 #include <linux/netfilter/nf_tables.h>
 #include <linux/netfilter/nfnetlink.h>
+#include <linux/pkt_sched.h>
+#include <linux/rtnetlink.h>
+#include <net/if.h>
 
+#include <algorithm>
 #include <array>
 #include <cstring>
 #include <fstream>
@@ -39,22 +43,74 @@ std::string family_name(std::uint8_t family) {
       return "ip";
     case NFPROTO_IPV6:
       return "ip6";
+    case NFPROTO_NETDEV:
+      return "netdev";
     default:
       return {};
   }
 }
 
-std::optional<std::uint32_t> hook_number(const nlattr* hook) {
+struct Hook {
   std::optional<std::uint32_t> number;
-  for_each_attribute(
-      mnl_attr_get_payload(hook), mnl_attr_get_payload_len(hook), [&](const nlattr* attribute) {
-        if (mnl_attr_get_type(attribute) != NFTA_HOOK_HOOKNUM || mnl_attr_get_payload_len(attribute) < 4)
-          return;
-        std::uint32_t value;
-        std::memcpy(&value, mnl_attr_get_payload(attribute), sizeof value);
-        number = ntohl(value);
-      });
-  return number;
+  std::vector<std::string> links;
+};
+
+void read_hook(const nlattr* attribute, Hook& hook) {
+  switch (mnl_attr_get_type(attribute)) {
+    case NFTA_HOOK_HOOKNUM:
+      if (mnl_attr_get_payload_len(attribute) < 4) return;
+      std::uint32_t value;
+      std::memcpy(&value, mnl_attr_get_payload(attribute), sizeof value);
+      hook.number = ntohl(value);
+      return;
+    case NFTA_HOOK_DEV:
+      hook.links.push_back(text_of(attribute));
+      return;
+    case NFTA_HOOK_DEVS:
+      hook.links.clear();  // the one above is the first of them
+      for_each_attribute(mnl_attr_get_payload(attribute), mnl_attr_get_payload_len(attribute),
+                         [&](const nlattr* link) { hook.links.push_back(text_of(link)); });
+      return;
+    default:
+      return;
+  }
+}
+
+// Empty: packets on the short cut would not come by it, or it is for this machine's own.
+std::string hook_name(const FirewallChain& chain, const std::string& type, std::uint32_t hook) {
+  if (chain.family == "netdev") return hook == NF_NETDEV_INGRESS ? "ingress" : "egress";
+  switch (hook) {
+    case NF_INET_PRE_ROUTING:
+      return type == "nat" ? "nat" : "prerouting";
+    case NF_INET_FORWARD:
+      return "forward";
+    case NF_INET_POST_ROUTING:
+      return type == "nat" ? "nat" : "postrouting";
+    case NF_INET_INGRESS:
+      return "ingress";
+    default:
+      return {};
+  }
+}
+
+// The disciplines that the kernel itself puts on a link have no handle.
+void dump_tc(std::vector<FirewallChain>& chains) {
+  NetlinkSocket socket;
+  NetlinkMessage request(RTM_GETQDISC, 0);
+  request.extra<tcmsg>();
+  const auto take = [&](const nlmsghdr* message) {
+    const auto* tc = static_cast<const tcmsg*>(mnl_nlmsg_get_payload(message));
+    if (mnl_nlmsg_get_payload_len(message) < sizeof *tc || tc->tcm_handle == 0 ||
+        (tc->tcm_parent != TC_H_ROOT && tc->tcm_parent != TC_H_INGRESS))
+      return;
+    char name[IF_NAMESIZE] = {};
+    if (if_indextoname(static_cast<unsigned>(tc->tcm_ifindex), name) == nullptr) return;
+    for_each_attribute(message, sizeof *tc, [&](const nlattr* attribute) {
+      if (mnl_attr_get_type(attribute) == TCA_KIND)
+        chains.push_back({text_of(attribute), std::string("of ") + name, "", "tc", {name}});
+    });
+  };
+  static_cast<void>(socket.dump(request, take));  // a change meanwhile: the next look shows it
 }
 
 int collect_chain(const nlmsghdr* message, void* chains) {
@@ -83,6 +139,7 @@ void read_iptables(const char* path, const std::string& family, std::vector<Fire
   for (std::string table; std::getline(names, table);) {
     if (table == "filter") chains.push_back({family, table, "", "forward"});
     if (table == "nat") chains.push_back({family, table, "", "nat"});
+    if (table == "raw" || table == "mangle") chains.push_back({family, table, "", "prerouting"});
   }
 }
 
@@ -92,7 +149,7 @@ std::optional<FirewallChain> parse_chain(const nlmsghdr* message) {
   if (mnl_nlmsg_get_payload_len(message) < sizeof(nfgenmsg)) return std::nullopt;
   FirewallChain chain;
   chain.family = family_name(static_cast<const nfgenmsg*>(mnl_nlmsg_get_payload(message))->nfgen_family);
-  std::optional<std::uint32_t> hook;
+  Hook hook;
   std::string type;
   for_each_attribute(message, sizeof(nfgenmsg), [&](const nlattr* attribute) {
     switch (mnl_attr_get_type(attribute)) {
@@ -106,22 +163,27 @@ std::optional<FirewallChain> parse_chain(const nlmsghdr* message) {
         type = text_of(attribute);
         break;
       case NFTA_CHAIN_HOOK:
-        hook = hook_number(attribute);
+        for_each_attribute(mnl_attr_get_payload(attribute), mnl_attr_get_payload_len(attribute),
+                           [&](const nlattr* part) { read_hook(part, hook); });
         break;
       default:
         break;
     }
   });
-  if (!hook || chain.family.empty() || chain.name.empty()) return std::nullopt;
-  const bool nat = type == "nat" && (*hook == NF_INET_PRE_ROUTING || *hook == NF_INET_POST_ROUTING);
-  if (!nat && *hook != NF_INET_FORWARD) return std::nullopt;
-  chain.hook = nat ? "nat" : "forward";
+  if (!hook.number || chain.family.empty() || chain.name.empty()) return std::nullopt;
+  chain.hook = hook_name(chain, type, *hook.number);
+  if (chain.hook.empty()) return std::nullopt;
+  chain.links = std::move(hook.links);
   return chain;
 }
 
-std::vector<FirewallChain> chains_beside_short_cut() {
+std::vector<FirewallChain> chains_beside_short_cut(const IsOurs& ours) {
   std::vector<FirewallChain> chains;
   dump_nftables(chains);
+  dump_tc(chains);
+  std::erase_if(chains, [&](const FirewallChain& chain) {
+    return !chain.links.empty() && std::none_of(chain.links.begin(), chain.links.end(), ours);
+  });
   read_iptables("/proc/net/ip_tables_names", "ip", chains);
   read_iptables("/proc/net/ip6_tables_names", "ip6", chains);
   return chains;
@@ -133,12 +195,14 @@ std::string firewall_warning(const std::vector<FirewallChain>& chains, bool betw
   for (std::size_t i = 0; i < chains.size() && i < kNamedMax; ++i) {
     const FirewallChain& chain = chains[i];
     names += (i == 0 ? "" : ", ") + chain.hook + ": " + chain.family + " " + chain.table +
-             (chain.name.empty() ? " of iptables" : " " + chain.name);
+             (!chain.name.empty()  ? " " + chain.name
+              : chain.hook == "tc" ? ""
+                                   : " of iptables");
   }
   if (chains.size() > kNamedMax) names += ", and " + std::to_string(chains.size() - kNamedMax) + " more";
   const std::string others = between_ports ? ", those between ports with `port_to_port` among them," : "";
-  return "packets on the short cut" + others + " do not pass the firewall's forward and nat chains (" +
-         names + "); `forwarding: kernel` of a port or an interface leaves its packets to Linux";
+  return "packets on the short cut" + others + " do not pass the firewall and tc of Linux (" + names +
+         "); `forwarding: kernel` of a port or an interface leaves its packets to Linux";
 }
 
 }  // namespace wg::control

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cstdlib>
 #include <string>
 #include <utility>
 
@@ -22,6 +23,12 @@ std::array<bool, 2> read_ignored_without_carrier(const std::string& name) {
   const bool v4 =
       sysctl_is_on(std::string("net/ipv4/conf/all") + leaf) || sysctl_is_on("net/ipv4/conf/" + name + leaf);
   return {v4, sysctl_is_on("net/ipv6/conf/" + name + leaf)};
+}
+
+// 0: none, the link has no IPv6.
+std::uint32_t read_ipv6_mtu(const std::string& name) {
+  const std::string text = read_sysctl("net/ipv6/conf/" + name + "/mtu").value_or("0");
+  return static_cast<std::uint32_t>(std::strtoul(text.c_str(), nullptr, 10));
 }
 
 }  // namespace
@@ -63,10 +70,23 @@ void KernelState::take_link(const nlmsghdr* message) {
   auto link = parse_link(message);
   if (!link) return;
   if (!link->carrier) link->ignored_without_carrier = read_ignored_without_carrier(link->name);
+  const Link* known = links_.find(link->ifindex);
+  link->ipv6_mtu = known != nullptr && known->mtu == link->mtu ? known->ipv6_mtu : read_ipv6_mtu(link->name);
   const std::optional<Link> old = links_.put(*link);
   if (old == *link) return;
   note(LinkChanged{link->ifindex});
   if (old && !loading_) follow_link(*old, *link);
+}
+
+void KernelState::follow_ipv6_mtu(std::uint32_t ifindex) {
+  const Link* known = links_.find(ifindex);
+  if (known == nullptr) return;
+  const std::uint32_t mtu = read_ipv6_mtu(known->name);
+  if (mtu == known->ipv6_mtu) return;
+  Link link = *known;
+  link.ipv6_mtu = mtu;
+  links_.put(link);
+  changes_.note(LinkChanged{ifindex});
 }
 
 void KernelState::follow_link(const Link& old, const Link& link) {

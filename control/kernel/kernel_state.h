@@ -44,6 +44,8 @@ class KernelState {
   void end_of_dump() { loading_ = false; }
   [[nodiscard]] bool has_more_to_follow() const { return routes_.has_walks(); }
   void follow_on(std::size_t most) { routes_.walk_on(most, noting_routes()); }
+  // Reads net.ipv6.conf.NAME.mtu, which the kernel does not announce.
+  void follow_ipv6_mtu(std::uint32_t ifindex);
   // A message was ambiguous, so that only a new dump can show.
   [[nodiscard]] bool unsure() const { return unsure_; }
   // Frees at most about `most` entries of a state that is not used any more. False: what is left is small.

@@ -11,8 +11,11 @@
 #include <net/if.h>
 #include <netinet/in.h>
 
+#include <algorithm>
 #include <array>
 #include <cstring>
+#include <iterator>
+#include <string_view>
 
 #include "control/kernel/netlink_socket.h"
 
@@ -135,9 +138,23 @@ std::optional<IpPrefix> read_prefix(const std::optional<IpAddress>& address, uns
   return IpPrefix{value, static_cast<std::uint8_t>(length)};
 }
 
+// Kinds of links on top of another that leave its frames alone: those with tags or addresses of their own,
+// and tunnels, whose IFLA_LINK is only where they send. What is not listed (ipvlan, MACsec, ...) takes them.
+bool leaves_frames(const std::string& kind, const nlattr* data) {
+  if (kind == "macvlan" || kind == "macvtap") {
+    const std::uint32_t mode = data == nullptr ? 0 : Attributes::of_nest(data).u32(IFLA_MACVLAN_MODE);
+    return mode != MACVLAN_MODE_PASSTHRU && mode != MACVLAN_MODE_SOURCE;
+  }
+  constexpr std::string_view kKinds[] = {"",       "vlan",      "veth",   "vxlan", "geneve",   "gre",
+                                         "gretap", "ip6gre",    "ipip",   "sit",   "vti",      "vti6",
+                                         "ip6tnl", "ip6gretap", "erspan", "xfrm",  "ip6erspan"};
+  return std::find(std::begin(kKinds), std::end(kKinds), kind) != std::end(kKinds);
+}
+
 void read_link_kind(const nlattr* info, Link* link) {
   const auto nest = Attributes::of_nest(info);
   link->kind = nest.text(IFLA_INFO_KIND);
+  link->takes_frames = link->parent != 0 && !leaves_frames(link->kind, nest.get(IFLA_INFO_DATA));
   if (!nest.get(IFLA_INFO_DATA)) return;
   if (link->kind == "vlan") {
     const auto vlan = Attributes::of_nest(nest.get(IFLA_INFO_DATA));
@@ -235,6 +252,8 @@ std::optional<Link> parse_link(const nlmsghdr* message) {
   link.master = attributes.u32(IFLA_MASTER);
   link.all_multicast = (header->ifi_flags & IFF_ALLMULTI) != 0;
   link.promiscuity = attributes.u32(IFLA_PROMISCUITY);
+  if (const nlattr* xdp = attributes.get(IFLA_XDP))
+    link.has_xdp = Attributes::of_nest(xdp).value<std::uint8_t>(IFLA_XDP_ATTACHED).value_or(0) != 0;
   if (const nlattr* info = attributes.get(IFLA_LINKINFO)) read_link_kind(info, &link);
   return link;
 }

@@ -35,6 +35,16 @@ struct Link {
   // [IPv4, IPv6]: routes over this link are ignored without carrier (sysctl ignore_routes_with_linkdown). The
   // message does not contain it: the mirror reads it when the carrier is lost.
   std::array<bool, 2> ignored_without_carrier{};
+  // The length of IPv6 packets at most (sysctl net.ipv6.conf.NAME.mtu), read beside the messages; 0: not
+  // known.
+  std::uint32_t ipv6_mtu = 0;
+  bool has_xdp = false;  // a program sees its frames before its stack
+  // Frames of `parent` are its own, so that the parent's stack does not see all of them.
+  bool takes_frames = false;
+
+  [[nodiscard]] std::uint32_t mtu_for(bool v6) const {
+    return v6 && ipv6_mtu != 0 && ipv6_mtu < mtu ? ipv6_mtu : mtu;
+  }
 
   friend bool operator==(const Link&, const Link&) = default;
 };

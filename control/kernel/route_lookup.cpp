@@ -125,7 +125,8 @@ Resolved RouteLookup::describe(std::uint32_t table, const IpPrefix& prefix, cons
   result.ifindex = hop->ifindex;
   result.gateway = hop->gateway;
   const Link* out = state_.links().find(hop->ifindex);
-  if (out != nullptr && (result.mtu == 0 || result.mtu > out->mtu)) result.mtu = out->mtu;
+  const std::uint32_t most = out == nullptr ? 0 : out->mtu_for(prefix.address.v6);
+  if (out != nullptr && (result.mtu == 0 || result.mtu > most)) result.mtu = most;
   return result;
 }
 
@@ -239,7 +240,7 @@ Resolved RouteLookup::on_link(std::uint32_t ifindex) const {
   Resolved result = outcome(RTN_UNICAST);
   result.scope = RT_SCOPE_LINK;
   result.ifindex = ifindex;
-  result.mtu = out->mtu;
+  result.mtu = out->mtu_for(true);
   return result;
 }
 

@@ -61,7 +61,7 @@ Expected<> set_forwarding(const std::string& link, IpVersion version, Switch wan
 }
 
 Expected<> enable_ipv4_forwarding() {
-  const std::string all = "net/ipv4/ip_forward";
+  const std::string all = kIpForward;
   if (read_sysctl(all).value_or("0") != "0") return {};
   std::vector<std::string> off;
   for (const std::string& link : names_in("/proc/sys/net/ipv4/conf")) {
@@ -79,15 +79,6 @@ Expected<> enable_ipv4_forwarding() {
 
 Expected<> set_rp_filter(const std::string& link, int mode) {
   return write_link_sysctl(link, false, "rp_filter", mode);
-}
-
-Expected<> set_promote_secondaries(const std::string& link, Switch state) {
-  return write_link_sysctl(link, false, "promote_secondaries", state == Switch::kOn ? 1 : 0);
-}
-
-Expected<> set_ignore_routes_with_linkdown(const std::string& link, IpVersion version, Switch wanted) {
-  return write_link_sysctl(link, version == IpVersion::kV6, "ignore_routes_with_linkdown",
-                           wanted == Switch::kOn);
 }
 
 Expected<> set_accept_dad(const std::string& link, int mode) {

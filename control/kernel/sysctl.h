@@ -15,6 +15,14 @@ namespace wg::control {
 Expected<> write_sysctl(const std::string& path, std::string_view value);
 Expected<std::string> read_sysctl(const std::string& path);  // without the newline
 
+struct WantedSysctl {
+  std::string path;  // as above
+  std::string value;
+};
+
+constexpr const char* kIpForward = "net/ipv4/ip_forward";
+constexpr const char* kIpForward6 = "net/ipv6/conf/all/forwarding";
+
 enum class IpVersion : std::uint8_t { kV4, kV6 };
 enum class Switch : std::uint8_t { kOff, kOn };
 
@@ -26,10 +34,6 @@ Expected<> set_forwarding(const std::string& link, IpVersion version, Switch wan
 // devices of a port have to.
 Expected<> enable_ipv4_forwarding();
 Expected<> set_rp_filter(const std::string& link, int mode);  // 0 off, 1 strict, 2 loose
-// An address stays when one of the same subnet that was there before it is removed.
-Expected<> set_promote_secondaries(const std::string& link, Switch state);
-// Routes over a link without a carrier are as if absent.
-Expected<> set_ignore_routes_with_linkdown(const std::string& link, IpVersion version, Switch wanted);
 Expected<> set_accept_dad(const std::string& link, int mode);
 // `mode`: 0 EUI-64, 1 none (no link-local address on a TUN).
 Expected<> set_addr_gen_mode(const std::string& link, int mode);

@@ -4,8 +4,6 @@
 #include <cerrno>
 #include <utility>
 
-#include "control/kernel/sysctl.h"
-
 namespace wg::control {
 namespace {
 
@@ -85,6 +83,26 @@ void compare_routes(const WantedLink& wanted, const NetlinkMirror& mirror, std::
   }
 }
 
+void compare_wire(const WantedLink& wanted, const NetlinkMirror& mirror, std::vector<Deviation>& out) {
+  const Link* wire = wanted.wire ? mirror.link(wanted.wire->ifindex) : nullptr;
+  if (wire == nullptr) return;
+  const std::string what = wanted.what + ": its wire " + wire->name;
+  if (!wire->up) out.push_back({Kind::kWireDown, 0, what + " is down"});
+  if (!wire->noarp) out.push_back({Kind::kWireArp, 0, what + " answers ARP requests by itself"});
+  if (wanted.wire->promiscuous && wire->promiscuity == 0)
+    out.push_back({Kind::kWirePromiscuous, 0, what + " is not promiscuous"});
+  if (wire->mtu < wanted.wire->least_mtu)
+    out.push_back({Kind::kWireMtu, 0,
+                   what + " has an MTU of " + std::to_string(wire->mtu) + " instead of " +
+                       std::to_string(wanted.wire->least_mtu)});
+}
+
+// Switching forwarding on for all sets every link: those that are off stay so.
+Expected<> write_wanted(const WantedSysctl& wanted) {
+  return wanted.path == kIpForward && wanted.value == "1" ? enable_ipv4_forwarding()
+                                                          : write_sysctl(wanted.path, wanted.value);
+}
+
 // Done, or `taken` when the kernel says that something is there.
 Expected<bool> unless_there(const Expected<>& added) {
   if (added) return true;
@@ -99,17 +117,37 @@ Expected<bool> done(const Expected<>& result) {
 
 }  // namespace
 
+void WantedLink::allow_ipv6() {
+  if (std::any_of(addresses.begin(), addresses.end(), [](const IpPrefix& own) { return own.address.v6; }))
+    sysctls.push_back({"net/ipv6/conf/" + name + "/disable_ipv6", "0"});
+}
+
 std::vector<Deviation> deviations(const WantedLink& wanted, const NetlinkMirror& mirror) {
   std::vector<Deviation> out;
   const Link* link = mirror.link(wanted.ifindex);
   if (link == nullptr) return out;
   compare_link(wanted, *link, out);
+  compare_wire(wanted, mirror, out);
   if (!link->up || !wanted.up) return out;
   if (!mirror.state().switches().forwards(wanted.ifindex, false))
     out.push_back({Kind::kForwarding, 0,
                    wanted.what + ": net.ipv4.conf." + link->name + ".forwarding is 0 instead of 1"});
   compare_addresses(wanted, mirror, out);
   compare_routes(wanted, mirror, out);
+  return out;
+}
+
+std::vector<Deviation> sysctl_deviations(const WantedLink& wanted) {
+  std::vector<Deviation> out;
+  for (std::size_t i = 0; i < wanted.sysctls.size(); ++i) {
+    const WantedSysctl& sysctl = wanted.sysctls[i];
+    const Expected<std::string> now = read_sysctl(sysctl.path);
+    if (!now || *now == sysctl.value) continue;  // or its link has gone, or has another name
+    std::string name = sysctl.path;
+    std::replace(name.begin(), name.end(), '/', '.');
+    out.push_back(
+        {Kind::kSysctl, i, wanted.what + ": " + name + " is " + *now + " instead of " + sysctl.value});
+  }
   return out;
 }
 
@@ -127,6 +165,16 @@ Expected<bool> put_back(const WantedLink& wanted, const Deviation& deviation, Ne
       return unless_there(netlink.add_address(wanted.ifindex, wanted.addresses[deviation.index]));
     case Kind::kRoute:
       return unless_there(netlink.add_route(wanted.routes[deviation.index]));
+    case Kind::kSysctl:
+      return done(write_wanted(wanted.sysctls[deviation.index]));
+    case Kind::kWireDown:
+      return done(netlink.set_up(wanted.wire->ifindex, true));
+    case Kind::kWireArp:
+      return done(netlink.set_noarp(wanted.wire->ifindex, true));
+    case Kind::kWirePromiscuous:
+      return done(netlink.set_promiscuous(wanted.wire->ifindex, true));
+    case Kind::kWireMtu:
+      return done(netlink.set_mtu(wanted.wire->ifindex, wanted.wire->least_mtu));
   }
   return false;
 }

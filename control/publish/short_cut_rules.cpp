@@ -9,9 +9,10 @@
 namespace wg::control {
 
 bool ShortCutRules::keeps_its_frames(const Link& link) const {
-  if (link.master != 0 && mirror_.state().links().table_of_vrf(link.master) == 0) return false;
+  if (link.has_xdp || (link.master != 0 && mirror_.state().links().table_of_vrf(link.master) == 0))
+    return false;
   return std::none_of(mirror_.links().begin(), mirror_.links().end(), [&](const auto& other) {
-    return other.second.parent == link.ifindex && other.second.kind == "ipvlan";
+    return other.second.parent == link.ifindex && other.second.takes_frames;
   });
 }
 
@@ -34,7 +35,7 @@ std::optional<std::string> ShortCutRules::source_is_checked(const Link& link, bo
 
 std::optional<std::string> ShortCutRules::hindrance(const Link& link, bool v6) const {
   if (!link.up) return link.name + " is down";
-  if (!keeps_its_frames(link)) return link.name + " belongs to another interface of Linux";
+  if (!keeps_its_frames(link)) return link.name + " belongs to another interface or an XDP program";
   if (auto off = forwarding_is_off(link, v6)) return off;
   if (auto checked = source_is_checked(link, v6)) return checked;
   // A DHCP client on such a link waits for a datagram to an address that is not ours yet. Without an IPv6

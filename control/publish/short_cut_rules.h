@@ -19,8 +19,8 @@ class ShortCutRules {
   explicit ShortCutRules(const NetlinkMirror& mirror) : mirror_(mirror) {}
 
   // ---- where packets come in. `link`: a TAP, a VLAN device on one, or a TUN.
-  // Do frames that come in by the link belong to its own IP stack? Not those of a bridge, a bond or an
-  // ipvlan.
+  // Do frames that come in by the link belong to its own IP stack? Not those of a bridge, a bond, an ipvlan
+  // or an XDP program.
   [[nodiscard]] bool keeps_its_frames(const Link& link) const;
   // Would Linux forward any IP packet that comes in by the link, without looking at its source?
   [[nodiscard]] bool forwards_from(const Link& link, bool v6) const { return !hindrance(link, v6); }

@@ -53,3 +53,17 @@ ns "$WAN" ping -n -c 2 -s 1350 -M do -W 1 192.168.1.2 >/run/big 2>&1 || true
 grep -qiE 'frag|mtu' /run/big || fail "a packet too large for the wire is not answered: $(cat /run/big)"
 in_gw ip link set wire1 mtu 1500
 check "the port's own MTU again" wait_for 5 mtu_is 1500
+
+# The MTU for IPv6 alone, as a router advertisement or a sysctl sets it.
+ip -n "$LAN" -6 route replace default via fd01::1
+large() { ns "$WAN" ping -n -c 1 -s 1350 -M do -W 1 fd01::2 2>&1; }
+check "a large IPv6 packet" wait_for 5 large
+in_gw sysctl -qw net.ipv6.conf.lan.mtu=1300
+told_mtu() {
+  large >/run/large || true
+  grep -qi 'mtu.*1300' /run/large
+}
+check "is too big for the IPv6 MTU" wait_for 5 told_mtu
+in_gw sysctl -qw net.ipv6.conf.lan.mtu=1500
+in_wan ip -6 route flush cache
+check "and passes again" wait_for 5 large

@@ -32,13 +32,11 @@ stream_start "$LAN" 10.10.0.2
 ip -n "$WAN" link set eth0 down
 check "Linux has lost the carrier" wait_for 1 sh -c "! ip -n $GW link show wan | grep -q LOWER_UP"
 check "the second WAN is used" wait_for 1 leaves_by wan2
-sleep 1.5
-check "the peer sees the second" peer_sees 10.30.0.1:51820
+check "the peer sees the second" wait_for 4 peer_sees 10.30.0.1:51820
 check "from the peer, too" pings 5 "$WAN" 192.168.1.2
 ip -n "$WAN" link set eth0 up
 check "the first WAN again" wait_for 2 leaves_by wan
-sleep 1.5
-check "the peer sees the first again" peer_sees 10.20.0.1:51820
+check "the peer sees the first again" wait_for 4 peer_sees 10.20.0.1:51820
 stream_stop "failing over and back" 200  # 10 ms each: one second both times
 check "from the peer, once more" pings 5 "$WAN" 192.168.1.2
 

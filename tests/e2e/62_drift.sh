@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Linux stays as the file says, or the operator is told: a deleted route, a flushed address and what a link bounce takes
-# along are put back; an MTU, a link that is down and a sysctl are shown and put back by reload. Adding what is there and
+# along are put back; an MTU, a link that is down, sysctls and a wire with ARP are shown and put back by reload. Adding what is there and
 # removing what is gone are no errors, and undoing takes back only what was done.
 # limit: 180 s
 source "$(dirname "$0")/lib.sh"
@@ -61,10 +61,27 @@ for text in 'MTU 1300 instead of 1420' 'port lan: down instead of up' 'wg0.forwa
   grep -q "$text" /run/diff || fail "diff lacks '$text': $(cat /run/diff)"
 done
 say "diff tells of all three"
+# Sysctls that the gateway has set on a link, on a wire and for the machine; one is of an operator, and stays.
+in_gw sysctl -qw net.ipv4.conf.wan.rp_filter=2 net.ipv4.conf.wg0.accept_local=0 net.ipv6.conf.lan.keep_addr_on_down=0 \
+  net.ipv6.conf.wire0.disable_ipv6=0 net.ipv6.conf.all.forwarding=0 net.ipv4.ip_forward=0
+in_gw sysctl -qw net.ipv4.conf.lo.forwarding=0
+ip -n "$GW" link set wire1 arp on
+for text in 'port wan: net.ipv4.conf.wan.rp_filter is 2 instead of 0' 'wg0.accept_local is 0 instead of 1' \
+  'lan.keep_addr_on_down is 0 instead of 1' 'wire0.disable_ipv6 is 0 instead of 1' \
+  'machine: net.ipv6.conf.all.forwarding is 0 instead of 1' 'machine: net.ipv4.ip_forward is 0 instead of 1' \
+  'its wire wire1 answers ARP requests by itself'; do
+  check "show tells: $text" wait_for 5 told "$text"
+done
+drifts() { linegate show --json | python3 -c 'import json, sys; d = json.load(sys.stdin); print(len(d.get("gateway", d)["drift"]))'; }
+[ "$(drifts)" -ge 9 ] || fail "show counts $(drifts) differences"
 check "reload" linegate reload
 check "the MTU" has 'mtu 1420' link show dev wg0
 check "up" lacks 'state DOWN' link show dev lan
 expect "forwarding" 1 "$(in_gw sysctl -n net.ipv4.conf.wg0.forwarding)"
+expect "the other sysctls" "0 1 1 1 1 1 0 " "$(in_gw sysctl -n net.ipv4.conf.wan.rp_filter net.ipv4.conf.wg0.accept_local \
+  net.ipv6.conf.lan.keep_addr_on_down net.ipv6.conf.wire0.disable_ipv6 net.ipv6.conf.all.forwarding net.ipv4.ip_forward \
+  net.ipv4.conf.lo.forwarding | tr '\n' ' ')"
+check "the wire is a wire again" has NOARP link show dev wire1
 ip -n "$GW" link set wg0 down
 sleep 0.3
 check "reload puts an interface up" linegate reload

@@ -135,6 +135,42 @@ TEST_F(WantedLinkTest, NothingThatIsThereIsPutBackOrReplaced) {
   EXPECT_NE(output_of("ip route show default").find("via 10.1.0.9"), std::string::npos);
 }
 
+TEST_F(WantedLinkTest, SysctlsAreReadAndPutBack) {
+  wanted.sysctls = {{"net/ipv4/conf/v0/rp_filter", "0"},
+                    {"net/ipv6/conf/v0/keep_addr_on_down", "1"},
+                    {"net/ipv4/ip_forward", "1"},
+                    {"net/ipv4/conf/gone/rp_filter", "0"}};
+  wanted.allow_ipv6();
+  shell("sysctl -qw net.ipv4.conf.v0.rp_filter=0 net.ipv6.conf.v0.keep_addr_on_down=1");
+  EXPECT_TRUE(sysctl_deviations(wanted).empty());
+  shell("sysctl -qw net.ipv4.conf.v1.forwarding=0");  // an operator's, which stays
+  shell("sysctl -qw net.ipv4.conf.v0.rp_filter=2 net.ipv6.conf.v0.disable_ipv6=1 net.ipv4.ip_forward=0");
+  const std::vector<Deviation> now = sysctl_deviations(wanted);
+  ASSERT_EQ(now.size(), 3U);
+  EXPECT_EQ(now[0].text, "port v0: net.ipv4.conf.v0.rp_filter is 2 instead of 0");
+  EXPECT_EQ(now[1].text, "port v0: net.ipv4.ip_forward is 0 instead of 1");
+  EXPECT_EQ(now[2].text, "port v0: net.ipv6.conf.v0.disable_ipv6 is 1 instead of 0");
+  for (const Deviation& deviation : now) {
+    EXPECT_FALSE(deviation.is_loss());
+    EXPECT_TRUE(put_back(wanted, deviation, *netlink));
+  }
+  EXPECT_TRUE(sysctl_deviations(wanted).empty());
+  EXPECT_EQ(output_of("sysctl -n net.ipv4.conf.v1.forwarding"), "0\n");
+}
+
+TEST_F(WantedLinkTest, TheWireStaysAWire) {
+  shell("ip link set v1 arp off promisc on mtu 9000");
+  wanted.wire = WantedWire{"v1", ifindex_of("v1"), true, 9000};
+  EXPECT_EQ(texts(), std::set<std::string>{});
+  shell("ip link set v1 arp on promisc off mtu 1500 down");
+  const std::string wire = "port v0: its wire v1 ";
+  EXPECT_EQ(texts(), (std::set<std::string>{wire + "is down", wire + "answers ARP requests by itself",
+                                            wire + "is not promiscuous",
+                                            wire + "has an MTU of 1500 instead of 9000"}));
+  for (const Deviation& deviation : found()) EXPECT_TRUE(put_back(wanted, deviation, *netlink));
+  EXPECT_EQ(texts(), std::set<std::string>{});
+}
+
 TEST_F(WantedLinkTest, AGatewayOutsideOfEverySubnetIsOnTheLink) {
   RouteSpec route = RouteSpec::via_gateway(net("0.0.0.0/0"), ip("203.0.113.1"), wanted.ifindex);
   route.metric = 7;

@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstdio>
+#include <cstdlib>
 #include <ctime>
 #include <fstream>
 #include <limits>
@@ -23,7 +24,14 @@
 namespace wg::control {
 namespace {
 
-constexpr std::uint32_t kAtOnce = 5000, kRounds = 20;  // 100 000 addresses
+constexpr std::uint32_t kAtOnce = 5000;
+
+// LINEGATE_TEST_HOSTS=1000000 takes some minutes.
+std::uint32_t rounds() {
+  const char* hosts = std::getenv("LINEGATE_TEST_HOSTS");
+  return (hosts == nullptr ? 100'000 : static_cast<std::uint32_t>(std::strtoul(hosts, nullptr, 10))) /
+         kAtOnce;
+}
 
 std::int64_t cpu_ns() {
   timespec at{};
@@ -103,12 +111,13 @@ class PublisherTest : public NamespaceTest {
   std::max_align_t never_read{};
 };
 
+// A trace left by each address would make one more change ten times as dear and keep some megabytes.
 TEST_F(PublisherTest, AHundredThousandHostsComeAndGo) {
   const std::int64_t cost_before = cost_of_a_change();
   const std::size_t hops_before = dataplane.current()->next_hops.size(), routes_before = publisher->routes();
   const std::size_t heap_before = heap_bytes();
   std::size_t most = 0;
-  for (std::uint32_t round = 0; round < kRounds; ++round) {
+  for (std::uint32_t round = 0; round < rounds(); ++round) {
     neighbours("replace", "lladdr 02:00:00:00:00:01 nud permanent", round * kAtOnce);
     follow();
     publisher->flush();
@@ -120,14 +129,16 @@ TEST_F(PublisherTest, AHundredThousandHostsComeAndGo) {
     dataplane.quiescence().collect();
   }
   EXPECT_LE(most, hops_before + kAtOnce);
-  const std::int64_t cost_after = cost_of_a_change();
+  std::int64_t cost_after = cost_of_a_change();
+  for (int again = 0; again < 5 && cost_after * 5 > cost_before * 6; ++again)  // the machine is busy
+    cost_after = std::min(cost_after, cost_of_a_change());
   EXPECT_EQ(dataplane.current()->next_hops.size(), hops_before);
   EXPECT_EQ(publisher->routes(), routes_before);
   EXPECT_LT(heap_bytes(), heap_before + 512 * 1024);
-  // With a trace left by each address it is more than ten times as much.
-  EXPECT_LT(cost_after, 2 * cost_before + 20'000);
-  RecordProperty("ns_before", std::to_string(cost_before));
-  RecordProperty("ns_after", std::to_string(cost_after));
+  EXPECT_LE(cost_after, cost_before * 6 / 5);
+  std::printf("%u hosts: one change costs %lld ns before, %lld ns after; heap %+lld bytes\n",
+              rounds() * kAtOnce, static_cast<long long>(cost_before), static_cast<long long>(cost_after),
+              static_cast<long long>(heap_bytes()) - static_cast<long long>(heap_before));
 }
 
 TEST_F(PublisherTest, ABurstOfNeighboursIsOneSnapshotAMillisecond) {

@@ -3,6 +3,7 @@
 
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "control/publish/publisher.h"
@@ -291,10 +292,48 @@ TEST_F(ShortCutTest, AnOuterPathFollowsTheRules) {
   EXPECT_EQ(route_from("10.0.0.1").kind, OuterRoute::Kind::kNone);
 }
 
-TEST_F(ShortCutTest, AnIpvlanTakesThePortsFrames) {
-  if (!shell_works("ip link add iv0 link v0 type ipvlan")) GTEST_SKIP() << "this kernel has no ipvlan";
+class TakesFrames : public ShortCutTest,
+                    public ::testing::WithParamInterface<std::pair<std::string, bool>> {};
+
+TEST_P(TakesFrames, LeavesThemToTheLinkOnTop) {
+  const auto& [link, takes] = GetParam();
+  if (!shell_works("ip link add on0 link v0 type " + link)) GTEST_SKIP() << "this kernel has no " << link;
   publish();
-  EXPECT_FALSE(port().accepts_vlan(0));
+  EXPECT_EQ(port().accepts_vlan(0), !takes);
+  mirror->resync();
+  publish();
+  EXPECT_EQ(port().accepts_vlan(0), !takes);
+  shell("ip link del on0");
+  publish();
+  EXPECT_TRUE(port().accepts_vlan(0));
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    Kinds, TakesFrames,
+    ::testing::Values(std::pair{"ipvlan", true}, std::pair{"ipvtap", true},
+                      std::pair{"macvlan mode bridge", false}, std::pair{"macvlan mode private", false},
+                      std::pair{"macvlan mode passthru", true}, std::pair{"macvlan mode source", true},
+                      std::pair{"macvtap mode passthru", true}, std::pair{"macsec", true},
+                      std::pair{"vxlan id 7 local 10.0.0.1 dev v0 dstport 4789", false}));
+
+TEST_F(ShortCutTest, IPv6PacketsHaveAnMtuOfTheirOwn) {
+  const auto mtu_of = [this](const char* destination) {
+    return publisher->next_hop_for(ip(destination))->mtu;
+  };
+  ASSERT_EQ(mtu_of("fd09::5"), 1500);
+  shell("sysctl -qw net.ipv6.conf.v0.mtu=1300");
+  mirror->follow_ipv6_mtu(ifindex_of("v0"));
+  publish();
+  EXPECT_EQ(mtu_of("fd09::5"), 1300);
+  EXPECT_EQ(mtu_of("10.9.5.5"), 1500);
+  mirror->resync();
+  publish();
+  EXPECT_EQ(mtu_of("fd09::5"), 1300);
+  shell("ip link set v0 mtu 1400");  // sets the other one, too
+  publish();
+  mirror->follow_ipv6_mtu(ifindex_of("v0"));
+  publish();
+  EXPECT_EQ(mtu_of("fd09::5"), 1400);
 }
 
 TEST_F(ShortCutTest, OnlyVlanDevicesOf8021QThatAreUpCount) {
