@@ -18,8 +18,10 @@ const std::uint8_t kX25519Base[kX25519Size] = {9};
 
 namespace {
 
+#if defined(__x86_64__)
 // The stack that the vectors' function may have used below the caller's frame: its registers, spilled.
 constexpr std::size_t kSpilled = 16384;
+#endif
 
 void multiply_one(const X25519Op& op) noexcept {
   if (op.point == kX25519Base) {
@@ -35,16 +37,22 @@ void multiply_libsodium(std::span<const X25519Op> ops) noexcept {
   for (const X25519Op& op : ops) multiply_one(op);
 }
 
+#if defined(__x86_64__)
 void multiply_avx512(std::span<const X25519Op> ops) noexcept {
   if (ops.size() == 1) return multiply_one(ops[0]);
   for (std::size_t at = 0; at < ops.size(); at += kX25519Lanes)
     x25519_detail::multiply_lanes_avx512(ops.subspan(at, std::min(kX25519Lanes, ops.size() - at)));
   sodium_stackzero(kSpilled);
 }
+#endif
 
 constexpr X25519Engine kLibsodium{"libsodium", 1, multiply_libsodium};
+#if defined(__x86_64__)
 constexpr X25519Engine kAvx512{"avx512", kX25519Lanes, multiply_avx512};
 constexpr std::array<const X25519Engine*, 2> kEngines{&kLibsodium, &kAvx512};
+#else
+constexpr std::array<const X25519Engine*, 1> kEngines{&kLibsodium};
+#endif
 
 const X25519Engine& choose(const char* forced) {
   const std::span<const X25519Engine* const> engines = x25519_engines();
@@ -72,7 +80,7 @@ void use_x25519_engine(const X25519Engine& engine) noexcept {
 }
 
 std::span<const X25519Engine* const> x25519_engines() noexcept {
-  static const bool wide = can_run_avx512(read_cpu_feature_words());
+  static const bool wide = can_run_avx512(processor::read_feature_words());
   return {kEngines.data(), wide ? kEngines.size() : 1};
 }
 
