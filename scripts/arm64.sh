@@ -1,23 +1,20 @@
 #!/usr/bin/env bash
 # Makes build/arm64-root: Debian's cross compiler, the arm64 libraries that the product links, and QEMU, unpacked from their
 # packages. The preset arm64 compiles with it.
-#   scripts/arm64.sh            makes it, or does nothing when it is there; needs no root
-#   scripts/arm64.sh qemu       prints the emulator with its option, for running a program by hand
+#   scripts/arm64.sh                             makes it, or does nothing when it is there; needs no root
+#   scripts/arm64.sh run PROGRAM [ARGUMENT...]   runs a program of build/arm64
 # Nothing is installed: the cross compiler conflicts with gcc-multilib, and libraries of a second architecture would have to keep
 # the machine's own at the same versions. Exit code 3, and a sentence, when the packages cannot be had.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 root=$PWD/build/arm64-root
-if [ "${1:-}" = qemu ]; then
-  echo "$root/usr/bin/qemu-aarch64-static -L $root"
-  exit 0
-fi
+if [ "${1:-}" = run ]; then exec "$root/usr/bin/qemu-aarch64-static" -L "$root" "${@:2}"; fi
 
 # As in scripts/setup.sh.
 libraries=(libdpdk-dev libsodium-dev libyaml-cpp-dev libspdlog-dev libfmt-dev libb2-dev libmnl-dev libnetfilter-conntrack-dev
   libcli11-dev nlohmann-json3-dev prometheus-cpp-dev libcivetweb-dev libsystemd-dev libcap-dev libseccomp-dev libqrencode-dev
   libexpected-dev libpcap-dev libgtest-dev libgmock-dev libstdc++-12-dev)
-# What these run on (libmpfr, libisl) has come with the machine's g++ 12. libisl etc. are the same for all targets.
+# The libraries that these run on (libmpfr, libisl) have come with the machine's g++ 12.
 tools=(binutils-aarch64-linux-gnu cpp-12-aarch64-linux-gnu gcc-12-aarch64-linux-gnu g++-12-aarch64-linux-gnu
   libgcc-12-dev-arm64-cross libstdc++-12-dev-arm64-cross qemu-user-static)
 

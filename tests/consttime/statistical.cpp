@@ -62,9 +62,9 @@ double measure(std::mt19937_64& random, const std::function<void(bool)>& prepare
   for (int i = 0; i < kSamples; ++i) {
     const bool second = (random() & 1) != 0;
     prepare(second);
-    const std::uint64_t start = processor::cycle_counter_ordered();
+    const std::uint64_t start = wg::processor::cycle_counter_ordered();
     run();
-    const std::uint64_t stop = processor::cycle_counter_ordered();
+    const std::uint64_t stop = wg::processor::cycle_counter_ordered();
     samples.push_back({second, stop - start});
   }
   samples.erase(samples.begin(), samples.begin() + kSamples / 20);  // warming up
