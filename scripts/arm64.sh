@@ -25,7 +25,7 @@ unavailable() {
 [ "$(dpkg --print-architecture)" = amd64 ] || unavailable "the cross compiler is used on amd64 only"
 
 stamp=$root/made-of
-made_of=$(cat /etc/debian_version; printf '%s\n' "${libraries[@]}" "${tools[@]}")
+made_of=$(cat /etc/debian_version "scripts/${0##*/}" && echo "$root")
 [ "$made_of" != "$(cat "$stamp" 2>/dev/null)" ] || exit 0
 
 # An apt of its own: the machine's sources and keys, with lists and a state of installed packages (none) below build.
@@ -55,6 +55,14 @@ for folder in bin sbin lib; do ln -s "usr/$folder" "$root/$folder"; done
 for package in "$apt"/archives/*.deb; do
   dpkg-deb --fsys-tarfile "$package" | tar -x --keep-directory-symlink -C "$root" --exclude='./usr/share/doc/*' --exclude='./usr/share/man/*' --exclude='./dev/*' \
     --exclude='./usr/lib/aarch64-linux-gnu/perl*'
+done
+# The assembler and the linker find their own libraries in this tree.
+mkdir "$root/usr/binutils"
+for tool in "$root"/usr/bin/aarch64-linux-gnu-*; do
+  { [ ! -L "$tool" ] && grep -qE 'NEEDED.*lib(bfd|opcodes|ctf)' <<<"$(readelf -d "$tool" 2>/dev/null)"; } || continue
+  mv "$tool" "$root/usr/binutils/"
+  printf '#!/bin/sh\nLD_LIBRARY_PATH=%q exec %q "$@"\n' "$root/usr/lib/x86_64-linux-gnu" "$root/usr/binutils/${tool##*/}" >"$tool"
+  chmod +x "$tool"
 done
 # Absolute links lead into this tree.
 find "$root" -type l -lname '/*' | while read -r link; do
