@@ -6,7 +6,6 @@
 // aead --benchmark_format=json --benchmark_filter=avx512/seal/64/burst:32/keys:32/hot
 #include <benchmark/benchmark.h>
 #include <unistd.h>
-#include <x86intrin.h>
 
 #include <algorithm>
 #include <chrono>
@@ -22,6 +21,7 @@
 
 #include "bench/aead_libraries.h"
 #include "bench/gate.h"
+#include "dataplane/base/processor.h"
 
 namespace wg::bench {
 namespace {
@@ -105,20 +105,17 @@ class Workload {
 double nanoseconds_per_tick() {
   static const double value = [] {
     const auto start = std::chrono::steady_clock::now();
-    const std::uint64_t ticks = __rdtsc();
+    const std::uint64_t ticks = processor::cycle_counter();
     while (std::chrono::steady_clock::now() - start < std::chrono::milliseconds(20)) {
     }
     const std::chrono::duration<double, std::nano> elapsed = std::chrono::steady_clock::now() - start;
-    return elapsed.count() / static_cast<double>(__rdtsc() - ticks);
+    return elapsed.count() / static_cast<double>(processor::cycle_counter() - ticks);
   }();
   return value;
 }
 
 std::uint64_t now() {
-  unsigned aux;
-  const std::uint64_t ticks = __rdtscp(&aux);
-  _mm_lfence();
-  return ticks;
+  return processor::cycle_counter_ordered();
 }
 
 double median(std::vector<double> values) {

@@ -1,6 +1,5 @@
 #include "bench/gate.h"
-
-#include <cpuid.h>
+#include "dataplane/base/processor.h"
 
 #include <algorithm>
 #include <cstdio>
@@ -37,36 +36,22 @@ std::optional<double> field_of(const std::vector<std::string>& words, const std:
   return std::nullopt;
 }
 
-struct Cpu {
-  unsigned family;
-  unsigned model;
-  bool amd;
-};
-
-Cpu this_cpu() {
-  unsigned a = 0, b = 0, c = 0, d = 0;
-  __get_cpuid(0, &a, &b, &c, &d);
-  const bool amd = c == signature_AMD_ecx;
-  __get_cpuid(1, &a, &b, &c, &d);
-  const unsigned base = a >> 8 & 15;
-  const unsigned family = base == 15 ? base + (a >> 20 & 255) : base;
-  return {family, (a >> 4 & 15) | (a >> 12 & 0xf0), amd};
-}
-
+#if defined(__x86_64__)
 // Family 25 is Zen 3 and Zen 4; AMD's processor reference: models 10h to 1Fh, 60h to 7Fh and A0h to AFh are
 // Zen 4.
 bool is_zen4(unsigned model) {
   return (model >= 0x10 && model <= 0x1f) || (model >= 0x60 && model <= 0x7f) ||
          (model >= 0xa0 && model <= 0xaf);
 }
+#endif
 
 }  // namespace
 
 std::string cpu_class() {
-  __builtin_cpu_init();
-  const bool avx512 = __builtin_cpu_supports("avx512ifma") && __builtin_cpu_supports("avx512vbmi2");
-  const bool avx2 = __builtin_cpu_supports("avx2");
-  const Cpu cpu = this_cpu();
+#if defined(__x86_64__)
+  const bool avx512 = processor::has_avx512_ifma_vbmi2();
+  const bool avx2 = processor::has_avx2();
+  const processor::Model cpu = processor::model();
   // A hypervisor may hide vectors: then it is not that class.
   if (cpu.amd && cpu.family == 26 && avx512) return "zen5";
   if (cpu.amd && cpu.family == 25 && is_zen4(cpu.model) && avx512) return "zen4";
@@ -74,6 +59,9 @@ std::string cpu_class() {
   if (!cpu.amd && avx512) return "intel-avx512";
   if (avx512) return "generic-avx512";
   return avx2 ? "generic-avx2" : "generic";
+#else
+  return "arm64";
+#endif
 }
 
 Gate Gate::read(const std::string& path, std::string cpu) {

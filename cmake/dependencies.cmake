@@ -21,7 +21,7 @@ find_package(civetweb CONFIG REQUIRED)
 pkg_check_modules(DPDK REQUIRED libdpdk)
 add_library(linegate_dpdk INTERFACE)
 target_include_directories(linegate_dpdk SYSTEM INTERFACE ${DPDK_INCLUDE_DIRS})
-target_compile_options(linegate_dpdk INTERFACE ${DPDK_CFLAGS_OTHER} -msse4.2)
+target_compile_options(linegate_dpdk INTERFACE ${DPDK_CFLAGS_OTHER} ${linegate_baseline})
 target_link_directories(linegate_dpdk INTERFACE ${DPDK_LIBRARY_DIRS})
 target_link_libraries(linegate_dpdk INTERFACE ${DPDK_LIBRARIES})
 

@@ -16,6 +16,7 @@
 #include <array>
 #include <vector>
 
+#include "dataplane/base/processor.h"
 #include "dataplane/io/port.h"
 #include "dataplane/io/program_ring.h"
 #include "dataplane/io/tun.h"
@@ -446,7 +447,7 @@ void stop_waiting_for_programs(const Snapshot* view, std::uint16_t worker) noexc
 
 void Worker::sleep_if_idle(bool worked, BootTime now) {
   if (!idle_.wants_sleep(worked, now)) {
-    if (!worked) __builtin_ia32_pause();
+    if (!worked) processor::pause();
     return;
   }
   // This worker is online until it sleeps, so what is published now stays until then.

@@ -2,13 +2,13 @@
 # The one command for all tests: installs what it needs, builds, runs everything that this machine can run, and
 # closes with a line "N passed, N failed, N skipped". Exits non-zero when anything failed.
 #   scripts/test.sh             all stages
-#   scripts/test.sh STAGE...    only these: static unit consttime gates e2e linux_agrees vm clang asan fuzz tsan
+#   scripts/test.sh STAGE...    only these: static unit consttime gates e2e linux_agrees vm clang asan fuzz tsan arm64
 # As root, or as a user who may use sudo: it then starts itself again through sudo. tests/README.md lists the variables.
 set -uo pipefail
 cd "$(dirname "$0")/.."
 source scripts/root.sh
 become_root "$@"
-all=(static unit consttime gates e2e linux_agrees vm clang asan fuzz tsan)
+all=(static unit consttime gates e2e linux_agrees vm clang asan fuzz tsan arm64)
 stages=("$@")
 [ ${#stages[@]} -gt 0 ] || stages=("${all[@]}")
 for stage in "${stages[@]}"; do
@@ -76,9 +76,11 @@ build() {
   return 1
 }
 
+# What a test program is run by: nothing, or an emulator of its processor.
+run_by=()
 # gtest NAME BINARY [ARGUMENT...]: counts the cases one by one, names the failed ones.
 gtest() {
-  timeout "${GTEST_SECONDS:-600}" "${@:2}" --gtest_color=no >"$logs/$1.log" 2>&1
+  timeout "${GTEST_SECONDS:-600}" "${run_by[@]}" "${@:2}" --gtest_color=no >"$logs/$1.log" 2>&1
   judge "$1" "$2" $?
 }
 
@@ -111,7 +113,7 @@ again_names() { grep -E '^\[  FAILED  \] .*\(' "$1" | sed -E 's/^\[  FAILED  \] 
 again() {
   local log=$logs/$1.log
   grep -qE 'ERROR: AddressSanitizer|runtime error|WARNING: ThreadSanitizer' "$log" && return 1
-  timeout "${GTEST_SECONDS:-600}" "$2" --gtest_color=no --gtest_filter="$(again_names "$log" | tr ' ' ':')" \
+  timeout "${GTEST_SECONDS:-600}" "${run_by[@]}" "$2" --gtest_color=no --gtest_filter="$(again_names "$log" | tr ' ' ':')" \
     >"$logs/$1.again.log" 2>&1
 }
 
@@ -140,7 +142,7 @@ units_side_by_side() { # PRESET
   gtest "$1/unit_dataplane" "build/$1/tests/unit_dataplane"
 }
 # gtest() logs by name: one folder per preset.
-mkdir -p "$logs"/{release,asan,tsan}
+mkdir -p "$logs"/{release,asan,tsan,arm64}
 
 stage_static() {
   check "layering: every include follows the table of folders" layering tests/layering.sh
@@ -325,6 +327,26 @@ vm_part_again() { # PART: true when it passes, all of it
   LINEGATE_VM_SECONDS=600 LINEGATE_VM_PACKAGE=$package tests/vm/run.sh "$1" >"$log" 2>&1 && grep -q "^ok    $1: " "$log" && ! grep -q "^skip  $1: " "$log" ||
     { grep -A20 '^FAIL' "$log"; return 1; }
   echo "ok    vm: $1 passed at the second try"
+}
+
+# The cross compiler and the arm64 libraries. False: skipped, or failed.
+arm64_root() {
+  scripts/arm64.sh >"$logs/arm64.log" 2>&1
+  case $? in
+    0) run_by=(scripts/arm64.sh run) ;;
+    3) skip "$(tail -1 "$logs/arm64.log")"; return 1 ;;
+    *) fail "scripts/arm64.sh"; tail -20 "$logs/arm64.log"; return 1 ;;
+  esac
+}
+
+# What has vector variants or shares memory between threads, compiled for arm64 and run under QEMU's user emulation.
+stage_arm64() {
+  arm64_root || return
+  local module
+  if build arm64 unit_crypto unit_lpm unit_packet unit_session; then
+    for module in crypto lpm packet session; do gtest "arm64/unit_$module" "build/arm64/tests/unit_$module"; done
+  fi
+  run_by=()
 }
 
 # A tree that a developer configured stays as it is; ours compiles tests several at a time (cmake/unity.cmake).

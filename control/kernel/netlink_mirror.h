@@ -50,7 +50,7 @@ class NetlinkMirror {
   // Dumps everything again, in one go, and reports Resynced.
   void resync();
   // Reads what the kernel does not tell of: the MTU for IPv6 packets that leave by the link.
-  void follow_ipv6_mtu(std::uint32_t ifindex) { state_.follow_ipv6_mtu(ifindex); }
+  void follow_ipv6_mtu(std::uint32_t ifindex) { state_->follow_ipv6_mtu(ifindex); }
 
   // ---- state
   [[nodiscard]] const KernelState& state() const { return *state_; }

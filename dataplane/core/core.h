@@ -7,6 +7,7 @@
 #include <atomic>
 #include <cstdint>
 
+#include "dataplane/base/processor.h"
 #include "dataplane/core/burst_context.h"
 #include "dataplane/core/bursts.h"
 #include "dataplane/core/watcher.h"
@@ -59,7 +60,7 @@ class Core {
 
   // ---- clocks of the stages: each lasts from the end of the one before. A reading of the TSC costs as much
   // as a stage does for several packets, so only the stages of one loop in several are timed.
-  [[nodiscard]] static std::uint64_t tsc() noexcept { return __builtin_ia32_rdtsc(); }
+  [[nodiscard]] static std::uint64_t tsc() noexcept { return processor::cycle_counter(); }
   // `now`: the TSC.
   void begin_loop(std::uint64_t now) noexcept {
     timed_ = until_timed_ == 0;

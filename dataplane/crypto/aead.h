@@ -44,7 +44,7 @@ using AeadScratchPtr = std::unique_ptr<AeadScratch, AeadScratchDeleter>;
 
 // One variant. Immutable, with static storage.
 struct AeadEngine {
-  const char* name;  // "portable", "avx2", "avx512"
+  const char* name;  // "portable", "avx2", "avx512", "neon"
 
   // Encrypts every payload in place and writes its tag. ops.size() 1..kAeadMaxBurst.
   void (*seal)(AeadScratch& scratch, std::span<AeadOp> ops) noexcept;
@@ -55,7 +55,7 @@ struct AeadEngine {
 };
 
 // The best variant this CPU and OS support, or the one named in the environment variable
-// LINEGATE_AEAD (portable, avx2, avx512). The first call makes the choice.
+// LINEGATE_AEAD (portable, avx2, avx512, neon). The first call makes the choice.
 const AeadEngine& aead_engine();
 
 // A variant by name, or nullptr when it does not exist or this machine cannot run it.

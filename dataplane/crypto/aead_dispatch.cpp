@@ -1,6 +1,4 @@
-// Chooses the variant by CPUID. No other file of the AEAD reads it.
-#include <cpuid.h>
-
+// Chooses the variant by what the processor can do.
 #include <array>
 #include <cstdlib>
 #include <stdexcept>
@@ -23,27 +21,24 @@ constexpr std::uint32_t kAvx512Vbmi2 = 1u << 6;
 constexpr std::uint64_t kXmmYmmState = 0x06;     // XCR0.SSE, XCR0.AVX
 constexpr std::uint64_t kXmmYmmZmmState = 0xe6;  // and opmask, ZMM_Hi256, Hi16_ZMM
 
-std::uint64_t read_xcr0() noexcept {
-  std::uint32_t low = 0;
-  std::uint32_t high = 0;
-  asm volatile("xgetbv" : "=a"(low), "=d"(high) : "c"(0));
-  return (std::uint64_t{high} << 32) | low;
-}
-
 // Ordered from slowest to fastest, so the last one that can run is the best.
 struct Candidate {
   const AeadEngine* engine;
-  bool (*can_run)(const CpuFeatureWords&) noexcept;
+  bool (*can_run)(const processor::FeatureWords&) noexcept;
 };
 
-bool always(const CpuFeatureWords&) noexcept {
+bool always(const processor::FeatureWords&) noexcept {
   return true;
 }
 
 constexpr std::array kCandidates = {
     Candidate{&kAeadPortable, always},
+#if defined(__x86_64__)
     Candidate{&kAeadAvx2, can_run_avx2},
     Candidate{&kAeadAvx512, can_run_avx512},
+#else
+    Candidate{&kAeadNeon, always},
+#endif
 };
 
 struct Runnable {
@@ -51,7 +46,7 @@ struct Runnable {
   std::size_t count = 0;
 };
 
-Runnable runnable(const CpuFeatureWords& words) noexcept {
+Runnable runnable(const processor::FeatureWords& words) noexcept {
   Runnable result;
   for (const Candidate& candidate : kCandidates) {
     if (candidate.can_run(words)) result.engines[result.count++] = candidate.engine;
@@ -60,38 +55,23 @@ Runnable runnable(const CpuFeatureWords& words) noexcept {
 }
 
 const Runnable& runnable_here() noexcept {
-  static const Runnable result = runnable(read_cpu_feature_words());
+  static const Runnable result = runnable(processor::read_feature_words());
   return result;
 }
 
 }  // namespace
 
-CpuFeatureWords read_cpu_feature_words() noexcept {
-  CpuFeatureWords words{};
-  std::uint32_t eax = 0, ebx = 0, ecx = 0, edx = 0;
-  words.max_leaf = __get_cpuid_max(0, nullptr);
-  if (words.max_leaf < 1) return words;
-  __cpuid(1, eax, ebx, ecx, edx);
-  words.leaf1_ecx = ecx;
-  if (has(words.leaf1_ecx, 1u << 27)) words.xcr0 = read_xcr0();
-  if (words.max_leaf < 7) return words;
-  __cpuid_count(7, 0, eax, ebx, ecx, edx);
-  words.leaf7_ebx = ebx;
-  words.leaf7_ecx = ecx;
-  return words;
-}
-
-bool can_run_avx2(const CpuFeatureWords& words) noexcept {
+bool can_run_avx2(const processor::FeatureWords& words) noexcept {
   return words.max_leaf >= 7 && has(words.leaf1_ecx, kOsxsaveAvxPopcnt) && has(words.xcr0, kXmmYmmState) &&
          has(words.leaf7_ebx, kAvx2Bmi1Bmi2);
 }
 
-bool can_run_avx512(const CpuFeatureWords& words) noexcept {
+bool can_run_avx512(const processor::FeatureWords& words) noexcept {
   return can_run_avx2(words) && has(words.xcr0, kXmmYmmZmmState) &&
          has(words.leaf7_ebx, kAvx512FDqIfmaBwVl) && has(words.leaf7_ecx, kAvx512Vbmi2);
 }
 
-const AeadEngine& choose_aead_engine(const CpuFeatureWords& words, const char* forced) {
+const AeadEngine& choose_aead_engine(const processor::FeatureWords& words, const char* forced) {
   const Runnable candidates = runnable(words);
   if (forced == nullptr || *forced == '\0') return *candidates.engines[candidates.count - 1];
   for (std::size_t i = 0; i < candidates.count; ++i) {
@@ -103,7 +83,7 @@ const AeadEngine& choose_aead_engine(const CpuFeatureWords& words, const char* f
 
 const AeadEngine& aead_engine() {
   static const AeadEngine& engine =
-      choose_aead_engine(read_cpu_feature_words(), std::getenv("LINEGATE_AEAD"));
+      choose_aead_engine(processor::read_feature_words(), std::getenv("LINEGATE_AEAD"));
   return engine;
 }
 

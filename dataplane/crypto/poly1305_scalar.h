@@ -4,7 +4,9 @@
 // set-up is negligible, so this beats the vector kernels for short packets.
 #pragma once
 
+#if defined(__x86_64__)
 #include <immintrin.h>
+#endif
 
 #include <cstdint>
 
@@ -23,7 +25,8 @@ struct Tag128 {
 
 namespace scalar_poly1305 {
 
-using Word = unsigned long long;  // the type of _addcarry_u64
+using Word = unsigned long long;
+__extension__ using Word2 = unsigned __int128;
 
 // h0 + 2^64 h1 + 2^128 h2, partly reduced: h2 below 8.
 struct Sum {
@@ -46,20 +49,32 @@ WG_INLINE Clamped clamp(const OneTimeKey& key) {
   return {key.r_low & 0x0ffffffc0fffffff, r1, r1 + (r1 >> 2)};
 }
 
+// a + b + carry, and the carry out of it.
+WG_INLINE unsigned char add_carry(unsigned char carry, Word a, Word b, Word* sum) {
+#if defined(__x86_64__)
+  return _addcarry_u64(carry, a, b, sum);
+#else
+  const Word2 wide = Word2{a} + b + carry;
+  *sum = static_cast<Word>(wide);
+  return static_cast<unsigned char>(wide >> 64);
+#endif
+}
+
 // a + low + 2^64 high + 2^128 top.
 WG_INLINE Sum add(Sum a, Word low, Word high, Word top) {
   Sum sum;
-  unsigned char carry = _addcarry_u64(0, a.h0, low, &sum.h0);
-  carry = _addcarry_u64(carry, a.h1, high, &sum.h1);
+  unsigned char carry = add_carry(0, a.h0, low, &sum.h0);
+  carry = add_carry(carry, a.h1, high, &sum.h1);
   sum.h2 = a.h2 + top + carry;
   return sum;
 }
 
 // (h + low + 2^64 high + 2^128) r, the step of every block. The part above 2^128 wraps around as 5/4 r1, and
-// the part above 2^130 as 5/4 of itself. h2 stays below 5, so h2 r0 + the carry stays below 2^63. This is
-// assembly because it is one chain of dependent instructions: as 128-bit arithmetic, g++ 12 takes 24 cycles
-// per block instead of 18.
+// the part above 2^130 as 5/4 of itself. h2 stays below 5, so h2 r0 + the carry stays below 2^63. On x86-64
+// it is assembly because it is one chain of dependent instructions: as 128-bit arithmetic, g++ 12 takes 24
+// cycles per block instead of 18.
 WG_INLINE Sum absorb(Sum h, Word low, Word high, const Clamped& r) {
+#if defined(__x86_64__)
   Word a, b, e, f;
   asm("add %[low], %[h0]\n\t"
       "adc %[high], %[h1]\n\t"
@@ -95,16 +110,30 @@ WG_INLINE Sum absorb(Sum h, Word low, Word high, const Clamped& r) {
       : [low] "rme"(low), [high] "rme"(high), [r0] "m"(r.r0), [r1] "m"(r.r1), [s1] "m"(r.r1_times_5_4)
       : "rdx", "cc");
   return {a, e, h.h2};
+#else
+  unsigned char carry = add_carry(0, h.h0, low, &h.h0);
+  carry = add_carry(carry, h.h1, high, &h.h1);
+  h.h2 += 1 + carry;
+  const Word2 bottom = Word2{h.h0} * r.r0 + Word2{h.h1} * r.r1_times_5_4;
+  const Word2 middle =
+      Word2{h.h0} * r.r1 + Word2{h.h1} * r.r0 + h.h2 * r.r1_times_5_4 + static_cast<Word>(bottom >> 64);
+  const Word top = h.h2 * r.r0 + static_cast<Word>(middle >> 64);
+  Sum product{0, 0, top & 3};
+  carry = add_carry(0, static_cast<Word>(bottom), (top >> 2) + (top & ~Word{3}), &product.h0);
+  carry = add_carry(carry, static_cast<Word>(middle), 0, &product.h1);
+  product.h2 += carry;
+  return product;
+#endif
 }
 
 // h mod 2^130 - 5, plus the pad.
 WG_INLINE Tag128 finish(Sum h, Word pad_low, Word pad_high) {
   Word g0, g1, low, high;
-  unsigned char carry = _addcarry_u64(0, h.h0, 5, &g0);
-  carry = _addcarry_u64(carry, h.h1, 0, &g1);
+  unsigned char carry = add_carry(0, h.h0, 5, &g0);
+  carry = add_carry(carry, h.h1, 0, &g1);
   const Word use_g = 0 - ((h.h2 + carry) >> 2);  // all ones when h + 5 reaches 2^130
-  carry = _addcarry_u64(0, (g0 & use_g) | (h.h0 & ~use_g), pad_low, &low);
-  _addcarry_u64(carry, (g1 & use_g) | (h.h1 & ~use_g), pad_high, &high);
+  carry = add_carry(0, (g0 & use_g) | (h.h0 & ~use_g), pad_low, &low);
+  add_carry(carry, (g1 & use_g) | (h.h1 & ~use_g), pad_high, &high);
   return {low, high};
 }
 

@@ -18,8 +18,10 @@ const std::uint8_t kX25519Base[kX25519Size] = {9};
 
 namespace {
 
+#if defined(__x86_64__)
 // The stack that the vectors' function may have used below the caller's frame: its registers, spilled.
 constexpr std::size_t kSpilled = 16384;
+#endif
 
 void multiply_one(const X25519Op& op) noexcept {
   if (op.point == kX25519Base) {
@@ -35,6 +37,7 @@ void multiply_libsodium(std::span<const X25519Op> ops) noexcept {
   for (const X25519Op& op : ops) multiply_one(op);
 }
 
+#if defined(__x86_64__)
 void multiply_avx512(std::span<const X25519Op> ops) noexcept {
   if (ops.size() == 1) return multiply_one(ops[0]);
   for (std::size_t at = 0; at < ops.size(); at += kX25519Lanes)
@@ -60,18 +63,27 @@ void multiply_avx2(std::span<const X25519Op> ops) noexcept {
   }
   sodium_stackzero(kSpilled);
 }
+#endif
 
 constexpr X25519Engine kLibsodium{"libsodium", 1, multiply_libsodium};
+#if defined(__x86_64__)
 constexpr X25519Engine kAvx512{"avx512", kX25519Lanes, multiply_avx512};
 constexpr X25519Engine kAvx2{"avx2", kX25519LanesAvx2, multiply_avx2};
 constexpr std::array<const X25519Engine*, 3> kEngines{&kLibsodium, &kAvx2, &kAvx512};
 
 // How many of kEngines. Every processor with AVX-512 has FMA.
-std::size_t runnable(const CpuFeatureWords& words) noexcept {
+std::size_t runnable(const processor::FeatureWords& words) noexcept {
   constexpr std::uint32_t kFma = 1u << 12;  // CPUID.1:ECX
   if (!can_run_avx2(words) || (words.leaf1_ecx & kFma) == 0) return 1;
   return can_run_avx512(words) ? 3 : 2;
 }
+#else
+constexpr std::array<const X25519Engine*, 1> kEngines{&kLibsodium};
+
+std::size_t runnable(const processor::FeatureWords&) noexcept {
+  return 1;
+}
+#endif
 
 const X25519Engine& choose(const char* forced) {
   const std::span<const X25519Engine* const> engines = x25519_engines();
@@ -99,7 +111,7 @@ void use_x25519_engine(const X25519Engine& engine) noexcept {
 }
 
 std::span<const X25519Engine* const> x25519_engines() noexcept {
-  static const std::size_t count = runnable(read_cpu_feature_words());
+  static const std::size_t count = runnable(processor::read_feature_words());
   return {kEngines.data(), count};
 }
 

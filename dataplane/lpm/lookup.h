@@ -1,5 +1,5 @@
 // The readers' side, one file per instruction set: lookup_portable.cpp, lookup_avx2.cpp,
-// lookup_avx512.cpp.
+// lookup_avx512.cpp, lookup_neon.cpp.
 #pragma once
 
 #include "dataplane/lpm/node.h"
@@ -14,7 +14,11 @@ struct Lookup {
 };
 
 extern const Lookup kLookupPortable;
+#if defined(__x86_64__)
 extern const Lookup kLookupAvx2;    // AVX2, BMI and BMI2
 extern const Lookup kLookupAvx512;  // AVX-512 F, BW, VL, DQ and BMI2
+#else
+extern const Lookup kLookupNeon;
+#endif
 
 }  // namespace wg::lpm

@@ -1,4 +1,5 @@
-// The portable lookup, for the baseline of DPDK's x86 builds: SSE4.2 and POPCNT.
+// The portable lookup. On x86-64 it is for the baseline of DPDK's builds, SSE4.2 and POPCNT; elsewhere it has
+// no vectors of its own.
 #include "dataplane/lpm/walk.h"
 
 namespace wg::lpm {

@@ -1,5 +1,8 @@
 #include "dataplane/lpm/lpm.h"
 
+#include <array>
+
+#include "dataplane/base/processor.h"
 #include "dataplane/lpm/lookup.h"
 #include "dataplane/lpm/table.h"
 
@@ -23,25 +26,37 @@ Address6 address_of(Uint128 bits) noexcept {
   return address;
 }
 
-bool runs_avx2() noexcept {
-  return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("bmi") && __builtin_cpu_supports("bmi2");
-}
-bool runs_avx512() noexcept {
-  return runs_avx2() && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
-         __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq");
+struct Candidate {
+  const Lookup* lookup;
+  bool runs;
+};
+
+// Those that this build has, the best one last.
+const auto& candidates() noexcept {
+  static const std::array all = {
+    Candidate{&kLookupPortable, true},
+#if defined(__x86_64__)
+    Candidate{&kLookupAvx2, processor::has_avx2_bmi2()},
+    Candidate{&kLookupAvx512, processor::has_avx512_bw_vl_dq()},
+#else
+    Candidate{&kLookupNeon, true},
+#endif
+  };
+  return all;
 }
 
 // nullptr: unknown, or cannot run here.
 const Lookup* lookup_named(std::string_view name) noexcept {
-  if (name == kLookupPortable.name) return &kLookupPortable;
-  if (name == kLookupAvx2.name) return runs_avx2() ? &kLookupAvx2 : nullptr;
-  if (name == kLookupAvx512.name) return runs_avx512() ? &kLookupAvx512 : nullptr;
+  for (const Candidate& candidate : candidates()) {
+    if (candidate.runs && name == candidate.lookup->name) return candidate.lookup;
+  }
   return nullptr;
 }
 
 const Lookup* best_lookup() noexcept {
-  if (runs_avx512()) return &kLookupAvx512;
-  return runs_avx2() ? &kLookupAvx2 : &kLookupPortable;
+  const Lookup* best = nullptr;
+  for (const Candidate& candidate : candidates()) best = candidate.runs ? candidate.lookup : best;
+  return best;
 }
 
 std::atomic<const Lookup*>& chosen() noexcept {

@@ -3,35 +3,10 @@
 // has its own copy.
 #pragma once
 
-#include <immintrin.h>
-
-#include "dataplane/lpm/lookup.h"
+#include "dataplane/lpm/range.h"
 
 namespace wg::lpm {
 namespace {
-
-// The range of the point: the number of the 7 lasts below it. The eighth lane is `inherits`.
-LPM_INLINE std::size_t range_of(const Point* lasts, Point point) noexcept {
-#ifdef __AVX512VL__
-  const __m256i ends = _mm256_load_si256(reinterpret_cast<const __m256i*>(lasts));
-  const __m256i points = _mm256_set1_epi32(static_cast<int>(point));
-  return static_cast<std::size_t>(_mm_popcnt_u64(_mm256_mask_cmplt_epu32_mask(0x7f, ends, points)));
-#elif defined(__AVX2__)
-  const __m256i ends = _mm256_load_si256(reinterpret_cast<const __m256i*>(lasts));
-  const __m256i points = _mm256_set1_epi32(static_cast<int>(point));
-  const __m256i not_below = _mm256_cmpeq_epi32(_mm256_max_epu32(ends, points), ends);
-  const auto mask = static_cast<unsigned>(_mm256_movemask_ps(_mm256_castsi256_ps(not_below)));
-  return static_cast<std::size_t>(_mm_popcnt_u64(~mask & 0x7f));
-#else
-  const __m128i points = _mm_set1_epi32(static_cast<int>(point));
-  const __m128i low = _mm_load_si128(reinterpret_cast<const __m128i*>(lasts));
-  const __m128i high = _mm_load_si128(reinterpret_cast<const __m128i*>(lasts + 4));
-  const __m128i low_not_below = _mm_cmpeq_epi32(_mm_max_epu32(low, points), low);
-  const __m128i high_not_below = _mm_cmpeq_epi32(_mm_max_epu32(high, points), high);
-  const int not_below = _mm_movemask_epi8(_mm_packs_epi32(low_not_below, high_not_below));
-  return static_cast<std::size_t>(_mm_popcnt_u64(~static_cast<unsigned>(not_below) & 0x3fff)) / 2;
-#endif
-}
 
 LPM_INLINE Value answer_of(const Ranges* line, Point point) noexcept {
   return entry_at(line->entries[range_of(line->lasts, point)]);

@@ -2,29 +2,40 @@
 
 #include <array>
 
+#include "dataplane/base/processor.h"
+
 namespace wg::dataplane {
 
 namespace {
 
-void burst_sse2(const ChecksumPiece* pieces, std::uint16_t* folded, std::size_t n) {
+void burst_portable(const ChecksumPiece* pieces, std::uint16_t* folded, std::size_t n) {
   for (std::size_t i = 0; i < n; ++i)
     folded[i] = checksum_fold(checksum_add(pieces[i].start, pieces[i].data, pieces[i].size));
 }
 
 constexpr std::array kVariants = {
-    ChecksumVariant{"sse2", burst_sse2},
+    ChecksumVariant{"portable", burst_portable},
+#if defined(__x86_64__)
     ChecksumVariant{"avx2", checksum_detail::burst_avx2},
     ChecksumVariant{"avx512", checksum_detail::burst_avx512},
+#else
+    ChecksumVariant{"neon", checksum_detail::burst_neon},
+#endif
 };
+
+std::size_t runnable() noexcept {
+#if defined(__x86_64__)
+  if (!processor::has_avx2()) return 1;
+  return processor::has_avx512_bw_vnni() ? 3 : 2;
+#else
+  return kVariants.size();
+#endif
+}
 
 }  // namespace
 
 std::span<const ChecksumVariant> checksum_variants() noexcept {
-  __builtin_cpu_init();
-  if (!__builtin_cpu_supports("avx2")) return {kVariants.data(), 1};
-  const bool wide = __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
-                    __builtin_cpu_supports("avx512vnni") && __builtin_cpu_supports("bmi2");
-  return {kVariants.data(), wide ? 3u : 2u};
+  return {kVariants.data(), runnable()};
 }
 
 const ChecksumBurst checksum_detail::widest = checksum_variants().back().burst;

@@ -26,8 +26,12 @@ std::span<const ChecksumVariant> checksum_variants() noexcept;
 
 namespace checksum_detail {
 extern const ChecksumBurst widest;
+#if defined(__x86_64__)
 void burst_avx2(const ChecksumPiece* pieces, std::uint16_t* folded, std::size_t n);
 void burst_avx512(const ChecksumPiece* pieces, std::uint16_t* folded, std::size_t n);
+#else
+void burst_neon(const ChecksumPiece* pieces, std::uint16_t* folded, std::size_t n);
+#endif
 }  // namespace checksum_detail
 
 inline void checksum_burst(const ChecksumPiece* pieces, std::uint16_t* folded, std::size_t n) {

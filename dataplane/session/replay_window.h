@@ -11,6 +11,7 @@
 #include <cstdint>
 #include <cstring>
 
+#include "dataplane/base/processor.h"
 #include "dataplane/session/limits.h"
 
 namespace wg::dataplane {
@@ -72,7 +73,7 @@ class ReplayWindow {
    public:
     Guard(std::atomic_flag& flag, bool sole) noexcept : flag_(flag), sole_(sole) {
       while (!sole && flag_.test_and_set(std::memory_order_acquire)) {
-        while (flag_.test(std::memory_order_relaxed)) __builtin_ia32_pause();
+        while (flag_.test(std::memory_order_relaxed)) processor::pause();
       }
     }
     ~Guard() {

@@ -74,13 +74,16 @@ class OrderedRing {
   // ---- any worker, the owner included
   // Claims the oldest unclaimed job. The claim is empty when there is none.
   [[nodiscard]] Claim claim() noexcept {
-    std::size_t next = claimed_.load(std::memory_order_relaxed);
+    // Acquired, here and after a failed exchange: who claimed the jobs before `next` had seen them published,
+    // so what is read of published_ below is not older than that. Otherwise a job that is not published yet
+    // could be claimed where loads are reordered.
+    std::size_t next = claimed_.load(std::memory_order_acquire);
     // The loop is bounded: a failed exchange means that another worker claimed a job, and there are no more
     // jobs than were published.
     for (std::size_t attempt = 0; attempt <= mask_; ++attempt) {
       if (next == published_.load(std::memory_order_acquire)) return Claim();
       if (claimed_.compare_exchange_weak(next, next + 1, std::memory_order_acq_rel,
-                                         std::memory_order_relaxed))
+                                         std::memory_order_acquire))
         return Claim(&at(next));
     }
     return Claim();

@@ -6,7 +6,6 @@
 // mean times differ. Samples above a percentile of all are dropped (interrupts). A leak makes |t| grow with
 // the number of samples, noise does not: a class pair passes when one of three attempts stays below the
 // threshold. A comparison that stops at the first wrong byte is measured too and must fail.
-#include <x86intrin.h>
 
 #include <algorithm>
 #include <cmath>
@@ -16,6 +15,7 @@
 #include <random>
 #include <vector>
 
+#include "dataplane/base/processor.h"
 #include "dataplane/crypto/aead.h"
 #include "dataplane/crypto/constant_time.h"
 #include "dataplane/crypto/x25519.h"
@@ -62,12 +62,9 @@ double measure(std::mt19937_64& random, const std::function<void(bool)>& prepare
   for (int i = 0; i < kSamples; ++i) {
     const bool second = (random() & 1) != 0;
     prepare(second);
-    _mm_lfence();
-    unsigned aux;
-    const std::uint64_t start = __rdtscp(&aux);
-    _mm_lfence();
+    const std::uint64_t start = wg::processor::cycle_counter_ordered();
     run();
-    const std::uint64_t stop = __rdtscp(&aux);
+    const std::uint64_t stop = wg::processor::cycle_counter_ordered();
     samples.push_back({second, stop - start});
   }
   samples.erase(samples.begin(), samples.begin() + kSamples / 20);  // warming up

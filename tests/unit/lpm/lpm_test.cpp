@@ -40,7 +40,7 @@ void expect_same_answers(const typename Family::Table& table, const Oracle<Famil
                                                       keys.begin() + static_cast<long>(at + n));
     std::vector<Value> out(n, 12345);
     Family::lookup_burst(table, burst, out.data());
-    for (const char* variant : {"portable", "avx2", "avx512"}) {
+    for (const char* variant : {"portable", "avx2", "avx512", "neon"}) {
       if (!select_lookup(variant)) continue;
       std::vector<Value> again(n, 12345);
       Family::lookup_burst(table, burst, again.data());

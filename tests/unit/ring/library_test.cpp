@@ -10,6 +10,7 @@
 #include <thread>
 #include <vector>
 
+#include "dataplane/base/processor.h"
 #include "tests/unit/ring/card.h"
 
 namespace wg::control::test {
@@ -413,7 +414,7 @@ TEST_P(LibRingSleeps, NoWorkerSleepsBesideItsWork) {
         if (late != 0) return;
         continue;
       }
-      for (auto i = random() % 200; i != 0; --i) __builtin_ia32_pause();
+      for (auto i = random() % 200; i != 0; --i) processor::pause();
       void* const answer = lg_ring_alloc_send(card.ring, bytes, nullptr);
       std::memcpy(answer, packet, bytes);
       lg_ring_release(card.ring, packet);
@@ -426,7 +427,7 @@ TEST_P(LibRingSleeps, NoWorkerSleepsBesideItsWork) {
   for (int done = 0; done < rounds && late == 0; ++done) {
     worker.writer.put(packet_of(static_cast<std::uint32_t>(done) % 30));
     if (worker.writer.finish()) worker.wake();
-    for (auto i = random() % 200; i != 0; --i) __builtin_ia32_pause();
+    for (auto i = random() % 200; i != 0; --i) processor::pause();
     while (worker.reader.available() == 0 && late == 0) {  // Worker::sleep_if_idle
       if (worker.prepare_sleep()) late += readable(worker.wake_fd(), 2000) ? 0 : 1;
       worker.awake();

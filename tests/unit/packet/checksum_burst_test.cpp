@@ -4,7 +4,7 @@
 #include "dataplane/packet/checksum_burst.h"
 #include "tests/worker_world/packet.h"
 
-namespace wg::test {
+namespace wg::test::checksum_burst_test {
 namespace {
 
 using namespace dataplane;
@@ -77,4 +77,4 @@ TEST(Ttl, DecrementsLikeAFullSum) {
 }
 
 }  // namespace
-}  // namespace wg::test
+}  // namespace wg::test::checksum_burst_test
