@@ -31,6 +31,14 @@ std::uint32_t read_ipv6_mtu(const std::string& name) {
   return static_cast<std::uint32_t>(std::strtoul(text.c_str(), nullptr, 10));
 }
 
+// Of a link whose MTU has changed: the message comes before IPv6 has followed, so that a read may be too
+// early. IPv6 ends below its smallest MTU, but on the loopback device (addrconf_notify).
+std::uint32_t ipv6_mtu_after(const Link& link) {
+  constexpr std::uint32_t kSmallest = 1280;
+  if (link.mtu >= kSmallest) return link.mtu;
+  return link.name == "lo" ? read_ipv6_mtu(link.name) : 0;
+}
+
 }  // namespace
 
 void KernelState::take(const nlmsghdr* message) {
@@ -71,7 +79,8 @@ void KernelState::take_link(const nlmsghdr* message) {
   if (!link) return;
   if (!link->carrier) link->ignored_without_carrier = read_ignored_without_carrier(link->name);
   const Link* known = links_.find(link->ifindex);
-  link->ipv6_mtu = known != nullptr && known->mtu == link->mtu ? known->ipv6_mtu : read_ipv6_mtu(link->name);
+  const bool other_mtu = known != nullptr && known->mtu != link->mtu;
+  link->ipv6_mtu = other_mtu ? ipv6_mtu_after(*link) : read_ipv6_mtu(link->name);
   const std::optional<Link> old = links_.put(*link);
   if (old == *link) return;
   note(LinkChanged{link->ifindex});
