@@ -12,6 +12,7 @@
 #include "control/kernel/sysctl.h"
 #include "control/surely.h"
 #include "control/view.h"
+#include "dataplane/io/link_speed.h"
 
 namespace wg::control {
 
@@ -82,6 +83,19 @@ bool GatewayPort::link_up() const {
   if (!whole() || !port_->link_up()) return false;
   const Link* wire = wire_ifindex_ == 0 ? nullptr : services_.mirror.link(wire_ifindex_);
   return wire == nullptr || (wire->up && wire->carrier);
+}
+
+std::uint32_t GatewayPort::speed_mbps() const {
+  if (port_->speed_mbps() != 0) return port_->speed_mbps();
+  const Link* wire = wire_ifindex_ == 0 ? nullptr : services_.mirror.link(wire_ifindex_);
+  return wire == nullptr || !link_up() ? 0 : dataplane::link_speed(wire->name);
+}
+
+// Linux's protocols choose by it: the cost of a route in OSPF, the active link of a bond.
+void GatewayPort::follow_speed() {
+  const std::uint32_t speed = speed_mbps();
+  if (std::exchange(speed_, speed) != speed)
+    ignore(dataplane::set_link_speed(tap_->name(), speed), "Linux before 4.20 knows no speed of a TAP");
 }
 
 bool GatewayPort::follow_carrier() {

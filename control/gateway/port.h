@@ -9,6 +9,7 @@
 #include <chrono>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -44,6 +45,10 @@ class GatewayPort {
   // Shows Linux whether the wire has a carrier. True: that has changed.
   bool follow_carrier();
   [[nodiscard]] bool has_carrier() const { return carrier_; }
+  // The device's, or that of the netdev that is the wire; 0: unknown.
+  [[nodiscard]] std::uint32_t speed_mbps() const;
+  // Shows it to Linux.
+  void follow_speed();
   // The smaller of the configured MTU and that of the netdev that is the wire.
   [[nodiscard]] std::uint16_t mtu_in_force() const;
   Expected<> follow_wire_mtu();
@@ -96,8 +101,9 @@ class GatewayPort {
   std::uint32_t ifindex_ = 0;  // Linux's netdev with the addresses
   dataplane::PortIndex index_{};
   bool published_ = false;
-  bool carrier_ = true;            // as set in Linux
-  std::uint16_t applied_mtu_ = 0;  // what the TAP was given last
+  bool carrier_ = true;                 // as set in Linux
+  std::optional<std::uint32_t> speed_;  // the same; nullopt: not set yet
+  std::uint16_t applied_mtu_ = 0;       // what the TAP was given last
 };
 
 }  // namespace wg::control

@@ -25,6 +25,7 @@ void PortWatch::follow() {
 
 void PortWatch::every_second() {
   follow_carriers();
+  for (const auto& [name, port] : objects_.ports()) port->follow_speed();
   follow_filters();
   follow_ipv6_mtus();
   for (auto& [key, announced] : announced_) {

@@ -325,7 +325,7 @@ std::vector<PortStatus> StatusReader::ports() const {
     status.rx_errors = counts.rx_errors;
     status.rx_no_mbuf = counts.rx_no_buffer;
     status.tx_errors = counts.tx_errors;
-    status.speed_mbps = port.speed_mbps();
+    status.speed_mbps = owned->speed_mbps();
     out.push_back(std::move(status));
   }
   return out;

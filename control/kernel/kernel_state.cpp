@@ -31,8 +31,8 @@ std::uint32_t read_ipv6_mtu(const std::string& name) {
   return static_cast<std::uint32_t>(std::strtoul(text.c_str(), nullptr, 10));
 }
 
-// Of a link whose MTU has changed: the message comes before IPv6 has followed, so that a read may be too
-// early. IPv6 ends below its smallest MTU, but on the loopback device (addrconf_notify).
+// The IPv6 MTU of a link whose MTU has changed. The message comes before IPv6 has followed: a read may be
+// too early. IPv6 ends below its smallest MTU, but on the loopback device (addrconf_notify).
 std::uint32_t ipv6_mtu_after(const Link& link) {
   constexpr std::uint32_t kSmallest = 1280;
   if (link.mtu >= kSmallest) return link.mtu;

@@ -13,6 +13,7 @@ check "the log says so" wait_for 3 logged 'port lan: the carrier is lost'
 check "show says so" wait_for 3 shows 'port lan: no carrier'
 ip -n "$LAN" link set eth0 up
 check "Linux sees the carrier again" wait_for 5 carrier_is 1
+check "and the speed of the wire, not that of a TAP" wait_for 5 ns "$GW" sh -c '[ "$(cat /sys/class/net/lan/speed)" = 10000 ]'
 check "the log says so" wait_for 3 logged 'port lan: the carrier is back'
 ip -n "$LAN" addr add fd01::2/64 dev eth0 nodad 2>/dev/null || true
 ip -n "$LAN" route replace default via 192.168.1.1

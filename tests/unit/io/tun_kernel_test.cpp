@@ -23,6 +23,7 @@
 #include <sstream>
 #include <thread>
 
+#include "dataplane/io/link_speed.h"
 #include "dataplane/io/tun.h"
 #include "tests/unit/io/mbufs.h"
 #include "tests/unit/io/namespace.h"
@@ -405,6 +406,19 @@ TEST_F(Construction, TapHasTheGivenAddress) {
     EXPECT_EQ(0, std::memcmp(request.ifr_hwaddr.sa_data, mac.data(), 6));
     ::close(socket);
     EXPECT_THROW(TapDevice({"bad%d"}, {1, 0, 0, 0, 0, 1}), TunError);  // a multicast address
+  });
+}
+
+TEST_F(Construction, TapShowsTheGivenSpeed) {
+  space_.run([] {
+    const TapDevice device({"fast%d"}, {2, 1, 2, 3, 4, 5});
+    for (const std::uint32_t mbps : {2500U, 0U, 100'000U}) {
+      const auto set = set_link_speed(device.name(), mbps);
+      ASSERT_TRUE(set) << set.error().text;
+      EXPECT_EQ(link_speed(device.name()), mbps);
+    }
+    EXPECT_EQ(link_speed("nothere"), 0U);
+    EXPECT_FALSE(set_link_speed("nothere", 10));
   });
 }
 
