@@ -35,10 +35,7 @@ class Linter {
     check_flows();
     check_port_to_port();
     if (gateway_.ports.empty()) warn({}, "ports", "no port is configured: nothing is received");
-    for (const auto& [name, port] : gateway_.ports) {
-      check_shared_memory(name, port);
-      check_af_packet(name, port);
-    }
+    for (const auto& [name, port] : gateway_.ports) check_shared_memory(name, port);
     for (const auto& [name, interface] : gateway_.interfaces) {
       const PeerPaths paths(name, interface);
       check_mtu(name, interface, paths);
@@ -143,16 +140,6 @@ class Linter {
     warn(port.where.of("device"), "ports." + name + ".device",
          "the program at the other side of a memif can read and write the gateway's memory, keys included; "
          "say peer: trusted if it is as trusted as the gateway");
-  }
-
-  void check_af_packet(const std::string& name, const Port& port) {
-    const std::string wire = wire_of(port.device);
-    if (!port.device.text.starts_with("net_af_packet") || wire.empty()) return;
-    warn(
-        port.where.of("device"), "ports." + name + ".device",
-        "the kernel joins IPv4 fragments before net_af_packet takes them, and what is larger than one of its "
-        "frames is lost; linux:" +
-            wire + " passes them");
   }
 
   // ---------------------------------------------------------------- MTU

@@ -8,6 +8,10 @@ LAN_PORT="device: \"net_af_packet1,iface=wire1,$AF_PACKET_RING\", addresses: [19
 lab
 check "peer to LAN" pings 3 "$WAN" 192.168.1.2
 check "LAN to peer, IPv6" pings 3 "$LAN" fd00::2
+for size in 2500 8000; do
+  check "fragments of $size bytes from the LAN" pings 3 "$LAN" 10.10.0.2 -s "$size" -M dont
+  check "fragments of $size bytes to the gateway" pings 3 "$WAN" 10.20.0.1 -s "$size" -M dont
+done
 in_wan wg set "$LAB" peer "$GW_PUBLIC" endpoint "[fd20::1]:51820"
 check "peer to LAN over IPv6" pings 3 "$WAN" fd01::2
 for way in "$WAN 192.168.1.2 $LAN" "$LAN 10.10.0.2 $WAN"; do

@@ -171,14 +171,6 @@ Environment small_machine() {
   return environment;
 }
 
-TEST(Lint, AfPacketLosesJoinedFragments) {
-  EXPECT_EQ(warnings("ports:\n  wan0: { device: \"net_af_packet0,iface=eth1,qpairs=1\" }\n"),
-            "gw.yaml:2:19: warning: ports.wan0.device: the kernel joins IPv4 fragments before net_af_packet "
-            "takes them, "
-            "and what is larger than one of its frames is lost; linux:eth1 passes them\n");
-  EXPECT_EQ(warnings("ports:\n  wan0: { device: \"linux:eth1\" }\n"), "");
-}
-
 TEST(Lint, WhatThisMachineDoesNotHave) {
   const std::pair<const char*, const char*> rows[] = {
       {"dpdk: { workers: 3 }\nports: { wan0: { device: tap } }\n",
@@ -186,7 +178,7 @@ TEST(Lint, WhatThisMachineDoesNotHave) {
        "1\n"},
       {"dpdk: { workers: [1, 7] }\nports: { wan0: { device: tap } }\n",
        "gw.yaml:1:18: dpdk.workers: core 7 is not one that this process may use: 0 1\n"},
-      {"ports:\n  wan0: { device: \"net_af_xdp0,iface=eth9\" }\n",
+      {"ports:\n  wan0: { device: \"net_af_packet0,iface=eth9\" }\n",
        "gw.yaml:2:19: ports.wan0.device: this machine has no network interface eth9; allowed: one "
        "that `ip link` shows\n"},
       {"ports:\n  wan0: { device: \"net_af_packet0\" }\n",
@@ -195,7 +187,7 @@ TEST(Lint, WhatThisMachineDoesNotHave) {
       {"ports: { wan0: { device: tap } }\ncontrol: { admin_group: gamers, read_group: games, user: noone }\n",
        "gw.yaml:2:25: control.admin_group: this machine has no group 'gamers'\n"
        "gw.yaml:2:58: control.user: this machine has no user 'noone'\n"},
-      {"dpdk: { workers: 2 }\nports: { wan0: { device: \"net_af_xdp0,iface=eth1,queue_count=1\" } }\n"
+      {"dpdk: { workers: 2 }\nports: { wan0: { device: \"net_af_packet0,iface=eth1,qpairs=1\" } }\n"
        "control: { admin_group: games, user: nobody }\n",
        ""}};
   for (const auto& [text, expected] : rows) {
@@ -314,7 +306,7 @@ TEST(Lint, TheOtherSideOfAMemifMustBeTrusted) {
             "gateway\n");
   EXPECT_EQ(warnings(port("net_memif3,role=client", ", peer: untrusted")), warnings(port(memif)));
   EXPECT_EQ(warnings(port(memif, ", peer: trusted")), "");
-  EXPECT_EQ(warnings(port("net_af_xdp0,iface=eth1")), "");
+  EXPECT_EQ(warnings(port("net_af_packet0,iface=eth1")), "");
 }
 
 TEST(Lint, PortToPortNeedsAnotherPort) {
