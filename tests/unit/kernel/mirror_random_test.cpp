@@ -169,7 +169,8 @@ TEST_P(MirrorRandom, EqualsAFreshDumpAndAgreesWithTheKernel) {
     administer_meanwhile(commands, mirror, GetParam().pace);
     const std::string at = "round " + std::to_string(round) + " of seed " + std::to_string(GetParam().seed);
     ASSERT_EQ(follow_until_fresh(mirror, GetParam().pace), "") << at << "\n" << commands;
-    EXPECT_FALSE(mirror.has_unread());
+    // The kernel's work queues may still have something to say.
+    EXPECT_TRUE(follow_until(mirror, [&] { return !mirror.has_unread(); })) << at;
     for (int i = 0; i < 60; ++i) {
       const auto to = administrator.destination(i % 2 == 1);
       const ResolveKey key{i % 4 == 0 ? 7u : 0u, 0};
