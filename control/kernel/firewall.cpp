@@ -94,7 +94,7 @@ std::string hook_name(const FirewallChain& chain, const std::string& type, std::
 }
 
 // The disciplines that the kernel itself puts on a link have no handle.
-void dump_tc(std::vector<FirewallChain>& chains) {
+Expected<> dump_tc(std::vector<FirewallChain>& chains) {
   NetlinkSocket socket;
   NetlinkMessage request(RTM_GETQDISC, 0);
   request.extra<tcmsg>();
@@ -110,7 +110,7 @@ void dump_tc(std::vector<FirewallChain>& chains) {
         chains.push_back({text_of(attribute), std::string("of ") + name, "", "tc", {name}});
     });
   };
-  static_cast<void>(socket.dump(request, take));  // a change meanwhile: the next look shows it
+  return socket.dump(request, take);
 }
 
 int collect_chain(const nlmsghdr* message, void* chains) {
@@ -180,7 +180,8 @@ std::optional<FirewallChain> parse_chain(const nlmsghdr* message) {
 std::vector<FirewallChain> chains_beside_short_cut(const IsOurs& ours) {
   std::vector<FirewallChain> chains;
   dump_nftables(chains);
-  dump_tc(chains);
+  // The next look shows what this one missed.
+  static_cast<void>(catch_refusal([&chains] { return dump_tc(chains); }));
   std::erase_if(chains, [&](const FirewallChain& chain) {
     return !chain.links.empty() && std::none_of(chain.links.begin(), chain.links.end(), ours);
   });
